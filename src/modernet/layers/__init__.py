@@ -1,0 +1,6 @@
+"""Layers that two or more architectures share."""
+
+from modernet.layers.drop_path import DropPath, drop_path_rates
+from modernet.layers.norm import LayerNorm2d
+
+__all__ = ["DropPath", "LayerNorm2d", "drop_path_rates"]

@@ -1,0 +1,38 @@
+"""Stochastic depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class DropPath(nn.Module):
+    """Drop the whole residual branch of a sample with probability `rate` while training (Huang et al. 2016).
+
+    What is kept is divided by `1 - rate`, so the expectation over samples stays the same. The identity in evaluation.
+    Input and output: `(b, ...)`.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rate == 0.0 or not self.training:
+            return x
+        keep = 1.0 - self.rate
+        kept = torch.empty(x.shape[0], *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
+        return x * (kept / keep)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
+
+
+def drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """The rate of every block of every stage: from 0 at the first block in a straight line to `rate` at the last."""
+    total = sum(depths)
+    flat = [rate * index / max(total - 1, 1) for index in range(total)]
+    starts = [sum(depths[:stage]) for stage in range(len(depths))]
+    return [flat[start : start + depth] for start, depth in zip(starts, depths, strict=True)]

@@ -1,0 +1,247 @@
+"""The backbone contract: what every network of the zoo can do, under the names that the field already uses (timm's).
+
+A network adds four things: its stages (`forward_stage`), how the last feature map becomes a vector (`pool`), what its
+feature maps are (`feature_info`) and the order of its layers (`layer_groups`). Everything else is here, once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, overload
+
+from torch import Tensor, nn
+
+from modernet.errors import InputError
+
+GlobalPool = Literal["avg", ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What every architecture's config has; an architecture adds its own fields."""
+
+    num_classes: int = 1000
+    """Outputs of the classifier; 0 is no classifier: the network returns the pooled features."""
+    in_chans: int = 3
+    """Channels of the picture."""
+    drop_path_rate: float = 0.0
+    """Stochastic depth of the last block; earlier blocks less, in a line."""
+    global_pool: GlobalPool = "avg"
+    """`""` with `num_classes=0` returns the last feature map instead of a vector."""
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 0:
+            raise InputError(f"num_classes is {self.num_classes}; give 0 (no classifier) or more")
+        if self.in_chans < 1:
+            raise InputError(f"in_chans is {self.in_chans}; give 1 or more")
+        if not 0.0 <= self.drop_path_rate < 1.0:
+            raise InputError(f"drop_path_rate is {self.drop_path_rate}; give a rate in [0, 1)")
+        _check_pool(self.num_classes, self.global_pool)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature map that a backbone offers."""
+
+    num_chs: int
+    """Channels."""
+    reduction: int
+    """Stride: pixels of the picture for one position, in each direction."""
+    module: str
+    """Name of the submodule whose output it is."""
+
+
+class FeatureInfo(Sequence[Feature]):
+    """The feature maps of a backbone, from the finest to the coarsest."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._features = tuple(features)
+
+    def channels(self) -> list[int]:
+        """Channels of every feature map."""
+        return [feature.num_chs for feature in self._features]
+
+    def reduction(self) -> list[int]:
+        """Stride of every feature map."""
+        return [feature.reduction for feature in self._features]
+
+    def module_name(self) -> list[str]:
+        """Name of the submodule behind every feature map."""
+        return [feature.module for feature in self._features]
+
+    def select(self, indices: Sequence[int]) -> FeatureInfo:
+        """The feature maps at some indices."""
+        return FeatureInfo([self._features[index] for index in indices])
+
+    @overload
+    def __getitem__(self, index: int) -> Feature: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Feature]: ...
+    def __getitem__(self, index: int | slice) -> Feature | Sequence[Feature]:
+        return self._features[index]
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __iter__(self) -> Iterator[Feature]:
+        return iter(self._features)
+
+    def __repr__(self) -> str:
+        return f"FeatureInfo({list(self._features)})"
+
+
+class Backbone(nn.Module, ABC):
+    """A network that turns pictures `(b, in_chans, h, w)` into feature maps, and those into class scores.
+
+    Attributes:
+        num_classes: outputs of the classifier; 0 when there is none.
+        num_features: length of the pooled feature vector.
+        feature_info: channels and stride of the output of each stage.
+    """
+
+    classifier: ClassVar[str]
+    """Attribute name of the classifier, as in the architecture's original release."""
+    head_modules: ClassVar[tuple[str, ...]]
+    """Attribute names of what comes after the last feature map, the classifier included."""
+
+    num_classes: int
+    num_features: int
+    global_pool: GlobalPool
+    feature_info: FeatureInfo
+
+    @abstractmethod
+    def forward_stage(self, index: int, x: Tensor) -> Tensor:
+        """Run stage `index` on the output of the stage before it, or on the picture for stage 0.
+
+        Its output is the feature map `feature_info[index]`.
+        """
+
+    @abstractmethod
+    def pool(self, x: Tensor) -> Tensor:
+        """The last feature map `(b, c, h, w)` as the vector `(b, num_features)` that the classifier sees."""
+
+    @abstractmethod
+    def layer_groups(self) -> list[list[str]]:
+        """Parameter names from the stem to the head, for layer-wise learning-rate decay; each is in one group."""
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The last feature map, `(b, c, h / stride, w / stride)`."""
+        for index in range(len(self.feature_info)):
+            x = self.forward_stage(index, x)
+        return x
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Class scores `(b, num_classes)` from the last feature map; with `pre_logits`, the classifier's input."""
+        if self.global_pool == "":
+            return x
+        x = self.pool(x)
+        return x if pre_logits else self._classify(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures `(b, in_chans, h, w)` -> class scores `(b, num_classes)`."""
+        return self.forward_head(self.forward_features(x))
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        *,
+        stop_early: bool = False,
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """The outputs of several stages in one pass.
+
+        Args:
+            x: pictures, `(b, in_chans, h, w)`.
+            indices: which entries of `feature_info`; a number n means the last n; None means all.
+            stop_early: do not compute stages after the last one asked for.
+            intermediates_only: return the list alone.
+
+        Returns:
+            The last feature map that was computed and the list of those asked for, or the list alone.
+        """
+        wanted = self._feature_indices(indices)
+        last = max(wanted) if stop_early else len(self.feature_info) - 1
+        found: dict[int, Tensor] = {}
+        for index in range(last + 1):
+            x = self.forward_stage(index, x)
+            if index in wanted:
+                found[index] = x
+        intermediates = [found[index] for index in wanted]
+        return intermediates if intermediates_only else (x, intermediates)
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer: a `Linear`, or an `Identity` when `num_classes` is 0."""
+        return self.get_submodule(self.classifier)
+
+    def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
+        """Put a freshly initialised classifier in place; 0 classes: none, the network returns features."""
+        pool = self.global_pool if global_pool is None else global_pool
+        _check_pool(num_classes, pool)
+        reference = next(self.parameters())
+        self.num_classes = num_classes
+        self.global_pool = pool
+        layer = new_classifier(self.num_features, num_classes).to(device=reference.device, dtype=reference.dtype)
+        setattr(self, self.classifier, layer)
+
+    def _classify(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.get_classifier()(x)
+        return scores
+
+    def _feature_indices(self, indices: int | Sequence[int] | None) -> list[int]:
+        """Indices into `feature_info` as a list of numbers from 0."""
+        count = len(self.feature_info)
+        if indices is None:
+            return list(range(count))
+        if isinstance(indices, int):
+            if not 1 <= indices <= count:
+                raise InputError(f"the last {indices} feature maps were asked for; this network has {count}")
+            return list(range(count - indices, count))
+        for index in indices:
+            if not -count <= index < count:
+                raise InputError(f"feature map {index} was asked for; this network has 0 to {count - 1}")
+        return [index % count for index in indices]
+
+
+class FeatureExtractor(nn.Module):
+    """A backbone without its head that returns a list of feature maps: what `features_only=True` makes.
+
+    Stages after the last feature map and the head are removed, so that every parameter left gets a gradient.
+
+    Attributes:
+        feature_info: the feature maps that are returned, in this order.
+    """
+
+    def __init__(self, backbone: Backbone, out_indices: int | Sequence[int] | None = None) -> None:
+        super().__init__()
+        self._indices = backbone._feature_indices(out_indices)
+        self.feature_info = backbone.feature_info.select(self._indices)
+        unused = backbone.feature_info.module_name()[max(self._indices) + 1 :]
+        for name in (*unused, *backbone.head_modules):
+            backbone.set_submodule(name, nn.Identity())
+        self.backbone = backbone
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Pictures `(b, in_chans, h, w)` -> a `(b, num_chs, h / reduction, w / reduction)` for each of `feature_info`."""
+        maps = self.backbone.forward_intermediates(x, self._indices, stop_early=True, intermediates_only=True)
+        assert isinstance(maps, list)
+        return maps
+
+
+def new_classifier(num_features: int, num_classes: int) -> nn.Module:
+    """A linear classifier with weights from a truncated normal (sd 0.02) and zero bias; an identity for 0 classes."""
+    if num_classes == 0:
+        return nn.Identity()
+    layer = nn.Linear(num_features, num_classes)
+    nn.init.trunc_normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _check_pool(num_classes: int, global_pool: GlobalPool) -> None:
+    if global_pool not in ("avg", ""):
+        raise InputError(f"global_pool is {global_pool!r}; give 'avg', or '' for the last feature map")
+    if global_pool == "" and num_classes != 0:
+        raise InputError(f"global_pool='' returns a feature map, but num_classes is {num_classes}; give num_classes=0")

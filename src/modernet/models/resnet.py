@@ -1,0 +1,235 @@
+"""ResNet and ResNeXt.
+
+He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2015, arXiv 1512.03385.
+Xie, Girshick, Dollar, Tu, He, "Aggregated Residual Transformations for Deep Neural Networks", 2016, arXiv 1611.05431.
+
+Parameter names are torchvision's, which most people's checkpoints use. As there, the stride of a bottleneck is on its
+3x3 convolution ("v1.5"), not on the first 1x1 as in the paper. ResNet-200 has the post-activation blocks of its smaller
+siblings; in He et al. 2016 ("Identity Mappings", arXiv 1603.05027) norm and activation come before the convolutions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from modernet.layers import DropPath, drop_path_rates
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.zoo import Published, register_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetConfig(ModelConfig):
+    """A ResNet. ResNeXt has `groups` > 1; `base_width` is the width of a group in the first stage."""
+
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    block: Literal["basic", "bottleneck"] = "bottleneck"
+    width: int = 64
+    """Channels of the stem and of the first stage's 3x3 convolutions (before `base_width`); doubled at every stage."""
+    groups: int = 1
+    base_width: int = 64
+
+
+class BasicBlock(nn.Module):
+    """3x3 -> 3x3, with a shortcut. `(b, cin, h, w) -> (b, width, h / stride, w / stride)`."""
+
+    expansion = 1
+
+    def __init__(
+        self, cin: int, width: int, *, stride: int = 1, groups: int = 1, base_width: int = 64, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        assert groups == 1, "grouped convolution is defined for bottlenecks only"
+        self.conv1 = nn.Conv2d(cin, width, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = shortcut(cin, width, stride)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        x = x if self.downsample is None else self.downsample(x)
+        out: Tensor = self.relu(x + self.drop_path(y))
+        return out
+
+
+class Bottleneck(nn.Module):
+    """1x1 -> 3x3 (stride and groups here) -> 1x1. `(b, cin, h, w) -> (b, 4 width, h / stride, w / stride)`."""
+
+    expansion = 4
+
+    def __init__(
+        self, cin: int, width: int, *, stride: int = 1, groups: int = 1, base_width: int = 64, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        inner = width * base_width // 64 * groups
+        cout = width * self.expansion
+        self.conv1 = nn.Conv2d(cin, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, cout, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(cout)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut(cin, cout, stride)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        x = x if self.downsample is None else self.downsample(x)
+        out: Tensor = self.relu(x + self.drop_path(y))
+        return out
+
+
+def shortcut(cin: int, cout: int, stride: int) -> nn.Sequential | None:
+    """The projection of a block whose output has another shape than its input; None is the identity."""
+    if stride == 1 and cin == cout:
+        return None
+    return nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
+
+
+class ResNet(Backbone):
+    """7x7 stem and max-pool, four stages of residual blocks, average pool, linear classifier."""
+
+    classifier = "fc"
+    head_modules = ("fc",)
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        self.num_classes = config.num_classes
+        self.global_pool = config.global_pool
+        block: type[BasicBlock | Bottleneck] = BasicBlock if config.block == "basic" else Bottleneck
+
+        self.conv1 = nn.Conv2d(config.in_chans, config.width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(config.width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+
+        features = [Feature(config.width, 2, "relu")]
+        cin = config.width
+        rates = drop_path_rates(config.drop_path_rate, config.depths)
+        for stage, depth in enumerate(config.depths):
+            width = config.width * 2**stage
+            blocks = []
+            for index in range(depth):
+                blocks.append(
+                    block(
+                        cin,
+                        width,
+                        stride=2 if stage > 0 and index == 0 else 1,
+                        groups=config.groups,
+                        base_width=config.base_width,
+                        drop_path=rates[stage][index],
+                    )
+                )
+                cin = width * block.expansion
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            features.append(Feature(cin, 4 * 2**stage, f"layer{stage + 1}"))
+
+        self.num_features = cin
+        self.feature_info = FeatureInfo(features)
+        self.apply(_init)
+        self.fc = new_classifier(cin, config.num_classes)
+
+    def forward_stage(self, index: int, x: Tensor) -> Tensor:
+        """Stage 0 is the stem before the max-pool, stages 1 to 4 are `layer1` to `layer4`."""
+        if index == 0:
+            x = self.relu(self.bn1(self.conv1(x)))
+            return x
+        if index == 1:
+            x = self.maxpool(x)
+        x = self.get_submodule(f"layer{index}")(x)
+        return x
+
+    def pool(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+    def layer_groups(self) -> list[list[str]]:
+        groups: dict[str, list[str]] = {}
+        for name, _ in self.named_parameters():
+            module, block = name.split(".")[:2]
+            key = f"{module}.{block}" if module.startswith("layer") else "fc" if module == "fc" else "stem"
+            groups.setdefault(key, []).append(name)
+        return list(groups.values())
+
+
+def _init(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+# --- variants -------------------------------------------------------------------------------------------------------
+# top-1 as torchvision reports it for its first weights (V1), trained for 90 epochs with the classic recipe
+
+_HE = "He et al. 2015; top-1 torchvision V1"
+_XIE = "Xie et al. 2016; top-1 torchvision V1"
+
+
+@register_model(ResNet, Published("ours, for tests"))
+def resnet_test() -> ResNetConfig:
+    return ResNetConfig(depths=(1, 1, 1, 1), width=8)
+
+
+@register_model(ResNet, Published(_HE, params_m=11.690, gmacs=1.814, top1=69.758))
+def resnet18() -> ResNetConfig:
+    return ResNetConfig(depths=(2, 2, 2, 2), block="basic")
+
+
+@register_model(ResNet, Published(_HE, params_m=21.798, gmacs=3.664, top1=73.314))
+def resnet34() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 6, 3), block="basic")
+
+
+@register_model(ResNet, Published(_HE, params_m=25.557, gmacs=4.089, top1=76.130))
+def resnet50() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 6, 3))
+
+
+@register_model(ResNet, Published(_HE, params_m=44.549, gmacs=7.801, top1=77.374))
+def resnet101() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 23, 3))
+
+
+@register_model(ResNet, Published(_HE, params_m=60.193, gmacs=11.514, top1=78.312))
+def resnet152() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 8, 36, 3))
+
+
+@register_model(ResNet, Published("He et al. 2016; top-1 Liu et al. 2022", params_m=64.674, gmacs=15.008, top1=78.20))
+def resnet200() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 24, 36, 3))
+
+
+@register_model(ResNet, Published("ours, for tests"))
+def resnext_test() -> ResNetConfig:
+    return ResNetConfig(depths=(1, 1, 1, 1), width=8, groups=4, base_width=32)
+
+
+@register_model(ResNet, Published(_XIE, params_m=25.029, gmacs=4.230, top1=77.618))
+def resnext50_32x4d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 6, 3), groups=32, base_width=4)
+
+
+@register_model(ResNet, Published("Xie et al. 2016", params_m=44.178, gmacs=7.970))
+def resnext101_32x4d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 23, 3), groups=32, base_width=4)
+
+
+@register_model(ResNet, Published(_XIE, params_m=88.791, gmacs=16.414, top1=79.312))
+def resnext101_32x8d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 23, 3), groups=32, base_width=8)
+
+
+@register_model(
+    ResNet,
+    Published("Xie et al. 2016; top-1 torchvision, newer recipe", params_m=83.455, gmacs=15.460, top1=83.246),
+)
+def resnext101_64x4d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 23, 3), groups=64, base_width=4)

@@ -1,0 +1,95 @@
+"""The zoo: every named network, how to make one, and what was published about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import nn
+
+from modernet.errors import unknown_name
+from modernet.models.backbone import Backbone, FeatureExtractor, ModelConfig
+from modernet.registry import Registry
+
+Config = TypeVar("Config", bound=ModelConfig)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the source says about a variant. Parameters and MACs are recomputed by a test."""
+
+    source: str
+    """Paper and place, in a few words."""
+    params_m: float | None = None
+    """Parameters in millions."""
+    gmacs: float | None = None
+    """Multiply-accumulates in units of 10^9 for one picture of `image_size`."""
+    top1: float | None = None
+    """ImageNet-1K top-1 in per cent, trained on ImageNet-1K alone, at `image_size`."""
+    image_size: int = 224
+    """Side of the square picture in pixels."""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A named variant: a config, the network that it configures, and what was published."""
+
+    name: str
+    config: ModelConfig
+    network: Callable[[Any], Backbone]
+    published: Published
+
+
+MODELS: Registry[ModelEntry] = Registry("model")
+
+
+def register_model(
+    network: Callable[[Config], Backbone], published: Published
+) -> Callable[[Callable[[], Config]], Callable[[], Config]]:
+    """Register the decorated function, which returns a config, under its own name."""
+
+    def register(variant: Callable[[], Config]) -> Callable[[], Config]:
+        MODELS.add(variant.__name__, ModelEntry(variant.__name__, variant(), network, published))
+        return variant
+
+    return register
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the zoo that match a shell pattern, such as `"convnext*"`."""
+    return MODELS.names(pattern)
+
+
+def create_model(
+    name: str,
+    *,
+    features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None,
+    **fields: Any,
+) -> nn.Module:
+    """Make a network of the zoo with random weights.
+
+    Args:
+        name: one of `list_models()`.
+        features_only: return a `FeatureExtractor`, whose output is a list of feature maps, instead of a classifier.
+        out_indices: which feature maps, as indices into `feature_info`; a number n is the last n; None is all.
+        fields: fields of the variant's config to change: `num_classes`, `in_chans`, `drop_path_rate`, `global_pool` for
+            every architecture, and those of its own (`depths`, `dims`, ...).
+
+    Raises:
+        InputError: unknown name, unknown field, or a value out of range.
+
+    >>> create_model("convnext_tiny", num_classes=10)
+    >>> create_model("resnet50", features_only=True, out_indices=(1, 2, 3, 4))
+    """
+    entry = MODELS[name]
+    known = [field.name for field in dataclasses.fields(entry.config)]
+    for field in fields:
+        if field not in known:
+            raise unknown_name(f"field of {type(entry.config).__name__}", field, known)
+    if features_only:
+        fields |= {"num_classes": 0, "global_pool": ""}
+    network = entry.network(dataclasses.replace(entry.config, **fields))
+    return FeatureExtractor(network, out_indices) if features_only else network

@@ -1,0 +1,170 @@
+"""The recipe: every choice of a training run that is not the network or the data, as one typed, frozen tree.
+
+Needs no torch, so that the command line can show every field at once. The names of the leaves are unique over the whole
+tree, because each is also an option of the command line (`--lr`, `--mixup`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from modernet.errors import InputError, unknown_name
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to a training picture; everything runs on the device, in batches."""
+
+    flip: float = 0.5
+    """Probability of a horizontal flip. 0 where left and right matter, as for digits."""
+    shift: float = 0.0
+    """Largest shift in each direction, as a share of the picture's side; the border is filled by reflection."""
+    crop_scale: float = 1.0
+    """Smallest area of a random resized crop, as a share of the picture; 1 is no crop."""
+    erasing: float = 0.0
+    """Probability that a random rectangle (2-33 % of the area) is replaced by noise (Zhong et al. 2017)."""
+    cutout: float = 0.0
+    """Side of a square that is always blanked, as a share of the picture's side (DeVries and Taylor 2017)."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution (Zhang et al. 2017); 0 is off."""
+    cutmix: float = 0.0
+    """Alpha of cutmix's Beta distribution (Yun et al. 2019); 0 is off."""
+    mix_prob: float = 1.0
+    """Probability that a batch is mixed at all; with both on, mixup and cutmix take turns by chance."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How a gradient becomes a step. Weight decay never touches norms, biases and layer scales."""
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with Nesterov momentum."""
+    lr: float = 1e-3
+    """Learning rate at the top of the schedule, for the batch size of this recipe."""
+    weight_decay: float = 0.05
+    """AdamW: decoupled; SGD: L2."""
+    beta1: float = 0.9
+    """AdamW's first beta; SGD's momentum."""
+    beta2: float = 0.999
+    """AdamW's second beta."""
+    clip_grad: float | None = None
+    """Largest norm of the whole gradient; None is no clipping."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, and how the learning rate moves after a linear warm-up from 0; set anew at every step."""
+
+    epochs: int = 30
+    """Passes over the training split."""
+    warmup_epochs: float = 3.0
+    """Length of the linear warm-up, in epochs."""
+    decay: Literal["cosine", "step"] = "cosine"
+    """Half a cosine down to `min_lr`, or a tenth after each third of the run (ResNet's 30-60-90)."""
+    min_lr: float = 1e-6
+    """Learning rate at the end of the cosine."""
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """What keeps the network from learning the training pictures by heart."""
+
+    label_smoothing: float = 0.1
+    """Share of the target that is spread evenly over all classes."""
+    drop_path: float = 0.0
+    """Stochastic depth: the drop rate of the last block; earlier blocks less, in a line (Huang et al. 2016)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training recipe. `modernet train --recipe NAME --lr 2e-3` overrides a field; it cannot add one."""
+
+    name: str
+    """The name under which it is registered."""
+    source: str
+    """Where its values come from."""
+    batch_size: int = 128
+    """Pictures in one optimiser step."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the forward and backward pass; weights stay in fp32."""
+    ema_decay: float | None = None
+    """Decay of the exponential moving average of the weights, per step; None is no average."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    regularization: Regularization = field(default_factory=Regularization)
+
+    def __post_init__(self) -> None:
+        values = leaves(self)
+        for name, low, high in _RANGES:
+            value = values[name]
+            if value is not None and not low <= value <= high:
+                raise InputError(f"{name} is {value}; it must be {_range_in_words(low, high)}")
+        if values["warmup_epochs"] > values["epochs"]:
+            raise InputError(
+                f"warmup_epochs is {values['warmup_epochs']} but the whole run has {values['epochs']} epochs; "
+                f"give warmup_epochs of at most {values['epochs']}"
+            )
+
+    def replace(self, **changes: Any) -> Recipe:
+        """A copy with some leaves changed, wherever in the tree they are: `recipe.replace(lr=1e-3, epochs=5)`.
+
+        Raises:
+            InputError: no leaf is called so, or its value is out of range.
+        """
+        known = leaves(self)
+        for name in changes:
+            if name not in known:
+                raise unknown_name("field of a recipe", name, known)
+        parts: dict[str, Any] = {}
+        for part in dataclasses.fields(self):
+            value = getattr(self, part.name)
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                inner = {leaf.name: changes[leaf.name] for leaf in dataclasses.fields(value) if leaf.name in changes}
+                parts[part.name] = dataclasses.replace(value, **inner)
+            elif part.name in changes:
+                parts[part.name] = changes[part.name]
+        return dataclasses.replace(self, **parts)
+
+
+def leaves(recipe: Recipe) -> dict[str, Any]:
+    """Every leaf of the tree by its name, in order of definition."""
+    found: dict[str, Any] = {}
+    for part in dataclasses.fields(recipe):
+        value = getattr(recipe, part.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            found |= {leaf.name: getattr(value, leaf.name) for leaf in dataclasses.fields(value)}
+        else:
+            found[part.name] = value
+    return found
+
+
+_LARGE = 1e9
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("batch_size", 1, _LARGE),
+    ("ema_decay", 0, 1),
+    ("flip", 0, 1),
+    ("shift", 0, 1),
+    ("crop_scale", 1e-3, 1),
+    ("erasing", 0, 1),
+    ("cutout", 0, 1),
+    ("mixup", 0, _LARGE),
+    ("cutmix", 0, _LARGE),
+    ("mix_prob", 0, 1),
+    ("lr", 0, _LARGE),
+    ("weight_decay", 0, _LARGE),
+    ("beta1", 0, 1),
+    ("beta2", 0, 1),
+    ("clip_grad", 1e-9, _LARGE),
+    ("epochs", 1, _LARGE),
+    ("warmup_epochs", 0, _LARGE),
+    ("min_lr", 0, _LARGE),
+    ("label_smoothing", 0, 1),
+    ("drop_path", 0, 0.999),
+)
+
+
+def _range_in_words(low: float, high: float) -> str:
+    return f"at least {low:g}" if high == _LARGE else f"from {low:g} to {high:g}"

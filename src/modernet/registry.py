@@ -1,0 +1,56 @@
+"""Names -> entries: models, recipes, steps. A name is taken once; an unknown one suggests its neighbours."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from modernet.errors import unknown_name
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """A read-only mapping from names to entries, filled with `add` while modules are imported.
+
+    Args:
+        kind: what it holds, as a noun in the singular, for messages: `"model"`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Register `entry` under `name`.
+
+        Raises:
+            KeyError: the name is taken; two things under one name are a defect of the code, not of its user.
+        """
+        if name in self._entries:
+            raise KeyError(f"{self.kind} {name!r} is registered twice")
+        self._entries[name] = entry
+
+    def __getitem__(self, name: str) -> Entry:
+        """The entry called `name`.
+
+        Raises:
+            InputError: there is none; the message names the closest ones.
+        """
+        if name not in self._entries:
+            raise unknown_name(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """The names that match a shell pattern such as `"convnext*"`, in order of registration."""
+        return fnmatch.filter(self._entries, pattern)

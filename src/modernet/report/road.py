@@ -1,0 +1,240 @@
+"""Records of a walk of the road from ResNet to ConvNeXt -> one summary a road: every step with its mean, spread and difference."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from modernet.errors import InputError
+from modernet.records import Record
+from modernet.report.statistics import spread, welch_interval
+
+STUDY = "roadmap"
+
+
+@dataclass(frozen=True)
+class RoadStep:
+    """One step of the road, over all its seeds. Accuracies and differences of accuracies are in percentage points.
+
+    Attributes:
+        row: its number in the road; alternatives of one decision share the number: `"8a"`, `"8b"`.
+        step: its name in code; `title` its name for people; `change` what it changed, in one sentence.
+        side_step: it was tried, but the road went on from another step.
+        params, macs: of the network; None where no run came far enough to count them.
+        runs: the finished runs, one a seed, in the order of their seeds.
+        seeds: how many runs finished.
+        test_mean, test_std, validation_mean: top-1 over the finished runs; `test_std` has n − 1 in the denominator and
+            is None for one seed.
+        images_per_second: mean training speed of the finished runs.
+        against: the row of the adopted step that it is compared with; None for the first.
+        delta: `test_mean` minus that of `against`; None where one of the two has no finished run.
+        delta_low, delta_high: the 95 % Welch interval of `delta` over seeds; None where `welch_interval` gives none.
+        published_top1: the paper's ImageNet-1K value; `published_delta` its difference to the paper's value of `against`.
+        errors: why runs failed, one line each, of the seeds that have no finished run.
+    """
+
+    row: str
+    step: str
+    title: str
+    change: str
+    side_step: bool
+    params: int | None
+    macs: int | None
+    runs: tuple[Record, ...] = field(repr=False)
+    seeds: int
+    test_mean: float | None
+    test_std: float | None
+    validation_mean: float | None
+    images_per_second: float | None
+    against: str | None
+    delta: float | None
+    delta_low: float | None
+    delta_high: float | None
+    published_top1: float | None
+    published_delta: float | None
+    errors: list[str]
+
+    @property
+    def test_top1(self) -> tuple[float, ...]:
+        """Test top-1 of each finished run, in the order of the seeds."""
+        return tuple(run.metrics["test_top1"] for run in self.runs)
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval of `delta` exists and lies on one side of zero."""
+        return self.delta_low is not None and self.delta_high is not None and self.delta_low * self.delta_high > 0
+
+
+@dataclass(frozen=True)
+class Road:
+    """One walk of the road.
+
+    Attributes:
+        size: which road: `"nano"`, `"tiny"`, `"base"`.
+        data: the name of the data set; `classes`, `image_size` in pixels, `n_train`, `n_validation` and `n_test` pictures in
+            its splits; None where the records do not say.
+        devices: where its runs ran, each once.
+        steps: in the order of the road.
+        records: every run behind it, failed and repeated ones too.
+    """
+
+    size: str
+    data: str
+    classes: int | None
+    image_size: int | None
+    n_train: int | None
+    n_validation: int | None
+    n_test: int | None
+    devices: tuple[str, ...]
+    steps: tuple[RoadStep, ...]
+    records: tuple[Record, ...] = field(repr=False)
+
+    @property
+    def adopted(self) -> tuple[RoadStep, ...]:
+        """The steps that the road went on from: all but the side steps."""
+        return tuple(step for step in self.steps if not step.side_step)
+
+
+def belongs_to_a_road(record: Record) -> bool:
+    """Whether a record is a training run of the study that walks the road."""
+    return record.kind == "train" and record.settings.get("study") == STUDY
+
+
+def summarise_road(records: Iterable[Record]) -> list[Road]:
+    """One summary for each road that was walked; records of other studies are passed over.
+
+    Runs belong to one road when they share size, data set (name, picture size, pictures in each split) and recipe. The first
+    step has a recipe of its own, ResNet's classic one; its runs join the road on the same size and data whose recipe has
+    the most values in common with theirs. Where one seed of a step was run more than once, the latest finished run counts.
+
+    Raises:
+        InputError: a record of a road does not say which step it is.
+    """
+    return [_summary(runs) for runs in _walks([record for record in records if belongs_to_a_road(record)])]
+
+
+def _setting(run: Record, name: str) -> Any:
+    if name not in run.settings:
+        raise InputError(f"the record {run.name!r} of a road has no setting {name!r}; walk the road again to write it anew")
+    return run.settings[name]
+
+
+def _walks(runs: Sequence[Record]) -> list[list[Record]]:
+    """The runs of each road, in order of appearance."""
+    walks: dict[str, list[Record]] = {}
+    beginnings = [run for run in runs if _setting(run, "order") == 0]
+    for run in runs:
+        if run.settings["order"] != 0:
+            walks.setdefault(json.dumps([_place(run), run.settings.get("recipe")], sort_keys=True), []).append(run)
+    for run in beginnings:
+        neighbours = [walk for walk in walks.values() if _place(walk[-1]) == _place(run)]
+        if not neighbours:
+            walks[json.dumps(_place(run))] = [run]
+            continue
+        closeness = [_values_in_common(run, walk) for walk in neighbours]
+        for walk, close in zip(neighbours, closeness, strict=True):
+            if close == max(closeness):
+                walk.insert(0, run)
+    return list(walks.values())
+
+
+def _place(run: Record) -> list[Any]:
+    data = _setting(run, "data")
+    return [_setting(run, "size"), *(data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test"))]
+
+
+def _values_in_common(run: Record, walk: Sequence[Record]) -> int:
+    """How many leaves of the run's recipe have the value that the walk's own recipe gives them."""
+    mine, theirs = run.settings.get("recipe", {}), walk[-1].settings.get("recipe", {})
+    return sum(name in theirs and theirs[name] == value for name, value in mine.items())
+
+
+def _summary(runs: Sequence[Record]) -> Road:
+    by_row: dict[str, list[Record]] = {}
+    for run in sorted(runs, key=lambda run: (_setting(run, "order"), str(_setting(run, "row")))):
+        by_row.setdefault(str(run.settings["row"]), []).append(run)
+    steps: list[RoadStep] = []
+    for runs_of_step in by_row.values():
+        steps.append(_step(runs_of_step, steps))
+    data = runs[0].settings["data"]
+    return Road(
+        size=runs[0].settings["size"],
+        data=str(data.get("name")),
+        classes=data.get("classes"),
+        image_size=data.get("image_size"),
+        n_train=data.get("n_train"),
+        n_validation=data.get("n_validation"),
+        n_test=data.get("n_test"),
+        devices=tuple(dict.fromkeys(str(run.environment["device"]) for run in runs if "device" in run.environment)),
+        steps=tuple(steps),
+        records=tuple(runs),
+    )
+
+
+def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
+    settings = runs[-1].settings
+    row = str(settings["row"])
+    before = _compared_with(row, earlier)
+    by_seed: dict[Any, Record] = {}
+    for run in sorted(runs, key=lambda run: str(run.environment.get("created", ""))):
+        if run.error is None and "test_top1" in run.metrics:
+            by_seed[run.settings.get("seed")] = run
+    finished = tuple(by_seed[seed] for seed in sorted(by_seed, key=lambda seed: (str(type(seed)), seed)))
+    failed = {run.settings.get("seed"): run.error for run in runs if run.settings.get("seed") not in by_seed and run.error}
+
+    test_top1 = [run.metrics["test_top1"] for run in finished]
+    mean = _mean(finished, "test_top1")
+    published = settings.get("published_top1")
+    delta = interval = published_delta = None
+    if before is not None:
+        if mean is not None and before.test_mean is not None:
+            delta = mean - before.test_mean
+        interval = welch_interval(test_top1, before.test_top1)
+        if published is not None and before.published_top1 is not None:
+            published_delta = published - before.published_top1
+    return RoadStep(
+        row=row,
+        step=str(settings.get("step", row)),
+        title=str(settings.get("title", settings.get("step", row))),
+        change=str(settings.get("change", "")),
+        side_step=bool(settings.get("side_step", False)),
+        params=_counted(runs, "params"),
+        macs=_counted(runs, "macs"),
+        runs=finished,
+        seeds=len(finished),
+        test_mean=mean,
+        test_std=spread(test_top1),
+        validation_mean=_mean(finished, "validation_top1"),
+        images_per_second=_mean(finished, "train_images_per_second"),
+        against=None if before is None else before.row,
+        delta=delta,
+        delta_low=None if interval is None else interval[0],
+        delta_high=None if interval is None else interval[1],
+        published_top1=published,
+        published_delta=published_delta,
+        errors=list(failed.values()),
+    )
+
+
+def _compared_with(row: str, earlier: Sequence[RoadStep]) -> RoadStep | None:
+    """The last adopted step of an earlier decision: 8a to 8d are four answers to one question, all asked of step 7."""
+    for step in reversed(earlier):
+        if not step.side_step and _decision(step.row) != _decision(row):
+            return step
+    return None
+
+
+def _decision(row: str) -> str:
+    return row.rstrip("abcdefghijklmnopqrstuvwxyz")
+
+
+def _mean(runs: Sequence[Record], metric: str) -> float | None:
+    values = [run.metrics[metric] for run in runs if metric in run.metrics]
+    return statistics.mean(values) if values else None
+
+
+def _counted(runs: Sequence[Record], name: str) -> int | None:
+    return next((run.settings[name] for run in runs if run.settings.get(name) is not None), None)

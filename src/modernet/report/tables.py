@@ -1,0 +1,91 @@
+"""A road as a table: in the terminal and in Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modernet.report.notation import (
+    MISSING,
+    difference,
+    digits_of,
+    mean_and_spread,
+    number,
+    place,
+    quantity,
+    signed,
+)
+from modernet.report.road import Road, RoadStep
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_HEADINGS = ("", "Step", "Test top-1, %", "Difference [95 %]", "Params", "MACs", "Images/s", "Paper, %")
+_LEGEND = (
+    "Mean ± standard deviation over seeds. Difference: to the adopted step before, with its 95 % Welch interval over seeds; "
+    "* the interval excludes zero. (Parentheses): tried, not adopted. Paper: ImageNet-1K top-1 and its difference."
+)
+
+
+def road_table(road: Road) -> Table:
+    """The road as a table for the terminal: fits 100 columns, and says everything without colour."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title=Text(f"ResNet to ConvNeXt on {road.data}\n{place(road)}"),
+        caption=Text("\n".join([_LEGEND, *_error_lines(road)])),
+        title_justify="left",
+        caption_justify="left",
+    )
+    for column, heading in enumerate(_HEADINGS):
+        name = heading == "Step"
+        table.add_column(heading, justify="left" if column < 2 else "right", no_wrap=not name, overflow="fold")
+    for step in road.steps:
+        style = "dim" if step.side_step else "bold" if step.excludes_zero else ""
+        # Text, not str: what a record says is never read as markup
+        table.add_row(*(Text(cell) for cell in _cells(step, road)), style=style)
+    return table
+
+
+def road_markdown(road: Road) -> str:
+    """The same table in Markdown, for a README."""
+    rows = [_HEADINGS, ("--:", ":--", *["--:"] * (len(_HEADINGS) - 2))]
+    rows += [tuple(_markdown(cell) for cell in _cells(step, road)) for step in road.steps]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    notes = [_markdown(line) for line in (f"{road.data}: {place(road)}.", _LEGEND, *_error_lines(road))]
+    return "\n".join([*lines, "", "  \n".join(notes), ""])
+
+
+def _cells(step: RoadStep, road: Road) -> tuple[str, ...]:
+    digits = digits_of(road.n_test)
+    paper = MISSING if step.published_top1 is None else number(step.published_top1, 2)
+    if step.published_delta is not None:
+        paper += f" {signed(step.published_delta, 2)}"
+    counts = {other.seeds for other in road.steps if other.seeds}
+    measured = mean_and_spread(step, digits)
+    if step.seeds and len(counts) > 1:
+        measured += f" (n={step.seeds})"
+    return (
+        step.row,
+        f"({step.title})" if step.side_step else step.title,
+        measured,
+        difference(step, digits),
+        quantity(step.params),
+        quantity(step.macs),
+        number(step.images_per_second, 0),
+        paper,
+    )
+
+
+def _error_lines(road: Road) -> list[str]:
+    return [f"Failed at {step.row} {step.title}: {error}" for step in road.steps for error in dict.fromkeys(step.errors)]
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown shows as it is: nothing of it becomes a cell, markup or HTML."""
+    escaped = "".join(f"\\{letter}" if letter in "\\`*_|[]<>#~$" else letter for letter in text)
+    return " ".join(escaped.split())
