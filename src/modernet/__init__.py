@@ -1,1 +1,46 @@
-"""x"""
+"""modernet: a small, fast lab for vision architectures.
+
+>>> import modernet
+>>> network = modernet.create_model("convnext_tiny", num_classes=10)
+>>> modernet.list_models("resnet*")
+
+Names are loaded at their first use, so that importing the package costs nothing and needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modernet.data import open_dataset as open_dataset
+    from modernet.errors import InputError as InputError
+    from modernet.models import create_model as create_model
+    from modernet.models import list_models as list_models
+    from modernet.recipes import get_recipe as get_recipe
+    from modernet.studies import walk_road as walk_road
+    from modernet.training import train_classifier as train_classifier
+    from modernet.weights import load_network as load_network
+
+_HOMES = {
+    "InputError": "errors",
+    "create_model": "models",
+    "get_recipe": "recipes",
+    "list_models": "models",
+    "load_network": "weights",
+    "open_dataset": "data",
+    "train_classifier": "training",
+    "walk_road": "studies",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'modernet' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"modernet.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -26,6 +26,13 @@ class Task(Protocol):
         """Say that `amount` more is done; `note` replaces the few words behind the bar (loss, accuracy, speed)."""
 
 
+class OpenTask(Task, Protocol):
+    """A task on a display."""
+
+    def close(self) -> None:
+        """Take it off the display."""
+
+
 class _Silent:
     def advance(self, amount: float = 1, note: str | None = None) -> None:
         pass
@@ -72,39 +79,72 @@ class _Lines:
         pass
 
 
-_display: ContextVar[Progress | str | None] = ContextVar("display", default=None)
+class Display(Protocol):
+    """Where tasks are shown."""
+
+    def open(self, name: str, total: float) -> OpenTask:
+        """Begin to show a task."""
+
+    def say(self, message: str) -> None:
+        """Show a line."""
+
+
+class _LineDisplay:
+    def open(self, name: str, total: float) -> OpenTask:
+        return _Lines(name, total)
+
+    def say(self, message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+
+class _LiveDisplay:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def open(self, name: str, total: float) -> OpenTask:
+        return _Bar(self._progress, name, total)
+
+    def say(self, message: str) -> None:
+        self._progress.console.print(message, markup=False, highlight=False)
+
+
+_display: ContextVar[Display | None] = ContextVar("display", default=None)
 
 
 @contextmanager
-def shown() -> Iterator[None]:
-    """Show every task that is opened inside this context."""
-    if _display.get() is not None:
+def shown(display: Display | None = None) -> Iterator[None]:
+    """Show every task that is opened inside this context: on stderr, or on another display."""
+    if display is not None:
+        with _using(display):
+            yield
+    elif _display.get() is not None:
         yield
-        return
-    if not sys.stderr.isatty():
-        token = _display.set("lines")
-        try:
+    elif not sys.stderr.isatty():
+        with _using(_LineDisplay()):
             yield
-        finally:
-            _display.reset(token)
-        return
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as display:
-        token = _display.set(display)
-        try:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
+        )
+        progress = Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
+        with progress, _using(_LiveDisplay(progress)):
             yield
-        finally:
-            _display.reset(token)
+
+
+@contextmanager
+def _using(display: Display) -> Iterator[None]:
+    token = _display.set(display)
+    try:
+        yield
+    finally:
+        _display.reset(token)
 
 
 @contextmanager
@@ -114,11 +154,11 @@ def task(name: str, total: float) -> Iterator[Task]:
     if display is None:
         yield _Silent()
         return
-    shown_task = _Lines(name, total) if isinstance(display, str) else _Bar(display, name, total)
+    opened = display.open(name, total)
     try:
-        yield shown_task
+        yield opened
     finally:
-        shown_task.close()
+        opened.close()
 
 
 def track(items: Iterable[Item], name: str, total: int) -> Iterator[Item]:
@@ -133,11 +173,7 @@ def track(items: Iterable[Item], name: str, total: int) -> Iterator[Item]:
 
 
 def say(message: str) -> None:
-    """Print a line to stderr above the bars, for what a person should know while work goes on; silent unless shown."""
+    """Show a line that a person should read while work goes on; silent unless inside `shown()`."""
     display = _display.get()
-    if display is None:
-        return
-    if isinstance(display, str):
-        print(message, file=sys.stderr, flush=True)
-    else:
-        display.console.print(message, markup=False, highlight=False)
+    if display is not None:
+        display.say(message)

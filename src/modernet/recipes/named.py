@@ -17,6 +17,11 @@ def get_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def default_recipe(data: str) -> str:
+    """The name of the recipe for a data set when none is named: seconds a network for the embedded digits."""
+    return "quick" if data == "digit_scenes" else "small_pictures"
+
+
 def _add(recipe: Recipe) -> None:
     RECIPES.add(recipe.name, recipe)
 

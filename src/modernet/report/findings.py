@@ -23,17 +23,17 @@ def _ends(road: Road, digits: int) -> str:
     assert first.test_mean is not None
     assert last.test_mean is not None
     n = "" if road.n_test is None else f", {number(road.n_test, 0)} test pictures"
+    start, end = _percent(first.test_mean, digits), _percent(last.test_mean, digits)
     if first is last:
-        return f"{first.title} reaches {number(first.test_mean, digits)} % test top-1 ({seeds_in_words([first])}{n})."
+        return f"{first.title} reaches {start} test top-1 ({seeds_in_words([first])}{n})."
     text = (
-        f"From {first.title} to {last.title}, mean test top-1 goes from {number(first.test_mean, digits)} % "
-        f"to {number(last.test_mean, digits)} % ({seeds_in_words([first, last])}{n}): "
-        f"{signed(last.test_mean - first.test_mean, digits)} points"
+        f"From {first.title} to {last.title}, mean test top-1 goes from {start} to {end} "
+        f"({seeds_in_words([first, last])}{n}): {signed(last.test_mean - first.test_mean, digits)} points"
     )
     whole = welch_interval(last.test_top1, first.test_top1)
     if whole is None:
         return f"{text}. With so few seeds there is no interval for it."
-    text += f", with a 95 % interval from {signed(whole[0], digits)} to {signed(whole[1], digits)}"
+    text += f", with a {_percent(95, 0)} interval from {signed(whole[0], digits)} to {signed(whole[1], digits)}"
     if whole[0] * whole[1] > 0:
         return f"{text}."
     return f"{text}, which includes zero: these runs do not show that the two ends differ."
@@ -47,7 +47,9 @@ def _steps(road: Road, digits: int) -> str:
     clear = [step for step in judged if step.excludes_zero]
     sentences = []
     if not judged:
-        sentences.append("No step can be judged by itself: an interval needs two finished seeds that vary on either side.")
+        sentences.append(
+            "No step can be judged by itself: an interval needs two finished seeds that vary on either side."
+        )
     elif not clear:
         sentences.append(
             f"Of {_steps_in_words(len(judged))} with an interval, none excludes zero: "
@@ -60,9 +62,13 @@ def _steps(road: Road, digits: int) -> str:
             f"{'differs' if len(clear) == 1 else 'differ'} from the adopted step before: {named}."
         )
         if len(clear) < len(judged):
-            sentences.append("For the rest the interval includes zero: these runs do not show whether they help or harm.")
+            sentences.append(
+                "For the rest the interval includes zero: these runs do not show whether they help or harm."
+            )
     if judged and len(judged) < len(compared):
-        sentences.append(f"{_steps_in_words(len(compared) - len(judged)).capitalize()} had too few seeds for an interval.")
+        sentences.append(
+            f"{_steps_in_words(len(compared) - len(judged)).capitalize()} had too few seeds for an interval."
+        )
     return " ".join(sentences)
 
 
@@ -75,6 +81,10 @@ def _failures(road: Road) -> str:
 
 def _listed(steps: Sequence[RoadStep]) -> str:
     return ", ".join(f"{step.title} ({len(step.errors)} of {len(step.errors) + step.seeds})" for step in steps)
+
+
+def _percent(value: float, digits: int) -> str:
+    return f"{number(value, digits)}\N{NO-BREAK SPACE}%"
 
 
 def _steps_in_words(count: int) -> str:

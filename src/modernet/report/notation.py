@@ -20,18 +20,17 @@ def number(value: float | None, digits: int) -> str:
 
 
 def signed(value: float | None, digits: int) -> str:
-    """A difference: its sign is always shown, except for zero."""
+    """A difference with its sign, also where it rounds to zero: the sign says on which side it lies."""
     if value is None:
         return MISSING
-    text = f"{value:+.{digits}f}".replace("-", "−")
-    return text if text.strip("+−0.") else text[1:]
+    return f"{value:+.{digits}f}".replace("-", "−") if value else number(value, digits)
 
 
 def quantity(value: float | None) -> str:
-    """A count with three digits and its prefix: `4.15 G`, `25.6 M`."""
+    """A count with three digits and its prefix: `4.15G`, `25.6M`."""
     if value is None:
         return MISSING
-    for size, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= 0.9995 * size:
             return f"{value / size:#.3g}".rstrip(".") + prefix
     return f"{value:g}"

@@ -1,4 +1,4 @@
-"""Records of a walk of the road from ResNet to ConvNeXt -> one summary a road: every step with its mean, spread and difference."""
+"""Records of walks from ResNet to ConvNeXt -> one summary a road: each step with its mean, spread and difference."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RoadStep:
         against: the row of the adopted step that it is compared with; None for the first.
         delta: `test_mean` minus that of `against`; None where one of the two has no finished run.
         delta_low, delta_high: the 95 % Welch interval of `delta` over seeds; None where `welch_interval` gives none.
-        published_top1: the paper's ImageNet-1K value; `published_delta` its difference to the paper's value of `against`.
+        published_top1: the paper's ImageNet-1K value; `published_delta` its difference to that of `against`.
         errors: why runs failed, one line each, of the seeds that have no finished run.
     """
 
@@ -74,11 +74,11 @@ class Road:
 
     Attributes:
         size: which road: `"nano"`, `"tiny"`, `"base"`.
-        data: the name of the data set; `classes`, `image_size` in pixels, `n_train`, `n_validation` and `n_test` pictures in
-            its splits; None where the records do not say.
+        data: the name of the data set; `classes`, `image_size` in pixels, `n_train`, `n_validation` and `n_test`
+            pictures in its splits; None where the records do not say.
         devices: where its runs ran, each once.
         steps: in the order of the road.
-        records: every run behind it, failed and repeated ones too.
+        records: every run behind it in the order of the steps, failed and repeated ones too.
     """
 
     size: str
@@ -106,9 +106,10 @@ def belongs_to_a_road(record: Record) -> bool:
 def summarise_road(records: Iterable[Record]) -> list[Road]:
     """One summary for each road that was walked; records of other studies are passed over.
 
-    Runs belong to one road when they share size, data set (name, picture size, pictures in each split) and recipe. The first
-    step has a recipe of its own, ResNet's classic one; its runs join the road on the same size and data whose recipe has
-    the most values in common with theirs. Where one seed of a step was run more than once, the latest finished run counts.
+    Runs belong to one road when they share size, data set (name, picture size, pictures in each split) and recipe. The
+    first step has a recipe of its own, ResNet's classic one; its runs join the road of the same size and data whose
+    recipe has the most values in common with theirs. Where one seed of a step was run more than once, the latest
+    finished run counts.
 
     Raises:
         InputError: a record of a road does not say which step it is.
@@ -118,7 +119,9 @@ def summarise_road(records: Iterable[Record]) -> list[Road]:
 
 def _setting(run: Record, name: str) -> Any:
     if name not in run.settings:
-        raise InputError(f"the record {run.name!r} of a road has no setting {name!r}; walk the road again to write it anew")
+        raise InputError(
+            f"the record {run.name!r} of a road has no setting {name!r}; walk the road again to write it anew"
+        )
     return run.settings[name]
 
 
@@ -143,7 +146,10 @@ def _walks(runs: Sequence[Record]) -> list[list[Record]]:
 
 def _place(run: Record) -> list[Any]:
     data = _setting(run, "data")
-    return [_setting(run, "size"), *(data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test"))]
+    return [
+        _setting(run, "size"),
+        *(data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")),
+    ]
 
 
 def _values_in_common(run: Record, walk: Sequence[Record]) -> int:
@@ -154,7 +160,8 @@ def _values_in_common(run: Record, walk: Sequence[Record]) -> int:
 
 def _summary(runs: Sequence[Record]) -> Road:
     by_row: dict[str, list[Record]] = {}
-    for run in sorted(runs, key=lambda run: (_setting(run, "order"), str(_setting(run, "row")))):
+    runs = sorted(runs, key=lambda run: (_setting(run, "order"), str(_setting(run, "row"))))
+    for run in runs:
         by_row.setdefault(str(run.settings["row"]), []).append(run)
     steps: list[RoadStep] = []
     for runs_of_step in by_row.values():
@@ -183,7 +190,9 @@ def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
         if run.error is None and "test_top1" in run.metrics:
             by_seed[run.settings.get("seed")] = run
     finished = tuple(by_seed[seed] for seed in sorted(by_seed, key=lambda seed: (str(type(seed)), seed)))
-    failed = {run.settings.get("seed"): run.error for run in runs if run.settings.get("seed") not in by_seed and run.error}
+    failed = {
+        run.settings.get("seed"): run.error for run in runs if run.settings.get("seed") not in by_seed and run.error
+    }
 
     test_top1 = [run.metrics["test_top1"] for run in finished]
     mean = _mean(finished, "test_top1")

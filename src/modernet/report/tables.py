@@ -19,10 +19,11 @@ from modernet.report.road import Road, RoadStep
 if TYPE_CHECKING:
     from rich.table import Table
 
-_HEADINGS = ("", "Step", "Test top-1, %", "Difference [95 %]", "Params", "MACs", "Images/s", "Paper, %")
+_HEADINGS = ("", "Step", "Test top-1", "n", "Difference [95 %]", "Params", "MACs", "Img/s", "Paper")
 _LEGEND = (
-    "Mean ± standard deviation over seeds. Difference: to the adopted step before, with its 95 % Welch interval over seeds; "
-    "* the interval excludes zero. (Parentheses): tried, not adopted. Paper: ImageNet-1K top-1 and its difference."
+    "Accuracies in per cent: mean ± standard deviation over n seeds. Difference: to the adopted step before, with its "
+    "95 % Welch interval over seeds; * the interval excludes zero. (Parentheses): tried, not adopted. "
+    "Paper: ImageNet-1K top-1 and its difference."
 )
 
 
@@ -43,7 +44,7 @@ def road_table(road: Road) -> Table:
     )
     for column, heading in enumerate(_HEADINGS):
         name = heading == "Step"
-        table.add_column(heading, justify="left" if column < 2 else "right", no_wrap=not name, overflow="fold")
+        table.add_column(heading, justify="left" if column in (0, 1, 4) else "right", no_wrap=not name, overflow="fold")
     for step in road.steps:
         style = "dim" if step.side_step else "bold" if step.excludes_zero else ""
         # Text, not str: what a record says is never read as markup
@@ -53,7 +54,7 @@ def road_table(road: Road) -> Table:
 
 def road_markdown(road: Road) -> str:
     """The same table in Markdown, for a README."""
-    rows = [_HEADINGS, ("--:", ":--", *["--:"] * (len(_HEADINGS) - 2))]
+    rows = [_HEADINGS, ("--:", ":--", "--:", "--:", ":--", *["--:"] * (len(_HEADINGS) - 5))]
     rows += [tuple(_markdown(cell) for cell in _cells(step, road)) for step in road.steps]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     notes = [_markdown(line) for line in (f"{road.data}: {place(road)}.", _LEGEND, *_error_lines(road))]
@@ -65,14 +66,11 @@ def _cells(step: RoadStep, road: Road) -> tuple[str, ...]:
     paper = MISSING if step.published_top1 is None else number(step.published_top1, 2)
     if step.published_delta is not None:
         paper += f" {signed(step.published_delta, 2)}"
-    counts = {other.seeds for other in road.steps if other.seeds}
-    measured = mean_and_spread(step, digits)
-    if step.seeds and len(counts) > 1:
-        measured += f" (n={step.seeds})"
     return (
         step.row,
         f"({step.title})" if step.side_step else step.title,
-        measured,
+        mean_and_spread(step, digits),
+        str(step.seeds),
         difference(step, digits),
         quantity(step.params),
         quantity(step.macs),
@@ -82,7 +80,9 @@ def _cells(step: RoadStep, road: Road) -> tuple[str, ...]:
 
 
 def _error_lines(road: Road) -> list[str]:
-    return [f"Failed at {step.row} {step.title}: {error}" for step in road.steps for error in dict.fromkeys(step.errors)]
+    return [
+        f"Failed at {step.row} {step.title}: {error}" for step in road.steps for error in dict.fromkeys(step.errors)
+    ]
 
 
 def _markdown(text: str) -> str:

@@ -1,0 +1,75 @@
+"""The command line: a verb a file. A verb parses its options, calls one documented function, and prints.
+
+Modules of verbs import nothing heavy at the top, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from modernet.errors import InputError, unknown_name
+
+_VERBS = {
+    "roadmap": "walk the road from ResNet to ConvNeXt on real images; `roadmap show` prints its steps",
+    "models": "list the networks",
+    "show": "print a network stage by stage",
+    "train": "train a classifier on your pictures",
+    "evaluate": "test a trained network",
+    "predict": "name what is on pictures",
+    "report": "make one HTML page of a folder of runs",
+}
+
+_HELP = """\
+modernet: which design decisions matter, and which backbone should I use?
+
+Example:
+  modernet roadmap                       the whole road on real digits, in minutes on a laptop
+  modernet roadmap show --size tiny      its steps beside the published figures
+  modernet train --data my_photos        my_photos/CLASS/*.jpg
+
+Verbs (modernet VERB --help says more):
+{verbs}
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: what follows the program's name; None takes those of this process.
+
+    Returns:
+        The exit code: 0; 1 for a failure on the way; 2 for a mistake of the user, told in one line; 130 when stopped.
+    """
+    verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        if verb in ("-h", "--help", "help"):
+            print(_HELP.format(verbs="\n".join(f"  {name:10s} {line}" for name, line in _VERBS.items())), end="")
+        elif verb == "--version":
+            from importlib.metadata import version
+
+            print(f"modernet {version('modernet')}")
+        elif verb in _VERBS:
+            importlib.import_module(f"modernet.cli.{verb}").main(rest)
+        else:
+            raise unknown_name("verb", verb, _VERBS)
+        sys.stdout.flush()
+    except InputError as error:
+        return _fail(str(error), 2)
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except BrokenPipeError:
+        # whoever read our output has gone (`| head`); nothing is left to say, also not when Python closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        return _fail(str(error), 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"modernet: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,87 @@
+"""Typed dataclasses -> options of a verb (tyro); a mistake becomes one line."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, TypeVar
+
+import tyro
+
+from modernet.errors import InputError
+from modernet.recipes import Recipe, get_recipe
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class RecipeOptions(Recipe):
+    """Fields of the recipe."""
+
+    name: Annotated[str, tyro.conf.Suppress]
+    source: Annotated[str, tyro.conf.Suppress]
+
+
+def parse(options: type[Options], verb: str, arguments: Sequence[str], default: Options | None = None) -> Options:
+    """Read a verb's options into a dataclass.
+
+    Raises:
+        InputError: an option is unknown, lacks its value, or has one of the wrong type.
+        SystemExit: `--help` was asked for and printed.
+    """
+    complaint = io.StringIO()
+    fallback: dict[str, Any] = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(complaint):
+            parsed: Options = tyro.cli(
+                options,
+                prog=f"modernet {verb}",
+                description=inspect.getdoc(options),
+                args=list(arguments),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+                **fallback,
+            )
+            return parsed
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise InputError(f"{_first_sentence(complaint.getvalue())}; see modernet {verb} --help") from stop
+
+
+def given(arguments: Sequence[str], option: str, default: str) -> str:
+    """The value of an option, for defaults that depend on it; everything else is left to `parse`."""
+    for argument, following in pairwise([*arguments, ""]):
+        if argument == option and following:
+            return following
+        if argument.startswith(f"{option}="):
+            return argument.removeprefix(f"{option}=")
+    return default
+
+
+def recipe_options(name: str) -> RecipeOptions:
+    """The values of a named recipe, as defaults of the options that override them.
+
+    Raises:
+        InputError: no recipe is called so.
+    """
+    return RecipeOptions(**vars(get_recipe(name)))
+
+
+def recipe_from(options: RecipeOptions) -> Recipe:
+    """The recipe that the options describe."""
+    return Recipe(**vars(options))
+
+
+def _first_sentence(box: str) -> str:
+    """What tyro says in the first part of its box, on one line."""
+    words: list[str] = []
+    for line in box.splitlines()[1:]:
+        text = line.strip("│╭╮╰╯─ ")
+        if not text and words:
+            break
+        words.append(text)
+    return " ".join(words).removeprefix("Error parsing settings: ").rstrip(".")

@@ -1,0 +1,157 @@
+"""`modernet roadmap` and `modernet roadmap show`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from modernet.cli.options import RecipeOptions, given, parse, recipe_from, recipe_options
+from modernet.cli.output import in_billions, in_millions, print_json, print_table, simple_table
+from modernet.recipes import default_recipe
+
+if TYPE_CHECKING:
+    from modernet.records import Record
+
+Size = Literal["nano", "tiny", "base"]
+
+
+@dataclass(frozen=True)
+class WalkOptions:
+    """Walk the road from ResNet to ConvNeXt: every step trained on the same pictures under one recipe.
+
+    Examples:
+      modernet roadmap                                              embedded digits, minutes on a laptop
+      modernet roadmap --data my_photos --epochs 20                 my_photos/CLASS/*.jpg
+      modernet roadmap --data cifar10 --size tiny --steps 0,4,13    where there is a GPU
+
+    Finished steps are skipped when it is started again, so Ctrl-C loses nothing.
+    """
+
+    recipe: str
+    """Recipe of every step but 0, which has that of ResNet's time. The options below override its values."""
+    settings: RecipeOptions
+    data: str = "digit_scenes"
+    """Pictures: a folder (class/picture, or train and test above it), parquet in the Hub's layout, or a name."""
+    size: Size = "nano"
+    """nano is small enough for a laptop; tiny is ResNet-50 to ConvNeXt-T, base is ResNet-200 to ConvNeXt-B."""
+    steps: str = "0-13"
+    """Rows of the road: ranges and commas; 8a, 8c and 8d are side steps; all is every row."""
+    seeds: int = 3
+    """Trainings of each step."""
+    out: Path | None = None
+    """Folder for records, chart and page; by default runs/roadmap-SIZE-DATA."""
+    image_size: int | None = None
+    """Side of the pictures in pixels; by default that of the data."""
+    stem_stride: int | None = None
+    """Stride of every stem; by default 4, or less for pictures below 128 pixels."""
+    skip_unreadable: bool = False
+    """Leave out pictures that cannot be read, and list them."""
+    workers: int | None = None
+    """Trainings side by side; by default one a core for nano on a CPU, else one."""
+    json: bool = False
+    """Print the records as JSON instead of the table."""
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """Print the steps of the road with parameters and multiply-accumulates, beside the published figures.
+
+    Example: modernet roadmap show --size tiny
+    """
+
+    size: Size = "tiny"
+    """tiny is ResNet-50 to ConvNeXt-T, base is ResNet-200 to ConvNeXt-B; nano is ours, for laptops."""
+    image_size: int = 224
+    """Side of the picture in pixels."""
+    stem_stride: int | None = None
+    """Stride of every stem; by default 4, or less for pictures below 128 pixels."""
+    json: bool = False
+    """Print JSON: a list of objects with row, step, params, macs, published_gmacs, published_top1, and more."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    if arguments[:1] == ["show"]:
+        _show(parse(ShowOptions, "roadmap show", arguments[1:]))
+        return
+    recipe = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
+    _walk(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(recipe, recipe_options(recipe))))
+
+
+def _walk(options: WalkOptions) -> None:
+    from modernet import progress
+    from modernet.report import road_table, summarise_road
+    from modernet.studies import CHART_NAME, PAGE_NAME, walk_road
+
+    folder = options.out or Path("runs") / f"roadmap-{options.size}-{Path(options.data).name}"
+    with progress.shown():
+        records = walk_road(
+            options.data,
+            size=options.size,
+            steps=options.steps,
+            seeds=options.seeds,
+            recipe=recipe_from(options.settings),
+            image_size=options.image_size,
+            stem_stride=options.stem_stride,
+            skip_unreadable=options.skip_unreadable,
+            workers=options.workers,
+            folder=folder,
+        )
+    if options.json:
+        print_json([_as_row(record) for record in records])
+        return
+    for summary in summarise_road(records):
+        print_table(road_table(summary))
+    print(f"chart: {folder / CHART_NAME}\npage:  {folder / PAGE_NAME}")
+
+
+def _as_row(record: Record) -> dict[str, object]:
+    """A run of the walk as one flat object."""
+    keys = ("row", "step", "seed", "params", "macs")
+    return {**{key: record.settings[key] for key in keys}, **record.metrics, "error": record.error}
+
+
+def _show(options: ShowOptions) -> None:
+    import torch
+
+    from modernet.benchmark import count
+    from modernet.roadmap import default_stem_stride, road
+    from modernet.roadmap.network import build
+
+    stride = default_stem_stride(options.image_size) if options.stem_stride is None else options.stem_stride
+    rows: list[dict[str, Any]] = []
+    for step in road(options.size, stem_stride=stride):
+        with torch.device("meta"):
+            counts = count(build(step.design), options.image_size)
+        rows.append(
+            {
+                "row": step.row,
+                "step": step.name,
+                "title": step.title,
+                "change": step.change,
+                "side_step": step.side_step,
+                "params": counts.params,
+                "macs": counts.macs,
+                "published_gmacs": step.published_gmacs,
+                "published_top1": step.published_top1,
+            }
+        )
+    if options.json:
+        print_json(rows)
+        return
+    columns = {"row": True, "step": False, "parameters": True, "MACs": True, "published": True, "top-1 %": True}
+    cells = [
+        [
+            str(row["row"]),
+            f"{row['title']} (side step)" if row["side_step"] else str(row["title"]),
+            in_millions(row["params"]),
+            in_billions(row["macs"]),
+            "" if row["published_gmacs"] is None else f"{row['published_gmacs']:.2f} G",
+            "" if row["published_top1"] is None else f"{row['published_top1']:.2f}",
+        ]
+        for row in rows
+    ]
+    print_table(simple_table(f"The road, size {options.size}, at {options.image_size} pixels", columns, cells))
+    for row in rows:
+        print(f"{row['row']:>3s}  {row['change']}")

@@ -1,0 +1,100 @@
+"""`modernet train`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modernet.cli.options import RecipeOptions, given, parse, recipe_from, recipe_options
+from modernet.cli.output import print_json
+from modernet.errors import InputError
+from modernet.recipes import default_recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train a classifier on your pictures, from random weights.
+
+    Examples:
+      modernet train --data my_photos --model convnext_test       my_photos/CLASS/*.jpg
+      modernet train --data cifar10 --model resnet18 --epochs 10 --lr 2e-3
+      modernet train --data my_photos --model convnext_test --resume
+
+    The folder of the run gets the weights, a record, and while it is unfinished a checkpoint.
+    """
+
+    recipe: str
+    """Recipe: the options below override its values."""
+    settings: RecipeOptions
+    data: str = "digit_scenes"
+    """Pictures: a folder (class/picture, or train and test above it), parquet in the Hub's layout, or a name."""
+    model: str = "convnext_test"
+    """Network: one of `modernet models`."""
+    model_fields: tuple[str, ...] = ()
+    """Fields of the model's config to change, such as stem_stride=2."""
+    seed: int = 0
+    """Seed of the first weights, the order of the pictures, and all noise."""
+    out: Path | None = None
+    """Folder of the run; by default runs/train-MODEL-DATA."""
+    resume: bool = False
+    """Go on with the unfinished run in that folder."""
+    image_size: int | None = None
+    """Side of the pictures in pixels; by default that of the data."""
+    skip_unreadable: bool = False
+    """Leave out pictures that cannot be read, and list them."""
+    json: bool = False
+    """Print the record as JSON."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    recipe = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
+    options = parse(Options, "train", arguments, default=Options(recipe, recipe_options(recipe)))
+    folder = options.out or Path("runs") / f"train-{options.model}-{Path(options.data).name}"
+
+    from dataclasses import asdict
+
+    from modernet import progress
+    from modernet.data import open_dataset
+    from modernet.models import MODELS
+    from modernet.training import prepare_folder, stop_requested_by_signal, train_classifier
+    from modernet.weights import NetworkSpec
+
+    fields = _parse_fields(options.model_fields)
+    spec = NetworkSpec("model", MODELS[options.model].name, fields)
+    prepare_folder(folder, resume=options.resume)
+    with progress.shown(), stop_requested_by_signal() as should_stop:
+        dataset = open_dataset(options.data, image_size=options.image_size, skip_unreadable=options.skip_unreadable)
+        record = train_classifier(
+            spec,
+            dataset,
+            recipe_from(options.settings),
+            seed=options.seed,
+            folder=folder,
+            should_stop=should_stop,
+        )
+    if options.json:
+        print_json(asdict(record))
+        return
+    metrics = record.metrics
+    print(
+        f"{options.model} on {dataset.name}: test top-1 {metrics['test_top1']:.1f} % (n = {metrics['test_n']:.0f}), "
+        f"validation {metrics['validation_top1']:.1f} % (n = {metrics['validation_n']:.0f}), "
+        f"{metrics['train_images_per_second']:.0f} training images/s\nrun: {folder}"
+    )
+
+
+def _parse_fields(fields: Sequence[str]) -> dict[str, Any]:
+    """`stem_stride=2` -> a name and a value in Python's syntax; a word is a string."""
+    values: dict[str, Any] = {}
+    for field in fields:
+        name, equals, text = field.partition("=")
+        if not equals:
+            raise InputError(f"--model-fields got {field!r}; give name=value, such as stem_stride=2")
+        try:
+            values[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[name] = text
+    return values

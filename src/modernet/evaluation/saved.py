@@ -1,0 +1,101 @@
+"""What a trained network does on a data set, or says of single pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from modernet import progress
+from modernet.data import ImageDataset, UnreadablePicture, fit_picture, make_loader, read_picture
+from modernet.errors import InputError
+from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
+from modernet.weights import SavedNetwork
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class and how sure the network is of it."""
+
+    label: str
+    probability: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of a picture."""
+
+    picture: str
+    predictions: list[Guess]
+    """From the most to the least probable."""
+
+
+def evaluate_saved(
+    saved: SavedNetwork,
+    dataset: ImageDataset,
+    split: Literal["train", "validation", "test"] = "test",
+    *,
+    batch_size: int = 128,
+    device: torch.device | None = None,
+) -> Accuracy:
+    """Accuracy of a trained network on a split of a data set, with the normalisation that it was trained with.
+
+    Args:
+        dataset: opened at the network's `image_size`.
+        device: where to run it; None is the CPU.
+
+    Raises:
+        InputError: the data set has other classes than the network, or another order of them.
+    """
+    if dataset.classes != saved.classes:
+        missing = [name for name in dataset.classes if name not in saved.classes]
+        difference = f"it does not know {missing[0]!r}" if missing else "not all of the network's are there"
+        raise InputError(
+            f"{dataset.name} has {len(dataset.classes)} classes and the network {len(saved.classes)} others: "
+            f"{difference}; give pictures of the classes that it was trained on"
+        )
+    device = device or torch.device("cpu")
+    pictures = replace(dataset, mean=saved.mean, std=saved.std)
+    loader = make_loader(
+        pictures, getattr(pictures, split), batch_size=batch_size, device=device, augmentation=None
+    )  # fmt: skip
+    return evaluate_classifier(saved.network.to(device), loader)
+
+
+@torch.inference_mode()
+def predict(
+    saved: SavedNetwork, paths: Sequence[Path], *, top: int = 5, skip_unreadable: bool = False
+) -> list[Prediction]:
+    """What a trained network says of pictures: the most probable classes of each.
+
+    Args:
+        top: how many classes to name; all, if there are fewer.
+        skip_unreadable: leave out pictures that cannot be read, instead of stopping.
+
+    Raises:
+        InputError: `top` is below 1, or a picture cannot be read.
+    """
+    if top < 1:
+        raise InputError(f"top is {top}; give 1 or more")
+    mean, std = (torch.tensor(values)[:, None, None] for values in (saved.mean, saved.std))
+    predictions = []
+    for path in progress.track(paths, "predicting", len(paths)):
+        try:
+            picture = fit_picture(read_picture(path), saved.image_size)
+        except UnreadablePicture as error:
+            if not skip_unreadable:
+                raise
+            progress.say(f"skipped: {error}")
+            continue
+        scores = saved.network(((picture / 255 - mean) / std)[None])[0].float()
+        best = scores.softmax(0).topk(min(top, len(saved.classes)))
+        guesses = [
+            Guess(saved.classes[index], probability)
+            for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+        predictions.append(Prediction(str(path), guesses))
+    return predictions

@@ -1,0 +1,269 @@
+"""The page's interactive charts, as plotly's own JSON: plain dicts, drawn by plotly.js in the browser.
+
+A colour is written `light-dark(LIGHT, DARK)`, as in CSS; the page's script picks one when it draws. Text from
+records is escaped, because plotly reads a few HTML tags in its labels.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from modernet.records import Record
+from modernet.report.charts import accuracy_limits, shown_values
+from modernet.report.notation import difference, digits_of, mean_and_spread, number, quantity, signed
+from modernet.report.road import Road, RoadStep
+
+Figure = dict[str, Any]
+
+_INK = "light-dark(#1b1f24, #e8eaed)"
+_FAINT = "light-dark(#646c76, #9aa3ad)"
+_RULE = "light-dark(#e1e4e8, #333a43)"
+_PAPER = "light-dark(#ffffff, #161a20)"
+_BAR = "light-dark(#8fb8de, #35608c)"
+_SIDE = "light-dark(#dbe8f4, #22384f)"
+_EDGE = "light-dark(#5b8fc2, #6fa3d4)"
+_DOT = "light-dark(#0b3c6b, #cfe4f8)"
+_CLEAR = "light-dark(#b3500b, #f0a35e)"
+_MACS = "light-dark(#3c7d5a, #7cc79d)"
+
+# Stops of a ramp that grows evenly in lightness, so that the order of the lines is seen without telling hues apart.
+_RAMP_LIGHT = ("#33105e", "#2f5d9e", "#1f8f8a", "#5aa83a", "#d49a00")
+_RAMP_DARK = ("#8d7be0", "#5b9be0", "#35b5ac", "#9ccf5c", "#ffd75e")
+
+
+def road_figure(road: Road) -> Figure:
+    """Bars of mean test top-1 with whiskers and seeds, and the paper's values on an axis of their own."""
+    start, end = accuracy_limits(shown_values(road))
+    rows = list(range(len(road.steps)))
+    measured = [(y, step) for y, step in zip(rows, road.steps, strict=True) if step.test_mean is not None]
+    published = [(y, step) for y, step in zip(rows, road.steps, strict=True) if step.published_top1 is not None]
+    traces: list[dict[str, Any]] = []
+    for name, side in (("adopted step", False), ("tried, not adopted", True)):
+        chosen = [(y, step) for y, step in measured if step.side_step is side]
+        if chosen:
+            traces.append(_bars(name, chosen, road, start, faint=side))
+    traces.append(
+        {
+            "type": "scatter", "mode": "markers", "name": "one seed", "hoverinfo": "skip",
+            "x": [top1 for _, step in measured for top1 in step.test_top1],
+            "y": [y for y, step in measured for _ in step.test_top1],
+            "marker": {"size": 6, "color": _DOT, "line": {"color": _PAPER, "width": 1}},
+        }
+    )  # fmt: skip
+    layout = _layout(height=150 + 30 * len(rows))
+    layout |= {
+        "barmode": "overlay",
+        # below the axis, because the paper's axis is above
+        "legend": layout["legend"] | {"y": -48 / (30 * len(rows)), "yanchor": "top"},
+        "margin": {"l": 8, "r": 12, "t": 46 if published else 8, "b": 40},
+        "xaxis": _axis("test top-1, %") | {"range": [start, end]},
+        "yaxis": _axis() | {
+            "range": [len(rows) - 0.4, -0.6], "tickvals": rows, "showgrid": False, "automargin": True,
+            "ticktext": [_plain(step.title) for step in road.steps], "tickfont": {"color": _INK, "size": 11},
+        },
+        "annotations": [_failed(y, step) for y, step in zip(rows, road.steps, strict=True) if step.test_mean is None],
+    }  # fmt: skip
+    if published:
+        values = [step.published_top1 for _, step in published if step.published_top1 is not None]
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": "paper, ImageNet-1K (axis above)", "xaxis": "x2",
+                "x": values, "y": [y + 0.22 for y, _ in published], "hoverinfo": "skip",
+                "marker": {"symbol": "diamond", "size": 6, "color": _PAPER, "line": {"color": _FAINT, "width": 1}},
+            }
+        )  # fmt: skip
+        layout["xaxis2"] = _axis("paper, ImageNet-1K top-1, %") | {
+            "overlaying": "x", "side": "top", "showgrid": False, "range": list(accuracy_limits(values)),
+            "tickmode": "auto", "tickfont": {"color": _FAINT, "size": 10},
+        }  # fmt: skip
+    return {"data": traces, "layout": layout}
+
+
+def _bars(
+    name: str, chosen: Sequence[tuple[int, RoadStep]], road: Road, start: float, *, faint: bool
+) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": name,
+        "base": start,
+        "x": [step.test_mean - start for _, step in chosen if step.test_mean is not None],
+        "y": [y for y, _ in chosen],
+        "width": 0.68,
+        "hovertext": [_about(step, road) for _, step in chosen],
+        "hoverinfo": "text",
+        "text": [number(step.test_mean, digits_of(road.n_test)) for _, step in chosen],
+        "textposition": "inside",
+        "insidetextanchor": "start",
+        "textfont": {"color": _INK, "size": 11},
+        "error_x": {
+            "array": [step.test_std or 0 for _, step in chosen], "color": _INK, "thickness": 1.2, "width": 3,
+        },
+        "marker": {
+            "color": _SIDE if faint else _BAR,
+            "line": {"color": _EDGE, "width": 0.6},
+            "pattern": {"shape": "/" if faint else "", "fgcolor": _EDGE, "bgcolor": _SIDE, "size": 6, "solidity": 0.15},
+        },
+    }  # fmt: skip
+
+
+def _failed(y: int, step: RoadStep) -> dict[str, Any]:
+    return {
+        "text": "failed" if step.errors else "no finished run",
+        "x": 0.01, "xref": "x domain", "xanchor": "left", "y": y, "showarrow": False,
+        "font": {"color": _CLEAR, "size": 12},
+        "hovertext": "<br>".join(_plain(error) for error in step.errors),
+    }  # fmt: skip
+
+
+def _about(step: RoadStep, road: Road) -> str:
+    """What a pointer over a step shows."""
+    digits = digits_of(road.n_test)
+    seeds = ", ".join(f"{run.settings.get('seed')}: {number(run.metrics['test_top1'], digits)}" for run in step.runs)
+    lines = [
+        f"<b>{_plain(step.row)} {_plain(step.title)}</b>",
+        f"test top-1 {mean_and_spread(step, digits)} %",
+        f"seeds {_plain(seeds)}",
+    ]
+    if step.delta is not None:
+        lines.append(f"against {_plain(str(step.against))}: {difference(step, digits)}")
+    lines.append(f"{quantity(step.macs)} MACs, {quantity(step.params)} parameters")
+    if step.published_top1 is not None:
+        change = "" if step.published_delta is None else f" ({signed(step.published_delta, 2)})"
+        lines.append(f"paper {number(step.published_top1, 2)} %{change}")
+    lines += [f"failed: {_plain(error)}" for error in dict.fromkeys(step.errors)]
+    return "<br>".join(lines)
+
+
+def cost_figure(road: Road) -> Figure:
+    """Mean test top-1 against MACs: the road as a path, side steps as open points beside it."""
+    traces = []
+    for side in (False, True):
+        chosen = [
+            step
+            for step in road.steps
+            if step.side_step is side and step.macs is not None and step.test_mean is not None
+        ]
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers+text" if side else "lines+markers+text",
+                "name": "tried, not adopted" if side else "adopted step",
+                "x": [step.macs for step in chosen], "y": [step.test_mean for step in chosen],
+                "text": _labels(chosen), "textposition": "middle right",
+                "textfont": {"size": 10, "color": _FAINT},
+                "hovertext": [_about(step, road) for step in chosen], "hoverinfo": "text",
+                "error_y": {
+                    "array": [step.test_std or 0 for step in chosen], "color": _FAINT, "thickness": 1, "width": 2,
+                },
+                "line": {"color": _FAINT, "width": 0.7},
+                "marker": {
+                    "size": 8, "symbol": "circle-open" if side else "circle", "color": _EDGE if side else _MACS,
+                    "line": {"width": 1.5 if side else 0},
+                },
+            }
+        )  # fmt: skip
+    layout = _layout(height=360) | {
+        "xaxis": _axis("MACs of one picture") | {"tickformat": "~s"},
+        "yaxis": _axis("test top-1, %") | {"automargin": True},
+    }
+    return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
+
+
+def _labels(steps: Sequence[RoadStep]) -> list[str]:
+    """The row of each step; steps that would lie on one another share a label, which the first of them carries."""
+    places = [(step.macs or 0, step.test_mean or 0.0) for step in steps]
+    reach = [0.02 * (max(axis) - min(axis)) for axis in zip(*places, strict=True)]
+    labels: list[list[str]] = []
+    for i, step in enumerate(steps):
+        labels.append([])
+        near = (j for j in range(i) if labels[j] and all(abs(places[i][k] - places[j][k]) <= reach[k] for k in (0, 1)))
+        labels[next(near, i)].append(_plain(step.row))
+    return [f"\N{NO-BREAK SPACE}{', '.join(label)}" if label else "" for label in labels]
+
+
+def _plain(text: str) -> str:
+    """Text that plotly shows as it is; it knows tags and a few entities, and `&quot;` is not among them."""
+    return escape(text, quote=False)
+
+
+def ramp(count: int) -> list[str]:
+    """`count` colours from the first line to the last, dark to light, each for both themes."""
+    places = [0.0 if count == 1 else i / (count - 1) for i in range(count)]
+    return [f"light-dark({_between(_RAMP_LIGHT, place)}, {_between(_RAMP_DARK, place)})" for place in places]
+
+
+def _between(stops: Sequence[str], place: float) -> str:
+    left = min(int(place * (len(stops) - 1)), len(stops) - 2)
+    share = place * (len(stops) - 1) - left
+    channels = []
+    for offset in (1, 3, 5):
+        low, high = (int(stops[i][offset : offset + 2], 16) for i in (left, left + 1))
+        channels.append(round(low + (high - low) * share))
+    return "#{:02x}{:02x}{:02x}".format(*channels)
+
+
+def curves_figure(
+    lines: Mapping[str, Sequence[Record]], metric: str, title: str, *, logarithmic: bool = False
+) -> Figure:
+    """One learning curve a line, averaged over its runs epoch by epoch.
+
+    Args:
+        lines: the name of each line and its runs, in order; a line keeps its colour in every chart of the same lines.
+        metric: the column of the history, such as `"train_loss"`.
+        title: of the vertical axis, with its unit.
+        logarithmic: draw the vertical axis in powers; for losses.
+    """
+    traces = []
+    for (name, runs), color in zip(lines.items(), ramp(len(lines)), strict=True):
+        curve = averaged(runs, metric)
+        traces.append(
+            {
+                "type": "scatter", "mode": "lines" if len(curve) > 1 else "markers", "name": _plain(name),
+                "x": list(curve), "y": list(curve.values()), "line": {"color": color, "width": 1.8},
+                "marker": {"color": color}, "hovertemplate": "%{fullData.name}<br>epoch %{x}: %{y:.4~g}<extra></extra>",
+            }
+        )  # fmt: skip
+    layout = _layout(height=320) | {
+        "xaxis": _axis("epoch") | {"rangemode": "tozero"},
+        "yaxis": _axis(title) | {"automargin": True, "type": "log" if logarithmic else "linear"},
+    }
+    return {"data": traces, "layout": layout | {"showlegend": False}}
+
+
+def averaged(runs: Sequence[Record], metric: str) -> dict[float, float]:
+    """The mean of a metric over the runs that have it, by epoch."""
+    by_epoch: dict[float, list[float]] = {}
+    for run in runs:
+        for row in run.history:
+            value = row.get(metric)
+            if value is not None and math.isfinite(value):
+                by_epoch.setdefault(row["epoch"], []).append(value)
+    return {epoch: statistics.mean(values) for epoch, values in sorted(by_epoch.items())}
+
+
+def _layout(height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 40},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": _INK, "family": "system-ui, sans-serif", "size": 12},
+        "hoverlabel": {"bgcolor": _PAPER, "bordercolor": _EDGE, "font": {"color": _INK, "size": 12}, "align": "left"},
+        "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"color": _FAINT, "size": 11}},
+        "dragmode": False,
+    }
+
+
+def _axis(title: str = "") -> dict[str, Any]:
+    return {
+        "title": {"text": title, "font": {"color": _FAINT, "size": 12}, "standoff": 8},
+        "gridcolor": _RULE,
+        "linecolor": _RULE,
+        "tickfont": {"color": _FAINT, "size": 11},
+        "zeroline": False,
+        "fixedrange": True,  # a finger that scrolls the page must not zoom the chart
+    }

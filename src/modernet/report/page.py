@@ -1,0 +1,197 @@
+"""Records -> one HTML file that opens from the disk, without any request to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modernet.atomic import whole_file
+from modernet.errors import InputError
+from modernet.records import Record
+from modernet.report import notation
+from modernet.report.figures import Figure, cost_figure, curves_figure, ramp, road_figure
+from modernet.report.findings import findings
+from modernet.report.road import Road, belongs_to_a_road, summarise_road
+
+
+@dataclass(frozen=True)
+class _Chart:
+    """A figure with the sentence below it, which is also what a screen reader says in its place."""
+
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """Learning curves of the same lines side by side; the buttons above them pick lines out in all of them."""
+
+    keys: Sequence[tuple[str, str]]  # name and colour of each line
+    charts: Sequence[_Chart]
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where numbers come from: facts by name, and the recipes as a table with a column for each different one."""
+
+    facts: Mapping[str, Sequence[str]]
+    recipes: Sequence[str]
+    leaves: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class _RoadSection:
+    road: Road
+    findings: str
+    charts: Sequence[_Chart]
+    curves: _Curves | None
+    origin: _Origin
+
+
+@dataclass(frozen=True)
+class _TrainingSection:
+    data: str
+    runs: Sequence[Record]
+    curves: _Curves | None
+    origin: _Origin
+
+
+def write_page(records: Sequence[Record], path: Path) -> None:
+    """Write one HTML file with all that the records hold: every road, training runs by data set, and the rest.
+
+    The file holds its scripts and styles itself (plotly.js once, about 4.8 MB) and asks nothing of the network. It is
+    written whole or not at all.
+
+    Raises:
+        InputError: there are no records, or a record of a road does not say which step it is.
+    """
+    if not records:
+        raise InputError("there are no records to report; give the folder that a run wrote, such as runs/roadmap")
+
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    roads = [_road_section(road) for road in summarise_road(records)]
+    training: dict[str, list[Record]] = {}
+    others = []
+    for record in records:
+        if record.kind != "train":
+            others.append(record)
+        elif not belongs_to_a_road(record):
+            training.setdefault(str(record.settings.get("data", {}).get("name", "unnamed data")), []).append(record)
+
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("modernet.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = templates.get_template("page.html.j2").render(
+        roads=roads,
+        training=[_training_section(data, runs) for data, runs in training.items()],
+        others=others,
+        write=notation,
+        plotly_js=get_plotlyjs(),
+    )
+    with whole_file(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+
+
+def _road_section(road: Road) -> _RoadSection:
+    figure = road_figure(road)
+    start = figure["layout"]["xaxis"]["range"][0]
+    about_axis = f" The axis starts at {start:g} %, not at 0." if start else ""
+    charts = [
+        _Chart(
+            "Mean test top-1 of each step; whisker: ± standard deviation over seeds; dots: the seeds." + about_axis,
+            figure,
+        )
+    ]
+    cost = cost_figure(road)
+    if cost["data"]:
+        charts.append(
+            _Chart("Accuracy against cost. Numbers are the steps' rows; the line follows the adopted steps.", cost)
+        )
+    lines = {f"{step.row} {step.title}": step.runs for step in road.steps if step.runs}
+    return _RoadSection(
+        road, findings(road), charts, _curves(lines, averaged=True), _origin(road.records, of_a_road=True)
+    )
+
+
+def _training_section(data: str, runs: Sequence[Record]) -> _TrainingSection:
+    lines: dict[str, list[Record]] = {}
+    for run in runs:
+        if run.history:
+            lines.setdefault(run.name, []).append(run)
+    return _TrainingSection(data, runs, _curves(lines, averaged=False), _origin(runs, of_a_road=False))
+
+
+def _curves(lines: Mapping[str, Sequence[Record]], *, averaged: bool) -> _Curves | None:
+    """The loss on the training split and top-1 on the validation split; None where no run kept a history."""
+    over = ", averaged over seeds" if averaged else ""
+    loss = curves_figure(lines, "train_loss", "training loss", logarithmic=True)
+    top1 = curves_figure(lines, "validation_top1", "validation top-1, %")
+    charts = [_Chart(f"Training loss by epoch{over}.", loss), _Chart(f"Validation top-1 by epoch{over}.", top1)]
+    drawn = [chart for chart in charts if any(trace["x"] for trace in chart.figure["data"])]
+    return _Curves(list(zip(lines, ramp(len(lines)), strict=True)), drawn) if drawn else None
+
+
+def _origin(records: Sequence[Record], *, of_a_road: bool) -> _Origin:
+    environments = [record.environment for record in records]
+    dates = sorted(str(environment["created"])[:10] for environment in environments if "created" in environment)
+    versions = (
+        f"{name} {version}"
+        for environment in environments
+        for name, version in sorted(environment.get("versions", {}).items())
+    )
+    data = (_sentence(record.settings.get("data", {})) for record in records)
+    failed = sum(record.error is not None for record in records)
+    facts = {
+        "Runs": [f"{len(records)}" + (f", of which {failed} failed" if failed else "")],
+        "Data": _each_once(data),
+        "Device": _each_once(environment.get("device") for environment in environments),
+        "Platform": _each_once(environment.get("platform") for environment in environments),
+        "Versions": _each_once(versions),
+        "Commit": _each_once(environment.get("commit") for environment in environments),
+        "Date": _each_once([dates[0], dates[-1]]) if dates else [],
+    }
+    return _Origin({name: values for name, values in facts.items() if values}, *_recipes(records, of_a_road=of_a_road))
+
+
+def _each_once(values: Iterable[object]) -> list[str]:
+    return list(dict.fromkeys(str(value) for value in values if value))
+
+
+def _sentence(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+
+
+def _recipes(records: Sequence[Record], *, of_a_road: bool) -> tuple[list[str], dict[str, list[str]]]:
+    """The different recipes of some runs: a heading for each, which says whose it is, and their values leaf by leaf."""
+    users: list[tuple[dict[str, Any], list[str]]] = []
+    for record in records:
+        recipe = record.settings.get("recipe")
+        if not recipe:
+            continue
+        user = str(record.settings["row"]) if of_a_road else record.name
+        for known, names in users:
+            if known == recipe:
+                if user not in names:
+                    names.append(user)
+                break
+        else:
+            users.append((recipe, [user]))
+    headings = [_steps(names) if of_a_road else ", ".join(names) for _, names in users]
+    leaves = dict.fromkeys(leaf for recipe, _ in users for leaf in recipe)
+    return headings, {leaf: [_written(recipe.get(leaf)) for recipe, _ in users] for leaf in leaves}
+
+
+def _steps(rows: Sequence[str]) -> str:
+    return f"step {rows[0]}" if len(rows) == 1 else f"steps {rows[0]} to {rows[-1]}"
+
+
+def _written(value: object) -> str:
+    return "off" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,254 @@
+"""Walking the road from ResNet to ConvNeXt: every step trained on the same pictures under one recipe."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modernet import progress
+from modernet.benchmark import count
+from modernet.data import ImageDataset, open_dataset
+from modernet.errors import InputError
+from modernet.recipes import Recipe, default_recipe, get_recipe
+from modernet.records import RECORD_NAME, Record, environment, read_record
+from modernet.report import road_chart, summarise_road, write_page
+from modernet.roadmap import Step, default_stem_stride, road, select_steps
+from modernet.studies.runner import run_all
+from modernet.training import choose_device, classifier_settings, describe_device, train_classifier
+from modernet.weights import NetworkSpec
+
+CHART_NAME = "road.png"
+PAGE_NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class WalkRun:
+    """One training of the walk: a step with a seed."""
+
+    step: Step
+    seed: int
+    spec: NetworkSpec
+    recipe: Recipe
+    data: str
+    image_size: int
+    skip_unreadable: bool
+    device: str
+    folder: Path
+    settings: dict[str, Any]
+    """What its record will say was run; an earlier record with the same settings is this run, finished."""
+    study: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The step's title."""
+        return self.spec.name
+
+    @property
+    def cost(self) -> float:
+        """Pictures that training shows to the network."""
+        return float(self.recipe.schedule.epochs * self.settings["data"]["n_train"])
+
+
+def walk_road(
+    data: str = "digit_scenes",
+    *,
+    size: str = "nano",
+    steps: str = "0-13",
+    seeds: int = 3,
+    recipe: Recipe | None = None,
+    image_size: int | None = None,
+    stem_stride: int | None = None,
+    skip_unreadable: bool = False,
+    workers: int | None = None,
+    device: torch.device | None = None,
+    folder: str | os.PathLike[str],
+) -> list[Record]:
+    """Train the steps of the road and report on them.
+
+    A step that is finished in `folder` is not trained again, an unfinished one goes on from its checkpoint, and one
+    that fails is reported while the rest goes on. The folder gets a record for each run, `road.png` and `report.html`.
+
+    Args:
+        data: what `open_dataset` opens.
+        size: `nano`, `tiny` (ResNet-50 to ConvNeXt-T) or `base` (ResNet-200 to ConvNeXt-B).
+        steps: which steps: `"0-13"`, `"0,4,13"`, `"8a-8d"`, `"all"`.
+        seeds: trainings of each step, with seeds 0, 1, ...
+        recipe: of every step but 0, which has the recipe of ResNet's time, with the same epochs, batch and
+            augmentation in space; None is the `default_recipe` of the data.
+        image_size: side of the pictures in pixels; None is the data set's own.
+        stem_stride: of every network; None goes by the size of the pictures.
+        skip_unreadable: leave out pictures that cannot be read, instead of stopping.
+        workers: processes side by side; None is one for each core for `nano` on a CPU, and else 1.
+        device: where to train; None is this machine's accelerator if it has one.
+
+    Returns:
+        The records of the steps asked for, those of failed runs included, in the order of steps and seeds.
+
+    Raises:
+        InputError: an argument is out of range, the pictures cannot be used, or `folder` holds another walk.
+        Interrupted: Ctrl-C; the same call goes on.
+    """
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}; give 1 or more")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; give 1 or more")
+    recipe = recipe or get_recipe(default_recipe(data))
+    device = device or choose_device()
+    select_steps(road(size), steps)  # a wrong name is said before pictures are read
+    dataset = _opened(data, image_size, skip_unreadable)
+    stride = default_stem_stride(dataset.image_size) if stem_stride is None else stem_stride
+    chosen = select_steps(road(size, stem_stride=stride), steps)
+
+    runs = [
+        _plan(step, seed, size, dataset, recipe, data, skip_unreadable, device, Path(folder))
+        for seed in range(seeds)  # seed by seed, so that a walk which is stopped has every step once
+        for step in chosen
+    ]
+    todo = [run for run in runs if not _is_finished(run)]
+    if workers is None:
+        workers = max(1, min(_cores(), len(todo))) if size == "nano" and device.type == "cpu" else 1
+    if len(todo) < len(runs):
+        progress.say(f"{len(runs) - len(todo)} of {len(runs)} runs are finished in {folder}; going on with the rest")
+
+    for outcome in run_all(todo, _train, workers=workers, title="walking the road"):
+        if outcome.error is not None:
+            _record_failure(outcome.job, outcome.error)
+            progress.say(f"step {outcome.job.step.row} ({outcome.job.name}) failed: {outcome.error}")
+
+    records = [
+        read_record(run.folder / RECORD_NAME) for run in sorted(runs, key=lambda run: (run.step.order, run.seed))
+    ]
+    with progress.task("drawing", 2) as shown:
+        for summary in summarise_road(records):
+            road_chart(summary, Path(folder) / CHART_NAME)
+        shown.advance()
+        write_page(records, Path(folder) / PAGE_NAME)
+        shown.advance()
+    return records
+
+
+def classic_recipe(recipe: Recipe) -> Recipe:
+    """The recipe of ResNet's time, as long and with the same batch and augmentation in space as a modern one.
+
+    SGD, a tenth of the learning rate after each third, no label smoothing, no mixing, no erasing, no drop path. The
+    learning rate follows the batch in proportion, as in Goyal et al. 2017: 0.1 for 256.
+    """
+    space = recipe.augmentation
+    return get_recipe("classic").replace(
+        epochs=recipe.schedule.epochs,
+        batch_size=recipe.batch_size,
+        lr=0.1 * recipe.batch_size / 256,
+        precision=recipe.precision,
+        flip=space.flip,
+        shift=space.shift,
+        crop_scale=space.crop_scale,
+    )
+
+
+def _plan(
+    step: Step,
+    seed: int,
+    size: str,
+    dataset: ImageDataset,
+    recipe: Recipe,
+    data: str,
+    skip_unreadable: bool,
+    device: torch.device,
+    folder: Path,
+) -> WalkRun:
+    recipe = classic_recipe(recipe) if step.classic_recipe else recipe
+    spec = NetworkSpec.of_design(step.title, step.design)
+    with torch.device("meta"):
+        counts = count(spec.build(len(dataset.classes)), dataset.image_size)
+    study = {
+        "study": "roadmap",
+        "size": size,
+        "row": step.row,
+        "order": step.order,
+        "step": step.name,
+        "title": step.title,
+        "change": step.change,
+        "side_step": step.side_step,
+        "params": counts.params,
+        "macs": counts.macs,
+        "published_top1": step.published_top1,
+        "published_gmacs": step.published_gmacs,
+    }
+    settings = classifier_settings(spec, dataset, recipe, seed, study)
+    where = folder / f"{step.order:02d}-{step.name}" / f"seed-{seed}"
+    return WalkRun(
+        step, seed, spec, recipe, data, dataset.image_size, skip_unreadable, str(device), where, settings, study
+    )
+
+
+def _place(run: WalkRun) -> tuple[int, int]:
+    return run.step.order, run.seed
+
+
+def _is_finished(run: WalkRun) -> bool:
+    """Whether an earlier walk finished this run in its folder.
+
+    Raises:
+        InputError: the folder holds a run of this step with other settings.
+    """
+    path = run.folder / RECORD_NAME
+    if not path.exists():
+        return False
+    record = read_record(path)
+    if record.error is not None:
+        return False
+    differences = _differences(record.settings, run.settings)
+    if differences:
+        raise InputError(
+            f"{path} is of a walk with other settings ({differences[0]}); give another --out, or remove that folder"
+        )
+    return True
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
+    """Where two settings differ, in words."""
+    words = []
+    for key in wanted:
+        old, new = found.get(key), wanted[key]
+        if isinstance(old, dict) and isinstance(new, dict):
+            words += _differences(old, new, f"{key} ")
+        elif old != (list(new) if isinstance(new, tuple) else new):
+            words.append(f"{prefix}{key} {old!r}, not {new!r}")
+    return words
+
+
+def _train(run: WalkRun, should_stop: Callable[[], bool]) -> None:
+    """One run of the walk; its record says the rest."""
+    train_classifier(
+        run.spec,
+        _opened(run.data, run.image_size, run.skip_unreadable),
+        run.recipe,
+        seed=run.seed,
+        folder=run.folder,
+        device=torch.device(run.device),
+        study=run.study,
+        should_stop=should_stop,
+    )
+
+
+def _record_failure(run: WalkRun, error: str) -> None:
+    where = environment(describe_device(torch.device(run.device)))
+    failed = Record("train", run.name, run.settings, metrics={}, environment=where, error=error)
+    failed.write(run.folder / RECORD_NAME)
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(data: str, image_size: int | None, skip_unreadable: bool) -> ImageDataset:
+    """A data set, opened once a process."""
+    return open_dataset(data, image_size=image_size, skip_unreadable=skip_unreadable)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

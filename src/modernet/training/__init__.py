@@ -1,0 +1,20 @@
+"""Training: one loop for every task, and what a run leaves behind."""
+
+from modernet.training.checkpoint import prepare_folder
+from modernet.training.classification import classifier_settings, describe_device, train_classifier
+from modernet.training.interruption import Interrupted, stop_requested_by_signal
+from modernet.training.loop import NonFiniteLoss, Task, Trained, choose_device, train
+
+__all__ = [
+    "Interrupted",
+    "NonFiniteLoss",
+    "Task",
+    "Trained",
+    "choose_device",
+    "classifier_settings",
+    "describe_device",
+    "prepare_folder",
+    "stop_requested_by_signal",
+    "train",
+    "train_classifier",
+]

@@ -1,0 +1,107 @@
+"""A trained network as two files: how to build it and feed it, and its weights. No pickle is involved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from modernet.atomic import whole_file
+from modernet.data import ImageDataset
+from modernet.errors import InputError
+from modernet.models import create_model
+from modernet.roadmap.design import Design
+from modernet.roadmap.network import build
+
+NETWORK_NAME = "network.json"
+WEIGHTS_NAME = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """How to build a network: a model of the zoo by its name, or a design of the road by its fields. JSON-able."""
+
+    kind: Literal["model", "design"]
+    name: str
+    """The model's name, or the step's."""
+    fields: dict[str, Any]
+    """Fields of the model's config that differ from its defaults, or every field of the design."""
+
+    @staticmethod
+    def of_design(name: str, design: Design) -> NetworkSpec:
+        """The spec of a design of the road."""
+        return NetworkSpec("design", name, asdict(design))
+
+    def build(self, num_classes: int, drop_path_rate: float = 0.0) -> nn.Module:
+        """Make the network with random weights, on torch's default device."""
+        if self.kind == "design":
+            values: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in self.fields.items()
+            }  # JSON has no tuples
+            return build(Design(**values), num_classes=num_classes, drop_path_rate=drop_path_rate)
+        return create_model(self.name, **{"num_classes": num_classes, "drop_path_rate": drop_path_rate, **self.fields})
+
+
+@dataclass(frozen=True)
+class SavedNetwork:
+    """A trained network and what a picture must look like for it."""
+
+    network: nn.Module
+    """In evaluation mode, on the CPU."""
+    spec: NetworkSpec
+    classes: tuple[str, ...]
+    image_size: int
+    """Side in pixels of the square picture that it was trained on."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Normalisation of pictures in [0, 1]."""
+
+
+def save_network(folder: Path, network: nn.Module, spec: NetworkSpec, dataset: ImageDataset) -> None:
+    """Write a trained network to a folder."""
+    description = {
+        "spec": asdict(spec),
+        "classes": dataset.classes,
+        "image_size": dataset.image_size,
+        "mean": dataset.mean,
+        "std": dataset.std,
+    }
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    with whole_file(folder / WEIGHTS_NAME) as unfinished:
+        save_file(weights, unfinished)
+    with whole_file(folder / NETWORK_NAME) as unfinished:
+        unfinished.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def load_network(folder: Path) -> SavedNetwork:
+    """Read a network that `save_network` wrote.
+
+    Raises:
+        InputError: the folder holds none, or its files are damaged or do not belong together.
+    """
+    if not (folder / NETWORK_NAME).is_file():
+        raise InputError(f"no trained network in {folder}: it has no {NETWORK_NAME}; give the folder of a finished run")
+    try:
+        description = json.loads((folder / NETWORK_NAME).read_text(encoding="utf-8"))
+        spec = NetworkSpec(**description["spec"])
+        classes = tuple(description["classes"])
+        with torch.device("meta"):
+            network = spec.build(len(classes))
+        network.load_state_dict(load_file(folder / WEIGHTS_NAME), assign=True)
+        return SavedNetwork(
+            network.eval(),
+            spec,
+            classes,
+            description["image_size"],
+            tuple(description["mean"]),
+            tuple(description["std"]),
+        )
+    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the trained network in {folder} cannot be read ({reason}); train it again") from error

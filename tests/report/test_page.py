@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from modernet.errors import InputError
+from modernet.records import Record
+from modernet.report import write_page
+from modernet.report.figures import averaged, curves_figure, ramp
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Runs = Callable[..., Record]
+Walk = Callable[..., list[Record]]
+
+HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+_QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+_ALL_DRAWN = "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.main-svg'))"
+
+
+@pytest.fixture(scope="module")
+def records(walk: Walk, run: Runs, training_run: Runs) -> list[Record]:
+    """A road with a failed step and a failed seed, three training runs, and an evaluation."""
+    road = [record for record in walk() if record.settings["row"] != "8d"]
+    road += [run("8d", seed=seed, error="out of memory: 3.2 GiB asked") for seed in range(3)]
+    training = [
+        training_run("convnext_atto"),
+        training_run("resnet18", 0, 88.0),
+        training_run("vit_tiny", error="loss is nan"),
+    ]
+    evaluated = Record("evaluate", "atto on usps", {}, {"usps_top1": 71.25}, environment={"device": "CPU"})
+    return [*road, *training, evaluated]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium on the path; install one to test the page in a browser")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # playwright closes its pipes only when the process ends
+        with playwright.sync_playwright() as driver:
+            instance = driver.chromium.launch(executable_path=chromium, args=_QUIET)
+            yield instance
+            instance.close()
+
+
+class Visit:
+    """An open page with what it said on the console and what it asked of the network."""
+
+    def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page: Page = browser.new_page(**context)
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_function(_ALL_DRAWN)
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Visit]:
+    """Write records as a page and open it: `visit(records, viewport=..., color_scheme=...)`."""
+
+    def open_page(records: list[Record], **context: Any) -> Visit:
+        path = tmp_path_factory.mktemp("page") / "page.html"
+        write_page(records, path)
+        return Visit(browser, path, **context)
+
+    return open_page
+
+
+@pytest.fixture(scope="module")
+def opened(visit: Callable[..., Visit], records: list[Record]) -> Visit:
+    """The page of `records` on a desk, shared by the tests that leave it as it was."""
+    return visit(records)
+
+
+def test_no_records_are_an_error_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^there are no records to report; give the folder that a run wrote"):
+        write_page([], tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_holds_plotly_once_and_little_else(records: list[Record], tmp_path: Path) -> None:
+    write_page(records, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.count("* plotly.js v") == 1
+    from plotly.offline import get_plotlyjs
+
+    assert len(text) - len(get_plotlyjs()) < 200_000
+
+
+def test_the_page_opens_from_the_disk_draws_its_charts_and_asks_nothing_of_the_network(
+    opened: Visit,
+) -> None:
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
+    assert opened.page.locator(".chart").count() == 6  # road, cost, two of its curves, two of the training runs
+    road = opened.page.locator("#road-1 .chart").first
+    assert road.locator(".barlayer .point").count() == 16
+    assert "failed" in road.inner_text()
+    assert opened.page.locator("#road-1 .curves .chart").first.locator(".scatterlayer .trace").count() == 16
+
+
+def test_the_page_says_what_was_found_what_failed_and_where_numbers_come_from(opened: Visit) -> None:
+    page = opened.page
+    road = page.locator("#road-1")
+    assert "From ResNet to Separate downsampling" in road.locator(".findings").inner_text()
+    failed = road.locator("tbody tr", has_text="Kernel 11x11").inner_text()
+    assert "out of memory: 3.2 GiB asked" in failed
+    assert "0 of 3" in failed
+    kernel = road.locator("tbody tr", has=page.locator(".title", has_text="Kernel 7x7")).inner_text()
+    assert "The depthwise kernel grows to 7x7." in kernel
+    origin = road.locator("dl").inner_text()
+    assert all(
+        fact in origin for fact in ("CPU, 2 threads", "torch 2.15.0", "0123456789ab", "2026-11-20", "n_test 1000")
+    )
+    road.locator("details summary").click()
+    assert road.locator(".recipe thead th").all_inner_texts() == ["Setting", "step 0", "steps 1 to 13"]
+    assert "lr" in road.locator(".recipe tr.differs th").all_inner_texts()
+    assert "epochs" not in road.locator(".recipe tr.differs th").all_inner_texts()
+    training = page.locator("#training-1").inner_text()
+    assert all(text in training for text in ("convnext_atto/seed0", "91.2", "vit_tiny", "Failed: loss is nan"))
+    assert "usps_top1 71.25" in page.locator("#others").inner_text()
+
+
+def test_every_table_has_headers_and_every_chart_a_text(opened: Visit) -> None:
+    page = opened.page
+    for table in page.locator("table").all():
+        assert table.locator("thead th[scope=col]").count() > 1
+        assert table.locator("tbody tr").count() == table.locator("tbody th[scope=row]").count()
+    for chart in page.locator(".chart").all():
+        assert chart.get_attribute("role") == "img"
+        assert len(chart.get_attribute("aria-label") or "") > 20
+
+
+def test_hovering_a_bar_shows_its_seeds_interval_and_macs(opened: Visit) -> None:
+    page = opened.page
+    page.locator("#road-1 .chart").first.locator(".barlayer .point path").nth(4).hover(force=True)
+    label = page.locator(".hoverlayer .hovertext").first
+    label.wait_for()
+    text = label.text_content() or ""
+    assert all(part in text for part in ("Depthwise conv", "seeds 0: ", "against 3: ", "2.35G MACs"))
+
+
+def test_dark_mode_changes_the_page_and_its_charts_while_it_is_open(
+    visit: Callable[..., Visit], records: list[Record]
+) -> None:
+    page = visit(records, color_scheme="light").page
+    colors = """() => [getComputedStyle(document.body).backgroundColor,
+                       getComputedStyle(document.querySelector('.chart .ytick text')).fill,
+                       getComputedStyle(document.querySelector('.chart .bars path')).fill]"""
+    light = page.evaluate(colors)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"(before) => ({colors})().every((color, i) => color !== before[i])", arg=light)
+    assert page.evaluate(colors)[0] == "rgb(15, 18, 22)"
+
+
+def test_a_phone_scrolls_tables_inside_their_box_but_never_the_page(
+    visit: Callable[..., Visit], records: list[Record], run: Runs
+) -> None:
+    endless = run("1", seed=9, error="/" + "very_long_folder_name" * 12)
+    page = visit([*records, endless], viewport={"width": 390, "height": 844}).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = page.locator("#road-1 .scroll").first
+    assert box.evaluate("(box) => box.scrollWidth > box.clientWidth")
+
+
+def test_a_pressed_key_picks_its_line_out(opened: Visit) -> None:
+    page = opened.page
+    key = page.locator("#road-1 .key button").nth(2)
+    opacity = """() => [...document.querySelectorAll('#road-1 .curves .chart')].map(
+        (chart) => chart.data.map((line) => line.opacity ?? 1))"""
+    assert all(value == 1 for chart in page.evaluate(opacity) for value in chart)
+    key.click()
+    assert key.get_attribute("aria-pressed") == "true"
+    for chart in page.evaluate(opacity):
+        assert [i for i, value in enumerate(chart) if value == 1] == [2]
+    key.click()
+    assert all(value == 1 for chart in page.evaluate(opacity) for value in chart)
+
+
+def test_text_of_records_never_becomes_markup_or_script(
+    visit: Callable[..., Visit], run: Runs, training_run: Runs
+) -> None:
+    data = dict(run("1").settings["data"]) | {"name": HOSTILE}
+    recipe = {HOSTILE: HOSTILE, "epochs": 3}
+    environment = {"device": HOSTILE, "versions": {HOSTILE: HOSTILE}, "commit": HOSTILE}
+    records = [
+        run("1", seed=0, title=HOSTILE, change=HOSTILE, data=data, recipe=recipe),
+        run("2", seed=0, error=HOSTILE, data=data, recipe=recipe),
+        dataclasses.replace(training_run(), name=HOSTILE, environment=environment),
+        Record(HOSTILE, HOSTILE, {}, {HOSTILE: 1.0}, environment=environment, error=HOSTILE),
+    ]
+    opened = visit(records)
+    assert opened.complaints == []
+    assert opened.page.title() == "modernet report"
+    assert opened.page.locator("img").count() == 0
+    assert opened.page.locator("script").count() == 2
+    assert HOSTILE in opened.page.locator("#road-1 h2").inner_text()
+    assert HOSTILE in (opened.page.locator(".chart .ytick text").first.text_content() or "")
+
+
+def test_runs_without_history_leave_the_curves_out(visit: Callable[..., Visit], training_run: Runs) -> None:
+    opened = visit([dataclasses.replace(training_run(), history=[])])
+    assert opened.complaints == []
+    assert opened.page.locator(".curves").count() == 0
+    assert "91.2" in opened.page.locator("#training-1").inner_text()
+
+
+def test_learning_curves_average_the_seeds_epoch_by_epoch(run: Runs) -> None:
+    first = dataclasses.replace(run("1"), history=[{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1.0}])
+    second = dataclasses.replace(
+        run("1"), history=[{"epoch": 1, "train_loss": 4.0}, {"epoch": 2, "validation_top1": 9.0}]
+    )
+    assert averaged([first, second], "train_loss") == {1: 3.0, 2: 1.0}
+    figure = curves_figure({"a": [first, second], "b": [first]}, "train_loss", "loss")
+    assert [trace["y"] for trace in figure["data"]] == [[3.0, 1.0], [2.0, 1.0]]
+
+
+def test_the_lines_of_a_chart_have_colours_of_their_own() -> None:
+    assert len(set(ramp(17))) == 17
+    assert ramp(1) == ["light-dark(#33105e, #8d7be0)"]

@@ -1,0 +1,79 @@
+from dataclasses import dataclass, field
+
+import pytest
+
+from modernet import progress
+
+
+@dataclass
+class Diary:
+    """A display that writes down what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def open(self, name: str, total: float) -> progress.OpenTask:
+        self.lines.append(f"open {name} {total:g}")
+        return DiaryTask(self)
+
+    def say(self, message: str) -> None:
+        self.lines.append(f"say {message}")
+
+
+@dataclass
+class DiaryTask:
+    diary: Diary
+
+    def advance(self, amount: float = 1, note: str | None = None) -> None:
+        self.diary.lines.append(f"advance {amount:g} {note}")
+
+    def close(self) -> None:
+        self.diary.lines.append("close")
+
+
+def test_nothing_is_shown_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.task("working", 2) as task:
+        task.advance()
+    progress.say("hello")
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_display_hears_of_every_task() -> None:
+    diary = Diary()
+    with progress.shown(diary):
+        assert list(progress.track("ab", "reading", 2)) == ["a", "b"]
+        progress.say("hello")
+    progress.say("after the end")
+
+    assert diary.lines == ["open reading 2", "advance 1 None", "advance 1 None", "close", "say hello"]
+
+
+def test_shown_inside_shown_keeps_the_display() -> None:
+    diary = Diary()
+    with progress.shown(diary), progress.shown():
+        progress.say("hello")
+
+    assert diary.lines == ["say hello"]
+
+
+def test_a_task_is_closed_when_its_work_fails() -> None:
+    diary = Diary()
+    with progress.shown(diary), pytest.raises(RuntimeError), progress.task("working", 1):
+        raise RuntimeError
+
+    assert diary.lines[-1] == "close"
+
+
+def test_a_log_gets_lines_with_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.shown(), progress.task("working", 100) as task:
+        task.advance(10)
+        now[0] = 30.0
+        task.advance(15, "loss 0.5")
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "working:  25%, 1:30 left  loss 0.5\n"
