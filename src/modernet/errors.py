@@ -14,6 +14,15 @@ class InputError(ValueError):
     """
 
 
+class RunStopped(Exception):
+    """A run ended before its end for a reason that is not a defect of the code; what it had done is kept.
+
+    The command line prints the message as one line and exits with `exit_code`.
+    """
+
+    exit_code = 1
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that does not exist, with the closest ones that do.
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from modernet.errors import InputError, unknown_name
+from modernet.errors import InputError, RunStopped, unknown_name
 
 _VERBS = {
     "roadmap": "walk the road from ResNet to ConvNeXt on real images; `roadmap show` prints its steps",
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 for a failure on the way; 2 for a mistake of the user, told in one line; 130 when stopped.
     """
+    code: int | None = None
     verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         if verb in ("-h", "--help", "help"):
@@ -53,12 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             print(f"modernet {version('modernet')}")
         elif verb in _VERBS:
-            importlib.import_module(f"modernet.cli.{verb}").main(rest)
+            code = importlib.import_module(f"modernet.cli.{verb}").main(rest)
         else:
             raise unknown_name("verb", verb, _VERBS)
         sys.stdout.flush()
     except InputError as error:
         return _fail(str(error), 2)
+    except RunStopped as stopped:
+        return _fail(str(stopped), stopped.exit_code)
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:
         return _fail(str(error), 1)
-    return 0
+    return code or 0
 
 
 def _fail(message: str, code: int) -> int:

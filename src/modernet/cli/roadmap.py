@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,39 +73,46 @@ class ShowOptions:
     """Print JSON: a list of objects with row, step, params, macs, published_gmacs, published_top1, and more."""
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["show"]:
         _show(parse(ShowOptions, "roadmap show", arguments[1:]))
-        return
+        return 0
     recipe = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
-    _walk(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(recipe, recipe_options(recipe))))
+    return _walk(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(recipe, recipe_options(recipe))))
 
 
-def _walk(options: WalkOptions) -> None:
+def _walk(options: WalkOptions) -> int:
+    """Walk, print, and return the exit code: 1 if a run failed."""
     from modernet import progress
     from modernet.report import road_table, summarise_road
     from modernet.studies import CHART_NAME, PAGE_NAME, walk_road
+    from modernet.training import Interrupted
 
     folder = options.out or Path("runs") / f"roadmap-{options.size}-{Path(options.data).name}"
-    with progress.shown():
-        records = walk_road(
-            options.data,
-            size=options.size,
-            steps=options.steps,
-            seeds=options.seeds,
-            recipe=recipe_from(options.settings),
-            image_size=options.image_size,
-            stem_stride=options.stem_stride,
-            skip_unreadable=options.skip_unreadable,
-            workers=options.workers,
-            folder=folder,
-        )
+    try:
+        with progress.shown():
+            records = walk_road(
+                options.data,
+                size=options.size,
+                steps=options.steps,
+                seeds=options.seeds,
+                recipe=recipe_from(options.settings),
+                image_size=options.image_size,
+                stem_stride=options.stem_stride,
+                skip_unreadable=options.skip_unreadable,
+                workers=options.workers,
+                folder=folder,
+            )
+    except Interrupted as stopped:
+        raise Interrupted(f"{stopped}; the same command goes on with the walk in {folder}") from stopped
+    failed = int(any(record.error is not None for record in records))
     if options.json:
         print_json([_as_row(record) for record in records])
-        return
+        return failed
     for summary in summarise_road(records):
         print_table(road_table(summary))
     print(f"chart: {folder / CHART_NAME}\npage:  {folder / PAGE_NAME}")
+    return failed
 
 
 def _as_row(record: Record) -> dict[str, object]:
@@ -153,5 +162,6 @@ def _show(options: ShowOptions) -> None:
         for row in rows
     ]
     print_table(simple_table(f"The road, size {options.size}, at {options.image_size} pixels", columns, cells))
+    width = shutil.get_terminal_size((120, 24)).columns
     for row in rows:
-        print(f"{row['row']:>3s}  {row['change']}")
+        print(textwrap.fill(f"{row['row']:>3s}  {row['change']}", width, subsequent_indent=" " * 5))

@@ -50,8 +50,8 @@ class Options:
 
 
 def main(arguments: Sequence[str]) -> None:
-    recipe = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
-    options = parse(Options, "train", arguments, default=Options(recipe, recipe_options(recipe)))
+    named = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
+    options = parse(Options, "train", arguments, default=Options(named, recipe_options(named)))
     folder = options.out or Path("runs") / f"train-{options.model}-{Path(options.data).name}"
 
     from dataclasses import asdict
@@ -59,22 +59,22 @@ def main(arguments: Sequence[str]) -> None:
     from modernet import progress
     from modernet.data import open_dataset
     from modernet.models import MODELS
-    from modernet.training import prepare_folder, stop_requested_by_signal, train_classifier
+    from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
     from modernet.weights import NetworkSpec
 
     fields = _parse_fields(options.model_fields)
     spec = NetworkSpec("model", MODELS[options.model].name, fields)
     prepare_folder(folder, resume=options.resume)
-    with progress.shown(), stop_requested_by_signal() as should_stop:
+    with progress.shown():
         dataset = open_dataset(options.data, image_size=options.image_size, skip_unreadable=options.skip_unreadable)
-        record = train_classifier(
-            spec,
-            dataset,
-            recipe_from(options.settings),
-            seed=options.seed,
-            folder=folder,
-            should_stop=should_stop,
-        )
+        recipe = recipe_from(options.settings)
+        with stop_requested_by_signal() as should_stop:
+            try:
+                record = train_classifier(
+                    spec, dataset, recipe, seed=options.seed, folder=folder, should_stop=should_stop
+                )
+            except Interrupted as stopped:
+                raise Interrupted(f"{stopped}; the same command with --resume goes on") from stopped
     if options.json:
         print_json(asdict(record))
         return

@@ -238,6 +238,8 @@ def _end_with(parent: int) -> None:
 
 def _do_in_worker(index: int, job: J, work: Work[J, R]) -> Outcome[J, R]:
     assert _worker is not None, "the pool begins its workers"
+    if _worker.stopping.is_set():  # the pool hands out one job more than it has workers
+        raise Interrupted("stopped before it began")
     _worker.messages.put(index)
     with progress.shown(_Share(job.name, job.cost, _worker.advance)):
         return _attempt(job, work, _worker.stopping.is_set)

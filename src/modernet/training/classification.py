@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from modernet import progress
 from modernet.data import Batch, ImageDataset, Loader, Split, make_loader
+from modernet.errors import InputError
 from modernet.evaluation import Accuracy, evaluate_classifier
 from modernet.recipes import Recipe, leaves
 from modernet.records import RECORD_NAME, Record, environment
@@ -94,10 +95,11 @@ def train_classifier(
     Raises:
         Interrupted: `should_stop` said so; the same call goes on from the checkpoint.
         NonFiniteLoss: the loss became NaN or infinite.
-        InputError: the folder's checkpoint belongs to another run.
+        InputError: the pictures are too small for the network, or the folder's checkpoint belongs to another run.
     """
     where = Path(folder)
     device = device or choose_device()
+    _check_picture_size(spec, dataset)
     torch.manual_seed(seed)
     network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -133,6 +135,20 @@ def train_classifier(
     record.write(where / RECORD_NAME)
     progress.say(f"{spec.name}: test top-1 {test.top1:.1f} % (n = {test.n})")
     return record
+
+
+def _check_picture_size(spec: NetworkSpec, dataset: ImageDataset) -> None:
+    """Try the network on one picture without computing anything."""
+    size = dataset.image_size
+    with torch.device("meta"):
+        network = spec.build(len(dataset.classes)).eval()
+        try:
+            network(torch.empty(1, 3, size, size))
+        except RuntimeError as error:
+            raise InputError(
+                f"pictures of {size}x{size} are too small for {spec.name}; give a larger --image-size, "
+                "or a smaller stem_stride where the network has one"
+            ) from error
 
 
 def describe_device(device: torch.device) -> str:

@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from modernet.errors import RunStopped
 
-class Interrupted(Exception):
-    """The run was asked to stop; it wrote a checkpoint first, and the same command goes on from there."""
+
+class Interrupted(RunStopped):
+    """The run was asked to stop; it wrote a checkpoint first, and goes on from there when it is started again."""
+
+    exit_code = 130
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from modernet import progress
+from modernet.errors import RunStopped
 from modernet.recipes import Recipe, leaves
 from modernet.training.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint
 from modernet.training.interruption import Interrupted
@@ -81,7 +82,7 @@ class Trained:
     """Time in training steps."""
 
 
-class NonFiniteLoss(RuntimeError):
+class NonFiniteLoss(RunStopped):
     """The loss became NaN or infinite. The last checkpoint, from before, is still there."""
 
 

@@ -53,7 +53,7 @@ class SavedNetwork:
     """A trained network and what a picture must look like for it."""
 
     network: nn.Module
-    """In evaluation mode, on the CPU."""
+    """In evaluation mode, on the CPU, in channels-last layout as it was trained."""
     spec: NetworkSpec
     classes: tuple[str, ...]
     image_size: int
@@ -95,7 +95,7 @@ def load_network(folder: Path) -> SavedNetwork:
             network = spec.build(len(classes))
         network.load_state_dict(load_file(folder / WEIGHTS_NAME), assign=True)
         return SavedNetwork(
-            network.eval(),
+            network.eval().to(memory_format=torch.channels_last),
             spec,
             classes,
             description["image_size"],

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modernet.cli import _VERBS, main
+from modernet.recipes import get_recipe
+from modernet.records import read_record
+
+
+def run(*arguments: str) -> int:
+    """The exit code of the command line; asking for help ends in SystemExit(0)."""
+    try:
+        return main(arguments)
+    except SystemExit as stop:
+        assert stop.code == 0
+        return 0
+
+
+def test_help_needs_no_torch() -> None:
+    program = """
+import sys
+from modernet.cli import _VERBS, main
+for verb in ["", *_VERBS]:
+    try:
+        main([verb, "--help"] if verb else [])
+    except SystemExit as stop:
+        assert stop.code == 0
+assert not {"torch", "numpy", "matplotlib", "plotly"} & sys.modules.keys(), "help loads a heavy package"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("verb", ["", *_VERBS])
+def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*[verb, "--help"] if verb else ["--help"]) == 0
+    out, err = capsys.readouterr()
+
+    assert "Example" in "\n".join(out.splitlines()[:6])
+    assert f"modernet {verb}" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["modles"], "no verb is called 'modles'; did you mean models?"),
+        (["show", "convnext_tin"], "no model is called 'convnext_tin'; did you mean convnext_tiny"),
+        (["show", "resnet18", "--image-size", "0"], "image_size is 0; give 1 or more"),
+        (["models", "vgg*"], "no model is called 'vgg*'"),
+        (["roadmap", "--lrr", "3"], "Unrecognized options: --lrr"),
+        (["roadmap", "--lr", "abc"], "could not convert string to float: 'abc'"),
+        (["roadmap", "--lr", "-1"], "lr is -1.0; it must be at least 0"),
+        (["roadmap", "--recipe", "quik"], "no recipe is called 'quik'; did you mean quick?"),
+        (["roadmap", "--size", "huge"], "invalid choice 'huge'"),
+        (["roadmap", "--data", "no/such/folder"], "no/such/folder"),
+        (["train", "--model", "resnet81"], "no model is called 'resnet81'; did you mean resnet18"),
+        (["train", "--model-fields", "stem_stride"], "--model-fields got 'stem_stride'; give name=value"),
+        (["evaluate", "nowhere", "--data", "digit_scenes"], "no trained network in nowhere"),
+        (["predict", "nowhere", "photo.jpg"], "no trained network in nowhere"),
+        (["report", "nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+
+    assert out == ""
+    assert err.startswith("modernet: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_models_are_listed_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models", "resnet18") == 0
+    assert "11.7 M" in capsys.readouterr().out
+
+    assert run("models", "convnext_tiny", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "name": "convnext_tiny",
+            "params": 28589128,
+            "macs": 4455531264,
+            "image_size": 224,
+            "top1": 82.1,
+            "source": "Liu et al. 2022, table 1",
+        }
+    ]
+
+
+def test_show_prints_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", "resnet18", "--json") == 0
+    stages = json.loads(capsys.readouterr().out)
+
+    assert [stage["name"] for stage in stages] == ["relu", "layer1", "layer2", "layer3", "layer4", "head"]
+    assert stages[1]["shape"] == [64, 56, 56]
+    assert sum(stage["params"] for stage in stages) == 11689512
+
+    assert run("show", "resnet18", "--image-size", "64") == 0
+    assert "64 x 16 x 16" in capsys.readouterr().out
+
+
+def test_the_steps_of_the_road_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("roadmap", "show", "--size", "tiny", "--json") == 0
+    rows = {row["row"]: row for row in json.loads(capsys.readouterr().out)}
+
+    assert len(rows) == 17
+    assert rows["0"]["step"] == "resnet"
+    assert rows["0"]["params"] == 25557032
+    assert rows["8b"]["macs"] / 1e9 == pytest.approx(4.1456, abs=5e-5)
+    assert (rows["12"]["published_gmacs"], rows["13"]["published_top1"]) == (4.46, 81.97)
+
+    assert run("roadmap", "show", "--size", "nano") == 0
+    assert "Separate downsampling" in capsys.readouterr().out
+
+
+def test_an_option_overrides_the_named_recipe(picture_folder: Path, tmp_path: Path) -> None:
+    code = run(
+        "train", "--data", str(picture_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
+        "--recipe=quick", "--epochs", "2", "--lr", "0.002", "--batch-size", "16", "--out", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert code == 0
+
+    recipe = read_record(tmp_path / "run" / "record.json").settings["recipe"]
+    assert (recipe["name"], recipe["epochs"], recipe["lr"], recipe["batch_size"]) == ("quick", 2, 0.002, 16)
+    assert recipe["weight_decay"] == get_recipe("quick").optimizer.weight_decay
+
+
+def test_from_pictures_to_predictions(picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything that a user does with own pictures, one of them broken, in order."""
+    (picture_folder / "vertical" / "broken.png").write_bytes(b"not a picture")
+    data, folder = ["--data", str(picture_folder)], tmp_path / "run"
+    train = [
+        "train", *data, "--model", "convnext_test", "--model-fields", "stem_stride=1", "layer_scale_init=0.1",
+        "--recipe", "quick", "--epochs", "8", "--batch-size", "8", "--out", str(folder),
+    ]  # fmt: skip
+
+    assert run(*train) == 2
+    assert "broken.png" in capsys.readouterr().err
+    assert not folder.exists()
+
+    assert run(*train, "--skip-unreadable") == 0
+    assert "skip" in capsys.readouterr().err
+
+    assert run(*train, "--skip-unreadable") == 2
+    assert "holds a finished run; give another --out" in capsys.readouterr().err
+
+    assert run("evaluate", str(folder), *data, "--split", "train", "--skip-unreadable", "--json") == 0
+    accuracy = json.loads(capsys.readouterr().out)
+    assert accuracy.keys() == {"top1", "top5", "loss", "n"}
+    assert accuracy["top1"] > 80
+
+    pictures = [str(picture_folder / "horizontal"), str(picture_folder / "vertical" / "1*.png")]
+    assert run("predict", str(folder), *pictures, "--top", "1", "--json") == 0
+    predictions: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    right = [guess["predictions"][0]["label"] == Path(guess["picture"]).parent.name for guess in predictions]
+    assert sum(right) / len(right) > 0.8
+
+    assert run("predict", str(folder), str(picture_folder / "vertical")) == 2
+    assert "broken.png" in capsys.readouterr().err
+
+    assert run("report", str(tmp_path)) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page == tmp_path / "report.html"
+    assert "convnext_test" in page.read_text(encoding="utf-8")
+
+
+def test_resume_needs_an_unfinished_run(
+    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", "--data", str(picture_folder), "--out", str(tmp_path / "new"), "--resume") == 2
+    assert "holds no unfinished run; leave out --resume" in capsys.readouterr().err
+
+
+def test_pictures_that_are_too_small_are_said(
+    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", "--data", str(picture_folder), "--out", str(tmp_path / "run")) == 2
+    assert "pictures of 16x16 are too small for convnext_test; give a larger --image-size" in capsys.readouterr().err
+
+
+def test_a_walk_by_the_command_line(picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    walk = [
+        "roadmap", "--data", str(picture_folder), "--steps", "0,13", "--seeds", "1", "--epochs", "1",
+        "--warmup-epochs", "0", "--batch-size", "16", "--workers", "1", "--out", str(tmp_path / "walk"),
+    ]  # fmt: skip
+    assert run(*walk) == 0
+    out, err = capsys.readouterr()
+    assert "Separate downsampling" in out
+    assert str(tmp_path / "walk" / "road.png") in out
+    assert "walking the road" not in out
+
+    assert run(*walk, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["row"] for row in rows] == ["0", "13"]
+    assert all(row["error"] is None and 0 <= row["test_top1"] <= 100 for row in rows)
+
+
+def test_output_may_end_early() -> None:
+    """`modernet roadmap show | head -1` prints no traceback."""
+    program = f"{sys.executable} -m modernet roadmap show --size nano --json | head -1"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[\n"
+    assert done.stderr == ""
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("modernet 0.")

@@ -1,0 +1,53 @@
+"""Small data that tests of several parts train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from modernet.data import ImageDataset, InMemory
+
+
+torch.set_num_threads(1)  # the networks are tiny: more threads wait for each other longer than they compute
+
+
+def striped(count: int, seed: int, size: int = 16) -> InMemory:
+    """Noisy pictures of two classes: horizontal stripes and vertical ones. A small network learns them in a few steps."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    wave = (torch.arange(size) % 4 < 2).float()
+    rows = wave[:, None].expand(size, size)
+    stripes = torch.where(labels[:, None, None] == 0, rows, rows.T)
+    noise = torch.rand(count, 3, size, size, generator=generator)
+    images = (160 * stripes[:, None] + 80 * noise).to(torch.uint8)
+    return InMemory(images.contiguous(memory_format=torch.channels_last), labels)
+
+
+@pytest.fixture(scope="session")
+def stripes() -> ImageDataset:
+    return ImageDataset(
+        name="stripes",
+        classes=("horizontal", "vertical"),
+        image_size=16,
+        mean=(0.47, 0.47, 0.47),
+        std=(0.3, 0.3, 0.3),
+        train=striped(64, seed=1),
+        validation=striped(20, seed=2),
+        test=striped(30, seed=3),
+    )
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path, stripes: ImageDataset) -> Path:
+    """The training stripes as PNG files: `horizontal/0.png`, ..."""
+    root = tmp_path / "pictures"
+    split = stripes.train
+    assert isinstance(split, InMemory)
+    for index, (image, label) in enumerate(zip(split.images, split.labels.tolist(), strict=True)):
+        folder = root / stripes.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
+    return root

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modernet.data import ImageDataset, InMemory, make_loader
+from modernet.errors import InputError
+from modernet.evaluation import evaluate_classifier, evaluate_saved, predict
+from modernet.weights import NetworkSpec, SavedNetwork
+
+CPU = torch.device("cpu")
+
+
+class Lookup(nn.Module):
+    """Scores that are known: row i of a table for the picture whose first pixel is i."""
+
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scores[(images[:, 0, 0, 0] * 255).round().long()]
+
+
+@pytest.fixture
+def numbered() -> ImageDataset:
+    """Ten pictures of seven classes; all pixels of picture i are i."""
+    images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 4, 4).contiguous()
+    split = InMemory(images, torch.arange(10) % 7)
+    return ImageDataset("numbered", tuple("abcdefg"), 4, (0.0,) * 3, (1.0,) * 3, split, split, split)
+
+
+def test_accuracy_equals_its_definition(numbered: ImageDataset) -> None:
+    scores = torch.randn(10, 7, generator=torch.Generator().manual_seed(0))
+    labels = numbered.test.labels
+    loader = make_loader(numbered, numbered.test, batch_size=4, device=CPU, augmentation=None)
+    accuracy = evaluate_classifier(Lookup(scores), loader)
+
+    ranks = (scores > scores.gather(1, labels[:, None])).sum(1)
+    assert accuracy.top1 == pytest.approx(100 * (ranks < 1).float().mean().item())
+    assert accuracy.top5 == pytest.approx(100 * (ranks < 5).float().mean().item())
+    assert accuracy.loss == pytest.approx(F.cross_entropy(scores, labels).item(), rel=1e-5)
+    assert accuracy.n == 10
+
+
+def test_the_network_is_evaluated_in_its_mode_and_put_back(numbered: ImageDataset) -> None:
+    modes: list[bool] = []
+
+    class Watched(Lookup):
+        def forward(self, images: Tensor) -> Tensor:
+            modes.append(self.training)
+            return super().forward(images)
+
+    network = Watched(torch.randn(10, 7)).train()
+    evaluate_classifier(network, make_loader(numbered, numbered.test, batch_size=10, device=CPU, augmentation=None))
+
+    assert modes == [False]
+    assert network.training
+
+
+@pytest.fixture
+def saved(stripes: ImageDataset) -> SavedNetwork:
+    spec = NetworkSpec("model", "convnext_test", {"stem_stride": 1})
+    torch.manual_seed(0)
+    network = spec.build(2).eval()
+    return SavedNetwork(network, spec, stripes.classes, stripes.image_size, stripes.mean, stripes.std)
+
+
+def test_a_saved_network_keeps_its_own_normalisation(saved: SavedNetwork, stripes: ImageDataset) -> None:
+    brighter = replace(stripes, mean=(0.1,) * 3, std=(0.9,) * 3)
+
+    assert evaluate_saved(saved, brighter) == evaluate_saved(saved, stripes)
+
+
+def test_other_classes_are_refused(saved: SavedNetwork, stripes: ImageDataset) -> None:
+    with pytest.raises(InputError, match="it does not know 'diagonal'"):
+        evaluate_saved(saved, replace(stripes, classes=("diagonal", "vertical")))
+
+
+def test_a_prediction_is_the_softmax_of_the_scores(saved: SavedNetwork, picture_folder: Path) -> None:
+    paths = sorted(picture_folder.rglob("*.png"))[:3]
+    predictions = predict(saved, paths)
+
+    assert [prediction.picture for prediction in predictions] == [str(path) for path in paths]
+    for prediction in predictions:
+        probabilities = [guess.probability for guess in prediction.predictions]
+        assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert {guess.label for guess in prediction.predictions} == set(saved.classes)
+    assert len(predict(saved, paths, top=1)[0].predictions) == 1
+
+
+def test_predictions_agree_with_evaluation(saved: SavedNetwork, stripes: ImageDataset, picture_folder: Path) -> None:
+    """The same pictures through files and through the loader are right equally often."""
+    paths = sorted(picture_folder.rglob("*.png"))
+    right = [
+        prediction.predictions[0].label == path.parent.name
+        for prediction, path in zip(predict(saved, paths), paths, strict=True)
+    ]
+
+    assert 100 * sum(right) / len(right) == pytest.approx(evaluate_saved(saved, stripes, "train").top1)
+
+
+def test_an_unreadable_picture_is_named_or_skipped(saved: SavedNetwork, picture_folder: Path) -> None:
+    broken = picture_folder / "broken.png"
+    broken.write_bytes(b"no picture")
+    good = sorted((picture_folder / "vertical").iterdir())[0]
+
+    with pytest.raises(InputError, match=r"broken\.png"):
+        predict(saved, [good, broken])
+    assert [prediction.picture for prediction in predict(saved, [broken, good], skip_unreadable=True)] == [str(good)]
+
+
+def test_top_starts_at_one(saved: SavedNetwork) -> None:
+    with pytest.raises(InputError, match="top is 0; give 1 or more"):
+        predict(saved, [], top=0)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modernet.errors import InputError
+from modernet.recipes import get_recipe
+from modernet.records import RECORD_NAME, Record, read_record
+from modernet.studies import CHART_NAME, PAGE_NAME, classic_recipe, walk, walk_road
+
+RECIPE = get_recipe("quick").replace(epochs=1, batch_size=16)
+
+
+def short_walk(data: Path, folder: Path, **changes: Any) -> list[Record]:
+    arguments: dict[str, Any] = {"steps": "0,4,13", "seeds": 1, "recipe": RECIPE, "workers": 1, "folder": folder}
+    return walk_road(str(data), **(arguments | changes))
+
+
+def test_a_walk_leaves_records_a_chart_and_a_page(picture_folder: Path, tmp_path: Path) -> None:
+    records = short_walk(picture_folder, tmp_path / "walk", seeds=2)
+
+    assert [(record.settings["row"], record.settings["seed"]) for record in records] == [
+        (row, seed) for row in ("0", "4", "13") for seed in (0, 1)
+    ]
+    assert all(0 <= record.metrics["test_top1"] <= 100 and record.error is None for record in records)
+    assert records[0].settings["recipe"]["name"] == "classic"
+    assert records[2].settings["recipe"]["name"] == "quick"
+    assert {path.name for path in (tmp_path / "walk").iterdir()} == {
+        "00-resnet", "04-depthwise_conv", "16-separate_downsampling", CHART_NAME, PAGE_NAME,
+    }  # fmt: skip
+    assert (tmp_path / "walk" / CHART_NAME).read_bytes().startswith(b"\x89PNG")
+
+
+def test_finished_runs_are_not_trained_again(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = short_walk(picture_folder, tmp_path / "walk", steps="0")
+    trained: list[str] = []
+    train = walk.train_classifier
+
+    def watched(spec: Any, *rest: Any, **options: Any) -> Record:
+        trained.append(spec.name)
+        return train(spec, *rest, **options)
+
+    monkeypatch.setattr(walk, "train_classifier", watched)
+    again = short_walk(picture_folder, tmp_path / "walk", steps="0,4")
+
+    assert trained == ["Depthwise conv"]
+    assert again[0] == first[0]
+
+
+def test_a_failing_step_is_reported_and_the_rest_goes_on_and_it_is_tried_again(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = walk.train_classifier
+
+    def fragile(spec: Any, *rest: Any, **options: Any) -> Record:
+        if spec.name == "Depthwise conv":
+            raise RuntimeError("out of luck")
+        return train(spec, *rest, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(walk, "train_classifier", fragile)
+        records = short_walk(picture_folder, tmp_path / "walk")
+    assert [record.error for record in records] == [None, "RuntimeError: out of luck", None]
+    assert "out of luck" in (tmp_path / "walk" / PAGE_NAME).read_text(encoding="utf-8")
+
+    assert [record.error for record in short_walk(picture_folder, tmp_path / "walk")] == [None, None, None]
+
+
+def test_a_folder_with_another_walk_is_refused(picture_folder: Path, tmp_path: Path) -> None:
+    short_walk(picture_folder, tmp_path / "walk", steps="0")
+    before = read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME)
+
+    with pytest.raises(
+        InputError, match=r"of a walk with other settings \(recipe batch_size 16, not 8\); give another"
+    ):
+        short_walk(picture_folder, tmp_path / "walk", steps="0", recipe=RECIPE.replace(batch_size=8))
+
+    assert read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeds": 0}, "seeds is 0; give 1 or more"),
+        ({"workers": 0}, "workers is 0; give 1 or more"),
+        ({"size": "huge"}, "no size of the road is called 'huge'"),
+        ({"steps": "99"}, "no step of the road is called '99'"),
+    ],
+)
+def test_wrong_arguments_are_said_before_pictures_are_read(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        short_walk(tmp_path / "nowhere", tmp_path / "walk", **change)
+
+
+def test_the_classic_recipe_differs_in_the_recipe_alone() -> None:
+    modern = get_recipe("small_pictures").replace(epochs=7, batch_size=64, shift=0.3)
+    classic = classic_recipe(modern)
+
+    assert classic.schedule.epochs == 7
+    assert classic.batch_size == 64
+    assert classic.augmentation.shift == 0.3
+    assert classic.optimizer.optimizer == "sgd"
+    assert classic.optimizer.lr == pytest.approx(0.025)
+    assert classic.augmentation.mixup == classic.regularization.label_smoothing == 0.0

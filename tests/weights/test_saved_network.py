@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from modernet.data import ImageDataset
+from modernet.errors import InputError
+from modernet.roadmap import road
+from modernet.weights import NetworkSpec, load_network, save_network
+
+ZOO = NetworkSpec("model", "convnext_test", {"stem_stride": 2})
+DESIGN = NetworkSpec.of_design("Gelu", road("nano", stem_stride=2)[12].design)
+
+
+@pytest.mark.parametrize("spec", [ZOO, DESIGN], ids=["model", "design"])
+def test_a_saved_network_gives_the_same_scores(spec: NetworkSpec, stripes: ImageDataset, tmp_path: Path) -> None:
+    network = spec.build(2).to(memory_format=torch.channels_last)
+    network(torch.randn(4, 3, 16, 16))  # moves the running statistics of the norms
+    save_network(tmp_path, network, spec, stripes)
+    saved = load_network(tmp_path)
+
+    picture = torch.randn(3, 3, 16, 16)
+    assert torch.equal(saved.network(picture), network.eval()(picture))
+    assert (saved.classes, saved.image_size, saved.mean, saved.std) == (
+        stripes.classes, stripes.image_size, stripes.mean, stripes.std,
+    )  # fmt: skip
+    assert saved.spec.name == spec.name
+
+
+def test_a_folder_without_a_network_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"it has no network\.json; give the folder of a finished run"):
+        load_network(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["weights", "json", "other_network"])
+def test_damaged_files_are_one_clear_line(damage: str, stripes: ImageDataset, tmp_path: Path) -> None:
+    save_network(tmp_path, ZOO.build(2), ZOO, stripes)
+    if damage == "weights":
+        weights = tmp_path / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "json":
+        (tmp_path / "network.json").write_text("{")
+    else:
+        description = json.loads((tmp_path / "network.json").read_text())
+        description["spec"]["name"] = "resnet_test"
+        description["spec"]["fields"] = {}
+        (tmp_path / "network.json").write_text(json.dumps(description))
+
+    with pytest.raises(InputError, match=r"cannot be read \(.+\); train it again") as error:
+        load_network(tmp_path)
+
+    assert "\n" not in str(error.value)
