@@ -10,12 +10,11 @@ from PIL import Image
 
 from modernet.data import ImageDataset, InMemory
 
-
 torch.set_num_threads(1)  # the networks are tiny: more threads wait for each other longer than they compute
 
 
 def striped(count: int, seed: int, size: int = 16) -> InMemory:
-    """Noisy pictures of two classes: horizontal stripes and vertical ones. A small network learns them in a few steps."""
+    """Noisy pictures of horizontal stripes and of vertical ones; a small network tells them apart in a few steps."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 2
     wave = (torch.arange(size) % 4 < 2).float()

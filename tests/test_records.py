@@ -30,7 +30,7 @@ def test_records_are_found_below_a_folder_in_the_order_of_their_paths(tmp_path: 
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no folder .*nowhere"):
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
         read_records(tmp_path / "nowhere")
 
 
@@ -58,7 +58,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str, message: str) -> N
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read the record .*No such file"):
+    with pytest.raises(InputError, match=r"cannot read the record .*No such file"):
         read_record(tmp_path / RECORD_NAME)
 
 

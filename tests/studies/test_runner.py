@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from runner_jobs import Sum, add
 
 from modernet import progress
 from modernet.studies.runner import run_all
 from modernet.training import Interrupted
+from runner_jobs import Sum, add
 
 
 @dataclass

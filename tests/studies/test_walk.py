@@ -8,7 +8,7 @@ import pytest
 from modernet.errors import InputError
 from modernet.recipes import get_recipe
 from modernet.records import RECORD_NAME, Record, read_record
-from modernet.studies import CHART_NAME, PAGE_NAME, classic_recipe, walk, walk_road
+from modernet.studies import classic_recipe, walk, walk_road
 
 RECIPE = get_recipe("quick").replace(epochs=1, batch_size=16)
 
@@ -28,9 +28,9 @@ def test_a_walk_leaves_records_a_chart_and_a_page(picture_folder: Path, tmp_path
     assert records[0].settings["recipe"]["name"] == "classic"
     assert records[2].settings["recipe"]["name"] == "quick"
     assert {path.name for path in (tmp_path / "walk").iterdir()} == {
-        "00-resnet", "04-depthwise_conv", "16-separate_downsampling", CHART_NAME, PAGE_NAME,
+        "00-resnet", "04-depthwise_conv", "16-separate_downsampling", "road.png", "report.html",
     }  # fmt: skip
-    assert (tmp_path / "walk" / CHART_NAME).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "walk" / "road.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_finished_runs_are_not_trained_again(
@@ -65,7 +65,7 @@ def test_a_failing_step_is_reported_and_the_rest_goes_on_and_it_is_tried_again(
         patched.setattr(walk, "train_classifier", fragile)
         records = short_walk(picture_folder, tmp_path / "walk")
     assert [record.error for record in records] == [None, "RuntimeError: out of luck", None]
-    assert "out of luck" in (tmp_path / "walk" / PAGE_NAME).read_text(encoding="utf-8")
+    assert "out of luck" in (tmp_path / "walk" / "report.html").read_text(encoding="utf-8")
 
     assert [record.error for record in short_walk(picture_folder, tmp_path / "walk")] == [None, None, None]
 

@@ -13,7 +13,7 @@ from modernet.cli.options import parse
 
 @dataclass(frozen=True)
 class Options:
-    """Make one HTML page, which opens offline, of the records in a folder.
+    """Make one HTML page, which opens offline, of the records in a folder; and a chart of every road.
 
     Example: modernet report runs
     """
@@ -21,15 +21,14 @@ class Options:
     folder: tyro.conf.Positional[Path]
     """A folder that runs wrote; records are looked for in it and below it."""
     out: Path | None = None
-    """Where the page goes; by default report.html in that folder."""
+    """Folder for report.html and the charts; by default the same."""
 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "report", arguments)
 
     from modernet.records import read_records
-    from modernet.report import write_page
+    from modernet.report import write_report
 
-    out = options.folder / "report.html" if options.out is None else options.out
-    write_page(read_records(options.folder), out)
-    print(out)
+    for path in write_report(read_records(options.folder), options.out or options.folder):
+        print(path)

@@ -85,7 +85,7 @@ def _walk(options: WalkOptions) -> int:
     """Walk, print, and return the exit code: 1 if a run failed."""
     from modernet import progress
     from modernet.report import road_table, summarise_road
-    from modernet.studies import CHART_NAME, PAGE_NAME, walk_road
+    from modernet.studies import walk_road
     from modernet.training import Interrupted
 
     folder = options.out or Path("runs") / f"roadmap-{options.size}-{Path(options.data).name}"
@@ -111,7 +111,7 @@ def _walk(options: WalkOptions) -> int:
         return failed
     for summary in summarise_road(records):
         print_table(road_table(summary))
-    print(f"chart: {folder / CHART_NAME}\npage:  {folder / PAGE_NAME}")
+    print(f"chart: {folder / 'road.png'}\npage:  {folder / 'report.html'}")
     return failed
 
 

@@ -126,6 +126,10 @@ class Backbone(nn.Module, ABC):
     def layer_groups(self) -> list[list[str]]:
         """Parameter names from the stem to the head, for layer-wise learning-rate decay; each is in one group."""
 
+    def stage_modules(self, index: int) -> list[str]:
+        """Names of the submodules that stage `index` alone runs: a network that ends before it does not need them."""
+        return [self.feature_info[index].module]
+
     def forward_features(self, x: Tensor) -> Tensor:
         """The last feature map, `(b, c, h / stride, w / stride)`."""
         for index in range(len(self.feature_info)):
@@ -199,6 +203,8 @@ class Backbone(nn.Module, ABC):
             if not 1 <= indices <= count:
                 raise InputError(f"the last {indices} feature maps were asked for; this network has {count}")
             return list(range(count - indices, count))
+        if not indices:
+            raise InputError(f"no feature map was asked for; this network has 0 to {count - 1}")
         for index in indices:
             if not -count <= index < count:
                 raise InputError(f"feature map {index} was asked for; this network has 0 to {count - 1}")
@@ -218,13 +224,15 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self._indices = backbone._feature_indices(out_indices)
         self.feature_info = backbone.feature_info.select(self._indices)
-        unused = backbone.feature_info.module_name()[max(self._indices) + 1 :]
-        for name in (*unused, *backbone.head_modules):
+        unused = list(backbone.head_modules)
+        for index in range(max(self._indices) + 1, len(backbone.feature_info)):
+            unused += backbone.stage_modules(index)
+        for name in unused:
             backbone.set_submodule(name, nn.Identity())
         self.backbone = backbone
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Pictures `(b, in_chans, h, w)` -> a `(b, num_chs, h / reduction, w / reduction)` for each of `feature_info`."""
+        """Pictures `(b, in_chans, h, w)` -> `(b, num_chs, h / reduction, w / reduction)` for each of `feature_info`."""
         maps = self.backbone.forward_intermediates(x, self._indices, stop_early=True, intermediates_only=True)
         assert isinstance(maps, list)
         return maps

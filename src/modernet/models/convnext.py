@@ -13,6 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.zoo import Published, register_model
@@ -28,6 +29,19 @@ class ConvNeXtConfig(ModelConfig):
     """Size and stride of the patches that the stem cuts; 2 or 1 for pictures of 64 or 32 pixels."""
     layer_scale_init: float = 1e-6
     """Where every entry of `gamma` starts; 0 is no layer scale."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.depths) != len(self.dims) or min(self.depths, default=0) < 1 or min(self.dims) < 1:
+            raise InputError(
+                f"depths {self.depths} and dims {self.dims}: give one number above 0 in each for every stage"
+            )
+        if self.stem_stride < 1:
+            raise InputError(f"stem_stride is {self.stem_stride}; give 1 or more")
+        if self.layer_scale_init < 0:
+            raise InputError(
+                f"layer_scale_init is {self.layer_scale_init}; give a number above 0, or 0 for no layer scale"
+            )
 
 
 class Block(nn.Module):
@@ -82,6 +96,9 @@ class ConvNeXt(Backbone):
         )
         self.apply(_init)
         self.head = new_classifier(dims[-1], config.num_classes)
+
+    def stage_modules(self, index: int) -> list[str]:
+        return [f"downsample_layers.{index}", f"stages.{index}"]
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """A downsampling layer (the stem for stage 0) and the blocks after it."""

@@ -15,6 +15,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.zoo import Published, register_model
@@ -30,6 +31,23 @@ class ResNetConfig(ModelConfig):
     """Channels of the stem and of the first stage's 3x3 convolutions (before `base_width`); doubled at every stage."""
     groups: int = 1
     base_width: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.depths, default=0) < 1:
+            raise InputError(f"depths is {self.depths}; give one number above 0 for every stage")
+        if self.block not in ("basic", "bottleneck"):
+            raise InputError(f"block is {self.block!r}; give 'basic' or 'bottleneck'")
+        if self.block == "basic" and (self.groups, self.base_width) != (1, 64):
+            raise InputError(
+                f"groups is {self.groups} and base_width is {self.base_width}; basic blocks have 1 and 64, "
+                "others need block='bottleneck'"
+            )
+        if self.groups < 1 or self.width * self.base_width < 64:
+            raise InputError(
+                f"width is {self.width}, groups {self.groups} and base_width {self.base_width}, so no channel is left; "
+                "give 1 group or more, and width x base_width of 64 or more"
+            )
 
 
 class BasicBlock(nn.Module):
@@ -202,7 +220,7 @@ def resnet152() -> ResNetConfig:
     return ResNetConfig(depths=(3, 8, 36, 3))
 
 
-@register_model(ResNet, Published("He et al. 2016; top-1 Liu et al. 2022", params_m=64.674, gmacs=15.008, top1=78.20))
+@register_model(ResNet, Published("He et al. 2016; top-1 Liu et al. 2022", params_m=64.674, gmacs=15.0075, top1=78.20))
 def resnet200() -> ResNetConfig:
     return ResNetConfig(depths=(3, 24, 36, 3))
 

@@ -2,6 +2,7 @@
 
 from modernet.report.charts import road_chart
 from modernet.report.findings import findings
+from modernet.report.folder import write_report
 from modernet.report.page import write_page
 from modernet.report.road import Road, RoadStep, summarise_road
 from modernet.report.statistics import spread, welch_interval
@@ -18,4 +19,5 @@ __all__ = [
     "summarise_road",
     "welch_interval",
     "write_page",
+    "write_report",
 ]

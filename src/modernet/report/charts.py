@@ -160,7 +160,8 @@ def _draw_published(axes: Axes, road: Road) -> None:
     other.spines[["left", "right", "bottom"]].set_visible(False)
     other.spines["top"].set_color(_RULE)
     other.tick_params(axis="x", color=_RULE, labelcolor=_FAINT, labelsize=7.5, length=2, pad=1)
-    other.set_xlabel("◇ published, ImageNet-1K top-1, %", size=7.5, color=_FAINT, labelpad=4)
+    of = f" of {road.published_of}" if road.published_of else ""
+    other.set_xlabel(f"◇ published, ImageNet-1K top-1{of}, %", size=7.5, color=_FAINT, labelpad=4)
     other.scatter(  # below the middle of the bar, out of the way of whisker and dots
         values, [y + 0.21 for _, y in published], marker="D", s=9, facecolors="white", edgecolors=_FAINT, linewidths=0.8
     )

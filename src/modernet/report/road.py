@@ -77,6 +77,7 @@ class Road:
         data: the name of the data set; `classes`, `image_size` in pixels, `n_train`, `n_validation` and `n_test`
             pictures in its splits; None where the records do not say.
         devices: where its runs ran, each once.
+        published_of: the networks that the paper's values are of, in words; None where there are no such values.
         steps: in the order of the road.
         records: every run behind it in the order of the steps, failed and repeated ones too.
     """
@@ -89,6 +90,7 @@ class Road:
     n_validation: int | None
     n_test: int | None
     devices: tuple[str, ...]
+    published_of: str | None
     steps: tuple[RoadStep, ...]
     records: tuple[Record, ...] = field(repr=False)
 
@@ -176,6 +178,7 @@ def _summary(runs: Sequence[Record]) -> Road:
         n_validation=data.get("n_validation"),
         n_test=data.get("n_test"),
         devices=tuple(dict.fromkeys(str(run.environment["device"]) for run in runs if "device" in run.environment)),
+        published_of=runs[0].settings.get("published_of"),
         steps=tuple(steps),
         records=tuple(runs),
     )

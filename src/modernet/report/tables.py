@@ -23,8 +23,12 @@ _HEADINGS = ("", "Step", "Test top-1", "n", "Difference [95 %]", "Params", "MACs
 _LEGEND = (
     "Accuracies in per cent: mean ± standard deviation over n seeds. Difference: to the adopted step before, with its "
     "95 % Welch interval over seeds; * the interval excludes zero. (Parentheses): tried, not adopted. "
-    "Paper: ImageNet-1K top-1 and its difference."
+    "Paper: ImageNet-1K top-1{of} and its difference."
 )
+
+
+def _legend(road: Road) -> str:
+    return _LEGEND.format(of=f" of {road.published_of}" if road.published_of else "")
 
 
 def road_table(road: Road) -> Table:
@@ -38,7 +42,7 @@ def road_table(road: Road) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
         title=Text(f"ResNet to ConvNeXt on {road.data}\n{place(road)}"),
-        caption=Text("\n".join([_LEGEND, *_error_lines(road)])),
+        caption=Text("\n".join([_legend(road), *_error_lines(road)])),
         title_justify="left",
         caption_justify="left",
     )

@@ -1,0 +1,180 @@
+"""Augmentation of whole batches on their device.
+
+What is random is drawn on the CPU, from a generator that the caller seeds, as a few numbers a picture; the pixels are
+then moved in one operation for the batch. So a batch is augmented in the same way on every device, except for the
+noise of `erasing`, which is drawn where it is needed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from modernet.recipes import Augmentation
+
+_CROP_RATIOS = (3 / 4, 4 / 3)  # Szegedy et al. 2014, as everywhere since
+_ERASING_AREAS, _ERASING_RATIOS = (0.02, 0.33), (0.3, 1 / 0.3)  # Zhong et al. 2017, section 4
+_TRIES = 10
+
+Floats = NDArray[np.float64]
+
+
+def move(images: Tensor, augmentation: Augmentation, rng: np.random.Generator, *, crop: bool = True) -> Tensor:
+    """Flip, shift and crop a batch, whichever of them are on.
+
+    Args:
+        images: uint8 (b, 3, h, w), square.
+        crop: False where the pictures were cropped while they were decoded.
+
+    Returns:
+        uint8 or, once cropped, float32 (b, 3, h, w), in [0, 255].
+    """
+    b, side = len(images), images.shape[-1]
+    furthest = min(round(augmentation.shift * side), side - 1)  # reflection reaches no further than the other border
+    if furthest > 0 or augmentation.flip > 0:
+        offsets = rng.integers(-furthest, furthest + 1, (2, b))
+        images = shift_and_flip(images, offsets[0], offsets[1], rng.random(b) < augmentation.flip)
+    if crop and augmentation.crop_scale < 1:
+        images = resample(images, random_crops(b, augmentation.crop_scale, rng))
+    return images
+
+
+def erase(images: Tensor, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:
+    """Erase and cut out, in place, whichever of them is on.
+
+    Args:
+        images: float32 (b, 3, h, w), square, normalised: noise has mean 0 and deviation 1, and blank is the mean
+            colour.
+    """
+    b, side = len(images), images.shape[-1]
+    if augmentation.erasing > 0:
+        chosen = np.flatnonzero(rng.random(b) < augmentation.erasing)
+        shares = random_rectangles(len(chosen), _ERASING_AREAS, _ERASING_RATIOS, rng)
+        height, width = np.maximum(np.round(shares[:, 2:] * side), 1).T
+        top, left = np.round(shares[:, :2] * side).T
+        noise_source = torch.Generator(images.device).manual_seed(int(rng.integers(2**62)))
+        where = torch.from_numpy(chosen).to(images.device)
+        part = images[where]
+        noise = torch.empty_like(part).normal_(generator=noise_source)
+        images[where] = torch.where(inside(top, left, height, width, side, images.device), noise, part)
+    square = round(augmentation.cutout * side)
+    if square > 0:
+        centre = rng.integers(0, side, (2, b))  # anywhere, so that the square may hang over the border, as in the paper
+        top, left = centre - square // 2
+        extent = np.full(b, square)
+        images.masked_fill_(inside(top, left, extent, extent, side, images.device), 0.0)
+    return images
+
+
+def shift_and_flip(
+    images: Tensor, down: NDArray[np.int64], right: NDArray[np.int64], flipped: NDArray[np.bool_]
+) -> Tensor:
+    """Move each picture by whole pixels, filling the border by reflection (the border's own pixels are not repeated),
+    then mirror the chosen ones.
+
+    Args:
+        images: (b, c, h, w), any dtype.
+        down: (b,) pixels, at most h - 1 either way.
+        right: (b,) pixels, at most w - 1 either way.
+        flipped: (b,)
+    """
+    b, _, h, w = images.shape
+    rows = _reflect(np.arange(h) - down[:, None], h)  # b h
+    columns = _reflect(np.arange(w) - right[:, None], w)
+    columns = np.where(flipped[:, None], columns[:, ::-1], columns)
+    picture = torch.arange(b, device=images.device)[:, None, None]
+    row = torch.from_numpy(rows).to(images.device, non_blocking=True)[:, :, None]
+    column = torch.from_numpy(columns).to(images.device, non_blocking=True)[:, None, :]
+    # with channels last, a pixel's three bytes are one copy; the result is channels last again
+    return images.permute(0, 2, 3, 1)[picture, row, column].permute(0, 3, 1, 2)
+
+
+def resample(images: Tensor, boxes: Floats) -> Tensor:
+    """Enlarge a box of each picture to the whole picture, bilinearly.
+
+    Args:
+        images: (b, c, h, w)
+        boxes: (b, 4), top, left, height and width as shares of the picture.
+
+    Returns:
+        float32 (b, c, h, w)
+    """
+    b, _, h, w = images.shape
+    top, left, height, width = torch.from_numpy(boxes).float().to(images.device)[:, :, None].unbind(1)  # b 1 each
+    y = (top + height * (torch.arange(h, device=images.device) + 0.5) / h) * 2 - 1
+    x = (left + width * (torch.arange(w, device=images.device) + 0.5) / w) * 2 - 1
+    grid = torch.stack((x[:, None, :].expand(b, h, w), y[:, :, None].expand(b, h, w)), -1)
+    return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def random_crops(n: int, smallest_area: float, rng: np.random.Generator, aspect: float = 1.0) -> Floats:
+    """Boxes of a random resized crop (Szegedy et al. 2014): area from `smallest_area` to 1, sides 3:4 to 4:3.
+
+    Args:
+        aspect: the picture's width over its height.
+
+    Returns:
+        (n, 4), top, left, height and width as shares of the picture.
+    """
+    return random_rectangles(n, (smallest_area, 1.0), _CROP_RATIOS, rng, aspect)
+
+
+def random_rectangles(
+    n: int, areas: tuple[float, float], ratios: tuple[float, float], rng: np.random.Generator, aspect: float = 1.0
+) -> Floats:
+    """Rectangles inside a picture: area uniform, width over height log-uniform, place uniform.
+
+    The first of ten draws that fits is taken. Where none does, the last is cut to fit.
+
+    Args:
+        areas: smallest and largest, as a share of the picture's.
+        ratios: smallest and largest width over height, in pixels.
+        aspect: the picture's width over its height.
+
+    Returns:
+        (n, 4), top, left, height and width as shares of the picture.
+    """
+    area = rng.uniform(*areas, (n, _TRIES))
+    ratio = np.exp(rng.uniform(math.log(ratios[0]), math.log(ratios[1]), (n, _TRIES))) / aspect
+    height, width = np.sqrt(area / ratio), np.sqrt(area * ratio)
+    fits = (height <= 1) & (width <= 1)
+    fits[:, -1] = True
+    first = np.arange(n), fits.argmax(1)
+    extent = np.minimum(np.stack((height[first], width[first]), 1), 1)
+    corner = rng.random((n, 2)) * (1 - extent)
+    return np.concatenate((corner, extent), 1)
+
+
+def inside(
+    top: NDArray[np.generic],
+    left: NDArray[np.generic],
+    height: NDArray[np.generic],
+    width: NDArray[np.generic],
+    side: int,
+    device: torch.device,
+) -> Tensor:
+    """Which pixels of square pictures lie in a rectangle each; what hangs over the border is cut off.
+
+    Args:
+        top, left, height, width: (b,) in pixels.
+
+    Returns:
+        bool (b, 1, side, side)
+    """
+    corners = np.stack((top, left, height, width), 1).astype(np.int64)
+    y0, x0, h, w = torch.from_numpy(corners).to(device)[:, :, None].unbind(1)  # b 1 each
+    axis = torch.arange(side, device=device)
+    rows = (axis >= y0) & (axis < y0 + h)
+    columns = (axis >= x0) & (axis < x0 + w)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def _reflect(position: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Positions at most length - 1 outside of 0 ... length - 1, mirrored back into it."""
+    mirrored: NDArray[np.int64] = length - 1 - np.abs(length - 1 - np.abs(position))
+    return mirrored

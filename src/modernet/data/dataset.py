@@ -1,0 +1,96 @@
+"""What was opened: three splits of labelled pictures and what a network must know about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from modernet.data.pictures import Pictures
+
+
+class Split(Protocol):
+    """Labelled pictures. There are two kinds, `InMemory` and `OnDisk`; `make_loader` serves both."""
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of each picture, int64 (n,)."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Pictures decoded once.
+
+    Attributes:
+        images: uint8 (n, 3, h, w), in channels_last layout.
+        labels: int64 (n,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class OnDisk:
+    """Pictures decoded anew by workers each time that they are shown.
+
+    Attributes:
+        pictures: where they are read from; picture `indices[i]` of it is number i of this split.
+        indices: int64 (n,).
+        labels: int64 (n,).
+    """
+
+    pictures: Pictures
+    indices: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Pictures with a class each, opened. No picture is in two splits.
+
+    Attributes:
+        name: `"digit_scenes"`, or the folder's name.
+        classes: the names of the classes; a label is an index into them.
+        image_size: side in pixels of the square pictures that a network gets.
+        mean: mean of each channel over the training split, for pictures in [0, 1]; three channels, grey is repeated.
+        std: standard deviation, in the same way.
+        train: to learn from.
+        validation: to choose by.
+        test: to report on; nothing is chosen by it.
+        unreadable: the pictures that were skipped because they could not be read.
+        splits: where the splits come from, in words.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: Split
+    validation: Split
+    test: Split
+    unreadable: tuple[str, ...] = ()
+    splits: str = "as given"
+
+    def summary(self) -> dict[str, Any]:
+        """What belongs in a record: JSON-able, without the pictures; `classes` and `unreadable` are counts."""
+        return {
+            "name": self.name,
+            "classes": len(self.classes),
+            "image_size": self.image_size,
+            "n_train": len(self.train),
+            "n_validation": len(self.validation),
+            "n_test": len(self.test),
+            "splits": self.splits,
+            "unreadable": len(self.unreadable),
+        }

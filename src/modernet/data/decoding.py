@@ -1,0 +1,126 @@
+"""Labelled pictures -> splits: decoded once where they fit in memory, checked where they are left on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from modernet.data.dataset import InMemory, OnDisk
+from modernet.data.pictures import UnreadablePicture, fit_picture, skippable
+from modernet.data.source import Labelled
+from modernet.progress import track
+
+_CHUNK = 64  # pictures a thread takes at a time
+_SURVEYED = 1000
+_MEASURED = 2000
+_DEFAULT_SIZE = 224
+_LARGEST_OWN_SIZE = 256
+_STRIDE = 32  # of the usual network's last stage
+
+Failures = dict[int, UnreadablePicture]
+Positions = NDArray[np.int64]
+
+
+def decode(labelled: Labelled, image_size: int, task: str) -> tuple[InMemory, Failures]:
+    """Decode every picture to a square of `image_size`.
+
+    Returns:
+        The split, and what could not be read, by position; such a picture is black in the split.
+    """
+    size = image_size
+    images = torch.zeros((len(labelled), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+
+    def store(position: int, picture: Tensor) -> None:
+        images[position] = fit_picture(picture, size)
+
+    failures = _read_all(labelled, store, task)
+    return InMemory(images, torch.from_numpy(labelled.labels)), failures
+
+
+def check(labelled: Labelled, task: str) -> Failures:
+    """Read every picture and keep none: what cannot be read, by position."""
+    return _read_all(labelled, lambda position, picture: None, task)
+
+
+def on_disk(labelled: Labelled) -> OnDisk:
+    return OnDisk(labelled.pictures, torch.from_numpy(labelled.indices), torch.from_numpy(labelled.labels))
+
+
+def usual_size(labelled: Labelled) -> int:
+    """The size that suits most of a fixed sample of 1,000 pictures.
+
+    Pictures that are all squares of one size up to 256 keep it. Others get 224, or, where the median of their shorter
+    sides is smaller, the multiple of 32 below it, at least 32.
+    """
+    sizes = []
+    for position in evenly(len(labelled), _SURVEYED):
+        try:
+            sizes.append(labelled.pictures.size(int(labelled.indices[position])))
+        except UnreadablePicture:
+            continue  # reported when it is decoded
+    if not sizes:
+        return _DEFAULT_SIZE
+    h, w = sizes[0]
+    if h == w <= _LARGEST_OWN_SIZE and set(sizes) == {(h, w)}:
+        return h
+    median = int(np.median([min(size) for size in sizes]))
+    return min(max(median // _STRIDE, 1) * _STRIDE, _DEFAULT_SIZE)
+
+
+def measure(split: InMemory | OnDisk, image_size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, for pictures in [0, 1], over a fixed sample of 2,000.
+
+    Raises:
+        InputError: a picture of the sample cannot be read.
+    """
+    positions = evenly(len(split), _MEASURED)
+    if isinstance(split, OnDisk):
+        sample = Labelled(split.pictures, split.indices.numpy()[positions], split.labels.numpy()[positions])
+        split, failures = decode(sample, image_size, "measuring colours")
+        for failure in failures.values():
+            raise skippable(failure)
+        positions = np.arange(len(split))
+    # sums of bytes are exact in float64, so the order of addition does not matter
+    pixels = split.images[torch.from_numpy(positions)].permute(1, 0, 2, 3).flatten(1)
+    counts = torch.stack([channel.bincount(minlength=256) for channel in pixels]).double()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = counts @ values / counts.sum(1)
+    variance = counts @ values.square() / counts.sum(1) - mean.square()
+    std = variance.clamp(min=(1 / 255) ** 2).sqrt()  # pictures of one colour must not be divided by 0
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def evenly(n: int, most: int) -> Positions:
+    """At most `most` of n positions, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
+def _read_all(labelled: Labelled, use: Callable[[int, Tensor], None], task: str) -> Failures:
+    """Read every picture, in threads: the decoders release the interpreter."""
+    chunks = np.array_split(np.arange(len(labelled)), -(-len(labelled) // _CHUNK))
+    failures: Failures = {}
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
+        found = threads.map(partial(_read_chunk, labelled, use), chunks)
+        try:
+            for failed in track(found, task, len(chunks)):
+                failures.update(failed)
+        finally:
+            threads.shutdown(cancel_futures=True)  # or Ctrl-C would wait for every chunk
+    return failures
+
+
+def _read_chunk(labelled: Labelled, use: Callable[[int, Tensor], None], positions: Positions) -> Failures:
+    failures: Failures = {}
+    for position in positions.tolist():
+        try:
+            use(position, labelled.pictures.read(int(labelled.indices[position])))
+        except UnreadablePicture as error:
+            failures[position] = error
+    return failures

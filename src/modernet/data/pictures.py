@@ -1,0 +1,248 @@
+"""One picture: found, decoded to RGB, fitted to a square."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from modernet.errors import InputError
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+)
+
+_EXIF_ORIENTATION = 0x0112
+_EXIF_UPRIGHT = 1
+
+
+class UnreadablePicture(InputError):
+    """A picture that cannot be decoded.
+
+    Attributes:
+        name: its path, or its file and row.
+        reason: why, in a few words.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"cannot read the picture {name}: {reason}")
+        self.name, self.reason = name, reason
+
+    def __reduce__(self) -> tuple[type[UnreadablePicture], tuple[str, str]]:
+        return UnreadablePicture, (self.name, self.reason)  # it crosses from a worker process to the training process
+
+
+class Pictures(Protocol):
+    """Pictures that can be read one by one, in any order, from any thread or process."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """What a message calls the picture: its path, or its file and row."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width in pixels as they are stored, without decoding the picture."""
+
+    def read(self, index: int) -> Tensor:
+        """The picture, uint8 (3, h, w).
+
+        Raises:
+            UnreadablePicture: it cannot be decoded.
+        """
+
+
+class PictureFiles:
+    """Pictures that are a file each."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, index: int) -> str:
+        return str(self.paths[index])
+
+    def size(self, index: int) -> tuple[int, int]:
+        return picture_size(_content(self.paths[index]), self.name(index))
+
+    def read(self, index: int) -> Tensor:
+        return read_picture(self.paths[index])
+
+
+class DecodedPictures:
+    """Pictures that come as pixels, all of one size.
+
+    Args:
+        pixels: uint8 (n, 3, h, w), or (n, h, w) for grey.
+        file: what the pictures were read from, for messages.
+    """
+
+    def __init__(self, pixels: Tensor, file: str) -> None:
+        self.pixels, self.file = pixels, file
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def name(self, index: int) -> str:
+        return f"{self.file}, picture {index}"
+
+    def size(self, index: int) -> tuple[int, int]:
+        h, w = self.pixels.shape[-2:]
+        return h, w
+
+    def read(self, index: int) -> Tensor:
+        picture = self.pixels[index]
+        return picture if picture.ndim == 3 else picture.expand(3, -1, -1)
+
+
+def read_picture(path: str | os.PathLike[str]) -> Tensor:
+    """Read one picture as RGB, uint8 (3, h, w), turned upright as its EXIF orientation says.
+
+    Grey pictures are repeated to three channels, palettes looked up, CMYK and YCbCr converted; transparent pictures are
+    laid on white; 16-bit grey keeps its upper eight bits; of an animation the first frame is taken.
+
+    Raises:
+        UnreadablePicture: the file is missing, truncated, no picture, or of floating-point pixels without a known
+            range.
+    """
+    return decode_picture(_content(Path(path)), str(path))
+
+
+def decode_picture(data: bytes, name: str) -> Tensor:
+    """`read_picture` for the bytes of a file; `name` is what the error calls it."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            turned = opened.getexif().get(_EXIF_ORIENTATION, _EXIF_UPRIGHT) != _EXIF_UPRIGHT
+            image = _to_rgb(ImageOps.exif_transpose(opened) if turned else opened)  # it copies even what is upright
+            return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # h w c -> c h w
+    except Exception as error:  # on damaged bytes, codecs raise anything from SyntaxError to struct.error
+        raise UnreadablePicture(name, _reason(error, data)) from error
+
+
+def picture_size(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width as they are stored, before any orientation, from the header alone."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            w, h = image.size
+            return h, w
+    except Exception as error:  # as above
+        raise UnreadablePicture(name, _reason(error, data)) from error
+
+
+def fit_picture(picture: Tensor, image_size: int) -> Tensor:
+    """Scale a picture so that its shorter side is `image_size`, and keep the square in its centre.
+
+    The square is cut first and then scaled with antialiasing: the same picture up to rounding at its border, and a
+    panorama of 1 x 10,000 pixels does not become one of 224 x 2,240,000 on the way.
+
+    Args:
+        picture: uint8 (3, h, w).
+        image_size: at least 2.
+
+    Returns:
+        uint8 (3, image_size, image_size); the picture itself where nothing is to be done.
+    """
+    side = min(picture.shape[-2:])
+    if picture.shape[-1] != picture.shape[-2]:
+        top, left = (picture.shape[-2] - side) // 2, (picture.shape[-1] - side) // 2
+        picture = picture[:, top : top + side, left : left + side]
+    return scale_picture(picture, image_size)
+
+
+def scale_picture(picture: Tensor, image_size: int) -> Tensor:
+    """Scale to a square, bilinearly with antialiasing: uint8 (3, h, w) -> (3, image_size, image_size)."""
+    if picture.shape[1:] == (image_size, image_size):
+        return picture
+    return F.interpolate(picture[None], size=(image_size, image_size), mode="bilinear", antialias=True)[0]
+
+
+def skippable(error: UnreadablePicture) -> InputError:
+    """The error for a picture that stops a run, with what can be done about it."""
+    return InputError(
+        f"{error}; repair it, remove it, or skip such pictures with skip_unreadable=True (--skip-unreadable)"
+    )
+
+
+def find_pictures(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The picture files that files, folders (searched to the bottom) and shell patterns (`"photos/*.jpg"`) name.
+
+    A file that is named itself is taken whatever its suffix; in folders and patterns only pictures count.
+
+    Returns:
+        The paths, sorted, each once.
+
+    Raises:
+        InputError: a pattern matches no picture.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        if path.is_file():
+            matches = [path]
+        elif path.is_dir():
+            matches = pictures_below(path)
+        else:
+            globbed = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - patterns may be absolute
+            matches = [match for match in globbed if match.is_file() and is_picture(match)]
+        if not matches:
+            raise InputError(
+                f"no picture matches {str(pattern)!r}; give picture files, folders that hold them, "
+                "or a pattern such as 'photos/*.jpg'"
+            )
+        found.update(matches)
+    return sorted(found)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Every picture file in a folder and below it, sorted by path; hidden files and folders do not count."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [path for name in files if is_picture(path := Path(parent, name))]
+    return sorted(found)
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path.name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name belongs to the system rather than to the user: `.DS_Store`, `._photo.jpg`, `__MACOSX`."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePicture(str(path), error.strerror or str(error)) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; PIL's own conversion would clip it at 255
+        grey = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits a channel")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _reason(error: Exception, data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not a picture, or of a format that is not supported"
+    return " ".join(str(error).split()) or type(error).__name__

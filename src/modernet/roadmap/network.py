@@ -1,0 +1,195 @@
+"""Any `Design` as a network: ResNet at one end of the road, ConvNeXt at the other, and what lies between and beside.
+
+The 1x1 convolutions are convolutions, not linear layers: the same numbers, and in channels-last memory the same speed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.roadmap.design import Design
+
+
+def build(design: Design, num_classes: int = 1000, *, in_chans: int = 3, drop_path_rate: float = 0.0) -> Network:
+    """The network of a design, with random weights.
+
+    >>> build(Design(), num_classes=10)  # a ResNet-50
+    >>> build(replace(Design(), groups="depthwise", kernel_size=7), num_classes=10)
+    """
+    return Network(design, ModelConfig(num_classes=num_classes, in_chans=in_chans, drop_path_rate=drop_path_rate))
+
+
+class Network(Backbone):
+    """Stem, stages of blocks, average pool, linear classifier, as a `Design` says."""
+
+    classifier = "head"
+    head_modules = ("norm", "head")
+
+    def __init__(self, design: Design, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_classes = config.num_classes
+        self.global_pool = config.global_pool
+
+        self.stem = new_stem(design, config.in_chans)
+        self.stages = nn.ModuleList()
+        features = []
+        cin, reduction = design.widths[0], design.stem_stride
+        for index, rates in enumerate(drop_path_rates(config.drop_path_rate, design.depths)):
+            stride = 2 if index > 0 else 1
+            self.stages.append(new_stage(design, index, cin, stride, rates))
+            cin, reduction = design.out_widths[index], reduction * stride
+            features.append(Feature(cin, reduction, f"stages.{index}"))
+        self.norm = new_norm(design, cin) if design.head_norm else nn.Identity()
+
+        self.num_features = cin
+        self.feature_info = FeatureInfo(features)
+        self.apply(_init)
+        self.head = new_classifier(cin, config.num_classes)
+
+    def forward_stage(self, index: int, x: Tensor) -> Tensor:
+        """A stage; the stem goes with stage 0."""
+        x = self.stem(x) if index == 0 else x
+        x = self.stages[index](x)
+        return x
+
+    def pool(self, x: Tensor) -> Tensor:
+        x = self.norm(x.mean((2, 3), keepdim=True)).flatten(1)  # b c h w -> b c 1 1 -> b c
+        return x
+
+    def layer_groups(self) -> list[list[str]]:
+        """The stem; then every block, a separate downsampling layer going with the block after it; then the head."""
+        groups: dict[str, list[str]] = {}
+        for name, _ in self.named_parameters():
+            module, *rest = name.split(".")
+            key = module
+            if module == "stages":
+                block = "0" if rest[1] == "downsample" else rest[1]
+                key = f"stages.{rest[0]}.{block}"
+            elif module == "norm":
+                key = "head"
+            groups.setdefault(key, []).append(name)
+        return list(groups.values())
+
+
+class Block(nn.Module):
+    """Three convolutions and a shortcut. `(b, cin, h, w) -> (b, cout, h / stride, w / stride)`."""
+
+    def __init__(
+        self, design: Design, cin: int, hidden: int, cout: int, *, stride: int = 1, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        # channels between the convolutions, and which of the three is the k x k
+        if design.spatial_conv == "first":
+            channels, spatial = (cin, cin, hidden, cout), 0
+        else:
+            channels, spatial = (cin, hidden, hidden, cout), 1
+
+        body: OrderedDict[str, nn.Module] = OrderedDict()
+        for index in range(3):
+            norm = design.norms == "all" or index == spatial
+            act = index < 2 if design.activations == "all" else index == 1
+            here, there = channels[index], channels[index + 1]
+            if index == spatial:
+                groups = here if design.groups == "depthwise" else design.groups
+                conv = new_conv(design, here, there, design.kernel_size, stride, groups=groups, norm_follows=norm)
+            else:
+                conv = new_conv(design, here, there, 1, norm_follows=norm)
+            body[f"conv{index + 1}"] = conv
+            if norm:
+                body[f"norm{index + 1}"] = new_norm(design, there)
+            if act:
+                body[f"act{index + 1}"] = new_activation(design)
+        self.body = nn.Sequential(body)
+
+        init = design.layer_scale_init
+        self.gamma = None if init is None else nn.Parameter(torch.full((cout,), init))
+        self.drop_path = DropPath(drop_path)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or cin != cout:
+            projection = new_conv(design, cin, cout, 1, stride, norm_follows=True)
+            self.shortcut = nn.Sequential(OrderedDict(conv=projection, norm=new_norm(design, cout)))
+        self.act = new_activation(design) if design.activations == "all" else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        y = y if self.gamma is None else self.gamma[:, None, None] * y
+        out: Tensor = self.act(self.shortcut(x) + self.drop_path(y))
+        return out
+
+
+def new_stem(design: Design, in_chans: int) -> nn.Sequential:
+    """Picture to the first stage's width: `(b, in_chans, h, w) -> (b, widths[0], h / stem_stride, w / stem_stride)`."""
+    width, stride = design.widths[0], design.stem_stride
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if design.stem == "patchify":
+        layers["conv"] = new_conv(design, in_chans, width, stride, stride, padding=0, norm_follows=True)
+    elif stride == 1:
+        layers["conv"] = new_conv(design, in_chans, width, 3, norm_follows=True)
+    else:
+        layers["conv"] = new_conv(design, in_chans, width, 7, 2, norm_follows=True)
+    layers["norm"] = new_norm(design, width)
+    if design.activations == "all":
+        layers["act"] = new_activation(design)
+    if design.stem == "resnet" and stride == 4:
+        layers["pool"] = nn.MaxPool2d(3, stride=2, padding=1)
+    return nn.Sequential(layers)
+
+
+def new_stage(design: Design, index: int, cin: int, stride: int, drop_path: list[float]) -> nn.Sequential:
+    """The blocks of a stage, one for each rate of `drop_path`, after the separate downsampling layer, if any."""
+    hidden, cout = design.hidden_widths[index], design.out_widths[index]
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if design.downsampling == "separate" and stride > 1:
+        conv = new_conv(design, cin, cout, 2, stride, padding=0, norm_follows=False)
+        layers["downsample"] = nn.Sequential(OrderedDict(norm=new_norm(design, cin), conv=conv))
+        cin, stride = cout, 1
+    for block, rate in enumerate(drop_path):
+        layers[str(block)] = Block(design, cin, hidden, cout, stride=stride, drop_path=rate)
+        cin, stride = cout, 1
+    return nn.Sequential(layers)
+
+
+def new_conv(
+    design: Design,
+    cin: int,
+    cout: int,
+    kernel_size: int,
+    stride: int = 1,
+    *,
+    norm_follows: bool,
+    groups: int = 1,
+    padding: int | None = None,
+) -> nn.Conv2d:
+    """A convolution. It has a bias unless a BatchNorm, which has its own, follows. Padding: half the kernel if None."""
+    padding = kernel_size // 2 if padding is None else padding
+    bias = not (norm_follows and design.norm == "batch")
+    return nn.Conv2d(cin, cout, kernel_size, stride, padding, groups=groups, bias=bias)
+
+
+def new_norm(design: Design, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if design.norm == "batch" else LayerNorm2d(channels)
+
+
+def new_activation(design: Design) -> nn.Module:
+    return nn.ReLU(inplace=True) if design.activation == "relu" else nn.GELU()
+
+
+def _init(module: nn.Module) -> None:
+    """One rule along the whole road, because the start is part of the recipe and not a step.
+
+    The variance of a weight is one over the number of inputs that it is summed with, so that signals keep their size at
+    any width. ResNet's paper starts from two over the number of outputs, ConvNeXt's code from a standard deviation of
+    0.02, which is meant for hundreds of channels: at a width of 12 it starves a block and little is learned in a few
+    hundred steps.
+    """
+    if isinstance(module, nn.Conv2d):
+        inputs = module.weight[0].numel()
+        nn.init.trunc_normal_(module.weight, std=1 / math.sqrt(inputs))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

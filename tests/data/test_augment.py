@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modernet.data.augment import erase, inside, move, random_crops, random_rectangles, resample, shift_and_flip
+from modernet.recipes import Augmentation
+
+OFF = Augmentation(flip=0.0)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def random_images(b: int, h: int, w: int | None = None) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (b, 3, h, h if w is None else w), dtype=torch.uint8, generator=generator)
+
+
+def shifted_and_flipped(picture: np.ndarray, down: int, right: int, flipped: bool) -> np.ndarray:
+    """The definition, for one picture."""
+    _, h, w = picture.shape
+    padded = np.pad(picture, ((0, 0), (h - 1, h - 1), (w - 1, w - 1)), mode="reflect")
+    moved = padded[:, h - 1 - down : 2 * h - 1 - down, w - 1 - right : 2 * w - 1 - right]
+    return moved[:, :, ::-1] if flipped else moved
+
+
+@given(h=st.integers(2, 9), w=st.integers(2, 9), data=st.data())
+@settings(deadline=None)
+def test_shift_and_flip_follow_their_definition(h: int, w: int, data: st.DataObject) -> None:
+    b = 3
+    down = data.draw(st.lists(st.integers(1 - h, h - 1), min_size=b, max_size=b))
+    right = data.draw(st.lists(st.integers(1 - w, w - 1), min_size=b, max_size=b))
+    flipped = data.draw(st.lists(st.booleans(), min_size=b, max_size=b))
+    images = random_images(b, h, w)
+    result = shift_and_flip(images, np.array(down), np.array(right), np.array(flipped))
+    for i in range(b):
+        expected = shifted_and_flipped(images[i].numpy(), down[i], right[i], flipped[i])
+        np.testing.assert_array_equal(result[i].numpy(), expected)
+
+
+def bilinear(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The definition of a resampled box, pixel by pixel; pixel i covers i to i + 1, and the border goes on for ever."""
+    c, h, w = picture.shape
+    top, left, height, width = box * (h, w, h, w)
+    result = np.zeros((c, h, w))
+    for i in range(h):
+        for j in range(w):
+            y = np.clip(top + height * (i + 0.5) / h - 0.5, 0, h - 1)
+            x = np.clip(left + width * (j + 0.5) / w - 0.5, 0, w - 1)
+            y0, x0 = int(y), int(x)
+            y1, x1 = min(y0 + 1, h - 1), min(x0 + 1, w - 1)
+            upper = picture[:, y0, x0] * (1 - (x - x0)) + picture[:, y0, x1] * (x - x0)
+            lower = picture[:, y1, x0] * (1 - (x - x0)) + picture[:, y1, x1] * (x - x0)
+            result[:, i, j] = upper * (1 - (y - y0)) + lower * (y - y0)
+    return result
+
+
+def test_a_crop_follows_its_definition() -> None:
+    images = random_images(4, 7)
+    boxes = np.array([[0, 0, 1, 1], [0.25, 0.1, 0.5, 0.6], [0, 0.5, 0.3, 0.5], [0.6, 0.6, 0.4, 0.4]])
+    result = resample(images, boxes)
+    for i in range(4):
+        np.testing.assert_allclose(result[i].numpy(), bilinear(images[i].numpy(), boxes[i]), atol=1e-3)
+    torch.testing.assert_close(result[0], images[0].float(), atol=1e-3, rtol=0)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    low=st.floats(0.02, 0.9),
+    aspect=st.sampled_from([0.5, 1.0, 1.5]),
+)
+@settings(deadline=None)
+def test_rectangles_lie_inside_with_the_area_and_ratio_asked_for(seed: int, low: float, aspect: float) -> None:
+    top, left, height, width = random_rectangles(50, (low, 1.0), (3 / 4, 4 / 3), rng(seed), aspect).T
+    assert min(top.min(), left.min()) >= 0
+    assert max((top + height).max(), (left + width).max()) <= 1 + 1e-12
+    whole = (height < 1) & (width < 1)  # the others may have been cut to fit
+    area, ratio = height * width, width / height * aspect
+    assert (area[whole] >= low - 1e-9).all()
+    assert ((ratio[whole] >= 3 / 4 - 1e-9) & (ratio[whole] <= 4 / 3 + 1e-9)).all()
+
+
+def test_crops_have_a_uniform_area_where_every_shape_fits() -> None:
+    boxes = random_rectangles(20_000, (0.1, 0.5), (3 / 4, 4 / 3), rng())
+    areas = boxes[:, 2] * boxes[:, 3]
+    shares, _ = np.histogram(areas, bins=4, range=(0.1, 0.5))
+    np.testing.assert_allclose(shares / 20_000, 0.25, atol=0.02)
+
+
+def test_a_small_smallest_area_crops_more_than_a_large_one() -> None:
+    small, large = random_crops(500, 0.2, rng()), random_crops(500, 0.9, rng())
+    assert small[:, 2:].mean() < large[:, 2:].mean() - 0.1
+
+
+@given(top=st.integers(-5, 9), left=st.integers(-5, 9), height=st.integers(0, 12), width=st.integers(0, 12))
+def test_inside_is_a_slice_cut_at_the_border(top: int, left: int, height: int, width: int) -> None:
+    mask = inside(*(np.array([value]) for value in (top, left, height, width)), 8, torch.device("cpu"))
+    expected = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    expected[:, :, max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = True
+    assert torch.equal(mask, expected)
+
+
+def test_what_is_off_is_not_computed() -> None:
+    images = random_images(4, 8)
+    assert move(images, OFF, rng()) is images
+    values = images.float()
+    version = values._version
+    assert erase(values, OFF, rng()) is values
+    assert values._version == version
+
+
+@pytest.mark.parametrize("flip", [0.0, 0.3, 1.0])
+def test_flips_happen_with_their_probability(flip: float) -> None:
+    images = random_images(1, 8).expand(2000, -1, -1, -1)
+    moved = move(images, Augmentation(flip=flip), rng())
+    flipped = (moved == images.flip(-1)).flatten(1).all(1)
+    assert torch.equal(~flipped, (moved == images).flatten(1).all(1))
+    assert flipped.float().mean().item() == pytest.approx(flip, abs=0.04)
+
+
+def test_shifts_reach_every_offset_up_to_their_share_of_the_side_equally_often() -> None:
+    ramp = torch.arange(16, dtype=torch.uint8).expand(5000, 3, 16, 16)
+    moved = move(ramp, Augmentation(flip=0.0, shift=0.125), rng())
+    right = 8 - moved[:, 0, 0, 8].int()  # what stands in column 8 came from column 8 - right
+    counts = torch.bincount(right + 2, minlength=5)
+    assert len(counts) == 5
+    assert (counts / 5000 - 0.2).abs().max() < 0.03
+
+
+def test_a_shift_by_the_whole_side_still_reflects_once() -> None:
+    images = random_images(50, 4)
+    assert move(images, Augmentation(flip=0.0, shift=1.0), rng()).shape == images.shape
+
+
+def test_a_crop_is_left_out_where_the_decoder_has_cropped() -> None:
+    images = random_images(4, 8)
+    augmentation = Augmentation(flip=0.0, crop_scale=0.3)
+    assert move(images, augmentation, rng(), crop=False) is images
+    assert not torch.equal(move(images, augmentation, rng()), images.float())
+
+
+def erased_pixels(images: torch.Tensor, augmentation: Augmentation, seed: int = 0) -> torch.Tensor:
+    """Which pixels were replaced; 5 is a value that noise does not take."""
+    return (erase(torch.full_like(images, 5.0), augmentation, rng(seed)) != 5.0).any(1)
+
+
+def test_erasing_replaces_one_rectangle_of_the_right_area_and_shape() -> None:
+    masks = erased_pixels(torch.zeros(300, 3, 32, 32), Augmentation(flip=0.0, erasing=1.0))
+    for mask in masks:
+        rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
+        height, width = len(rows), len(columns)
+        assert mask.sum() == height * width, "not a rectangle"
+        assert rows[-1] - rows[0] + 1 == height, "not one rectangle"
+        assert 0.015 < height * width / 32**2 < 0.36  # 2 to 33 %, rounded to pixels
+        assert 0.22 < width / height < 4.5
+
+
+def test_erasing_happens_with_its_probability_and_leaves_noise_of_unit_deviation() -> None:
+    images = torch.full((2000, 3, 16, 16), 5.0)
+    erased = erase(images.clone(), Augmentation(flip=0.0, erasing=0.25), rng())
+    touched = (erased != 5.0).flatten(1).any(1)
+    assert touched.float().mean().item() == pytest.approx(0.25, abs=0.03)
+    noise = erased[erased != 5.0]
+    assert noise.mean().item() == pytest.approx(0, abs=0.02)
+    assert noise.std().item() == pytest.approx(1, abs=0.02)
+
+
+def test_cutout_blanks_a_square_around_any_pixel() -> None:
+    masks = erased_pixels(torch.zeros(400, 3, 16, 16), Augmentation(flip=0.0, cutout=0.25))
+    blanked = erase(torch.full((400, 3, 16, 16), 5.0), Augmentation(flip=0.0, cutout=0.25), rng())
+    assert set(blanked.unique().tolist()) == {0.0, 5.0}
+    areas = masks.flatten(1).sum(1)
+    assert areas.max() == 4 * 4
+    assert areas.min() == 2 * 2  # in a corner, where it hangs over both borders
+    assert masks.any(0).all(), "some pixel is never blanked"
+
+
+def test_augmentations_are_a_function_of_the_generator_alone() -> None:
+    everything = Augmentation(flip=0.5, shift=0.2, crop_scale=0.3, erasing=0.5, cutout=0.2)
+    images = random_images(8, 12)
+
+    def augmented(seed: int) -> torch.Tensor:
+        generator = rng(seed)
+        return erase(move(images, everything, generator).float(), everything, generator)
+
+    torch.manual_seed(0)
+    one = augmented(3)
+    torch.manual_seed(1)
+    assert torch.equal(one, augmented(3))
+    assert not torch.equal(one, augmented(4))
+
+
+def test_the_ratio_of_crops_is_symmetric() -> None:
+    boxes = random_rectangles(5000, (0.2, 0.4), (3 / 4, 4 / 3), rng())
+    assert abs(np.log(boxes[:, 3] / boxes[:, 2]).mean()) < 0.02
+    assert np.abs(np.log(boxes[:, 3] / boxes[:, 2])).max() <= math.log(4 / 3) + 1e-9

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from modernet.data import Batch, ImageDataset, Loader, make_loader, open_dataset
+from modernet.errors import InputError
+from modernet.recipes import Augmentation
+
+CPU = torch.device("cpu")
+EVERYTHING = Augmentation(
+    flip=0.5, shift=0.2, crop_scale=0.4, erasing=0.5, cutout=0.2, mixup=0.8, cutmix=1.0, mix_prob=0.7
+)
+OFF = Augmentation(flip=0.0)
+# newer Pythons warn when a process with threads forks, and torch when a machine has fewer cores than workers
+forking = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
+]
+
+
+@pytest.fixture(params=["in memory", "on disk"])
+def dataset(request: pytest.FixtureRequest, tmp_path: Path, write_folder) -> ImageDataset:
+    """46 + 4 + 20 pictures of 12x12."""
+    write_folder(tmp_path / "train", n=25, size=(12, 12))
+    write_folder(tmp_path / "test", n=10, size=(12, 12))
+    return open_dataset(str(tmp_path), memory_limit_mb=100 if request.param == "in memory" else 0)
+
+
+def loader(
+    dataset: ImageDataset, augmentation: Augmentation | None, batch_size: int = 8, seed: int = 0, workers: int = 0
+) -> Loader:
+    return make_loader(
+        dataset, dataset.train, batch_size=batch_size, device=CPU, augmentation=augmentation, seed=seed, workers=workers
+    )
+
+
+def same(one: list[Batch], other: list[Batch]) -> bool:
+    return len(one) == len(other) and all(
+        torch.equal(a.images, b.images) and torch.equal(a.targets, b.targets) for a, b in zip(one, other, strict=True)
+    )
+
+
+def pictures(batches: list[Batch]) -> set[bytes]:
+    return {image.contiguous().numpy().tobytes() for batch in batches for image in batch.images}
+
+
+def test_evaluation_shows_every_picture_once_in_order_and_normalised(dataset: ImageDataset, tmp_path: Path) -> None:
+    loaded = make_loader(dataset, dataset.test, batch_size=8, device=CPU, augmentation=None, workers=0)
+    batches = list(loaded.batches())
+    assert [len(batch.images) for batch in batches] == [8, 8, 4]
+    assert (loaded.steps_per_epoch, loaded.samples_per_epoch) == (3, 20)
+    assert torch.equal(torch.cat([batch.targets for batch in batches]), dataset.test.labels)
+    source = open_dataset(str(tmp_path))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    expected = (source.test.images / 255 - mean) / std
+    torch.testing.assert_close(torch.cat([batch.images for batch in batches]), expected, atol=1e-5, rtol=1e-5)
+    assert same(batches, list(loaded.batches(epoch=3)))
+
+
+def test_batches_are_float32_in_channels_last(dataset: ImageDataset) -> None:
+    for augmentation in (None, OFF, EVERYTHING):
+        batch = next(loader(dataset, augmentation).batches())
+        assert batch.images.dtype == torch.float32
+        assert batch.images.shape == (8, 3, 12, 12)
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_training_shuffles_and_drops_the_short_last_batch(dataset: ImageDataset) -> None:
+    loaded = loader(dataset, OFF)
+    n = len(dataset.train)
+    assert n == 46
+    assert (loaded.steps_per_epoch, loaded.samples_per_epoch) == (5, 40)
+    first, second = list(loaded.batches(0)), list(loaded.batches(1))
+    assert [len(batch.images) for batch in first] == [8] * 5
+    assert len(pictures(first)) == 40, "a picture was shown twice"
+    everything = pictures(list(loader(dataset, None).batches()))
+    assert pictures(first) < everything
+    assert not same(first, second)
+    assert not same(first, list(loader(dataset, OFF, seed=1).batches()))
+    assert same(first, list(loaded.batches(0)))
+
+
+def test_a_split_smaller_than_a_batch_is_one_batch(dataset: ImageDataset) -> None:
+    loaded = loader(dataset, OFF, batch_size=1000)
+    assert (loaded.steps_per_epoch, loaded.samples_per_epoch) == (1, 46)
+    assert [len(batch.images) for batch in loaded.batches()] == [46]
+
+
+@pytest.mark.parametrize("first_step", [1, 3, 5])
+def test_an_epoch_can_be_entered_in_the_middle(dataset: ImageDataset, first_step: int) -> None:
+    whole = list(loader(dataset, EVERYTHING).batches(epoch=2))
+    rest = list(loader(dataset, EVERYTHING).batches(epoch=2, first_step=first_step))
+    assert same(rest, whole[first_step:])
+
+
+def test_batches_neither_use_nor_move_the_global_generators(dataset: ImageDataset) -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global state is what is tested
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    one = list(loader(dataset, EVERYTHING).batches())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    torch.manual_seed(1)
+    assert same(one, list(loader(dataset, EVERYTHING).batches()))
+
+
+def test_every_augmentation_reaches_the_batch(dataset: ImageDataset) -> None:
+    plain = next(loader(dataset, OFF).batches())
+    for augmentation in (
+        Augmentation(flip=1.0),
+        Augmentation(flip=0.0, shift=0.3),
+        Augmentation(flip=0.0, crop_scale=0.3),
+        Augmentation(flip=0.0, erasing=1.0),
+        Augmentation(flip=0.0, cutout=0.3),
+    ):
+        batch = next(loader(dataset, augmentation).batches())
+        assert torch.equal(batch.targets, plain.targets)
+        assert not torch.equal(batch.images, plain.images), augmentation
+    for augmentation in (Augmentation(flip=0.0, mixup=1.0), Augmentation(flip=0.0, cutmix=1.0)):
+        batch = next(loader(dataset, augmentation).batches())
+        assert batch.targets.shape == (8, 2)
+        assert batch.targets.dtype == torch.float32
+
+
+@pytest.mark.parametrize("memory_limit_mb", [100, 0])
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(crop_scale=0.2), Augmentation(erasing=1.0)], ids=["crop", "erasing"]
+)
+def test_augmentation_differs_between_pictures_steps_epochs_and_seeds(
+    tmp_path: Path, write_picture, augmentation: Augmentation, memory_limit_mb: int
+) -> None:
+    for number in range(10):
+        for name in ("a", "b"):
+            write_picture(tmp_path / name / f"{number}.png", (64, 64), seed=0)  # all alike: only augmentation differs
+    dataset = open_dataset(str(tmp_path), memory_limit_mb=memory_limit_mb)
+    loaded = loader(dataset, augmentation)
+    shown = [*loaded.batches(0), *loaded.batches(1), *loader(dataset, augmentation, seed=1).batches(0)]
+    assert len(pictures(shown)) == 6 * 8
+
+
+def test_both_kinds_of_split_give_the_same_batches_without_crops(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, n=20, size=(12, 12))
+    augmentation = Augmentation(flip=0.5, shift=0.2, erasing=0.5, mixup=0.8)
+    memory, disk = (
+        list(loader(open_dataset(str(tmp_path), memory_limit_mb=limit), augmentation).batches()) for limit in (100, 0)
+    )
+    assert same(memory, disk)
+
+
+@pytest.mark.parametrize("workers", [2], ids=["workers"])
+class TestWorkers:
+    """Decoding in other processes."""
+
+    pytestmark = forking
+
+    def test_batches_do_not_depend_on_the_number_of_workers(self, tmp_path: Path, write_folder, workers: int) -> None:
+        write_folder(tmp_path, n=20, size=(12, 16))
+        dataset = open_dataset(str(tmp_path), image_size=10, memory_limit_mb=0)
+        here = list(loader(dataset, EVERYTHING).batches(first_step=1))
+        assert same(here, list(loader(dataset, EVERYTHING, workers=workers).batches(first_step=1)))
+
+    def test_a_picture_that_went_bad_is_named_in_one_line(self, tmp_path: Path, write_folder, workers: int) -> None:
+        write_folder(tmp_path, n=20)
+        dataset = open_dataset(str(tmp_path), memory_limit_mb=0)
+        for path in tmp_path.rglob("*.png"):
+            path.write_bytes(b"torn")
+        with pytest.raises(
+            InputError, match=r"cannot read the picture .*png: it is not a picture.*--skip-unreadable"
+        ) as caught:
+            list(loader(dataset, OFF, workers=workers).batches())
+        assert "\n" not in str(caught.value)
+
+
+def test_crops_on_disk_are_taken_from_the_whole_picture(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(20):
+            image = Image.new("RGB", (60, 20), "black")
+            image.paste("white", (0, 0, 12, 20))  # outside of the square in the centre
+            image.save(tmp_path / name / f"{number}.png")
+    dataset = open_dataset(str(tmp_path), image_size=16, memory_limit_mb=0)
+    plain = torch.cat([batch.images for batch in loader(dataset, OFF).batches()])
+    cropped = torch.cat([batch.images for batch in loader(dataset, Augmentation(flip=0.0, crop_scale=0.1)).batches()])
+    assert plain.unique().numel() == 1
+    assert cropped.max() > plain.max() + 1

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from modernet.data import InMemory, OnDisk, open_dataset
+from modernet.errors import InputError
+
+
+def test_a_folder_is_opened_with_all_that_a_network_must_know(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path / "pets", n=20)
+    dataset = open_dataset(str(tmp_path / "pets"))
+    assert json.loads(json.dumps(dataset.summary())) == {
+        "name": "pets",
+        "classes": 2,
+        "image_size": 8,
+        "n_train": 32,
+        "n_validation": 4,
+        "n_test": 4,
+        "splits": "80 % / 10 % / 10 % of the one given set, stratified by class",
+        "unreadable": 0,
+    }
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.train.images.dtype == torch.uint8
+    assert dataset.train.images.shape == (32, 3, 8, 8)
+    assert dataset.train.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_no_picture_is_in_two_splits(tmp_path: Path, write_folder) -> None:
+    dataset = open_dataset(str(write_folder(tmp_path, n=20)))
+    pictures = torch.cat([split.images for split in (dataset.train, dataset.validation, dataset.test)])
+    assert len(pictures) == 40
+    assert len(pictures.flatten(1).unique(dim=0)) == 40
+
+
+@pytest.mark.parametrize("memory_limit_mb", [100, 0])
+def test_colours_are_measured_on_the_training_split(tmp_path: Path, write_folder, memory_limit_mb: int) -> None:
+    write_folder(tmp_path, n=20)
+    train = open_dataset(str(tmp_path)).train.images.double() / 255
+    dataset = open_dataset(str(tmp_path), memory_limit_mb=memory_limit_mb)
+    assert dataset.mean == pytest.approx(train.mean((0, 2, 3)).tolist())
+    assert dataset.std == pytest.approx(train.std((0, 2, 3), correction=0).tolist())
+
+
+def test_pictures_of_one_colour_can_be_normalised(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.new("RGB", (4, 4), "blue").save(tmp_path / name / f"{number}.png")
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.mean == pytest.approx((0, 0, 1))
+    assert min(dataset.std) == pytest.approx(1 / 255)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(8, 8)], 8),
+        ([(256, 256)], 256),
+        ([(300, 300)], 224),
+        ([(400, 300), (300, 400)], 224),
+        ([(200, 150), (150, 160)], 128),
+        ([(20, 30)], 32),
+    ],
+)
+def test_the_usual_size_suits_the_pictures(
+    tmp_path: Path, write_picture, sizes: list[tuple[int, int]], expected: int
+) -> None:
+    for number in range(4):
+        for name in ("a", "b"):
+            write_picture(tmp_path / name / f"{number}.png", sizes[number % len(sizes)])
+    dataset = open_dataset(str(tmp_path))
+    assert dataset.image_size == expected
+    assert dataset.train.images.shape[2:] == (expected, expected)
+
+
+def test_the_size_can_be_chosen(tmp_path: Path, write_folder) -> None:
+    assert open_dataset(str(write_folder(tmp_path)), image_size=12).train.images.shape[2:] == (12, 12)
+    with pytest.raises(InputError, match=r"image_size is 1; give the side in pixels, at least 2, such as 224"):
+        open_dataset(str(tmp_path), image_size=1)
+
+
+def test_sets_beyond_the_memory_limit_stay_on_disk(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, n=10, size=(150, 150))  # 20 pictures of 67,500 bytes
+    assert isinstance(open_dataset(str(tmp_path), memory_limit_mb=2).train, InMemory)
+    assert isinstance(open_dataset(str(tmp_path), memory_limit_mb=1).train, OnDisk)
+
+
+def test_both_kinds_have_the_same_splits_and_labels(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, n=15)
+    memory, disk = (open_dataset(str(tmp_path), memory_limit_mb=limit) for limit in (100, 0))
+    for split in ("train", "validation", "test"):
+        assert torch.equal(getattr(memory, split).labels, getattr(disk, split).labels)
+        on_disk = getattr(disk, split)
+        pictures = torch.stack([on_disk.pictures.read(index) for index in on_disk.indices.tolist()])
+        assert torch.equal(getattr(memory, split).images, pictures)
+
+
+@pytest.mark.parametrize("memory_limit_mb", [100, 0])
+def test_unreadable_pictures_are_skipped_counted_and_listed(
+    tmp_path: Path, write_folder, capsys, memory_limit_mb: int
+) -> None:
+    from modernet.progress import shown
+
+    write_folder(tmp_path, n=20)
+    torn = [tmp_path / "cat" / "003.png", tmp_path / "dog" / "011.png"]
+    whole = open_dataset(str(tmp_path))
+    for path in torn:
+        path.write_bytes(path.read_bytes()[:50])
+    with shown():
+        dataset = open_dataset(str(tmp_path), skip_unreadable=True, memory_limit_mb=memory_limit_mb)
+    assert sorted(dataset.unreadable) == [str(path) for path in torn]
+    assert dataset.summary()["unreadable"] == 2
+    left = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
+    assert left == sum(len(split) for split in (whole.train, whole.validation, whole.test)) - 2
+    assert "skipped 2 of 40 pictures that cannot be read, the first is" in capsys.readouterr().err
+
+
+def test_an_unreadable_picture_stops_with_its_path_and_what_to_do(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, n=20)
+    path = tmp_path / "cat" / "003.png"
+    path.write_bytes(b"")
+    message = rf"{path}: the file is empty; repair it, remove it, or skip .* \(--skip-unreadable\)"
+    with pytest.raises(InputError, match=message):
+        open_dataset(str(tmp_path))
+    with pytest.raises(InputError, match=message):  # it is in the sample that colours are measured on
+        open_dataset(str(tmp_path), memory_limit_mb=0)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        ("train/cat", "no training picture of the class 'cat' in .* can be read; repair some"),
+        ("test", "no test picture of .* can be read; repair some, or choose another data set"),
+    ],
+)
+def test_skipping_stops_when_nothing_is_left(tmp_path: Path, write_folder, spoiled: str, message: str) -> None:
+    for split in ("train", "validation", "test"):
+        write_folder(tmp_path / split, n=2)
+    for path in (tmp_path / spoiled).rglob("*.png"):
+        path.write_bytes(b"torn")
+    with pytest.raises(InputError, match=message):
+        open_dataset(str(tmp_path), skip_unreadable=True)
+
+
+def test_an_unknown_name_suggests_a_known_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=r"'cifra10'; did you mean cifar10.*; a folder of that name is not here either"
+    ):
+        open_dataset("cifra10")
+
+
+def test_a_missing_folder_suggests_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "flowers").mkdir()
+    with pytest.raises(InputError, match=rf"there is no folder {tmp_path}/flower; did you mean {tmp_path}/flowers?"):
+        open_dataset(str(tmp_path / "flower"))
+    with pytest.raises(InputError, match=r"has no folder with a name like it"):
+        open_dataset(str(tmp_path / "quarks"))
+    with pytest.raises(
+        InputError, match=rf"there is no folder {tmp_path}/a/b, nor {tmp_path}/a; give a folder, or one of"
+    ):
+        open_dataset(str(tmp_path / "a" / "b"))
+
+
+def test_a_file_an_empty_folder_and_loose_pictures_are_explained(tmp_path: Path, write_picture) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=rf"the folder {tmp_path}/empty is empty; looked for class folders"):
+        open_dataset(str(tmp_path / "empty"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"holds nothing that is known, such as notes.txt; looked for class folders"):
+        open_dataset(str(tmp_path / "other"))
+    with pytest.raises(InputError, match=r"notes.txt is a file; give the folder that holds the data set"):
+        open_dataset(str(tmp_path / "other" / "notes.txt"))
+    picture = write_picture(tmp_path / "loose" / "a.png")
+    with pytest.raises(
+        InputError, match=rf"the pictures lie directly in {picture.parent}; put them in a folder for each"
+    ):
+        open_dataset(str(picture.parent))

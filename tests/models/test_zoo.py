@@ -1,0 +1,91 @@
+"""Making networks by name, and what was published about each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from modernet.benchmark import count
+from modernet.errors import InputError
+from modernet.models import MODELS, ModelConfig, Published, create_model, list_models
+from modernet.models.resnet import ResNet, ResNetConfig
+from modernet.models.zoo import register_model
+
+COUNTED = [name for name, entry in MODELS.items() if entry.published.params_m is not None]
+
+
+def decimals(number: float) -> int:
+    return len(str(number).partition(".")[2])
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_parameters_and_macs_are_as_published(name: str) -> None:
+    published = MODELS[name].published
+    assert published.params_m is not None
+    assert published.gmacs is not None
+    with torch.device("meta"):
+        counts = count(create_model(name), published.image_size)
+    assert round(counts.params / 1e6, decimals(published.params_m)) == published.params_m
+    assert round(counts.macs / 1e9, decimals(published.gmacs)) == published.gmacs
+
+
+def test_only_the_variants_for_tests_have_no_published_counts() -> None:
+    assert set(list_models()) - set(COUNTED) == set(list_models("*_test"))
+
+
+def test_names_are_listed_by_pattern() -> None:
+    assert list_models("resnet1*") == ["resnet18", "resnet101", "resnet152"]
+    assert list_models("no_such*") == []
+
+
+def test_fields_of_the_config_can_be_changed() -> None:
+    network = create_model("convnext_test", dims=(4, 8, 8, 12), stem_stride=2, layer_scale_init=0.0, num_classes=2)
+    assert network.feature_info.channels() == [4, 8, 8, 12]
+    assert network.feature_info.reduction() == [2, 4, 8, 16]
+    assert not [name for name, _ in network.named_parameters() if name.endswith("gamma")]
+
+
+def test_an_unknown_model_is_refused_with_its_neighbours() -> None:
+    with pytest.raises(InputError, match="no model is called 'convnext_tny'; did you mean convnext_tiny"):
+        create_model("convnext_tny")
+
+
+def test_an_unknown_field_is_refused_with_its_neighbours() -> None:
+    with pytest.raises(InputError, match="no field of ConvNeXtConfig is called 'dim'; did you mean dims"):
+        create_model("convnext_test", dim=(1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("convnext_test", {"depths": (1, 1)}, r"depths \(1, 1\) and dims .* give one number above 0"),
+        ("convnext_test", {"depths": (1, 0, 1, 1)}, "give one number above 0"),
+        ("convnext_test", {"dims": (8, 8, 8, 0)}, "give one number above 0"),
+        ("convnext_test", {"depths": (), "dims": ()}, "give one number above 0"),
+        ("convnext_test", {"stem_stride": 0}, "stem_stride is 0; give 1 or more"),
+        ("convnext_test", {"layer_scale_init": -1.0}, "layer_scale_init is -1.0; give a number above 0, or 0"),
+        ("resnet_test", {"depths": (1, 0)}, r"depths is \(1, 0\); give one number above 0"),
+        ("resnet_test", {"block": "wide"}, "block is 'wide'; give 'basic' or 'bottleneck'"),
+        ("resnet18", {"groups": 2}, "groups is 2 and base_width is 64; basic blocks have 1 and 64"),
+        ("resnet_test", {"groups": 0}, "groups 0 and base_width 64, so no channel is left; give 1 group"),
+        ("resnet_test", {"base_width": 4}, "base_width 4, so no channel is left; give 1 group"),
+    ],
+)
+def test_configs_that_make_no_network_are_refused(name: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        create_model(name, **fields)
+
+
+def test_a_name_is_registered_once() -> None:
+    def resnet50() -> ResNetConfig:
+        return ResNetConfig()
+
+    with pytest.raises(KeyError, match="model 'resnet50' is registered twice"):
+        register_model(ResNet, Published("a second one"))(resnet50)
+
+
+def test_a_config_is_frozen() -> None:
+    with pytest.raises(AttributeError):
+        ModelConfig().num_classes = 3  # type: ignore[misc]
