@@ -106,7 +106,7 @@ def test_it_opens_with_its_usual_sizes() -> None:
         "classes": 10,
         "image_size": 32,
         "n_train": 1536,
-        "n_validation": 500,
+        "n_validation": 300,
         "n_test": 1000,
         "splits": "generated; no source digit is in two splits",
         "unreadable": 0,

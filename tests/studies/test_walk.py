@@ -106,5 +106,5 @@ def test_the_classic_recipe_differs_in_the_recipe_alone() -> None:
     assert classic.batch_size == 64
     assert classic.augmentation.shift == 0.3
     assert classic.optimizer.optimizer == "sgd"
-    assert classic.optimizer.lr == pytest.approx(0.025)
+    assert classic.optimizer.lr == pytest.approx(0.05)
     assert classic.augmentation.mixup == classic.regularization.label_smoothing == 0.0

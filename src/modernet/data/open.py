@@ -22,7 +22,7 @@ from modernet.data.splitting import three_splits
 from modernet.errors import InputError, unknown_name
 from modernet.progress import say
 
-_SCENES: tuple[tuple[SplitName, int], ...] = (("train", 1536), ("validation", 500), ("test", 1000))
+_SCENES: tuple[tuple[SplitName, int], ...] = (("train", 1536), ("validation", 300), ("test", 1000))
 _SCENE_SIZE = 32
 _LAYOUTS = (
     "class folders, train/ and test/ above them, parquet files train-*.parquet, CIFAR-10 batches or MNIST's IDX files"

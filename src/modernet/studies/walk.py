@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from typing import Any
 import torch
 
 from modernet import progress
-from modernet.benchmark import count
+from modernet.benchmark import Counts, count
 from modernet.data import ImageDataset, open_dataset
 from modernet.errors import InputError
 from modernet.recipes import Recipe, default_recipe, get_recipe
 from modernet.records import RECORD_NAME, Record, environment, read_record
 from modernet.report import write_report
-from modernet.roadmap import Step, default_stem_stride, road, select_steps
+from modernet.roadmap import Design, Step, default_stem_stride, road, select_steps
+from modernet.roadmap.network import build
 from modernet.studies.runner import run_all
 from modernet.training import choose_device, classifier_settings, describe_device, train_classifier
 from modernet.weights import NetworkSpec
@@ -129,13 +131,14 @@ def classic_recipe(recipe: Recipe) -> Recipe:
     """The recipe of ResNet's time, as long and with the same batch and augmentation in space as a modern one.
 
     SGD, a tenth of the learning rate after each third, no label smoothing, no mixing, no erasing, no drop path. The
-    learning rate follows the batch in proportion, as in Goyal et al. 2017: 0.1 for 256.
+    learning rate is 0.1 for a batch of 256 and follows the square root of the batch: in proportion to it (Goyal et al.
+    2017), a short walk with small batches would end before the network has learned anything (docs/log.md).
     """
     space = recipe.augmentation
     return get_recipe("classic").replace(
         epochs=recipe.schedule.epochs,
         batch_size=recipe.batch_size,
-        lr=0.1 * recipe.batch_size / 256,
+        lr=0.1 * math.sqrt(recipe.batch_size / 256),
         precision=recipe.precision,
         flip=space.flip,
         shift=space.shift,
@@ -156,8 +159,7 @@ def _plan(
 ) -> WalkRun:
     recipe = classic_recipe(recipe) if step.classic_recipe else recipe
     spec = NetworkSpec.of_design(step.title, step.design)
-    with torch.device("meta"):
-        counts = count(spec.build(len(dataset.classes)), dataset.image_size)
+    counts = _counts(step.design, len(dataset.classes), dataset.image_size)
     # the paper has no nano size: its decisions stand beside those of the paper's smallest
     published = road("tiny")[step.order] if size == "nano" else step
     study = {
@@ -179,6 +181,12 @@ def _plan(
     return WalkRun(
         step, seed, spec, recipe, data, dataset.image_size, skip_unreadable, str(device), where, settings, study
     )
+
+
+@functools.cache
+def _counts(design: Design, num_classes: int, image_size: int) -> Counts:
+    with torch.device("meta"):
+        return count(build(design, num_classes), image_size)
 
 
 def _place(run: WalkRun) -> tuple[int, int]:

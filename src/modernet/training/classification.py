@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet import progress
-from modernet.data import Batch, ImageDataset, Loader, Split, make_loader
+from modernet.data import Batch, ImageDataset, Loader, make_loader
 from modernet.errors import InputError
 from modernet.evaluation import Accuracy, evaluate_classifier
 from modernet.recipes import Recipe, leaves
 from modernet.records import RECORD_NAME, Record, environment
 from modernet.training.loop import choose_device, train
 from modernet.weights import NetworkSpec, save_network
+
+_EVALUATION_BATCH = 128  # keeps nothing for a backward pass, so it may be larger than a small training batch
 
 
 class Classification:
@@ -104,17 +106,22 @@ def train_classifier(
     network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
     parameters = sum(parameter.numel() for parameter in network.parameters())
 
-    def loader(split: Split, training: bool) -> Loader:
-        augmentation = recipe.augmentation if training else None
-        return make_loader(
-            dataset, split, batch_size=recipe.batch_size, device=device, augmentation=augmentation, seed=seed
-        )
-
-    task = Classification(
-        network, loader(dataset.train, True), loader(dataset.validation, False), recipe.regularization.label_smoothing
+    training = make_loader(
+        dataset,
+        dataset.train,
+        batch_size=recipe.batch_size,
+        device=device,
+        augmentation=recipe.augmentation,
+        seed=seed,
     )
+    batch = max(recipe.batch_size, _EVALUATION_BATCH)
+    validation, testing = (
+        make_loader(dataset, split, batch_size=batch, device=device, augmentation=None)
+        for split in (dataset.validation, dataset.test)
+    )
+    task = Classification(network, training, validation, recipe.regularization.label_smoothing)
     trained = train(task, recipe, seed=seed, device=device, folder=where, should_stop=should_stop, name=spec.name)
-    test = evaluate_classifier(trained.network, loader(dataset.test, False), "testing")
+    test = evaluate_classifier(trained.network, testing, "testing")
 
     save_network(where, trained.network, spec, dataset)
     record = Record(
