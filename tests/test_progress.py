@@ -70,10 +70,11 @@ def test_a_log_gets_lines_with_the_time_left(
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with progress.shown(), progress.task("working", 100) as task:
-        task.advance(10)
-        now[0] = 30.0
-        task.advance(15, "loss 0.5")
+        now[0] = 5.0
+        task.advance(10)  # what was done before the first look says nothing of the speed
+        now[0] = 35.0
+        task.advance(25, "loss 0.5")
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "working:  25%, 1:30 left  loss 0.5\n"
+    assert err == "working:  35%, 1:18 left  loss 0.5\n"

@@ -61,18 +61,21 @@ class _Lines:
 
     def __init__(self, name: str, total: float) -> None:
         self._name, self._total, self._done, self._note = name, total, 0.0, ""
-        self._start = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._first: tuple[float, float] | None = None  # when, and how much was done: before lies the start of the work
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
         self._done += amount
         self._note = self._note if note is None else note
         now = time.monotonic()
+        self._first = self._first or (now, self._done)
         if now - self._last < self.interval_s:
             return
         self._last = now
-        left_s = (now - self._start) / self._done * (self._total - self._done) if self._done else float("inf")
+        seconds, done = now - self._first[0], self._done - self._first[1]
+        left_s = round(seconds / done * (self._total - self._done)) if done else None
         share = self._done / self._total if self._total else 1.0
-        left = f"{left_s // 60:.0f}:{left_s % 60:02.0f} left" if left_s != float("inf") else "time left unknown"
+        left = "time left unknown" if left_s is None else f"{left_s // 60}:{left_s % 60:02} left"
         print(f"{self._name}: {share:4.0%}, {left}  {self._note}".rstrip(), file=sys.stderr, flush=True)
 
     def close(self) -> None:

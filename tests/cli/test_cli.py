@@ -187,7 +187,7 @@ def test_pictures_that_are_too_small_are_said(
 def test_a_walk_by_the_command_line(picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     walk = [
         "roadmap", "--data", str(picture_folder), "--steps", "0,13", "--seeds", "1", "--epochs", "1",
-        "--warmup-epochs", "0", "--batch-size", "16", "--workers", "1", "--out", str(tmp_path / "walk"),
+        "--batch-size", "16", "--workers", "1", "--out", str(tmp_path / "walk"),
     ]  # fmt: skip
     assert run(*walk) == 0
     out = capsys.readouterr().out

@@ -126,3 +126,14 @@ def test_it_opens_with_its_usual_sizes() -> None:
 def test_impossible_scenes_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SceneGenerator("train", **fields)
+
+
+def test_the_sources_are_the_digits_that_scikit_learn_gives() -> None:
+    from sklearn.datasets import load_digits
+
+    from modernet.data.digit_scenes import _digits
+
+    images, labels = _digits()
+    theirs = load_digits()
+    assert np.array_equal(images * 16, theirs.images)
+    assert np.array_equal(labels, theirs.target)

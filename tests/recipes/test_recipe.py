@@ -16,6 +16,12 @@ def test_replace_finds_a_leaf_wherever_it_is() -> None:
     assert QUICK.optimizer.lr != 0.5
 
 
+def test_another_length_keeps_the_share_of_the_warm_up() -> None:
+    longer = QUICK.replace(epochs=10, warmup_epochs=2.0).lasting(5)
+
+    assert (longer.schedule.epochs, longer.schedule.warmup_epochs) == (5, 1.0)
+
+
 def test_replace_adds_no_field() -> None:
     with pytest.raises(InputError, match="no field of a recipe is called 'weight_decy'; did you mean weight_decay"):
         QUICK.replace(weight_decy=0.1)

@@ -95,3 +95,11 @@ def test_large_test_splits_get_a_second_decimal(run: Runs) -> None:
     data = dict(run("1").settings["data"]) | {"n_test": 50_000}
     (road,) = summarise_road([run("1", top1=80.123, data=data)])
     assert "| 80.12 |" in road_markdown(road)
+
+
+def test_tables_say_which_networks_the_papers_values_are_of(run: Runs) -> None:
+    (road,) = summarise_road([run("1", published_of="ResNet-50 to ConvNeXt-T"), run("2")])
+    assert "ImageNet-1K top-1 of ResNet-50 to ConvNeXt-T and" in " ".join(" ".join(printed(road)).split())
+    assert "ImageNet-1K top-1 of ResNet-50 to ConvNeXt-T and" in road_markdown(road)
+    (road,) = summarise_road([run("1"), run("2")])
+    assert "ImageNet-1K top-1 and its difference" in road_markdown(road)

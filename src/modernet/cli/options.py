@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from modernet.errors import InputError
-from modernet.recipes import Recipe, get_recipe
+from modernet.recipes import Recipe, default_recipe, get_recipe
 
 Options = TypeVar("Options")
 
@@ -62,13 +62,21 @@ def given(arguments: Sequence[str], option: str, default: str) -> str:
     return default
 
 
-def recipe_options(name: str) -> RecipeOptions:
-    """The values of a named recipe, as defaults of the options that override them.
+def recipe_options(arguments: Sequence[str]) -> tuple[str, RecipeOptions]:
+    """The recipe that the arguments name, or the default one of the data that they name: its name and its values.
+
+    The values are the defaults of the options that override them. A length given by `--epochs` alone shortens the
+    warm-up in proportion.
 
     Raises:
-        InputError: no recipe is called so.
+        InputError: no recipe is called so, or it cannot last for so many epochs.
     """
-    return RecipeOptions(**vars(get_recipe(name)))
+    name = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
+    recipe = get_recipe(name)
+    epochs = given(arguments, "--epochs", "")
+    if epochs.isdecimal():  # anything else is for the parser to complain of
+        recipe = recipe.lasting(int(epochs))
+    return name, RecipeOptions(**vars(recipe))
 
 
 def recipe_from(options: RecipeOptions) -> Recipe:

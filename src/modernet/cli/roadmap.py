@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from modernet.cli.options import RecipeOptions, given, parse, recipe_from, recipe_options
+from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import in_billions, in_millions, print_json, print_table, simple_table
-from modernet.recipes import default_recipe
 
 if TYPE_CHECKING:
     from modernet.records import Record
@@ -77,8 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["show"]:
         _show(parse(ShowOptions, "roadmap show", arguments[1:]))
         return 0
-    recipe = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
-    return _walk(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(recipe, recipe_options(recipe))))
+    return _walk(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(*recipe_options(arguments))))
 
 
 def _walk(options: WalkOptions) -> int:

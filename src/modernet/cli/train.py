@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modernet.cli.options import RecipeOptions, given, parse, recipe_from, recipe_options
+from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json
 from modernet.errors import InputError
-from modernet.recipes import default_recipe
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ class Options:
 
 
 def main(arguments: Sequence[str]) -> None:
-    named = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
-    options = parse(Options, "train", arguments, default=Options(named, recipe_options(named)))
+    options = parse(Options, "train", arguments, default=Options(*recipe_options(arguments)))
     folder = options.out or Path("runs") / f"train-{options.model}-{Path(options.data).name}"
 
     from dataclasses import asdict

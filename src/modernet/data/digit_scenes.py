@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -181,10 +183,12 @@ def _sources(split: SplitName) -> tuple[Array, NDArray[np.int64]]:
 
 @cache
 def _digits() -> tuple[Array, NDArray[np.int64]]:
-    from sklearn.datasets import load_digits  # here, since it takes longer to import than all the rest of data
-
-    digits = load_digits()
-    return (digits.images / 16).astype(np.float32), digits.target
+    # the file of sklearn.datasets.load_digits; importing scikit-learn takes longer than painting all scenes
+    package = find_spec("sklearn")
+    assert package is not None, "scikit-learn is a dependency"
+    assert package.submodule_search_locations
+    table = np.loadtxt(Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz"), delimiter=",")
+    return (table[:, :64].reshape(-1, 8, 8) / 16).astype(np.float32), table[:, 64].astype(np.int64)
 
 
 def _fragment(sources: Array, size: int, rng: np.random.Generator) -> Array:

@@ -60,7 +60,7 @@ class Schedule:
     epochs: int = 30
     """Passes over the training split."""
     warmup_epochs: float = 3.0
-    """Length of the linear warm-up, in epochs."""
+    """Length of the linear warm-up, in epochs. Where only the epochs are changed, it keeps its share of them."""
     decay: Literal["cosine", "step"] = "cosine"
     """Half a cosine down to `min_lr`, or a tenth after each third of the run (ResNet's 30-60-90)."""
     min_lr: float = 1e-6
@@ -127,6 +127,11 @@ class Recipe:
             elif part.name in changes:
                 parts[part.name] = changes[part.name]
         return dataclasses.replace(self, **parts)
+
+    def lasting(self, epochs: int) -> Recipe:
+        """A copy that lasts for another number of epochs; the warm-up keeps its share of the run."""
+        share = self.schedule.warmup_epochs / self.schedule.epochs
+        return self.replace(epochs=epochs, warmup_epochs=share * epochs)
 
 
 def leaves(recipe: Recipe) -> dict[str, Any]:

@@ -76,8 +76,7 @@ def road_figure(road: Road) -> Figure:
                 "marker": {"symbol": "diamond", "size": 6, "color": _PAPER, "line": {"color": _FAINT, "width": 1}},
             }
         )  # fmt: skip
-        of = f" of {road.published_of}" if road.published_of else ""
-        layout["xaxis2"] = _axis(f"paper, ImageNet-1K top-1{_plain(of)}, %") | {
+        layout["xaxis2"] = _axis("paper, ImageNet-1K top-1, %") | {
             "overlaying": "x", "side": "top", "showgrid": False, "range": list(accuracy_limits(values)),
             "tickmode": "auto", "tickfont": {"color": _FAINT, "size": 10},
         }  # fmt: skip

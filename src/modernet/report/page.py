@@ -104,9 +104,12 @@ def _road_section(road: Road) -> _RoadSection:
     figure = road_figure(road)
     start = figure["layout"]["xaxis"]["range"][0]
     about_axis = f" The axis starts at {start:g} %, not at 0." if start else ""
+    about_paper = f" Diamonds: the paper's {road.published_of}." if road.published_of else ""
     charts = [
         _Chart(
-            "Mean test top-1 of each step; whisker: ± standard deviation over seeds; dots: the seeds." + about_axis,
+            "Mean test top-1 of each step; whisker: ± standard deviation over seeds; dots: the seeds."
+            + about_paper
+            + about_axis,
             figure,
         )
     ]

@@ -61,7 +61,7 @@ def road_markdown(road: Road) -> str:
     rows = [_HEADINGS, ("--:", ":--", "--:", "--:", ":--", *["--:"] * (len(_HEADINGS) - 5))]
     rows += [tuple(_markdown(cell) for cell in _cells(step, road)) for step in road.steps]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    notes = [_markdown(line) for line in (f"{road.data}: {place(road)}.", _LEGEND, *_error_lines(road))]
+    notes = [_markdown(line) for line in (f"{road.data}: {place(road)}.", _legend(road), *_error_lines(road))]
     return "\n".join([*lines, "", "  \n".join(notes), ""])
 
 
