@@ -68,11 +68,13 @@ class _Lines:
         self._done += amount
         self._note = self._note if note is None else note
         now = time.monotonic()
-        self._first = self._first or (now, self._done)
+        if amount > 0 and self._first is None:
+            self._first = now, self._done
         if now - self._last < self.interval_s:
             return
         self._last = now
-        seconds, done = now - self._first[0], self._done - self._first[1]
+        since, before = self._first or (now, self._done)
+        seconds, done = now - since, self._done - before
         left_s = round(seconds / done * (self._total - self._done)) if done else None
         share = self._done / self._total if self._total else 1.0
         left = "time left unknown" if left_s is None else f"{left_s // 60}:{left_s % 60:02} left"

@@ -82,9 +82,11 @@ def main(arguments: Sequence[str]) -> int:
 def _walk(options: WalkOptions) -> int:
     """Walk, print, and return the exit code: 1 if a run failed."""
     from modernet import progress
-    from modernet.report import road_table, summarise_road
-    from modernet.studies import walk_road
-    from modernet.training import Interrupted
+
+    with progress.shown(), progress.task("starting", 1):
+        from modernet.report import road_table, summarise_road
+        from modernet.studies import walk_road
+        from modernet.training import Interrupted
 
     folder = options.out or Path("runs") / f"roadmap-{options.size}-{Path(options.data).name}"
     try:

@@ -55,10 +55,12 @@ def main(arguments: Sequence[str]) -> None:
     from dataclasses import asdict
 
     from modernet import progress
-    from modernet.data import open_dataset
-    from modernet.models import MODELS
-    from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
-    from modernet.weights import NetworkSpec
+
+    with progress.shown(), progress.task("starting", 1):
+        from modernet.data import open_dataset
+        from modernet.models import MODELS
+        from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
+        from modernet.weights import NetworkSpec
 
     fields = _parse_fields(options.model_fields)
     spec = NetworkSpec("model", MODELS[options.model].name, fields)

@@ -116,8 +116,8 @@ def road(size: str = "tiny", *, stem_stride: int = 4, layer_scale_init: float | 
         "1": (
             "training_recipe",
             "Modern recipe",
-            "The same network under a modern recipe: AdamW, warm-up and cosine decay, label smoothing. The paper's is also "
-            "longer and mixes pictures; what a walk used is in its records.",
+            "The same network under a modern recipe: AdamW, warm-up and cosine decay, label smoothing. The paper's is "
+            "also longer and mixes pictures; what a walk used is in its records.",
             {},
         ),
         "2": (

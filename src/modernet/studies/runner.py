@@ -70,6 +70,7 @@ def run_all(jobs: Sequence[J], work: Work[J, R], *, workers: int, title: str) ->
     if not jobs:
         return
     with progress.task(title, sum(job.cost for job in jobs)) as shown, stop_requested_by_signal() as stop:
+        shown.advance(0, f"starting the first of {len(jobs)} runs")
         run = _run_here(jobs, work, stop, shown) if workers == 1 else _run_beside(jobs, work, stop, shown, workers)
         for finished, outcome in enumerate(run, start=1):
             shown.advance(0, f"{finished}/{len(jobs)} runs")

@@ -104,10 +104,10 @@ def walk_road(
     stride = default_stem_stride(dataset.image_size) if stem_stride is None else stem_stride
     chosen = select_steps(road(size, stem_stride=stride), steps)
 
+    places = [(seed, step) for seed in range(seeds) for step in chosen]  # a walk that is stopped has every step once
     runs = [
         _plan(step, seed, size, dataset, recipe, data, skip_unreadable, device, Path(folder))
-        for seed in range(seeds)  # seed by seed, so that a walk which is stopped has every step once
-        for step in chosen
+        for seed, step in progress.track(places, "counting operations", len(places))
     ]
     todo = [run for run in runs if not _is_finished(run)]
     if workers is None:
