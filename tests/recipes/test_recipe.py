@@ -46,7 +46,7 @@ def test_leaves_have_one_name_each_over_the_whole_tree() -> None:
         ({"flip": 1.5}, "flip is 1.5; it must be from 0 to 1"),
         ({"ema_decay": 2.0}, "ema_decay is 2.0; it must be from 0 to 1"),
         ({"lr": float("nan")}, "lr is nan; it must be at least 0"),
-        ({"warmup_epochs": 99.0}, "warmup_epochs is 99.0 but the whole run has 5 epochs"),
+        ({"warmup_epochs": 99.0}, "warmup_epochs is 99.0 but the whole run has 4 epochs"),
     ],
 )
 def test_a_value_out_of_range_is_refused(change: dict[str, float], message: str) -> None:

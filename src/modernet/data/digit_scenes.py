@@ -33,7 +33,7 @@ _FRAGMENT_OPACITY = 0.8
 _FRAGMENT_SIDES = (1 / 8, 1 / 4)  # of the scene's side
 _SHADING = 0.15
 _NOISE = 0.04
-_CONTRAST = (0.25, 0.55)
+_CONTRAST = (0.4, 0.7)
 _COLOUR_JITTER = 0.08
 _INK = 0.5  # a pixel belongs to a digit where ink covers at least half of it
 _LEAST_VISIBLE = 0.5  # of a digit's ink; what covers more of an earlier digit is placed elsewhere
@@ -78,7 +78,7 @@ class SceneGenerator:
     split: SplitName
     image_size: int = 32
     num_digits: tuple[int, int] = (1, 1)
-    digit_side: tuple[float, float] = (0.6, 0.95)
+    digit_side: tuple[float, float] = (0.7, 0.95)
     seed: int = 0
 
     def __post_init__(self) -> None:

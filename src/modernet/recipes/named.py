@@ -33,7 +33,7 @@ _add(
         batch_size=32,
         augmentation=Augmentation(flip=0.0, shift=0.1),
         optimizer=Optimizer(lr=6e-3),
-        schedule=Schedule(epochs=5, warmup_epochs=1.0),
+        schedule=Schedule(epochs=4, warmup_epochs=1.0),
     )
 )
 
