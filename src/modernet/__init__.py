@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from modernet.recipes import get_recipe as get_recipe
     from modernet.studies import walk_road as walk_road
     from modernet.training import train_classifier as train_classifier
+    from modernet.weights import NetworkSpec as NetworkSpec
     from modernet.weights import load_network as load_network
 
 _HOMES = {
     "InputError": "errors",
+    "NetworkSpec": "weights",
     "create_model": "models",
     "get_recipe": "recipes",
     "list_models": "models",

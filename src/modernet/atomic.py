@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modernet.errors import InputError
+
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -20,7 +22,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    unfinished = target.with_name(f".{target.name}.unfinished")  # one name, so that killed processes leave one at most
     try:
         yield unfinished
         with unfinished.open("rb+") as file:
@@ -29,6 +31,20 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and try to write to it, before long work ends with an error instead of a result.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    try:
+        with whole_file(folder / ".writable") as unfinished:
+            unfinished.touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
 
 
 def _sync_folder(folder: Path) -> None:

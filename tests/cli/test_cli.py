@@ -60,15 +60,21 @@ def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[st
         (["roadmap", "--data", "no/such/folder"], "no/such/folder"),
         (["train", "--model", "resnet81"], "no model is called 'resnet81'; did you mean resnet18"),
         (["train", "--model-fields", "stem_stride"], "--model-fields got 'stem_stride'; give name=value"),
+        (["train", "--model-fields", "num_classes=50"], "--model-fields cannot set num_classes"),
+        (["train", "--model-fields", "depths=2", "--out", "{tmp}"], "depths is 2; give a value like (1, 1, 2, 1)"),
+        (["train", "--out", "{tmp}/file/run"], "Not a directory; give another --out"),
+        (["roadmap", "--out", "{tmp}/file/run"], "Not a directory; give another --out"),
+        (["roadmap", "show", "--image-size", "16", "--stem-stride", "4"], "pictures of 16x16 are too small"),
         (["evaluate", "nowhere", "--data", "digit_scenes"], "no trained network in nowhere"),
         (["predict", "nowhere", "photo.jpg"], "no trained network in nowhere"),
         (["report", "nowhere"], "there is no folder nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(*arguments) == 2
+    (tmp_path / "file").touch()
+    assert run(*[argument.format(tmp=tmp_path) for argument in arguments]) == 2
     out, err = capsys.readouterr()
 
     assert out == ""
@@ -143,7 +149,7 @@ def test_from_pictures_to_predictions(picture_folder: Path, tmp_path: Path, caps
 
     assert run(*train) == 2
     assert "broken.png" in capsys.readouterr().err
-    assert not folder.exists()
+    assert not list(folder.iterdir())
 
     assert run(*train, "--skip-unreadable") == 0
     assert "skip" in capsys.readouterr().err
@@ -164,6 +170,8 @@ def test_from_pictures_to_predictions(picture_folder: Path, tmp_path: Path, caps
 
     assert run("predict", str(folder), str(picture_folder / "vertical")) == 2
     assert "broken.png" in capsys.readouterr().err
+    assert run("predict", str(folder)) == 2
+    assert "no pictures were given" in capsys.readouterr().err
 
     assert run("report", str(tmp_path)) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
@@ -181,7 +189,7 @@ def test_pictures_that_are_too_small_are_said(
     picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("train", "--data", str(picture_folder), "--out", str(tmp_path / "run")) == 2
-    assert "pictures of 16x16 are too small for convnext_test; give a larger --image-size" in capsys.readouterr().err
+    assert "pictures of 16x16 are too small for this network; give a larger --image-size" in capsys.readouterr().err
 
 
 def test_a_walk_by_the_command_line(picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

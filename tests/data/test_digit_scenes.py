@@ -109,7 +109,7 @@ def test_it_opens_with_its_usual_sizes() -> None:
         "n_validation": 300,
         "n_test": 1000,
         "splits": "generated; no source digit is in two splits",
-        "unreadable": 0,
+        "unreadable": [],
     }
     assert dataset.classes == tuple("0123456789")
     assert torch.bincount(dataset.train.labels).min() > 100

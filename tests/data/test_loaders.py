@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from modernet.data import Batch, ImageDataset, Loader, make_loader, open_dataset
+from modernet.data import Batch, ImageDataset, Loader, cores, loaders, make_loader, open_dataset
 from modernet.errors import InputError
 from modernet.recipes import Augmentation
 
@@ -25,7 +27,8 @@ forking = [
 @pytest.fixture(params=["in memory", "on disk"])
 def dataset(request: pytest.FixtureRequest, tmp_path: Path, write_folder) -> ImageDataset:
     """46 + 4 + 20 pictures of 12x12."""
-    write_folder(tmp_path / "train", n=25, size=(12, 12))
+    write_folder(tmp_path / "train", n=23, size=(12, 12))
+    write_folder(tmp_path / "validation", n=2, size=(12, 12))
     write_folder(tmp_path / "test", n=10, size=(12, 12))
     return open_dataset(str(tmp_path), memory_limit_mb=100 if request.param == "in memory" else 0)
 
@@ -59,6 +62,12 @@ def test_evaluation_shows_every_picture_once_in_order_and_normalised(dataset: Im
     expected = (source.test.images / 255 - mean) / std
     torch.testing.assert_close(torch.cat([batch.images for batch in batches]), expected, atol=1e-5, rtol=1e-5)
     assert same(batches, list(loaded.batches(epoch=3)))
+
+
+@pytest.mark.parametrize("batch_size", [0, -8])
+def test_a_batch_has_at_least_one_picture(dataset: ImageDataset, batch_size: int) -> None:
+    with pytest.raises(InputError, match=rf"^batch_size is {batch_size}; give 1 or more$"):
+        loader(dataset, None, batch_size=batch_size)
 
 
 def test_batches_are_float32_in_channels_last(dataset: ImageDataset) -> None:
@@ -173,6 +182,23 @@ class TestWorkers:
         ) as caught:
             list(loader(dataset, OFF, workers=workers).batches())
         assert "\n" not in str(caught.value)
+
+
+def test_pictures_are_decoded_by_our_share_of_the_machine(tmp_path: Path, write_folder, monkeypatch) -> None:
+    dataset = open_dataset(str(write_folder(tmp_path)), memory_limit_mb=0)
+    asked: list[int] = []
+
+    def in_this_process(*args: Any, num_workers: int, **options: Any) -> DataLoader[Any]:
+        asked.append(num_workers)
+        return DataLoader(*args, num_workers=0, **options)
+
+    monkeypatch.setattr(loaders, "DataLoader", in_this_process)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 64)
+    for threads in (32, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        loaded = make_loader(dataset, dataset.test, batch_size=8, device=CPU, augmentation=None)
+        next(loaded.batches())
+    assert asked == [8, 3]
 
 
 def test_crops_on_disk_are_taken_from_the_whole_picture(tmp_path: Path) -> None:

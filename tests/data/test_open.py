@@ -9,6 +9,7 @@ from PIL import Image
 
 from modernet.data import InMemory, OnDisk, open_dataset
 from modernet.errors import InputError
+from modernet.progress import shown
 
 
 def test_a_folder_is_opened_with_all_that_a_network_must_know(tmp_path: Path, write_folder) -> None:
@@ -18,15 +19,16 @@ def test_a_folder_is_opened_with_all_that_a_network_must_know(tmp_path: Path, wr
         "name": "pets",
         "classes": 2,
         "image_size": 8,
-        "n_train": 32,
-        "n_validation": 4,
-        "n_test": 4,
-        "splits": "80 % / 10 % / 10 % of the one given set, stratified by class",
-        "unreadable": 0,
+        "n_train": len(dataset.train),
+        "n_validation": len(dataset.validation),
+        "n_test": len(dataset.test),
+        "splits": "about 80 / 10 / 10 % of each class of the one given set",
+        "unreadable": [],
     }
     assert dataset.classes == ("cat", "dog")
     assert dataset.train.images.dtype == torch.uint8
-    assert dataset.train.images.shape == (32, 3, 8, 8)
+    assert dataset.train.images.shape == (len(dataset.train), 3, 8, 8)
+    assert len(dataset.train) > 25
     assert dataset.train.images.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -101,11 +103,7 @@ def test_both_kinds_have_the_same_splits_and_labels(tmp_path: Path, write_folder
 
 
 @pytest.mark.parametrize("memory_limit_mb", [100, 0])
-def test_unreadable_pictures_are_skipped_counted_and_listed(
-    tmp_path: Path, write_folder, capsys, memory_limit_mb: int
-) -> None:
-    from modernet.progress import shown
-
+def test_unreadable_pictures_are_skipped_and_listed(tmp_path: Path, write_folder, capsys, memory_limit_mb: int) -> None:
     write_folder(tmp_path, n=20)
     torn = [tmp_path / "cat" / "003.png", tmp_path / "dog" / "011.png"]
     whole = open_dataset(str(tmp_path))
@@ -114,10 +112,54 @@ def test_unreadable_pictures_are_skipped_counted_and_listed(
     with shown():
         dataset = open_dataset(str(tmp_path), skip_unreadable=True, memory_limit_mb=memory_limit_mb)
     assert sorted(dataset.unreadable) == [str(path) for path in torn]
-    assert dataset.summary()["unreadable"] == 2
+    assert json.loads(json.dumps(dataset.summary()))["unreadable"] == list(dataset.unreadable)
     left = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
     assert left == sum(len(split) for split in (whole.train, whole.validation, whole.test)) - 2
-    assert "skipped 2 of 40 pictures that cannot be read, the first is" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "skipped 2 of 40 pictures that cannot be read:\n" in said
+    for path in torn:
+        assert f"  {path}\n" in said
+    assert "more" not in said
+
+
+def test_of_many_unreadable_pictures_twenty_are_said_and_all_are_listed(tmp_path: Path, write_folder, capsys) -> None:
+    write_folder(tmp_path, n=40)
+    for number in range(23):
+        (tmp_path / "cat" / f"{number:03}.png").write_bytes(b"torn")
+    with shown():
+        dataset = open_dataset(str(tmp_path), skip_unreadable=True)
+    lines = capsys.readouterr().err.splitlines()
+    start = next(number for number, line in enumerate(lines) if "skipped 23 of 80" in line)
+    assert lines[start + 1 :] == [*(f"  {name}" for name in dataset.unreadable[:20]), "  ... and 3 more"]
+    assert len(set(dataset.unreadable)) == len(dataset.summary()["unreadable"]) == 23
+
+
+def test_pictures_keep_their_split_when_others_are_added_before_them(
+    tmp_path: Path, write_folder, write_picture
+) -> None:
+    def opened() -> list[set[bytes]]:
+        dataset = open_dataset(str(tmp_path))
+        return [
+            {picture.numpy().tobytes() for picture in split.images}
+            for split in (dataset.train, dataset.validation, dataset.test)
+        ]
+
+    write_folder(tmp_path, n=100)
+    before = opened()
+    for seed in range(10):
+        write_picture(tmp_path / "cat" / f"+{seed}.png", seed=seed)
+        write_picture(tmp_path / "dog" / f"+{seed}.png", seed=10 + seed)
+    after = opened()
+    assert sum(map(len, before)) == 200
+    assert sum(map(len, after)) == 220
+    assert all(old <= new for old, new in zip(before, after, strict=True))
+
+
+def test_pictures_keep_their_split_when_their_folder_moves(tmp_path: Path, write_folder) -> None:
+    here = open_dataset(str(write_folder(tmp_path / "here", n=30)))
+    (tmp_path / "here").rename(tmp_path / "there")
+    there = open_dataset(str(tmp_path / "there"))
+    assert torch.equal(here.test.images, there.test.images)
 
 
 def test_an_unreadable_picture_stops_with_its_path_and_what_to_do(tmp_path: Path, write_folder) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from modernet.data import OnDisk, open_dataset
 from modernet.data.parquet import MappedPictures, RowNames, parquet_files, read_parquet
+from modernet.data.splitting import three_splits
 from modernet.errors import InputError
 
 NAMES = ("cat", "dog")
@@ -182,6 +183,28 @@ def test_damaged_pages_are_reported(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(InputError, match=rf"cannot read {file} as parquet"):
         opened(tmp_path)
+
+
+def test_damaged_pages_of_labels_are_reported(tmp_path: Path) -> None:
+    file = write(tmp_path / "train.parquet", [0, 1] * 500)
+    chunk = pq.ParquetFile(file).metadata.row_group(0).column(2)  # after the picture's bytes and path
+    content = bytearray(file.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^cannot read {file} as parquet: .*; fetch it again$") as caught:
+        opened(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_keep_their_split_when_a_file_that_sorts_first_is_added(tmp_path: Path) -> None:
+    def held_out() -> set[int]:
+        return set(colours(three_splits(opened(tmp_path)).test))
+
+    write(tmp_path / "train-1.parquet", [0, 1] * 100)
+    before = held_out()
+    write(tmp_path / "train-0.parquet", [0, 1] * 20, first=200)
+    assert {colour for colour in held_out() if colour < 200} == before
 
 
 def test_parquet_without_train_or_in_several_folders_is_explained(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_an_unreadable_picture_survives_the_way_out_of_a_worker() -> None:
 def test_the_size_comes_from_the_header_of_even_a_truncated_picture(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (30, 20)), tmp_path / "a.bmp")
     path.write_bytes(path.read_bytes()[:100])
-    assert PictureFiles([path]).size(0) == (20, 30)
+    assert PictureFiles([path], tmp_path).size(0) == (20, 30)
     with pytest.raises(UnreadablePicture, match=r"b\.png: it is not a picture"):
         picture_size(b"no", "b.png")
 

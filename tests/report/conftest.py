@@ -50,7 +50,7 @@ _MODERN = {
 _CLASSIC = {"name": "classic", "source": "He et al. 2015", "epochs": 12, "optimizer": "sgd", "lr": 0.1, "mixup": 0.0}
 _DATA = {
     "name": "digit_scenes", "classes": 10, "image_size": 32, "n_train": 1536, "n_validation": 500, "n_test": 1000,
-    "splits": "by source digit",
+    "splits": "by source digit", "unreadable": [],
 }  # fmt: skip
 _ENVIRONMENT: dict[str, Any] = {
     "created": "2026-11-20T10:00:00+00:00",
@@ -92,9 +92,10 @@ def run() -> Callable[..., Record]:
     ) -> Record:  # fmt: skip
         order = [step[0] for step in _STEPS].index(row)
         _, step, title, change, params, gmacs, published = _STEPS[order]
-        full = {
+        full: dict[str, Any] = {
             "study": "roadmap", "size": "tiny", "row": row, "order": order, "step": step, "title": title,
             "change": change, "side_step": row in _SIDE, "data": dict(_DATA), "seed": seed,
+            "model": title, "model_fields": {"stem_stride": 4},
             "recipe": dict(_CLASSIC if row == "0" else _MODERN),
             "params": int(params * 1e6), "macs": int(gmacs * 1e9),
             "published_top1": published,
@@ -136,19 +137,23 @@ def walk(run: Callable[..., Record]) -> Walk:
 
 @pytest.fixture(scope="module")
 def training_run() -> Callable[..., Record]:
-    """Make one run of `modernet train`."""
+    """Make one run of `modernet train`: `recipe`, `model_fields` and `data` change what the record says of them."""
 
-    def make(name: str = "convnext_atto", seed: int = 0, top1: float = 91.2, error: str | None = None) -> Record:
+    def make(
+        name: str = "convnext_atto", seed: int = 0, top1: float = 91.2, error: str | None = None, *,
+        recipe: dict[str, Any] | None = None, model_fields: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> Record:  # fmt: skip
         settings = {
-            "model": name, "seed": seed, "params": 3_400_000, "macs": 550_000_000, "recipe": dict(_MODERN),
-            "data": dict(_DATA),
+            "model": name, "model_fields": model_fields or {}, "data": _DATA | (data or {}),
+            "recipe": _MODERN | (recipe or {}), "seed": seed, "params": 3_400_000, "macs": 550_000_000,
         }  # fmt: skip
         metrics = {
-            "test_top1": top1, "test_n": 1000, "validation_top1": top1 + 0.2, "validation_n": 500,
-            "train_images_per_second": 1200.0, "seconds": 40.0,
+            "test_top1": top1, "test_top5": 99.0, "test_loss": 0.4, "test_n": 1000, "validation_top1": top1 + 0.2,
+            "validation_n": 500, "seconds": 40.0, "train_images_per_second": 1200.0,
         }  # fmt: skip
         return Record(
-            kind="train", name=f"{name}/seed{seed}", settings=settings, metrics={} if error else metrics,
+            kind="train", name=name, settings=settings, metrics={} if error else metrics,
             history=[] if error else _history(top1, 12, seed), environment=dict(_ENVIRONMENT), error=error,
         )  # fmt: skip
 

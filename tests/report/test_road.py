@@ -10,7 +10,8 @@ from scipy import stats
 
 from modernet.errors import InputError
 from modernet.records import Record
-from modernet.report import Road, RoadStep, findings, summarise_road
+from modernet.report import Road, RoadStep, findings, road_markdown, summarise_road
+from modernet.report.notation import place
 
 Runs = Callable[..., Record]
 Walk = Callable[..., list[Record]]
@@ -111,6 +112,38 @@ def test_the_first_step_joins_the_road_whose_recipe_is_closest_to_its_own(run: R
     records += [run("1", top1=80.0, recipe=long), run("1", top1=75.0, recipe=short)]
     roads = summarise_road(records)
     assert [[step.test_mean for step in road.steps] for road in roads] == [[70.0, 80.0], [60.0, 75.0]]
+
+
+def test_roads_of_different_stem_stride_stay_apart_and_name_it(run: Runs) -> None:
+    strides = (2, 4)
+    records = [
+        run(row, top1=70.0 + stride + order, model_fields={"stem_stride": stride})
+        for order, row in enumerate(("0", "1"))
+        for stride in strides
+    ]
+    records.append(run("1", size="nano", model_fields={"stem_stride": 2}))
+    roads = summarise_road(records)
+    assert [[step.test_mean for step in road.steps] for road in roads] == [[72.0, 73.0], [74.0, 75.0], [90.0]]
+    assert [road.stem_stride for road in roads] == [2, 4, None]
+    assert "stem stride 2" in place(roads[0])
+    assert "stem stride" not in place(roads[2])
+
+
+def test_a_speed_that_was_not_measured_is_left_out_of_the_mean(run: Runs) -> None:
+    measured, hasty, alone = run("1", seed=0), run("1", seed=1), run("2")
+    for record in (hasty, alone):
+        del record.metrics["train_images_per_second"]
+    (road,) = summarise_road([measured, hasty, alone])
+    assert [step.images_per_second for step in road.steps] == [900.0, None]
+    assert "| – | 79.36" in road_markdown(road)
+
+
+def test_devices_say_how_many_runs_shared_them(run: Runs) -> None:
+    alone, shared = run("1", seed=0), run("1", seed=1)
+    alone.environment.update(workers=1, threads=2)
+    shared.environment.update(workers=3, threads=1, device="CPU, 1 thread")
+    (road,) = summarise_road([alone, shared, run("2")])
+    assert road.devices == ("CPU, 2 threads", "CPU, 1 thread, 3 runs side by side")
 
 
 def test_records_of_other_studies_make_no_road(training_run: Runs, run: Runs) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -87,3 +89,17 @@ def test_ctrl_c_stops_what_runs_and_starts_nothing_more(workers: int, tmp_path: 
 
 def test_no_jobs_are_no_outcomes() -> None:
     assert list(run_all([], add, workers=2, title="nothing")) == []
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from runner_jobs import Sum, add\n"
+        "from modernet.studies.runner import run_all\n"
+        "print(list(run_all([Sum('a', 1, 2)], add, workers=2, title='adding')))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode != 0
+    assert "call this under if __name__ == '__main__':" in done.stderr

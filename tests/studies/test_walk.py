@@ -74,9 +74,7 @@ def test_a_folder_with_another_walk_is_refused(picture_folder: Path, tmp_path: P
     short_walk(picture_folder, tmp_path / "walk", steps="0")
     before = read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME)
 
-    with pytest.raises(
-        InputError, match=r"of a walk with other settings \(recipe batch_size 16, not 8\); give another"
-    ):
+    with pytest.raises(InputError, match=r"of a walk with other settings \(batch_size 16, not 8\); give another"):
         short_walk(picture_folder, tmp_path / "walk", steps="0", recipe=RECIPE.replace(batch_size=8))
 
     assert read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME) == before
@@ -108,3 +106,35 @@ def test_the_classic_recipe_differs_in_the_recipe_alone() -> None:
     assert classic.optimizer.optimizer == "sgd"
     assert classic.optimizer.lr == pytest.approx(0.05)
     assert classic.augmentation.mixup == classic.regularization.label_smoothing == 0.0
+
+
+def test_a_walk_in_parts_is_reported_whole(picture_folder: Path, tmp_path: Path) -> None:
+    short_walk(picture_folder, tmp_path / "walk", steps="0")
+    later = short_walk(picture_folder, tmp_path / "walk", steps="1")
+
+    assert [record.settings["row"] for record in later] == ["1"]
+    page = (tmp_path / "walk" / "report.html").read_text(encoding="utf-8")
+    assert "ResNet-nano" in page
+    assert "Modern recipe" in page
+
+
+def test_pictures_are_opened_once_and_anew_for_each_walk(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    open_dataset = walk.open_dataset
+
+    def watched(data: str, **options: Any) -> Any:
+        opened.append(data)
+        return open_dataset(data, **options)
+
+    monkeypatch.setattr(walk, "open_dataset", watched)
+    short_walk(picture_folder, tmp_path / "one", steps="0")
+    short_walk(picture_folder, tmp_path / "other", steps="0")
+
+    assert len(opened) == 2
+
+
+def test_a_stem_too_coarse_for_the_pictures_is_said(picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pictures of 16x16 are too small for this network"):
+        short_walk(picture_folder, tmp_path / "walk", stem_stride=4)

@@ -18,7 +18,7 @@ from conftest import striped
 from modernet.data import ImageDataset, make_loader
 from modernet.errors import InputError
 from modernet.models import create_model
-from modernet.recipes import Recipe, get_recipe
+from modernet.recipes import Recipe, get_recipe, leaves
 from modernet.training import Interrupted, NonFiniteLoss, Trained, train
 from modernet.training.checkpoint import CHECKPOINT_NAME
 from modernet.training.classification import Classification
@@ -46,7 +46,8 @@ def run(
     recipe: Recipe = RECIPE,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    return train(new_task(data, recipe), recipe, seed=5, device=CPU, folder=folder, should_stop=should_stop)
+    task = new_task(data, recipe)
+    return train(task, recipe, seed=5, device=CPU, folder=folder, identity=leaves(recipe), should_stop=should_stop)
 
 
 def after(steps: int) -> Callable[[], bool]:
@@ -70,6 +71,7 @@ def test_a_small_network_learns_the_training_pictures(stripes: ImageDataset, tmp
 
     assert trained.history[0]["train_loss"] > 2 * trained.history[-1]["train_loss"]
     assert trained.history[-1]["validation_top1"] == 100.0
+    assert trained.images_per_second is not None
     assert trained.images_per_second > 0
 
 
@@ -90,7 +92,6 @@ def test_a_stopped_run_goes_on_to_the_same_losses(stripes: ImageDataset, tmp_pat
 
     assert losses(resumed) == losses(whole)
     assert same_weights(resumed.network, whole.network)
-    assert not (tmp_path / "stopped" / CHECKPOINT_NAME).exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
@@ -149,14 +150,14 @@ def test_a_loss_that_is_no_number_stops_the_run(stripes: ImageDataset, tmp_path:
         next(task.network.parameters()).fill_(float("nan"))
 
     with pytest.raises(NonFiniteLoss, match="try a lower --lr"):
-        train(task, RECIPE, seed=0, device=CPU, folder=tmp_path)
+        train(task, RECIPE, seed=0, device=CPU, folder=tmp_path, identity={})
 
     assert not (tmp_path / CHECKPOINT_NAME).exists()
 
 
 def test_the_average_of_the_weights_is_what_is_kept(stripes: ImageDataset, tmp_path: Path) -> None:
     task = new_task(stripes)
-    averaged = train(task, RECIPE, seed=5, device=CPU, folder=tmp_path)
+    averaged = train(task, RECIPE, seed=5, device=CPU, folder=tmp_path, identity={})
 
     assert averaged.network is not task.network
     assert not same_weights(averaged.network, task.network)
@@ -177,7 +178,44 @@ def test_clipping_bounds_the_step(stripes: ImageDataset, tmp_path: Path) -> None
     recipe = get_recipe("classic").replace(epochs=1, batch_size=64, lr=1.0, weight_decay=0.0, beta1=0.0, clip_grad=1e-3)
     task = new_task(stripes, recipe)
     before = copy.deepcopy(task.network)
-    train(task, recipe, seed=0, device=CPU, folder=tmp_path)
+    train(task, recipe, seed=0, device=CPU, folder=tmp_path, identity={})
     moved = [new - old for new, old in zip(task.network.parameters(), before.parameters(), strict=True)]
 
     assert 0.0 < nn.utils.get_total_norm(moved) <= 1.001e-3
+
+
+def test_a_finished_run_is_not_trained_again_while_its_checkpoint_stands(stripes: ImageDataset, tmp_path: Path) -> None:
+    """What comes after the last step (testing, writing) may fail; the training itself is kept."""
+    first = run(stripes, tmp_path)
+    task = new_task(stripes)
+    task.loss = None  # type: ignore[assignment,method-assign]
+    again = train(task, RECIPE, seed=5, device=CPU, folder=tmp_path, identity=leaves(RECIPE))
+
+    assert losses(again) == losses(first)
+    assert same_weights(again.network, first.network)
+
+
+def test_a_run_that_is_too_short_to_time_has_no_throughput(stripes: ImageDataset, tmp_path: Path) -> None:
+    trained = run(stripes, tmp_path, RECIPE.replace(epochs=1, batch_size=64))
+
+    assert trained.images_per_second is None
+    assert "images_per_second" not in trained.history[0]
+
+
+def test_accuracy_is_the_mean_over_the_pictures_that_were_not_mixed(stripes: ImageDataset, tmp_path: Path) -> None:
+    recipe = RECIPE.replace(epochs=8, batch_size=8, mixup=1.0, mix_prob=0.5, drop_path=0.0, erasing=0.0)
+    trained = run(stripes, tmp_path, recipe)
+
+    assert trained.history[-1]["train_top1"] > 90
+
+
+def test_an_evaluation_that_is_no_number_stops_the_run_before_its_checkpoint(
+    stripes: ImageDataset, tmp_path: Path
+) -> None:
+    task = new_task(stripes)
+    task.evaluate = lambda network: {"validation_loss": float("inf")}  # type: ignore[method-assign]
+
+    with pytest.raises(NonFiniteLoss, match="the validation_loss is inf after epoch 1"):
+        train(task, RECIPE, seed=0, device=CPU, folder=tmp_path, identity={})
+
+    assert not (tmp_path / CHECKPOINT_NAME).exists()

@@ -33,10 +33,17 @@ def count(network: nn.Module, image_size: int, in_chans: int = 3) -> Counts:
         in_chans: channels of the picture.
 
     Raises:
-        InputError: the side is below one pixel.
+        InputError: the picture is too small for the network.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as flops:
-        on_meta(network)(meta_picture(image_size, in_chans))
+    picture = meta_picture(image_size, in_chans)
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as flops:
+            on_meta(network)(picture)
+    except RuntimeError as error:
+        raise InputError(
+            f"pictures of {image_size}x{image_size} are too small for this network; give a larger --image-size, "
+            "or a smaller stem_stride where the network has one"
+        ) from error
     return Counts(params=sum(p.numel() for p in network.parameters()), macs=flops.get_total_flops() // 2)
 
 

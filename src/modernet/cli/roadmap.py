@@ -84,11 +84,12 @@ def _walk(options: WalkOptions) -> int:
     from modernet import progress
 
     with progress.shown(), progress.task("starting", 1):
+        from modernet.records import read_records
         from modernet.report import road_table, summarise_road
         from modernet.studies import walk_road
         from modernet.training import Interrupted
 
-    folder = options.out or Path("runs") / f"roadmap-{options.size}-{Path(options.data).name}"
+    folder = options.out or Path("runs") / f"roadmap-{options.size}-{Path(options.data).resolve().name}"
     try:
         with progress.shown():
             records = walk_road(
@@ -109,7 +110,7 @@ def _walk(options: WalkOptions) -> int:
     if options.json:
         print_json([_as_row(record) for record in records])
         return failed
-    for summary in summarise_road(records):
+    for summary in summarise_road(read_records(folder)):
         print_table(road_table(summary))
     print(f"chart: {folder / 'road.png'}\npage:  {folder / 'report.html'}")
     return failed

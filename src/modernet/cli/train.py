@@ -12,6 +12,13 @@ from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_optio
 from modernet.cli.output import print_json
 from modernet.errors import InputError
 
+_NOT_THE_USERS = {
+    "num_classes": "it is the number of classes of the data",
+    "in_chans": "pictures have three channels",
+    "global_pool": "a classifier needs its pool",
+    "drop_path_rate": "give --drop-path",
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -50,7 +57,7 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "train", arguments, default=Options(*recipe_options(arguments)))
-    folder = options.out or Path("runs") / f"train-{options.model}-{Path(options.data).name}"
+    folder = options.out or Path("runs") / f"train-{options.model}-{Path(options.data).resolve().name}"
 
     from dataclasses import asdict
 
@@ -79,11 +86,13 @@ def main(arguments: Sequence[str]) -> None:
         print_json(asdict(record))
         return
     metrics = record.metrics
-    print(
-        f"{options.model} on {dataset.name}: test top-1 {metrics['test_top1']:.1f} % (n = {metrics['test_n']:.0f}), "
-        f"validation {metrics['validation_top1']:.1f} % (n = {metrics['validation_n']:.0f}), "
-        f"{metrics['train_images_per_second']:.0f} training images/s\nrun: {folder}"
-    )
+    words = [
+        f"{options.model} on {dataset.name}: test top-1 {metrics['test_top1']:.1f} % (n = {metrics['test_n']:.0f})",
+        f"validation {metrics['validation_top1']:.1f} % (n = {metrics['validation_n']:.0f})",
+    ]
+    if "train_images_per_second" in metrics:
+        words.append(f"{metrics['train_images_per_second']:.0f} training images/s")
+    print(f"{', '.join(words)}\nrun: {folder}")
 
 
 def _parse_fields(fields: Sequence[str]) -> dict[str, Any]:
@@ -93,6 +102,8 @@ def _parse_fields(fields: Sequence[str]) -> dict[str, Any]:
         name, equals, text = field.partition("=")
         if not equals:
             raise InputError(f"--model-fields got {field!r}; give name=value, such as stem_stride=2")
+        if name in _NOT_THE_USERS:
+            raise InputError(f"--model-fields cannot set {name}: {_NOT_THE_USERS[name]}")
         try:
             values[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):

@@ -67,7 +67,7 @@ class ImageDataset:
         train: to learn from.
         validation: to choose by.
         test: to report on; nothing is chosen by it.
-        unreadable: the pictures that were skipped because they could not be read.
+        unreadable: the names of all pictures that were skipped because they could not be read.
         splits: where the splits come from, in words.
     """
 
@@ -83,7 +83,7 @@ class ImageDataset:
     splits: str = "as given"
 
     def summary(self) -> dict[str, Any]:
-        """What belongs in a record: JSON-able, without the pictures; `classes` and `unreadable` are counts."""
+        """What belongs in a record: JSON-able, without the pictures; `classes` is a count."""
         return {
             "name": self.name,
             "classes": len(self.classes),
@@ -92,5 +92,5 @@ class ImageDataset:
             "n_validation": len(self.validation),
             "n_test": len(self.test),
             "splits": self.splits,
-            "unreadable": len(self.unreadable),
+            "unreadable": list(self.unreadable),
         }

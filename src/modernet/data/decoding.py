@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modernet.data.cores import decoding_workers
 from modernet.data.dataset import InMemory, OnDisk
 from modernet.data.pictures import UnreadablePicture, fit_picture, skippable
 from modernet.data.source import Labelled
 from modernet.progress import track
 
 _CHUNK = 64  # pictures a thread takes at a time
+_MOST_THREADS = 16
 _SURVEYED = 1000
 _MEASURED = 2000
 _DEFAULT_SIZE = 224
@@ -106,7 +107,7 @@ def _read_all(labelled: Labelled, use: Callable[[int, Tensor], None], task: str)
     """Read every picture, in threads: the decoders release the interpreter."""
     chunks = np.array_split(np.arange(len(labelled)), -(-len(labelled) // _CHUNK))
     failures: Failures = {}
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
+    with ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads:
         found = threads.map(partial(_read_chunk, labelled, use), chunks)
         try:
             for failed in track(found, task, len(chunks)):

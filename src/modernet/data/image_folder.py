@@ -53,7 +53,7 @@ def _read_split(folder: Path, classes: tuple[str, ...]) -> Labelled:
         labels += [classes.index(class_folder.name)] * len(found)
     if not paths:
         raise InputError(f"there is no class folder in {folder}; put pictures in a folder for each class")
-    return all_of(PictureFiles(paths), np.array(labels))
+    return all_of(PictureFiles(paths, folder), np.array(labels))
 
 
 def _folders(path: Path) -> list[Path]:

@@ -6,7 +6,6 @@ goes on with exactly the batches that it would have seen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -17,9 +16,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from modernet.data import augment
+from modernet.data.cores import decoding_workers
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
 from modernet.data.mixing import mix
 from modernet.data.pictures import UnreadablePicture, fit_picture, scale_picture, skippable
+from modernet.errors import InputError
 from modernet.recipes import Augmentation
 
 _MOST_WORKERS = 8
@@ -68,20 +69,21 @@ def make_loader(
     Args:
         dataset: what the split belongs to: it knows size, normalisation and classes.
         split: one of the data set's splits.
-        batch_size: pictures in a batch.
+        batch_size: pictures in a batch, at least 1.
         device: where the batches are wanted.
         augmentation: for training: shuffled, augmented, and without the short last batch (a split smaller than one
             batch is one batch). None for evaluation: every picture once, in order, nothing random, the last batch may
             be short.
         seed: of everything random.
-        workers: processes that decode pictures on disk; 0 decodes in this one, None is one for each core, at most 8.
-            Pictures in memory need none.
+        workers: processes that decode pictures on disk; 0 decodes in this one, None is one for each core that is ours
+            (`cores.decoding_workers`), at most 8. Pictures in memory need none.
 
     Raises:
-        InputError: while batches are drawn, for a picture on disk that cannot be read.
+        InputError: batch_size is below 1; while batches are drawn, for a picture on disk that cannot be read.
     """
     assert len(split) > 0, "open_dataset gives no empty split"
-    assert batch_size > 0, batch_size
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; give 1 or more")
     plan = _Plan(len(split), batch_size, shuffled=augmentation is not None, seed=seed)
     finish = _Finish(dataset, augmentation, device, seed, crop=isinstance(split, InMemory))
     match split:
@@ -89,7 +91,7 @@ def make_loader(
             return _MemoryLoader(split, plan, finish, device)
         case OnDisk():
             if workers is None:
-                workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+                workers = decoding_workers(_MOST_WORKERS)
             crop_scale = 1.0 if augmentation is None else augmentation.crop_scale
             decoder = _BatchDecoder(split, dataset.image_size, crop_scale, seed)
             return _DiskLoader(split, decoder, plan, finish, device, workers)

@@ -24,6 +24,7 @@ from modernet.progress import say
 
 _SCENES: tuple[tuple[SplitName, int], ...] = (("train", 1536), ("validation", 300), ("test", 1000))
 _SCENE_SIZE = 32
+_MOST_SAID = 20  # skipped pictures that are said by name; the data set knows them all
 _LAYOUTS = (
     "class folders, train/ and test/ above them, parquet files train-*.parquet, CIFAR-10 batches or MNIST's IDX files"
 )
@@ -43,7 +44,7 @@ def open_dataset(
 
     A folder is recognised by what it holds: an image folder (`class/picture`, or `train/`, `val/`, `test/` above it),
     parquet in the Hub's image layout, the original files of CIFAR-10 or of MNIST and its family. `three_splits` says
-    where train, validation and test come from; they are always the same, whatever the order of the file system.
+    where train, validation and test come from; a picture keeps its place when others are added.
 
     Args:
         spec: `"digit_scenes"` (embedded), `"cifar10"`, `"fashion_mnist"`, `"mnist"` (fetched into `$MODERNET_CACHE`,
@@ -133,7 +134,11 @@ def _opened(
         unreadable += failed
     if unreadable:
         total = sum(len(part) for part in given.values())
-        say(f"{name}: skipped {len(unreadable)} of {total} pictures that cannot be read, the first is {unreadable[0]}")
+        say(f"{name}: skipped {len(unreadable)} of {total} pictures that cannot be read:")
+        for skipped in unreadable[:_MOST_SAID]:
+            say(f"  {skipped}")
+        if len(unreadable) > _MOST_SAID:
+            say(f"  ... and {len(unreadable) - _MOST_SAID} more")
         _check_what_is_left(splits, source)
     train = splits["train"]
     mean, std = decoding.measure(train, size)

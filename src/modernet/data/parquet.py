@@ -26,6 +26,7 @@ from modernet.progress import say, track
 _SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?![a-z]).*\.parquet", re.IGNORECASE)
 _IMAGE_COLUMNS = ("image", "img", "picture")
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
+_DAMAGE = (OSError, pa.ArrowException)  # what pyarrow raises on a damaged file
 
 
 def parquet_files(path: Path) -> dict[str, list[Path]]:
@@ -86,15 +87,25 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
 
 
 class RowNames:
-    """Row numbers over several files -> file and row, for messages."""
+    """Row numbers over several files -> file and row."""
 
     def __init__(self, files: Sequence[Path], rows: Sequence[int]) -> None:
         self._files, self._ends = files, np.cumsum(rows)
 
     def __getitem__(self, row: int) -> str:
+        """For messages."""
+        file, row_of_file = self._find(row)
+        return f"{file}, row {row_of_file}"
+
+    def identity(self, row: int) -> str:
+        """Without the folder, which may be moved."""
+        file, row_of_file = self._find(row)
+        return f"{file.name}, row {row_of_file}"
+
+    def _find(self, row: int) -> tuple[Path, int]:
         file = int(np.searchsorted(self._ends, row, side="right"))
-        start = self._ends[file - 1] if file else 0
-        return f"{self._files[file]}, row {row - start}"
+        start = int(self._ends[file - 1]) if file else 0
+        return self._files[file], row - start
 
 
 class ParquetPictures:
@@ -112,6 +123,9 @@ class ParquetPictures:
 
     def name(self, index: int) -> str:
         return self._names[index]
+
+    def identity(self, index: int) -> str:
+        return self._names.identity(index)
 
     def size(self, index: int) -> tuple[int, int]:
         return picture_size(self._content(index), self.name(index))
@@ -152,8 +166,12 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
 def _open(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read {file} as parquet: {' '.join(str(error).split())}; fetch it again") from error
+    except _DAMAGE as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    return InputError(f"cannot read {file} as parquet: {' '.join(str(error).split())}; fetch it again")
 
 
 def _column(table: pq.ParquetFile, file: Path, accepted: tuple[str, ...], kind: str) -> str:
@@ -171,7 +189,10 @@ def _raw_labels(files: Sequence[Path], tables: Sequence[pq.ParquetFile], column:
     values: list[Any] = []
     for file, table in zip(files, tables, strict=True):
         _column(table, file, (column,), "label")
-        labels = table.read(columns=[column])[column]
+        try:
+            labels = table.read(columns=[column])[column]
+        except _DAMAGE as error:
+            raise _damaged(file, error) from error
         kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
         if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise InputError(f"the column {column!r} of {file} holds {kind}; labels are integers or names")
@@ -255,5 +276,5 @@ def _image_chunks(file: Path, column: str) -> Iterator[pa.Array]:
         for batch in table.iter_batches(batch_size=256, columns=[column]):
             content = pc.struct_field(batch[column], "bytes") if nested else batch[column]
             yield content.cast(pa.large_binary())
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read {file} as parquet: {' '.join(str(error).split())}; fetch it again") from error
+    except _DAMAGE as error:
+        raise _damaged(file, error) from error

@@ -49,6 +49,9 @@ class Pictures(Protocol):
     def name(self, index: int) -> str:
         """What a message calls the picture: its path, or its file and row."""
 
+    def identity(self, index: int) -> str:
+        """What stays the same when other pictures are added, and when the data set is moved; no two are alike."""
+
     def size(self, index: int) -> tuple[int, int]:
         """Height and width in pixels as they are stored, without decoding the picture."""
 
@@ -61,16 +64,24 @@ class Pictures(Protocol):
 
 
 class PictureFiles:
-    """Pictures that are a file each."""
+    """Pictures that are a file each.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = paths
+    Args:
+        paths: the files.
+        folder: what they all lie below.
+    """
+
+    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
+        self.paths, self.folder = paths, folder
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def name(self, index: int) -> str:
         return str(self.paths[index])
+
+    def identity(self, index: int) -> str:
+        return self.paths[index].relative_to(self.folder).as_posix()
 
     def size(self, index: int) -> tuple[int, int]:
         return picture_size(_content(self.paths[index]), self.name(index))
@@ -95,6 +106,9 @@ class DecodedPictures:
 
     def name(self, index: int) -> str:
         return f"{self.file}, picture {index}"
+
+    def identity(self, index: int) -> str:
+        return str(index)
 
     def size(self, index: int) -> tuple[int, int]:
         h, w = self.pixels.shape[-2:]

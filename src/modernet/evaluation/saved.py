@@ -77,8 +77,10 @@ def predict(
         skip_unreadable: leave out pictures that cannot be read, instead of stopping.
 
     Raises:
-        InputError: `top` is below 1, or a picture cannot be read.
+        InputError: there are no pictures, `top` is below 1, or a picture cannot be read.
     """
+    if not paths:
+        raise InputError("no pictures were given; give files, folders or patterns such as 'photos/*.jpg'")
     if top < 1:
         raise InputError(f"top is {top}; give 1 or more")
     mean, std = (torch.tensor(values)[:, None, None] for values in (saved.mean, saved.std))

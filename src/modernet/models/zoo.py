@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from modernet.errors import unknown_name
+from modernet.errors import InputError, unknown_name
 from modernet.models.backbone import Backbone, FeatureExtractor, ModelConfig
 from modernet.registry import Registry
 
@@ -89,7 +89,20 @@ def create_model(
     for field in fields:
         if field not in known:
             raise unknown_name(f"field of {type(entry.config).__name__}", field, known)
+        fields[field] = _checked(field, fields[field], getattr(entry.config, field))
     if features_only:
         fields |= {"num_classes": 0, "global_pool": ""}
     network = entry.network(dataclasses.replace(entry.config, **fields))
     return FeatureExtractor(network, out_indices) if features_only else network
+
+
+def _checked(name: str, value: Any, default: Any) -> Any:
+    """A field's value if it has the type of the field's default: whole numbers pass for fractions, lists for tuples."""
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        allowed = all(isinstance(item, type(default[0])) for item in value)
+        value = tuple(value)
+    else:
+        allowed = isinstance(value, (int, float) if isinstance(default, float) else type(default))
+    if not allowed:
+        raise InputError(f"{name} is {value!r}; give a value like {default!r}")
+    return value

@@ -87,7 +87,7 @@ def road_chart(road: Road, path: Path) -> None:
         )
 
     write(0.012, 0.24, _short(f"From ResNet to ConvNeXt on {road.data}", 64), 14, weight="bold")
-    write(0.012, 0.52, _short(place(road), 110), 9.5, color=_FAINT)
+    write(0.012, 0.52, _short(place(road), 120), 9.5, color=_FAINT)
     side = any(step.side_step for step in road.steps)
     key = (
         "Bar: mean · whisker: ± standard deviation · dots: seeds"

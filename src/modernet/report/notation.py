@@ -70,10 +70,12 @@ def seeds_in_words(steps: Sequence[RoadStep]) -> str:
 
 
 def place(road: Road) -> str:
-    """What was walked on, in one line: size, picture size, seeds, n, devices."""
+    """What was walked on, in one line: size, picture size, stem stride if it tells roads apart, seeds, n, devices."""
     parts = [f"size {road.size}"]
     if road.image_size is not None:
         parts.append(f"{road.image_size}×{road.image_size} pixels")
+    if road.stem_stride is not None:
+        parts.append(f"stem stride {road.stem_stride}")
     parts.append(seeds_in_words(road.steps))
     if road.n_test is not None:
         parts.append(f"{number(road.n_test, 0)} test pictures")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from modernet.records import Record
 from modernet.report import notation
 from modernet.report.figures import Figure, cost_figure, curves_figure, ramp, road_figure
 from modernet.report.findings import findings
-from modernet.report.road import Road, belongs_to_a_road, summarise_road
+from modernet.report.labels import labels, written_value
+from modernet.report.road import Road, belongs_to_a_road, devices, summarise_road
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class _Curves:
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where numbers come from: facts by name, and the recipes as a table with a column for each different one."""
+    """Where numbers come from: facts by name, the pictures that were skipped because they could not be read, and the
+    recipes as a table with a column for each different one."""
 
     facts: Mapping[str, Sequence[str]]
+    unreadable: Sequence[str]
     recipes: Sequence[str]
     leaves: Mapping[str, Sequence[str]]
 
@@ -53,7 +56,7 @@ class _RoadSection:
 @dataclass(frozen=True)
 class _TrainingSection:
     data: str
-    runs: Sequence[Record]
+    runs: Sequence[tuple[str, Record]]  # by label
     curves: _Curves | None
     origin: _Origin
 
@@ -119,17 +122,17 @@ def _road_section(road: Road) -> _RoadSection:
             _Chart("Accuracy against cost. Numbers are the steps' rows; the line follows the adopted steps.", cost)
         )
     lines = {f"{step.row} {step.title}": step.runs for step in road.steps if step.runs}
+    users = [str(record.settings["row"]) for record in road.records]
     return _RoadSection(
-        road, findings(road), charts, _curves(lines, averaged=True), _origin(road.records, of_a_road=True)
+        road, findings(road), charts, _curves(lines, averaged=True), _origin(road.records, users, _steps)
     )
 
 
 def _training_section(data: str, runs: Sequence[Record]) -> _TrainingSection:
-    lines: dict[str, list[Record]] = {}
-    for run in runs:
-        if run.history:
-            lines.setdefault(run.name, []).append(run)
-    return _TrainingSection(data, runs, _curves(lines, averaged=False), _origin(runs, of_a_road=False))
+    users = labels(runs)
+    labelled = list(zip(users, runs, strict=True))
+    lines = {label: [run] for label, run in labelled if run.history}
+    return _TrainingSection(data, labelled, _curves(lines, averaged=False), _origin(runs, users, ", ".join))
 
 
 def _curves(lines: Mapping[str, Sequence[Record]], *, averaged: bool) -> _Curves | None:
@@ -142,7 +145,8 @@ def _curves(lines: Mapping[str, Sequence[Record]], *, averaged: bool) -> _Curves
     return _Curves(list(zip(lines, ramp(len(lines)), strict=True)), drawn) if drawn else None
 
 
-def _origin(records: Sequence[Record], *, of_a_road: bool) -> _Origin:
+def _origin(records: Sequence[Record], users: Sequence[str], heading: Callable[[Sequence[str]], str]) -> _Origin:
+    """`users` names each record in the table of recipes; `heading` makes the head of a column of its users."""
     environments = [record.environment for record in records]
     dates = sorted(str(environment["created"])[:10] for environment in environments if "created" in environment)
     versions = (
@@ -150,51 +154,57 @@ def _origin(records: Sequence[Record], *, of_a_road: bool) -> _Origin:
         for environment in environments
         for name, version in sorted(environment.get("versions", {}).items())
     )
-    data = (_sentence(record.settings.get("data", {})) for record in records)
+    data = [record.settings.get("data", {}) for record in records]
     failed = sum(record.error is not None for record in records)
     facts = {
         "Runs": [f"{len(records)}" + (f", of which {failed} failed" if failed else "")],
-        "Data": _each_once(data),
-        "Device": _each_once(environment.get("device") for environment in environments),
+        "Data": _each_once(map(_sentence, data)),
+        "Device": devices(records),
         "Platform": _each_once(environment.get("platform") for environment in environments),
         "Versions": _each_once(versions),
         "Commit": _each_once(environment.get("commit") for environment in environments),
         "Date": _each_once([dates[0], dates[-1]]) if dates else [],
     }
-    return _Origin({name: values for name, values in facts.items() if values}, *_recipes(records, of_a_road=of_a_road))
+    unreadable = _each_once(name for facts_of_one in data for name in _unreadable(facts_of_one))
+    known = {name: values for name, values in facts.items() if values}
+    return _Origin(known, unreadable, *_recipes(records, users, heading))
 
 
 def _each_once(values: Iterable[object]) -> list[str]:
     return list(dict.fromkeys(str(value) for value in values if value))
 
 
-def _sentence(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+def _sentence(data: Mapping[str, Any]) -> str:
+    facts = dict(data) | {"unreadable": len(_unreadable(data)) or data.get("unreadable") or None}
+    return ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
 
 
-def _recipes(records: Sequence[Record], *, of_a_road: bool) -> tuple[list[str], dict[str, list[str]]]:
+def _unreadable(data: Mapping[str, Any]) -> list[str]:
+    """The skipped pictures by name; none where an early record holds only how many there were."""
+    names = data.get("unreadable")
+    return names if isinstance(names, list) else []
+
+
+def _recipes(
+    records: Sequence[Record], users: Sequence[str], heading: Callable[[Sequence[str]], str]
+) -> tuple[list[str], dict[str, list[str]]]:
     """The different recipes of some runs: a heading for each, which says whose it is, and their values leaf by leaf."""
-    users: list[tuple[dict[str, Any], list[str]]] = []
-    for record in records:
+    found: list[tuple[dict[str, Any], list[str]]] = []
+    for record, user in zip(records, users, strict=True):
         recipe = record.settings.get("recipe")
         if not recipe:
             continue
-        user = str(record.settings["row"]) if of_a_road else record.name
-        for known, names in users:
+        for known, names in found:
             if known == recipe:
                 if user not in names:
                     names.append(user)
                 break
         else:
-            users.append((recipe, [user]))
-    headings = [_steps(names) if of_a_road else ", ".join(names) for _, names in users]
-    leaves = dict.fromkeys(leaf for recipe, _ in users for leaf in recipe)
-    return headings, {leaf: [_written(recipe.get(leaf)) for recipe, _ in users] for leaf in leaves}
+            found.append((recipe, [user]))
+    leaves = dict.fromkeys(leaf for recipe, _ in found for leaf in recipe)
+    headings = [heading(names) for _, names in found]
+    return headings, {leaf: [written_value(recipe.get(leaf)) for recipe, _ in found] for leaf in leaves}
 
 
 def _steps(rows: Sequence[str]) -> str:
     return f"step {rows[0]}" if len(rows) == 1 else f"steps {rows[0]} to {rows[-1]}"
-
-
-def _written(value: object) -> str:
-    return "off" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,7 +76,9 @@ class Road:
         size: which road: `"nano"`, `"tiny"`, `"base"`.
         data: the name of the data set; `classes`, `image_size` in pixels, `n_train`, `n_validation` and `n_test`
             pictures in its splits; None where the records do not say.
-        devices: where its runs ran, each once.
+        stem_stride: total stride of every stem where another road of the same size and data set has another, to tell
+            them apart; None elsewhere.
+        devices: where its runs ran, as `devices` says it.
         published_of: the networks that the paper's values are of, in words; None where there are no such values.
         steps: in the order of the road.
         records: every run behind it in the order of the steps, failed and repeated ones too.
@@ -89,6 +91,7 @@ class Road:
     n_train: int | None
     n_validation: int | None
     n_test: int | None
+    stem_stride: int | None
     devices: tuple[str, ...]
     published_of: str | None
     steps: tuple[RoadStep, ...]
@@ -108,15 +111,30 @@ def belongs_to_a_road(record: Record) -> bool:
 def summarise_road(records: Iterable[Record]) -> list[Road]:
     """One summary for each road that was walked; records of other studies are passed over.
 
-    Runs belong to one road when they share size, data set (name, picture size, pictures in each split) and recipe. The
-    first step has a recipe of its own, ResNet's classic one; its runs join the road of the same size and data whose
-    recipe has the most values in common with theirs. Where one seed of a step was run more than once, the latest
-    finished run counts.
+    Runs belong to one road when they share size, data set (name, picture size, pictures in each split), stem stride and
+    recipe. The first step has a recipe of its own, ResNet's classic one; its runs join the road that shares the rest
+    and whose recipe has the most values in common with theirs. Where one seed of a step was run more than once, the
+    latest finished run counts.
 
     Raises:
         InputError: a record of a road does not say which step it is.
     """
-    return [_summary(runs) for runs in _walks([record for record in records if belongs_to_a_road(record)])]
+    walks = _walks([record for record in records if belongs_to_a_road(record)])
+    strides: dict[tuple[str, str], set[int | None]] = {}
+    for runs in walks:
+        strides.setdefault(_size_and_data(runs[0]), set()).add(_stem_stride(runs[0]))
+    return [_summary(runs, name_stride=len(strides[_size_and_data(runs[0])]) > 1) for runs in walks]
+
+
+def devices(records: Iterable[Record]) -> tuple[str, ...]:
+    """Where runs ran, each once: `"NVIDIA H200"`, `"CPU, 1 thread, 2 runs side by side"`."""
+    environments = [record.environment for record in records if record.environment.get("device")]
+    return tuple(dict.fromkeys(str(environment["device"]) + _side_by_side(environment) for environment in environments))
+
+
+def _side_by_side(environment: Mapping[str, Any]) -> str:
+    workers = environment.get("workers", 1)
+    return f", {workers} runs side by side" if workers > 1 else ""
 
 
 def _setting(run: Record, name: str) -> Any:
@@ -150,8 +168,18 @@ def _place(run: Record) -> list[Any]:
     data = _setting(run, "data")
     return [
         _setting(run, "size"),
+        _stem_stride(run),
         *(data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")),
     ]
+
+
+def _size_and_data(run: Record) -> tuple[str, str]:
+    return run.settings["size"], str(run.settings["data"].get("name"))
+
+
+def _stem_stride(run: Record) -> int | None:
+    stride: int | None = run.settings.get("model_fields", {}).get("stem_stride")
+    return stride
 
 
 def _values_in_common(run: Record, walk: Sequence[Record]) -> int:
@@ -160,7 +188,7 @@ def _values_in_common(run: Record, walk: Sequence[Record]) -> int:
     return sum(name in theirs and theirs[name] == value for name, value in mine.items())
 
 
-def _summary(runs: Sequence[Record]) -> Road:
+def _summary(runs: Sequence[Record], *, name_stride: bool) -> Road:
     by_row: dict[str, list[Record]] = {}
     runs = sorted(runs, key=lambda run: (_setting(run, "order"), str(_setting(run, "row"))))
     for run in runs:
@@ -177,7 +205,8 @@ def _summary(runs: Sequence[Record]) -> Road:
         n_train=data.get("n_train"),
         n_validation=data.get("n_validation"),
         n_test=data.get("n_test"),
-        devices=tuple(dict.fromkeys(str(run.environment["device"]) for run in runs if "device" in run.environment)),
+        stem_stride=_stem_stride(runs[0]) if name_stride else None,
+        devices=devices(runs),
         published_of=runs[0].settings.get("published_of"),
         steps=tuple(steps),
         records=tuple(runs),

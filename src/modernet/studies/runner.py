@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from queue import Empty
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
 from modernet import progress
-from modernet.training import Interrupted, stop_requested_by_signal
+from modernet.errors import RunStopped
+from modernet.training import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
 
 _POLL_S = 0.2
 _ATTEMPTS = 2
@@ -64,8 +63,12 @@ def run_all(jobs: Sequence[J], work: Work[J, R], *, workers: int, title: str) ->
         workers: 1 runs them here, with all threads; more run so many side by side, which share the threads.
         title: what to call the whole in the display of progress.
 
+    A run has the same number of threads whether it is one of many or the last one left, so that it gives the same
+    numbers when it is resumed.
+
     Raises:
         Interrupted: Ctrl-C or SIGTERM; what was running has written its checkpoint.
+        RunStopped: the processes end before they do anything.
     """
     if not jobs:
         return
@@ -143,34 +146,40 @@ def _run_beside(
     left = list(attempts)
     threads = max(1, torch.get_num_threads() // workers)
     while left:
-        messages, stopping = context.Queue(), context.Event()
+        messages, stopping = context.SimpleQueue(), context.Event()
         started: set[int] = set()
+        ended = 0
         with (
             _listening(messages, shown, started),
-            ProcessPoolExecutor(workers, context, _begin_worker, (messages, stopping, threads)) as pool,
+            ProcessPoolExecutor(min(workers, len(left)), context, _begin_worker, (messages, stopping, threads)) as pool,
         ):
-            futures: dict[Future[Outcome[J, R]], int] = {
-                pool.submit(_do_in_worker, index, jobs[index], work): index for index in left
-            }
+            with ignoring_ctrl_c():
+                futures: dict[Future[Outcome[J, R]], int] = {
+                    pool.submit(_do_in_worker, index, jobs[index], work): index for index in left
+                }
             pending = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                if stop() and not stopping.is_set():
-                    stopping.set()
-                    pool.shutdown(wait=False, cancel_futures=True)
-                for future in done:
-                    if future.cancelled():
-                        continue
-                    try:
-                        outcome = future.result()
-                    except BrokenProcessPool:
-                        continue
-                    except Interrupted:
-                        continue
-                    left.remove(futures[future])
-                    yield outcome
+            try:
+                while pending:
+                    done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                    if stop() and not stopping.is_set():
+                        stopping.set()
+                        pool.shutdown(wait=False, cancel_futures=True)
+                    for future in done:
+                        if future.cancelled() or isinstance(future.exception(), BrokenProcessPool | Interrupted):
+                            continue
+                        left.remove(futures[future])
+                        ended += 1
+                        yield future.result()
+            except GeneratorExit:  # whoever takes the outcomes has failed: do not train on for nobody
+                stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         if stop():
             raise Interrupted("stopped")
+        if not ended and not started:
+            raise RunStopped(
+                "the processes of the runs end at their start; in a script, call this under if __name__ == '__main__':"
+            )
         for index in [index for index in left if index in started]:
             attempts[index] += 1
             if attempts[index] == _ATTEMPTS:
@@ -187,11 +196,11 @@ class _listening:
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def _listen(self) -> None:
-        while not self._closed.is_set():
-            try:
-                message = self._messages.get(timeout=_POLL_S)
-            except Empty:
+        while not (self._closed.is_set() and self._messages.empty()):
+            if self._messages.empty():
+                time.sleep(_POLL_S / 4)
                 continue
+            message = self._messages.get()
             if isinstance(message, int):
                 self._started.add(message)
             else:
@@ -202,8 +211,7 @@ class _listening:
 
     def __exit__(self, *exception: object) -> None:
         self._closed.set()
-        self._thread.join()
-        self._messages.close()
+        self._thread.join(timeout=5)  # a process that was killed in the middle of a message leaves it waiting
 
 
 @dataclass(frozen=True)
@@ -223,9 +231,6 @@ _worker: _Worker | None = None
 def _begin_worker(messages: Any, stopping: Any, threads: int) -> None:
     global _worker
     _worker = _Worker(messages, stopping)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the terminal sends Ctrl-C to us too; the parent tells us when to stop
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 

@@ -13,16 +13,25 @@ from typing import Any
 import torch
 
 from modernet import progress
+from modernet.atomic import check_writable
 from modernet.benchmark import Counts, count
 from modernet.data import ImageDataset, open_dataset
+from modernet.data.cores import usable_cores
 from modernet.errors import InputError
 from modernet.recipes import Recipe, default_recipe, get_recipe
-from modernet.records import RECORD_NAME, Record, environment, read_record
+from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report
 from modernet.roadmap import Design, Step, default_stem_stride, road, select_steps
 from modernet.roadmap.network import build
 from modernet.studies.runner import run_all
-from modernet.training import choose_device, classifier_settings, describe_device, train_classifier
+from modernet.training import (
+    choose_device,
+    classifier_settings,
+    describe_device,
+    differences,
+    run_identity,
+    train_classifier,
+)
 from modernet.weights import NetworkSpec
 
 
@@ -35,7 +44,8 @@ class WalkRun:
     spec: NetworkSpec
     recipe: Recipe
     data: str
-    image_size: int
+    image_size: int | None
+    """As it was asked for; None is the data set's own."""
     skip_unreadable: bool
     device: str
     folder: Path
@@ -97,25 +107,28 @@ def walk_road(
         raise InputError(f"seeds is {seeds}; give 1 or more")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give 1 or more")
+    check_writable(Path(folder))
     recipe = recipe or get_recipe(default_recipe(data))
     device = device or choose_device()
     select_steps(road(size), steps)  # a wrong name is said before pictures are read
+    _opened.cache_clear()
     dataset = _opened(data, image_size, skip_unreadable)
     stride = default_stem_stride(dataset.image_size) if stem_stride is None else stem_stride
     chosen = select_steps(road(size, stem_stride=stride), steps)
 
     places = [(seed, step) for seed in range(seeds) for step in chosen]  # a walk that is stopped has every step once
     runs = [
-        _plan(step, seed, size, dataset, recipe, data, skip_unreadable, device, Path(folder))
+        _plan(step, seed, size, dataset, recipe, data, image_size, skip_unreadable, device, Path(folder))
         for seed, step in progress.track(places, "counting operations", len(places))
     ]
     todo = [run for run in runs if not _is_finished(run)]
     if workers is None:
-        workers = max(1, min(_cores(), len(todo))) if size == "nano" and device.type == "cpu" else 1
+        workers = usable_cores() if size == "nano" and device.type == "cpu" else 1
     if len(todo) < len(runs):
         progress.say(f"{len(runs) - len(todo)} of {len(runs)} runs are finished in {folder}; going on with the rest")
 
-    for outcome in run_all(todo, _train, workers=workers, title="walking the road"):
+    train = functools.partial(_train, workers=workers)
+    for outcome in run_all(todo, train, workers=workers, title="walking the road"):
         if outcome.error is not None:
             _record_failure(outcome.job, outcome.error)
             progress.say(f"step {outcome.job.step.row} ({outcome.job.name}) failed: {outcome.error}")
@@ -123,7 +136,7 @@ def walk_road(
     records = [
         read_record(run.folder / RECORD_NAME) for run in sorted(runs, key=lambda run: (run.step.order, run.seed))
     ]
-    write_report(records, Path(folder))
+    write_report(read_records(folder), Path(folder))  # with the steps of earlier walks in this folder
     return records
 
 
@@ -153,6 +166,7 @@ def _plan(
     dataset: ImageDataset,
     recipe: Recipe,
     data: str,
+    image_size: int | None,
     skip_unreadable: bool,
     device: torch.device,
     folder: Path,
@@ -178,19 +192,13 @@ def _plan(
     }
     settings = classifier_settings(spec, dataset, recipe, seed, study)
     where = folder / f"{step.order:02d}-{step.name}" / f"seed-{seed}"
-    return WalkRun(
-        step, seed, spec, recipe, data, dataset.image_size, skip_unreadable, str(device), where, settings, study
-    )
+    return WalkRun(step, seed, spec, recipe, data, image_size, skip_unreadable, str(device), where, settings, study)
 
 
 @functools.cache
 def _counts(design: Design, num_classes: int, image_size: int) -> Counts:
     with torch.device("meta"):
         return count(build(design, num_classes), image_size)
-
-
-def _place(run: WalkRun) -> tuple[int, int]:
-    return run.step.order, run.seed
 
 
 def _is_finished(run: WalkRun) -> bool:
@@ -205,27 +213,15 @@ def _is_finished(run: WalkRun) -> bool:
     record = read_record(path)
     if record.error is not None:
         return False
-    differences = _differences(record.settings, run.settings)
-    if differences:
+    different = differences(run_identity(record.settings), run_identity(run.settings))
+    if different:
         raise InputError(
-            f"{path} is of a walk with other settings ({differences[0]}); give another --out, or remove that folder"
+            f"{path} is of a walk with other settings ({different[0]}); give another --out, or remove that folder"
         )
     return True
 
 
-def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
-    """Where two settings differ, in words."""
-    words = []
-    for key in wanted:
-        old, new = found.get(key), wanted[key]
-        if isinstance(old, dict) and isinstance(new, dict):
-            words += _differences(old, new, f"{key} ")
-        elif old != (list(new) if isinstance(new, tuple) else new):
-            words.append(f"{prefix}{key} {old!r}, not {new!r}")
-    return words
-
-
-def _train(run: WalkRun, should_stop: Callable[[], bool]) -> None:
+def _train(run: WalkRun, should_stop: Callable[[], bool], *, workers: int) -> None:
     """One run of the walk; its record says the rest."""
     train_classifier(
         run.spec,
@@ -235,13 +231,15 @@ def _train(run: WalkRun, should_stop: Callable[[], bool]) -> None:
         folder=run.folder,
         device=torch.device(run.device),
         study=run.study,
+        workers=workers,
         should_stop=should_stop,
     )
 
 
 def _record_failure(run: WalkRun, error: str) -> None:
-    where = environment(describe_device(torch.device(run.device)))
-    failed = Record("train", run.name, run.settings, metrics={}, environment=where, error=error)
+    circumstances = environment(describe_device(torch.device(run.device)))
+    del circumstances["device"]  # ours: the run may have had another number of threads
+    failed = Record("train", run.name, run.settings, metrics={}, environment=circumstances, error=error)
     failed.write(run.folder / RECORD_NAME)
 
 
@@ -249,8 +247,3 @@ def _record_failure(run: WalkRun, error: str) -> None:
 def _opened(data: str, image_size: int | None, skip_unreadable: bool) -> ImageDataset:
     """A data set, opened once a process."""
     return open_dataset(data, image_size=image_size, skip_unreadable=skip_unreadable)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,8 @@
 
 from modernet.training.checkpoint import prepare_folder
 from modernet.training.classification import classifier_settings, describe_device, train_classifier
-from modernet.training.interruption import Interrupted, stop_requested_by_signal
+from modernet.training.identity import differences, run_identity
+from modernet.training.interruption import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
 from modernet.training.loop import NonFiniteLoss, Task, Trained, choose_device, train
 
 __all__ = [
@@ -13,7 +14,10 @@ __all__ = [
     "choose_device",
     "classifier_settings",
     "describe_device",
+    "differences",
+    "ignoring_ctrl_c",
     "prepare_folder",
+    "run_identity",
     "stop_requested_by_signal",
     "train",
     "train_classifier",

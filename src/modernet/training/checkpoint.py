@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from modernet.atomic import whole_file
+from modernet.atomic import check_writable, whole_file
 from modernet.errors import InputError
 from modernet.records import RECORD_NAME
+from modernet.training.identity import differences
 
 CHECKPOINT_NAME = "checkpoint.pt"
 
@@ -24,11 +25,11 @@ class Checkpoint:
     """
 
     identity: dict[str, Any]
-    """Recipe, seed and step count an epoch: a checkpoint only fits a run that has the same."""
+    """What was run: a checkpoint only fits a run of the same."""
     step: int
     """Optimiser steps done."""
-    sums: dict[str, float]
-    """Running sums of the epoch that the step is in."""
+    sums: dict[str, list[float]]
+    """Sum and number of samples, so far, of each mean of the epoch that the step is in."""
     history: list[dict[str, float]]
     """One row of metrics for each finished epoch."""
     clock: dict[str, float]
@@ -56,13 +57,9 @@ def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None
         found = Checkpoint(**fields)
     except (RuntimeError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise InputError(f"the checkpoint {path} cannot be read; remove it to start anew") from error
-    differences = [
-        f"{key} {found.identity.get(key)!r}, not {value!r}"
-        for key, value in identity.items()
-        if found.identity.get(key) != value
-    ]
-    if differences:
-        raise InputError(f"{path} belongs to a run with {'; '.join(differences)}; give another folder, or remove it")
+    different = differences(found.identity, identity)
+    if different:
+        raise InputError(f"{path} belongs to a run with {'; '.join(different[:3])}; give another folder, or remove it")
     return found
 
 
@@ -70,10 +67,12 @@ def prepare_folder(folder: Path, *, resume: bool) -> None:
     """Check that a run may use a folder, so that no run is continued or overwritten by mistake.
 
     Raises:
-        InputError: it holds a finished run; or an unfinished one without `resume`; or none with it.
+        InputError: it holds a finished run; or an unfinished one without `resume`; or none with it; or cannot be
+            written to.
     """
     if (folder / RECORD_NAME).exists():
         raise InputError(f"{folder} holds a finished run; give another --out, or remove it")
+    check_writable(folder)
     unfinished = (folder / CHECKPOINT_NAME).exists()
     if unfinished and not resume:
         raise InputError(f"{folder} holds an unfinished run; add --resume to go on with it, or give another --out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet import progress
+from modernet.atomic import check_writable
+from modernet.benchmark import count
 from modernet.data import Batch, ImageDataset, Loader, make_loader
 from modernet.errors import InputError
 from modernet.evaluation import Accuracy, evaluate_classifier
 from modernet.recipes import Recipe, leaves
 from modernet.records import RECORD_NAME, Record, environment
-from modernet.training.loop import choose_device, train
+from modernet.training.checkpoint import remove_checkpoint
+from modernet.training.identity import fingerprint, run_identity
+from modernet.training.loop import check_finite, choose_device, train
 from modernet.weights import NetworkSpec, save_network
 
 _EVALUATION_BATCH = 128  # keeps nothing for a backward pass, so it may be larger than a small training batch
@@ -33,7 +38,14 @@ class Classification:
         self.label_smoothing = label_smoothing
 
     def loss(self, network: Callable[..., Any], batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        scores = network(batch.images)
+        try:
+            scores = network(batch.images)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                "this network's batch norms need more than one picture; give --batch-size 2 or more"
+            ) from error
         loss = F.cross_entropy(scores, batch.targets, label_smoothing=self.label_smoothing)
         if batch.targets.ndim == 2:  # mixed pictures: the share of right answers is not defined
             return loss, {}
@@ -58,8 +70,9 @@ def classifier_settings(
     return {
         **(study or {}),
         "model": spec.name,
+        "model_kind": spec.kind,
         "model_fields": dict(spec.fields),
-        "data": dataset.summary(),
+        "data": {**dataset.summary(), "fingerprint": fingerprint(dataset)},
         "recipe": leaves(recipe),
         "seed": seed,
     }
@@ -74,6 +87,7 @@ def train_classifier(
     folder: str | os.PathLike[str],
     device: torch.device | None = None,
     study: Mapping[str, Any] | None = None,
+    workers: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Record:
     """Train a classifier, test it, and leave its weights and its record in a folder.
@@ -88,7 +102,8 @@ def train_classifier(
         seed: of the first weights, the order of the pictures, and all noise.
         folder: gets `record.json`, `network.json`, `model.safetensors`; `checkpoint.pt` while the run is unfinished.
         device: where to train; None is this machine's accelerator if it has one.
-        study: what to add to the record's settings.
+        study: what to add to the record's settings; `params` and `macs` are counted here if they are not in it.
+        workers: how many such runs share the machine, for the record.
         should_stop: asked after every step; see `Interrupted`.
 
     Returns:
@@ -101,11 +116,14 @@ def train_classifier(
     """
     where = Path(folder)
     device = device or choose_device()
-    _check_picture_size(spec, dataset)
+    check_writable(where)
+    study = dict(study or {})
+    if "macs" not in study:
+        with torch.device("meta"):
+            study |= asdict(count(spec.build(len(dataset.classes)), dataset.image_size))
+    settings = classifier_settings(spec, dataset, recipe, seed, study)
     torch.manual_seed(seed)
     network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-
     training = make_loader(
         dataset,
         dataset.train,
@@ -120,42 +138,40 @@ def train_classifier(
         for split in (dataset.validation, dataset.test)
     )
     task = Classification(network, training, validation, recipe.regularization.label_smoothing)
-    trained = train(task, recipe, seed=seed, device=device, folder=where, should_stop=should_stop, name=spec.name)
+    trained = train(
+        task,
+        recipe,
+        seed=seed,
+        device=device,
+        folder=where,
+        identity=run_identity(settings),
+        should_stop=should_stop,
+        name=spec.name,
+    )
     test = evaluate_classifier(trained.network, testing, "testing")
 
+    speed = trained.images_per_second
+    metrics = {
+        **_accuracy_metrics("test", test),
+        "validation_top1": trained.history[-1]["validation_top1"],
+        "validation_n": len(dataset.validation),
+        **({} if speed is None else {"train_images_per_second": speed}),
+        "seconds": trained.train_seconds,
+    }
+    check_finite(metrics, "on the test split")
     save_network(where, trained.network, spec, dataset)
     record = Record(
         kind="train",
         name=spec.name,
-        settings=classifier_settings(spec, dataset, recipe, seed, study),
-        metrics={
-            **_accuracy_metrics("test", test),
-            "validation_top1": trained.history[-1]["validation_top1"],
-            "validation_n": len(dataset.validation),
-            "parameters": parameters,
-            "train_images_per_second": trained.images_per_second,
-            "seconds": trained.train_seconds,
-        },
+        settings=settings,
+        metrics=metrics,
         history=trained.history,
-        environment=environment(describe_device(device)),
+        environment={**environment(describe_device(device)), "workers": workers},
     )
     record.write(where / RECORD_NAME)
+    remove_checkpoint(where)
     progress.say(f"{spec.name}: test top-1 {test.top1:.1f} % (n = {test.n})")
     return record
-
-
-def _check_picture_size(spec: NetworkSpec, dataset: ImageDataset) -> None:
-    """Try the network on one picture without computing anything."""
-    size = dataset.image_size
-    with torch.device("meta"):
-        network = spec.build(len(dataset.classes)).eval()
-        try:
-            network(torch.empty(1, 3, size, size))
-        except RuntimeError as error:
-            raise InputError(
-                f"pictures of {size}x{size} are too small for {spec.name}; give a larger --image-size, "
-                "or a smaller stem_stride where the network has one"
-            ) from error
 
 
 def describe_device(device: torch.device) -> str:

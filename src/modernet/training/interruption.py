@@ -18,6 +18,19 @@ class Interrupted(RunStopped):
 
 
 @contextmanager
+def ignoring_ctrl_c() -> Iterator[None]:
+    """Start processes in here: a terminal's Ctrl-C reaches them too, but they inherit that it is ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def stop_requested_by_signal() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or SIGTERM into a request; a second Ctrl-C stops at once.
 

@@ -1,0 +1,41 @@
+"""What makes two runs the same run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from modernet.data import ImageDataset
+
+
+def run_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a record's settings, what decides its numbers: network, pictures, recipe, seed. Flat and JSON-able.
+
+    Words for people (titles, sources, published figures) are left out, so that a run stays the same run when they are
+    written better.
+    """
+    recipe = {key: value for key, value in settings["recipe"].items() if key not in ("name", "source")}
+    network = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in settings["model_fields"].items()
+    }
+    if settings["model_kind"] == "model":  # a design is its fields
+        network["model"] = settings["model"]
+    data = {key: settings["data"][key] for key in ("image_size", "fingerprint")}
+    return {**recipe, "seed": settings["seed"], **network, **data}
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Where one identity differs from another, in words: `lr 0.006, not 0.1`."""
+    keys = [*wanted, *(key for key in found if key not in wanted)]
+    return [f"{key} {found.get(key)!r}, not {wanted.get(key)!r}" for key in keys if found.get(key) != wanted.get(key)]
+
+
+def fingerprint(dataset: ImageDataset) -> str:
+    """A short digest of a data set: classes, the labels of each split in order, the mean colours of its pictures."""
+    digest = hashlib.blake2b(repr(dataset.classes).encode(), digest_size=6)
+    for split in (dataset.train, dataset.validation, dataset.test):
+        digest.update(split.labels.cpu().numpy().tobytes())
+    # rounded, because the last digits of a mean may depend on the number of threads
+    digest.update(repr([round(value, 3) for value in (*dataset.mean, *dataset.std)]).encode())
+    return digest.hexdigest()

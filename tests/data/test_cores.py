@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from modernet.data import cores, decoding, open_dataset
+
+
+def test_cores_that_belong_to_others_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
+    assert cores.usable_cores() == 2
+
+
+def test_where_the_system_does_not_tell_all_cores_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert cores.usable_cores() == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores.usable_cores() == 1
+
+
+@pytest.mark.parametrize(("usable", "threads", "expected"), [(4, 4, 4), (64, 32, 16), (16, 2, 2), (2, 16, 2)])
+def test_decoding_keeps_to_our_share_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, usable: int, threads: int, expected: int
+) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: usable)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert cores.decoding_workers(16) == expected
+
+
+def test_a_data_set_is_decoded_by_so_many_threads(tmp_path, write_folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    class Threads(decoding.ThreadPoolExecutor):
+        def __init__(self, threads: int) -> None:
+            started.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(decoding, "ThreadPoolExecutor", Threads)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 64)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    open_dataset(str(write_folder(tmp_path)))
+    assert set(started) == {3}
