@@ -116,6 +116,8 @@ def test_an_unreadable_picture_is_named_or_skipped(saved: SavedNetwork, picture_
     assert [prediction.picture for prediction in predict(saved, [broken, good], skip_unreadable=True)] == [str(good)]
 
 
-def test_top_starts_at_one(saved: SavedNetwork) -> None:
+def test_there_must_be_pictures_and_classes_to_name(saved: SavedNetwork, picture_folder: Path) -> None:
     with pytest.raises(InputError, match="top is 0; give 1 or more"):
-        predict(saved, [], top=0)
+        predict(saved, list(picture_folder.rglob("*.png")), top=0)
+    with pytest.raises(InputError, match="no pictures were given"):
+        predict(saved, [])

@@ -34,24 +34,35 @@ from modernet.training import (
 )
 from modernet.weights import NetworkSpec
 
+_MOST_WORKERS = 8  # each holds its own copy of torch and of the pictures
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What all runs of a walk share, as it was asked for; see `walk_road`."""
+
+    data: str
+    size: str
+    recipe: Recipe
+    image_size: int | None
+    skip_unreadable: bool
+    device: str
+    folder: Path
+
 
 @dataclass(frozen=True)
 class WalkRun:
-    """One training of the walk: a step with a seed."""
+    """One training of a walk: a step with a seed."""
 
+    walk: Walk
     step: Step
     seed: int
     spec: NetworkSpec
     recipe: Recipe
-    data: str
-    image_size: int | None
-    """As it was asked for; None is the data set's own."""
-    skip_unreadable: bool
-    device: str
-    folder: Path
-    settings: dict[str, Any]
-    """What its record will say was run; an earlier record with the same settings is this run, finished."""
     study: dict[str, Any]
+    """What the record's settings say of the step."""
+    settings: dict[str, Any]
+    """What the record will say was run; an earlier record of the same is this run, finished."""
 
     @property
     def name(self) -> str:
@@ -62,6 +73,11 @@ class WalkRun:
     def cost(self) -> float:
         """Pictures that training shows to the network."""
         return float(self.recipe.schedule.epochs * self.settings["data"]["n_train"])
+
+    @property
+    def folder(self) -> Path:
+        """Where its record and weights go."""
+        return self.walk.folder / f"{self.step.order:02d}-{self.step.name}" / f"seed-{self.seed}"
 
 
 def walk_road(
@@ -93,7 +109,7 @@ def walk_road(
         image_size: side of the pictures in pixels; None is the data set's own.
         stem_stride: of every network; None goes by the size of the pictures.
         skip_unreadable: leave out pictures that cannot be read, instead of stopping.
-        workers: processes side by side; None is one for each core for `nano` on a CPU, and else 1.
+        workers: processes side by side; None is one for each core, at most 8, for `nano` on a CPU, and else 1.
         device: where to train; None is this machine's accelerator if it has one.
 
     Returns:
@@ -107,10 +123,11 @@ def walk_road(
         raise InputError(f"seeds is {seeds}; give 1 or more")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; give 1 or more")
-    check_writable(Path(folder))
     recipe = recipe or get_recipe(default_recipe(data))
     device = device or choose_device()
+    walk = Walk(data, size, recipe, image_size, skip_unreadable, str(device), Path(folder))
     select_steps(road(size), steps)  # a wrong name is said before pictures are read
+    check_writable(walk.folder)
     _opened.cache_clear()
     dataset = _opened(data, image_size, skip_unreadable)
     stride = default_stem_stride(dataset.image_size) if stem_stride is None else stem_stride
@@ -118,12 +135,11 @@ def walk_road(
 
     places = [(seed, step) for seed in range(seeds) for step in chosen]  # a walk that is stopped has every step once
     runs = [
-        _plan(step, seed, size, dataset, recipe, data, image_size, skip_unreadable, device, Path(folder))
-        for seed, step in progress.track(places, "counting operations", len(places))
+        _plan(walk, step, seed, dataset) for seed, step in progress.track(places, "counting operations", len(places))
     ]
     todo = [run for run in runs if not _is_finished(run)]
     if workers is None:
-        workers = usable_cores() if size == "nano" and device.type == "cpu" else 1
+        workers = min(usable_cores(), _MOST_WORKERS) if size == "nano" and device.type == "cpu" else 1
     if len(todo) < len(runs):
         progress.say(f"{len(runs) - len(todo)} of {len(runs)} runs are finished in {folder}; going on with the rest")
 
@@ -136,7 +152,7 @@ def walk_road(
     records = [
         read_record(run.folder / RECORD_NAME) for run in sorted(runs, key=lambda run: (run.step.order, run.seed))
     ]
-    write_report(read_records(folder), Path(folder))  # with the steps of earlier walks in this folder
+    write_report(read_records(walk.folder), walk.folder)  # with the steps of earlier walks in this folder
     return records
 
 
@@ -159,26 +175,15 @@ def classic_recipe(recipe: Recipe) -> Recipe:
     )
 
 
-def _plan(
-    step: Step,
-    seed: int,
-    size: str,
-    dataset: ImageDataset,
-    recipe: Recipe,
-    data: str,
-    image_size: int | None,
-    skip_unreadable: bool,
-    device: torch.device,
-    folder: Path,
-) -> WalkRun:
-    recipe = classic_recipe(recipe) if step.classic_recipe else recipe
+def _plan(walk: Walk, step: Step, seed: int, dataset: ImageDataset) -> WalkRun:
+    recipe = classic_recipe(walk.recipe) if step.classic_recipe else walk.recipe
     spec = NetworkSpec.of_design(step.title, step.design)
     counts = _counts(step.design, len(dataset.classes), dataset.image_size)
     # the paper has no nano size: its decisions stand beside those of the paper's smallest
-    published = road("tiny")[step.order] if size == "nano" else step
+    published = road("tiny")[step.order] if walk.size == "nano" else step
     study = {
         "study": "roadmap",
-        "size": size,
+        "size": walk.size,
         "row": step.row,
         "order": step.order,
         "step": step.name,
@@ -188,11 +193,10 @@ def _plan(
         "params": counts.params,
         "macs": counts.macs,
         "published_top1": published.published_top1,
-        "published_of": "ResNet-200 to ConvNeXt-B" if size == "base" else "ResNet-50 to ConvNeXt-T",
+        "published_of": "ResNet-200 to ConvNeXt-B" if walk.size == "base" else "ResNet-50 to ConvNeXt-T",
     }
     settings = classifier_settings(spec, dataset, recipe, seed, study)
-    where = folder / f"{step.order:02d}-{step.name}" / f"seed-{seed}"
-    return WalkRun(step, seed, spec, recipe, data, image_size, skip_unreadable, str(device), where, settings, study)
+    return WalkRun(walk, step, seed, spec, recipe, study, settings)
 
 
 @functools.cache
@@ -225,11 +229,11 @@ def _train(run: WalkRun, should_stop: Callable[[], bool], *, workers: int) -> No
     """One run of the walk; its record says the rest."""
     train_classifier(
         run.spec,
-        _opened(run.data, run.image_size, run.skip_unreadable),
+        _opened(run.walk.data, run.walk.image_size, run.walk.skip_unreadable),
         run.recipe,
         seed=run.seed,
         folder=run.folder,
-        device=torch.device(run.device),
+        device=torch.device(run.walk.device),
         study=run.study,
         workers=workers,
         should_stop=should_stop,
@@ -237,7 +241,7 @@ def _train(run: WalkRun, should_stop: Callable[[], bool], *, workers: int) -> No
 
 
 def _record_failure(run: WalkRun, error: str) -> None:
-    circumstances = environment(describe_device(torch.device(run.device)))
+    circumstances = environment(describe_device(torch.device(run.walk.device)))
     del circumstances["device"]  # ours: the run may have had another number of threads
     failed = Record("train", run.name, run.settings, metrics={}, environment=circumstances, error=error)
     failed.write(run.folder / RECORD_NAME)
