@@ -85,7 +85,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 def test_models_are_listed_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models", "resnet18") == 0
-    assert "11.7 M" in capsys.readouterr().out
+    assert "11.69 M" in capsys.readouterr().out
 
     assert run("models", "convnext_tiny", "--json") == 0
     assert json.loads(capsys.readouterr().out) == [

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from modernet.cli.options import parse
-from modernet.cli.output import in_billions, in_millions, print_json, print_table, simple_table
+from modernet.cli.output import print_json, print_table, quantity, simple_table
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def main(arguments: Sequence[str]) -> None:
         [
             [
                 row["name"],
-                in_millions(row["params"]),
-                in_billions(row["macs"]),
+                quantity(row["params"]),
+                quantity(row["macs"]),
                 str(row["image_size"]),
                 "" if row["top1"] is None else f"{row['top1']:.1f}",
                 row["source"],

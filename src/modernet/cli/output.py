@@ -42,12 +42,9 @@ def simple_table(title: str, columns: dict[str, bool], rows: list[list[str]]) ->
     return table
 
 
-def in_millions(count: float) -> str:
-    """A count in millions with three significant digits or more: `28.6 M`, `0.137 M`."""
-    millions = count / 1e6
-    return f"{millions:.3f} M" if millions < 1 else f"{millions:.1f} M"
-
-
-def in_billions(count: float) -> str:
-    """A count in units of 10^9: `4.456 G`."""
-    return f"{count / 1e9:.3f} G" if count < 1e11 else f"{count / 1e9:.1f} G"
+def quantity(count: int) -> str:
+    """A count with four digits and a prefix: `4.456 G`, `28.59 M`, `71.81 k`."""
+    for prefix, unit in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= unit:
+            return f"{count / unit:.4g} {prefix}"
+    return str(count)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
-from modernet.cli.output import in_billions, in_millions, print_json, print_table, simple_table
+from modernet.cli.output import print_json, print_table, quantity, simple_table
 
 if TYPE_CHECKING:
     from modernet.records import Record
@@ -155,8 +155,8 @@ def _show(options: ShowOptions) -> None:
         [
             str(row["row"]),
             f"{row['title']} (side step)" if row["side_step"] else str(row["title"]),
-            in_millions(row["params"]),
-            in_billions(row["macs"]),
+            quantity(row["params"]),
+            quantity(row["macs"]),
             "" if row["published_gmacs"] is None else f"{row['published_gmacs']:.2f} G",
             "" if row["published_top1"] is None else f"{row['published_top1']:.2f}",
         ]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import tyro
 
 from modernet.cli.options import parse
-from modernet.cli.output import in_billions, in_millions, print_json, print_table, simple_table
+from modernet.cli.output import print_json, print_table, quantity, simple_table
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ def main(arguments: Sequence[str]) -> None:
         [
             stage.name,
             " x ".join(map(str, stage.shape)),
-            in_millions(stage.params),
-            in_billions(stage.macs),
+            quantity(stage.params),
+            quantity(stage.macs),
             "whole picture" if stage.receptive_field is None else f"{stage.receptive_field} px",
         ]
         for stage in stages
     ]
     totals = sum(stage.params for stage in stages), sum(stage.macs for stage in stages)
-    rows.append(["total", "", in_millions(totals[0]), in_billions(totals[1]), ""])
+    rows.append(["total", "", quantity(totals[0]), quantity(totals[1]), ""])
     print_table(simple_table(f"{options.name} at {image_size}x{image_size} ({published.source})", columns, rows))

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet import progress
 from modernet.atomic import check_writable
 from modernet.benchmark import count
 from modernet.data import Batch, ImageDataset, Loader, make_loader
@@ -170,7 +169,6 @@ def train_classifier(
     )
     record.write(where / RECORD_NAME)
     remove_checkpoint(where)
-    progress.say(f"{spec.name}: test top-1 {test.top1:.1f} % (n = {test.n})")
     return record
 
 
