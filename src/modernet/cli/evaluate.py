@@ -40,12 +40,13 @@ def main(arguments: Sequence[str]) -> None:
     from modernet import progress
     from modernet.data import open_dataset
     from modernet.evaluation import evaluate_saved
+    from modernet.training import choose_device
     from modernet.weights import load_network
 
     saved = load_network(options.run)
     with progress.shown():
         dataset = open_dataset(options.data, image_size=saved.image_size, skip_unreadable=options.skip_unreadable)
-        accuracy = evaluate_saved(saved, dataset, options.split, batch_size=options.batch_size)
+        accuracy = evaluate_saved(saved, dataset, options.split, batch_size=options.batch_size, device=choose_device())
     if options.json:
         print_json(asdict(accuracy))
         return
