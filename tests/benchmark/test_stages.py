@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from modernet.benchmark import count, describe_stages
 from modernet.errors import InputError
-from modernet.models import Backbone, create_model, list_models
+from modernet.models import Backbone, ModelConfig, create_model, list_models
 from modernet.models.backbone import Feature, FeatureInfo
 from modernet.roadmap import Design
 from modernet.roadmap.network import build
@@ -39,8 +39,8 @@ class Chain(Backbone):
     classifier, head_modules = "head", ("head",)
 
     def __init__(self, *layers: nn.Module, reduction: int = 1, channels: int = 3) -> None:
-        super().__init__()
-        self.num_classes, self.num_features, self.global_pool = 0, channels, "avg"
+        super().__init__(ModelConfig(num_classes=0))
+        self.num_features = channels
         self.stage, self.head = nn.Sequential(*layers), nn.Identity()
         self.feature_info = FeatureInfo([Feature(channels, reduction, "stage")])
 

@@ -59,18 +59,19 @@ def describe_stages(backbone: Backbone, image_size: int, in_chans: int = 3) -> l
     picture = meta_picture(image_size, in_chans)
     trace = _Trace(picture)
 
-    def row(name: str, compute: Callable[[Tensor], Tensor], x: Tensor) -> tuple[StageRow, Tensor]:
+    def row(name: str, compute: Callable[[], Any], output: Callable[[Any], Tensor]) -> tuple[StageRow, Any]:
         params_before = sum(trace.params.values())
         with torch.no_grad(), FlopCounterMode(display=False) as flops, trace:
-            x = compute(x)
+            state = compute()
+            y = output(state)
         params, macs = sum(trace.params.values()) - params_before, flops.get_total_flops() // 2
-        return StageRow(name, tuple(x.shape[1:]), params, macs, trace.receptive_field(x)), x
+        return StageRow(name, tuple(y.shape[1:]), params, macs, trace.receptive_field(y)), state
 
-    rows, x = [], picture
+    rows, state = [], picture
     for index, feature in enumerate(network.feature_info):
-        stage, x = row(feature.module, partial(network.forward_stage, index), x)
+        stage, state = row(feature.module, partial(network.forward_stage, index, state), network.feature_map)
         rows.append(stage)
-    head, _ = row("head", network.forward_head, x)
+    head, _ = row("head", lambda: network.forward_head(network.last_features(state)), lambda scores: scores)
     params = sum(p.numel() for p in network.parameters()) - sum(stage.params for stage in rows)
     return [*rows, replace(head, params=params)]
 

@@ -1,6 +1,7 @@
 """Layers that two or more architectures share."""
 
+from modernet.layers.checkpointing import checkpoint_block
 from modernet.layers.drop_path import DropPath, drop_path_rates
 from modernet.layers.norm import LayerNorm2d
 
-__all__ = ["DropPath", "LayerNorm2d", "drop_path_rates"]
+__all__ = ["DropPath", "LayerNorm2d", "checkpoint_block", "drop_path_rates"]

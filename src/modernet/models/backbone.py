@@ -1,7 +1,8 @@
 """The backbone contract: what every network of the zoo can do, under the names that the field already uses (timm's).
 
-A network adds four things: its stages (`forward_stage`), how the last feature map becomes a vector (`pool`), what its
-feature maps are (`feature_info`) and the order of its layers (`layer_groups`). Everything else is here, once.
+A network adds four things: its stages (`forward_stage`), how the last features become a vector (`pool`), what its
+feature maps are (`feature_info`) and the order of its layers (`layer_groups`). A network whose stages hand on something
+else than a feature map, such as tokens, also says how that is one (`feature_map`). Everything else is here, once.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal, NamedTuple, overload
 
+import torch
 from torch import Tensor, nn
 
 from modernet.errors import InputError
+from modernet.layers import checkpoint_block
 
-GlobalPool = Literal["avg", ""]
+GlobalPool = Literal["avg", "token", ""]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,11 @@ class ModelConfig:
     drop_path_rate: float = 0.0
     """Stochastic depth of the last block; earlier blocks less, in a line."""
     global_pool: GlobalPool = "avg"
-    """`""` with `num_classes=0` returns the last feature map instead of a vector."""
+    """How the last features become a vector: their mean, or the class token where there is one. `""` with
+    `num_classes=0` returns the features themselves."""
+
+    pools: ClassVar[tuple[GlobalPool, ...]] = ("avg", "")
+    """The values of `global_pool` that the architecture knows, its own first."""
 
     def __post_init__(self) -> None:
         if self.num_classes < 0:
@@ -38,7 +45,22 @@ class ModelConfig:
             raise InputError(f"in_chans is {self.in_chans}; give 1 or more")
         if not 0.0 <= self.drop_path_rate < 1.0:
             raise InputError(f"drop_path_rate is {self.drop_path_rate}; give a rate in [0, 1)")
-        _check_pool(self.num_classes, self.global_pool)
+        _check_pool(self.num_classes, self.global_pool, self.pools)
+
+
+class Tokens(NamedTuple):
+    """What the stages of a transformer hand on."""
+
+    x: Tensor
+    """`(b, t, c)`: class tokens and their like first, then the grid row by row."""
+    grid: tuple[int, int]
+    """Height and width of the grid."""
+
+    def as_map(self) -> Tensor:
+        """The tokens of the grid as a feature map `(b, c, h, w)`."""
+        height, width = self.grid
+        tokens = self.x[:, self.x.shape[1] - height * width :]
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)  # b t c -> b c h w
 
 
 @dataclass(frozen=True)
@@ -50,7 +72,7 @@ class Feature:
     reduction: int
     """Stride: pixels of the picture for one position, in each direction."""
     module: str
-    """Name of the submodule whose output it is."""
+    """Name of the submodule whose output it is, as a map `(b, c, h, w)`, channels last or as tokens."""
 
 
 class FeatureInfo(Sequence[Feature]):
@@ -102,25 +124,38 @@ class Backbone(nn.Module, ABC):
     """
 
     classifier: ClassVar[str]
-    """Attribute name of the classifier, as in the architecture's original release."""
+    """Name of the classifier's submodule, as in the architecture's original release."""
     head_modules: ClassVar[tuple[str, ...]]
     """Attribute names of what comes after the last feature map, the classifier included."""
+    has_blocks: ClassVar[bool] = True
+    """Whether its stages run their blocks by `run_blocks`, so that those can be checkpointed."""
 
-    num_classes: int
     num_features: int
-    global_pool: GlobalPool
     feature_info: FeatureInfo
 
-    @abstractmethod
-    def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """Run stage `index` on the output of the stage before it, or on the picture for stage 0.
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_classes = config.num_classes
+        self.global_pool: GlobalPool = config.global_pool
+        self._pools = config.pools
+        self._grad_checkpointing = False
 
-        Its output is the feature map `feature_info[index]`.
-        """
+    @abstractmethod
+    def forward_stage(self, index: int, x: Any) -> Any:
+        """Run stage `index` on the output of the stage before it, or on the picture for stage 0."""
+
+    def feature_map(self, x: Any) -> Tensor:
+        """A stage's output as the feature map `feature_info[index]`, `(b, c, h, w)`."""
+        y: Tensor = x
+        return y
+
+    def last_features(self, x: Any) -> Tensor:
+        """The last stage's output as `forward_features` returns it: normalised, where that comes before the pool."""
+        return self.feature_map(x)
 
     @abstractmethod
     def pool(self, x: Tensor) -> Tensor:
-        """The last feature map `(b, c, h, w)` as the vector `(b, num_features)` that the classifier sees."""
+        """What `forward_features` returns as the vector `(b, num_features)` that the classifier sees."""
 
     @abstractmethod
     def layer_groups(self) -> list[list[str]]:
@@ -131,13 +166,14 @@ class Backbone(nn.Module, ABC):
         return [self.feature_info[index].module]
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The last feature map, `(b, c, h / stride, w / stride)`."""
+        """What the head sees: a feature map `(b, c, h / stride, w / stride)`, or all tokens `(b, t, c)`."""
+        state: Any = x
         for index in range(len(self.feature_info)):
-            x = self.forward_stage(index, x)
-        return x
+            state = self.forward_stage(index, state)
+        return self.last_features(state)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Class scores `(b, num_classes)` from the last feature map; with `pre_logits`, the classifier's input."""
+        """Class scores `(b, num_classes)` from those features; with `pre_logits`, the classifier's input."""
         if self.global_pool == "":
             return x
         x = self.pool(x)
@@ -164,31 +200,59 @@ class Backbone(nn.Module, ABC):
             intermediates_only: return the list alone.
 
         Returns:
-            The last feature map that was computed and the list of those asked for, or the list alone.
+            What `forward_features` returns (the last feature map that was computed, if that was not the last stage)
+            and the list of maps `(b, c, h, w)` asked for; or the list alone.
         """
         wanted = self._feature_indices(indices)
-        last = max(wanted) if stop_early else len(self.feature_info) - 1
+        count = len(self.feature_info)
+        last = max(wanted) if stop_early else count - 1
+        state: Any = x
         found: dict[int, Tensor] = {}
         for index in range(last + 1):
-            x = self.forward_stage(index, x)
+            state = self.forward_stage(index, state)
             if index in wanted:
-                found[index] = x
+                found[index] = self.feature_map(state)
         intermediates = [found[index] for index in wanted]
-        return intermediates if intermediates_only else (x, intermediates)
+        if intermediates_only:
+            return intermediates
+        return self.last_features(state) if last == count - 1 else found[last], intermediates
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep only what enters each block for the backward pass, which then computes its inside again.
+
+        Raises:
+            InputError: this network has no blocks.
+        """
+        if enable and not self.has_blocks:
+            raise InputError(f"{type(self).__name__} has no blocks to checkpoint; train it without")
+        self._grad_checkpointing = enable
+
+    def run_blocks(self, blocks: nn.Module, x: Tensor) -> Tensor:
+        """A block, or the blocks of an `nn.Sequential` one after the other; checkpointed if that was asked for."""
+        if self._grad_checkpointing and torch.is_grad_enabled():
+            for block in blocks if isinstance(blocks, nn.Sequential) else [blocks]:
+                x = checkpoint_block(block, x)
+            return x
+        y: Tensor = blocks(x)
+        return y
 
     def get_classifier(self) -> nn.Module:
-        """The last layer: a `Linear`, or an `Identity` when `num_classes` is 0."""
+        """The last layer: most often a `Linear`; an `Identity` when `num_classes` is 0."""
         return self.get_submodule(self.classifier)
+
+    def make_classifier(self, num_classes: int) -> nn.Module:
+        """A freshly initialised classifier for vectors of `num_features`; an `Identity` for 0 classes."""
+        return new_classifier(self.num_features, num_classes)
 
     def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
         """Put a freshly initialised classifier in place; 0 classes: none, the network returns features."""
         pool = self.global_pool if global_pool is None else global_pool
-        _check_pool(num_classes, pool)
+        _check_pool(num_classes, pool, self._pools)
         reference = next(self.parameters())
         self.num_classes = num_classes
         self.global_pool = pool
-        layer = new_classifier(self.num_features, num_classes).to(device=reference.device, dtype=reference.dtype)
-        setattr(self, self.classifier, layer)
+        layer = self.make_classifier(num_classes).to(device=reference.device, dtype=reference.dtype)
+        self.set_submodule(self.classifier, layer)
 
     def _classify(self, x: Tensor) -> Tensor:
         scores: Tensor = self.get_classifier()(x)
@@ -248,8 +312,9 @@ def new_classifier(num_features: int, num_classes: int) -> nn.Module:
     return layer
 
 
-def _check_pool(num_classes: int, global_pool: GlobalPool) -> None:
-    if global_pool not in ("avg", ""):
-        raise InputError(f"global_pool is {global_pool!r}; give 'avg', or '' for the last feature map")
+def _check_pool(num_classes: int, global_pool: GlobalPool, known: Sequence[GlobalPool]) -> None:
+    if global_pool not in known:
+        allowed = " or ".join(repr(pool) for pool in known if pool)
+        raise InputError(f"global_pool is {global_pool!r}; give {allowed}, or '' for the last features")
     if global_pool == "" and num_classes != 0:
-        raise InputError(f"global_pool='' returns a feature map, but num_classes is {num_classes}; give num_classes=0")
+        raise InputError(f"global_pool='' returns features, but num_classes is {num_classes}; give num_classes=0")

@@ -76,9 +76,7 @@ class ConvNeXt(Backbone):
     head_modules = ("norm", "head")
 
     def __init__(self, config: ConvNeXtConfig) -> None:
-        super().__init__()
-        self.num_classes = config.num_classes
-        self.global_pool = config.global_pool
+        super().__init__(config)
         dims, stride = config.dims, config.stem_stride
 
         stem = nn.Sequential(nn.Conv2d(config.in_chans, dims[0], stride, stride), LayerNorm2d(dims[0]))
@@ -102,8 +100,7 @@ class ConvNeXt(Backbone):
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """A downsampling layer (the stem for stage 0) and the blocks after it."""
-        x = self.stages[index](self.downsample_layers[index](x))
-        return x
+        return self.run_blocks(self.stages[index], self.downsample_layers[index](x))
 
     def pool(self, x: Tensor) -> Tensor:
         x = self.norm(x.mean((2, 3)))  # b c h w -> b c
@@ -137,7 +134,7 @@ def _init(module: nn.Module) -> None:
 _LIU = "Liu et al. 2022, table 1"
 
 
-@register_model(ConvNeXt, Published("ours, for tests"))
+@register_model(ConvNeXt, Published("ours, for tests", image_size=64))
 def convnext_test() -> ConvNeXtConfig:
     return ConvNeXtConfig(depths=(1, 1, 2, 1), dims=(8, 16, 32, 64))
 

@@ -120,9 +120,7 @@ class ResNet(Backbone):
     head_modules = ("fc",)
 
     def __init__(self, config: ResNetConfig) -> None:
-        super().__init__()
-        self.num_classes = config.num_classes
-        self.global_pool = config.global_pool
+        super().__init__(config)
         block: type[BasicBlock | Bottleneck] = BasicBlock if config.block == "basic" else Bottleneck
 
         self.conv1 = nn.Conv2d(config.in_chans, config.width, 7, stride=2, padding=3, bias=False)
@@ -163,8 +161,7 @@ class ResNet(Backbone):
             return x
         if index == 1:
             x = self.maxpool(x)
-        x = self.get_submodule(f"layer{index}")(x)
-        return x
+        return self.run_blocks(self.get_submodule(f"layer{index}"), x)
 
     def pool(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
@@ -190,7 +187,7 @@ _HE = "He et al. 2015; top-1 torchvision V1"
 _XIE = "Xie et al. 2016; top-1 torchvision V1"
 
 
-@register_model(ResNet, Published("ours, for tests"))
+@register_model(ResNet, Published("ours, for tests", image_size=64))
 def resnet_test() -> ResNetConfig:
     return ResNetConfig(depths=(1, 1, 1, 1), width=8)
 
@@ -225,7 +222,7 @@ def resnet200() -> ResNetConfig:
     return ResNetConfig(depths=(3, 24, 36, 3))
 
 
-@register_model(ResNet, Published("ours, for tests"))
+@register_model(ResNet, Published("ours, for tests", image_size=64))
 def resnext_test() -> ResNetConfig:
     return ResNetConfig(depths=(1, 1, 1, 1), width=8, groups=4, base_width=32)
 

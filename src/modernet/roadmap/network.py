@@ -32,10 +32,7 @@ class Network(Backbone):
     head_modules = ("norm", "head")
 
     def __init__(self, design: Design, config: ModelConfig) -> None:
-        super().__init__()
-        self.num_classes = config.num_classes
-        self.global_pool = config.global_pool
-
+        super().__init__(config)
         self.stem = new_stem(design, config.in_chans)
         self.stages = nn.ModuleList()
         features = []
@@ -55,8 +52,7 @@ class Network(Backbone):
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """A stage; the stem goes with stage 0."""
         x = self.stem(x) if index == 0 else x
-        x = self.stages[index](x)
-        return x
+        return self.run_blocks(self.stages[index], x)
 
     def pool(self, x: Tensor) -> Tensor:
         x = self.norm(x.mean((2, 3), keepdim=True)).flatten(1)  # b c h w -> b c 1 1 -> b c
