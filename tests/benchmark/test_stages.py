@@ -36,7 +36,7 @@ def seen_columns(network: Backbone, stage: int, width: int) -> int:
 class Chain(Backbone):
     """One stage that is a list of layers, to try layers that no network of the zoo has."""
 
-    classifier, head_modules = "head", ("head",)
+    classifier_name, head_modules = "head", ("head",)
 
     def __init__(self, *layers: nn.Module, reduction: int = 1, channels: int = 3) -> None:
         super().__init__(ModelConfig(num_classes=0))

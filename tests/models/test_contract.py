@@ -13,7 +13,7 @@ from modernet.errors import InputError
 from modernet.models import MODELS, Backbone, FeatureExtractor, create_model, list_models
 
 SMALL = list_models("*_test")
-ONE_SIZE: set[str] = set()  # refuse pictures of any other size than their own
+ONE_SIZE = {"coatnet_test"}  # refuse pictures of any other size than their own
 UNPADDED: set[str] = set()  # their maps are a little smaller than the picture divided by the stride
 NO_DROP_PATH: set[str] = set()  # without residual branches
 
@@ -150,7 +150,8 @@ class TestBackbone:
         x = pictures(name).double()
         network.reset_classifier(7)
         assert network(x).shape == (2, 7)
-        assert {m.out_features for m in network.get_classifier().modules() if isinstance(m, nn.Linear)} == {7}
+        for classifier in map(network.get_submodule, network.classifier_names()):
+            assert {m.out_features for m in classifier.modules() if isinstance(m, nn.Linear)} == {7}
         network.reset_classifier(0)
         assert network.num_classes == 0
         assert network(x).shape == (2, network.num_features)
@@ -166,7 +167,8 @@ class TestBackbone:
         features = network.forward_features(pictures(name))
         vector = network.forward_head(features, pre_logits=True)
         assert vector.shape == (2, network.num_features)
-        torch.testing.assert_close(network.get_classifier()(vector), network.forward_head(features), rtol=0, atol=0)
+        if len(network.classifier_names()) == 1:  # else each head may see a vector of its own
+            torch.testing.assert_close(network.get_classifier()(vector), network.forward_head(features), rtol=0, atol=0)
 
     def test_layer_groups_hold_every_parameter_once_from_stem_to_head(self, name: str) -> None:
         network = make(name)
@@ -174,8 +176,10 @@ class TestBackbone:
         assert sorted(n for group in groups for n in group) == sorted(n for n, _ in network.named_parameters())
         assert all(groups)
         assert len(groups) >= 2 + network_depth(name), "stem, one for each block, head"
-        classifier = [f"{network.classifier}.{n}" for n, _ in network.get_classifier().named_parameters()]
-        assert set(classifier) <= set(groups[-1])
+        for classifier in network.classifier_names():
+            assert {f"{classifier}.{n}" for n, _ in network.get_submodule(classifier).named_parameters()} <= set(
+                groups[-1]
+            )
         assert next(network.named_parameters())[0] not in groups[-1]
 
     def test_the_state_dict_makes_an_equal_network(self, name: str, tmp_path: Path) -> None:
@@ -190,14 +194,15 @@ class TestBackbone:
             with pytest.raises(InputError, match=r"drop_path_rate is 0.9; .* has no residual branches"):
                 make(name, drop_path_rate=0.9)
             return
-        network, plain = make(name, drop_path_rate=0.9), make(name)
+        network, plain = make(name, drop_path_rate=0.5), make(name)
         plain.load_state_dict(network.state_dict())
         torch.testing.assert_close(network.eval()(x), plain.eval()(x), rtol=0, atol=0)
         awake(network).train()
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d | nn.Dropout):
                 module.eval()
-        assert not torch.equal(network(x), network(x))
+        once, *again = (network(x) for _ in range(8))
+        assert not all(torch.equal(scores, once) for scores in again)
 
     def test_checkpointed_blocks_give_the_same_gradients_and_statistics(self, name: str) -> None:
         network, plain = awake(make(name, **self.drop_path(name))), awake(make(name, **self.drop_path(name)))

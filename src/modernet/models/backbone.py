@@ -123,7 +123,7 @@ class Backbone(nn.Module, ABC):
         feature_info: channels and stride of the output of each stage.
     """
 
-    classifier: ClassVar[str]
+    classifier_name: ClassVar[str]
     """Name of the classifier's submodule, as in the architecture's original release."""
     head_modules: ClassVar[tuple[str, ...]]
     """Attribute names of what comes after the last feature map, the classifier included."""
@@ -162,8 +162,13 @@ class Backbone(nn.Module, ABC):
         """Parameter names from the stem to the head, for layer-wise learning-rate decay; each is in one group."""
 
     def stage_modules(self, index: int) -> list[str]:
-        """Names of the submodules that stage `index` alone runs: a network that ends before it does not need them."""
+        """Names of what stage `index` alone runs, modules or class tokens: a shorter network does not need them."""
         return [self.feature_info[index].module]
+
+    def unused_names(self, indices: Sequence[int]) -> list[str]:
+        """Names of the submodules and parameters that no feature map of these needs: the head and later stages."""
+        later = range(max(indices) + 1, len(self.feature_info))
+        return [*self.head_modules, *(name for index in later for name in self.stage_modules(index))]
 
     def forward_features(self, x: Tensor) -> Tensor:
         """What the head sees: a feature map `(b, c, h / stride, w / stride)`, or all tokens `(b, t, c)`."""
@@ -238,7 +243,11 @@ class Backbone(nn.Module, ABC):
 
     def get_classifier(self) -> nn.Module:
         """The last layer: most often a `Linear`; an `Identity` when `num_classes` is 0."""
-        return self.get_submodule(self.classifier)
+        return self.get_submodule(self.classifier_name)
+
+    def classifier_names(self) -> tuple[str, ...]:
+        """Names of the submodules that give class scores: one, or two where there is a head for a teacher's scores."""
+        return (self.classifier_name,)
 
     def make_classifier(self, num_classes: int) -> nn.Module:
         """A freshly initialised classifier for vectors of `num_features`; an `Identity` for 0 classes."""
@@ -251,8 +260,9 @@ class Backbone(nn.Module, ABC):
         reference = next(self.parameters())
         self.num_classes = num_classes
         self.global_pool = pool
-        layer = self.make_classifier(num_classes).to(device=reference.device, dtype=reference.dtype)
-        self.set_submodule(self.classifier, layer)
+        for name in self.classifier_names():
+            layer = self.make_classifier(num_classes).to(device=reference.device, dtype=reference.dtype)
+            self.set_submodule(name, layer)
 
     def _classify(self, x: Tensor) -> Tensor:
         scores: Tensor = self.get_classifier()(x)
@@ -288,11 +298,8 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self._indices = backbone._feature_indices(out_indices)
         self.feature_info = backbone.feature_info.select(self._indices)
-        unused = list(backbone.head_modules)
-        for index in range(max(self._indices) + 1, len(backbone.feature_info)):
-            unused += backbone.stage_modules(index)
-        for name in unused:
-            backbone.set_submodule(name, nn.Identity())
+        for name in backbone.unused_names(self._indices):
+            _remove(backbone, name)
         self.backbone = backbone
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -310,6 +317,15 @@ def new_classifier(num_features: int, num_classes: int) -> nn.Module:
     nn.init.trunc_normal_(layer.weight, std=0.02)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def _remove(network: nn.Module, name: str) -> None:
+    """Take away a parameter, such as a class token, or put an identity in a submodule's place."""
+    owner, _, leaf = name.rpartition(".")
+    if leaf in dict(network.get_submodule(owner).named_parameters(recurse=False)):
+        network.get_submodule(owner).register_parameter(leaf, None)
+    else:
+        network.set_submodule(name, nn.Identity())
 
 
 def _check_pool(num_classes: int, global_pool: GlobalPool, known: Sequence[GlobalPool]) -> None:

@@ -72,7 +72,7 @@ class Block(nn.Module):
 class ConvNeXt(Backbone):
     """Patchify stem, four stages with downsampling layers between them, average pool, LayerNorm, linear classifier."""
 
-    classifier = "head"
+    classifier_name = "head"
     head_modules = ("norm", "head")
 
     def __init__(self, config: ConvNeXtConfig) -> None:

@@ -116,7 +116,7 @@ def shortcut(cin: int, cout: int, stride: int) -> nn.Sequential | None:
 class ResNet(Backbone):
     """7x7 stem and max-pool, four stages of residual blocks, average pool, linear classifier."""
 
-    classifier = "fc"
+    classifier_name = "fc"
     head_modules = ("fc",)
 
     def __init__(self, config: ResNetConfig) -> None:

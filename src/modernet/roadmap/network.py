@@ -28,7 +28,7 @@ def build(design: Design, num_classes: int = 1000, *, in_chans: int = 3, drop_pa
 class Network(Backbone):
     """Stem, stages of blocks, average pool, linear classifier, as a `Design` says."""
 
-    classifier = "head"
+    classifier_name = "head"
     head_modules = ("norm", "head")
 
     def __init__(self, design: Design, config: ModelConfig) -> None:

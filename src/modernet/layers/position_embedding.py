@@ -1,0 +1,30 @@
+"""Learned position embeddings on grids of another size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def resample_position_embedding(
+    embedding: Tensor, grid: tuple[int, int], new_grid: tuple[int, int], num_prefix_tokens: int
+) -> Tensor:
+    """Resample the embeddings of a grid, bicubic and antialiased as in timm; those of class tokens stay.
+
+    Args:
+        embedding: `(1, num_prefix_tokens + h * w, c)`, the grid row by row.
+        grid: its height and width.
+        new_grid: the wanted height and width.
+        num_prefix_tokens: how many embeddings come before the grid's.
+
+    Returns:
+        `(1, num_prefix_tokens + new_h * new_w, c)`, of the same dtype; the embedding itself if the grid is the same.
+    """
+    if grid == new_grid:
+        return embedding
+    prefix, positions = embedding.tensor_split([num_prefix_tokens], dim=1)
+    positions = positions.float().reshape(1, *grid, -1).permute(0, 3, 1, 2)  # 1 hw c -> 1 c h w
+    positions = F.interpolate(positions, size=new_grid, mode="bicubic", antialias=True)
+    positions = positions.flatten(2).transpose(1, 2).to(embedding.dtype)  # 1 c h w -> 1 hw c
+    return torch.cat([prefix, positions], dim=1)

@@ -1,0 +1,334 @@
+"""Vision Transformer and DeiT.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", 2020, arXiv
+2010.11929.
+Touvron, Cord, Douze, Massa, Sablayrolles, Jegou, "Training data-efficient image transformers & distillation through
+attention", 2020, arXiv 2012.12877.
+
+The picture is cut into patches, each patch becomes a token, and a plain text transformer does the rest: every block
+lets all tokens look at all others, at one resolution from the first layer to the last. Nothing but the patches knows
+that a picture has two dimensions. With the data of Google it beat ResNets; DeiT showed that ImageNet alone is enough if
+the training is strong (RandAugment, mixup, cutmix, stochastic depth), the recipe that the first step of the road gives
+to a ResNet. The distilled DeiT has a second token whose head learned from a teacher.
+
+    picture 3 x 224 x 224                                          deit_small
+      16x16 patches -> 14 x 14 tokens of 384, a class token in front, position embeddings added
+      12 x [ LayerNorm -> attention over 197 tokens, 6 heads -> + ]
+           [ LayerNorm -> 384 -> 1536, GELU -> 384            -> + ]
+      LayerNorm -> class token (or the mean of the patches) -> linear -> 1000
+
+Parameter names are those of the DeiT release, which are timm's. A network made with `global_pool="avg"` has its norm
+after the mean, called `fc_norm`, as in MAE's fine-tuning. Pictures of any size work: the position embeddings are
+resampled, and sides that are no multiple of the patch are padded with zeros at the right and the bottom. Training with
+a teacher needs the scores of the two heads apart; here their mean is returned, as the release does in evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modernet.errors import InputError
+from modernet.layers import DropPath, drop_path_rates, resample_position_embedding
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig, Tokens, new_classifier
+from modernet.models.zoo import Published, register_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig(ModelConfig):
+    """A Vision Transformer."""
+
+    image_size: int = 224
+    """Side in pixels of the square picture that the position embeddings are made for; others are resampled."""
+    patch_size: int = 16
+    """Side of a patch in pixels."""
+    dim: int = 768
+    """Channels of a token."""
+    depth: int = 12
+    """Blocks."""
+    heads: int = 12
+    """Attention heads; `dim` is a multiple."""
+    mlp_ratio: float = 4.0
+    """Hidden channels of the two-layer network for each channel of a token."""
+    global_pool: GlobalPool = "token"
+
+    pools: ClassVar[tuple[GlobalPool, ...]] = ("token", "avg", "")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("image_size", "patch_size", "depth", "heads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.image_size % self.patch_size:
+            raise InputError(
+                f"image_size is {self.image_size} and patch_size {self.patch_size}; give a multiple of the patch size"
+            )
+        if self.dim < 1 or self.dim % self.heads:
+            raise InputError(f"dim is {self.dim} and heads {self.heads}; give a multiple of the heads")
+        if self.mlp_ratio * self.dim < 1:
+            raise InputError(f"mlp_ratio is {self.mlp_ratio}; give a number above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilledViTConfig(ViTConfig):
+    """A Vision Transformer with a second token and a second head, which learn from a teacher."""
+
+    pools: ClassVar[tuple[GlobalPool, ...]] = ("token", "")
+
+
+class Attention(nn.Module):
+    """Every token looks at all. `(b, t, c) -> (b, t, c)`."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, t, c = x.shape
+        qkv = self.qkv(x).reshape(b, t, 3, self.heads, c // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # b t 3 heads d -> 3 x (b heads t d)
+        y = F.scaled_dot_product_attention(q, k, v)
+        y = self.proj(y.transpose(1, 2).reshape(b, t, c))  # b heads t d -> b t c
+        return y
+
+
+class Mlp(nn.Module):
+    """Two linear layers on every token. `(b, t, c) -> (b, t, c)`."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc2(self.act(self.fc1(x)))
+        return x
+
+
+class Block(nn.Module):
+    """Attention, then the two linear layers, each after a LayerNorm and with a shortcut. `(b, t, c)` in and out."""
+
+    def __init__(self, dim: int, heads: int, *, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = Mlp(dim, int(mlp_ratio * dim))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x
+
+
+class PatchEmbed(nn.Module):
+    """Each patch a token. `(b, cin, h, w) -> (b, c, ceil(h / patch), ceil(w / patch))`."""
+
+    def __init__(self, cin: int, dim: int, patch_size: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.Conv2d(cin, dim, patch_size, patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        below, right = (-side % self.patch_size for side in x.shape[2:])
+        if below or right:
+            x = F.pad(x, (0, right, 0, below))
+        x = self.proj(x)
+        return x
+
+
+class VisionTransformer(Backbone):
+    """Patches, blocks at one resolution, class token or mean, linear classifier. A feature map for each block."""
+
+    classifier_name = "head"
+    head_modules: ClassVar[tuple[str, ...]] = ("norm", "fc_norm", "head")
+    num_prefix_tokens: ClassVar[int] = 1
+    """Tokens that are no patches."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__(config)
+        dim, side = config.dim, config.image_size // config.patch_size
+        self._grid = (side, side)
+
+        self.patch_embed = PatchEmbed(config.in_chans, dim, config.patch_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.num_prefix_tokens + side**2, dim))
+        (rates,) = drop_path_rates(config.drop_path_rate, [config.depth])
+        self.blocks = nn.ModuleList(
+            Block(dim, config.heads, mlp_ratio=config.mlp_ratio, drop_path=rate) for rate in rates
+        )
+        averaged = config.global_pool == "avg"
+        self.norm = nn.Identity() if averaged else nn.LayerNorm(dim, eps=1e-6)
+        self.fc_norm = nn.LayerNorm(dim, eps=1e-6) if averaged else nn.Identity()
+
+        self.num_features = dim
+        self.feature_info = FeatureInfo(
+            [Feature(dim, config.patch_size, f"blocks.{index}") for index in range(config.depth)]
+        )
+        self.apply(_init)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.head = new_classifier(dim, config.num_classes)
+
+    def forward_stage(self, index: int, x: Tensor | Tokens) -> Tokens:
+        """A block; patches and position embeddings go with the first."""
+        tokens = self.embed(x) if isinstance(x, Tensor) else x
+        return Tokens(self.run_blocks(self.blocks[index], tokens.x), tokens.grid)
+
+    def embed(self, pictures: Tensor) -> Tokens:
+        """`(b, in_chans, h, w)` -> tokens with their positions, before the first block."""
+        x = self.patch_embed(pictures)
+        grid = (x.shape[2], x.shape[3])
+        x = x.flatten(2).transpose(1, 2)  # b c h w -> b hw c
+        x = torch.cat([self.prefix_tokens().expand(len(x), -1, -1), x], dim=1)
+        return Tokens(x + resample_position_embedding(self.pos_embed, self._grid, grid, self.num_prefix_tokens), grid)
+
+    def prefix_tokens(self) -> Tensor:
+        """What comes before the patches, `(1, num_prefix_tokens, c)`."""
+        return self.cls_token
+
+    def feature_map(self, x: Tokens) -> Tensor:
+        return x.as_map()
+
+    def last_features(self, x: Tokens) -> Tensor:
+        y: Tensor = self.norm(x.x)
+        return y
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The mean of the patches, or of the tokens before them: the class token, in a distilled network both."""
+        averaged = self.global_pool == "avg"
+        x = x[:, self.num_prefix_tokens :] if averaged else x[:, : self.num_prefix_tokens]
+        x = self.fc_norm(x.mean(1))  # b t c -> b c
+        return x
+
+    def layer_groups(self) -> list[list[str]]:
+        """The embeddings; then every block; then the last norm and the head."""
+        groups: dict[int, list[str]] = {}
+        for name, _ in self.named_parameters():
+            module, *rest = name.split(".")
+            if module == "blocks":
+                key = 1 + int(rest[0])
+            else:
+                key = 0 if module in ("patch_embed", "cls_token", "dist_token", "pos_embed") else len(self.blocks) + 1
+            groups.setdefault(key, []).append(name)
+        return [groups[key] for key in sorted(groups)]
+
+
+class DistilledVisionTransformer(VisionTransformer):
+    """The DeiT with a second token, whose head learned what a teacher says."""
+
+    head_modules = ("norm", "fc_norm", "head", "head_dist")
+    num_prefix_tokens = 2
+
+    def __init__(self, config: DistilledViTConfig) -> None:
+        super().__init__(config)
+        self.dist_token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, config.dim), std=0.02))
+        self.head_dist = new_classifier(config.dim, config.num_classes)
+
+    def prefix_tokens(self) -> Tensor:
+        return torch.cat([self.cls_token, self.dist_token], dim=1)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """The mean of the scores of both heads."""
+        if pre_logits or self.num_classes == 0:
+            return super().forward_head(x, pre_logits)
+        x = (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
+        return x
+
+    def classifier_names(self) -> tuple[str, ...]:
+        return ("head", "head_dist")
+
+
+def _init(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+# --- variants -------------------------------------------------------------------------------------------------------
+
+_DOSOVITSKIY = "Dosovitskiy et al. 2020"
+_TOUVRON = "Touvron et al. 2020, as the release's README has it"
+
+
+@register_model(VisionTransformer, Published("ours, for tests", image_size=64))
+def vit_test() -> ViTConfig:
+    return ViTConfig(image_size=64, dim=32, depth=2, heads=2)
+
+
+@register_model(DistilledVisionTransformer, Published("ours, for tests", image_size=64))
+def deit_test() -> DistilledViTConfig:
+    return DistilledViTConfig(image_size=64, dim=32, depth=2, heads=2)
+
+
+@register_model(VisionTransformer, Published("Steiner et al. 2021", params_m=5.717, gmacs=1.2537))
+def vit_tiny_patch16() -> ViTConfig:
+    return ViTConfig(dim=192, heads=3)
+
+
+@register_model(VisionTransformer, Published("Steiner et al. 2021", params_m=22.051, gmacs=4.5989))
+def vit_small_patch16() -> ViTConfig:
+    return ViTConfig(dim=384, heads=6)
+
+
+@register_model(VisionTransformer, Published(_DOSOVITSKIY, params_m=86.568, gmacs=17.5638))
+def vit_base_patch16() -> ViTConfig:
+    return ViTConfig()
+
+
+@register_model(
+    VisionTransformer,
+    Published(f"{_DOSOVITSKIY}; top-1 He et al. 2021 (MAE), supervised", params_m=304.327, gmacs=61.5547, top1=82.6),
+)
+def vit_large_patch16() -> ViTConfig:
+    return ViTConfig(dim=1024, depth=24, heads=16)
+
+
+# timm's 630.765 M and 167.294 G are without the classifier, which its weights lack
+@register_model(VisionTransformer, Published(_DOSOVITSKIY, params_m=632.046, gmacs=167.295))
+def vit_huge_patch14() -> ViTConfig:
+    return ViTConfig(patch_size=14, dim=1280, depth=32, heads=16)
+
+
+@register_model(VisionTransformer, Published(_TOUVRON, params_m=5.717, gmacs=1.2537, top1=72.2))
+def deit_tiny() -> ViTConfig:
+    return ViTConfig(dim=192, heads=3)
+
+
+@register_model(VisionTransformer, Published(_TOUVRON, params_m=22.051, gmacs=4.5989, top1=79.9))
+def deit_small() -> ViTConfig:
+    return ViTConfig(dim=384, heads=6)
+
+
+@register_model(VisionTransformer, Published(_TOUVRON, params_m=86.568, gmacs=17.5638, top1=81.8))
+def deit_base() -> ViTConfig:
+    return ViTConfig()
+
+
+@register_model(VisionTransformer, Published(_TOUVRON, params_m=86.860, gmacs=55.4844, top1=82.9, image_size=384))
+def deit_base_384() -> ViTConfig:
+    return ViTConfig(image_size=384)
+
+
+@register_model(DistilledVisionTransformer, Published(_TOUVRON, params_m=5.911, gmacs=1.261, top1=74.5))
+def deit_tiny_distilled() -> DistilledViTConfig:
+    return DistilledViTConfig(dim=192, heads=3)
+
+
+@register_model(DistilledVisionTransformer, Published(_TOUVRON, params_m=22.436, gmacs=4.624, top1=81.2))
+def deit_small_distilled() -> DistilledViTConfig:
+    return DistilledViTConfig(dim=384, heads=6)
+
+
+@register_model(DistilledVisionTransformer, Published(_TOUVRON, params_m=87.338, gmacs=17.657, top1=83.4))
+def deit_base_distilled() -> DistilledViTConfig:
+    return DistilledViTConfig()

@@ -1,0 +1,120 @@
+"""Weights on disk -> named tensors, from files that are not trusted: nothing in them is ever run."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from modernet.errors import InputError
+
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state", "model", "module", "network")
+"""Where training scripts put the weights, the averaged ones first."""
+_LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+_HARMLESS: list[Any] = [
+    argparse.Namespace,  # the options that training scripts save beside the weights
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.int64)),
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),
+]
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """The tensors of a file, under the names that they have there."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    found_under: str
+    """The entry that held them, such as `"model_ema"`; empty where they are the file."""
+
+
+def read_checkpoint(path: Path) -> CheckpointFile:
+    """Read a `.safetensors` file or a PyTorch checkpoint, whatever its name ends with.
+
+    Raises:
+        InputError: there is no such file; it is damaged, holds no tensors, or would run code when opened.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; give a file of weights") from error
+    if not start:
+        raise InputError(f"{path} is empty; fetch it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path} is a Git LFS pointer, not the weights; run git lfs pull where it comes from")
+    if start.lstrip().startswith(b"<"):
+        raise InputError(f"{path} is a web page, not weights; fetch the file itself")
+    if start[8:9] == b"{" or path.suffix == ".safetensors":
+        return CheckpointFile(path, _read_safetensors(path, start), "")
+    content = _read_pickle(path)
+    tensors, found_under = _unwrap(content)
+    if not tensors:
+        keys = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
+        raise InputError(f"{path} holds no weights (but {keys}); give a file with a state dict")
+    return CheckpointFile(path, tensors, found_under)
+
+
+def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
+    length = int.from_bytes(start[:8], "little")
+    if length > _LARGEST_HEADER and int.from_bytes(start[:8], "big") < path.stat().st_size:
+        raise InputError(
+            f"{path} gives the length of its header big-endian; safetensors is little-endian: what wrote it is broken, "
+            "write it again with the safetensors library"
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({_first_line(error)}); fetch it again") from error
+
+
+def _read_pickle(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(_HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        blocked = re.search(r"(?:GLOBAL|Unsupported global:|Can only .*?) `?([\w.]+)`?", str(error))
+        if blocked is None and "Unsupported" not in str(error):
+            raise InputError(
+                f"{path} is not a whole PyTorch checkpoint ({_first_line(error)}); fetch it again"
+            ) from error
+        what = blocked.group(1) if blocked else "code"
+        raise InputError(
+            f"{path} was not opened: reading it would run {what}, and weights need no code; if you trust it, open it "
+            "with torch.load yourself and save its state dict as safetensors"
+        ) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a whole PyTorch checkpoint ({_first_line(error)}); fetch it again") from error
+
+
+def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a checkpoint and the entry that they were under."""
+    if not isinstance(content, Mapping):
+        return {}, ""
+    for wrapper in _WRAPPERS:
+        inner = content.get(wrapper)
+        if isinstance(inner, Mapping):
+            tensors, under = _unwrap(inner)
+            if tensors:
+                return tensors, f"{wrapper}.{under}" if under else wrapper
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}, ""
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return io.StringIO(text).readline().strip().rstrip(".") or type(error).__name__

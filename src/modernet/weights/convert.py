@@ -1,0 +1,85 @@
+"""Weights from one project's names to another's, bit by bit the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from modernet.atomic import whole_file
+from modernet.errors import InputError, unknown_name
+from modernet.models import Backbone, create_model
+from modernet.weights.checkpoint_file import read_checkpoint
+from modernet.weights.loading import best_fit, check_fit, head_names, identify
+from modernet.weights.schemes import Scheme, schemes_of
+
+
+def convert(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], to: str, *, model: str | None = None
+) -> tuple[str, str]:
+    """Write the weights of a file under the names of another project.
+
+    Args:
+        source: a file in any scheme that `load_weights` knows.
+        target: the file to write: `.safetensors`, or `.pth` with a plain state dict.
+        to: whose names: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`.
+        model: the network of the zoo that the weights belong to; by default it is found by their names and shapes.
+
+    Returns:
+        The network's name, and the project whose names were found in the source.
+
+    Raises:
+        InputError: the file cannot be read, fits no network of the zoo, or `to` is not known for its family.
+    """
+    out = Path(target)
+    if out.suffix not in (".safetensors", ".pth", ".pt"):
+        raise InputError(f"cannot write {out}: give a name that ends with .safetensors or .pth")
+    file = read_checkpoint(Path(source))
+    name = model or _identified(file.tensors, file.path)
+    network = network_for(name, file.tensors)
+    without_head = not isinstance(network, Backbone) or network.num_classes == 0
+    fit = best_fit(network, file.tensors, skip_head=without_head)
+    check_fit(network, file.tensors, fit, str(file.path))
+    weights = scheme_named(network, to).to_theirs(fit.weights)
+    with whole_file(out) as unfinished:
+        if out.suffix == ".safetensors":
+            save_file(weights, unfinished, metadata={"format": "pt"})
+        else:
+            torch.save(weights, unfinished)
+    return name, fit.scheme.project
+
+
+def network_for(name: str, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A network of the zoo on the meta device, with as many classes as the weights have; 0 if they have no head."""
+    with torch.device("meta"):
+        network = create_model(name)
+        fit = best_fit(network, tensors)
+        head = set(head_names(network))
+        classes = {shape[0] for each, (shape, _) in fit.misshapen.items() if each in head and each.endswith("bias")}
+        if classes:
+            return create_model(name, num_classes=max(classes))
+        return create_model(name, num_classes=0) if head and head <= set(fit.missing) else network
+
+
+def scheme_named(network: nn.Module, project: str) -> Scheme:
+    """The scheme of a project that fits a network: the one that has every one of its parameters.
+
+    Raises:
+        InputError: this family's weights are not known under that project's names.
+    """
+    schemes = [scheme for scheme in schemes_of(network) if scheme.writable]
+    for scheme in schemes:
+        if scheme.project == project and scheme.fits(network.state_dict()):
+            return scheme
+    raise unknown_name(f"scheme for {type(network).__name__}", project, {scheme.project for scheme in schemes})
+
+
+def _identified(tensors: Mapping[str, Tensor], path: Path) -> str:
+    names = identify(tensors)
+    if not names:
+        raise InputError(f"{path} fits no network of the zoo; give --model NAME to see how it differs from that one")
+    return names[0]

@@ -1,0 +1,242 @@
+"""Anybody's weights into our networks: the scheme is recognised, everything is compared, and only then is it loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from modernet.errors import InputError
+from modernet.models import MODELS, Backbone, create_model
+from modernet.progress import track
+from modernet.weights.checkpoint_file import read_checkpoint
+from modernet.weights.resampling import resampled
+from modernet.weights.schemes import Scheme, schemes_of
+
+_PREFIXES = ("", "module.", "_orig_mod.", "backbone.", "encoder.", "model.", "module.backbone.", "base_model.")
+"""What training scripts and larger networks put before every name."""
+_COUNTERS = "num_batches_tracked"  # older files lack it, and nothing is computed from it
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a set of foreign tensors fits a network, before anything is loaded."""
+
+    scheme: Scheme
+    weights: dict[str, Tensor]
+    """Our names and shapes: all that fits."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Our name -> the name that was looked for."""
+    unexpected: list[str] = field(default_factory=list)
+    """Their names that belong to nothing of ours."""
+    misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    """Our name -> the shape there, the shape here."""
+    resampled: list[str] = field(default_factory=list)
+    """Our names of tensors that were resampled to this network's size."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every tensor found its place."""
+        return not (self.missing or self.unexpected or self.misshapen)
+
+    @property
+    def faults(self) -> int:
+        """How many tensors found none."""
+        return len(self.missing) + len(self.unexpected) + len(self.misshapen)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did."""
+
+    project: str
+    """Whose names they were: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`, `sparse`."""
+    found_under: str
+    """The entry of the file that held the weights, such as `model_ema`; empty where they are the file."""
+    resampled: tuple[str, ...]
+    """Parameters that were resampled to this network's picture size."""
+    new: tuple[str, ...]
+    """Parameters of the head that were left as they are."""
+
+
+def load_weights(
+    network: nn.Module,
+    source: str | os.PathLike[str] | Mapping[str, Tensor],
+    *,
+    resample: bool = False,
+    skip_head: bool = False,
+) -> LoadReport:
+    """Load weights from a file, under whichever names it has them, into a network of ours.
+
+    Known are the original releases, timm, torchvision, Hugging Face transformers and OpenMMLab, as a file or as the
+    backbone of a larger network. If anything does not fit, nothing is changed.
+
+    Args:
+        network: a network of the zoo.
+        source: a `.safetensors` file, a PyTorch checkpoint (read without running code in it), or named tensors.
+        resample: fit position embeddings, relative position biases and global filters of another picture size.
+        skip_head: leave the classifier as it is.
+
+    Raises:
+        InputError: the file cannot be read or does not fit; the message shows both sides' names and the likely cause.
+
+    >>> network = create_model("convnext_tiny")
+    >>> load_weights(network, "convnext_tiny_1k_224_ema.pth")
+    """
+    if isinstance(source, Mapping):
+        tensors, found_under, what = dict(source), "", "these weights"
+    else:
+        file = read_checkpoint(Path(source))
+        tensors, found_under, what = file.tensors, file.found_under, str(file.path)
+    fit = best_fit(network, tensors, resample=resample, skip_head=skip_head)
+    check_fit(network, tensors, fit, what, resample=resample)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if name in fit.weights:
+                tensor.copy_(fit.weights[name])
+    head = head_names(network) if skip_head else []
+    return LoadReport(fit.scheme.project, found_under, tuple(fit.resampled), tuple(head))
+
+
+def best_fit(
+    network: nn.Module, tensors: Mapping[str, Tensor], *, resample: bool = False, skip_head: bool = False
+) -> Fit:
+    """How foreign tensors fit a network under the scheme that explains most of their names. Nothing is loaded."""
+    ours = network.state_dict()
+    head = head_names(network)
+    candidates = [variant for scheme in schemes_of(network) for variant in _variants(scheme)]
+
+    def explained(scheme: Scheme) -> int:
+        return sum(their_name in tensors for name in ours for their_name in scheme.theirs(name))
+
+    best = max(candidates, key=explained)
+    return _compare(best, network, ours, tensors, set(head) if skip_head else set(), resample=resample)
+
+
+def check_fit(
+    network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: str, *, resample: bool = False
+) -> None:
+    """Raise an InputError that shows both sides' names and the likely cause, unless everything fits."""
+    if not fit.is_whole:
+        raise InputError(_explain(network, tensors, fit, what, resample=resample))
+
+
+def identify(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the zoo whose body these tensors are, whatever their classifier."""
+    size = sum(tensor.numel() for tensor in tensors.values())
+
+    def plausible(name: str) -> bool:
+        params = MODELS[name].published.params_m
+        return params is None or 0.25 * size < params * 1e6 < 1.3 * size + 2e6  # a head of 21,841 classes weighs much
+
+    names = [name for name in MODELS if plausible(name)]
+    found = []
+    for name in track(names, "looking for a network that fits", len(names)):
+        with torch.device("meta"):
+            network = create_model(name)
+        if best_fit(network, tensors, skip_head=True).is_whole:
+            found.append(name)
+    return found
+
+
+def _variants(scheme: Scheme) -> list[Scheme]:
+    """A scheme as files have it: after a prefix, or of the body alone."""
+    variants = [scheme, *(scheme.prefixed(prefix) for prefix in _PREFIXES[1:])]
+    return [*variants, scheme.without_body()] if scheme.body else variants
+
+
+def _compare(
+    scheme: Scheme,
+    network: nn.Module,
+    ours: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    skipped: set[str],
+    *,
+    resample: bool,
+) -> Fit:
+    fit = Fit(scheme, {})
+    used: set[str] = set()
+    for name, tensor in ours.items():
+        their_names = scheme.theirs(name)
+        used.update(their_names)
+        if name in skipped:
+            continue
+        if not their_names or any(each not in tensors for each in their_names):
+            if not name.endswith(_COUNTERS):
+                fit.missing[name] = " + ".join(their_names) or f"nothing in {scheme.project}"
+            continue
+        found = scheme.to_ours(name, [tensors[each] for each in their_names], tensor.shape)
+        if found.shape != tensor.shape and resample:
+            fitted = resampled(name, found, tensor.shape)
+            if fitted is not None:
+                found = fitted
+                fit.resampled.append(name)
+        if found.shape == tensor.shape:
+            fit.weights[name] = found
+        else:
+            fit.misshapen[name] = (tuple(found.shape), tuple(tensor.shape))
+    fit.unexpected.extend(name for name in tensors if name not in used and not scheme.is_ignored(name))
+    return fit
+
+
+def head_names(network: nn.Module) -> list[str]:
+    """Names of the classifier's tensors."""
+    if not isinstance(network, Backbone):
+        return []
+    return [name for name in network.state_dict() if name.rpartition(".")[0].startswith(network.classifier_names())]
+
+
+def _explain(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: str, *, resample: bool) -> str:
+    """Both sides' names and the likely cause of a misfit."""
+    kind = type(network).__name__
+    if not fit.weights:
+        return (
+            f"{what} cannot be loaded into this {kind}: none of the names is known\n  there: {_some(tensors)}\n"
+            f"  here:  {_some(network.state_dict())}\n{_cause(network, tensors, fit, resample)}"
+        )
+    lines = [f"{what} cannot be loaded into this {kind} (names: {fit.scheme.project}); nothing was changed"]
+    if fit.missing:
+        pairs = [f"{ours} (there: {theirs})" if ours != theirs else ours for ours, theirs in fit.missing.items()]
+        lines.append(f"  missing ({len(pairs)}): {_some(pairs)}")
+    if fit.unexpected:
+        lines.append(f"  unexpected ({len(fit.unexpected)}): {_some(fit.unexpected)}")
+    if fit.misshapen:
+        pairs = [
+            f"{ours} is {_size(there)} there and {_size(here)} here" for ours, (there, here) in fit.misshapen.items()
+        ]
+        lines.append(f"  of another shape ({len(pairs)}): {_some(pairs)}")
+    return "\n".join([*lines, _cause(network, tensors, fit, resample)])
+
+
+def _cause(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, resample: bool) -> str:
+    """The likely cause of a misfit, and what to do."""
+    head = set(head_names(network))
+    faults = set(fit.missing) | set(fit.misshapen)
+    if faults and faults <= head and not fit.unexpected:
+        if faults <= set(fit.missing):
+            return "these weights have no classifier: skip the head, and train a new one"
+        classes = next(there[0] for name, (there, _) in fit.misshapen.items() if name.endswith("bias"))
+        return f"these weights know {classes} classes: make the network with num_classes={classes}, or skip the head"
+    if not resample and not fit.missing and not fit.unexpected and fit.misshapen:
+        again = _compare(fit.scheme, network, network.state_dict(), tensors, head, resample=True)
+        if again.is_whole:
+            return "these weights are for another picture size: allow resampling, or make the network for that size"
+    names = identify(tensors)
+    if names:
+        return f"these weights fit {' and '.join(names[:3])}"
+    return "these weights fit no network of the zoo; see modernet models for the families and their sizes"
+
+
+def _some(names: Sequence[str] | Mapping[str, object]) -> str:
+    listed = list(names)
+    more = f", and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return ", ".join(listed[:_SHOWN]) + more
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "one number"

@@ -1,0 +1,56 @@
+"""Weights that belong to positions, fitted to another picture size."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from modernet.layers import resample_position_embedding
+
+
+def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
+    """A tensor of positions on a square grid, resampled to the shape that another grid needs.
+
+    Args:
+        name: our name of the tensor, which says what it is.
+        tensor: position embeddings `(1, t, c)`, class tokens first; relative position biases `((2 w - 1)^2, heads)`; a
+            global filter in the frequency domain `(h, w, c, 2)`.
+        shape: the wanted one.
+
+    Returns:
+        None where nothing of the kind fits: resampling changes the grid, and nothing else.
+    """
+    kind = name.rpartition(".")[2]
+    if tensor.ndim != len(shape):
+        return None
+    if kind == "pos_embed" and tensor.ndim == 3 and tensor.shape[2] == shape[2]:
+        return _position_embedding(tensor, shape[1])
+    if kind == "relative_position_bias_table" and tensor.shape[1] == shape[1]:
+        return _bias_table(tensor, shape[0])
+    if kind == "complex_weight" and tensor.shape[2:] == shape[2:]:
+        grid = tensor.flatten(2).permute(2, 0, 1)[None]  # h w c 2 -> 1 2c h w
+        grid = F.interpolate(grid.float(), size=tuple(shape[:2]), mode="bicubic", align_corners=True)
+        return grid[0].permute(1, 2, 0).reshape(shape).to(tensor.dtype)
+    return None
+
+
+def _position_embedding(embedding: Tensor, tokens: int) -> Tensor | None:
+    """`(1, t, c) -> (1, tokens, c)`, with the class tokens that make both a square beside them."""
+    for prefix in range(3):
+        side, new_side = isqrt(embedding.shape[1] - prefix), isqrt(tokens - prefix)
+        if side**2 + prefix == embedding.shape[1] and new_side**2 + prefix == tokens:
+            return resample_position_embedding(embedding, (side, side), (new_side, new_side), prefix)
+    return None
+
+
+def _bias_table(table: Tensor, entries: int) -> Tensor | None:
+    """`((2 w - 1)^2, heads)` for another window: the offsets of both reach equally far in each direction."""
+    side, new_side = isqrt(table.shape[0]), isqrt(entries)
+    if side**2 != table.shape[0] or new_side**2 != entries:
+        return None
+    grid = table.T.reshape(1, -1, side, side)  # (side side) heads -> 1 heads side side
+    grid = F.interpolate(grid.float(), size=(new_side, new_side), mode="bicubic", align_corners=False)
+    return grid.flatten(2)[0].T.contiguous().to(table.dtype)

@@ -1,0 +1,140 @@
+"""CoaT and CoaT-Lite against timm, and their configs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import timm
+import torch
+from timm.models.coat import CoaT
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modernet.errors import InputError
+from modernet.models import Backbone, create_model
+from modernet.models.backbone import Tokens
+from modernet.models.coat import resampled
+
+
+def pictures(height: int, width: int) -> Tensor:
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def randomise(network: nn.Module) -> None:
+    """Norms, biases and class tokens too, so that a swapped pair would show."""
+    torch.manual_seed(0)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1:
+            nn.init.uniform_(parameter, 0.5, 1.5)
+        elif name.startswith("cls_token"):
+            nn.init.normal_(parameter)
+
+
+def first_name(theirs: str) -> str:
+    """The name that a tensor has at its scale, where a block lists it again under its own."""
+    theirs = re.sub(r"^serial_blocks(\d)\.\d+\.cpe\.", r"cpe\1.", theirs)
+    theirs = re.sub(r"^serial_blocks(\d)\.\d+\.factoratt_crpe\.crpe\.", r"crpe\1.", theirs)
+    theirs = re.sub(r"^parallel_blocks\.\d+\.factoratt_crpe(\d)\.crpe\.", r"crpe\1.", theirs)
+    return re.sub(r"^(parallel_blocks\.\d+)\.mlp[34]\.", r"\1.mlp2.", theirs)
+
+
+def equal(theirs: Any, name: str, height: int, width: int, **fields: Any) -> None:
+    randomise(theirs.eval())
+    weights = theirs.state_dict()
+    ours = create_model(name, **fields).eval()
+    assert isinstance(ours, Backbone)
+    assert {first_name(each) for each in weights} == set(ours.state_dict())
+    ours.load_state_dict({each: weights[each] for each in ours.state_dict()})
+
+    x = pictures(height, width)
+    maps = theirs.forward_intermediates(x, intermediates_only=True)
+    for found, expected in zip(
+        [*ours.forward_intermediates(x, intermediates_only=True), ours(x)], [*maps, theirs(x)], strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 64)])
+def test_coat_lite_and_its_maps_equal_timm_under_the_same_names(height: int, width: int) -> None:
+    fields: dict[str, Any] = {"dims": (16, 24, 32, 48), "depths": (1, 2, 2, 3), "mlp_ratios": (8.0, 4.0, 2.0, 3.0)}
+    theirs = CoaT(
+        img_size=(height, width),  # type: ignore[arg-type]  # a pair works too
+        patch_size=4,
+        embed_dims=fields["dims"],
+        serial_depths=fields["depths"],
+        mlp_ratios=fields["mlp_ratios"],
+    )
+    equal(theirs, "coat_lite_tiny", height, width, **fields)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 64)])
+def test_coat_and_its_maps_equal_timm_under_the_same_names(height: int, width: int) -> None:
+    fields: dict[str, Any] = {"dims": (16, 32, 32, 32), "depths": (1, 2, 1, 2), "mlp_ratios": (4.0, 3.0, 3.0, 3.0)}
+    theirs = CoaT(
+        img_size=(height, width),  # type: ignore[arg-type]  # a pair works too
+        patch_size=4,
+        embed_dims=fields["dims"],
+        serial_depths=fields["depths"],
+        parallel_depth=3,
+        mlp_ratios=fields["mlp_ratios"],
+    )
+    equal(theirs, "coat_tiny", height, width, parallel_depth=3, **fields)
+
+
+@pytest.mark.parametrize("name", ["coat_lite_tiny", "coat_tiny"])
+def test_real_variants_equal_timm_under_the_same_names(name: str) -> None:
+    equal(timm.create_model(name, img_size=64), name, 64, 64)
+
+
+def test_a_grid_is_resampled_and_its_class_token_stays() -> None:
+    tokens = Tokens(torch.randn(2, 1 + 3 * 4, 5), (3, 4))
+    assert resampled(tokens, (3, 4)) is tokens.x
+    found = Tokens(resampled(tokens, (7, 2)), (7, 2))
+    torch.testing.assert_close(found.x[:, 0], tokens.x[:, 0], rtol=0, atol=0)
+    torch.testing.assert_close(found.as_map(), F.interpolate(tokens.as_map(), (7, 2), mode="bilinear"))
+
+
+@pytest.mark.parametrize("name", ["coat_lite_test", "coat_test"])
+def test_patches_that_do_not_fit_are_cut_off(name: str) -> None:
+    network = create_model(name).eval()
+    assert isinstance(network, Backbone)
+    _, maps = network.forward_intermediates(pictures(75, 70))
+    assert [tuple(each.shape[2:]) for each in maps] == [(18, 17), (9, 8), (4, 4), (2, 2)]
+    # rows and columns past the last whole patch are not seen; those of the first scale are 4 wide
+    torch.testing.assert_close(network(pictures(75, 70)), network(pictures(75, 70)[:, :, :72, :68]), rtol=0, atol=0)
+
+
+def test_every_scale_of_a_coat_sees_the_others() -> None:
+    network = create_model("coat_test", features_only=True).eval()
+    x = pictures(64, 64)
+    before = network(x)
+    with torch.no_grad():
+        network.get_parameter("backbone.parallel_blocks.0.factoratt_crpe2.proj.bias").add_(1.0)
+    assert all(not torch.equal(old, new) for old, new in zip(before[1:], network(x)[1:], strict=True))
+    torch.testing.assert_close(network(x)[0], before[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("coat_lite_test", {"depths": (1, 1)}, r"depths is \(1, 1\); give four numbers above 0, one for each scale"),
+        ("coat_lite_test", {"depths": (1, 1, 0, 1)}, "depths is .* give four numbers above 0"),
+        ("coat_lite_test", {"dims": (8, 8, 8)}, r"dims is \(8, 8, 8\); give four numbers above 0"),
+        ("coat_lite_test", {"mlp_ratios": (1.0, 0.0, 1.0, 1.0)}, "mlp_ratios is .* give four numbers above 0"),
+        ("coat_lite_test", {"windows": (3, 4)}, r"windows is \(3, 4\); give odd sizes above 0"),
+        ("coat_lite_test", {"windows": (3, -1)}, r"windows is \(3, -1\); give odd sizes above 0"),
+        ("coat_lite_test", {"windows": (3,)}, r"windows \(3,\) and window_heads \(1, 3\): give a number of heads for"),
+        ("coat_lite_test", {"window_heads": (4, 0)}, "give a number of heads for every window"),
+        ("coat_lite_test", {"windows": (), "window_heads": ()}, "give a number of heads for every window"),
+        ("coat_lite_test", {"dims": (8, 16, 26, 32)}, r"dims is \(8, 16, 26, 32\); give multiples of the 4 heads"),
+        ("coat_test", {"dims": (8, 16, 16, 24)}, "parallel blocks add scales 2 to 4 and share their MLP: give these"),
+        ("coat_test", {"mlp_ratios": (4.0, 4.0, 2.0, 2.0)}, "mlp_ratios is .* give these scales equal numbers"),
+        ("coat_test", {"parallel_depth": 0}, "parallel_depth is 0; give 1 or more"),
+        ("coat_test", {"global_pool": "avg"}, "global_pool is 'avg'; give 'token', or ''"),
+    ],
+)
+def test_configs_that_make_no_coat_are_refused(name: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        create_model(name, **fields)
