@@ -1,6 +1,13 @@
 """One file an architecture family; `backbone.py` is the contract that they all keep, `zoo.py` makes them by name."""
 
-from modernet.models import coat, coatnet, convnext, resnet, vit  # importing a family registers its variants
+from modernet.models import (
+    coat,
+    coatnet,
+    convnext,
+    convnext_isotropic,
+    resnet,
+    vit,
+)  # importing a family registers its variants
 from modernet.models.backbone import Backbone, Feature, FeatureExtractor, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.zoo import MODELS, ModelEntry, Published, create_model, list_models
 
@@ -16,6 +23,7 @@ __all__ = [
     "coat",
     "coatnet",
     "convnext",
+    "convnext_isotropic",
     "create_model",
     "list_models",
     "new_classifier",

@@ -1,17 +1,39 @@
-"""ConvNeXt.
+"""ConvNeXt and ConvNeXt V2.
 
 Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, "A ConvNet for the 2020s", 2022, arXiv 2201.03545.
+Woo, Debnath, Hu, Chen, Liu, Kweon, Xie, "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders",
+2023, arXiv 2301.00808.
+Ding, Zhang, Han, Ding, "Scaling Up Your Kernels to 31x31", 2022, arXiv 2203.06717 (the variants with large kernels).
 
-Parameter names are those of the paper's code (facebookresearch/ConvNeXt).
+What a ResNet becomes when it is given the design choices of a Swin Transformer one by one: its stage ratio, a stem of
+patches, depthwise convolution for attention (both mix positions and leave channels alone), 7x7 kernels for its windows,
+an inverted bottleneck for its MLP, GELU and LayerNorm, one of each a block. No attention is left in it, and it is at
+least as accurate. V2 adds global response normalisation, which makes the channels of a block compete, so that
+pre-training with masked pictures works for a convolutional network as well.
+
+    picture 3 x 224 x 224                                       convnext_tiny
+      4x4 convolution, stride 4, LayerNorm     -> 96 x 56 x 56
+      3 x block                                                 block, c channels:
+      LayerNorm, 2x2 convolution, stride 2     -> 192 x 28 x 28    7x7 depthwise -> LayerNorm
+      3 x block                                                    1x1 to 4c -> GELU (V2: -> GRN)
+      ... 9 x block at 384 x 14 x 14, 3 x block at 768 x 7 x 7     1x1 back to c -> layer scale (not V2) -> +
+      average pool -> LayerNorm -> linear -> 1000
+
+Parameter names are those of the papers' code (facebookresearch/ConvNeXt and ConvNeXt-V2). Atto to nano of the first
+version were trained by timm. In the variants with large kernels a small depthwise convolution runs beside the large
+one while training, which `merge_branches` adds to it afterwards; RepLKNet has a BatchNorm behind each branch, which
+ConvNeXt has nowhere, so here there is none.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
@@ -29,12 +51,24 @@ class ConvNeXtConfig(ModelConfig):
     """Size and stride of the patches that the stem cuts; 2 or 1 for pictures of 64 or 32 pixels."""
     layer_scale_init: float = 1e-6
     """Where every entry of `gamma` starts; 0 is no layer scale."""
+    grn: bool = False
+    """Global response normalisation after the GELU, as in V2."""
+    kernel_sizes: tuple[int, ...] = (7, 7, 7, 7)
+    """Side of the depthwise kernels of each stage; odd."""
+    small_kernel: int = 0
+    """Side of a depthwise kernel beside the large one; 0 is none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.depths) != len(self.dims) or min(self.depths, default=0) < 1 or min(self.dims) < 1:
             raise InputError(
                 f"depths {self.depths} and dims {self.dims}: give one number above 0 in each for every stage"
+            )
+        if len(self.kernel_sizes) != len(self.depths) or any(k < 1 or k % 2 == 0 for k in self.kernel_sizes):
+            raise InputError(f"kernel_sizes is {self.kernel_sizes}; give one odd number for each of the stages")
+        if self.small_kernel and (self.small_kernel % 2 == 0 or not 0 < self.small_kernel < min(self.kernel_sizes)):
+            raise InputError(
+                f"small_kernel is {self.small_kernel}; give an odd number below each of kernel_sizes, or 0"
             )
         if self.stem_stride < 1:
             raise InputError(f"stem_stride is {self.stem_stride}; give 1 or more")
@@ -44,26 +78,55 @@ class ConvNeXtConfig(ModelConfig):
             )
 
 
+class GRN(nn.Module):
+    """Global response normalisation: a channel counts by its share of the energy over all positions. `(b, h, w, c)`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1, 1, 1, dim))
+        self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        energy = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)  # b h w c -> b 1 1 c
+        share = energy / (energy.mean(-1, keepdim=True) + 1e-6)
+        y: Tensor = self.gamma * (x * share) + self.beta + x
+        return y
+
+
 class Block(nn.Module):
-    """7x7 depthwise -> LayerNorm -> 1x1 to 4c -> GELU -> 1x1 back to c, scaled, added. `(b, c, h, w)` in and out.
+    """k x k depthwise -> LayerNorm -> 1x1 to 4c -> GELU -> 1x1 back to c, scaled, added. `(b, c, h, w)` in and out.
 
     The pointwise convolutions are linear layers on channels-last tensors: the same numbers, and LayerNorm has its
     channels where it wants them.
     """
 
-    def __init__(self, dim: int, *, drop_path: float = 0.0, layer_scale_init: float = 1e-6) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        drop_path: float = 0.0,
+        layer_scale_init: float = 1e-6,
+        grn: bool = False,
+        kernel_size: int = 7,
+        small_kernel: int = 0,
+    ) -> None:
         super().__init__()
-        self.dwconv = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
+        self.dwconv = nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.dwconv_small: nn.Conv2d | None = None
+        if small_kernel:
+            self.dwconv_small = nn.Conv2d(dim, dim, small_kernel, padding=small_kernel // 2, groups=dim, bias=False)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, 4 * dim)
         self.act = nn.GELU()
+        self.grn = GRN(4 * dim) if grn else nn.Identity()
         self.pwconv2 = nn.Linear(4 * dim, dim)
         self.gamma = nn.Parameter(torch.full((dim,), layer_scale_init)) if layer_scale_init > 0 else None
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.dwconv(x).permute(0, 2, 3, 1)  # b c h w -> b h w c
-        y = self.pwconv2(self.act(self.pwconv1(self.norm(y))))  # c -> 4c -> c
+        y = self.dwconv(x) if self.dwconv_small is None else self.dwconv(x) + self.dwconv_small(x)
+        y = y.permute(0, 2, 3, 1)  # b c h w -> b h w c
+        y = self.pwconv2(self.grn(self.act(self.pwconv1(self.norm(y)))))  # c -> 4c -> c
         y = y if self.gamma is None else self.gamma * y
         x = x + self.drop_path(y.permute(0, 3, 1, 2))  # b h w c -> b c h w
         return x
@@ -83,8 +146,22 @@ class ConvNeXt(Backbone):
         between = [nn.Sequential(LayerNorm2d(cin), nn.Conv2d(cin, cout, 2, 2)) for cin, cout in pairwise(dims)]
         self.downsample_layers = nn.ModuleList([stem, *between])
         self.stages = nn.ModuleList(
-            nn.Sequential(*[Block(dim, drop_path=rate, layer_scale_init=config.layer_scale_init) for rate in rates])
-            for dim, rates in zip(dims, drop_path_rates(config.drop_path_rate, config.depths), strict=True)
+            nn.Sequential(
+                *[
+                    Block(
+                        dim,
+                        drop_path=rate,
+                        layer_scale_init=config.layer_scale_init,
+                        grn=config.grn,
+                        kernel_size=kernel_size,
+                        small_kernel=config.small_kernel,
+                    )
+                    for rate in rates
+                ]
+            )
+            for dim, kernel_size, rates in zip(
+                dims, config.kernel_sizes, drop_path_rates(config.drop_path_rate, config.depths), strict=True
+            )
         )
         self.norm = nn.LayerNorm(dims[-1], eps=1e-6)
 
@@ -92,7 +169,7 @@ class ConvNeXt(Backbone):
         self.feature_info = FeatureInfo(
             [Feature(dim, stride * 2**stage, f"stages.{stage}") for stage, dim in enumerate(dims)]
         )
-        self.apply(_init)
+        self.apply(init_weights)
         self.head = new_classifier(dims[-1], config.num_classes)
 
     def stage_modules(self, index: int) -> list[str]:
@@ -122,7 +199,20 @@ class ConvNeXt(Backbone):
         return [groups[key] for key in sorted(groups)]
 
 
-def _init(module: nn.Module) -> None:
+def merge_branches(network: ConvNeXt) -> ConvNeXt:
+    """The same function with the small kernels added to the middle of the large ones; `network` is left as it is."""
+    network = copy.deepcopy(network)
+    for block in network.modules():
+        if isinstance(block, Block) and block.dwconv_small is not None:
+            margin = (block.dwconv.kernel_size[0] - block.dwconv_small.kernel_size[0]) // 2
+            with torch.no_grad():
+                block.dwconv.weight += F.pad(block.dwconv_small.weight, [margin] * 4)
+            block.dwconv_small = None
+    return network
+
+
+def init_weights(module: nn.Module) -> None:
+    """Truncated normal with a standard deviation of 0.02, zero biases: what `Module.apply` is given."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)  # as in the paper's code; its table 5 prints 0.2
         if module.bias is not None:
@@ -163,3 +253,104 @@ def convnext_large() -> ConvNeXtConfig:
 @register_model(ConvNeXt, Published(_LIU, params_m=350.197, gmacs=60.9210))
 def convnext_xlarge() -> ConvNeXtConfig:
     return ConvNeXtConfig(depths=(3, 3, 27, 3), dims=(256, 512, 1024, 2048))
+
+
+_WIGHTMAN = "timm (Wightman); depths and widths in Woo et al. 2023"
+
+
+@register_model(ConvNeXt, Published(_WIGHTMAN, params_m=3.696, gmacs=0.5473, top1=75.672))
+def convnext_atto() -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=(2, 2, 6, 2), dims=(40, 80, 160, 320))
+
+
+@register_model(ConvNeXt, Published(_WIGHTMAN, params_m=5.218, gmacs=0.7796, top1=77.498))
+def convnext_femto() -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=(2, 2, 6, 2), dims=(48, 96, 192, 384))
+
+
+@register_model(ConvNeXt, Published(_WIGHTMAN, params_m=9.046, gmacs=1.3671, top1=79.516))
+def convnext_pico() -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=(2, 2, 6, 2), dims=(64, 128, 256, 512))
+
+
+@register_model(ConvNeXt, Published(_WIGHTMAN, params_m=15.594, gmacs=2.4455, top1=80.762))
+def convnext_nano() -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=(2, 2, 8, 2), dims=(80, 160, 320, 640))
+
+
+_DING = "Ding et al. 2022, appendix; counted with the 5x5 branches"
+
+
+@register_model(ConvNeXt, Published("ours, for tests", image_size=64))
+def convnext_large_kernel_test() -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=(1, 1), dims=(8, 16), kernel_sizes=(9, 7), small_kernel=3)
+
+
+@register_model(ConvNeXt, Published(_DING, params_m=32.100, gmacs=6.1647))
+def convnext_tiny_31() -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=(3, 3, 9, 3), dims=(96, 192, 384, 768), kernel_sizes=(31, 29, 27, 13), small_kernel=5)
+
+
+@register_model(ConvNeXt, Published(_DING, params_m=58.608, gmacs=11.3479))
+def convnext_small_31() -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=(3, 3, 27, 3), dims=(96, 192, 384, 768), kernel_sizes=(31, 29, 27, 13), small_kernel=5)
+
+
+@register_model(ConvNeXt, Published(_DING, params_m=99.770, gmacs=18.9070))
+def convnext_base_31() -> ConvNeXtConfig:
+    return ConvNeXtConfig(
+        depths=(3, 3, 27, 3), dims=(128, 256, 512, 1024), kernel_sizes=(31, 29, 27, 13), small_kernel=5
+    )
+
+
+def _v2(depths: tuple[int, ...], dims: tuple[int, ...]) -> ConvNeXtConfig:
+    return ConvNeXtConfig(depths=depths, dims=dims, grn=True, layer_scale_init=0.0)
+
+
+# top-1 of the supervised form where the paper gives it: the fine-tuned one has seen the pictures twice
+_WOO = "Woo et al. 2023, tables 14 and 15"
+
+
+@register_model(ConvNeXt, Published("ours, for tests", image_size=64))
+def convnextv2_test() -> ConvNeXtConfig:
+    return _v2((1, 1, 2, 1), (8, 16, 32, 64))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=3.708, gmacs=0.5473, top1=76.2))
+def convnextv2_atto() -> ConvNeXtConfig:
+    return _v2((2, 2, 6, 2), (40, 80, 160, 320))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=5.233, gmacs=0.7796, top1=78.0))
+def convnextv2_femto() -> ConvNeXtConfig:
+    return _v2((2, 2, 6, 2), (48, 96, 192, 384))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=9.066, gmacs=1.3671, top1=79.7))
+def convnextv2_pico() -> ConvNeXtConfig:
+    return _v2((2, 2, 6, 2), (64, 128, 256, 512))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=15.624, gmacs=2.4455, top1=81.2))
+def convnextv2_nano() -> ConvNeXtConfig:
+    return _v2((2, 2, 8, 2), (80, 160, 320, 640))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=28.635, gmacs=4.4555, top1=82.5))
+def convnextv2_tiny() -> ConvNeXtConfig:
+    return _v2((3, 3, 9, 3), (96, 192, 384, 768))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=88.718, gmacs=15.3547, top1=84.3))
+def convnextv2_base() -> ConvNeXtConfig:
+    return _v2((3, 3, 27, 3), (128, 256, 512, 1024))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=197.957, gmacs=34.3614, top1=84.5))
+def convnextv2_large() -> ConvNeXtConfig:
+    return _v2((3, 3, 27, 3), (192, 384, 768, 1536))
+
+
+@register_model(ConvNeXt, Published(_WOO, params_m=660.290, gmacs=114.9221))
+def convnextv2_huge() -> ConvNeXtConfig:
+    return _v2((3, 3, 27, 3), (352, 704, 1408, 2816))

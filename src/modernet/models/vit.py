@@ -94,8 +94,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(b, t, 3, self.heads, c // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # b t 3 heads d -> 3 x (b heads t d)
         y = F.scaled_dot_product_attention(q, k, v)
-        y = self.proj(y.transpose(1, 2).reshape(b, t, c))  # b heads t d -> b t c
-        return y
+        x = self.proj(y.transpose(1, 2).reshape(b, t, c))  # b heads t d -> b t c
+        return x
 
 
 class Mlp(nn.Module):

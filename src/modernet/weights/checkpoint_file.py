@@ -23,13 +23,14 @@ from modernet.errors import InputError
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state", "model", "module", "network")
 """Where training scripts put the weights, the averaged ones first."""
 _LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Any] = [
     argparse.Namespace,  # the options that training scripts save beside the weights
     np.dtype,
     type(np.dtype(np.float64)),
     type(np.dtype(np.int64)),
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
 ]
 
 

@@ -1,0 +1,105 @@
+"""ConvNeXt V2, the isotropic form, and large kernels."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from timm.models.convnext import ConvNeXtBlock
+from torch import Tensor, nn
+
+from modernet.benchmark import count
+from modernet.errors import InputError
+from modernet.models import create_model
+from modernet.models.convnext import GRN, ConvNeXt, merge_branches
+from modernet.weights import load_weights
+
+
+def randomised(network: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        nn.init.uniform_(parameter, -0.3, 0.5, generator=generator)
+    return network.eval()
+
+
+def pictures(size: int = 64) -> Tensor:
+    return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("conv_mlp", [False, True])
+def test_v2_equals_timm(conv_mlp: bool) -> None:
+    shape = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32)}
+    theirs = randomised(timm.models.ConvNeXt(**shape, use_grn=True, ls_init_value=None, conv_mlp=conv_mlp))
+    ours = create_model("convnextv2_test", num_classes=1000, **shape).eval()
+    load_weights(ours, theirs.state_dict())
+    torch.testing.assert_close(ours(pictures()), theirs(pictures()), rtol=1e-4, atol=1e-4)
+
+
+def test_grn_is_its_formula() -> None:
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    grn = randomised(GRN(5)).double()
+    expected = torch.empty_like(x)
+    for b in range(2):
+        energy = [x[b, :, :, c].square().sum().sqrt() for c in range(5)]
+        for c in range(5):
+            share = energy[c] / (sum(energy) / 5 + 1e-6)
+            gamma, beta = grn.gamma[0, 0, 0, c], grn.beta[0, 0, 0, c]
+            expected[b, :, :, c] = gamma * x[b, :, :, c] * share + beta + x[b, :, :, c]
+    torch.testing.assert_close(grn(x), expected)
+
+
+def test_merged_branches_give_the_same_scores_and_leave_the_network_alone() -> None:
+    network = randomised(create_model("convnext_large_kernel_test"))
+    assert isinstance(network, ConvNeXt)
+    expected = network(pictures())
+    merged = merge_branches(network)
+    assert not any("dwconv_small" in name for name in merged.state_dict())
+    torch.testing.assert_close(merged(pictures()), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    torch.testing.assert_close(network(pictures()), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "params_m", "gmacs"),
+    [
+        ("convnext_tiny_31", 31.935, 6.1110),
+        ("convnext_small_31", 58.269, 11.2605),
+        ("convnext_base_31", 99.319, 18.7904),
+    ],
+)
+def test_large_kernels_have_the_published_counts_once_merged(name: str, params_m: float, gmacs: float) -> None:
+    with torch.device("meta"):
+        counts = count(create_model(name, small_kernel=0), 224)
+    assert round(counts.params / 1e6, 3) == params_m
+    assert round(counts.macs / 1e9, 4) == gmacs
+
+
+def test_the_isotropic_form_is_timms_blocks_at_one_resolution() -> None:
+    network = randomised(create_model("convnext_isotropic_test"))
+    weights = network.state_dict()
+    x = nn.functional.conv2d(pictures(), weights["stem.weight"], weights["stem.bias"], stride=16)
+    for index in range(2):
+        block = ConvNeXtBlock(16, ls_init_value=None)
+        prefix = f"blocks.{index}."
+        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        block.load_state_dict(
+            {name.replace("dwconv.", "conv_dw.").replace("pwconv", "mlp.fc"): value for name, value in own.items()}
+        )
+        x = block.eval()(x)
+    x = nn.functional.layer_norm(x.mean((2, 3)), (16,), weights["norm.weight"], weights["norm.bias"], 1e-6)
+    expected = nn.functional.linear(x, weights["head.weight"], weights["head.bias"])
+    torch.testing.assert_close(network(pictures()), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("convnext_test", {"kernel_sizes": (7, 7)}, "give one odd number for each of the stages"),
+        ("convnext_test", {"kernel_sizes": (7, 7, 7, 6)}, "give one odd number for each of the stages"),
+        ("convnext_test", {"small_kernel": 7}, "small_kernel is 7; give an odd number below each"),
+        ("convnext_isotropic_test", {"depth": 0}, "depth is 0; give 1 or more"),
+        ("convnext_isotropic_test", {"layer_scale_init": -1.0}, "layer_scale_init is -1.0; give a number above 0"),
+    ],
+)
+def test_configs_that_make_no_network_are_refused(name: str, fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        create_model(name, **fields)
