@@ -38,6 +38,8 @@ class Fit:
     """Our name -> the shape there, the shape here."""
     resampled: list[str] = field(default_factory=list)
     """Our names of tensors that were resampled to this network's size."""
+    new: list[str] = field(default_factory=list)
+    """Our names of the head's tensors that were not looked for or not found, as was allowed."""
 
     @property
     def is_whole(self) -> bool:
@@ -80,7 +82,7 @@ def load_weights(
         network: a network of the zoo.
         source: a `.safetensors` file, a PyTorch checkpoint (read without running code in it), or named tensors.
         resample: fit position embeddings, relative position biases and global filters of another picture size.
-        skip_head: leave the classifier as it is.
+        skip_head: leave the classifier as it is, and what else of the head the weights do not have.
 
     Raises:
         InputError: the file cannot be read or does not fit; the message shows both sides' names and the likely cause.
@@ -99,8 +101,7 @@ def load_weights(
         for name, tensor in network.state_dict().items():
             if name in fit.weights:
                 tensor.copy_(fit.weights[name])
-    head = head_names(network) if skip_head else []
-    return LoadReport(fit.scheme.project, found_under, tuple(fit.resampled), tuple(head))
+    return LoadReport(fit.scheme.project, found_under, tuple(fit.resampled), tuple(fit.new))
 
 
 def best_fit(
@@ -108,14 +109,13 @@ def best_fit(
 ) -> Fit:
     """How foreign tensors fit a network under the scheme that explains most of their names. Nothing is loaded."""
     ours = network.state_dict()
-    head = head_names(network)
     candidates = [variant for scheme in schemes_of(network) for variant in _variants(scheme)]
 
     def explained(scheme: Scheme) -> int:
         return sum(their_name in tensors for name in ours for their_name in scheme.theirs(name))
 
     best = max(candidates, key=explained)
-    return _compare(best, network, ours, tensors, set(head) if skip_head else set(), resample=resample)
+    return _compare(best, network, ours, tensors, skip_head=skip_head, resample=resample)
 
 
 def check_fit(
@@ -155,19 +155,24 @@ def _compare(
     network: nn.Module,
     ours: Mapping[str, Tensor],
     tensors: Mapping[str, Tensor],
-    skipped: set[str],
     *,
+    skip_head: bool,
     resample: bool,
 ) -> Fit:
     fit = Fit(scheme, {})
+    classifier = set(head_names(network)) if skip_head else set()
+    dispensable = network.head_modules if skip_head and isinstance(network, Backbone) else ()
     used: set[str] = set()
     for name, tensor in ours.items():
         their_names = scheme.theirs(name)
         used.update(their_names)
-        if name in skipped:
+        if name in classifier:
+            fit.new.append(name)
             continue
         if not their_names or any(each not in tensors for each in their_names):
-            if not name.endswith(_COUNTERS):
+            if name.startswith(tuple(f"{module}." for module in dispensable)):
+                fit.new.append(name)
+            elif not name.endswith(_COUNTERS):
                 fit.missing[name] = " + ".join(their_names) or f"nothing in {scheme.project}"
             continue
         found = scheme.to_ours(name, [tensors[each] for each in their_names], tensor.shape)
@@ -223,7 +228,7 @@ def _cause(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, resample
         classes = next(there[0] for name, (there, _) in fit.misshapen.items() if name.endswith("bias"))
         return f"these weights know {classes} classes: make the network with num_classes={classes}, or skip the head"
     if not resample and not fit.missing and not fit.unexpected and fit.misshapen:
-        again = _compare(fit.scheme, network, network.state_dict(), tensors, head, resample=True)
+        again = _compare(fit.scheme, network, network.state_dict(), tensors, skip_head=True, resample=True)
         if again.is_whole:
             return "these weights are for another picture size: allow resampling, or make the network for that size"
     names = identify(tensors)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from torch import nn
 
 from modernet.models.convnext import ConvNeXt
+from modernet.models.resnet import ResNet
+from modernet.models.vit import DistilledVisionTransformer, VisionTransformer
 from modernet.weights.schemes.convnext import CONVNEXT
+from modernet.weights.schemes.resnet import RESNET
 from modernet.weights.schemes.scheme import ORIGINAL, Change, Scheme
+from modernet.weights.schemes.vit import VIT
 
 __all__ = ["Change", "Scheme", "schemes_of"]
 
 _SCHEMES: dict[type[nn.Module], tuple[Scheme, ...]] = {
     ConvNeXt: CONVNEXT,
+    DistilledVisionTransformer: VIT,
+    ResNet: RESNET,
+    VisionTransformer: VIT,
 }
 
 

@@ -107,6 +107,7 @@ _SPARSE = Scheme(
         r"\.grn\.": Change(lambda ours: ours.reshape(1, -1)),
     },
     absent=[r"^norm\.", r"^head\."],
+    foreign=[r"(?<!\.grn)\.gamma$"],
     ignored=[r"^(decoder|proj|pred|mask_token)"],
     writable=False,
 )
@@ -116,7 +117,7 @@ CONVNEXT = (
     _TIMM,
     _TORCHVISION,
     _transformers("convnext", foreign=r"\.grn\."),
-    _transformers("convnextv2", foreign=r"\.gamma$(?<!grn\.gamma)"),
+    _transformers("convnextv2", foreign=r"(?<!\.grn)\.gamma$"),
     _OPENMMLAB,
     _SPARSE,
 )

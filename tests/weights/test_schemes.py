@@ -1,0 +1,186 @@
+"""Weights of the neighbours' own classes give the neighbours' own outputs here, and go back bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torchvision
+import transformers
+from timm.models.deit import VisionTransformerDistilled
+from torch import Tensor, nn
+from torchvision.models.convnext import CNBlockConfig
+
+from modernet.models import create_model
+from modernet.weights import load_weights
+from modernet.weights.convert import scheme_named
+from modernet.weights.schemes import schemes_of
+
+SIZE = 32
+CONVNEXT = {"depths": (1, 2, 1, 1), "dims": (8, 16, 24, 32)}
+VIT = {"image_size": SIZE, "patch_size": 8, "dim": 32, "depth": 2, "heads": 4}
+HF_VIT = {
+    "image_size": SIZE, "patch_size": 8, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 128, "layer_norm_eps": 1e-6, "num_labels": 5,
+}  # fmt: skip
+TIMM_VIT = {"img_size": SIZE, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "num_classes": 5}
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A small network of another project, and ours of the same shape."""
+
+    project: str
+    ours: Callable[[], nn.Module]
+    theirs: Callable[[], nn.Module]
+    scores: Callable[[Any], Tensor] = lambda output: output
+
+
+def ours(name: str, **fields: Any) -> Callable[[], nn.Module]:
+    return lambda: create_model(name, num_classes=5, **fields)
+
+
+def logits(output: Any) -> Tensor:
+    scores: Tensor = output.logits
+    return scores
+
+
+def torchvision_convnext() -> nn.Module:
+    pairs = [*zip(CONVNEXT["dims"], CONVNEXT["dims"][1:], CONVNEXT["depths"], strict=False), (32, None, 1)]
+    return torchvision.models.convnext.ConvNeXt([CNBlockConfig(*pair) for pair in pairs], num_classes=5)
+
+
+NEIGHBOURS = {
+    "convnext timm": Neighbour(
+        "timm", ours("convnext_test", **CONVNEXT), lambda: timm.models.ConvNeXt(num_classes=5, **CONVNEXT)
+    ),
+    "convnext torchvision": Neighbour("torchvision", ours("convnext_test", **CONVNEXT), torchvision_convnext),
+    "convnext transformers": Neighbour(
+        "transformers",
+        ours("convnext_test", **CONVNEXT),
+        lambda: transformers.ConvNextForImageClassification(
+            transformers.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 2, 1, 1], num_labels=5)
+        ),
+        logits,
+    ),
+    "convnextv2 timm": Neighbour(
+        "timm",
+        ours("convnextv2_test", **CONVNEXT),
+        lambda: timm.models.ConvNeXt(num_classes=5, use_grn=True, ls_init_value=None, **CONVNEXT),
+    ),
+    "convnextv2 transformers": Neighbour(
+        "transformers",
+        ours("convnextv2_test", **CONVNEXT),
+        lambda: transformers.ConvNextV2ForImageClassification(
+            transformers.ConvNextV2Config(hidden_sizes=[8, 16, 24, 32], depths=[1, 2, 1, 1], num_labels=5)
+        ),
+        logits,
+    ),
+    "resnet timm": Neighbour(
+        "timm",
+        ours("resnet50", depths=(1, 1, 1, 1)),
+        lambda: timm.models.ResNet(timm.models.resnet.Bottleneck, (1, 1, 1, 1), num_classes=5),
+    ),
+    "resnet torchvision": Neighbour(
+        "torchvision", ours("resnet18"), lambda: torchvision.models.resnet18(num_classes=5)
+    ),
+    "resnet transformers": Neighbour(
+        "transformers",
+        ours("resnet_test", depths=(2, 1, 1, 1), width=16),
+        lambda: transformers.ResNetForImageClassification(
+            transformers.ResNetConfig(
+                embedding_size=16, hidden_sizes=[64, 128, 256, 512], depths=[2, 1, 1, 1], num_labels=5
+            )
+        ),
+        logits,
+    ),
+    "vit timm": Neighbour("timm", ours("vit_test", **VIT), lambda: timm.models.VisionTransformer(**TIMM_VIT)),
+    "vit torchvision": Neighbour(
+        "torchvision",
+        ours("vit_test", **VIT),
+        lambda: torchvision.models.VisionTransformer(SIZE, 8, 2, 4, 32, 128, num_classes=5),
+    ),
+    "vit transformers": Neighbour(
+        "transformers",
+        ours("vit_test", **VIT),
+        lambda: transformers.ViTForImageClassification(transformers.ViTConfig(**HF_VIT)),
+        logits,
+    ),
+    "deit timm": Neighbour("timm", ours("deit_test", **VIT), lambda: VisionTransformerDistilled(**TIMM_VIT)),
+    "deit transformers": Neighbour(
+        "transformers",
+        ours("deit_test", **VIT),
+        lambda: transformers.DeiTForImageClassificationWithTeacher(transformers.DeiTConfig(**HF_VIT)),
+        logits,
+    ),
+}
+
+
+def randomised(network: nn.Module) -> Any:
+    generator = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point():
+            nn.init.uniform_(tensor, -0.2, 0.4, generator=generator)
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_var"):
+            nn.init.uniform_(buffer, 0.5, 1.5, generator=generator)
+    return network.eval()
+
+
+def on_disk(network: nn.Module, project: str, folder: Any) -> dict[str, Tensor]:
+    """The weights as the project writes them: transformers renames some as it saves."""
+    if project != "transformers":
+        return network.state_dict()
+    from safetensors.torch import load_file
+
+    network.save_pretrained(folder)
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_their_weights_give_their_scores(name: str, tmp_path: Any) -> None:
+    neighbour = NEIGHBOURS[name]
+    theirs, network = randomised(neighbour.theirs()), neighbour.ours().eval()
+    load_weights(network, on_disk(theirs, neighbour.project, tmp_path))
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    expected = neighbour.scores(theirs(x))
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
+    neighbour = NEIGHBOURS[name]
+    theirs, network = randomised(neighbour.theirs()), neighbour.ours()
+    weights = on_disk(theirs, neighbour.project, tmp_path)
+    load_weights(network, weights)
+    back = scheme_named(network, neighbour.project).to_theirs(network.state_dict())
+    weights = {name: value for name, value in weights.items() if not name.endswith("relative_position_index")}
+    assert sorted(back) == sorted(weights)
+    for each, value in weights.items():
+        assert back[each].shape == value.shape, each
+        assert torch.equal(back[each], value), each
+
+
+@pytest.mark.parametrize("model", ["convnext_test", "convnextv2_test", "resnet_test", "vit_test", "deit_test"])
+def test_every_scheme_of_a_family_is_recognised_and_loses_nothing(model: str) -> None:
+    network = randomised(create_model(model))
+    for scheme in schemes_of(network):
+        if not scheme.fits(network.state_dict()):
+            continue
+        other = create_model(model)
+        report = load_weights(other, scheme.to_theirs(network.state_dict()), skip_head=bool(scheme.absent))
+        same_names = scheme.to_theirs(network.state_dict()).keys() == network.state_dict().keys()
+        assert report.project == ("original" if same_names else scheme.project)
+        for name, value in network.state_dict().items():
+            if name not in report.new and scheme.theirs(name):
+                assert torch.equal(other.state_dict()[name], value), (scheme.project, name)
