@@ -15,21 +15,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modernet.data import open_dataset as open_dataset
     from modernet.errors import InputError as InputError
-    from modernet.models import create_model as create_model
     from modernet.models import list_models as list_models
     from modernet.recipes import get_recipe as get_recipe
     from modernet.studies import walk_road as walk_road
     from modernet.training import train_classifier as train_classifier
     from modernet.weights import NetworkSpec as NetworkSpec
+    from modernet.weights import convert as convert
+    from modernet.weights import create_model as create_model
+    from modernet.weights import list_weights as list_weights
+    from modernet.weights import load_model as load_model
     from modernet.weights import load_network as load_network
+    from modernet.weights import load_weights as load_weights
 
 _HOMES = {
     "InputError": "errors",
     "NetworkSpec": "weights",
-    "create_model": "models",
+    "convert": "weights",
+    "create_model": "weights",
     "get_recipe": "recipes",
     "list_models": "models",
+    "list_weights": "weights",
+    "load_model": "weights",
     "load_network": "weights",
+    "load_weights": "weights",
     "open_dataset": "data",
     "train_classifier": "training",
     "walk_road": "studies",

@@ -13,9 +13,19 @@ from modernet.errors import InputError
 from modernet.models import MODELS, Backbone, FeatureExtractor, create_model, list_models
 
 SMALL = list_models("*_test")
-ONE_SIZE = {"coatnet_test"}  # refuse pictures of any other size than their own
-UNPADDED: set[str] = set()  # their maps are a little smaller than the picture divided by the stride
-NO_DROP_PATH: set[str] = set()  # without residual branches
+ONE_SIZE = {"coatnet_test", "lenet_test"}  # refuse pictures of any other size than their own
+UNPADDED = {
+    "alexnet_test",
+    "alexnet_one_tower_test",
+}  # maps smaller than picture / stride
+NO_DROP_PATH = {
+    "alexnet_one_tower_test",
+    "alexnet_test",
+    "lenet_test",
+    "tc_test",
+    "vgg_bn_test",
+    "vgg_test",
+}  # without residual branches
 
 
 def make(name: str, **fields: Any) -> Backbone:

@@ -26,7 +26,7 @@ def test_parameters_and_macs_are_as_published(name: str) -> None:
     assert published.params_m is not None
     assert published.gmacs is not None
     with torch.device("meta"):
-        counts = count(create_model(name), published.image_size)
+        counts = count(create_model(name), published.image_size, MODELS[name].config.in_chans)
     assert round(counts.params / 1e6, decimals(published.params_m)) == published.params_m
     assert round(counts.macs / 1e9, decimals(published.gmacs)) == published.gmacs
 

@@ -17,7 +17,7 @@ from torchvision.models.convnext import CNBlockConfig
 
 from modernet.models import create_model
 from modernet.weights import load_weights
-from modernet.weights.convert import scheme_named
+from modernet.weights.conversion import scheme_named
 from modernet.weights.schemes import schemes_of
 
 SIZE = 32
@@ -80,6 +80,12 @@ NEIGHBOURS = {
         ),
         logits,
     ),
+    "mobilenetv2 torchvision": Neighbour(
+        "torchvision", ours("mobilenet_v2"), lambda: torchvision.models.mobilenet_v2(num_classes=5)
+    ),
+    "mobilenetv2 timm": Neighbour(
+        "timm", ours("mobilenet_v2"), lambda: timm.create_model("mobilenetv2_100", num_classes=5)
+    ),
     "resnet timm": Neighbour(
         "timm",
         ours("resnet50", depths=(1, 1, 1, 1)),
@@ -124,7 +130,7 @@ def randomised(network: nn.Module) -> Any:
     generator = torch.Generator().manual_seed(0)
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():
-            nn.init.uniform_(tensor, -0.2, 0.4, generator=generator)
+            nn.init.uniform_(tensor, -0.2, 0.25, generator=generator)
     for name, buffer in network.named_buffers():
         if name.endswith("running_var"):
             nn.init.uniform_(buffer, 0.5, 1.5, generator=generator)
@@ -171,7 +177,9 @@ def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
         assert torch.equal(back[each], value), each
 
 
-@pytest.mark.parametrize("model", ["convnext_test", "convnextv2_test", "resnet_test", "vit_test", "deit_test"])
+@pytest.mark.parametrize(
+    "model", ["convnext_test", "convnextv2_test", "mobilenet_v2_test", "resnet_test", "vit_test", "deit_test"]
+)
 def test_every_scheme_of_a_family_is_recognised_and_loses_nothing(model: str) -> None:
     network = randomised(create_model(model))
     for scheme in schemes_of(network):

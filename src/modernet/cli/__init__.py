@@ -16,6 +16,8 @@ _VERBS = {
     "roadmap": "walk the road from ResNet to ConvNeXt on real images; `roadmap show` prints its steps",
     "models": "list the networks",
     "show": "print a network stage by stage",
+    "weights": "list published weights and their licences",
+    "convert": "write weights under another project's names",
     "train": "train a classifier on your pictures",
     "evaluate": "test a trained network",
     "predict": "name what is on pictures",

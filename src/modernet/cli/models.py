@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     for name in names:
         published = MODELS[name].published
         with torch.device("meta"):
-            counts = count(create_model(name), published.image_size)
+            counts = count(create_model(name), published.image_size, MODELS[name].config.in_chans)
         rows.append(
             {
                 "name": name,

@@ -16,13 +16,18 @@ from modernet.cli.output import print_json
 class Options:
     """Name what is on pictures, with probabilities.
 
-    Example: modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
+    Examples:
+      modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
+      modernet predict --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth photo.jpg
+      modernet predict --model convnext_tiny.fb_in22k_ft_in1k photo.jpg
     """
 
-    run: tyro.conf.Positional[Path]
-    """Folder of a finished run."""
-    pictures: tyro.conf.Positional[tuple[str, ...]]
-    """Pictures, folders of pictures, or patterns."""
+    what: tyro.conf.Positional[tuple[str, ...]]
+    """Pictures, folders of pictures, or patterns; without --model, the folder of a finished run comes first."""
+    model: str | None = None
+    """Network with published weights (fetched once; see modernet weights), or with those of --weights."""
+    weights: Path | None = None
+    """File of weights for --model: of its authors, timm, torchvision, transformers or OpenMMLab."""
     top: int = 5
     """How many classes to name for each."""
     skip_unreadable: bool = False
@@ -36,12 +41,20 @@ def main(arguments: Sequence[str]) -> None:
 
     from modernet import progress
     from modernet.data import find_pictures
+    from modernet.errors import InputError
     from modernet.evaluation import predict
-    from modernet.weights import load_network
+    from modernet.weights import load_model, load_network
 
-    saved = load_network(options.run)
-    paths = find_pictures(options.pictures)
+    if options.model is None and options.weights is not None:
+        raise InputError("--weights needs --model NAME, the network that they belong to")
     with progress.shown():
+        if options.model is None:
+            run, *pictures = options.what
+            saved = load_network(Path(run))
+        else:
+            pictures = list(options.what)
+            saved = load_model(options.model, options.weights)
+        paths = find_pictures(pictures)
         predictions = predict(saved, paths, top=options.top, skip_unreadable=options.skip_unreadable)
     if options.json:
         print_json([asdict(prediction) for prediction in predictions])

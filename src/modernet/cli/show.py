@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     with torch.device("meta"):
         network = create_model(options.name)
         assert isinstance(network, Backbone)
-        stages = describe_stages(network, image_size)
+        stages = describe_stages(network, image_size, MODELS[options.name].config.in_chans)
     if options.json:
         print_json([asdict(stage) for stage in stages])
         return

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -153,8 +153,10 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
         raise UnreadablePicture(name, _reason(error, data)) from error
 
 
-def fit_picture(picture: Tensor, image_size: int) -> Tensor:
-    """Scale a picture so that its shorter side is `image_size`, and keep the square in its centre.
+def fit_picture(
+    picture: Tensor, image_size: int, *, crop: float = 1.0, interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+) -> Tensor:
+    """Scale a picture so that its shorter side is `image_size / crop`, and keep the square in its centre.
 
     The square is cut first and then scaled with antialiasing: the same picture up to rounding at its border, and a
     panorama of 1 x 10,000 pixels does not become one of 224 x 2,240,000 on the way.
@@ -162,22 +164,25 @@ def fit_picture(picture: Tensor, image_size: int) -> Tensor:
     Args:
         picture: uint8 (3, h, w).
         image_size: at least 2.
+        crop: side of the square, relative to the shorter side.
 
     Returns:
         uint8 (3, image_size, image_size); the picture itself where nothing is to be done.
     """
-    side = min(picture.shape[-2:])
-    if picture.shape[-1] != picture.shape[-2]:
+    side = max(round(crop * min(picture.shape[-2:])), 1)
+    if picture.shape[-2:] != (side, side):
         top, left = (picture.shape[-2] - side) // 2, (picture.shape[-1] - side) // 2
         picture = picture[:, top : top + side, left : left + side]
-    return scale_picture(picture, image_size)
+    return scale_picture(picture, image_size, interpolation)
 
 
-def scale_picture(picture: Tensor, image_size: int) -> Tensor:
-    """Scale to a square, bilinearly with antialiasing: uint8 (3, h, w) -> (3, image_size, image_size)."""
+def scale_picture(
+    picture: Tensor, image_size: int, interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+) -> Tensor:
+    """Scale to a square with antialiasing: uint8 (3, h, w) -> (3, image_size, image_size)."""
     if picture.shape[1:] == (image_size, image_size):
         return picture
-    return F.interpolate(picture[None], size=(image_size, image_size), mode="bilinear", antialias=True)[0]
+    return F.interpolate(picture[None], size=(image_size, image_size), mode=interpolation, antialias=True)[0]
 
 
 def skippable(error: UnreadablePicture) -> InputError:

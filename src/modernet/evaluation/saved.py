@@ -87,7 +87,9 @@ def predict(
     predictions = []
     for path in progress.track(paths, "predicting", len(paths)):
         try:
-            picture = fit_picture(read_picture(path), saved.image_size)
+            picture = fit_picture(
+                read_picture(path), saved.image_size, crop=saved.crop, interpolation=saved.interpolation
+            )
         except UnreadablePicture as error:
             if not skip_unreadable:
                 raise

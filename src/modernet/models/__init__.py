@@ -1,13 +1,18 @@
 """One file an architecture family; `backbone.py` is the contract that they all keep, `zoo.py` makes them by name."""
 
-from modernet.models import (
+from modernet.models import (  # importing a family registers its variants
+    alexnet,
     coat,
     coatnet,
     convnext,
     convnext_isotropic,
+    lenet,
+    mobilenetv2,
     resnet,
+    tc,
+    vgg,
     vit,
-)  # importing a family registers its variants
+)
 from modernet.models.backbone import Backbone, Feature, FeatureExtractor, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.zoo import MODELS, ModelEntry, Published, create_model, list_models
 
@@ -20,13 +25,18 @@ __all__ = [
     "ModelConfig",
     "ModelEntry",
     "Published",
+    "alexnet",
     "coat",
     "coatnet",
     "convnext",
     "convnext_isotropic",
     "create_model",
+    "lenet",
     "list_models",
+    "mobilenetv2",
     "new_classifier",
     "resnet",
+    "tc",
+    "vgg",
     "vit",
 ]

@@ -1,16 +1,26 @@
 """Where weights come from and go to, and the names that other projects give them."""
 
+from modernet.weights.catalogue import PretrainedWeights, find_weights, list_weights
 from modernet.weights.checkpoint_file import CheckpointFile, read_checkpoint
-from modernet.weights.convert import convert
+from modernet.weights.conversion import convert
+from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_weights
+from modernet.weights.pretrained import class_names, create_model, load_model
 from modernet.weights.saved_network import NetworkSpec, SavedNetwork, load_network, save_network
 
 __all__ = [
     "CheckpointFile",
     "LoadReport",
     "NetworkSpec",
+    "PretrainedWeights",
     "SavedNetwork",
+    "class_names",
     "convert",
+    "create_model",
+    "fetch_weights",
+    "find_weights",
+    "list_weights",
+    "load_model",
     "load_network",
     "load_weights",
     "read_checkpoint",

@@ -61,6 +61,10 @@ class SavedNetwork:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     """Normalisation of pictures in [0, 1]."""
+    crop: float = 1.0
+    """Side of the square in the picture's centre that is looked at, relative to its shorter side."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How that square is scaled to `image_size`."""
 
 
 def save_network(folder: Path, network: nn.Module, spec: NetworkSpec, dataset: ImageDataset) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from modernet.models.convnext import ConvNeXt
+from modernet.models.mobilenetv2 import MobileNetV2
 from modernet.models.resnet import ResNet
 from modernet.models.vit import DistilledVisionTransformer, VisionTransformer
 from modernet.weights.schemes.convnext import CONVNEXT
+from modernet.weights.schemes.mobilenetv2 import MOBILENETV2
 from modernet.weights.schemes.resnet import RESNET
 from modernet.weights.schemes.scheme import ORIGINAL, Change, Scheme
 from modernet.weights.schemes.vit import VIT
@@ -17,6 +19,7 @@ __all__ = ["Change", "Scheme", "schemes_of"]
 _SCHEMES: dict[type[nn.Module], tuple[Scheme, ...]] = {
     ConvNeXt: CONVNEXT,
     DistilledVisionTransformer: VIT,
+    MobileNetV2: MOBILENETV2,
     ResNet: RESNET,
     VisionTransformer: VIT,
 }

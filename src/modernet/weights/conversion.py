@@ -41,8 +41,7 @@ def convert(
     file = read_checkpoint(Path(source))
     name = model or _identified(file.tensors, file.path)
     network = network_for(name, file.tensors)
-    without_head = not isinstance(network, Backbone) or network.num_classes == 0
-    fit = best_fit(network, file.tensors, skip_head=without_head)
+    fit = best_fit(network, file.tensors, skip_head=network.num_classes == 0)
     check_fit(network, file.tensors, fit, str(file.path))
     weights = scheme_named(network, to).to_theirs(fit.weights)
     with whole_file(out) as unfinished:
@@ -53,16 +52,19 @@ def convert(
     return name, fit.scheme.project
 
 
-def network_for(name: str, tensors: Mapping[str, Tensor]) -> nn.Module:
+def network_for(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
     """A network of the zoo on the meta device, with as many classes as the weights have; 0 if they have no head."""
     with torch.device("meta"):
         network = create_model(name)
+        assert isinstance(network, Backbone)
         fit = best_fit(network, tensors)
         head = set(head_names(network))
         classes = {shape[0] for each, (shape, _) in fit.misshapen.items() if each in head and each.endswith("bias")}
+        if head and head <= set(fit.missing):
+            classes = {0}
         if classes:
-            return create_model(name, num_classes=max(classes))
-        return create_model(name, num_classes=0) if head and head <= set(fit.missing) else network
+            network.reset_classifier(max(classes))
+    return network
 
 
 def scheme_named(network: nn.Module, project: str) -> Scheme:

@@ -1,0 +1,158 @@
+"""LeNet of 1989.
+
+LeCun, Boser, Denker, Henderson, Howard, Hubbard, Jackel, "Backpropagation Applied to Handwritten Zip Code
+Recognition", Neural Computation 1(4), 1989.
+
+The first convolutional network on a real task: digits from envelopes, straight from their pixels. Its units look at
+small neighbourhoods, and the units of a map share one kernel, so that 64,660 connections have only 9,760 weights to
+learn; maps shrink by strides, two at a time, while they become more. Everything is learned by back-propagation, one
+digit at a time. The paper reached 5.0 % error on 2,007 test digits after 23 passes over 7,291 others.
+
+    picture          1 x 16 x 16   in [-1, 1], background -1
+    H1, 5x5 / 2     12 x  8 x  8   -> feature 0        1,068 parameters    19,968 connections
+    H2, 5x5 / 2     12 x  4 x  4   -> feature 1        2,592               38,592
+    H3, all to all  30                                 5,790                5,790
+    output          10                                   310                  310
+
+The kernels of a map are shared, the biases are not: every unit has its own. What lies outside a map is -1. A map of
+H2 sees 8 of the 12 maps of H1; the paper does not print which, so `WIRING` is A. Karpathy's choice in his replication
+(karpathy/lecun1989-repro): four maps see the first eight, four the last eight, four the first and the last four.
+Parameter names are ours (the paper has no code); `H1`, `H2` and `H3` are its names for the layers. Deviations: the
+scores are the sums that enter the output units, so that every loss fits; the tanh and the squared error that the paper
+puts on them are the loss's business (see examples/lenet_usps.py). The paper scales its tanh; ours is plain, as in the
+replication. Pictures of other sizes need other biases: `image_size` says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from modernet.errors import InputError
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.zoo import Published, register_model
+
+WIRING = 4 * [[0, 1, 2, 3, 4, 5, 6, 7]] + 4 * [[4, 5, 6, 7, 8, 9, 10, 11]] + 4 * [[0, 1, 2, 3, 8, 9, 10, 11]]
+"""The maps of H1 that each of the 12 maps of H2 sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeNetConfig(ModelConfig):
+    """A LeNet of 1989."""
+
+    num_classes: int = 10
+    """Outputs of the classifier; 0 is no classifier: the network returns the 30 units of H3."""
+    in_chans: int = 1
+    """Channels of the picture."""
+    image_size: int = 16
+    """Side of the square picture in pixels, a multiple of 4."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.drop_path_rate > 0:
+            raise InputError(f"drop_path_rate is {self.drop_path_rate}; a LeNet has no residual branches to drop")
+        if self.image_size < 4 or self.image_size % 4:
+            raise InputError(f"image_size is {self.image_size}; give a multiple of 4")
+
+
+class Maps(nn.Module):
+    """Maps of tanh units: 5x5 at stride 2, one kernel a map, one bias a unit. `(b, cin, h, w) -> (b, cout, h/2, w/2)`.
+
+    Args:
+        wiring: the maps of the input that each map of the output sees, the same number for each.
+        size: side of the output.
+    """
+
+    inputs: Tensor
+
+    def __init__(self, wiring: list[list[int]], size: int) -> None:
+        super().__init__()
+        seen = len(wiring[0])
+        self.weight = nn.Parameter(torch.empty(len(wiring), seen, 5, 5))
+        self.bias = nn.Parameter(torch.zeros(len(wiring), size, size))
+        self.register_buffer("inputs", torch.tensor(wiring).flatten(), persistent=False)
+        _init(self.weight, 25 * seen)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (2, 2, 2, 2), value=-1.0)
+        x = x[:, self.inputs]  # what each map sees, one after the other: b cin h w -> b (cout seen) h w
+        x = F.conv2d(x, self.weight, stride=2, groups=len(self.weight)) + self.bias
+        return x.tanh()
+
+
+class LeNet(Backbone):
+    """Two layers of maps, 30 units that see all of the second, linear classifier."""
+
+    classifier_name = "output"
+    head_modules = ("H3", "output")
+    has_blocks = False
+
+    def __init__(self, config: LeNetConfig) -> None:
+        super().__init__(config)
+        size = config.image_size
+        self._size, self._in_chans = size, config.in_chans
+        self.H1 = Maps(12 * [list(range(config.in_chans))], size // 2)
+        self.H2 = Maps(WIRING, size // 4)
+        self.H3 = nn.Linear(12 * (size // 4) ** 2, 30)
+        _init(self.H3.weight, self.H3.in_features)
+        nn.init.zeros_(self.H3.bias)
+        self.num_features = 30
+        self.feature_info = FeatureInfo([Feature(12, 2, "H1"), Feature(12, 4, "H2")])
+        self.output = self.make_classifier(config.num_classes)
+
+    def forward_stage(self, index: int, x: Tensor) -> Tensor:
+        layer = self.get_submodule(f"H{index + 1}")
+        if index == 0:
+            channels, height, width = x.shape[1:]
+            if channels != self._in_chans:  # the wiring of H1 would not see the others
+                raise InputError(
+                    f"pictures have {channels} channels; this network takes {self._in_chans}: "
+                    "give in_chans=... when you make it"
+                )
+            if (height, width) != (self._size, self._size):
+                raise InputError(
+                    f"pictures are {height}x{width}; this network takes {self._size}x{self._size}: resize them, or "
+                    "give image_size=..., a multiple of 4, when you make it"
+                )
+        x = layer(x)
+        return x
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The 30 units of H3."""
+        x = self.H3(x.flatten(1))
+        return x.tanh()
+
+    def make_classifier(self, num_classes: int) -> nn.Module:
+        layer = new_classifier(self.num_features, num_classes)
+        if isinstance(layer, nn.Linear):
+            _init(layer.weight, layer.in_features)
+        return layer
+
+    def layer_groups(self) -> list[list[str]]:
+        """One for each layer."""
+        groups: dict[str, list[str]] = {}
+        for name, _ in self.named_parameters():
+            groups.setdefault(name.partition(".")[0], []).append(name)
+        return list(groups.values())
+
+
+def _init(weight: Tensor, fan_in: int) -> None:
+    """Uniform within 2.4 / inputs, as the paper has it; the replication divides by their square root."""
+    nn.init.uniform_(weight, -2.4 / fan_in, 2.4 / fan_in)
+
+
+# --- variants -------------------------------------------------------------------------------------------------------
+
+
+@register_model(LeNet, Published("ours, for tests", image_size=16))
+def lenet_test() -> LeNetConfig:
+    return LeNetConfig()
+
+
+# 63,660 multiply-accumulates
+@register_model(LeNet, Published("LeCun et al. 1989", params_m=0.00976, gmacs=0.0001, image_size=16))
+def lenet1989() -> LeNetConfig:
+    return LeNetConfig()

@@ -1,0 +1,205 @@
+"""VGG.
+
+Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014, arXiv 1409.1556.
+
+One rule for the whole network: 3x3 convolutions only, a max-pool that halves the map after every few of them, and
+twice the channels after it. Two 3x3 convolutions see what one 5x5 sees, with fewer weights and one more nonlinearity
+between them, and so 16 to 19 layers with weights could be trained where AlexNet had 8. It took second place in
+ImageNet's classification of 2014 and was for years the backbone of detectors (Fast R-CNN, SSD) and of perceptual
+losses; its 3x3 convolutions and its doubling of channels are in the ResNets that replaced it. Most of its weights
+(103 of VGG-16's 138 million) are in one layer: the first linear one.
+
+    picture                     3 x 224 x 224     (VGG-16)
+    2 x (3x3 conv, ReLU)       64 x 224 x 224  -> feature 0
+    max-pool, 2 x ...         128 x 112 x 112  -> feature 1
+    max-pool, 3 x ...         256 x  56 x  56  -> feature 2
+    max-pool, 3 x ...         512 x  28 x  28  -> feature 3
+    max-pool, 3 x ...         512 x  14 x  14  -> feature 4, "conv5_3"
+    max-pool                  512 x   7 x   7  -> feature 5
+    linear, ReLU, dropout    4096
+    linear, ReLU, dropout    4096
+    linear                   1000
+
+Parameter names are torchvision's; the paper's own release is in Caffe's format. The variants are the paper's
+configurations A, B, D and E. Deviations, as in torchvision: the weights start as He et al. 2015 proposed (the paper
+started its deep networks from the trained shallow one), the `_bn` variants have a batch norm after every convolution,
+and maps of another size than 7x7 are averaged to it, so that pictures of 32x32 and larger pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from modernet.errors import InputError
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.zoo import Published, register_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class VGGConfig(ModelConfig):
+    """A VGG: convolutions and channels of each of its stages."""
+
+    depths: tuple[int, ...] = (2, 2, 3, 3, 3)
+    """3x3 convolutions of each stage; a max-pool ends each."""
+    dims: tuple[int, ...] = (64, 128, 256, 512, 512)
+    """Channels of each stage."""
+    batch_norm: bool = False
+    """Whether a batch norm follows every convolution."""
+    hidden: int = 4096
+    """Outputs of each of the two linear layers before the classifier."""
+    dropout: float = 0.5
+    """Rate of the dropout after each of those two."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.drop_path_rate > 0:
+            raise InputError(f"drop_path_rate is {self.drop_path_rate}; a VGG has no residual branches to drop")
+        if len(self.depths) != len(self.dims) or min(self.depths, default=0) < 1 or min(self.dims) < 1:
+            raise InputError(
+                f"depths {self.depths} and dims {self.dims}: give one number above 0 in each for every stage"
+            )
+        if self.hidden < 1:
+            raise InputError(f"hidden is {self.hidden}; give 1 or more")
+        if not 0.0 <= self.dropout < 1.0:
+            raise InputError(f"dropout is {self.dropout}; give a rate in [0, 1)")
+
+
+class VGG(Backbone):
+    """Stages of 3x3 convolutions, a max-pool after each, and three linear layers."""
+
+    classifier_name = "classifier.6"
+    head_modules = ("classifier",)
+    has_blocks = False
+
+    def __init__(self, config: VGGConfig) -> None:
+        super().__init__(config)
+        layers: list[nn.Module] = []
+        features: list[Feature] = []
+        cin = config.in_chans
+        for stage, (depth, dim) in enumerate(zip(config.depths, config.dims, strict=True)):
+            for _ in range(depth):
+                norm = [nn.BatchNorm2d(dim)] if config.batch_norm else []
+                layers += [nn.Conv2d(cin, dim, 3, padding=1), *norm, nn.ReLU(inplace=True)]
+                cin = dim
+            features.append(Feature(dim, 2**stage, f"features.{len(layers) - 1}"))
+            layers.append(nn.MaxPool2d(2, 2))
+        features.append(Feature(cin, 2 ** len(config.dims), f"features.{len(layers) - 1}"))
+
+        self.features = nn.Sequential(*layers)
+        self.avgpool = nn.AdaptiveAvgPool2d(7)
+        self.classifier = nn.Sequential(
+            nn.Linear(cin * 7 * 7, config.hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(config.dropout),
+            nn.Identity(),  # the classifier comes after _init
+        )
+        self.num_features = config.hidden
+        self.feature_info = FeatureInfo(features)
+        self.apply(_init)
+        self.classifier[6] = new_classifier(config.hidden, config.num_classes)
+
+    def stage_modules(self, index: int) -> list[str]:
+        return [f"features.{layer}" for layer in self._layers(index)]
+
+    def forward_stage(self, index: int, x: Tensor) -> Tensor:
+        """A max-pool (none for stage 0) and the convolutions after it; the last stage is the last max-pool alone."""
+        height, width = x.shape[2:]
+        smallest = 2 ** (len(self.feature_info) - 1)
+        if index == 0 and min(height, width) < smallest:
+            raise InputError(
+                f"pictures are {height}x{width}; this network takes {smallest}x{smallest} and larger: resize them"
+            )
+        for layer in self._layers(index):
+            x = self.features[layer](x)
+        return x
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The map at 7x7, and the two hidden linear layers."""
+        x = self.avgpool(x).flatten(1)
+        for layer in range(6):
+            x = self.classifier[layer](x)
+        return x
+
+    def layer_groups(self) -> list[list[str]]:
+        """A convolution and its norm, or a linear layer, each."""
+        groups: list[list[str]] = []
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1:
+                groups.append([])
+            groups[-1].append(name)
+        return groups
+
+    def _layers(self, index: int) -> range:
+        """Which of `features` are those of a stage."""
+        ends = [int(feature.module.split(".")[1]) + 1 for feature in self.feature_info]
+        return range(ends[index - 1] if index else 0, ends[index])
+
+
+def _init(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+# --- variants -------------------------------------------------------------------------------------------------------
+# top-1 as torchvision reports it for its weights, of one central crop
+
+_SOURCE = "Simonyan & Zisserman 2014; top-1 torchvision"
+
+
+@register_model(VGG, Published("ours, for tests", image_size=64))
+def vgg_test() -> VGGConfig:
+    return VGGConfig(depths=(1, 2, 1), dims=(8, 12, 16), hidden=32)
+
+
+@register_model(VGG, Published("ours, for tests", image_size=64))
+def vgg_bn_test() -> VGGConfig:
+    return VGGConfig(depths=(1, 2, 1), dims=(8, 12, 16), hidden=32, batch_norm=True)
+
+
+@register_model(VGG, Published(_SOURCE, params_m=132.863, gmacs=7.609, top1=69.020))
+def vgg11() -> VGGConfig:
+    return VGGConfig(depths=(1, 1, 2, 2, 2))
+
+
+@register_model(VGG, Published(_SOURCE, params_m=132.869, gmacs=7.609, top1=70.370))
+def vgg11_bn() -> VGGConfig:
+    return VGGConfig(depths=(1, 1, 2, 2, 2), batch_norm=True)
+
+
+@register_model(VGG, Published(_SOURCE, params_m=133.048, gmacs=11.308, top1=69.928))
+def vgg13() -> VGGConfig:
+    return VGGConfig(depths=(2, 2, 2, 2, 2))
+
+
+@register_model(VGG, Published(_SOURCE, params_m=133.054, gmacs=11.308, top1=71.586))
+def vgg13_bn() -> VGGConfig:
+    return VGGConfig(depths=(2, 2, 2, 2, 2), batch_norm=True)
+
+
+@register_model(VGG, Published(_SOURCE, params_m=138.358, gmacs=15.470, top1=71.592))
+def vgg16() -> VGGConfig:
+    return VGGConfig(depths=(2, 2, 3, 3, 3))
+
+
+@register_model(VGG, Published(_SOURCE, params_m=138.366, gmacs=15.470, top1=73.360))
+def vgg16_bn() -> VGGConfig:
+    return VGGConfig(depths=(2, 2, 3, 3, 3), batch_norm=True)
+
+
+@register_model(VGG, Published(_SOURCE, params_m=143.667, gmacs=19.632, top1=72.376))
+def vgg19() -> VGGConfig:
+    return VGGConfig(depths=(2, 2, 4, 4, 4))
+
+
+@register_model(VGG, Published(_SOURCE, params_m=143.678, gmacs=19.632, top1=74.218))
+def vgg19_bn() -> VGGConfig:
+    return VGGConfig(depths=(2, 2, 4, 4, 4), batch_norm=True)

@@ -1,0 +1,213 @@
+"""Published weights of the zoo's networks: where they lie, how pictures must look for them, what one may do with them.
+
+timm and torchvision keep these facts beside their weights, so they are read from there; ours is only which of their
+networks is which of ours.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from modernet.errors import InputError, unknown_name
+from modernet.models import MODELS
+
+PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause")
+"""Licences that allow any use, of commerce too."""
+
+# ours -> timm's architecture
+_TIMM = {
+    **{f"convnext_{size}": f"convnext_{size}" for size in ("atto", "femto", "pico", "nano", "tiny", "small", "base")},
+    **{f"convnext_{size}": f"convnext_{size}" for size in ("large", "xlarge")},
+    **{f"convnextv2_{size}": f"convnextv2_{size}" for size in ("atto", "femto", "pico", "nano", "tiny", "base")},
+    **{f"convnextv2_{size}": f"convnextv2_{size}" for size in ("large", "huge")},
+    **{f"resnet{depth}": f"resnet{depth}" for depth in (18, 34, 50, 101, 152)},
+    **{f"resnet{depth}d": f"resnet{depth}d" for depth in (50, 101, 152, 200)},
+    **{f"resnext{kind}": f"resnext{kind}" for kind in ("50_32x4d", "101_32x4d", "101_32x8d", "101_64x4d")},
+    **{f"vit_{size}_patch16": f"vit_{size}_patch16_224" for size in ("tiny", "small", "base", "large")},
+    "vit_huge_patch14": "vit_huge_patch14_224",
+    **{f"deit_{size}": f"deit_{size}_patch16_224" for size in ("tiny", "small", "base")},
+    **{f"deit_{size}_distilled": f"deit_{size}_distilled_patch16_224" for size in ("tiny", "small", "base")},
+    "deit_base_384": "deit_base_patch16_384",
+    **{f"swin_{size}": f"swin_{size}_patch4_window7_224" for size in ("tiny", "small", "base", "large")},
+    **{f"swin_{size}_384": f"swin_{size}_patch4_window12_384" for size in ("base", "large")},
+    "mobilenet_v2": "mobilenetv2_100",
+    **{f"levit_{size}": f"levit_{size}" for size in ("128s", "128", "192", "256", "384")},
+    **{f"coat_{size}": f"coat_{size}" for size in ("tiny", "mini", "small")},
+    **{f"coat_lite_{size}": f"coat_lite_{size}" for size in ("tiny", "mini", "small", "medium", "medium_384")},
+}
+# ours -> torchvision's, where timm has no such weights or our names are torchvision's
+_TORCHVISION = {
+    **{name: name for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2")},
+    **{f"vgg{depth}{bn}": f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")},
+    "alexnet_one_tower": "alexnet",
+}
+_ORIGINAL = "https://dl.fbaipublicfiles.com/convnext/"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file on the Hugging Face Hub."""
+
+    repo: str
+    filename: str = "model.safetensors"
+
+    def __str__(self) -> str:
+        return f"https://huggingface.co/{self.repo}/resolve/main/{self.filename}"
+
+
+@dataclass(frozen=True)
+class WebFile:
+    """A file with an address."""
+
+    url: str
+    sha256: str = ""
+    """The hash or its beginning; empty where the source gives none."""
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """One set of published weights, called `model.tag`."""
+
+    model: str
+    tag: str
+    file: HubFile | WebFile
+    num_classes: int
+    """0: a body without classifier."""
+    image_size: int
+    crop: float
+    """Side of the square that is looked at, relative to the picture's shorter side."""
+    interpolation: Literal["bilinear", "bicubic"]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    licence: str
+    """As its source states it; empty where it states none."""
+    top1: float | None = None
+    """ImageNet-1K top-1 in per cent at `image_size`, where the source states it."""
+
+    @property
+    def name(self) -> str:
+        """`model.tag`."""
+        return f"{self.model}.{self.tag}"
+
+    @property
+    def trained_on(self) -> str:
+        """In words, from the tag: pictures of pre-training, then of fine-tuning."""
+        data = {"in1k": "ImageNet-1K", "in12k": "ImageNet-12K", "in21k": "ImageNet-21K", "in22k": "ImageNet-22K"}
+        parts = [data[part] for part in self.tag.split("_") if part in data]
+        return ", then ".join(parts)
+
+
+def list_weights(pattern: str = "*", *, licence: str = "any") -> list[PretrainedWeights]:
+    """Published weights whose `model.tag`, or whose model, matches a shell pattern.
+
+    Args:
+        licence: `"any"`; `"permissive"`: any use, of commerce too; or a licence such as `"apache-2.0"`.
+    """
+    allowed = PERMISSIVE if licence == "permissive" else (licence,)
+    return [
+        entry
+        for model in MODELS
+        for entry in weights_of(model)
+        if (fnmatch.fnmatch(entry.name, pattern) or fnmatch.fnmatch(model, pattern))
+        and (licence == "any" or entry.licence in allowed)
+    ]
+
+
+def find_weights(name: str) -> PretrainedWeights:
+    """Weights by `model.tag`, or the first of a model: those trained on ImageNet-1K alone, where there are any.
+
+    Raises:
+        InputError: there are none of that name.
+    """
+    model, _, tag = name.partition(".")
+    entries = weights_of(MODELS[model].name)
+    if not entries:
+        raise InputError(f"no published weights of {model} are known; give a file of weights")
+    if not tag:
+        return entries[0]
+    for entry in entries:
+        if entry.tag == tag:
+            return entry
+    raise unknown_name(f"set of weights for {model}", name, [entry.name for entry in entries])
+
+
+@functools.cache
+def weights_of(model: str) -> tuple[PretrainedWeights, ...]:
+    """Published weights of a model, those trained on ImageNet-1K alone first."""
+    entries = [*_original(model), *_from_timm(model), *_from_torchvision(model)]
+    return tuple(sorted(entries, key=lambda entry: (entry.num_classes != 1000, "_ft_" in entry.tag)))
+
+
+def _from_timm(model: str) -> Iterator[PretrainedWeights]:
+    import timm
+    from timm.models import get_pretrained_cfg
+
+    if model not in _TIMM:
+        return
+    for name in timm.list_pretrained(f"{_TIMM[model]}.*"):
+        facts: Any = get_pretrained_cfg(name)
+        if not facts.hf_hub_id or facts.custom_load or facts.input_size[-1] != MODELS[model].published.image_size:
+            continue
+        yield PretrainedWeights(
+            model=model,
+            tag=facts.tag,
+            file=HubFile(facts.hf_hub_id),
+            num_classes=facts.num_classes,
+            image_size=facts.input_size[-1],
+            crop=facts.crop_pct,
+            interpolation="bilinear" if facts.interpolation == "bilinear" else "bicubic",
+            mean=facts.mean,
+            std=facts.std,
+            licence=facts.license or "",
+        )
+
+
+def _from_torchvision(model: str) -> Iterator[PretrainedWeights]:
+    import torchvision
+
+    if model not in _TORCHVISION:
+        return
+    for weights in torchvision.models.get_model_weights(_TORCHVISION[model]):
+        if weights.meta.get("categories") is None or len(weights.meta["categories"]) != 1000:
+            continue  # VGG's features alone
+        facts = weights.transforms()
+        yield PretrainedWeights(
+            model=model,
+            tag=weights.name.lower().replace("imagenet1k_v1", "tv_in1k").replace("imagenet1k_v2", "tv2_in1k"),
+            file=WebFile(weights.url, weights.url.rpartition("-")[2].partition(".")[0]),
+            num_classes=1000,
+            image_size=facts.crop_size[0],
+            crop=facts.crop_size[0] / facts.resize_size[0],
+            interpolation="bicubic" if facts.interpolation.value == "bicubic" else "bilinear",
+            mean=tuple(facts.mean),
+            std=tuple(facts.std),
+            licence="bsd-3-clause",
+            top1=weights.meta["_metrics"]["ImageNet-1K"]["acc@1"],
+        )
+
+
+def _original(model: str) -> Iterator[PretrainedWeights]:
+    """What only the papers' authors offer."""
+    size = model.removeprefix("convnext_isotropic_")
+    if size not in ("small", "base", "large"):
+        return
+    yield PretrainedWeights(
+        model=model,
+        tag="fb_in1k",
+        file=WebFile(f"{_ORIGINAL}convnext_iso_{size}_1k_224_ema.pth"),
+        num_classes=1000,
+        image_size=224,
+        crop=0.875,
+        interpolation="bicubic",
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        licence="mit",
+        top1=MODELS[model].published.top1,
+    )

@@ -1,0 +1,109 @@
+"""Networks that know something: of the zoo, with published weights or with a file of anybody's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from modernet import models
+from modernet.errors import InputError
+from modernet.models import MODELS
+from modernet.weights.catalogue import PretrainedWeights, find_weights, weights_of
+from modernet.weights.checkpoint_file import read_checkpoint
+from modernet.weights.conversion import network_for
+from modernet.weights.download import fetch_weights
+from modernet.weights.loading import load_weights
+from modernet.weights.saved_network import NetworkSpec, SavedNetwork
+
+_LABELS = {1000: "imagenet-1k", 11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k"}
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def create_model(name: str, *, pretrained: bool = False, **fields: Any) -> nn.Module:
+    """Make a network of the zoo; see `modernet.models.create_model` for the fields.
+
+    Args:
+        name: one of `list_models()`, or `model.tag` as `modernet weights` lists them.
+        pretrained: load published weights, fetched once: those of the tag, or the model's first. The classifier is a
+            new one where another number of classes is asked for; position embeddings are resampled for another
+            `image_size`.
+
+    Raises:
+        InputError: unknown name or field, or the weights cannot be had.
+
+    >>> create_model("convnext_tiny", pretrained=True)
+    >>> create_model("convnext_tiny.fb_in22k_ft_in1k", pretrained=True, num_classes=10)
+    """
+    model = name if name.startswith("timm:") else name.partition(".")[0]
+    if not pretrained:
+        return models.create_model(model, **fields)
+    entry = find_weights(name)
+    features_only = fields.pop("features_only", False)
+    out_indices = fields.pop("out_indices", None)
+    classes = fields.pop("num_classes", 0 if features_only else entry.num_classes or 1000)
+    if features_only:
+        fields["global_pool"] = ""
+    network = models.create_model(model, num_classes=classes, **fields)
+    load_weights(network, fetch_weights(entry), resample=True, skip_head=classes != entry.num_classes)
+    if features_only:
+        assert isinstance(network, models.Backbone)
+        return models.FeatureExtractor(network, out_indices)
+    return network
+
+
+def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> SavedNetwork:
+    """A network of the zoo with its weights, its class names and what pictures must look like for it.
+
+    Args:
+        name: a model, with a file of weights for it; or published weights: `model.tag`, or a model for its first.
+        weights: a file in any scheme that `load_weights` knows. Pictures are prepared as for the model's published
+            weights.
+
+    Raises:
+        InputError: unknown name, or the weights cannot be had or do not fit.
+
+    >>> network = load_model("convnext_tiny.fb_in22k_ft_in1k")
+    >>> network = load_model("mobilenet_v2", "mobilenet_v2-b0353104.pth")
+    """
+    model = name.partition(".")[0]
+    published = weights_of(MODELS[model].name)
+    entry = find_weights(name) if weights is None else next((each for each in published if each.name == name), None)
+    path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
+    if entry is None and published:
+        entry = published[0]
+    tensors = read_checkpoint(path).tensors
+    classes = network_for(model, tensors).num_classes
+    if classes == 0:
+        raise InputError(f"{path} has no classifier, so it can name nothing; train one first: modernet train --weights")
+    network = models.create_model(model, num_classes=classes)
+    load_weights(network, path)
+    return SavedNetwork(
+        network.eval(), NetworkSpec("model", model, {}), class_names(classes), **_preparation(model, entry)
+    )
+
+
+def class_names(count: int) -> tuple[str, ...]:
+    """The names of the classes that a network with so many outputs usually has: ImageNet's, or their numbers."""
+    if count not in _LABELS:
+        return tuple(f"class {index}" for index in range(count))
+    from timm.data.imagenet_info import ImageNetInfo
+
+    info = ImageNetInfo(_LABELS[count])
+    return tuple(info.index_to_description(index) for index in range(count))
+
+
+def _preparation(model: str, entry: PretrainedWeights | None) -> dict[str, Any]:
+    """How pictures are prepared: as the weights' publisher does, else as ImageNet's networks most often want it."""
+    if entry is None:
+        size = MODELS[model].published.image_size
+        return {"image_size": size, "mean": _IMAGENET_MEAN, "std": _IMAGENET_STD, "crop": 0.875}
+    return {
+        "image_size": entry.image_size,
+        "mean": entry.mean,
+        "std": entry.std,
+        "crop": entry.crop,
+        "interpolation": entry.interpolation,
+    }
