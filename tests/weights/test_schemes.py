@@ -104,6 +104,28 @@ NEIGHBOURS = {
         ),
         logits,
     ),
+    "swin timm": Neighbour(
+        "timm",
+        ours("swin_test", depths=(2, 1)),
+        lambda: timm.models.SwinTransformer(
+            img_size=SIZE, embed_dim=24, depths=(2, 1), num_heads=(1, 2), window_size=4, num_classes=5
+        ),
+    ),
+    "swin torchvision": Neighbour(
+        "torchvision",
+        ours("swin_test", depths=(2, 1)),
+        lambda: torchvision.models.SwinTransformer([4, 4], 24, [2, 1], [1, 2], [4, 4], num_classes=5),
+    ),
+    "swin transformers": Neighbour(
+        "transformers",
+        ours("swin_test", depths=(2, 1)),
+        lambda: transformers.SwinForImageClassification(
+            transformers.SwinConfig(
+                image_size=SIZE, embed_dim=24, depths=[2, 1], num_heads=[1, 2], window_size=4, num_labels=5
+            )
+        ),
+        logits,
+    ),
     "vit timm": Neighbour("timm", ours("vit_test", **VIT), lambda: timm.models.VisionTransformer(**TIMM_VIT)),
     "vit torchvision": Neighbour(
         "torchvision",
@@ -178,7 +200,8 @@ def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["convnext_test", "convnextv2_test", "mobilenet_v2_test", "resnet_test", "vit_test", "deit_test"]
+    "model",
+    ["convnext_test", "convnextv2_test", "mobilenet_v2_test", "resnet_test", "swin_test", "vit_test", "deit_test"],
 )
 def test_every_scheme_of_a_family_is_recognised_and_loses_nothing(model: str) -> None:
     network = randomised(create_model(model))

@@ -7,11 +7,13 @@ from torch import nn
 from modernet.models.convnext import ConvNeXt
 from modernet.models.mobilenetv2 import MobileNetV2
 from modernet.models.resnet import ResNet
+from modernet.models.swin import SwinTransformer
 from modernet.models.vit import DistilledVisionTransformer, VisionTransformer
 from modernet.weights.schemes.convnext import CONVNEXT
 from modernet.weights.schemes.mobilenetv2 import MOBILENETV2
 from modernet.weights.schemes.resnet import RESNET
 from modernet.weights.schemes.scheme import ORIGINAL, Change, Scheme
+from modernet.weights.schemes.swin import SWIN
 from modernet.weights.schemes.vit import VIT
 
 __all__ = ["Change", "Scheme", "schemes_of"]
@@ -21,6 +23,7 @@ _SCHEMES: dict[type[nn.Module], tuple[Scheme, ...]] = {
     DistilledVisionTransformer: VIT,
     MobileNetV2: MOBILENETV2,
     ResNet: RESNET,
+    SwinTransformer: SWIN,
     VisionTransformer: VIT,
 }
 

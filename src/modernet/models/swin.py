@@ -1,0 +1,338 @@
+"""Swin Transformer.
+
+Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo, "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
+2021, arXiv 2103.14030.
+
+The transformer that became a general backbone by taking back what convolutional networks knew: attention stays inside
+windows of 7 x 7 positions, so that its cost grows with the picture and not with its square; stages of falling
+resolution give detectors their pyramid; every other block shifts its windows by half, so that neighbours meet.
+ConvNeXt's road leads towards this network with convolutions alone, and asks what remains of its advantage.
+
+    picture 3 x 224 x 224                                     swin_tiny
+      4x4 convolution, stride 4, LayerNorm   -> 56 x 56 x 96      block, c channels:
+      2 x block, 3 heads                                            LayerNorm -> attention in 7x7 windows -> +
+      2x2 neighbours joined, LayerNorm, linear -> 28 x 28 x 192     LayerNorm -> c to 4c, GELU, to c      -> +
+      2 x block, 6 heads                                          (every second block: windows shifted by 3)
+      ... 6 x block at 14 x 14 x 384, 2 x block at 7 x 7 x 768
+      LayerNorm -> average pool -> linear -> 1000
+
+Parameter names are those of the paper's code; its index and mask buffers are computed. Pictures of any size work, as in
+its detection code: maps are padded with zeros to whole windows after the norm, and odd sides before they are halved.
+There a map that fits into one window is not shifted, which the classification code decides once for its own picture
+size: at that size both agree, and the scores are the release's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modernet.errors import InputError
+from modernet.layers import DropPath, drop_path_rates
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.zoo import Published, register_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwinConfig(ModelConfig):
+    """A Swin Transformer."""
+
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    """Blocks of each stage."""
+    dim: int = 96
+    """Channels of the first stage, doubled at every other."""
+    heads: tuple[int, ...] = (3, 6, 12, 24)
+    """Attention heads of each stage."""
+    window_size: int = 7
+    """Side of a window in positions."""
+    patch_size: int = 4
+    """Size and stride of the patches in pixels."""
+    mlp_ratio: float = 4.0
+    """Hidden channels of the two-layer network for each channel."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.depths) != len(self.heads) or min(self.depths, default=0) < 1 or min(self.heads) < 1:
+            raise InputError(
+                f"depths {self.depths} and heads {self.heads}: give one number above 0 in each for every stage"
+            )
+        if self.dim < 1 or any(self.dim * 2**stage % heads for stage, heads in enumerate(self.heads)):
+            raise InputError(f"dim is {self.dim} and heads {self.heads}; give channels that the heads divide")
+        for name in ("window_size", "patch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.mlp_ratio * self.dim < 1:
+            raise InputError(f"mlp_ratio is {self.mlp_ratio}; give a number above 0")
+
+
+class WindowAttention(nn.Module):
+    """Attention among the positions of each window, with a learned bias for every offset between two of them.
+
+    `(n, t, c) -> (n, t, c)` for n windows of t positions.
+    """
+
+    def __init__(self, dim: int, heads: int, window_size: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.window_size = window_size
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, heads))
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """`mask` is `(windows of a picture, 1, t, t)`, True where two positions may look at each other."""
+        n, t, c = x.shape
+        qkv = self.qkv(x).reshape(n, t, 3, self.heads, c // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # n t 3 heads d -> 3 x (n heads t d)
+        bias = self.bias().to(q.dtype)
+        if mask is not None:
+            bias = bias.masked_fill(~mask, -100.0)  # windows heads t t; the release's number for "not"
+            bias = bias.repeat(n // len(mask), 1, 1, 1)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = self.proj(y.transpose(1, 2).reshape(n, t, c))  # n heads t d -> n t c
+        return x
+
+    def bias(self) -> Tensor:
+        """The bias between every two positions of a window, `(1, heads, t, t)`: row of offset, then column."""
+        w, device = self.window_size, self.relative_position_bias_table.device
+        place = torch.arange(w, device=device)
+        offset = place[:, None] - place[None, :] + w - 1  # w w, from 0 to 2w - 2
+        index = offset[:, None, :, None] * (2 * w - 1) + offset[None, :, None, :]  # y x y' x'
+        bias = self.relative_position_bias_table[index.flatten()]
+        return bias.reshape(1, w * w, w * w, self.heads).permute(0, 3, 1, 2)
+
+
+class Mlp(nn.Module):
+    """Two linear layers at every position. `(..., c) -> (..., c)`."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc2(self.act(self.fc1(x)))
+        return x
+
+
+class Block(nn.Module):
+    """Window attention, then the two linear layers, each after a LayerNorm and with a shortcut. `(b, h, w, c)`."""
+
+    def __init__(
+        self, dim: int, heads: int, *, window_size: int, shifted: bool, mlp_ratio: float = 4.0, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.shift = window_size // 2 if shifted else 0
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, heads, window_size)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(mlp_ratio * dim))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attend(self.norm1(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Cut into windows, let each attend to itself, put together again. `(b, h, w, c)` in and out."""
+        w = self.window_size
+        b, height, width, c = x.shape
+        below, right = -height % w, -width % w
+        if below or right:
+            x = F.pad(x, (0, 0, 0, right, 0, below))
+        rows, columns = (height + below) // w, (width + right) // w
+        shift = self.shift if rows > 1 or columns > 1 else 0
+        if shift:
+            x = x.roll((-shift, -shift), (1, 2))
+        x = x.reshape(b, rows, w, columns, w, c).transpose(2, 3).reshape(-1, w * w, c)
+        x = self.attn(x, shift_mask(rows, columns, w, shift, x.device) if shift else None)
+        x = x.reshape(b, rows, columns, w, w, c).transpose(2, 3).reshape(b, rows * w, columns * w, c)
+        if shift:
+            x = x.roll((shift, shift), (1, 2))
+        return x[:, :height, :width]
+
+
+def shift_mask(rows: int, columns: int, window_size: int, shift: int, device: torch.device) -> Tensor:
+    """Which positions of a shifted window were neighbours before: `(rows * columns, 1, t, t)`, True where they were.
+
+    Rolling brings the upper rows below the lowest, the left columns beside the rightmost: the last windows then hold
+    parts of the map that have nothing to do with each other.
+    """
+
+    def wrapped(windows: int) -> Tensor:
+        """Whether a place along one side came around, for each window: `(windows, window_size)`."""
+        place = torch.arange(windows * window_size, device=device)
+        return (place >= windows * window_size - shift).reshape(windows, window_size)
+
+    vertical, horizontal = wrapped(rows), wrapped(columns)
+    part = 2 * vertical[:, None, :, None].int() + horizontal[None, :, None, :].int()  # rows columns y x
+    part = part.reshape(rows * columns, window_size**2)
+    return (part[:, None, :] == part[:, :, None])[:, None]
+
+
+class PatchEmbed(nn.Module):
+    """Each patch a vector. `(b, cin, h, w) -> (b, ceil(h / patch), ceil(w / patch), c)`."""
+
+    def __init__(self, cin: int, dim: int, patch_size: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.Conv2d(cin, dim, patch_size, patch_size)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        below, right = (-side % self.patch_size for side in x.shape[2:])
+        if below or right:
+            x = F.pad(x, (0, right, 0, below))
+        x = self.norm(self.proj(x).permute(0, 2, 3, 1))  # b c h w -> b h w c
+        return x
+
+
+class PatchMerging(nn.Module):
+    """Four neighbours become one position. `(b, h, w, c) -> (b, ceil(h / 2), ceil(w / 2), 2 c)`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * dim)
+        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, height, width, c = x.shape
+        if height % 2 or width % 2:
+            x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
+        x = x.reshape(b, (height + 1) // 2, 2, (width + 1) // 2, 2, c)
+        x = x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # b h 2 w 2 c -> b h w (column row c)
+        x = self.reduction(self.norm(x))
+        return x
+
+
+class Stage(nn.Module):
+    """The blocks of one resolution, and the way to the next, which the next stage takes."""
+
+    def __init__(self, blocks: nn.Sequential, downsample: PatchMerging | None) -> None:
+        super().__init__()
+        self.blocks = blocks
+        if downsample is not None:
+            self.downsample = downsample
+
+
+class SwinTransformer(Backbone):
+    """Patches, stages of window attention, LayerNorm, average pool, linear classifier. Stages are `(b, h, w, c)`."""
+
+    classifier_name = "head"
+    head_modules = ("norm", "head")
+
+    def __init__(self, config: SwinConfig) -> None:
+        super().__init__(config)
+        self.patch_embed = PatchEmbed(config.in_chans, config.dim, config.patch_size)
+        self.layers = nn.ModuleList()
+        features = []
+        for stage, rates in enumerate(drop_path_rates(config.drop_path_rate, config.depths)):
+            dim = config.dim * 2**stage
+            blocks = nn.Sequential(
+                *[
+                    Block(
+                        dim,
+                        config.heads[stage],
+                        window_size=config.window_size,
+                        shifted=index % 2 == 1,
+                        mlp_ratio=config.mlp_ratio,
+                        drop_path=rate,
+                    )
+                    for index, rate in enumerate(rates)
+                ]
+            )
+            last = stage == len(config.depths) - 1
+            self.layers.append(Stage(blocks, None if last else PatchMerging(dim)))
+            features.append(Feature(dim, config.patch_size * 2**stage, f"layers.{stage}.blocks"))
+        self.num_features = features[-1].num_chs
+        self.norm = nn.LayerNorm(self.num_features)
+        self.feature_info = FeatureInfo(features)
+        self.apply(_init)
+        self.head = new_classifier(self.num_features, config.num_classes)
+
+    def stage_modules(self, index: int) -> list[str]:
+        first = "patch_embed" if index == 0 else f"layers.{index - 1}.downsample"
+        return [first, f"layers.{index}.blocks"]
+
+    def forward_stage(self, index: int, x: Tensor) -> Tensor:
+        """The patches or the merging of the stage before, and the blocks: `(b, h, w, c)`."""
+        x = self.get_submodule(self.stage_modules(index)[0])(x)
+        return self.run_blocks(self.get_submodule(f"layers.{index}.blocks"), x)
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 1, 2)  # b h w c -> b c h w
+
+    def last_features(self, x: Tensor) -> Tensor:
+        return self.feature_map(self.norm(x))
+
+    def pool(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+    def layer_groups(self) -> list[list[str]]:
+        """The patches; then every block, a merging going with the block after it; then the last norm and the head."""
+        groups: dict[tuple[int, int], list[str]] = {}
+        for name, _ in self.named_parameters():
+            module, *rest = name.split(".")
+            if module == "patch_embed":
+                key = (-1, 0)
+            elif module != "layers":
+                key = (len(self.layers), 0)
+            else:
+                key = (int(rest[0]), int(rest[2])) if rest[1] == "blocks" else (int(rest[0]) + 1, 0)
+            groups.setdefault(key, []).append(name)
+        return [groups[key] for key in sorted(groups)]
+
+
+def _init(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+# --- variants -------------------------------------------------------------------------------------------------------
+
+_LIU = "Liu et al. 2021, as ConvNeXt's table 1 has it"
+_LARGE = "Liu et al. 2021"  # published for ImageNet-22K pre-training only
+
+
+@register_model(SwinTransformer, Published("ours, for tests", image_size=64))
+def swin_test() -> SwinConfig:
+    return SwinConfig(depths=(2, 2), dim=24, heads=(1, 2), window_size=4)
+
+
+@register_model(SwinTransformer, Published(_LIU, params_m=28.288, gmacs=4.4906, top1=81.3))
+def swin_tiny() -> SwinConfig:
+    return SwinConfig()
+
+
+@register_model(SwinTransformer, Published(_LIU, params_m=49.606, gmacs=8.7409, top1=83.0))
+def swin_small() -> SwinConfig:
+    return SwinConfig(depths=(2, 2, 18, 2))
+
+
+@register_model(SwinTransformer, Published(_LIU, params_m=87.768, gmacs=15.4309, top1=83.5))
+def swin_base() -> SwinConfig:
+    return SwinConfig(depths=(2, 2, 18, 2), dim=128, heads=(4, 8, 16, 32))
+
+
+@register_model(SwinTransformer, Published(_LIU, params_m=87.904, gmacs=47.0831, top1=84.5, image_size=384))
+def swin_base_384() -> SwinConfig:
+    return SwinConfig(depths=(2, 2, 18, 2), dim=128, heads=(4, 8, 16, 32), window_size=12)
+
+
+@register_model(SwinTransformer, Published(_LARGE, params_m=196.532, gmacs=34.4758))
+def swin_large() -> SwinConfig:
+    return SwinConfig(depths=(2, 2, 18, 2), dim=192, heads=(6, 12, 24, 48))
+
+
+@register_model(SwinTransformer, Published(_LARGE, params_m=196.736, gmacs=103.9191, image_size=384))
+def swin_large_384() -> SwinConfig:
+    return SwinConfig(depths=(2, 2, 18, 2), dim=192, heads=(6, 12, 24, 48), window_size=12)

@@ -1,0 +1,134 @@
+"""Swin against timm, and against attention written out position by position."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import timm
+import torch
+from timm.models.swin_transformer import SwinTransformer
+from torch import Tensor, nn
+
+from modernet.errors import InputError
+from modernet.models import create_model
+from modernet.models.swin import Block, WindowAttention
+
+
+def randomised(network: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        nn.init.uniform_(parameter, -0.3, 0.4, generator=generator)
+    return network.eval()
+
+
+def pictures(height: int, width: int | None = None) -> Tensor:
+    return torch.randn(2, 3, height, width or height, generator=torch.Generator().manual_seed(0))
+
+
+def timm_name(ours: str) -> str:
+    ours = re.sub(r"^layers\.(\d)\.downsample", lambda match: f"layers.{int(match[1]) + 1}.downsample", ours)
+    return re.sub(r"^head\.", "head.fc.", ours)
+
+
+@pytest.mark.parametrize("size", [64, 32])
+def test_scores_and_maps_equal_timm(size: int) -> None:
+    theirs = randomised(
+        SwinTransformer(img_size=size, embed_dim=24, depths=(2, 2), num_heads=(1, 2), window_size=4, num_classes=5)
+    )
+    ours = create_model("swin_test", num_classes=5).eval()
+    weights = theirs.state_dict()
+    ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
+    x = pictures(size)
+    expected = theirs(x)
+    torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    for ours_map, their_map in zip(
+        ours.forward_intermediates(x, intermediates_only=True),
+        theirs.forward_intermediates(x, intermediates_only=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours_map, their_map, rtol=1e-4, atol=1e-4 * their_map.abs().max().item())
+
+
+def test_swin_tiny_equals_timm() -> None:
+    theirs = timm.create_model("swin_tiny_patch4_window7_224").eval()
+    ours = create_model("swin_tiny").eval()
+    weights = theirs.state_dict()
+    ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
+    x = pictures(224)[:1]
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+
+
+def attention_by_hand(block: Block, x: Tensor) -> Tensor:
+    """What `Block.attend` does, one position after the other, windows found by arithmetic on coordinates."""
+    attn, w, shift = block.attn, block.window_size, block.shift
+    height, width, c = x.shape
+    d = c // attn.heads
+    rows, columns = -(-height // w) * w, -(-width // w) * w
+    padded = torch.zeros(rows, columns, c, dtype=x.dtype)
+    padded[:height, :width] = x
+    q, k, v = attn.qkv(padded).reshape(rows, columns, 3, attn.heads, d).unbind(2)
+
+    def window(y: int, x: int) -> tuple[int, ...]:
+        """The window of a position, and from which side of the map it came into it."""
+        yy, xx = (y - shift) % rows, (x - shift) % columns
+        return yy // w, xx // w, int(y < shift), int(x < shift)
+
+    places = [(y, x) for y in range(rows) for x in range(columns)]
+    out = torch.zeros(height, width, c, dtype=x.dtype)
+    for y in range(height):
+        for xx in range(width):
+            mates = [place for place in places if window(*place) == window(y, xx)]
+            for head in range(attn.heads):
+                scores = []
+                for my, mx in mates:
+                    dy = (y - shift) % rows % w - (my - shift) % rows % w
+                    dx = (xx - shift) % columns % w - (mx - shift) % columns % w
+                    bias = attn.relative_position_bias_table[(dy + w - 1) * (2 * w - 1) + dx + w - 1, head]
+                    scores.append(q[y, xx, head] @ k[my, mx, head] / d**0.5 + bias)
+                weights = torch.stack(scores).softmax(0)
+                mixed = sum(weight * v[my, mx, head] for weight, (my, mx) in zip(weights, mates, strict=True))
+                out[y, xx, head * d : (head + 1) * d] = mixed
+    return attn.proj(out)
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 5), (4, 3)])
+def test_window_attention_is_what_it_is_by_hand(shifted: bool, height: int, width: int) -> None:
+    block = randomised(Block(4, 2, window_size=3, shifted=shifted)).double()
+    x = torch.randn(1, height, width, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(block.attend(x)[0], attention_by_hand(block, x[0]))
+
+
+def test_a_map_of_one_window_is_not_shifted() -> None:
+    shifted = randomised(Block(4, 2, window_size=4, shifted=True))
+    plain = randomised(Block(4, 2, window_size=4, shifted=False))
+    x = torch.randn(1, 4, 4, 4)
+    torch.testing.assert_close(shifted(x), plain(x), rtol=0, atol=0)
+
+
+def test_the_bias_runs_over_the_offsets_row_by_row() -> None:
+    attention = WindowAttention(4, 1, 2)
+    with torch.no_grad():
+        attention.relative_position_bias_table.copy_(torch.arange(9.0)[:, None])
+    expected = torch.tensor([[4.0, 3, 1, 0], [5, 4, 2, 1], [7, 6, 4, 3], [8, 7, 5, 4]])
+    torch.testing.assert_close(attention.bias()[0, 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"depths": (1,)}, r"depths \(1,\) and heads \(1, 2\): give one number above 0 in each"),
+        ({"dim": 15}, r"dim is 15 and heads \(1, 2\); give channels that the heads divide"),
+        ({"window_size": 0}, "window_size is 0; give 1 or more"),
+        ({"mlp_ratio": 0.0}, "mlp_ratio is 0.0; give a number above 0"),
+    ],
+)
+def test_configs_that_make_no_network_are_refused(fields: dict[str, object], message: str) -> None:
+    fields = {"heads": (1, 2), **fields}
+    if "dim" in fields:
+        fields["heads"] = (2, 2)
+        message = message.replace(r"\(1, 2\)", r"\(2, 2\)")
+    with pytest.raises(InputError, match=message):
+        create_model("swin_test", **fields)
