@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from modernet.benchmark import count, describe_stages
 from modernet.errors import InputError
-from modernet.models import Backbone, ModelConfig, create_model, list_models
+from modernet.models import MODELS, Backbone, ModelConfig, create_model, list_models
 from modernet.models.backbone import Feature, FeatureInfo
 from modernet.roadmap import Design
 from modernet.roadmap.network import build
@@ -80,11 +80,12 @@ def test_parameters_that_nothing_uses_count_for_the_head() -> None:
 @pytest.mark.parametrize("name", list_models("*_test"))
 def test_rows_add_up_to_the_whole_and_have_the_shapes_of_the_run(name: str) -> None:
     network = backbone(name, num_classes=7).eval()
-    rows = describe_stages(network, 64)
-    counts = count(network, 64)
+    size, in_chans = MODELS[name].published.image_size, MODELS[name].config.in_chans
+    rows = describe_stages(network, size, in_chans)
+    counts = count(network, size, in_chans)
     assert sum(row.params for row in rows) == counts.params
     assert sum(row.macs for row in rows) == counts.macs
-    _, maps = network.forward_intermediates(torch.zeros(1, 3, 64, 64))
+    _, maps = network.forward_intermediates(torch.zeros(1, in_chans, size, size))
     assert [row.shape for row in rows] == [*[tuple(x.shape[1:]) for x in maps], (7,)]
     assert [row.name for row in rows] == [*network.feature_info.module_name(), "head"]
 

@@ -51,7 +51,7 @@ def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[st
         (["modles"], "no verb is called 'modles'; did you mean models?"),
         (["show", "convnext_tin"], "no model is called 'convnext_tin'; did you mean convnext_tiny"),
         (["show", "resnet18", "--image-size", "0"], "image_size is 0; give 1 or more"),
-        (["models", "vgg*"], "no model is called 'vgg*'"),
+        (["models", "vgh*"], "no model is called 'vgh*'"),
         (["roadmap", "--lrr", "3"], "Unrecognized options: --lrr"),
         (["roadmap", "--lr", "abc"], "could not convert string to float: 'abc'"),
         (["roadmap", "--lr", "-1"], "lr is -1.0; it must be at least 0"),

@@ -93,8 +93,8 @@ def test_the_isotropic_form_is_timms_blocks_at_one_resolution() -> None:
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("convnext_test", {"kernel_sizes": (7, 7)}, "give one odd number for each of the stages"),
-        ("convnext_test", {"kernel_sizes": (7, 7, 7, 6)}, "give one odd number for each of the stages"),
+        ("convnext_test", {"kernel_sizes": (7, 7)}, "give one odd number, or one for each of 4 stages"),
+        ("convnext_test", {"kernel_sizes": (7, 7, 7, 6)}, "give one odd number, or one for each of 4 stages"),
         ("convnext_test", {"small_kernel": 7}, "small_kernel is 7; give an odd number below each"),
         ("convnext_isotropic_test", {"depth": 0}, "depth is 0; give 1 or more"),
         ("convnext_isotropic_test", {"layer_scale_init": -1.0}, "layer_scale_init is -1.0; give a number above 0"),

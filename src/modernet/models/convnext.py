@@ -53,8 +53,8 @@ class ConvNeXtConfig(ModelConfig):
     """Where every entry of `gamma` starts; 0 is no layer scale."""
     grn: bool = False
     """Global response normalisation after the GELU, as in V2."""
-    kernel_sizes: tuple[int, ...] = (7, 7, 7, 7)
-    """Side of the depthwise kernels of each stage; odd."""
+    kernel_sizes: tuple[int, ...] = (7,)
+    """Side of the depthwise kernels: odd, one for all stages or one for each."""
     small_kernel: int = 0
     """Side of a depthwise kernel beside the large one; 0 is none."""
 
@@ -64,8 +64,10 @@ class ConvNeXtConfig(ModelConfig):
             raise InputError(
                 f"depths {self.depths} and dims {self.dims}: give one number above 0 in each for every stage"
             )
-        if len(self.kernel_sizes) != len(self.depths) or any(k < 1 or k % 2 == 0 for k in self.kernel_sizes):
-            raise InputError(f"kernel_sizes is {self.kernel_sizes}; give one odd number for each of the stages")
+        if len(self.kernel_sizes) not in (1, len(self.depths)) or any(k < 1 or k % 2 == 0 for k in self.kernel_sizes):
+            raise InputError(
+                f"kernel_sizes is {self.kernel_sizes}; give one odd number, or one for each of {len(self.depths)} stages"
+            )
         if self.small_kernel and (self.small_kernel % 2 == 0 or not 0 < self.small_kernel < min(self.kernel_sizes)):
             raise InputError(
                 f"small_kernel is {self.small_kernel}; give an odd number below each of kernel_sizes, or 0"
@@ -141,6 +143,7 @@ class ConvNeXt(Backbone):
     def __init__(self, config: ConvNeXtConfig) -> None:
         super().__init__(config)
         dims, stride = config.dims, config.stem_stride
+        kernel_sizes = config.kernel_sizes * (len(dims) // len(config.kernel_sizes))
 
         stem = nn.Sequential(nn.Conv2d(config.in_chans, dims[0], stride, stride), LayerNorm2d(dims[0]))
         between = [nn.Sequential(LayerNorm2d(cin), nn.Conv2d(cin, cout, 2, 2)) for cin, cout in pairwise(dims)]
@@ -160,7 +163,7 @@ class ConvNeXt(Backbone):
                 ]
             )
             for dim, kernel_size, rates in zip(
-                dims, config.kernel_sizes, drop_path_rates(config.drop_path_rate, config.depths), strict=True
+                dims, kernel_sizes, drop_path_rates(config.drop_path_rate, config.depths), strict=True
             )
         )
         self.norm = nn.LayerNorm(dims[-1], eps=1e-6)
