@@ -39,6 +39,15 @@ def test_resnets_equal_torchvision_under_the_same_names(name: str) -> None:
     torch.testing.assert_close(ours(pictures(64)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
+def test_a_resnet_d_equals_timm_under_the_same_names() -> None:
+    theirs = timm.create_model("resnet50d").eval()
+    randomise(theirs)
+    ours = create_model("resnet50d").eval()
+    ours.load_state_dict(theirs.state_dict())
+    expected = theirs(pictures(72))  # 9 x 9 before the last shortcut: its pool meets an edge
+    torch.testing.assert_close(ours(pictures(72)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+
 def timm_name(ours: str) -> str:
     """timm's name for a parameter of a ConvNeXt."""
     for pattern, theirs in [

@@ -63,7 +63,7 @@ def given(arguments: Sequence[str], option: str, default: str) -> str:
 
 
 def recipe_options(arguments: Sequence[str]) -> tuple[str, RecipeOptions]:
-    """The recipe that the arguments name, or the default one of the data that they name: its name and its values.
+    """The recipe that the arguments name, or the default one of what they name: its name and its values.
 
     The values are the defaults of the options that override them. A length given by `--epochs` alone shortens the
     warm-up in proportion.
@@ -71,7 +71,9 @@ def recipe_options(arguments: Sequence[str]) -> tuple[str, RecipeOptions]:
     Raises:
         InputError: no recipe is called so, or it cannot last for so many epochs.
     """
-    name = given(arguments, "--recipe", default_recipe(given(arguments, "--data", "digit_scenes")))
+    data, model = given(arguments, "--data", "digit_scenes"), given(arguments, "--model", "")
+    pretrained = "." in model or given(arguments, "--weights", "") != ""
+    name = given(arguments, "--recipe", default_recipe(data, pretrained))
     recipe = get_recipe(name)
     epochs = given(arguments, "--epochs", "")
     if epochs.isdecimal():  # anything else is for the parser to complain of

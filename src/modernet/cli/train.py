@@ -22,9 +22,11 @@ _NOT_THE_USERS = {
 
 @dataclass(frozen=True)
 class Options:
-    """Train a classifier on your pictures, from random weights.
+    """Train a classifier on your pictures, from random weights or from published ones.
 
     Examples:
+      modernet train --data my_photos --model convnext_tiny.fb_in22k_ft_in1k
+      modernet train --data my_photos --model convnext_tiny --weights convnext_tiny_1k_224_ema.pth
       modernet train --data my_photos --model convnext_test       my_photos/CLASS/*.jpg
       modernet train --data cifar10 --model resnet18 --epochs 10 --lr 2e-3
       modernet train --data my_photos --model convnext_test --resume
@@ -38,7 +40,9 @@ class Options:
     data: str = "digit_scenes"
     """Pictures: a folder (class/picture, or train and test above it), parquet in the Hub's layout, or a name."""
     model: str = "convnext_test"
-    """Network: one of `modernet models`."""
+    """Network: one of `modernet models`; or of `modernet weights`, to start from those, fetched once."""
+    weights: Path | None = None
+    """File of weights for that network to start from, of its authors, timm, torchvision, transformers or OpenMMLab."""
     model_fields: tuple[str, ...] = ()
     """Fields of the model's config to change, such as stem_stride=2."""
     seed: int = 0
@@ -48,7 +52,7 @@ class Options:
     resume: bool = False
     """Go on with the unfinished run in that folder."""
     image_size: int | None = None
-    """Side of the pictures in pixels; by default that of the data."""
+    """Side of the pictures in pixels; by default that of the data, or of the weights to start from."""
     skip_unreadable: bool = False
     """Leave out pictures that cannot be read, and list them."""
     json: bool = False
@@ -67,18 +71,21 @@ def main(arguments: Sequence[str]) -> None:
         from modernet.data import open_dataset
         from modernet.models import MODELS
         from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
-        from modernet.weights import NetworkSpec
+        from modernet.weights import NetworkSpec, starting_weights
 
     fields = _parse_fields(options.model_fields)
-    spec = NetworkSpec("model", MODELS[options.model].name, fields)
+    model, _, tag = options.model.partition(".")
+    spec = NetworkSpec("model", MODELS[model].name, fields)
     prepare_folder(folder, resume=options.resume)
     with progress.shown():
-        dataset = open_dataset(options.data, image_size=options.image_size, skip_unreadable=options.skip_unreadable)
+        start = starting_weights(options.model, options.weights) if tag or options.weights else None
+        image_size = start.image_size if start and options.image_size is None else options.image_size
+        dataset = open_dataset(options.data, image_size=image_size, skip_unreadable=options.skip_unreadable)
         recipe = recipe_from(options.settings)
         with stop_requested_by_signal() as should_stop:
             try:
                 record = train_classifier(
-                    spec, dataset, recipe, seed=options.seed, folder=folder, should_stop=should_stop
+                    spec, dataset, recipe, seed=options.seed, start=start, folder=folder, should_stop=should_stop
                 )
             except Interrupted as stopped:
                 raise Interrupted(f"{stopped}; the same command with --resume goes on") from stopped

@@ -66,7 +66,8 @@ class ConvNeXtConfig(ModelConfig):
             )
         if len(self.kernel_sizes) not in (1, len(self.depths)) or any(k < 1 or k % 2 == 0 for k in self.kernel_sizes):
             raise InputError(
-                f"kernel_sizes is {self.kernel_sizes}; give one odd number, or one for each of {len(self.depths)} stages"
+                f"kernel_sizes is {self.kernel_sizes}; give one odd number, "
+                f"or one for each of {len(self.depths)} stages"
             )
         if self.small_kernel and (self.small_kernel % 2 == 0 or not 0 < self.small_kernel < min(self.kernel_sizes)):
             raise InputError(

@@ -1,11 +1,29 @@
-"""ResNet and ResNeXt.
+"""ResNet, ResNeXt and ResNet-D.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2015, arXiv 1512.03385.
 Xie, Girshick, Dollar, Tu, He, "Aggregated Residual Transformations for Deep Neural Networks", 2016, arXiv 1611.05431.
+He, Zhang, Zhang, Zhang, Xie, Li, "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2018,
+arXiv 1812.01187 (ResNet-D).
 
-Parameter names are torchvision's, which most people's checkpoints use. As there, the stride of a bottleneck is on its
-3x3 convolution ("v1.5"), not on the first 1x1 as in the paper. ResNet-200 has the post-activation blocks of its smaller
-siblings; in He et al. 2016 ("Identity Mappings", arXiv 1603.05027) norm and activation come before the convolutions.
+A block learns what to add to its input, and not what to put in its place: so a hundred layers train as easily as ten.
+A bottleneck makes its 3x3 convolution cheap by 1x1 convolutions around it. ResNeXt splits that 3x3 into groups, which
+buys width for the same arithmetic, and is the step before depthwise convolution. ResNet-D loses less of the picture:
+three 3x3 convolutions for the 7x7 of the stem, and an average pool before the shortcut's 1x1, whose stride of 2 would
+ignore three positions of four.
+
+    picture 3 x 224 x 224                                          resnet50
+      7x7 convolution, stride 2 -> BatchNorm, ReLU -> 64 x 112 x 112
+      3x3 max-pool, stride 2                       -> 64 x 56 x 56    bottleneck of width w:
+      3 x bottleneck, w = 64                       -> 256 x 56 x 56      1x1 to w -> BatchNorm, ReLU
+      4 x bottleneck, w = 128                      -> 512 x 28 x 28      3x3 (stride 2 in a stage's first)
+      6 x bottleneck, w = 256                      -> 1024 x 14 x 14        -> BatchNorm, ReLU
+      3 x bottleneck, w = 512                      -> 2048 x 7 x 7       1x1 to 4w -> BatchNorm -> + -> ReLU
+      average pool -> linear -> 1000
+
+Parameter names are torchvision's, which most people's checkpoints use, and for ResNet-D timm's. As in both, the stride
+of a bottleneck is on its 3x3 convolution ("v1.5"), not on the first 1x1 as in the paper. ResNet-200 has the
+post-activation blocks of its smaller siblings; in He et al. 2016 ("Identity Mappings", arXiv 1603.05027) norm and
+activation come before the convolutions.
 """
 
 from __future__ import annotations
@@ -31,6 +49,10 @@ class ResNetConfig(ModelConfig):
     """Channels of the stem and of the first stage's 3x3 convolutions (before `base_width`); doubled at every stage."""
     groups: int = 1
     base_width: int = 64
+    deep_stem: bool = False
+    """Three 3x3 convolutions for the 7x7 of the stem, as in ResNet-D."""
+    avg_down: bool = False
+    """A 2x2 average pool takes the stride of a shortcut, as in ResNet-D."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +78,15 @@ class BasicBlock(nn.Module):
     expansion = 1
 
     def __init__(
-        self, cin: int, width: int, *, stride: int = 1, groups: int = 1, base_width: int = 64, drop_path: float = 0.0
+        self,
+        cin: int,
+        width: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        base_width: int = 64,
+        avg_down: bool = False,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         assert groups == 1, "grouped convolution is defined for bottlenecks only"
@@ -65,7 +95,7 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = shortcut(cin, width, stride)
+        self.downsample = shortcut(cin, width, stride, avg_down)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,7 +112,15 @@ class Bottleneck(nn.Module):
     expansion = 4
 
     def __init__(
-        self, cin: int, width: int, *, stride: int = 1, groups: int = 1, base_width: int = 64, drop_path: float = 0.0
+        self,
+        cin: int,
+        width: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        base_width: int = 64,
+        avg_down: bool = False,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         inner = width * base_width // 64 * groups
@@ -94,7 +132,7 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(inner, cout, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(cout)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut(cin, cout, stride)
+        self.downsample = shortcut(cin, cout, stride, avg_down)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,15 +144,18 @@ class Bottleneck(nn.Module):
         return out
 
 
-def shortcut(cin: int, cout: int, stride: int) -> nn.Sequential | None:
+def shortcut(cin: int, cout: int, stride: int, avg_down: bool = False) -> nn.Sequential | None:
     """The projection of a block whose output has another shape than its input; None is the identity."""
     if stride == 1 and cin == cout:
         return None
+    if avg_down:
+        pool = nn.Identity() if stride == 1 else nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
+        return nn.Sequential(pool, nn.Conv2d(cin, cout, 1, bias=False), nn.BatchNorm2d(cout))
     return nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
 
 
 class ResNet(Backbone):
-    """7x7 stem and max-pool, four stages of residual blocks, average pool, linear classifier."""
+    """Stem and max-pool, four stages of residual blocks, average pool, linear classifier."""
 
     classifier_name = "fc"
     head_modules = ("fc",)
@@ -123,7 +164,11 @@ class ResNet(Backbone):
         super().__init__(config)
         block: type[BasicBlock | Bottleneck] = BasicBlock if config.block == "basic" else Bottleneck
 
-        self.conv1 = nn.Conv2d(config.in_chans, config.width, 7, stride=2, padding=3, bias=False)
+        self.conv1: nn.Module = (
+            _deep_stem(config.in_chans, config.width)
+            if config.deep_stem
+            else nn.Conv2d(config.in_chans, config.width, 7, stride=2, padding=3, bias=False)
+        )
         self.bn1 = nn.BatchNorm2d(config.width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -142,6 +187,7 @@ class ResNet(Backbone):
                         stride=2 if stage > 0 and index == 0 else 1,
                         groups=config.groups,
                         base_width=config.base_width,
+                        avg_down=config.avg_down,
                         drop_path=rates[stage][index],
                     )
                 )
@@ -173,6 +219,20 @@ class ResNet(Backbone):
             key = f"{module}.{block}" if module.startswith("layer") else "fc" if module == "fc" else "stem"
             groups.setdefault(key, []).append(name)
         return list(groups.values())
+
+
+def _deep_stem(in_chans: int, width: int) -> nn.Sequential:
+    """3x3 with stride 2 -> 3x3 -> 3x3, the first two of half the width."""
+    half = width // 2
+    return nn.Sequential(
+        nn.Conv2d(in_chans, half, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(half),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(half, half, 3, padding=1, bias=False),
+        nn.BatchNorm2d(half),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(half, width, 3, padding=1, bias=False),
+    )
 
 
 def _init(module: nn.Module) -> None:
@@ -248,3 +308,33 @@ def resnext101_32x8d() -> ResNetConfig:
 )
 def resnext101_64x4d() -> ResNetConfig:
     return ResNetConfig(depths=(3, 4, 23, 3), groups=64, base_width=4)
+
+
+# ResNet-D: the paper has 50 layers, timm the others
+
+_D = "He et al. 2018; counts timm"
+
+
+@register_model(ResNet, Published("ours, for tests", image_size=64))
+def resnetd_test() -> ResNetConfig:
+    return ResNetConfig(depths=(1, 1, 1, 1), width=8, deep_stem=True, avg_down=True)
+
+
+@register_model(ResNet, Published(_D, params_m=25.576, gmacs=4.3288))
+def resnet50d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 6, 3), deep_stem=True, avg_down=True)
+
+
+@register_model(ResNet, Published(_D, params_m=44.568, gmacs=8.0410))
+def resnet101d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 4, 23, 3), deep_stem=True, avg_down=True)
+
+
+@register_model(ResNet, Published(_D, params_m=60.212, gmacs=11.7533))
+def resnet152d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 8, 36, 3), deep_stem=True, avg_down=True)
+
+
+@register_model(ResNet, Published(_D, params_m=64.693, gmacs=15.2471))
+def resnet200d() -> ResNetConfig:
+    return ResNetConfig(depths=(3, 24, 36, 3), deep_stem=True, avg_down=True)

@@ -17,8 +17,10 @@ def get_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def default_recipe(data: str) -> str:
-    """The name of the recipe for a data set when none is named; `quick` flips no digits."""
+def default_recipe(data: str, pretrained: bool = False) -> str:
+    """The name of the recipe when none is named: for a data set, or for a network that is trained already."""
+    if pretrained:
+        return "finetune"
     return "quick" if data in ("digit_scenes", "mnist") else "small_pictures"
 
 
@@ -58,5 +60,17 @@ _add(
         optimizer=Optimizer(optimizer="sgd", lr=0.1, weight_decay=1e-4),
         schedule=Schedule(epochs=90, warmup_epochs=0.0, decay="step"),
         regularization=Regularization(label_smoothing=0.0),
+    )
+)
+
+_add(
+    Recipe(
+        name="finetune",
+        source="ours, for some hundred pictures: ConvNeXt's fine-tuning (Liu et al. 2022, table 6) with a small batch",
+        batch_size=32,
+        augmentation=Augmentation(flip=0.5, crop_scale=0.5, erasing=0.25),
+        optimizer=Optimizer(lr=5e-4, layer_decay=0.85),
+        schedule=Schedule(epochs=30, warmup_epochs=2.0),
+        regularization=Regularization(drop_path=0.1),
     )
 )

@@ -49,6 +49,8 @@ class Optimizer:
     """AdamW's first beta; SGD's momentum."""
     beta2: float = 0.999
     """AdamW's second beta."""
+    layer_decay: float = 1.0
+    """Factor of the learning rate from a group of layers to the one below it, the head having the whole; 1 is none."""
     clip_grad: float | None = None
     """Largest norm of the whole gradient; None is no clipping."""
 
@@ -162,6 +164,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("weight_decay", 0, _LARGE),
     ("beta1", 0, 1),
     ("beta2", 0, 1),
+    ("layer_decay", 1e-3, 1),
     ("clip_grad", 1e-9, _LARGE),
     ("epochs", 1, _LARGE),
     ("warmup_epochs", 0, _LARGE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from modernet.evaluation import Accuracy, evaluate_classifier
 from modernet.recipes import Recipe, leaves
 from modernet.records import RECORD_NAME, Record, environment
 from modernet.training.checkpoint import remove_checkpoint
-from modernet.training.identity import fingerprint, run_identity
+from modernet.training.identity import file_fingerprint, fingerprint, run_identity
 from modernet.training.loop import check_finite, choose_device, train
-from modernet.weights import NetworkSpec, save_network
+from modernet.weights import NetworkSpec, StartingWeights, save_network
 
 _EVALUATION_BATCH = 128  # keeps nothing for a backward pass, so it may be larger than a small training batch
 
@@ -83,6 +83,7 @@ def train_classifier(
     recipe: Recipe,
     *,
     seed: int = 0,
+    start: StartingWeights | None = None,
     folder: str | os.PathLike[str],
     device: torch.device | None = None,
     study: Mapping[str, Any] | None = None,
@@ -99,6 +100,8 @@ def train_classifier(
         dataset: the pictures, with their three splits.
         recipe: how to train.
         seed: of the first weights, the order of the pictures, and all noise.
+        start: weights to begin with instead of random ones, the classifier excepted. Their normalisation of pictures
+            takes the place of the data's own.
         folder: gets `record.json`, `network.json`, `model.safetensors`; `checkpoint.pt` while the run is unfinished.
         device: where to train; None is this machine's accelerator if it has one.
         study: what to add to the record's settings; `params` and `macs` are counted here if they are not in it.
@@ -111,18 +114,25 @@ def train_classifier(
     Raises:
         Interrupted: `should_stop` said so; the same call goes on from the checkpoint.
         NonFiniteLoss: the loss became NaN or infinite.
-        InputError: the pictures are too small for the network, or the folder's checkpoint belongs to another run.
+        InputError: the pictures are too small for the network, the weights to start from do not fit it, or the
+            folder's checkpoint belongs to another run.
     """
     where = Path(folder)
     device = device or choose_device()
     check_writable(where)
     study = dict(study or {})
+    if start is not None:
+        dataset = replace(dataset, mean=start.mean, std=start.std)
     if "macs" not in study:
         with torch.device("meta"):
             study |= asdict(count(spec.build(len(dataset.classes)), dataset.image_size))
     settings = classifier_settings(spec, dataset, recipe, seed, study)
+    if start is not None:
+        settings["weights"] = {"file": start.path.name, "fingerprint": file_fingerprint(start.path)}
     torch.manual_seed(seed)
     network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
+    if start is not None:
+        start.load_into(network)
     training = make_loader(
         dataset,
         dataset.train,

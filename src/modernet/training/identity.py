@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from modernet.data import ImageDataset
@@ -22,13 +23,20 @@ def run_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     if settings["model_kind"] == "model":  # a design is its fields
         network["model"] = settings["model"]
     data = {key: settings["data"][key] for key in ("image_size", "fingerprint")}
-    return {**recipe, "seed": settings["seed"], **network, **data}
+    start = {"weights": settings["weights"]["fingerprint"]} if "weights" in settings else {}
+    return {**recipe, "seed": settings["seed"], **network, **data, **start}
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Where one identity differs from another, in words: `lr 0.006, not 0.1`."""
     keys = [*wanted, *(key for key in found if key not in wanted)]
     return [f"{key} {found.get(key)!r}, not {wanted.get(key)!r}" for key in keys if found.get(key) != wanted.get(key)]
+
+
+def file_fingerprint(path: Path) -> str:
+    """A short digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def fingerprint(dataset: ImageDataset) -> str:

@@ -211,7 +211,7 @@ class _Run:
         torch.manual_seed(_step_seed(self.seed, self.step))
         rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["lr_scale"]
         loss, means = self.task.loss(self.network, batch)
         self.accelerator.backward(loss)
         clip = self.recipe.optimizer.clip_grad
@@ -311,7 +311,7 @@ def check_finite(values: Mapping[str, float], when: str) -> None:
 
 def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     settings = recipe.optimizer
-    groups = parameter_groups(network, settings.weight_decay)
+    groups = parameter_groups(network, settings.weight_decay, settings.layer_decay)
     if settings.optimizer == "sgd":
         momentum = settings.beta1
         return torch.optim.SGD(groups, lr=settings.lr, momentum=momentum, nesterov=momentum > 0, fused=True)

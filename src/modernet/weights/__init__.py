@@ -5,7 +5,7 @@ from modernet.weights.checkpoint_file import CheckpointFile, read_checkpoint
 from modernet.weights.conversion import convert
 from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_weights
-from modernet.weights.pretrained import class_names, create_model, load_model
+from modernet.weights.pretrained import StartingWeights, class_names, create_model, load_model, starting_weights
 from modernet.weights.saved_network import NetworkSpec, SavedNetwork, load_network, save_network
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "NetworkSpec",
     "PretrainedWeights",
     "SavedNetwork",
+    "StartingWeights",
     "class_names",
     "convert",
     "create_model",
@@ -25,4 +26,5 @@ __all__ = [
     "load_weights",
     "read_checkpoint",
     "save_network",
+    "starting_weights",
 ]

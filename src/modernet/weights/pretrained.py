@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from modernet.weights.catalogue import PretrainedWeights, find_weights, weights_
 from modernet.weights.checkpoint_file import read_checkpoint
 from modernet.weights.conversion import network_for
 from modernet.weights.download import fetch_weights
-from modernet.weights.loading import load_weights
+from modernet.weights.loading import LoadReport, load_weights
 from modernet.weights.saved_network import NetworkSpec, SavedNetwork
 
 _LABELS = {1000: "imagenet-1k", 11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k"}
@@ -83,6 +84,45 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     return SavedNetwork(
         network.eval(), NetworkSpec("model", model, {}), class_names(classes), **_preparation(model, entry)
     )
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """Weights to begin a training with, and what pictures must look like for them."""
+
+    path: Path
+    image_size: int
+    """Side in pixels of the square pictures that they were trained on."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Normalisation of pictures in [0, 1]."""
+
+    def load_into(self, network: nn.Module) -> LoadReport:
+        """Load everything but the classifier, resampled where the network is made for another picture size.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        return load_weights(network, self.path, resample=True, skip_head=True)
+
+
+def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -> StartingWeights:
+    """What a training of a network of the zoo can begin with.
+
+    Args:
+        name: a model, with a file of weights for it; or published weights, `model.tag`, fetched once.
+        weights: a file in any scheme that `load_weights` knows.
+
+    Raises:
+        InputError: unknown name, or the weights cannot be had.
+    """
+    model, _, tag = name.partition(".")
+    entry = find_weights(name) if tag else next(iter(weights_of(MODELS[model].name)), None)
+    if weights is None and entry is None:
+        raise InputError(f"no published weights of {model} are known; give a file of weights")
+    path = fetch_weights(entry) if weights is None and entry is not None else Path(weights or "")
+    facts = _preparation(model, entry)
+    return StartingWeights(path, facts["image_size"], facts["mean"], facts["std"])
 
 
 def class_names(count: int) -> tuple[str, ...]:

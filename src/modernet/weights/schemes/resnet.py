@@ -1,9 +1,10 @@
-"""ResNet and ResNeXt under the names of other projects; those of torchvision and timm are ours."""
+"""ResNet and ResNeXt under the names of other projects; those of torchvision and timm are ours, ResNet-D's timm's."""
 
 from __future__ import annotations
 
 from modernet.weights.schemes.scheme import ORIGINAL, Scheme
 
+_RESNET_D = [r"^conv1\.\d", r"downsample\.2"]  # timm alone has its stem and its shortcut
 _LAYERS = {"conv": "convolution", "bn": "normalization"}
 
 _TRANSFORMERS = Scheme(
@@ -18,8 +19,8 @@ _TRANSFORMERS = Scheme(
         (r"^fc\.", "classifier.1."),
     ],
     body="resnet.",
-    foreign=[r"^conv1\.\d", r"downsample\.2"],  # it has no stem and no shortcut of ResNet-D
+    foreign=_RESNET_D,
 )
-_OPENMMLAB = Scheme("openmmlab", names=[(r"^fc\.", "head.fc."), (r"^(?!head\.)", "backbone.")])
+_OPENMMLAB = Scheme("openmmlab", names=[(r"^fc\.", "head.fc."), (r"^(?!head\.)", "backbone.")], foreign=_RESNET_D)
 
-RESNET = (ORIGINAL, Scheme("torchvision"), Scheme("timm"), _TRANSFORMERS, _OPENMMLAB)
+RESNET = (ORIGINAL, Scheme("torchvision", foreign=_RESNET_D), Scheme("timm"), _TRANSFORMERS, _OPENMMLAB)
