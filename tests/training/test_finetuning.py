@@ -71,7 +71,7 @@ def test_a_run_does_not_go_on_from_other_weights(stripes: ImageDataset, file: Pa
         train_classifier(
             SPEC, stripes, recipe, start=start_from(file), folder=run, device=CPU, should_stop=lambda: True
         )
-    with pytest.raises(InputError, match="weights .*, not None"):
+    with pytest.raises(InputError, match=r"weights .*, not None"):
         train_classifier(SPEC, stripes, recipe, folder=run, device=CPU)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modernet.layers import resample_position_embedding
+from modernet.models.gfnet import resample_filter
 
 
 def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
@@ -31,9 +32,7 @@ def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
     if kind == "relative_position_bias_table" and tensor.shape[1] == shape[1]:
         return _bias_table(tensor, shape[0])
     if kind == "complex_weight" and tensor.shape[2:] == shape[2:]:
-        grid = tensor.flatten(2).permute(2, 0, 1)[None]  # h w c 2 -> 1 2c h w
-        grid = F.interpolate(grid.float(), size=tuple(shape[:2]), mode="bicubic", align_corners=True)
-        return grid[0].permute(1, 2, 0).reshape(shape).to(tensor.dtype)
+        return resample_filter(tensor, shape[0], shape[1])
     return None
 
 
