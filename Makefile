@@ -10,5 +10,6 @@ format:
 	uv run ruff format .
 	uv run ruff check --fix .
 
-docs:  ## the chart of the README, from its records
+docs:  ## the pages of the zoo, from the registry; the chart of the README, from its records
+	uv run python docs/make_zoo.py
 	uv run modernet report docs/results/roadmap-nano-digit_scenes

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +17,24 @@ from modernet.models import MODELS, ModelConfig, Published, create_model, list_m
 from modernet.models.resnet import ResNet, ResNetConfig
 from modernet.models.zoo import register_model
 
+DOCS = Path(__file__).parents[2] / "docs"
 COUNTED = [name for name, entry in MODELS.items() if entry.published.params_m is not None]
 
 
 def decimals(number: float) -> int:
-    return len(str(number).partition(".")[2])
+    exponent = Decimal(repr(number)).as_tuple().exponent
+    assert isinstance(exponent, int)
+    return -exponent
+
+
+def zoo_pages() -> Any:
+    """The script that writes the pages of the zoo."""
+    spec = importlib.util.spec_from_file_location("make_zoo", DOCS / "make_zoo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -29,14 +46,38 @@ def test_parameters_and_macs_are_as_published(name: str) -> None:
         counts = count(create_model(name), published.image_size, MODELS[name].config.in_chans)
     assert round(counts.params / 1e6, decimals(published.params_m)) == published.params_m
     assert round(counts.macs / 1e9, decimals(published.gmacs)) == published.gmacs
+    row = zoo_pages().row(MODELS[name], counts)
+    for page in (DOCS / "zoo.md", DOCS / "zoo" / f"{MODELS[name].family}.md"):
+        assert row in page.read_text(encoding="utf-8").splitlines(), f"{page} is out of date: make docs"
 
 
 def test_only_the_variants_for_tests_have_no_published_counts() -> None:
     assert set(list_models()) - set(COUNTED) == set(list_models("*_test"))
 
 
+def test_the_pages_of_the_zoo_say_what_the_files_say() -> None:
+    pages = zoo_pages()
+    families = pages.families()
+    assert {path.stem for path in (DOCS / "zoo").iterdir()} == families.keys()
+    for family, entries in families.items():
+        text = (DOCS / "zoo" / f"{family}.md").read_text(encoding="utf-8")
+        rows = [line for line in text.splitlines() if line.startswith("| `")]
+        assert text == pages.family_page(entries, rows), f"docs/zoo/{family}.md is out of date: make docs"
+        assert [line.split("`")[1] for line in rows] == [entry.name for entry in entries]
+
+
+@pytest.mark.parametrize("family", sorted({entry.family for entry in MODELS.values()}))
+def test_every_file_tells_papers_an_idea_a_diagram_and_whose_names(family: str) -> None:
+    about = next(entry.about for entry in MODELS.values() if entry.family == family)
+    title, *parts = about.split("\n\n")
+    assert "\n" not in title
+    assert re.search(r"\b(19|20)\d\d\b", parts[0])
+    assert any(part.startswith("    ") for part in parts[2:]), "no diagram"
+    assert len(parts) >= 4, "no notes after the diagram"
+
+
 def test_names_are_listed_by_pattern() -> None:
-    assert list_models("resnet1*") == ["resnet18", "resnet101", "resnet152"]
+    assert list_models("resnet1*2*") == ["resnet152", "resnet152d"]
     assert list_models("no_such*") == []
 
 

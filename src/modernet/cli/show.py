@@ -13,7 +13,7 @@ from modernet.cli.output import print_json, print_table, quantity, simple_table
 
 @dataclass(frozen=True)
 class Options:
-    """Print a network stage by stage: output shape, parameters, multiply-accumulates, receptive field.
+    """Print what a network is, and stage by stage its output, parameters, multiply-accumulates and receptive field.
 
     Example: modernet show convnext_tiny
     """
@@ -31,21 +31,24 @@ def main(arguments: Sequence[str]) -> None:
 
     import torch
 
-    from modernet.benchmark import describe_stages
+    from modernet.benchmark import count, describe_stages
     from modernet.errors import InputError
-    from modernet.models import MODELS, Backbone, create_model
+    from modernet.models import Backbone, create_model, get_entry
 
-    published = MODELS[options.name].published
-    image_size = published.image_size if options.image_size is None else options.image_size
+    entry = get_entry(options.name)
+    image_size = entry.published.image_size if options.image_size is None else options.image_size
     if image_size < 1:
         raise InputError(f"image_size is {image_size}; give 1 or more")
     with torch.device("meta"):
         network = create_model(options.name)
         assert isinstance(network, Backbone)
-        stages = describe_stages(network, image_size, MODELS[options.name].config.in_chans)
+        whole = count(network, image_size, entry.config.in_chans)
+        # another library's network runs as a whole
+        stages = [] if network.wrapped_name else describe_stages(network, image_size, entry.config.in_chans)
     if options.json:
         print_json([asdict(stage) for stage in stages])
         return
+    print(f"{entry.about}\n")
     columns = {"stage": False, "output": False, "parameters": True, "MACs": True, "receptive field": True}
     rows = [
         [
@@ -57,6 +60,5 @@ def main(arguments: Sequence[str]) -> None:
         ]
         for stage in stages
     ]
-    totals = sum(stage.params for stage in stages), sum(stage.macs for stage in stages)
-    rows.append(["total", "", quantity(totals[0]), quantity(totals[1]), ""])
-    print_table(simple_table(f"{options.name} at {image_size}x{image_size} ({published.source})", columns, rows))
+    rows.append(["total", "", quantity(whole.params), quantity(whole.macs), ""])
+    print_table(simple_table(f"{options.name} at {image_size}x{image_size} ({entry.published.source})", columns, rows))

@@ -69,13 +69,13 @@ def main(arguments: Sequence[str]) -> None:
 
     with progress.shown(), progress.task("starting", 1):
         from modernet.data import open_dataset
-        from modernet.models import MODELS
+        from modernet.models import get_entry
         from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
         from modernet.weights import NetworkSpec, starting_weights
 
     fields = _parse_fields(options.model_fields)
     model, _, tag = options.model.partition(".")
-    spec = NetworkSpec("model", MODELS[model].name, fields)
+    spec = NetworkSpec("model", get_entry(model).name, fields)
     prepare_folder(folder, resume=options.resume)
     with progress.shown():
         start = starting_weights(options.model, options.weights) if tag or options.weights else None

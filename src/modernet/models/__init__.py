@@ -19,7 +19,7 @@ from modernet.models import (  # importing a family registers its variants
     vit,
 )
 from modernet.models.backbone import Backbone, Feature, FeatureExtractor, FeatureInfo, ModelConfig, new_classifier
-from modernet.models.zoo import MODELS, ModelEntry, Published, create_model, list_models
+from modernet.models.zoo import MODELS, ModelEntry, Published, create_model, get_entry, list_models
 
 __all__ = [
     "MODELS",
@@ -36,6 +36,7 @@ __all__ = [
     "convnext",
     "convnext_isotropic",
     "create_model",
+    "get_entry",
     "gfnet",
     "lenet",
     "levit",

@@ -130,6 +130,9 @@ class Backbone(nn.Module, ABC):
     has_blocks: ClassVar[bool] = True
     """Whether its stages run their blocks by `run_blocks`, so that those can be checkpointed."""
 
+    wrapped_name: ClassVar[str] = ""
+    """Name of the submodule that is the whole network, for one of another library."""
+
     num_features: int
     feature_info: FeatureInfo
 
@@ -169,6 +172,11 @@ class Backbone(nn.Module, ABC):
         """Names of the submodules and parameters that no feature map of these needs: the head and later stages."""
         later = range(max(indices) + 1, len(self.feature_info))
         return [*self.head_modules, *(name for index in later for name in self.stage_modules(index))]
+
+    def prune(self, indices: Sequence[int]) -> None:
+        """Remove what no feature map of these needs."""
+        for name in self.unused_names(indices):
+            _remove(self, name)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """What the head sees: a feature map `(b, c, h / stride, w / stride)`, or all tokens `(b, t, c)`."""
@@ -298,8 +306,7 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self._indices = backbone._feature_indices(out_indices)
         self.feature_info = backbone.feature_info.select(self._indices)
-        for name in backbone.unused_names(self._indices):
-            _remove(backbone, name)
+        backbone.prune(self._indices)
         self.backbone = backbone
 
     def forward(self, x: Tensor) -> list[Tensor]:

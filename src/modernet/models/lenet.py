@@ -153,6 +153,6 @@ def lenet_test() -> LeNetConfig:
 
 
 # 63,660 multiply-accumulates
-@register_model(LeNet, Published("LeCun et al. 1989", params_m=0.00976, gmacs=0.0001, image_size=16))
+@register_model(LeNet, Published("LeCun et al. 1989", params_m=0.00976, gmacs=0.00006366, image_size=16))
 def lenet1989() -> LeNetConfig:
     return LeNetConfig()

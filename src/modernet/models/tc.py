@@ -128,6 +128,6 @@ def tc_test() -> TCConfig:
 
 
 # 14 parameters (9 weights and a bias, 2 weights and 2 biases); 9 multiply-accumulates a square and 2 more
-@register_model(TC, Published("Rumelhart, Hinton & Williams 1986", params_m=0.0, gmacs=0.0, image_size=8))
+@register_model(TC, Published("Rumelhart, Hinton & Williams 1986", params_m=0.000014, gmacs=0.000000578, image_size=8))
 def tc() -> TCConfig:
     return TCConfig()

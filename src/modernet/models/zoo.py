@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -41,8 +43,20 @@ class ModelEntry:
     network: Callable[[Any], Backbone]
     published: Published
 
+    @property
+    def family(self) -> str:
+        """Name of the file that the network is in."""
+        return self.network.__module__.rpartition(".")[2]
+
+    @property
+    def about(self) -> str:
+        """What that file says of the family: papers, the idea, a diagram."""
+        return inspect.cleandoc(sys.modules[self.network.__module__].__doc__ or "")
+
 
 MODELS: Registry[ModelEntry] = Registry("model")
+TIMM_PREFIX = "timm:"
+"""What names of timm's networks begin with."""
 
 
 def register_model(
@@ -58,8 +72,25 @@ def register_model(
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the zoo that match a shell pattern, such as `"convnext*"`."""
+    """Names that match a shell pattern: `"convnext*"` of the zoo, `"timm:regnet*"` of timm."""
+    if pattern.startswith(TIMM_PREFIX):
+        from modernet.models.timm_bridge import timm_names
+
+        return timm_names(pattern)
     return MODELS.names(pattern)
+
+
+def get_entry(name: str) -> ModelEntry:
+    """The variant called `name`, of this zoo or, as `timm:NAME`, of timm.
+
+    Raises:
+        InputError: there is none; the message names the closest ones.
+    """
+    if name.startswith(TIMM_PREFIX):
+        from modernet.models.timm_bridge import timm_entry
+
+        return timm_entry(name)
+    return MODELS[name]
 
 
 def create_model(
@@ -72,7 +103,7 @@ def create_model(
     """Make a network of the zoo with random weights.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, or `timm:NAME` for a network of timm.
         features_only: return a `FeatureExtractor`, whose output is a list of feature maps, instead of a classifier.
         out_indices: which feature maps, as indices into `feature_info`; a number n is the last n; None is all.
         fields: fields of the variant's config to change: `num_classes`, `in_chans`, `drop_path_rate`, `global_pool` for
@@ -84,7 +115,7 @@ def create_model(
     >>> create_model("convnext_tiny", num_classes=10)
     >>> create_model("resnet50", features_only=True, out_indices=(1, 2, 3, 4))
     """
-    entry = MODELS[name]
+    entry = get_entry(name)
     known = [field.name for field in dataclasses.fields(entry.config)]
     for field in fields:
         if field not in known:

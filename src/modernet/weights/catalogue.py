@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modernet.errors import InputError, unknown_name
-from modernet.models import MODELS
+from modernet.models import get_entry, list_models
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause")
 """Licences that allow any use, of commerce too."""
@@ -113,7 +113,7 @@ def list_weights(pattern: str = "*", *, licence: str = "any") -> list[Pretrained
     allowed = PERMISSIVE if licence == "permissive" else (licence,)
     return [
         entry
-        for model in MODELS
+        for model in list_models(pattern.partition(".")[0] + "*" if pattern.startswith("timm:") else "*")
         for entry in weights_of(model)
         if (fnmatch.fnmatch(entry.name, pattern) or fnmatch.fnmatch(model, pattern))
         and (licence == "any" or entry.licence in allowed)
@@ -127,7 +127,7 @@ def find_weights(name: str) -> PretrainedWeights:
         InputError: there are none of that name.
     """
     model, _, tag = name.partition(".")
-    entries = weights_of(MODELS[model].name)
+    entries = weights_of(get_entry(model).name)
     if not entries:
         raise InputError(f"no published weights of {model} are known; give a file of weights")
     if not tag:
@@ -149,11 +149,13 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
     import timm
     from timm.models import get_pretrained_cfg
 
-    if model not in _TIMM:
+    theirs = model.removeprefix("timm:") if model.startswith("timm:") else _TIMM.get(model)
+    if theirs is None:
         return
-    for name in timm.list_pretrained(f"{_TIMM[model]}.*"):
+    size = get_entry(model).published.image_size
+    for name in timm.list_pretrained(f"{theirs}.*"):
         facts: Any = get_pretrained_cfg(name)
-        if not facts.hf_hub_id or facts.custom_load or facts.input_size[-1] != MODELS[model].published.image_size:
+        if not facts.hf_hub_id or facts.custom_load or (facts.input_size[-1] != size and model in _TIMM):
             continue
         yield PretrainedWeights(
             model=model,
@@ -209,5 +211,5 @@ def _original(model: str) -> Iterator[PretrainedWeights]:
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
         licence="mit",
-        top1=MODELS[model].published.top1,
+        top1=get_entry(model).published.top1,
     )

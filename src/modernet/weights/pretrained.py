@@ -11,7 +11,7 @@ from torch import nn
 
 from modernet import models
 from modernet.errors import InputError
-from modernet.models import MODELS
+from modernet.models import get_entry
 from modernet.weights.catalogue import PretrainedWeights, find_weights, weights_of
 from modernet.weights.checkpoint_file import read_checkpoint
 from modernet.weights.conversion import network_for
@@ -38,7 +38,7 @@ def create_model(name: str, *, pretrained: bool = False, **fields: Any) -> nn.Mo
     >>> create_model("convnext_tiny", pretrained=True)
     >>> create_model("convnext_tiny.fb_in22k_ft_in1k", pretrained=True, num_classes=10)
     """
-    model = name if name.startswith("timm:") else name.partition(".")[0]
+    model = name.partition(".")[0]
     if not pretrained:
         return models.create_model(model, **fields)
     entry = find_weights(name)
@@ -70,7 +70,7 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     >>> network = load_model("mobilenet_v2", "mobilenet_v2-b0353104.pth")
     """
     model = name.partition(".")[0]
-    published = weights_of(MODELS[model].name)
+    published = weights_of(get_entry(model).name)
     entry = find_weights(name) if weights is None else next((each for each in published if each.name == name), None)
     path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
     if entry is None and published:
@@ -117,7 +117,7 @@ def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -
         InputError: unknown name, or the weights cannot be had.
     """
     model, _, tag = name.partition(".")
-    entry = find_weights(name) if tag else next(iter(weights_of(MODELS[model].name)), None)
+    entry = find_weights(name) if tag else next(iter(weights_of(get_entry(model).name)), None)
     if weights is None and entry is None:
         raise InputError(f"no published weights of {model} are known; give a file of weights")
     path = fetch_weights(entry) if weights is None and entry is not None else Path(weights or "")
@@ -138,7 +138,7 @@ def class_names(count: int) -> tuple[str, ...]:
 def _preparation(model: str, entry: PretrainedWeights | None) -> dict[str, Any]:
     """How pictures are prepared: as the weights' publisher does, else as ImageNet's networks most often want it."""
     if entry is None:
-        size = MODELS[model].published.image_size
+        size = get_entry(model).published.image_size
         return {"image_size": size, "mean": _IMAGENET_MEAN, "std": _IMAGENET_STD, "crop": 0.875}
     return {
         "image_size": entry.image_size,

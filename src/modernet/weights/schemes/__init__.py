@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from modernet.models.backbone import Backbone
 from modernet.models.convnext import ConvNeXt
 from modernet.models.mobilenetv2 import MobileNetV2
 from modernet.models.resnet import ResNet
@@ -30,4 +31,6 @@ _SCHEMES: dict[type[nn.Module], tuple[Scheme, ...]] = {
 
 def schemes_of(network: nn.Module) -> tuple[Scheme, ...]:
     """The schemes that a network's weights are known under; its own names always."""
+    if isinstance(network, Backbone) and network.wrapped_name:
+        return (ORIGINAL, Scheme("timm", names=[(rf"^{network.wrapped_name}\.", "")]))
     return _SCHEMES.get(type(network), (ORIGINAL,))

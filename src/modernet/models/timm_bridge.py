@@ -1,0 +1,157 @@
+"""Networks of timm under the contract of this zoo.
+
+Wightman, "PyTorch Image Models", 2019, github.com/huggingface/pytorch-image-models.
+
+Every network that timm has is here as `timm:NAME`: RegNet, EfficientNet, MobileViT, RepVGG and hundreds more, and the
+neighbours of our own. Nothing of them is ours: the network is timm's, and so are the names of its parameters, behind
+`network.`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from modernet.errors import InputError, unknown_name
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig
+from modernet.models.zoo import TIMM_PREFIX, ModelEntry, Published
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmConfig(ModelConfig):
+    """A network of timm; its fields beyond these stay as timm has them."""
+
+    architecture: str = "resnet50"
+    """timm's name of it."""
+    image_size: int = 0
+    """Side of the square pictures, for networks that are made for one size; 0 is timm's own."""
+
+
+class TimmBackbone(Backbone):
+    """A network of timm, which runs as timm runs it.
+
+    It does not run stage by stage, so `forward_stage` and what is built on it alone are refused.
+    """
+
+    classifier_name = "network"
+    head_modules = ()
+    wrapped_name = "network"
+    network: Any
+
+    def __init__(self, config: TimmConfig) -> None:
+        super().__init__(config)
+        asked = {"drop_path_rate": config.drop_path_rate or None, "img_size": config.image_size or None}
+        options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        if config.global_pool == "":
+            options["global_pool"] = ""
+        try:
+            network: Any = timm.create_model(
+                config.architecture, num_classes=config.num_classes, in_chans=config.in_chans, **options
+            )
+        except TypeError as error:
+            given = ", ".join("image_size" if name == "img_size" else name for name in options)
+            raise InputError(f"{TIMM_PREFIX}{config.architecture} does not take {given}; leave it out") from error
+        self.network = network
+        self._architecture = config.architecture
+        self.num_features = int(network.head_hidden_size)
+        self.feature_info = FeatureInfo(
+            [
+                Feature(feature["num_chs"], feature["reduction"], f"network.{feature.get('module', '')}")
+                for feature in getattr(network, "feature_info", ())
+            ]
+        )
+
+    def forward_stage(self, index: int, x: Any) -> Any:
+        raise InputError(
+            f"{TIMM_PREFIX}{self._architecture} does not run stage by stage; its feature maps come from "
+            "forward_intermediates"
+        )
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network.forward_features(x)
+        return y
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        if self.global_pool == "":
+            return x
+        y: Tensor = self.network.forward_head(x, pre_logits=pre_logits)
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network(x)
+        return y
+
+    def pool(self, x: Tensor) -> Tensor:
+        return self.forward_head(x, pre_logits=True)
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        *,
+        stop_early: bool = False,
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        wanted = self._feature_indices(indices)
+        found = self.network.forward_intermediates(
+            x, indices=sorted(set(wanted)), stop_early=stop_early, intermediates_only=intermediates_only
+        )
+        maps = found if intermediates_only else found[1]
+        by_index = dict(zip(sorted(set(wanted)), maps, strict=True))
+        intermediates = [by_index[index] for index in wanted]
+        return intermediates if intermediates_only else (found[0], intermediates)
+
+    def prune(self, indices: Sequence[int]) -> None:
+        self.network.prune_intermediate_layers(sorted(set(indices)), prune_norm=True, prune_head=True)
+
+    def layer_groups(self) -> list[list[str]]:
+        """timm's groups."""
+        groups = group_parameters(self.network, self.network.group_matcher(coarse=False))
+        return [[f"network.{name}" for name in groups[key]] for key in sorted(groups)]
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        try:
+            self.network.set_grad_checkpointing(enable)
+        except AssertionError as error:
+            raise InputError(
+                f"{TIMM_PREFIX}{self._architecture} has no blocks to checkpoint; train it without"
+            ) from error
+
+    def get_classifier(self) -> nn.Module:
+        layer: nn.Module = self.network.get_classifier()
+        return layer
+
+    def classifier_names(self) -> tuple[str, ...]:
+        names = self.network.pretrained_cfg["classifier"]
+        return tuple(f"network.{name}" for name in ([names] if isinstance(names, str) else names))
+
+    def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
+        pool = {} if global_pool is None else {"global_pool": global_pool}
+        self.network.reset_classifier(num_classes, **pool)
+        self.num_classes = num_classes
+        self.global_pool = self.global_pool if global_pool is None else global_pool
+
+
+def timm_entry(name: str) -> ModelEntry:
+    """The entry of `timm:NAME`.
+
+    Raises:
+        InputError: timm has no such network.
+    """
+    architecture = name.removeprefix(TIMM_PREFIX)
+    if not timm.is_model(architecture):
+        raise unknown_name("network of timm", architecture, timm.list_models())
+    facts: Any = timm.get_pretrained_cfg(architecture)
+    size = facts.input_size[-1] if facts is not None else 224
+    published = Published("timm", image_size=size)
+    return ModelEntry(name, TimmConfig(architecture=architecture), TimmBackbone, published)
+
+
+def timm_names(pattern: str) -> list[str]:
+    """Names `timm:NAME` that match a shell pattern."""
+    return [f"{TIMM_PREFIX}{name}" for name in timm.list_models(pattern.removeprefix(TIMM_PREFIX))]

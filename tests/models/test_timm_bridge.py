@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import Tensor
+
+from modernet.errors import InputError
+from modernet.models import Backbone, FeatureExtractor, create_model, list_models
+from modernet.weights import load_weights
+
+NAMES = ["timm:regnetx_002", "timm:efficientnet_b0", "timm:repvgg_a0", "timm:convit_tiny", "timm:mobilevit_xxs"]
+
+
+def make(name: str, **fields: Any) -> Backbone:
+    torch.manual_seed(0)
+    network = create_model(name, num_classes=5, **fields)
+    assert isinstance(network, Backbone)
+    return network.eval()
+
+
+def pictures() -> Tensor:
+    return torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_timms_network_with_our_contract(name: str) -> None:
+    network, theirs = make(name), timm.create_model(name.removeprefix("timm:"), num_classes=5).eval()
+    report = load_weights(network, theirs.state_dict())
+    assert report.project == "timm"
+    x = pictures()
+    with torch.no_grad():
+        scores = network(x)
+        torch.testing.assert_close(scores, theirs(x), rtol=0, atol=0)
+        features = network.forward_features(x)
+        torch.testing.assert_close(network.forward_head(features), scores)
+        vector = network.forward_head(features, pre_logits=True)
+        _, maps = network.forward_intermediates(x)
+    assert vector.shape == (2, network.num_features)
+    assert [m.shape[1] for m in maps] == network.feature_info.channels()
+    assert [224 // m.shape[2] for m in maps] == network.feature_info.reduction()
+    assert sorted(n for group in network.layer_groups() for n in group) == sorted(
+        n for n, _ in network.named_parameters()
+    )
+    assert sum(p.numel() for n in network.classifier_names() for p in network.get_submodule(n).parameters())
+
+
+def test_feature_maps_come_in_the_order_asked_for_and_what_is_idle_is_removed() -> None:
+    whole = make("timm:regnetx_002")
+    torch.manual_seed(0)
+    extractor = create_model("timm:regnetx_002", features_only=True, out_indices=(2, 1)).eval()
+    assert isinstance(extractor, FeatureExtractor)
+    maps = extractor(pictures())
+    assert [m.shape[1] for m in maps] == extractor.feature_info.channels() == [56, 24]
+    assert sum(p.numel() for p in extractor.parameters()) < 0.2 * sum(p.numel() for p in whole.parameters())
+
+
+def test_a_new_classifier_checkpointing_and_stochastic_depth() -> None:
+    network = make("timm:regnety_002", drop_path_rate=0.1)
+    network.reset_classifier(7)
+    assert network(pictures()).shape == (2, 7)
+    network.reset_classifier(0)
+    assert network(pictures()).shape == (2, network.num_features)
+    network.set_grad_checkpointing()
+    with pytest.raises(InputError, match="timm:regnety_002 does not run stage by stage"):
+        network.forward_stage(0, pictures())
+
+
+def test_a_picture_size_is_passed_on_where_the_network_knows_it() -> None:
+    assert make("timm:vit_tiny_patch16_224", image_size=64)(torch.randn(1, 3, 64, 64)).shape == (1, 5)
+    with pytest.raises(InputError, match="timm:regnetx_002 does not take image_size; leave it out"):
+        make("timm:regnetx_002", image_size=64)
+
+
+def test_names_are_timms() -> None:
+    assert "timm:regnetx_002" in list_models("timm:regnetx_*")
+    with pytest.raises(InputError, match="no network of timm is called 'regnetz_002'; did you mean regnet"):
+        create_model("timm:regnetz_002")
