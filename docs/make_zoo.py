@@ -22,8 +22,8 @@ INTRODUCTION = """# The zoo
 
 Made from the registry by `make docs`; a test computes every number again. Multiply-accumulates (MACs) are of
 convolutions and matrix products, for one picture of the size given. Top-1 is on ImageNet-1K, for training on it alone,
-as the source has it; nothing here was trained by us. Where a source prints a rounded figure, *published* is what its own
-code gives. `modernet show NAME` prints a network stage by stage, `modernet weights NAME` its published weights, and
+as the source has it; nothing here was trained by us. Where a source prints a rounded figure, *published* is what its
+own code gives. `modernet show NAME` prints a network stage by stage, `modernet weights NAME` its published weights, and
 `timm:NAME` is any network of timm.
 """
 

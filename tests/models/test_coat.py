@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from modernet.errors import InputError
 from modernet.models import Backbone, create_model
 from modernet.models.backbone import Tokens
 from modernet.models.coat import resampled
+from modernet.weights import load_weights
 
 
 def pictures(height: int, width: int) -> Tensor:
@@ -32,21 +32,11 @@ def randomise(network: nn.Module) -> None:
             nn.init.normal_(parameter)
 
 
-def first_name(theirs: str) -> str:
-    """The name that a tensor has at its scale, where a block lists it again under its own."""
-    theirs = re.sub(r"^serial_blocks(\d)\.\d+\.cpe\.", r"cpe\1.", theirs)
-    theirs = re.sub(r"^serial_blocks(\d)\.\d+\.factoratt_crpe\.crpe\.", r"crpe\1.", theirs)
-    theirs = re.sub(r"^parallel_blocks\.\d+\.factoratt_crpe(\d)\.crpe\.", r"crpe\1.", theirs)
-    return re.sub(r"^(parallel_blocks\.\d+)\.mlp[34]\.", r"\1.mlp2.", theirs)
-
-
 def equal(theirs: Any, name: str, height: int, width: int, **fields: Any) -> None:
     randomise(theirs.eval())
-    weights = theirs.state_dict()
     ours = create_model(name, **fields).eval()
     assert isinstance(ours, Backbone)
-    assert {first_name(each) for each in weights} == set(ours.state_dict())
-    ours.load_state_dict({each: weights[each] for each in ours.state_dict()})
+    load_weights(ours, theirs.state_dict())
 
     x = pictures(height, width)
     maps = theirs.forward_intermediates(x, intermediates_only=True)

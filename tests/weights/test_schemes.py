@@ -12,6 +12,7 @@ import torch
 import torchvision
 import transformers
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.levit import LevitDistilled
 from torch import Tensor, nn
 from torchvision.models.convnext import CNBlockConfig
 
@@ -80,6 +81,13 @@ NEIGHBOURS = {
         ),
         logits,
     ),
+    "levit timm": Neighbour(
+        "timm",
+        ours("levit_test", image_size=SIZE, depths=(1, 2, 1)),
+        lambda: LevitDistilled(
+            img_size=SIZE, embed_dim=(32, 48, 64), depth=(1, 2, 1), num_heads=(2, 3, 4), key_dim=8, num_classes=5
+        ),
+    ),
     "mobilenetv2 torchvision": Neighbour(
         "torchvision", ours("mobilenet_v2"), lambda: torchvision.models.mobilenet_v2(num_classes=5)
     ),
@@ -90,6 +98,18 @@ NEIGHBOURS = {
         "timm",
         ours("resnet50", depths=(1, 1, 1, 1)),
         lambda: timm.models.ResNet(timm.models.resnet.Bottleneck, (1, 1, 1, 1), num_classes=5),
+    ),
+    "resnetd timm": Neighbour(
+        "timm",
+        ours("resnet50d", depths=(1, 1, 1, 1)),
+        lambda: timm.models.ResNet(
+            timm.models.resnet.Bottleneck,
+            (1, 1, 1, 1),
+            num_classes=5,
+            stem_width=32,
+            stem_type="deep",
+            avg_down=True,
+        ),
     ),
     "resnet torchvision": Neighbour(
         "torchvision", ours("resnet18"), lambda: torchvision.models.resnet18(num_classes=5)
@@ -126,6 +146,8 @@ NEIGHBOURS = {
         ),
         logits,
     ),
+    "vgg timm": Neighbour("timm", ours("vgg11_bn"), lambda: timm.create_model("vgg11_bn", num_classes=5)),
+    "vgg torchvision": Neighbour("torchvision", ours("vgg11"), lambda: torchvision.models.vgg11(num_classes=5)),
     "vit timm": Neighbour("timm", ours("vit_test", **VIT), lambda: timm.models.VisionTransformer(**TIMM_VIT)),
     "vit torchvision": Neighbour(
         "torchvision",
@@ -201,7 +223,17 @@ def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["convnext_test", "convnextv2_test", "mobilenet_v2_test", "resnet_test", "swin_test", "vit_test", "deit_test"],
+    [
+        "convnext_test",
+        "convnextv2_test",
+        "levit_test",
+        "mobilenet_v2_test",
+        "resnet_test",
+        "resnetd_test",
+        "swin_test",
+        "vit_test",
+        "deit_test",
+    ],
 )
 def test_every_scheme_of_a_family_is_recognised_and_loses_nothing(model: str) -> None:
     network = randomised(create_model(model))

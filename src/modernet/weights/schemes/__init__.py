@@ -5,26 +5,35 @@ from __future__ import annotations
 from torch import nn
 
 from modernet.models.backbone import Backbone
+from modernet.models.coat import CoaT, CoaTLite
 from modernet.models.convnext import ConvNeXt
+from modernet.models.levit import LeViT
 from modernet.models.mobilenetv2 import MobileNetV2
 from modernet.models.resnet import ResNet
 from modernet.models.swin import SwinTransformer
+from modernet.models.vgg import VGG
 from modernet.models.vit import DistilledVisionTransformer, VisionTransformer
+from modernet.weights.schemes.coat import COAT, COAT_LITE
 from modernet.weights.schemes.convnext import CONVNEXT
+from modernet.weights.schemes.levit import levit_schemes
 from modernet.weights.schemes.mobilenetv2 import MOBILENETV2
 from modernet.weights.schemes.resnet import RESNET
 from modernet.weights.schemes.scheme import ORIGINAL, Change, Scheme
 from modernet.weights.schemes.swin import SWIN
+from modernet.weights.schemes.vgg import VGG as VGG_SCHEMES
 from modernet.weights.schemes.vit import VIT
 
 __all__ = ["Change", "Scheme", "schemes_of"]
 
 _SCHEMES: dict[type[nn.Module], tuple[Scheme, ...]] = {
+    CoaT: COAT,
+    CoaTLite: COAT_LITE,
     ConvNeXt: CONVNEXT,
     DistilledVisionTransformer: VIT,
     MobileNetV2: MOBILENETV2,
     ResNet: RESNET,
     SwinTransformer: SWIN,
+    VGG: VGG_SCHEMES,
     VisionTransformer: VIT,
 }
 
@@ -33,4 +42,6 @@ def schemes_of(network: nn.Module) -> tuple[Scheme, ...]:
     """The schemes that a network's weights are known under; its own names always."""
     if isinstance(network, Backbone) and network.wrapped_name:
         return (ORIGINAL, Scheme("timm", names=[(rf"^{network.wrapped_name}\.", "")]))
+    if isinstance(network, LeViT):
+        return levit_schemes(network)
     return _SCHEMES.get(type(network), (ORIGINAL,))

@@ -1,0 +1,10 @@
+"""CoaT, as its authors and timm save it: what several blocks share is there once for each of them."""
+
+from __future__ import annotations
+
+from modernet.weights.schemes.scheme import Scheme
+
+_SHARED = [r"^serial_blocks\d\.\d+\.cpe\.", r"\.factoratt_crpe\d?\.crpe\."]
+
+COAT_LITE = (Scheme("original", ignored=[*_SHARED, r"^norm[123]\."]),)
+COAT = (Scheme("original", ignored=[*_SHARED, r"\.mlp[34]\.", r"^norm1\."]),)
