@@ -146,8 +146,11 @@ NEIGHBOURS = {
         ),
         logits,
     ),
-    "vgg timm": Neighbour("timm", ours("vgg11_bn"), lambda: timm.create_model("vgg11_bn", num_classes=5)),
-    "vgg torchvision": Neighbour("torchvision", ours("vgg11"), lambda: torchvision.models.vgg11(num_classes=5)),
+    "vgg timm": Neighbour(
+        "timm",
+        ours("vgg11", depths=(1, 1, 1, 1, 1), dims=(8, 8, 8, 8, 8)),
+        lambda: timm.models.VGG([8, "M"] * 5, num_classes=5),
+    ),
     "vit timm": Neighbour("timm", ours("vit_test", **VIT), lambda: timm.models.VisionTransformer(**TIMM_VIT)),
     "vit torchvision": Neighbour(
         "torchvision",
@@ -224,15 +227,8 @@ def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        "convnext_test",
-        "convnextv2_test",
-        "levit_test",
-        "mobilenet_v2_test",
-        "resnet_test",
-        "resnetd_test",
-        "swin_test",
-        "vit_test",
-        "deit_test",
+        *("convnext_test", "convnextv2_test", "levit_test", "mobilenet_v2_test", "resnet_test", "resnetd_test"),
+        *("swin_test", "vgg_test", "vit_test", "deit_test"),
     ],
 )
 def test_every_scheme_of_a_family_is_recognised_and_loses_nothing(model: str) -> None:

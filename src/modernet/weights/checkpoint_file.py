@@ -6,7 +6,7 @@ import argparse
 import io
 import pickle
 import re
-import zipfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,21 +86,24 @@ def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(_HARMLESS):
+        with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickle's protocol, which says nothing of the weights
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        blocked = re.search(r"(?:GLOBAL|Unsupported global:|Can only .*?) `?([\w.]+)`?", str(error))
+        blocked = re.search(r"(?:Unsupported global: GLOBAL|Can only [^`]*) `?([\w.]+)", str(error))
         if blocked is None and "Unsupported" not in str(error):
-            raise InputError(
-                f"{path} is not a whole PyTorch checkpoint ({_first_line(error)}); fetch it again"
-            ) from error
+            raise _not_whole(path, error) from error
         what = blocked.group(1) if blocked else "code"
         raise InputError(
             f"{path} was not opened: reading it would run {what}, and weights need no code; if you trust it, open it "
             "with torch.load yourself and save its state dict as safetensors"
         ) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a whole PyTorch checkpoint ({_first_line(error)}); fetch it again") from error
+    except Exception as error:  # what is no pickle can make the unpickler stumble over anything
+        raise _not_whole(path, error) from error
+
+
+def _not_whole(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not a whole PyTorch checkpoint ({_first_line(error)}); fetch it again")
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:

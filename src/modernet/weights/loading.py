@@ -162,7 +162,7 @@ def _compare(
     fit = Fit(scheme, {})
     classifier = set(head_names(network)) if skip_head else set()
     dispensable = network.head_modules if skip_head and isinstance(network, Backbone) else ()
-    used: set[str] = set()
+    used = {their_name for name in classifier for their_name in scheme.theirs(name)}
     for name, tensor in ours.items():
         their_names = scheme.theirs(name)
         used.update(their_names)
@@ -190,10 +190,12 @@ def _compare(
 
 
 def head_names(network: nn.Module) -> list[str]:
-    """Names of the classifier's tensors."""
+    """Names of the tensors that the classifier has, or would have if the network had one."""
     if not isinstance(network, Backbone):
         return []
-    return [name for name in network.state_dict() if name.rpartition(".")[0].startswith(network.classifier_names())]
+    with torch.device("meta"):
+        tensors = list(network.make_classifier(1).state_dict())
+    return [f"{name}.{tensor}" for name in network.classifier_names() for tensor in tensors]
 
 
 def _explain(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: str, *, resample: bool) -> str:
