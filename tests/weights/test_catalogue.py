@@ -69,3 +69,14 @@ def test_networks_of_timm_have_theirs() -> None:
 def test_what_is_not_there_is_said(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         find_weights(name)
+
+
+def test_accuracies_are_those_of_the_weights_and_not_of_the_architecture() -> None:
+    def top1(name: str) -> float | None:
+        return find_weights(name).top1
+
+    assert top1("convnext_base.fb_in1k") == 83.8
+    assert top1("convnext_base.fb_in22k_ft_in1k") == 85.8
+    assert top1("convnextv2_atto.fcmae_ft_in1k") == 76.7
+    assert top1("resnet50.tv2_in1k") == 80.858
+    assert top1("convnext_base.fb_in22k") is None

@@ -45,6 +45,33 @@ _TORCHVISION = {
     **{f"vgg{depth}{bn}": f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")},
     "alexnet_one_tower": "alexnet",
 }
+# tags of weights whose accuracy is what the model's entry in the zoo says: of its authors, from ImageNet-1K alone
+_AUTHORS = ("fb_in1k", "ms_in1k", "fb_dist_in1k", "in1k", "d1_in1k", "d1h_in1k", "d2_in1k")
+# that of others, in per cent: Liu et al. 2022, table 1; Woo et al. 2023, tables 14 and 15; microsoft/Swin-Transformer
+_TOP1 = {
+    **{
+        f"convnext_{size}.fb_in22k_ft_in1k": top1
+        for size, top1 in {"tiny": 82.9, "small": 84.6, "base": 85.8, "large": 86.6, "xlarge": 87.0}.items()
+    },
+    **{
+        f"convnextv2_{size}.fcmae_ft_in1k": top1
+        for size, top1 in {
+            **{"atto": 76.7, "femto": 78.5, "pico": 80.3, "nano": 81.9, "tiny": 83.0},
+            **{"base": 84.9, "large": 85.8, "huge": 86.3},
+        }.items()
+    },
+    **{
+        f"convnextv2_{size}.fcmae_ft_in22k_in1k": top1
+        for size, top1 in {"nano": 82.1, "tiny": 83.9, "base": 86.8, "large": 87.3}.items()
+    },
+    **{
+        f"swin_{size}.ms_in22k_ft_in1k": top1
+        for size, top1 in {
+            **{"tiny": 80.9, "small": 83.2, "base": 85.2, "large": 86.3},
+            **{"base_384": 86.4, "large_384": 87.3},
+        }.items()
+    },
+}
 _ORIGINAL = "https://dl.fbaipublicfiles.com/convnext/"
 
 
@@ -142,6 +169,7 @@ def find_weights(name: str) -> PretrainedWeights:
 def weights_of(model: str) -> tuple[PretrainedWeights, ...]:
     """Published weights of a model, those trained on ImageNet-1K alone first."""
     entries = [*_original(model), *_from_timm(model), *_from_torchvision(model)]
+    entries = list({entry.tag: entry for entry in entries}.values())  # torchvision's own where timm has a copy
     return tuple(sorted(entries, key=lambda entry: (entry.num_classes != 1000, "_ft_" in entry.tag)))
 
 
@@ -152,7 +180,8 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
     theirs = model.removeprefix("timm:") if model.startswith("timm:") else _TIMM.get(model)
     if theirs is None:
         return
-    size = get_entry(model).published.image_size
+    published = get_entry(model).published
+    size, known = published.image_size, published.top1
     for name in timm.list_pretrained(f"{theirs}.*"):
         facts: Any = get_pretrained_cfg(name)
         if not facts.hf_hub_id or facts.custom_load or (facts.input_size[-1] != size and model in _TIMM):
@@ -168,6 +197,7 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
             mean=facts.mean,
             std=facts.std,
             licence=facts.license or "",
+            top1=_TOP1.get(f"{model}.{facts.tag}", known if facts.tag in _AUTHORS else None),
         )
 
 
