@@ -13,6 +13,11 @@ from modernet.data import ImageDataset, InMemory
 torch.set_num_threads(1)  # the networks are tiny: more threads wait for each other longer than they compute
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def striped(count: int, seed: int, size: int = 16) -> InMemory:
     """Noisy pictures of horizontal stripes and of vertical ones; a small network tells them apart in a few steps."""
     generator = torch.Generator().manual_seed(seed)

@@ -209,6 +209,7 @@ def test_a_walk_by_the_command_line(picture_folder: Path, tmp_path: Path, capsys
     assert all(row["error"] is None and 0 <= row["test_top1"] <= 100 for row in rows)
 
 
+@pytest.mark.slow
 def test_output_may_end_early() -> None:
     """`modernet roadmap show | head -1` prints no traceback."""
     program = f"{sys.executable} -m modernet roadmap show --size nano --json | head -1"

@@ -253,13 +253,14 @@ class TestBackbone:
 
     def test_torch_compile_sees_one_graph(self, name: str) -> None:
         torch.compiler.reset()
-        network, x = awake(make(name)).eval(), pictures(name)
-        compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
-        torch.testing.assert_close(compiled(x), network(x))
-        network.train()
-        torch.compiler.reset()
-        loss(torch.compile(network, fullgraph=True, backend="eager")(x)).backward()
-        assert without_gradient(network) == []
+        # training, with what is random in it; evaluation is what the export above captures as one graph
+        network = awake(make(name, **self.drop_path(name)))
+        compiled = torch.compile(network, fullgraph=True, backend="eager")
+        torch.manual_seed(4)
+        scores = compiled(pictures(name))
+        loss(scores).backward()
+        torch.manual_seed(4)
+        torch.testing.assert_close(scores, network(pictures(name)))
 
     def test_channels_last_gives_the_same_scores(self, name: str) -> None:
         network = make(name).eval()

@@ -58,6 +58,7 @@ def test_every_job_has_an_outcome_and_a_failure_does_not_end_the_others(workers:
     assert "a: half" in total.notes
 
 
+@pytest.mark.slow
 def test_a_job_whose_process_dies_twice_has_failed_and_the_others_go_on() -> None:
     outcomes = {outcome.job.name: outcome for outcome in run_all(jobs("dies", "b"), add, workers=2, title="adding")}
 
@@ -91,6 +92,7 @@ def test_no_jobs_are_no_outcomes() -> None:
     assert list(run_all([], add, workers=2, title="nothing")) == []
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

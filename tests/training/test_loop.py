@@ -94,6 +94,7 @@ def test_a_stopped_run_goes_on_to_the_same_losses(stripes: ImageDataset, tmp_pat
     assert same_weights(resumed.network, whole.network)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
 def test_a_killed_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
     """`kill -9` in the middle of a run, in a process of its own that writes a checkpoint at every step."""

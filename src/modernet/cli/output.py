@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-_PIPE_WIDTH = 200
+_PIPE_WIDTH = 400
 
 
 def print_json(value: Any) -> None:

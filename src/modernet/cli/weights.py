@@ -40,7 +40,12 @@ def main(arguments: Sequence[str]) -> None:
             f"no published weights match {options.pattern!r} with licence {options.licence!r}; see modernet weights"
         )
     if options.json:
-        print_json([{"name": entry.name, "address": str(entry.file), **asdict(entry)} for entry in entries])
+        print_json(
+            [
+                {"name": entry.name, "address": str(entry.file), **asdict(entry), "trained_on": entry.trained_on}
+                for entry in entries
+            ]
+        )
         return
     columns = {"name": False, "classes": True, "size": True, "top-1 %": True, "licence": False, "address": False}
     rows = [

@@ -48,30 +48,34 @@ _TORCHVISION = {
 # tags of weights whose accuracy is what the model's entry in the zoo says: of its authors, from ImageNet-1K alone
 _AUTHORS = ("fb_in1k", "ms_in1k", "fb_dist_in1k", "in1k", "d1_in1k", "d1h_in1k", "d2_in1k")
 # that of others, in per cent: Liu et al. 2022, table 1; Woo et al. 2023, tables 14 and 15; microsoft/Swin-Transformer
+# fmt: off
 _TOP1 = {
-    **{
-        f"convnext_{size}.fb_in22k_ft_in1k": top1
-        for size, top1 in {"tiny": 82.9, "small": 84.6, "base": 85.8, "large": 86.6, "xlarge": 87.0}.items()
+    "fb_in22k_ft_in1k": {
+        "convnext_tiny": 82.9, "convnext_small": 84.6, "convnext_base": 85.8, "convnext_large": 86.6,
+        "convnext_xlarge": 87.0,
     },
-    **{
-        f"convnextv2_{size}.fcmae_ft_in1k": top1
-        for size, top1 in {
-            **{"atto": 76.7, "femto": 78.5, "pico": 80.3, "nano": 81.9, "tiny": 83.0},
-            **{"base": 84.9, "large": 85.8, "huge": 86.3},
-        }.items()
+    "fb_in22k_ft_in1k_384": {
+        "convnext_tiny": 84.1, "convnext_small": 85.8, "convnext_base": 86.8, "convnext_large": 87.5,
+        "convnext_xlarge": 87.8,
     },
-    **{
-        f"convnextv2_{size}.fcmae_ft_in22k_in1k": top1
-        for size, top1 in {"nano": 82.1, "tiny": 83.9, "base": 86.8, "large": 87.3}.items()
+    "fcmae_ft_in1k": {
+        "convnextv2_atto": 76.7, "convnextv2_femto": 78.5, "convnextv2_pico": 80.3, "convnextv2_nano": 81.9,
+        "convnextv2_tiny": 83.0, "convnextv2_base": 84.9, "convnextv2_large": 85.8, "convnextv2_huge": 86.3,
     },
-    **{
-        f"swin_{size}.ms_in22k_ft_in1k": top1
-        for size, top1 in {
-            **{"tiny": 80.9, "small": 83.2, "base": 85.2, "large": 86.3},
-            **{"base_384": 86.4, "large_384": 87.3},
-        }.items()
+    "fcmae_ft_in22k_in1k": {
+        "convnextv2_nano": 82.1, "convnextv2_tiny": 83.9, "convnextv2_base": 86.8, "convnextv2_large": 87.3,
+    },
+    "fcmae_ft_in22k_in1k_384": {
+        "convnextv2_nano": 83.4, "convnextv2_tiny": 85.1, "convnextv2_base": 87.7, "convnextv2_large": 88.2,
+        "convnextv2_huge": 88.7,
+    },
+    "fcmae_ft_in22k_in1k_512": {"convnextv2_huge": 88.9},
+    "ms_in22k_ft_in1k": {
+        "swin_tiny": 80.9, "swin_small": 83.2, "swin_base": 85.2, "swin_large": 86.3,
+        "swin_base_384": 86.4, "swin_large_384": 87.3,
     },
 }
+# fmt: on
 _ORIGINAL = "https://dl.fbaipublicfiles.com/convnext/"
 
 
@@ -180,11 +184,16 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
     theirs = model.removeprefix("timm:") if model.startswith("timm:") else _TIMM.get(model)
     if theirs is None:
         return
-    published = get_entry(model).published
-    size, known = published.image_size, published.top1
+    published, fixed = get_entry(model).published, hasattr(get_entry(model).config, "image_size") and model in _TIMM
     for name in timm.list_pretrained(f"{theirs}.*"):
         facts: Any = get_pretrained_cfg(name)
-        if not facts.hf_hub_id or facts.custom_load or (facts.input_size[-1] != size and model in _TIMM):
+        projection = facts.tag.startswith("clip") and "_ft_" not in facts.tag  # its outputs are no classes
+        if (
+            projection
+            or not facts.hf_hub_id
+            or facts.custom_load
+            or (fixed and facts.input_size[-1] != published.image_size)
+        ):
             continue
         yield PretrainedWeights(
             model=model,
@@ -197,7 +206,7 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
             mean=facts.mean,
             std=facts.std,
             licence=facts.license or "",
-            top1=_TOP1.get(f"{model}.{facts.tag}", known if facts.tag in _AUTHORS else None),
+            top1=_TOP1.get(facts.tag, {}).get(model, published.top1 if facts.tag in _AUTHORS else None),
         )
 
 
