@@ -84,6 +84,7 @@ RESAMPLED: list[tuple[str, dict[str, object], dict[str, object], str]] = [
     ("vit_test", {"image_size": 64}, {"image_size": 96}, "pos_embed"),
     ("deit_test", {"image_size": 64}, {"image_size": 32}, "pos_embed"),
     ("swin_test", {"window_size": 4}, {"window_size": 6}, "layers.0.blocks.0.attn.relative_position_bias_table"),
+    ("levit_test", {"image_size": 96}, {"image_size": 64}, "blocks.0.m.attention_biases"),
     ("gfnet_test", {"image_size": 64}, {"image_size": 96}, "blocks.0.filter.complex_weight"),
 ]
 
@@ -106,6 +107,7 @@ def test_what_belongs_to_positions_is_resampled_on_request_alone(
 
 CONSTANT: list[tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = [
     (lambda: made("vit_test", image_size=64), lambda: create_model("vit_test", num_classes=5, image_size=96)),
+    (lambda: made("levit_test", image_size=96), lambda: create_model("levit_test", num_classes=5, image_size=160)),
     (lambda: made("swin_test", window_size=4), lambda: create_model("swin_test", num_classes=5, window_size=6)),
 ]
 
@@ -115,7 +117,7 @@ def test_resampling_keeps_what_is_the_same_everywhere(
     source: Callable[[], nn.Module], target: Callable[[], nn.Module]
 ) -> None:
     weights = {
-        name: torch.full_like(value, 0.3) if name.endswith(("pos_embed", "bias_table")) else value
+        name: torch.full_like(value, 0.3) if name.endswith(("pos_embed", "bias_table", "attention_biases")) else value
         for name, value in source().state_dict().items()
     }
     network = target()

@@ -61,7 +61,9 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "train", arguments, default=Options(*recipe_options(arguments)))
-    folder = options.out or Path("runs") / f"train-{options.model}-{Path(options.data).resolve().name}"
+    folder = (
+        options.out or Path("runs") / f"train-{options.model.replace(':', '-')}-{Path(options.data).resolve().name}"
+    )
 
     from dataclasses import asdict
 

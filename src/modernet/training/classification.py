@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from modernet import progress
 from modernet.atomic import check_writable
 from modernet.benchmark import count
 from modernet.data import Batch, ImageDataset, Loader, make_loader
@@ -132,7 +133,9 @@ def train_classifier(
     torch.manual_seed(seed)
     network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
     if start is not None:
-        start.load_into(network)
+        loaded = start.load_into(network)
+        resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
+        progress.say(f"starting from {start.path.name} ({loaded.project}'s names){resampled}; the classifier is new")
     training = make_loader(
         dataset,
         dataset.train,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import shutil
 import urllib.error
@@ -36,9 +37,8 @@ def fetch_weights(entry: PretrainedWeights) -> Path:
             return _from_hub(entry.file)
         return _from_web(entry.file, here)
     except OSError as error:
-        reason = getattr(error, "reason", None) or str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{entry.name} is not on this machine and cannot be fetched ({reason}); put {entry.file} at {here}"
+            f"{entry.name} is not on this machine and cannot be fetched ({_reason(error)}); put {entry.file} at {here}"
         ) from error
 
 
@@ -51,6 +51,7 @@ def local_path(entry: PretrainedWeights) -> Path:
 def _from_hub(file: HubFile) -> Path:
     from huggingface_hub import hf_hub_download
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of every attempt; the error says enough
     path = Path(hf_hub_download(file.repo, file.filename))
     blob = path.resolve().name  # the Hub's cache names a large file by its sha256
     if re.fullmatch(r"[0-9a-f]{64}", blob):
@@ -90,6 +91,14 @@ def _from_web(file: WebFile, target: Path) -> Path:
     with whole_file(target) as unfinished:
         shutil.move(partial, unfinished)
     return target
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong at the root, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(getattr(error, "reason", "") or error)
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _verify(path: Path, sha256: str, source: str) -> None:

@@ -17,8 +17,8 @@ def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
 
     Args:
         name: our name of the tensor, which says what it is.
-        tensor: position embeddings `(1, t, c)`, class tokens first; relative position biases `((2 w - 1)^2, heads)`; a
-            global filter in the frequency domain `(h, w, c, 2)`.
+        tensor: position embeddings `(1, t, c)`, class tokens first; relative position biases `((2 w - 1)^2, heads)`;
+            biases of distances `(heads, side^2)`; a global filter in the frequency domain `(h, w, c, 2)`.
         shape: the wanted one.
 
     Returns:
@@ -30,7 +30,10 @@ def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
     if kind == "pos_embed" and tensor.ndim == 3 and tensor.shape[2] == shape[2]:
         return _position_embedding(tensor, shape[1])
     if kind == "relative_position_bias_table" and tensor.shape[1] == shape[1]:
-        return _bias_table(tensor, shape[0])
+        return _square_table(tensor, shape[0], align_corners=False)
+    if kind == "attention_biases" and tensor.shape[0] == shape[0]:
+        biases = _square_table(tensor.T, shape[1], align_corners=True)
+        return None if biases is None else biases.T.contiguous()
     if kind == "complex_weight" and tensor.shape[2:] == shape[2:]:
         return resample_filter(tensor, shape[0], shape[1])
     return None
@@ -45,11 +48,14 @@ def _position_embedding(embedding: Tensor, tokens: int) -> Tensor | None:
     return None
 
 
-def _bias_table(table: Tensor, entries: int) -> Tensor | None:
-    """`((2 w - 1)^2, heads)` for another window: the offsets of both reach equally far in each direction."""
+def _square_table(table: Tensor, entries: int, *, align_corners: bool) -> Tensor | None:
+    """`(side^2, heads) -> (entries, heads)`: offsets of windows that reach equally far in each direction, or distances.
+
+    With `align_corners` the first entry stays what it is: no distance.
+    """
     side, new_side = isqrt(table.shape[0]), isqrt(entries)
     if side**2 != table.shape[0] or new_side**2 != entries:
         return None
     grid = table.T.reshape(1, -1, side, side)  # (side side) heads -> 1 heads side side
-    grid = F.interpolate(grid.float(), size=(new_side, new_side), mode="bicubic", align_corners=False)
+    grid = F.interpolate(grid.float(), size=(new_side, new_side), mode="bicubic", align_corners=align_corners)
     return grid.flatten(2)[0].T.contiguous().to(table.dtype)
