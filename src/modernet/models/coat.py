@@ -38,7 +38,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from modernet.errors import InputError
-from modernet.layers import DropPath
+from modernet.layers import DropPath, Mlp
 from modernet.models.backbone import (
     Backbone,
     Feature,
@@ -172,19 +172,6 @@ class FactorisedAttention(nn.Module):
         context = k.softmax(dim=2).transpose(2, 3) @ v  # over the tokens; b heads d d
         y = q.shape[3] ** -0.5 * (q @ context) + relative(q, v, grid)
         x = self.proj(y.transpose(1, 2).reshape(b, t, c))  # b heads t d -> b t c
-        return x
-
-
-class Mlp(nn.Module):
-    """Linear to a wider layer -> GELU -> linear back."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(F.gelu(self.fc1(x)))
         return x
 
 

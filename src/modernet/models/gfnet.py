@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.layers import DropPath, drop_path_rates, resample_position_embedding
+from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.zoo import Published, register_model
 
@@ -105,19 +105,6 @@ class GlobalFilter(nn.Module):
         return y.to(x.dtype)
 
 
-class MLP(nn.Module):
-    """Linear to 4c -> GELU -> linear back to c. `(..., c)` in and out."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(F.gelu(self.fc1(x)))
-        return x
-
-
 class Block(nn.Module):
     """LayerNorm -> filter -> LayerNorm -> MLP, scaled, and one shortcut around all. `(b, h, w, c)` in and out."""
 
@@ -126,7 +113,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.filter = GlobalFilter(dim, side)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = MLP(dim)
+        self.mlp = Mlp(dim, 4 * dim)
         self.gamma = nn.Parameter(torch.full((dim,), layer_scale_init)) if layer_scale_init > 0 else None
         self.drop_path = DropPath(drop_path)
 

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.layers import DropPath, drop_path_rates
+from modernet.layers import DropPath, Mlp, drop_path_rates
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.zoo import Published, register_model
 
@@ -117,19 +117,6 @@ class Attention(nn.Module):
         return x
 
 
-class MLP(nn.Module):
-    """Linear to 4c -> GELU -> linear back to c. `(b, h, w, c)` in and out."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(F.gelu(self.fc1(x)))
-        return x
-
-
 class ConvMLP(nn.Module):
     """1x1 to 4c -> GELU -> 3x3 depthwise -> GELU -> 1x1 to c, a BatchNorm after each. `(b, h, w, c)` in and out."""
 
@@ -158,7 +145,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(dim, heads, positions)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp: nn.Module = ConvMLP(dim) if conv_mlp else MLP(dim)
+        self.mlp: nn.Module = ConvMLP(dim) if conv_mlp else Mlp(dim, 4 * dim)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

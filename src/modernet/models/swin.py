@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.layers import DropPath, drop_path_rates
+from modernet.layers import DropPath, Mlp, drop_path_rates
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.zoo import Published, register_model
 
@@ -104,20 +104,6 @@ class WindowAttention(nn.Module):
         index = offset[:, None, :, None] * (2 * w - 1) + offset[None, :, None, :]  # y x y' x'
         bias = self.relative_position_bias_table[index.flatten()]
         return bias.reshape(1, w * w, w * w, self.heads).permute(0, 3, 1, 2)
-
-
-class Mlp(nn.Module):
-    """Two linear layers at every position. `(..., c) -> (..., c)`."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(self.act(self.fc1(x)))
-        return x
 
 
 class Block(nn.Module):

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.layers import DropPath, drop_path_rates, resample_position_embedding
+from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig, Tokens, new_classifier
 from modernet.models.zoo import Published, register_model
 
@@ -95,20 +95,6 @@ class Attention(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # b t 3 heads d -> 3 x (b heads t d)
         y = F.scaled_dot_product_attention(q, k, v)
         x = self.proj(y.transpose(1, 2).reshape(b, t, c))  # b heads t d -> b t c
-        return x
-
-
-class Mlp(nn.Module):
-    """Two linear layers on every token. `(b, t, c) -> (b, t, c)`."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(self.act(self.fc1(x)))
         return x
 
 

@@ -1,0 +1,24 @@
+"""The two-layer network of transformers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Mlp(nn.Module):
+    """Linear -> GELU -> linear, at every position alone. `(..., c)` in and out.
+
+    Args:
+        dim: channels in and out.
+        hidden: channels between.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc2(self.act(self.fc1(x)))
+        return x
