@@ -15,7 +15,7 @@ from modernet.errors import InputError, RunStopped, unknown_name
 _VERBS = {
     "roadmap": "walk the road from ResNet to ConvNeXt on real images; `roadmap show` prints its steps",
     "models": "list the networks",
-    "show": "print a network stage by stage",
+    "show": "tell what a network is, and print it stage by stage",
     "weights": "list published weights and their licences",
     "convert": "write weights under another project's names",
     "train": "train a classifier on your pictures",

@@ -127,8 +127,9 @@ class TimmBackbone(Backbone):
         return layer
 
     def classifier_names(self) -> tuple[str, ...]:
-        names = self.network.pretrained_cfg["classifier"]
-        return tuple(f"network.{name}" for name in ([names] if isinstance(names, str) else names))
+        found = self.network.get_classifier()
+        layers = list(found) if isinstance(found, tuple | nn.ModuleList) else [found]
+        return tuple(name for name, module in self.named_modules() if any(module is layer for layer in layers))
 
     def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
         pool = {} if global_pool is None else {"global_pool": global_pool}
