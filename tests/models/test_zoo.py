@@ -59,11 +59,15 @@ def test_the_pages_of_the_zoo_say_what_the_files_say() -> None:
     pages = zoo_pages()
     families = pages.families()
     assert {path.stem for path in (DOCS / "zoo").iterdir()} == families.keys()
+    all_rows = {}
     for family, entries in families.items():
         text = (DOCS / "zoo" / f"{family}.md").read_text(encoding="utf-8")
         rows = [line for line in text.splitlines() if line.startswith("| `")]
         assert text == pages.family_page(entries, rows), f"docs/zoo/{family}.md is out of date: make docs"
         assert [line.split("`")[1] for line in rows] == [entry.name for entry in entries]
+        all_rows[family] = rows
+    text = (DOCS / "zoo.md").read_text(encoding="utf-8")
+    assert text == pages.index_page(all_rows), "docs/zoo.md is out of date: make docs"
 
 
 @pytest.mark.parametrize("family", sorted({entry.family for entry in MODELS.values()}))
