@@ -210,6 +210,16 @@ def test_their_weights_give_their_scores(name: str, tmp_path: Any) -> None:
     torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
+@pytest.mark.parametrize("name", [name for name in NEIGHBOURS if "transformers" in name])
+def test_what_transformers_has_in_memory_is_known_too(name: str) -> None:
+    neighbour = NEIGHBOURS[name]
+    theirs, network = randomised(neighbour.theirs()), neighbour.ours().eval()
+    assert load_weights(network, theirs.state_dict()).project == "transformers"
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    expected = neighbour.scores(theirs(x))
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
 @pytest.mark.parametrize("name", NEIGHBOURS)
 def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
     neighbour = NEIGHBOURS[name]

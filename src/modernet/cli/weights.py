@@ -47,10 +47,12 @@ def main(arguments: Sequence[str]) -> None:
             ]
         )
         return
-    columns = {"name": False, "classes": True, "size": True, "top-1 %": True, "licence": False, "address": False}
+    columns = {"name": False, "trained on": False, "classes": True, "size": True, "top-1 %": True, "licence": False}
+    columns["address"] = False
     rows = [
         [
             entry.name,
+            entry.trained_on or "see the tag",
             str(entry.num_classes or "none"),
             str(entry.image_size),
             "" if entry.top1 is None else f"{entry.top1:.1f}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from modernet.weights.schemes.in_memory import in_memory
 from modernet.weights.schemes.scheme import Change, Scheme
 
 _COMPUTED = [r"relative_position_index$", r"attn_mask$"]
@@ -78,4 +79,11 @@ _OPENMMLAB = Scheme(
     ignored=_COMPUTED,
 )
 
-SWIN = (Scheme("original", ignored=_COMPUTED), _TIMM, _TORCHVISION, _TRANSFORMERS, _OPENMMLAB)
+SWIN = (
+    Scheme("original", ignored=_COMPUTED),
+    _TIMM,
+    _TORCHVISION,
+    _TRANSFORMERS,
+    in_memory(_TRANSFORMERS),
+    _OPENMMLAB,
+)

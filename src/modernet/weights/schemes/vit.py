@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modernet.weights.schemes.in_memory import in_memory
 from modernet.weights.schemes.scheme import Names, Scheme
 
 _MAE_DECODER = [r"^decoder", r"^mask_token$"]
@@ -66,15 +67,20 @@ def _transformers(body: str, heads: Names, foreign: list[str]) -> Scheme:
     )
 
 
+_VIT = _transformers("vit", [(r"^head\.", "classifier.")], foreign=[*_DISTILLED, r"^fc_norm\."])
+_DEIT = _transformers(
+    "deit",
+    [(r"^head\.", "cls_classifier."), (r"^head_dist\.", "distillation_classifier.")],
+    foreign=[r"^fc_norm\."],
+)
+
 VIT = (
     Scheme("original", ignored=_MAE_DECODER),
     Scheme("timm", ignored=_MAE_DECODER),
     _TORCHVISION,
-    _transformers("vit", [(r"^head\.", "classifier.")], foreign=[*_DISTILLED, r"^fc_norm\."]),
-    _transformers(
-        "deit",
-        [(r"^head\.", "cls_classifier."), (r"^head_dist\.", "distillation_classifier.")],
-        foreign=[r"^fc_norm\."],
-    ),
+    _VIT,
+    _DEIT,
+    in_memory(_VIT),
+    in_memory(_DEIT),
     _OPENMMLAB,
 )
