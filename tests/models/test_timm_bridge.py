@@ -68,6 +68,15 @@ def test_a_new_classifier_checkpointing_and_stochastic_depth() -> None:
         network.forward_stage(0, pictures())
 
 
+def test_features_are_what_comes_before_the_pool() -> None:
+    network = make("timm:regnetx_002")
+    bare = create_model("timm:regnetx_002", num_classes=0, global_pool="").eval()
+    load_weights(bare, network.state_dict(), skip_head=True)
+    torch.testing.assert_close(bare(pictures()), network.forward_features(pictures()), rtol=0, atol=0)
+    crossvit = create_model("timm:crossvit_tiny_240", features_only=True).eval()  # knows no empty pool
+    assert len(crossvit(torch.randn(1, 3, 240, 240))) == len(crossvit.feature_info)  # type: ignore[arg-type]
+
+
 def test_a_picture_size_is_passed_on_where_the_network_knows_it() -> None:
     assert make("timm:vit_tiny_patch16_224", image_size=64)(torch.randn(1, 3, 64, 64)).shape == (1, 5)
     with pytest.raises(InputError, match="timm:regnetx_002 does not take image_size; leave it out"):

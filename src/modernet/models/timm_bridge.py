@@ -47,8 +47,6 @@ class TimmBackbone(Backbone):
         super().__init__(config)
         asked = {"drop_path_rate": config.drop_path_rate or None, "img_size": config.image_size or None}
         options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        if config.global_pool == "":
-            options["global_pool"] = ""
         try:
             network: Any = timm.create_model(
                 config.architecture, num_classes=config.num_classes, in_chans=config.in_chans, **options
@@ -83,6 +81,8 @@ class TimmBackbone(Backbone):
         return y
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.global_pool == "":
+            return self.forward_features(x)
         y: Tensor = self.network(x)
         return y
 
@@ -132,7 +132,7 @@ class TimmBackbone(Backbone):
         return tuple(name for name, module in self.named_modules() if any(module is layer for layer in layers))
 
     def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
-        pool = {} if global_pool is None else {"global_pool": global_pool}
+        pool = {"global_pool": global_pool} if global_pool else {}
         self.network.reset_classifier(num_classes, **pool)
         self.num_classes = num_classes
         self.global_pool = self.global_pool if global_pool is None else global_pool
