@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modernet.atomic import whole_file
+from modernet.report.chart_style import BAR, CLEAR, DOT, DPI, EDGE, FAINT, INK, MACS, RULE, SIDE, WIDTH, short
 from modernet.report.notation import MISSING, digits_of, interval, number, place, quantity, signed
 from modernet.report.road import Road
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Blue against orange stays apart under every common colour blindness; grey carries what was not measured here.
-_INK, _FAINT, _RULE = "#1b1f24", "#7b838d", "#d9dde2"
-_BAR, _SIDE, _EDGE, _CLEAR = "#8fb8de", "#dbe8f4", "#5b8fc2", "#b3500b"
-_DOT, _MACS = "#0b3c6b", "#3c7d5a"
-
-_WIDTH, _ROW_HEIGHT, _HEAD, _FOOT = 9.0, 0.36, 1.12, 1.06  # inches; 9 inches are shown as about 900 pixels
-_DPI = 200
+_ROW_HEIGHT, _HEAD, _FOOT = 0.36, 1.12, 1.06  # inches
 _NAMES, _BARS, _DIFFERENCES, _COUNTS = 0.205, 0.425, 0.165, 0.17  # columns, as shares of the width
 
 
@@ -59,7 +54,7 @@ def road_chart(road: Road, path: Path) -> None:
     from matplotlib.figure import Figure
 
     height = _HEAD + _ROW_HEIGHT * max(len(road.steps), 1) + _FOOT
-    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     bottom, share = _FOOT / height, 1 - (_HEAD + _FOOT) / height
     bars = figure.add_axes((_NAMES, bottom, _BARS, share))
@@ -69,10 +64,10 @@ def road_chart(road: Road, path: Path) -> None:
         axes.set_ylim(rows - 0.4, -0.6)
         axes.set_yticks([])
         axes.spines[["left", "right", "top"]].set_visible(False)
-        axes.spines["bottom"].set_color(_RULE)
-        axes.tick_params(axis="x", color=_RULE, labelcolor=_INK, labelsize=8.5, length=3)
+        axes.spines["bottom"].set_color(RULE)
+        axes.tick_params(axis="x", color=RULE, labelcolor=INK, labelsize=8.5, length=3)
         axes.set_axisbelow(True)
-        axes.grid(axis="x", color=_RULE, linewidth=0.6)
+        axes.grid(axis="x", color=RULE, linewidth=0.6)
 
     start = _draw_bars(bars, road)
     _draw_published(bars, road)
@@ -80,14 +75,14 @@ def road_chart(road: Road, path: Path) -> None:
     _draw_counts(counts, road)
 
     def write(
-        x: float, inches_from_top: float, text: str, size: float, color: str = _INK, weight: str = "normal"
+        x: float, inches_from_top: float, text: str, size: float, color: str = INK, weight: str = "normal"
     ) -> None:
         figure.text(
             x, 1 - inches_from_top / height, text, size=size, color=color, weight=weight, va="center", parse_math=False
         )
 
-    write(0.012, 0.24, _short(f"From ResNet to ConvNeXt on {road.data}", 64), 14, weight="bold")
-    write(0.012, 0.52, _short(place(road), 120), 9.5, color=_FAINT)
+    write(0.012, 0.24, short(f"From ResNet to ConvNeXt on {road.data}", 64), 14, weight="bold")
+    write(0.012, 0.52, short(place(road), 120), 9.5, color=FAINT)
     side = any(step.side_step for step in road.steps)
     key = (
         "Bar: mean · whisker: ± standard deviation · dots: seeds"
@@ -97,42 +92,38 @@ def road_chart(road: Road, path: Path) -> None:
         "orange: it excludes zero"
         + (f"\nThe axis of the bars starts at {start:g} %, not at 0" if start else "")
     )  # fmt: skip
-    figure.text(0.012, 0.08 / height, key, size=7.8, color=_FAINT, va="bottom", linespacing=1.45)
+    figure.text(0.012, 0.08 / height, key, size=7.8, color=FAINT, va="bottom", linespacing=1.45)
     with whole_file(path) as unfinished:
         figure.savefig(unfinished, format="png")
-
-
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _draw_bars(axes: Axes, road: Road) -> float:
     """Bars, whiskers, dots and names; returns where the axis starts."""
     start, end = accuracy_limits(shown_values(road))
     axes.set_xlim(start, end)
-    axes.set_xlabel("test top-1, %", size=9, color=_INK)
+    axes.set_xlabel("test top-1, %", size=9, color=INK)
     across = axes.get_yaxis_transform()  # x as a share of the axes, y in rows
     for y, step in enumerate(road.steps):
         faint = step.side_step
         axes.text(
-            -0.02, y, _short(step.title, 24), transform=across, ha="right", va="center_baseline", size=9,
-            color=_FAINT if faint else _INK, style="italic" if faint else "normal", parse_math=False,
+            -0.02, y, short(step.title, 24), transform=across, ha="right", va="center_baseline", size=9,
+            color=FAINT if faint else INK, style="italic" if faint else "normal", parse_math=False,
         )  # fmt: skip
         if step.test_mean is None:
             why = "failed" if step.errors else "no finished run"
-            axes.text(0.015, y, why, transform=across, va="center_baseline", size=8.5, color=_CLEAR, style="italic")
+            axes.text(0.015, y, why, transform=across, va="center_baseline", size=8.5, color=CLEAR, style="italic")
             continue
         axes.barh(
-            y, step.test_mean - start, left=start, height=0.66, color=_SIDE if faint else _BAR,
-            edgecolor=_EDGE, linewidth=0.4, hatch="////" if faint else None, hatch_linewidth=0.4,
+            y, step.test_mean - start, left=start, height=0.66, color=SIDE if faint else BAR,
+            edgecolor=EDGE, linewidth=0.4, hatch="////" if faint else None, hatch_linewidth=0.4,
         )  # fmt: skip
         if step.test_std is not None:
-            axes.errorbar(step.test_mean, y, xerr=step.test_std, color=_INK, elinewidth=1.1, capsize=5, capthick=1.1)
+            axes.errorbar(step.test_mean, y, xerr=step.test_std, color=INK, elinewidth=1.1, capsize=5, capthick=1.1)
         axes.scatter(
             step.test_top1,
             [y] * step.seeds,
             s=12,
-            color=_DOT,
+            color=DOT,
             edgecolors="white",
             linewidths=0.5,
             zorder=3,
@@ -141,7 +132,7 @@ def _draw_bars(axes: Axes, road: Road) -> float:
         # The number stands at the foot of the bar, where no whisker and no dot can cross it.
         axes.text(
             0.03 if start else 0.015, y, number(step.test_mean, digits_of(road.n_test)), transform=across,
-            va="center_baseline", size=8.5, color=_INK,
+            va="center_baseline", size=8.5, color=INK,
         )  # fmt: skip
         if start:  # a cut through the foot of the bar says that its length is not to be read from zero
             for x in (0.008, 0.016):
@@ -158,12 +149,12 @@ def _draw_published(axes: Axes, road: Road) -> None:
     values = [value for value, _ in published]
     other.set_xlim(*accuracy_limits(values))
     other.spines[["left", "right", "bottom"]].set_visible(False)
-    other.spines["top"].set_color(_RULE)
-    other.tick_params(axis="x", color=_RULE, labelcolor=_FAINT, labelsize=7.5, length=2, pad=1)
+    other.spines["top"].set_color(RULE)
+    other.tick_params(axis="x", color=RULE, labelcolor=FAINT, labelsize=7.5, length=2, pad=1)
     of = f" of {road.published_of}" if road.published_of else ""
-    other.set_xlabel(f"◇ published, ImageNet-1K top-1{of}, %", size=7.5, color=_FAINT, labelpad=4)
+    other.set_xlabel(f"◇ published, ImageNet-1K top-1{of}, %", size=7.5, color=FAINT, labelpad=4)
     other.scatter(  # below the middle of the bar, out of the way of whisker and dots
-        values, [y + 0.21 for _, y in published], marker="D", s=9, facecolors="white", edgecolors=_FAINT, linewidths=0.8
+        values, [y + 0.21 for _, y in published], marker="D", s=9, facecolors="white", edgecolors=FAINT, linewidths=0.8
     )
 
 
@@ -171,24 +162,24 @@ def _draw_differences(axes: Axes, road: Road) -> None:
     """The difference of each step and its interval, right of the bars."""
     across = axes.get_yaxis_transform()
     digits = digits_of(road.n_test)
-    axes.text(1.16, -0.95, "difference", transform=across, size=8.5, color=_FAINT, va="center", ha="center")
+    axes.text(1.16, -0.95, "difference", transform=across, size=8.5, color=FAINT, va="center", ha="center")
     for y, step in enumerate(road.steps):
         if step.against is None:
             continue
-        color = _CLEAR if step.excludes_zero else _INK if step.delta is not None else _FAINT
+        color = CLEAR if step.excludes_zero else INK if step.delta is not None else FAINT
         axes.text(
             1.125, y, signed(step.delta, digits) if step.delta is not None else MISSING, transform=across, size=9,
             va="center_baseline", ha="right", color=color, weight="bold" if step.excludes_zero else "normal",
         )  # fmt: skip
         axes.text(
             1.14, y, interval(step, digits), transform=across, size=7.5,
-            va="center_baseline", color=_CLEAR if step.excludes_zero else _FAINT,
+            va="center_baseline", color=CLEAR if step.excludes_zero else FAINT,
         )  # fmt: skip
 
 
 def _draw_counts(axes: Axes, road: Road) -> None:
     """MACs as a dot on a stem with its number."""
-    axes.set_xlabel("MACs", size=9, color=_INK)
+    axes.set_xlabel("MACs", size=9, color=INK)
     macs = [step.macs for step in road.steps if step.macs is not None]
     axes.set_xlim(0, 1.3 * max(macs, default=1))
     axes.set_xticks([0])
@@ -197,9 +188,9 @@ def _draw_counts(axes: Axes, road: Road) -> None:
         if step.macs is None:
             continue
         alpha = 0.5 if step.side_step else 1.0
-        axes.plot([0, step.macs], [y, y], color=_MACS, linewidth=1.1, alpha=alpha, solid_capstyle="butt")
-        axes.scatter([step.macs], [y], marker="D", s=16, color=_MACS, alpha=alpha, linewidths=0, zorder=3)
+        axes.plot([0, step.macs], [y, y], color=MACS, linewidth=1.1, alpha=alpha, solid_capstyle="butt")
+        axes.scatter([step.macs], [y], marker="D", s=16, color=MACS, alpha=alpha, linewidths=0, zorder=3)
         axes.annotate(
             quantity(step.macs), (step.macs, y), xytext=(5, 0), textcoords="offset points", size=7.8,
-            va="center_baseline", color=_INK, alpha=0.7 if step.side_step else 1.0,
+            va="center_baseline", color=INK, alpha=0.7 if step.side_step else 1.0,
         )  # fmt: skip

@@ -1,7 +1,6 @@
 """The page's interactive charts, as plotly's own JSON: plain dicts, drawn by plotly.js in the browser.
 
-A colour is written `light-dark(LIGHT, DARK)`, as in CSS; the page's script picks one when it draws. Text from
-records is escaped, because plotly reads a few HTML tags in its labels.
+Text from records is escaped, because plotly reads a few HTML tags in its labels.
 """
 
 from __future__ import annotations
@@ -9,26 +8,27 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from modernet.records import Record
 from modernet.report.charts import accuracy_limits, shown_values
+from modernet.report.figure_style import (
+    BAR,
+    CLEAR,
+    DOT,
+    EDGE,
+    FAINT,
+    INK,
+    MACS,
+    PAPER,
+    SIDE,
+    Figure,
+    new_axis,
+    new_layout,
+    plain,
+)
 from modernet.report.notation import difference, digits_of, mean_and_spread, number, quantity, signed
 from modernet.report.road import Road, RoadStep
-
-Figure = dict[str, Any]
-
-_INK = "light-dark(#1b1f24, #e8eaed)"
-_FAINT = "light-dark(#646c76, #9aa3ad)"
-_RULE = "light-dark(#e1e4e8, #333a43)"
-_PAPER = "light-dark(#ffffff, #161a20)"
-_BAR = "light-dark(#8fb8de, #35608c)"
-_SIDE = "light-dark(#dbe8f4, #22384f)"
-_EDGE = "light-dark(#5b8fc2, #6fa3d4)"
-_DOT = "light-dark(#0b3c6b, #cfe4f8)"
-_CLEAR = "light-dark(#b3500b, #f0a35e)"
-_MACS = "light-dark(#3c7d5a, #7cc79d)"
 
 # Stops of a ramp that grows evenly in lightness, so that the order of the lines is seen without telling hues apart.
 _RAMP_LIGHT = ("#33105e", "#2f5d9e", "#1f8f8a", "#5aa83a", "#d49a00")
@@ -51,19 +51,19 @@ def road_figure(road: Road) -> Figure:
             "type": "scatter", "mode": "markers", "name": "one seed", "hoverinfo": "skip",
             "x": [top1 for _, step in measured for top1 in step.test_top1],
             "y": [y for y, step in measured for _ in step.test_top1],
-            "marker": {"size": 6, "color": _DOT, "line": {"color": _PAPER, "width": 1}},
+            "marker": {"size": 6, "color": DOT, "line": {"color": PAPER, "width": 1}},
         }
     )  # fmt: skip
-    layout = _layout(height=150 + 30 * len(rows))
+    layout = new_layout(height=150 + 30 * len(rows))
     layout |= {
         "barmode": "overlay",
         # below the axis, because the paper's axis is above
         "legend": layout["legend"] | {"y": -48 / (30 * len(rows)), "yanchor": "top"},
         "margin": {"l": 8, "r": 12, "t": 46 if published else 8, "b": 40},
-        "xaxis": _axis("test top-1, %") | {"range": [start, end]},
-        "yaxis": _axis() | {
+        "xaxis": new_axis("test top-1, %") | {"range": [start, end]},
+        "yaxis": new_axis() | {
             "range": [len(rows) - 0.4, -0.6], "tickvals": rows, "showgrid": False, "automargin": True,
-            "ticktext": [_plain(step.title) for step in road.steps], "tickfont": {"color": _INK, "size": 11},
+            "ticktext": [plain(step.title) for step in road.steps], "tickfont": {"color": INK, "size": 11},
         },
         "annotations": [_failed(y, step) for y, step in zip(rows, road.steps, strict=True) if step.test_mean is None],
     }  # fmt: skip
@@ -73,12 +73,12 @@ def road_figure(road: Road) -> Figure:
             {
                 "type": "scatter", "mode": "markers", "name": "paper, ImageNet-1K (axis above)", "xaxis": "x2",
                 "x": values, "y": [y + 0.22 for y, _ in published], "hoverinfo": "skip",
-                "marker": {"symbol": "diamond", "size": 6, "color": _PAPER, "line": {"color": _FAINT, "width": 1}},
+                "marker": {"symbol": "diamond", "size": 6, "color": PAPER, "line": {"color": FAINT, "width": 1}},
             }
         )  # fmt: skip
-        layout["xaxis2"] = _axis("paper, ImageNet-1K top-1, %") | {
+        layout["xaxis2"] = new_axis("paper, ImageNet-1K top-1, %") | {
             "overlaying": "x", "side": "top", "showgrid": False, "range": list(accuracy_limits(values)),
-            "tickmode": "auto", "tickfont": {"color": _FAINT, "size": 10},
+            "tickmode": "auto", "tickfont": {"color": FAINT, "size": 10},
         }  # fmt: skip
     return {"data": traces, "layout": layout}
 
@@ -99,14 +99,14 @@ def _bars(
         "text": [number(step.test_mean, digits_of(road.n_test)) for _, step in chosen],
         "textposition": "inside",
         "insidetextanchor": "start",
-        "textfont": {"color": _INK, "size": 11},
+        "textfont": {"color": INK, "size": 11},
         "error_x": {
-            "array": [step.test_std or 0 for _, step in chosen], "color": _INK, "thickness": 1.2, "width": 3,
+            "array": [step.test_std or 0 for _, step in chosen], "color": INK, "thickness": 1.2, "width": 3,
         },
         "marker": {
-            "color": _SIDE if faint else _BAR,
-            "line": {"color": _EDGE, "width": 0.6},
-            "pattern": {"shape": "/" if faint else "", "fgcolor": _EDGE, "bgcolor": _SIDE, "size": 6, "solidity": 0.15},
+            "color": SIDE if faint else BAR,
+            "line": {"color": EDGE, "width": 0.6},
+            "pattern": {"shape": "/" if faint else "", "fgcolor": EDGE, "bgcolor": SIDE, "size": 6, "solidity": 0.15},
         },
     }  # fmt: skip
 
@@ -115,8 +115,8 @@ def _failed(y: int, step: RoadStep) -> dict[str, Any]:
     return {
         "text": "failed" if step.errors else "no finished run",
         "x": 0.01, "xref": "x domain", "xanchor": "left", "y": y, "showarrow": False,
-        "font": {"color": _CLEAR, "size": 12},
-        "hovertext": "<br>".join(_plain(error) for error in step.errors),
+        "font": {"color": CLEAR, "size": 12},
+        "hovertext": "<br>".join(plain(error) for error in step.errors),
     }  # fmt: skip
 
 
@@ -125,17 +125,17 @@ def _about(step: RoadStep, road: Road) -> str:
     digits = digits_of(road.n_test)
     seeds = ", ".join(f"{run.settings.get('seed')}: {number(run.metrics['test_top1'], digits)}" for run in step.runs)
     lines = [
-        f"<b>{_plain(step.row)} {_plain(step.title)}</b>",
+        f"<b>{plain(step.row)} {plain(step.title)}</b>",
         f"test top-1 {mean_and_spread(step, digits)} %",
-        f"seeds {_plain(seeds)}",
+        f"seeds {plain(seeds)}",
     ]
     if step.delta is not None:
-        lines.append(f"against {_plain(str(step.against))}: {difference(step, digits)}")
+        lines.append(f"against {plain(str(step.against))}: {difference(step, digits)}")
     lines.append(f"{quantity(step.macs)} MACs, {quantity(step.params)} parameters")
     if step.published_top1 is not None:
         change = "" if step.published_delta is None else f" ({signed(step.published_delta, 2)})"
         lines.append(f"paper {number(step.published_top1, 2)} %{change}")
-    lines += [f"failed: {_plain(error)}" for error in dict.fromkeys(step.errors)]
+    lines += [f"failed: {plain(error)}" for error in dict.fromkeys(step.errors)]
     return "<br>".join(lines)
 
 
@@ -154,21 +154,21 @@ def cost_figure(road: Road) -> Figure:
                 "name": "tried, not adopted" if side else "adopted step",
                 "x": [step.macs for step in chosen], "y": [step.test_mean for step in chosen],
                 "text": _labels(chosen), "textposition": "middle right",
-                "textfont": {"size": 10, "color": _FAINT},
+                "textfont": {"size": 10, "color": FAINT},
                 "hovertext": [_about(step, road) for step in chosen], "hoverinfo": "text",
                 "error_y": {
-                    "array": [step.test_std or 0 for step in chosen], "color": _FAINT, "thickness": 1, "width": 2,
+                    "array": [step.test_std or 0 for step in chosen], "color": FAINT, "thickness": 1, "width": 2,
                 },
-                "line": {"color": _FAINT, "width": 0.7},
+                "line": {"color": FAINT, "width": 0.7},
                 "marker": {
-                    "size": 8, "symbol": "circle-open" if side else "circle", "color": _EDGE if side else _MACS,
+                    "size": 8, "symbol": "circle-open" if side else "circle", "color": EDGE if side else MACS,
                     "line": {"width": 1.5 if side else 0},
                 },
             }
         )  # fmt: skip
-    layout = _layout(height=360) | {
-        "xaxis": _axis("MACs of one picture") | {"tickformat": "~s"},
-        "yaxis": _axis("test top-1, %") | {"automargin": True},
+    layout = new_layout(height=360) | {
+        "xaxis": new_axis("MACs of one picture") | {"tickformat": "~s"},
+        "yaxis": new_axis("test top-1, %") | {"automargin": True},
     }
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
 
@@ -181,13 +181,8 @@ def _labels(steps: Sequence[RoadStep]) -> list[str]:
     for i, step in enumerate(steps):
         labels.append([])
         near = (j for j in range(i) if labels[j] and all(abs(places[i][k] - places[j][k]) <= reach[k] for k in (0, 1)))
-        labels[next(near, i)].append(_plain(step.row))
+        labels[next(near, i)].append(plain(step.row))
     return [f"\N{NO-BREAK SPACE}{', '.join(label)}" if label else "" for label in labels]
-
-
-def _plain(text: str) -> str:
-    """Text that plotly shows as it is; it knows tags and a few entities, and `&quot;` is not among them."""
-    return escape(text, quote=False)
 
 
 def ramp(count: int) -> list[str]:
@@ -222,14 +217,14 @@ def curves_figure(
         curve = averaged(runs, metric)
         traces.append(
             {
-                "type": "scatter", "mode": "lines" if len(curve) > 1 else "markers", "name": _plain(name),
+                "type": "scatter", "mode": "lines" if len(curve) > 1 else "markers", "name": plain(name),
                 "x": list(curve), "y": list(curve.values()), "line": {"color": color, "width": 1.8},
                 "marker": {"color": color}, "hovertemplate": "%{fullData.name}<br>epoch %{x}: %{y:.4~g}<extra></extra>",
             }
         )  # fmt: skip
-    layout = _layout(height=320) | {
-        "xaxis": _axis("epoch") | {"rangemode": "tozero"},
-        "yaxis": _axis(title) | {"automargin": True, "type": "log" if logarithmic else "linear"},
+    layout = new_layout(height=320) | {
+        "xaxis": new_axis("epoch") | {"rangemode": "tozero"},
+        "yaxis": new_axis(title) | {"automargin": True, "type": "log" if logarithmic else "linear"},
     }
     return {"data": traces, "layout": layout | {"showlegend": False}}
 
@@ -243,27 +238,3 @@ def averaged(runs: Sequence[Record], metric: str) -> dict[float, float]:
             if value is not None and math.isfinite(value):
                 by_epoch.setdefault(row["epoch"], []).append(value)
     return {epoch: statistics.mean(values) for epoch, values in sorted(by_epoch.items())}
-
-
-def _layout(height: int) -> dict[str, Any]:
-    return {
-        "height": height,
-        "margin": {"l": 8, "r": 12, "t": 8, "b": 40},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": _INK, "family": "system-ui, sans-serif", "size": 12},
-        "hoverlabel": {"bgcolor": _PAPER, "bordercolor": _EDGE, "font": {"color": _INK, "size": 12}, "align": "left"},
-        "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"color": _FAINT, "size": 11}},
-        "dragmode": False,
-    }
-
-
-def _axis(title: str = "") -> dict[str, Any]:
-    return {
-        "title": {"text": title, "font": {"color": _FAINT, "size": 12}, "standoff": 8},
-        "gridcolor": _RULE,
-        "linecolor": _RULE,
-        "tickfont": {"color": _FAINT, "size": 11},
-        "zeroline": False,
-        "fixedrange": True,  # a finger that scrolls the page must not zoom the chart
-    }

@@ -11,7 +11,8 @@ from modernet.atomic import whole_file
 from modernet.errors import InputError
 from modernet.records import Record
 from modernet.report import notation
-from modernet.report.figures import Figure, cost_figure, curves_figure, ramp, road_figure
+from modernet.report.figure_style import Figure
+from modernet.report.figures import cost_figure, curves_figure, ramp, road_figure
 from modernet.report.findings import findings
 from modernet.report.labels import labels, written_value
 from modernet.report.road import Road, belongs_to_a_road, devices, summarise_road
