@@ -5,6 +5,7 @@ A colour is written `light-dark(LIGHT, DARK)`, as in CSS; the page's script pick
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -51,3 +52,16 @@ def new_axis(title: str = "") -> Figure:
         "zeroline": False,
         "fixedrange": True,  # a finger that scrolls the page must not zoom the chart
     }
+
+
+def shared_labels(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[str]:
+    """A label for each mark; marks that would lie on one another share one, which the first of them carries."""
+    if not places:
+        return []
+    reach = [0.02 * (max(axis) - min(axis)) for axis in zip(*places, strict=True)]
+    labels: list[list[str]] = []
+    for i, name in enumerate(names):
+        labels.append([])
+        near = (j for j in range(i) if labels[j] and all(abs(places[i][k] - places[j][k]) <= reach[k] for k in (0, 1)))
+        labels[next(near, i)].append(plain(name))
+    return [f"\N{NO-BREAK SPACE}{', '.join(label)}" if label else "" for label in labels]

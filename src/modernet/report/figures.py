@@ -26,6 +26,7 @@ from modernet.report.figure_style import (
     new_axis,
     new_layout,
     plain,
+    shared_labels,
 )
 from modernet.report.notation import difference, digits_of, mean_and_spread, number, quantity, signed
 from modernet.report.road import Road, RoadStep
@@ -153,7 +154,10 @@ def cost_figure(road: Road) -> Figure:
                 "type": "scatter", "mode": "markers+text" if side else "lines+markers+text",
                 "name": "tried, not adopted" if side else "adopted step",
                 "x": [step.macs for step in chosen], "y": [step.test_mean for step in chosen],
-                "text": _labels(chosen), "textposition": "middle right",
+                "text": shared_labels(
+                    [(step.macs or 0, step.test_mean or 0.0) for step in chosen], [step.row for step in chosen]
+                ),
+                "textposition": "middle right",
                 "textfont": {"size": 10, "color": FAINT},
                 "hovertext": [_about(step, road) for step in chosen], "hoverinfo": "text",
                 "error_y": {
@@ -171,18 +175,6 @@ def cost_figure(road: Road) -> Figure:
         "yaxis": new_axis("test top-1, %") | {"automargin": True},
     }
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
-
-
-def _labels(steps: Sequence[RoadStep]) -> list[str]:
-    """The row of each step; steps that would lie on one another share a label, which the first of them carries."""
-    places = [(step.macs or 0, step.test_mean or 0.0) for step in steps]
-    reach = [0.02 * (max(axis) - min(axis)) for axis in zip(*places, strict=True)]
-    labels: list[list[str]] = []
-    for i, step in enumerate(steps):
-        labels.append([])
-        near = (j for j in range(i) if labels[j] and all(abs(places[i][k] - places[j][k]) <= reach[k] for k in (0, 1)))
-        labels[next(near, i)].append(plain(step.row))
-    return [f"\N{NO-BREAK SPACE}{', '.join(label)}" if label else "" for label in labels]
 
 
 def ramp(count: int) -> list[str]:

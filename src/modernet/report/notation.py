@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
+from modernet.records import Record
+from modernet.report.benchmark import GROUPED_BY, Benchmark, model_of
 from modernet.report.road import Road, RoadStep
 
 MISSING = "–"
+_WORDS = {
+    "mode": {"infer": "inference", "train": "training"},
+    "compile": {"off": "eager", "default": "compiled", "max-autotune": "compiled with max-autotune"},
+}
 
 
 def digits_of(n_test: int | None) -> int:
@@ -80,3 +87,64 @@ def place(road: Road) -> str:
     if road.n_test is not None:
         parts.append(f"{number(road.n_test, 0)} test pictures")
     return " · ".join([*parts, *road.devices])
+
+
+def measured(value: float | None, like: float | None = None) -> str:
+    """A measurement with three digits, or all before the point if they are more; `like` lends it its own decimals."""
+    if value is None:
+        return MISSING
+    size = abs(value if like is None else like)
+    return number(value, 2 if size == 0 else max(0, 2 - math.floor(math.log10(size))))
+
+
+def setting_in_words(name: str, value: object) -> str:
+    """A setting of a benchmark's case, understood where it stands alone: `batch 256`, `224×224 pixels`."""
+    if value in (None, "chosen"):  # chosen for an optimized network, whose name says so
+        return ""
+    if name in _WORDS:
+        return _WORDS[name].get(str(value), f"{name} {value}")
+    if name == "image_size":
+        return f"{value}×{value} pixels"
+    if name == "threads":
+        return "1 thread" if value == 1 else f"{value} threads"
+    return f"batch {value}" if name == "batch" else str(value)
+
+
+def conditions(benchmark: Benchmark) -> str:
+    """What all cases of a benchmark share, in one line."""
+    parts = [setting_in_words(name, value) for name, value in benchmark.shared.items()]
+    return " · ".join(part for part in parts if part and part not in benchmark.device)
+
+
+def group_words(benchmark: Benchmark, cases: Mapping[int, Record]) -> str:
+    """What one of a benchmark's `groups` has and others have not: `training, bfloat16`; empty for the only one."""
+    settings = next(iter(cases.values())).settings
+    names = [name for name in GROUPED_BY if name in benchmark.differing]
+    return ", ".join(filter(None, (setting_in_words(name, settings.get(name)) for name in names)))
+
+
+def case_settings(benchmark: Benchmark, leave_out: Collection[str] = ()) -> list[str]:
+    """What tells each case from the others of its network: the settings that differ, but for those in `leave_out`."""
+    names = [name for name in benchmark.differing if name not in leave_out]
+    words = [[setting_in_words(name, case.settings.get(name)) for name in names] for case in benchmark.cases]
+    return [", ".join(filter(None, of_one)) for of_one in words]
+
+
+def case_names(benchmark: Benchmark, leave_out: Collection[str] = ()) -> list[str]:
+    """Each case by its network and, in brackets, its `case_settings`."""
+    settings = case_settings(benchmark, leave_out)
+    models = map(model_of, benchmark.cases)
+    return [f"{model} ({words})" if words else model for model, words in zip(models, settings, strict=True)]
+
+
+def peaks(benchmark: Benchmark) -> str:
+    """The device's own peaks, measured in the same run, of each dtype; empty where the records hold none."""
+    arithmetic = {
+        case.settings.get("dtype"): case.metrics["peak_tflops"]
+        for case in benchmark.cases
+        if "peak_tflops" in case.metrics
+    }
+    parts = [f"{measured(value)} TFLOP/s in {dtype}" for dtype, value in arithmetic.items()]
+    copies = [case.metrics["peak_gb_per_second"] for case in benchmark.cases if "peak_gb_per_second" in case.metrics]
+    parts += [f"{measured(max(copies))} GB/s"] if copies else []
+    return f"peaks measured in this run: {', '.join(parts)}" if parts else ""

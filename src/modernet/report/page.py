@@ -11,11 +11,20 @@ from modernet.atomic import whole_file
 from modernet.errors import InputError
 from modernet.records import Record
 from modernet.report import notation
+from modernet.report.benchmark import KIND, Benchmark, summarise_benchmarks
+from modernet.report.benchmark_tables import Column, facts, legend, measured_columns, network_column
 from modernet.report.figure_style import Figure
 from modernet.report.figures import cost_figure, curves_figure, ramp, road_figure
 from modernet.report.findings import findings
 from modernet.report.labels import labels, written_value
+from modernet.report.notation import case_names, group_words
 from modernet.report.road import Road, belongs_to_a_road, devices, summarise_road
+from modernet.report.speed_figures import accuracy_figure, speed_figure
+
+_ABOUT_ACCURACY = (
+    "Accuracy: published with the network, not measured here; a network without one is not drawn. Each network at the "
+    "fastest of its settings. Numbers are the table's rows; area: parameters; whisker: quartiles."
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,18 @@ class _RoadSection:
 
 
 @dataclass(frozen=True)
+class _BenchmarkSection:
+    title: str
+    facts: Sequence[str]
+    legend: str
+    networks: Column
+    columns: Sequence[Column]
+    errors: Sequence[str | None]
+    charts: Sequence[_Chart]
+    origin: _Origin
+
+
+@dataclass(frozen=True)
 class _TrainingSection:
     data: str
     runs: Sequence[tuple[str, Record]]  # by label
@@ -63,13 +84,15 @@ class _TrainingSection:
 
 
 def write_page(records: Sequence[Record], path: Path) -> None:
-    """Write one HTML file with all that the records hold: every road, training runs by data set, and the rest.
+    """Write one HTML file with all that the records hold: every road, every benchmark (the newest
+    first), training runs by data set, and the rest.
 
     The file holds its scripts and styles itself (plotly.js once, about 4.8 MB) and asks nothing of the network. It is
     written whole or not at all.
 
     Raises:
-        InputError: there are no records, or a record of a road does not say which step it is.
+        InputError: there are no records, or a record does not say which step of a road, or which run of a benchmark, it
+            is of.
     """
     if not records:
         raise InputError("there are no records to report; give the folder that a run wrote, such as runs/roadmap")
@@ -81,9 +104,9 @@ def write_page(records: Sequence[Record], path: Path) -> None:
     training: dict[str, list[Record]] = {}
     others = []
     for record in records:
-        if record.kind != "train":
+        if record.kind not in ("train", KIND):
             others.append(record)
-        elif not belongs_to_a_road(record):
+        elif record.kind == "train" and not belongs_to_a_road(record):
             training.setdefault(str(record.settings.get("data", {}).get("name", "unnamed data")), []).append(record)
 
     templates = jinja2.Environment(
@@ -95,6 +118,7 @@ def write_page(records: Sequence[Record], path: Path) -> None:
     )
     page = templates.get_template("page.html.j2").render(
         roads=roads,
+        benchmarks=[_benchmark_section(benchmark) for benchmark in summarise_benchmarks(records)],
         training=[_training_section(data, runs) for data, runs in training.items()],
         others=others,
         write=notation,
@@ -126,6 +150,26 @@ def _road_section(road: Road) -> _RoadSection:
     users = [str(record.settings["row"]) for record in road.records]
     return _RoadSection(
         road, findings(road), charts, _curves(lines, averaged=True), _origin(road.records, users, _steps)
+    )
+
+
+def _benchmark_section(benchmark: Benchmark) -> _BenchmarkSection:
+    charts = []
+    for cases in benchmark.groups:
+        where = f" ({words})" if (words := group_words(benchmark, cases)) else ""
+        speed, accuracy = speed_figure(benchmark, cases), accuracy_figure(cases)
+        charts.append(_Chart(f"Images a second{where}: median over rounds; whisker: quartiles.", speed))
+        if accuracy["data"]:
+            charts.append(_Chart(f"Accuracy against speed{where}. {_ABOUT_ACCURACY}", accuracy))
+    return _BenchmarkSection(
+        benchmark.title,
+        facts(benchmark),
+        legend(benchmark),
+        network_column(benchmark),
+        measured_columns(benchmark),
+        [case.error for case in benchmark.cases],
+        charts,
+        _origin(benchmark.cases, case_names(benchmark), ", ".join),
     )
 
 

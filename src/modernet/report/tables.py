@@ -59,9 +59,9 @@ def road_table(road: Road) -> Table:
 def road_markdown(road: Road) -> str:
     """The same table in Markdown, for a README."""
     rows = [_HEADINGS, ("--:", ":--", "--:", "--:", ":--", *["--:"] * (len(_HEADINGS) - 5))]
-    rows += [tuple(_markdown(cell) for cell in _cells(step, road)) for step in road.steps]
+    rows += [tuple(markdown_text(cell) for cell in _cells(step, road)) for step in road.steps]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    notes = [_markdown(line) for line in (f"{road.data}: {place(road)}.", _legend(road), *_error_lines(road))]
+    notes = [markdown_text(line) for line in (f"{road.data}: {place(road)}.", _legend(road), *_error_lines(road))]
     return "\n".join([*lines, "", "  \n".join(notes), ""])
 
 
@@ -89,7 +89,7 @@ def _error_lines(road: Road) -> list[str]:
     ]
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Text that Markdown shows as it is: nothing of it becomes a cell, markup or HTML."""
     escaped = "".join(f"\\{letter}" if letter in "\\`*_|[]<>#~$" else letter for letter in text)
     return " ".join(escaped.split())
