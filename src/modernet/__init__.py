@@ -13,7 +13,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modernet.benchmark import benchmark_models as benchmark_models
     from modernet.data import open_dataset as open_dataset
+    from modernet.deploy import optimize as optimize
     from modernet.errors import InputError as InputError
     from modernet.models import list_models as list_models
     from modernet.recipes import get_recipe as get_recipe
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "InputError": "errors",
     "NetworkSpec": "weights",
+    "benchmark_models": "benchmark",
     "convert": "weights",
     "create_model": "weights",
     "get_recipe": "recipes",
@@ -39,6 +42,7 @@ _HOMES = {
     "load_network": "weights",
     "load_weights": "weights",
     "open_dataset": "data",
+    "optimize": "deploy",
     "train_classifier": "training",
     "walk_road": "studies",
 }

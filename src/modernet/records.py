@@ -17,7 +17,7 @@ from modernet.errors import InputError
 
 RECORD_NAME = "record.json"
 SCHEMA = 1
-_VERSIONED = ("modernet", "torch", "torchvision", "accelerate", "numpy")
+_VERSIONED = ("modernet", "torch", "torchvision", "timm", "triton", "accelerate", "numpy")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,24 @@ def time_in_turns(
     warm_up: int = 2,
     name: str = "timing",
 ) -> dict[str, list[float]]:
-    """Seconds that one call takes, measured once a round for each.
+    """Seconds that one call takes, measured once a round for each: `rounds_in_turns`, gathered by call."""
+    found: dict[str, list[float]] = {key: [] for key in calls}
+    for seconds in rounds_in_turns(calls, device, rounds=rounds, turn_s=turn_s, warm_up=warm_up, name=name):
+        for key, value in seconds.items():
+            found[key].append(value)
+    return found
+
+
+def rounds_in_turns(
+    calls: Mapping[str, Callable[[], object]],
+    device: torch.device,
+    *,
+    rounds: int = 10,
+    turn_s: float = 0.25,
+    warm_up: int = 2,
+    name: str = "timing",
+) -> Iterator[dict[str, float]]:
+    """Yield the seconds that one call of each takes, round by round, so that finished rounds survive Ctrl-C.
 
     Warm-up first, then every call has its turn in every round: as many repetitions as fill `turn_s`, at least one. On
     a GPU the time between two events of the device, on a CPU the clock's.
@@ -49,7 +66,6 @@ def time_in_turns(
         name: what the progress line says.
     """
     repeats: dict[str, int] = {}
-    found: dict[str, list[float]] = {key: [] for key in calls}
     with progress.task(name, len(calls) * (rounds + 1)) as counted:
         for key, call in calls.items():
             for _ in range(warm_up):
@@ -58,10 +74,11 @@ def time_in_turns(
             repeats[key] = max(1, round(turn_s / max(once, 1e-6)))
             counted.advance(note=f"warming up {key}")
         for _ in range(rounds):
+            seconds = {}
             for key, call in calls.items():
-                found[key].append(seconds_of(call, repeats[key], device) / repeats[key])
+                seconds[key] = seconds_of(call, repeats[key], device) / repeats[key]
                 counted.advance(note=key)
-    return found
+            yield seconds
 
 
 def seconds_of(call: Callable[[], object], repeats: int, device: torch.device) -> float:

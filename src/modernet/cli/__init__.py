@@ -21,6 +21,7 @@ _VERBS = {
     "train": "train a classifier on your pictures",
     "evaluate": "test a trained network",
     "predict": "name what is on pictures",
+    "benchmark": "measure networks side by side on this device: speed, memory, share of its peak",
     "report": "make one HTML page of a folder of runs",
 }
 

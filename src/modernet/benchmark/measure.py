@@ -1,0 +1,176 @@
+"""Cases measured side by side: made ready, held against what they compute and move, and timed in turns."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from modernet import progress
+from modernet.benchmark.batch import fastest_batch
+from modernet.benchmark.case import CHOSEN, Case
+from modernet.benchmark.macs import Counts, count
+from modernet.benchmark.memory import available_bytes, is_out_of_memory, refusing_too_much, release, transient_bytes
+from modernet.benchmark.precision import precision_kept
+from modernet.benchmark.targets import Target
+from modernet.benchmark.traffic import Work, count_work
+from modernet.benchmark.workload import Workload, prepare
+from modernet.timing import rounds_in_turns
+
+_WARM_UP = 3
+
+
+@dataclass
+class Outcome:
+    """What came out of a case.
+
+    Attributes:
+        case: with the batch that was found, if one was asked for.
+        seconds: of one step, one number a round.
+        error: why the case could not be measured, in one line.
+        params, macs, work: what was counted; None for a network that does not run without values.
+        peak_bytes: of the device's memory, as if the case were alone on it: weights, one batch, and what a step takes.
+        report: what `modernet.deploy.optimize` chose.
+    """
+
+    case: Case
+    seconds: list[float] = field(default_factory=list)
+    error: str | None = None
+    params: int | None = None
+    macs: int | None = None
+    work: Work | None = None
+    peak_bytes: int | None = None
+    report: str | None = None
+
+
+def measure(
+    cases: Sequence[Case],
+    targets: Mapping[str, Target],
+    device: torch.device,
+    *,
+    rounds: int,
+    turn_s: float,
+) -> list[Outcome]:
+    """Measure cases in turns, inside `measuring`; a case that fails says why, and the others go on.
+
+    After Ctrl-C the rounds that were finished are returned, if there is one.
+
+    Args:
+        cases: their networks are in memory together.
+        targets: the networks by the names that the cases have.
+        rounds: turns of every case.
+        turn_s: length of a turn in seconds.
+
+    Raises:
+        KeyboardInterrupt: in the first round or before.
+    """
+    contenders = [_Contender(case, targets[case.model], device) for case in cases]
+    for contender in progress.track(contenders, "making ready", len(contenders)):
+        contender.make_ready()
+    ready = {f"{place + 1}: {c.outcome.case.label}": c for place, c in enumerate(contenders) if c.workload}
+    finished: list[dict[str, float]] = []
+    try:
+        finished.extend(
+            rounds_in_turns(ready, device, rounds=rounds, turn_s=turn_s, warm_up=_WARM_UP, name="taking turns")
+        )
+    except KeyboardInterrupt:
+        if not finished:
+            raise
+    for name, contender in ready.items():
+        if contender.workload is not None:
+            contender.outcome.seconds = [seconds[name] for seconds in finished]
+    return [contender.outcome for contender in contenders]
+
+
+@contextmanager
+def measuring(cases: Sequence[Case], device: torch.device) -> Iterator[None]:
+    """In here, the process is set up to measure these cases; afterwards it is as it was before."""
+    threads = torch.get_num_threads()
+    with refusing_too_much(device), precision_kept(device), _compiled_for_each(cases):
+        torch.set_num_threads(max(case.threads for case in cases))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+class _Contender:
+    """A case in the ring. Called, it has its turn; from its first failure on it does nothing."""
+
+    def __init__(self, case: Case, target: Target, device: torch.device) -> None:
+        self.outcome = Outcome(case)
+        self.workload: Workload | None = None
+        self._target = target
+        self._device = device
+
+    def make_ready(self) -> None:
+        """Find the batch, make the network, run it, count it."""
+        with self._failing():
+            case = self.outcome.case
+            if case.batch is None:
+                case = replace(case, batch=fastest_batch(case, self._target, self._device))
+                self.outcome.case = case
+            self.workload = prepare(case, self._target, self._device)
+            self.outcome.report = self.workload.report
+            for _ in range(_WARM_UP):
+                self.workload.step()
+            transient = transient_bytes(self.workload.step, self._device)
+            if transient is not None:
+                self.outcome.peak_bytes = self.workload.held_bytes + transient
+            self._count(case, self.workload)
+
+    def __call__(self) -> None:
+        if self.workload is not None:
+            with self._failing():
+                self.workload.step()
+
+    def _count(self, case: Case, workload: Workload) -> None:
+        assert case.batch is not None
+        self.outcome.params = sum(p.numel() for p in workload.network.parameters())
+        with contextlib.suppress(Exception):  # a network of anybody may need values, or a device of its own
+            counts: Counts = count(workload.network, case.image_size)
+            self.outcome.macs = counts.macs
+            self.outcome.work = count_work(
+                workload.network,
+                batch=case.batch,
+                image_size=case.image_size,
+                training=case.mode == "train",
+                dtype=case.tensor_dtype,
+                memory_format=case.memory_format,
+            )
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Take a failure of the case for its result."""
+        try:
+            yield
+        except Exception as error:
+            self.workload = None
+            self.outcome.error = _in_one_line(error, self.outcome.case, available_bytes(self._device))
+        if self.outcome.error is not None:
+            release(self._device)
+
+
+@contextmanager
+def _compiled_for_each(cases: Sequence[Case]) -> Iterator[None]:
+    """Compile as often as there are cases: networks of one class count as one, and after eight torch gives up."""
+    if all(case.compile in ("off", CHOSEN) for case in cases):
+        yield
+        return
+    import torch._dynamo
+
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=1000, accumulated_recompile_limit=10_000):
+        yield
+
+
+def _in_one_line(error: Exception, case: Case, available: int | None) -> str:
+    if is_out_of_memory(error):
+        free = "" if available is None else f", with {available / 1e9:.1f} GB free"
+        batch = "" if case.batch is None else f" of batch {case.batch}"
+        return f"out of memory{batch}{free}; give a smaller --batch, or --batch auto"
+    reason = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {reason}"[:300]

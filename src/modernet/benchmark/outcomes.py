@@ -1,0 +1,139 @@
+"""What was measured -> records."""
+
+from __future__ import annotations
+
+import statistics
+import uuid
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from modernet.benchmark.case import reference_of
+from modernet.benchmark.device import describe, device_name
+from modernet.benchmark.measure import Outcome
+from modernet.benchmark.peaks import Peaks
+from modernet.benchmark.targets import Target
+from modernet.records import Record, environment
+from modernet.timing import speed_ratio
+
+_SETTINGS = ("model", "mode", "dtype", "layout", "compile", "batch", "image_size")
+
+
+def as_records(
+    outcomes: Sequence[Outcome],
+    targets: Mapping[str, Target],
+    peaks: Peaks,
+    device: torch.device,
+    *,
+    turn_s: float,
+) -> list[Record]:
+    """A record for each case: every number with its unit in its name, those that are not known left out.
+
+    Ratios are of images a second, to the case that `reference_of` names, within each round.
+    """
+    run = uuid.uuid4().hex[:12]
+    cases = [outcome.case for outcome in outcomes]
+    by_case = dict(zip(reversed(cases), reversed(outcomes), strict=True))  # of a model named twice, the first
+    circumstances = environment(device_name(device))
+    records = []
+    for index, outcome in enumerate(outcomes):
+        reference = reference_of(outcome.case, cases)
+        metrics = {"top1": targets[outcome.case.model].top1, **_costs(outcome), **_speeds(outcome)}
+        metrics |= _shares(outcome, peaks)
+        if reference is not None:
+            metrics |= _ratios(outcome, by_case[reference])
+        settings = {
+            "benchmark": run,
+            "index": index,
+            **{name: getattr(outcome.case, name) for name in _SETTINGS},
+            "device": str(device),
+            "threads": outcome.case.threads,
+            "rounds": len(outcome.seconds),
+            "turn_s": turn_s,
+            "ratio_to": None if reference is None else reference.label,
+            "bound": _bound(metrics),
+            "optimized": outcome.report,
+        }
+        records.append(
+            Record(
+                kind="benchmark",
+                name=outcome.case.model,
+                settings=settings,
+                metrics={name: float(value) for name, value in metrics.items() if value is not None},
+                history=[{"seconds": seconds} for seconds in outcome.seconds],
+                environment={**circumstances, "device": describe(device, outcome.case.threads)},
+                error=outcome.error,
+            )
+        )
+    return records
+
+
+def _costs(outcome: Outcome) -> dict[str, float | None]:
+    batch, work = outcome.case.batch, outcome.work
+    peak_memory = None if outcome.peak_bytes is None else outcome.peak_bytes / 1e6
+    costs: dict[str, float | None] = {"params": outcome.params, "macs": outcome.macs, "peak_memory_mb": peak_memory}
+    if work is not None and batch is not None:
+        costs |= {"flops_per_image": work.flops / batch, "bytes_per_image": _traffic(outcome) / batch}
+    return costs
+
+
+def _speeds(outcome: Outcome) -> dict[str, float | None]:
+    """Medians over the rounds, with quartiles."""
+    if outcome.error is not None or not outcome.seconds or outcome.case.batch is None:
+        return {}
+    low, median, high = _quartiles(outcome.seconds)
+    batch = outcome.case.batch
+    return {
+        "latency_ms": 1e3 * median,
+        "latency_ms_low": 1e3 * low,
+        "latency_ms_high": 1e3 * high,
+        "images_per_second": batch / median,
+        "images_per_second_low": batch / high,
+        "images_per_second_high": batch / low,
+    }
+
+
+def _shares(outcome: Outcome, peaks: Peaks) -> dict[str, float | None]:
+    """What the device could do, and how much of it the network gets."""
+    peak, bandwidth, work = peaks.tflops.get(outcome.case.dtype), peaks.gb_per_second, outcome.work
+    shares: dict[str, float | None] = {"peak_tflops": peak, "peak_gb_per_second": bandwidth}
+    if work is None:
+        return shares
+    if bandwidth is not None:
+        shares["bytes_ms"] = _traffic(outcome) / bandwidth / 1e6
+    if peak is not None:
+        shares["arithmetic_ms"] = work.flops / peak / 1e9
+    if outcome.error is None and outcome.seconds:
+        tflops = work.flops / statistics.median(outcome.seconds) / 1e12
+        shares |= {"tflops": tflops, "peak_share": None if peak is None else tflops / peak}
+    return shares
+
+
+def _traffic(outcome: Outcome) -> int:
+    assert outcome.work is not None
+    return outcome.work.eager_bytes if outcome.case.compile == "off" else outcome.work.fused_bytes
+
+
+def _bound(metrics: Mapping[str, float | None]) -> str | None:
+    """What would take longer at the device's peaks: the arithmetic, or the bytes."""
+    arithmetic_ms, bytes_ms = metrics.get("arithmetic_ms"), metrics.get("bytes_ms")
+    if arithmetic_ms is None or bytes_ms is None:
+        return None
+    return "arithmetic" if arithmetic_ms >= bytes_ms else "bytes"
+
+
+def _ratios(outcome: Outcome, reference: Outcome) -> dict[str, float | None]:
+    if outcome.error is not None or reference.error is not None or not outcome.seconds:
+        return {}
+    own, other = outcome.case.batch, reference.case.batch
+    assert own is not None
+    assert other is not None
+    ratio = speed_ratio([s / own for s in outcome.seconds], [s / other for s in reference.seconds])
+    return {"ratio": ratio.median, "ratio_low": ratio.low, "ratio_high": ratio.high}
+
+
+def _quartiles(numbers: Sequence[float]) -> tuple[float, float, float]:
+    if len(numbers) == 1:
+        return numbers[0], numbers[0], numbers[0]
+    low, median, high = statistics.quantiles(numbers, n=4, method="inclusive")
+    return low, median, high

@@ -1,0 +1,141 @@
+"""Names -> networks: of this zoo, of timm, of torchvision, or a function of anybody's."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from modernet.benchmark.case import OPTIMIZED_PREFIX
+from modernet.errors import InputError, unknown_name
+from modernet.models import MODELS, create_model, get_entry, list_models
+from modernet.models.zoo import TIMM_PREFIX
+
+TORCHVISION_PREFIX = "torchvision:"
+"""What names of torchvision's networks begin with."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A network that can be made.
+
+    Attributes:
+        build: the network with random weights, for square pictures of a side in pixels.
+        top1: its published ImageNet-1K top-1 in per cent, for networks of this zoo.
+        optimized: whether it is to be made fast by `modernet.deploy.optimize` before it is measured.
+    """
+
+    build: Callable[[int], nn.Module]
+    top1: float | None = None
+    optimized: bool = False
+
+
+def find_network(name: str) -> Target:
+    """The network called `name`; it is not made yet.
+
+    Args:
+        name: a network of this zoo; `timm:NAME`, `torchvision:NAME`: the other library's own; `module:function`: what a
+            function without arguments returns, whose module can be imported, also from the current folder; or
+            `optimized:` and one of these.
+
+    Raises:
+        InputError: there is none; the message names the closest ones.
+    """
+    if name.startswith(OPTIMIZED_PREFIX):
+        return dataclasses.replace(find_network(name.removeprefix(OPTIMIZED_PREFIX)), optimized=True)
+    if name.startswith(TIMM_PREFIX):
+        return _of_timm(name)
+    if name.startswith(TORCHVISION_PREFIX):
+        return _of_torchvision(name.removeprefix(TORCHVISION_PREFIX))
+    if ":" in name:
+        return _of_anybody(name)
+    if name not in MODELS:
+        raise unknown_name("model", name, list_models())
+    entry = get_entry(name)
+    made_for_one_size = "image_size" in [field.name for field in dataclasses.fields(entry.config)]
+
+    def build(image_size: int) -> nn.Module:
+        return create_model(name, image_size=image_size) if made_for_one_size else create_model(name)
+
+    return Target(build, top1=entry.published.top1)
+
+
+def _of_timm(name: str) -> Target:
+    """timm's own network, without the contract that the zoo puts around it."""
+    import timm
+
+    architecture = name.removeprefix(TIMM_PREFIX)
+    made_for = get_entry(name).published.image_size
+
+    def build(image_size: int) -> nn.Module:
+        if image_size != made_for:
+            try:
+                return timm.create_model(architecture, img_size=image_size)
+            except TypeError:  # it takes any size
+                pass
+        return timm.create_model(architecture)
+
+    return Target(build)
+
+
+def _of_torchvision(name: str) -> Target:
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise unknown_name("network of torchvision", name, known)
+
+    def build(image_size: int) -> nn.Module:
+        builder: Any = torchvision.models.get_model_builder(name)
+        sized = "vit" in name and image_size != 224  # its other networks take any size
+        network: nn.Module = builder(weights=None, **({"image_size": image_size} if sized else {}))
+        return network
+
+    return Target(build)
+
+
+def _of_anybody(name: str) -> Target:
+    module_name, _, function_name = name.partition(":")
+    module = _import(module_name, name)
+    function = getattr(module, function_name, None)
+    if function is None:
+        functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise unknown_name(f"function of {module_name}", function_name, functions)
+    required = inspect.Parameter.empty
+    try:
+        arguments = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is no function; give one without arguments that returns a network") from error
+    missing = [a.name for a in arguments if a.default is required and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
+    if missing:
+        raise InputError(f"{name} wants {', '.join(missing)}; give a function without arguments that returns a network")
+
+    def build(image_size: int) -> nn.Module:
+        network = function()
+        if not isinstance(network, nn.Module):
+            raise InputError(f"{name} returns a {type(network).__name__}; give a function that returns an nn.Module")
+        return network
+
+    return Target(build)
+
+
+def _import(module_name: str, name: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:  # a console script, other than `python -m`, does not look into the current folder
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and misses another one
+        raise InputError(
+            f"{name!r} names no network: there is no module {module_name!r}; give a name of `modernet models`, "
+            "timm:NAME, torchvision:NAME, optimized:NAME, or module:function"
+        ) from error

@@ -1,0 +1,138 @@
+"""A case made ready on its device: network, pictures, and the step that is timed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
+
+from modernet.benchmark.case import CHOSEN, Case
+from modernet.benchmark.device import last_cache_bytes
+from modernet.benchmark.memory import available_bytes
+from modernet.benchmark.precision import set_tf32
+from modernet.benchmark.targets import Target
+
+_MOST_BATCHES = 64
+_LEARNING_RATE = 1e-4  # so small that no number of steps ends in infinities, which a GPU multiplies faster
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a case's turn runs.
+
+    Attributes:
+        step: does the case's work once. On a GPU it returns when the work is queued.
+        network: as it was made, before it was optimized, cast or compiled.
+        held_bytes: what lies in the device's memory between steps: weights, buffers, one batch of pictures.
+        report: what `modernet.deploy.optimize` says it chose, for an optimized network.
+    """
+
+    step: Callable[[], None]
+    network: nn.Module
+    held_bytes: int
+    report: str | None = None
+
+
+def prepare(case: Case, target: Target, device: torch.device) -> Workload:
+    """Make a network and pictures for a case, with random numbers.
+
+    Raises:
+        Exception: whatever a network raises that cannot be made, or not for such pictures; memory errors among it.
+    """
+    assert case.batch is not None, "the batch is to be found first"
+    torch.manual_seed(0)
+    with torch.device(device):
+        made = target.build(case.image_size).to(device)
+    shape = (case.batch, 3, case.image_size, case.image_size)
+    dtype = case.tensor_dtype if case.mode == "infer" else torch.float32
+    pictures = random_batches(shape, dtype, case.memory_format, device)
+    report = None
+    running: nn.Module
+    if target.optimized:
+        from modernet.deploy import optimize
+
+        optimized = optimize(made.eval(), pictures[0], dtype=case.tensor_dtype)
+        running, report = optimized, str(optimized.report)
+    else:
+        running = made.to(memory_format=case.memory_format)
+        if case.mode == "infer":
+            running = running.to(case.tensor_dtype)
+        running.train(case.mode == "train")
+    call: Callable[..., Any] = running
+    if case.compile not in ("off", CHOSEN):
+        call = torch.compile(running, mode=case.compile, dynamic=False)
+    work = _training(case, call, running, pictures) if case.mode == "train" else _inference(call, pictures)
+    weights = [*running.parameters(), *running.buffers(), pictures[0]]
+    return Workload(_in_circumstances(case, device, work), made, sum(tensor.nbytes for tensor in weights), report)
+
+
+def random_batches(
+    shape: Sequence[int], dtype: torch.dtype, memory_format: torch.memory_format, device: torch.device
+) -> list[Tensor]:
+    """Batches to rotate: more than fit into the last cache, so that none is found there when its turn comes again.
+
+    Fewer where memory is short, one at least.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    wanted = min(_MOST_BATCHES, 1 + math.ceil(last_cache_bytes(device) / size))
+    available = available_bytes(device)
+    if available is not None:
+        wanted = max(1, min(wanted, available // 8 // size))
+    batches = [torch.randn(shape, device=device, dtype=dtype) for _ in range(wanted)]
+    return [batch.contiguous(memory_format=memory_format) for batch in batches]
+
+
+def _inference(network: Callable[..., Any], pictures: list[Tensor]) -> Callable[[], None]:
+    rotation = itertools.cycle(pictures)
+
+    def step() -> None:
+        with torch.inference_mode():
+            network(next(rotation))
+
+    return step
+
+
+def _training(
+    case: Case, network: Callable[..., Any], weights: nn.Module, pictures: list[Tensor]
+) -> Callable[[], None]:
+    """Forward, cross-entropy, backward, SGD; under autocast for dtypes of 16 bits, without scaling of the loss.
+
+    Networks that give the scores of several classifiers while they train learn from all of them.
+    """
+    labels = [torch.randint(2, (len(batch),), device=batch.device) for batch in pictures]
+    rotation = itertools.cycle(zip(pictures, labels, strict=True))
+    optimizer = torch.optim.SGD(weights.parameters(), lr=_LEARNING_RATE)
+    dtype, kind = case.tensor_dtype, pictures[0].device.type
+
+    def step() -> None:
+        batch, answers = next(rotation)
+        with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+            scores = tree_leaves(network(batch))
+            loss = torch.stack([F.cross_entropy(classes, answers) for classes in scores]).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)  # last, so that no gradients fill the memory in others' turns
+
+    return step
+
+
+def _in_circumstances(case: Case, device: torch.device, work: Callable[[], None]) -> Callable[[], None]:
+    """The work with the settings of the case, which are those of the whole process."""
+    on_gpu = device.type == "cuda"
+
+    def step() -> None:
+        if on_gpu:
+            set_tf32(case.dtype == "tf32")
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        elif torch.get_num_threads() != case.threads:
+            torch.set_num_threads(case.threads)
+        work()
+
+    return step

@@ -1,0 +1,221 @@
+"""`modernet benchmark`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from modernet.cli.options import parse
+from modernet.cli.output import print_json, print_table, simple_table
+from modernet.errors import InputError
+
+if TYPE_CHECKING:
+    from modernet.benchmark import MeasuredPair, Trap
+    from modernet.records import Record
+
+_DEFAULT_MODELS = ("convnext_tiny", "swin_tiny")
+_DEFAULT_TRAPPED = ("convnext_tiny",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure networks side by side on this device: speed, latency, memory, and their share of the device's own peak.
+
+    Examples:
+      modernet benchmark convnext_tiny swin_tiny timm:convnext_tiny --mode infer,train
+      modernet benchmark convnext_tiny optimized:convnext_tiny --batch auto
+      modernet benchmark my_file:my_network resnet50 --dtype bfloat16 --compile off,default
+      modernet benchmark --traps                what costs most on this device, and the mend
+      modernet benchmark --table12              ConvNeXt and Swin beside the published table
+
+    All networks are in memory together and take turns; ratios are of images a second, to the first one. Records, tables
+    and a chart go to a folder.
+    """
+
+    models: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Networks: of `modernet models`, timm:NAME, torchvision:NAME, module:function (which returns a network), or
+    optimized: before any of these. By default convnext_tiny and swin_tiny."""
+    mode: str = "infer"
+    """infer, train, or both with a comma. A training step is forward, cross-entropy, backward, SGD."""
+    dtype: str | None = None
+    """Of float32, tf32, bfloat16, float16, with commas. Inference casts the network; training keeps float32 weights,
+    under autocast. tf32 is float32 on a GPU's TF32 units. By default bfloat16 on a GPU, float32 on a CPU."""
+    layout: str = "channels_last"
+    """channels_last, contiguous, or both with a comma."""
+    compile: str = "off"
+    """Of off, default, max-autotune, with commas: modes of torch.compile."""
+    batch: str | None = None
+    """Pictures in a batch, or auto: the fastest for each case. By default 128 on a GPU, 8 on a CPU."""
+    image_size: int | None = None
+    """Side of the square pictures in pixels, the same for all networks; by default 224."""
+    device: str | None = None
+    """cpu, cuda or cuda:N; by default the GPU where there is one."""
+    threads: int | None = None
+    """Threads that the CPU computes with; by default one for each core that this process may use."""
+    rounds: int = 10
+    """Turns of each case; 5 or more for intervals."""
+    turn_s: float = 0.25
+    """Length of a turn in seconds."""
+    out: Path | None = None
+    """Folder for records, tables and chart; by default benchmarks/results/DEVICE-DATE."""
+    traps: bool = False
+    """Find what costs most on this device with the networks given, by default convnext_tiny: layout, dtype, no compile,
+    kernel sizes, threads."""
+    table12: bool = False
+    """Measure ConvNeXt and Swin as table 12 of the ConvNeXt paper does, beside its figures; a few networks or one
+    --image-size of it if those are given."""
+    json: bool = False
+    """Print JSON: a list of objects, one a case, with null for what was not measured."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse(Options, "benchmark", arguments)
+    if options.traps and options.table12:
+        raise InputError("--traps and --table12 are two questions; ask one at a time")
+
+    from modernet import progress
+
+    with progress.shown(), progress.task("starting", 1):
+        from modernet.benchmark import choose_device, default_folder
+
+    device = choose_device(options.device)
+    folder = options.out or default_folder(device)
+    common: dict[str, Any] = {
+        "batch": _batch(options.batch),
+        "device": str(device),
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "turn_s": options.turn_s,
+        "folder": folder,
+    }
+    run = _traps if options.traps else _table12 if options.table12 else _models
+    failed = run(options, common)
+    if not options.json:
+        print(f"results: {folder}")
+    return int(failed)
+
+
+def _models(options: Options, common: dict[str, Any]) -> bool:
+    """The ordinary benchmark; whether a case failed."""
+    from modernet import progress
+    from modernet.benchmark import benchmark_models
+    from modernet.report import benchmark_rows, benchmark_table
+
+    with progress.shown():
+        records = benchmark_models(
+            options.models or _DEFAULT_MODELS,
+            image_size=224 if options.image_size is None else options.image_size,
+            modes=options.mode.split(","),
+            dtypes=None if options.dtype is None else options.dtype.split(","),
+            layouts=options.layout.split(","),
+            compile_modes=options.compile.split(","),
+            **common,
+        )
+    if options.json:
+        print_json(benchmark_rows(records))
+    else:
+        print_table(benchmark_table(records))
+    return any(record.error is not None for record in records)
+
+
+def _traps(options: Options, common: dict[str, Any]) -> bool:
+    """The choices that cost speed; whether a case failed."""
+    from dataclasses import asdict
+
+    from modernet import progress
+    from modernet.benchmark import find_traps
+
+    if common["batch"] == "auto":
+        raise InputError("--traps compares cases of one batch; give a number for --batch")
+    with progress.shown():
+        traps, records = find_traps(
+            options.models or _DEFAULT_TRAPPED,
+            image_size=224 if options.image_size is None else options.image_size,
+            **common,
+        )
+    if options.json:
+        print_json(
+            [{**asdict(trap), "is_trap": trap.is_one, "device": records[0].environment["device"]} for trap in traps]
+        )
+    else:
+        _print_traps(traps, records)
+    return any(record.error is not None for record in records)
+
+
+def _print_traps(traps: Sequence[Trap], records: Sequence[Record]) -> None:
+    settings = records[0].settings
+    circumstances = f"{settings['dtype']}, batch {settings['batch']}, {settings['image_size']} pixels"
+    columns = {"costs": True, "[95 %]": True, "trap": False, "choice": False, "mend": False}
+    rows = [
+        [
+            f"{trap.cost.median:.2f}x",
+            f"[{trap.cost.low:.2f}, {trap.cost.high:.2f}]",
+            "yes" if trap.is_one else "no",
+            trap.what,
+            trap.mend if trap.is_one else "",
+        ]
+        for trap in traps
+    ]
+    print_table(simple_table(f"Traps on {records[0].environment['device']}: {circumstances}", columns, rows))
+    for record in records:
+        if record.error is not None:
+            print(f"not measured: {record.name} {record.settings['dtype']}: {record.error}")
+
+
+def _table12(options: Options, common: dict[str, Any]) -> bool:
+    """Table 12 of the paper on this device; whether a case failed."""
+    from modernet import progress
+    from modernet.benchmark import measure_table12
+    from modernet.report import benchmark_rows
+
+    with progress.shown():
+        pairs = measure_table12(options.models, image_size=options.image_size, **common)
+    records = [record for measured in pairs for record in measured.records]
+    if options.json:
+        published = [speed for measured in pairs for speed in measured.pair.published.values()]
+        rows = zip(benchmark_rows(records), published, strict=True)
+        print_json([{**row, "published_images_per_second": speed} for row, speed in rows])
+    else:
+        _print_table12(pairs)
+    return any(record.error is not None for record in records)
+
+
+def _print_table12(pairs: Sequence[MeasuredPair]) -> None:
+    from modernet.benchmark.table12 import SOURCE
+
+    columns = {"model": False, "size": True, "paper": True, "here": True, "paper's ratio": True, "ratio here": True}
+    rows = []
+    for measured in pairs:
+        pair = measured.pair
+        for record, (name, speed) in zip(measured.records, pair.published.items(), strict=True):
+            row = [name, str(pair.image_size), f"{speed:.1f}", _number(record, "images_per_second"), "", ""]
+            if pair.published_ratio is not None and name == pair.convnext[0]:
+                interval = f"[{_number(record, 'ratio_low')}, {_number(record, 'ratio_high')}]"
+                row[4:] = [f"{pair.published_ratio:.2f}", f"{_number(record, 'ratio')} {interval}"]
+            rows.append(row)
+    first = pairs[0].records[0]
+    here = f"{first.environment['device']}, {first.settings['dtype']}, batch {first.settings['batch']}"
+    print_table(simple_table(f"Images/s, and ConvNeXt's to Swin's.\nPaper: {SOURCE}.\nHere: {here}", columns, rows))
+    for measured in pairs:
+        for record in measured.records:
+            if record.error is not None:
+                print(f"not measured: {record.name} at {measured.pair.image_size}: {record.error}")
+
+
+def _number(record: Record, metric: str) -> str:
+    value = record.metrics.get(metric)
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _batch(text: str | None) -> int | Literal["auto"] | None:
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise InputError(f"--batch is {text!r}; give a number of pictures, or auto")
+    return int(text)
