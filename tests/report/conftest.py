@@ -1,4 +1,4 @@
-"""Records of made-up walks: numbers drawn around the paper's road, so that tables and charts look like real ones."""
+"""Records of made-up runs: numbers drawn around published ones, so that tables and charts look like real ones."""
 
 from __future__ import annotations
 
@@ -155,6 +155,44 @@ def training_run() -> Callable[..., Record]:
         return Record(
             kind="train", name=name, settings=settings, metrics={} if error else metrics,
             history=[] if error else _history(top1, 12, seed), environment=dict(_ENVIRONMENT), error=error,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def made_up_case() -> Callable[..., Record]:
+    """Make one case of a benchmark on a device that does not exist: `made_up_case("swin_tiny", 1, speed=20_000)`.
+
+    The first case is the baseline. `without` names metrics that the record lacks; `settings` overrides what it says.
+    """
+
+    def make(
+        model: str = "convnext_tiny", index: int = 0, speed: float = 20_000.0, *, top1: float | None = None,
+        error: str | None = None, without: Sequence[str] = (), created: str = _ENVIRONMENT["created"],
+        device: str = "NVIDIA Made-Up", params: float = 28.6e6, **settings: Any,
+    ) -> Record:  # fmt: skip
+        full: dict[str, Any] = {
+            "benchmark": "run", "index": index, "model": model, "mode": "infer", "dtype": "bfloat16",
+            "layout": "channels_last", "compile": "default", "batch": 256, "image_size": 224, "device": "cuda",
+            "threads": None, "rounds": 10, "turn_s": 0.25, "ratio_to": "convnext_tiny infer bfloat16 channels_last",
+            "bound": None if error else "bytes",
+        } | settings  # fmt: skip
+        ratio = 1.0 if index == 0 else speed / 20_000
+        spread = 0.0 if index == 0 else 0.01
+        metrics = {
+            "images_per_second": speed, "images_per_second_low": 0.99 * speed, "images_per_second_high": 1.01 * speed,
+            "latency_ms": 1e3 * full["batch"] / speed, "peak_memory_mb": 3539.4, "params": params, "macs": 4.456e9,
+            "tflops": speed * 8.9e-3, "peak_share": speed * 8.9e-3 / 790, "peak_tflops": 790.0,
+            "peak_gb_per_second": 4310.0, "ratio": ratio, "ratio_low": ratio - spread, "ratio_high": ratio + spread,
+        }  # fmt: skip
+        if top1 is not None:
+            metrics["top1"] = top1
+        return Record(
+            kind="benchmark", name=model, settings=full,
+            metrics={} if error else {name: value for name, value in metrics.items() if name not in without},
+            history=[] if error else [{"seconds": full["batch"] / speed}] * 10,
+            environment=_ENVIRONMENT | {"created": created, "device": device}, error=error,
         )  # fmt: skip
 
     return make

@@ -223,6 +223,27 @@ def test_runs_without_history_leave_the_curves_out(visit: Callable[..., Visit], 
     assert "91.2" in opened.page.locator("#training-1").inner_text()
 
 
+def test_a_benchmark_is_drawn_offline_and_its_text_never_becomes_markup(
+    visit: Callable[..., Visit], made_up_case: Runs
+) -> None:
+    records = [
+        made_up_case("convnext_tiny", 0, top1=82.1, layout=HOSTILE),
+        made_up_case(HOSTILE, 1, 15_000, top1=81.3, device=HOSTILE),
+        made_up_case("swin_base", 2, error=HOSTILE),
+    ]
+    opened = visit(records, viewport={"width": 390, "height": 844})
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
+    section = opened.page.locator("#benchmark-1")
+    assert section.locator(".chart").count() == 2  # bars of speed, and accuracy against it
+    assert section.locator(".chart").first.locator(".barlayer .point").count() == 2
+    assert section.locator("tbody tr").count() == 3
+    assert f"Failed: {HOSTILE}" in section.locator("tbody").inner_text()
+    assert opened.page.locator("img").count() == 0
+    assert opened.page.title() == "modernet report"
+
+
 def cells_of(text: str, start: str) -> list[str]:
     """What stands in the cells of the table's row with the given label, tags left out."""
     row = next(row for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL) if f">{start}<" in row)

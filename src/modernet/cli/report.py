@@ -13,7 +13,7 @@ from modernet.cli.options import parse
 
 @dataclass(frozen=True)
 class Options:
-    """Make one HTML page, which opens offline, of the records in a folder; and a chart of every road.
+    """Make one HTML page, which opens offline, of the records in a folder; and a chart of every road and benchmark.
 
     Example: modernet report runs
     """

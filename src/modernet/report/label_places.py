@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
-_GAPS = (0.25, 0.9, 1.7, 2.6, 3.6, 4.8)  # between mark and label, in heights of a label
+_STRAIGHT = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))  # first, since the first of equal places wins
+_SLANTED = tuple(
+    (right, up) for right in (1.0, -1.0, 0.5, -0.5) for up in (1.0, -1.0, 0.5, -0.5) if abs(right) + abs(up) > 1
+)
+_GAPS = (0.25, 0.9, 1.7, 2.6, 3.6, 4.8, 6.5, 8.5)  # between mark and label, in heights of a label
 _PASSES = 4  # each label is placed again among all others; later passes move few
 
 
@@ -58,15 +61,14 @@ def _around(mark: Box, size: tuple[float, float]) -> Iterator[Box]:
     width, height = size
     x, y = mark.left + mark.width / 2, mark.bottom + mark.height / 2
     for gap in _GAPS:
-        for right, up in _DIRECTIONS:
-            reach = gap * height * (math.sqrt(0.5) if right and up else 1.0)
+        for right, up in (*_STRAIGHT, *_SLANTED):
+            reach = gap * height * (math.sqrt(0.5) if abs(right * up) == 1 else 1.0)
             left = x - width / 2 + right * (mark.width / 2 + reach + width / 2)
             bottom = y - height / 2 + up * (mark.height / 2 + reach + height / 2)
             yield Box(left, bottom, width, height)
 
 
-def _cost(place: Box, mark: Box, taken: Sequence[Box], bounds: Box) -> float:
-    """Area covered in labels' areas, far above what distance costs."""
-    area = place.width * place.height
-    covered = sum(place.overlap(other) for other in taken) + area - place.overlap(bounds)
-    return 100 * covered / area + distance(place, mark) / place.height
+def _cost(place: Box, mark: Box, taken: Sequence[Box], bounds: Box) -> tuple[float, float]:
+    """The area that is covered or out of bounds, and only then the distance."""
+    covered = sum(place.overlap(other) for other in taken) + place.width * place.height - place.overlap(bounds)
+    return round(covered, 3), distance(place, mark)  # rounded, because areas within bounds differ in the last digits

@@ -185,7 +185,7 @@ def _draw_marks(axes: Axes, cases: Sequence[Record]) -> None:
     room = max(0.14 * (max(top1) - min(top1)), 0.5)
     axes.set_ylim(min(top1) - room, min(max(top1) + room, 100.0))
     most = max((case.metrics.get("params", 0.0) for case in cases), default=0.0)
-    for case in cases:
+    for case in sorted(cases, key=lambda case: -mark_area(case, most)):  # small marks upon large ones
         low, median, high = quartiles(case)
         axes.errorbar(
             median, case.metrics["top1"], xerr=[[median - low], [high - median]], color=INK, elinewidth=1.3,
