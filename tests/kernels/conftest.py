@@ -7,6 +7,8 @@ import os
 import pytest
 import torch
 
+from kernels.interpreter import mend_bfloat16
+
 
 def kernels_can_run() -> bool:
     return torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
@@ -24,3 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _bfloat16_in_the_interpreter() -> None:
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        mend_bfloat16()

@@ -1,0 +1,142 @@
+"""The operator: which of the two forms runs, and how PyTorch differentiates it.
+
+With s the scale of a sample, h the hidden activation and g the gradient of the result, everything that concerns the
+second weight follows from one product, G = sum over rows of s g h^T, `(c, hidden)`, which gamma has no part in:
+
+    gradient of weight2 = gamma G         of bias2 = gamma (sum of s g)
+    gradient of gamma   = sum over hidden of (weight2 G) + bias2 (sum of s g)
+
+So gamma's gradient needs no output of the branch to be kept, and is exact where gamma is 0 or 1e-6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from modernet.kernels.mlp_residual import on_chip, products
+
+
+def mlp_residual_triton(
+    x: Tensor, shortcut: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor,
+    gamma: Tensor | None, sample_scale: Tensor | None, *, training: bool,
+) -> Tensor:  # fmt: skip
+    """See `modernet.kernels.mlp_residual`."""
+    keep = training and not _fits_on_chip(x)
+    y: Tensor = _operator(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, keep)[0]
+    return y
+
+
+@torch.library.custom_op("modernet::mlp_residual", mutates_args=())
+def _operator(
+    x: Tensor, shortcut: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor,
+    gamma: Tensor | None, sample_scale: Tensor | None, keep: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The result, and the hidden layer before GELU, which is empty where it is not kept."""
+    y, before_gelu = _results(x, shortcut, weight1, gamma, keep)
+    x, weight1, weight2 = x.contiguous(), weight1.contiguous(), weight2.contiguous()
+    if shortcut.stride(2) != shortcut.stride(3) * shortcut.shape[3]:
+        shortcut = shortcut.contiguous(memory_format=torch.channels_last)
+    if not x.numel():
+        return y.permute(0, 3, 1, 2), before_gelu
+    if _fits_on_chip(x):
+        on_chip.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y)
+    else:
+        kept = before_gelu if keep else None
+        products.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y, kept)
+    return y.permute(0, 3, 1, 2), before_gelu  # b h w c -> b c h w
+
+
+@_operator.register_fake
+def _(
+    x: Tensor, shortcut: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor,
+    gamma: Tensor | None, sample_scale: Tensor | None, keep: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    y, before_gelu = _results(x, shortcut, weight1, gamma, keep)
+    return y.permute(0, 3, 1, 2), before_gelu
+
+
+def _results(x: Tensor, shortcut: Tensor, weight1: Tensor, gamma: Tensor | None, keep: bool) -> tuple[Tensor, Tensor]:
+    """Memory for the result, `(b, h, w, c)`, and for the hidden layer before GELU."""
+    dtype = torch.promote_types(x.dtype, shortcut.dtype)
+    dtype = dtype if gamma is None else torch.promote_types(dtype, gamma.dtype)
+    y = x.new_empty(x.shape, dtype=dtype)
+    return y, x.new_empty((*x.shape[:3], weight1.shape[0]) if keep else (0,))
+
+
+@torch.library.custom_op("modernet::mlp_residual_backward", mutates_args=())
+def _backward_operator(
+    grad: Tensor, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor,
+    gamma: Tensor | None, sample_scale: Tensor | None, before_gelu: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of x, weight1, bias1, weight2, bias2 and gamma, the last empty without gamma."""
+    if not x.numel():
+        return tuple(torch.zeros_like(t) for t in _gradients(x, weight1, bias1, weight2, bias2, gamma))  # type: ignore
+    x, weight1, weight2 = x.contiguous(), weight1.contiguous(), weight2.contiguous()
+    grad = grad.permute(0, 2, 3, 1).contiguous()  # b c h w -> b h w c
+    if _fits_on_chip(x):
+        operands = (grad, x, weight1, bias1, weight2, gamma, sample_scale)
+        grad_x = on_chip.input_gradient(*operands)
+        grad_weight1, grad_bias1, product = on_chip.weight_gradients(*operands)
+    else:
+        grad_a, h, grad_bias1 = products.hidden_gradient(grad, before_gelu, weight2, gamma, sample_scale)
+        grad_x = (grad_a @ weight1).view_as(x)
+        grad_weight1 = grad_a.t() @ x.flatten(0, 2)
+        product = h.t() @ grad.flatten(0, 2).to(h.dtype)
+    product = product.t().float()  # hidden c -> c hidden
+    total = grad.sum((1, 2), dtype=torch.float32)  # b h w c -> b c
+    total = (total if sample_scale is None else total * sample_scale.float()[:, None]).sum(0)
+    if gamma is None:
+        grad_weight2, grad_bias2, grad_gamma = product, total, x.new_empty(0)
+    else:
+        scale = gamma.float()
+        grad_weight2, grad_bias2 = product * scale[:, None], total * scale
+        grad_gamma = ((product * weight2).sum(1) + total * bias2).to(gamma.dtype)
+    return (
+        grad_x, grad_weight1.to(weight1.dtype), grad_bias1.to(bias1.dtype),
+        grad_weight2.to(weight2.dtype, memory_format=torch.contiguous_format), grad_bias2.to(bias2.dtype), grad_gamma,
+    )  # fmt: skip
+
+
+@_backward_operator.register_fake
+def _(
+    grad: Tensor, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor,
+    gamma: Tensor | None, sample_scale: Tensor | None, before_gelu: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    return _gradients(x, weight1, bias1, weight2, bias2, gamma)
+
+
+def _gradients(
+    x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gamma: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Memory of the shape and type of each gradient."""
+    grad_x, grad_weight1, grad_bias1, grad_weight2, grad_bias2 = (
+        t.new_empty(t.shape) for t in (x, weight1, bias1, weight2, bias2)
+    )
+    grad_gamma = x.new_empty(0) if gamma is None else gamma.new_empty(gamma.shape)
+    return grad_x, grad_weight1, grad_bias1, grad_weight2, grad_bias2, grad_gamma
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, _ = inputs
+    ctx.save_for_backward(x, weight1, bias1, weight2, bias2, gamma, sample_scale, output[1])
+    ctx.shortcut_dtype = shortcut.dtype
+    ctx.set_materialize_grads(False)
+
+
+def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 9
+    grad_x, *of_parameters, grad_gamma = _backward_operator(grad, *ctx.saved_tensors)
+    has_gamma = ctx.saved_tensors[5] is not None
+    grad_shortcut = grad.to(ctx.shortcut_dtype)
+    return grad_x, grad_shortcut, *of_parameters, grad_gamma if has_gamma else None, None, None
+
+
+_operator.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _fits_on_chip(x: Tensor) -> bool:
+    return x.shape[-1] <= on_chip.MAX_CHANNELS
