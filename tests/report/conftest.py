@@ -178,11 +178,12 @@ def made_up_case() -> Callable[..., Record]:
             "threads": None, "rounds": 10, "turn_s": 0.25, "ratio_to": "convnext_tiny infer bfloat16 channels_last",
             "bound": None if error else "bytes",
         } | settings  # fmt: skip
+        latency_ms = 1e3 * (full["batch"] or 0) / speed
         ratio = 1.0 if index == 0 else speed / 20_000
         spread = 0.0 if index == 0 else 0.01
         metrics = {
             "images_per_second": speed, "images_per_second_low": 0.99 * speed, "images_per_second_high": 1.01 * speed,
-            "latency_ms": 1e3 * full["batch"] / speed, "peak_memory_mb": 3539.4, "params": params, "macs": 4.456e9,
+            "latency_ms": latency_ms, "peak_memory_mb": 3539.4, "params": params, "macs": 4.456e9,
             "tflops": speed * 8.9e-3, "peak_share": speed * 8.9e-3 / 790, "peak_tflops": 790.0,
             "peak_gb_per_second": 4310.0, "ratio": ratio, "ratio_low": ratio - spread, "ratio_high": ratio + spread,
         }  # fmt: skip
@@ -191,7 +192,7 @@ def made_up_case() -> Callable[..., Record]:
         return Record(
             kind="benchmark", name=model, settings=full,
             metrics={} if error else {name: value for name, value in metrics.items() if name not in without},
-            history=[] if error else [{"seconds": full["batch"] / speed}] * 10,
+            history=[] if error else [{"seconds": latency_ms / 1e3}] * 10,
             environment=_ENVIRONMENT | {"created": created, "device": device}, error=error,
         )  # fmt: skip
 

@@ -155,6 +155,10 @@ def test_a_table_with_everything_in_it_fits_120_columns(made_up_case: Cases) -> 
     lines = printed(records)
     assert max(map(len, lines)) <= 120
     assert sum(line.startswith(" torchvision:convnext_tiny ") for line in lines) == 8
+    text = " ".join(" ".join(lines).split())
+    assert "…" not in text
+    assert text.count("max-autotune") == 4
+    assert text.count("[12,222, 12,469]") == 8
 
 
 def test_a_value_has_its_interval_below_it_and_the_first_case_is_the_baseline(cases: list[Record]) -> None:
@@ -228,10 +232,11 @@ def test_markdown_is_the_same_whatever_the_order_of_the_records(cases: list[Reco
         (12.34, None, "12.3"),
         (1.234, None, "1.23"),
         (0.01234, None, "0.0123"),
+        (0.0000436, None, "0.0000"),
         (9.876, 12.0, "9.9"),
     ],
 )
-def test_a_measurement_has_three_digits_and_its_interval_the_same_decimals(
+def test_a_measurement_has_three_digits_at_most_four_decimals_and_its_interval_as_many(
     value: float | None, like: float | None, text: str
 ) -> None:
     assert measured(value, like) == text
@@ -252,6 +257,11 @@ def test_a_measurement_has_three_digits_and_its_interval_the_same_decimals(
 )
 def test_a_setting_is_understood_where_it_stands_alone(name: str, value: object, words: str) -> None:
     assert setting_in_words(name, value) == words
+
+
+def test_a_batch_that_was_never_found_is_a_dash(made_up_case: Cases) -> None:
+    records = [made_up_case(), made_up_case("swin_base", 1, error="out of memory at batch 1", batch=None)]
+    assert row_of(benchmark_markdown(records).splitlines(), r"swin\_base").startswith(r"| swin\_base | – | failed |")
 
 
 def test_threads_that_the_device_names_are_not_said_twice(made_up_case: Cases) -> None:

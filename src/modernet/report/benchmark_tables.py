@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -52,9 +53,7 @@ def network_column(benchmark: Benchmark) -> Column:
 def setting_columns(benchmark: Benchmark) -> list[Column]:
     """A column for each setting in which cases differ, in the words of the command line."""
     return [
-        Column(
-            _HEADINGS[name], tuple(Cell(str(case.settings.get(name, MISSING))) for case in benchmark.cases), text=True
-        )
+        _column(benchmark, _HEADINGS[name], functools.partial(_setting, name=name), text=True)
         for name in benchmark.differing
     ]
 
@@ -178,6 +177,11 @@ def benchmark_markdown(records: Iterable[Record]) -> str:
 
 def _column(benchmark: Benchmark, heading: str, write: Callable[[Record], Cell], *, text: bool = False) -> Column:
     return Column(heading, tuple(map(write, benchmark.cases)), text)
+
+
+def _setting(case: Record, name: str) -> Cell:
+    value = case.settings.get(name)
+    return Cell(MISSING if value is None else str(value))
 
 
 def _speed(case: Record) -> Cell:

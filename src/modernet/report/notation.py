@@ -90,11 +90,14 @@ def place(road: Road) -> str:
 
 
 def measured(value: float | None, like: float | None = None) -> str:
-    """A measurement with three digits, or all before the point if they are more; `like` lends it its own decimals."""
+    """A measurement with three digits, or all before the point if they are more; `like` lends it its own decimals.
+
+    There are four decimals at most, so that a tiny value does not widen its column.
+    """
     if value is None:
         return MISSING
     size = abs(value if like is None else like)
-    return number(value, 2 if size == 0 else max(0, 2 - math.floor(math.log10(size))))
+    return number(value, 2 if size == 0 else min(max(0, 2 - math.floor(math.log10(size))), 4))
 
 
 def setting_in_words(name: str, value: object) -> str:
@@ -111,9 +114,13 @@ def setting_in_words(name: str, value: object) -> str:
 
 
 def conditions(benchmark: Benchmark) -> str:
-    """What all cases of a benchmark share, in one line."""
-    parts = [setting_in_words(name, value) for name, value in benchmark.shared.items()]
-    return " · ".join(part for part in parts if part and part not in benchmark.device)
+    """What all cases of a benchmark share, in one line; threads only where the device's words do not hold them."""
+    words = [
+        setting_in_words(name, value)
+        for name, value in benchmark.shared.items()
+        if name != "threads" or "thread" not in benchmark.device
+    ]
+    return " · ".join(filter(None, words))
 
 
 def group_words(benchmark: Benchmark, cases: Mapping[int, Record]) -> str:
