@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
+from typing import Any
 
 import pytest
 import timm
 import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from modernet.errors import InputError
 from modernet.models import create_model
-from modernet.models.swin import Block, WindowAttention
+from modernet.models.swin import Block, WindowAttention, shift_mask
 
 
 def randomised(network: nn.Module) -> nn.Module:
@@ -66,7 +70,7 @@ def attention_by_hand(block: Block, x: Tensor) -> Tensor:
     d = c // attn.heads
     rows, columns = -(-height // w) * w, -(-width // w) * w
     padded = torch.zeros(rows, columns, c, dtype=x.dtype)
-    padded[:height, :width] = x
+    padded[:height, :width] = block.norm1(x)
     q, k, v = attn.qkv(padded).reshape(rows, columns, 3, attn.heads, d).unbind(2)
 
     def window(y: int, x: int) -> tuple[int, ...]:
@@ -96,9 +100,80 @@ def attention_by_hand(block: Block, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 5), (4, 3)])
 def test_window_attention_is_what_it_is_by_hand(shifted: bool, height: int, width: int) -> None:
     block = randomised(Block(4, 2, window_size=3, shifted=shifted)).double()
-    x = torch.randn(1, height, width, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(2, height, width, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        torch.testing.assert_close(block.attend(x)[0], attention_by_hand(block, x[0]))
+        expected = torch.stack([attention_by_hand(block, picture) for picture in x])
+        torch.testing.assert_close(block.attend(x), expected)
+
+
+def softmax_attention(attn: WindowAttention, x: Tensor, mask: Tensor | None) -> Tensor:
+    """What `WindowAttention` computes, with the scores of every window of every picture written out."""
+    n, t, windows, c = x.shape
+    q, k, v = attn.qkv(x).reshape(n, t, windows, 3, attn.heads, -1).unbind(3)
+    scores = torch.einsum("ntwhd,nswhd->nwhts", q, k) / q.shape[-1] ** 0.5 + attn.bias()
+    if mask is not None:
+        scores = scores.where(mask, -torch.inf)
+    return attn.proj(torch.einsum("nwhts,nswhd->ntwhd", scores.softmax(-1), v).reshape(n, t, windows, c))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_scores_and_gradients_are_those_of_a_softmax_written_out(masked: bool) -> None:
+    attn = randomised(WindowAttention(6, 2, window_size=3)).double()
+    mask = shift_mask(2, 2, window_size=3, shift=1, device=torch.device("cpu")) if masked else None
+    x = torch.randn(3, 9, 4 if masked else 1, 6, dtype=torch.float64, requires_grad=True)
+    found, expected = attn(x, mask), softmax_attention(attn, x, mask)
+    torch.testing.assert_close(found, expected)
+    weight, inputs = torch.randn_like(found), [x, *attn.parameters()]
+    for ours, theirs in zip(
+        torch.autograd.grad((found * weight).sum(), inputs),
+        torch.autograd.grad((expected * weight).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+class Shapes(TorchDispatchMode):
+    """The shape of every tensor that operators return, and the names of the operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+        self.operators: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.operators.add(func.overloadpacket.__name__)
+        self.shapes += [tuple(y.shape) for y in tree_leaves(out) if isinstance(y, Tensor)]
+        return out
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_pictures_share_bias_and_mask_and_no_scores_are_stored(shifted: bool) -> None:
+    heads, w, side, pictures = 2, 4, 8, 5
+    block = Block(8, heads, window_size=w, shifted=shifted)
+    with torch.no_grad(), Shapes() as seen:
+        block.attend(torch.randn(pictures, side, side, 8))
+    assert "_scaled_dot_product_flash_attention_for_cpu" in seen.operators
+    made_for_pairs = [math.prod(shape) for shape in seen.shapes if shape[-2:] == (w * w, w * w)]
+    assert max(made_for_pairs) == heads * w**4 * ((side // w) ** 2 if shifted else 1)
+
+
+@pytest.mark.parametrize("size", [64, 52], ids=["whole windows", "padded"])
+def test_it_compiles_to_one_graph_for_any_number_of_pictures(size: int) -> None:
+    network = create_model("swin_test", num_classes=5).eval()
+    torch.compiler.reset()
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        for number in (2, 3):
+            x = torch.randn(number, 3, size, size)
+            torch._dynamo.mark_dynamic(x, 0)
+            with torch._dynamo.config.patch(error_on_recompile=number > 2):
+                torch.testing.assert_close(compiled(x), network(x))
+
+
+def test_the_index_of_the_bias_is_computed_not_stored() -> None:
+    network = create_model("swin_test")
+    assert set(network.state_dict()) == {name for name, _ in network.named_parameters()}
 
 
 def test_a_map_of_one_window_is_not_shifted() -> None:

@@ -71,39 +71,48 @@ class SwinConfig(ModelConfig):
 class WindowAttention(nn.Module):
     """Attention among the positions of each window, with a learned bias for every offset between two of them.
 
-    `(n, t, c) -> (n, t, c)` for n windows of t positions.
+    `(n, t, windows, c) -> (n, t, windows, c)`, t positions each; a mask may tell the windows apart, not the n.
     """
+
+    relative_position_index: Tensor
 
     def __init__(self, dim: int, heads: int, window_size: int) -> None:
         super().__init__()
         self.heads = heads
-        self.window_size = window_size
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, heads))
+        self.register_buffer("relative_position_index", _offsets(window_size), persistent=False)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """`mask` is `(windows of a picture, 1, t, t)`, True where two positions may look at each other."""
-        n, t, c = x.shape
-        qkv = self.qkv(x).reshape(n, t, 3, self.heads, c // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # n t 3 heads d -> 3 x (n heads t d)
-        bias = self.bias().to(q.dtype)
-        if mask is not None:
+        """`mask` is `(windows, 1, t, t)`, True where two positions may look at each other; None for all, of 1 window.
+
+        The windows become further heads of one attention, so that the n share bias and mask: repeated for each, those
+        would be larger than the queries.
+        """
+        n, t, windows, c = x.shape
+        heads, d = self.heads, c // self.heads
+        bias = self.bias()
+        if mask is None:
+            parts = self.qkv(x).reshape(n, t, 3, heads, d).unbind(2)
+        else:
             bias = bias.masked_fill(~mask, -100.0)  # windows heads t t; the release's number for "not"
-            bias = bias.repeat(n // len(mask), 1, 1, 1)
+            # with q, k and v after the heads, those and the windows are one dimension as they lie
+            weight = self.qkv.weight.reshape(3, heads, d, c).transpose(0, 1).reshape(3 * c, c)
+            offset = self.qkv.bias.reshape(3, heads, d).transpose(0, 1).flatten()
+            parts = F.linear(x, weight, offset).reshape(n, t, windows * heads, 3, d).unbind(3)
+        q, k, v = (part.transpose(1, 2) for part in parts)  # n (windows heads) t d
+        bias = bias.reshape(1, windows * heads, t, t).to(q.dtype)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = self.proj(y.transpose(1, 2).reshape(n, t, c))  # n heads t d -> n t c
+        x = self.proj(y.transpose(1, 2).reshape(n, t, windows, c))
         return x
 
     def bias(self) -> Tensor:
         """The bias between every two positions of a window, `(1, heads, t, t)`: row of offset, then column."""
-        w, device = self.window_size, self.relative_position_bias_table.device
-        place = torch.arange(w, device=device)
-        offset = place[:, None] - place[None, :] + w - 1  # w w, from 0 to 2w - 2
-        index = offset[:, None, :, None] * (2 * w - 1) + offset[None, :, None, :]  # y x y' x'
-        bias = self.relative_position_bias_table[index.flatten()]
-        return bias.reshape(1, w * w, w * w, self.heads).permute(0, 3, 1, 2)
+        index = self.relative_position_index
+        bias = self.relative_position_bias_table.T.index_select(1, index.flatten())
+        return bias.reshape(1, self.heads, *index.shape)
 
 
 class Block(nn.Module):
@@ -122,24 +131,37 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attend(self.norm1(x)))
+        x = x + self.drop_path(self.attend(x))
         x = x + self.drop_path(self.mlp(self.norm2(x)))
         return x
 
     def attend(self, x: Tensor) -> Tensor:
-        """Cut into windows, let each attend to itself, put together again. `(b, h, w, c)` in and out."""
+        """Normalise, cut into windows, let each attend to itself, put together again. `(b, h, w, c)` in and out."""
         w = self.window_size
         b, height, width, c = x.shape
         below, right = -height % w, -width % w
-        if below or right:
-            x = F.pad(x, (0, 0, 0, right, 0, below))
+        padded = below > 0 or right > 0
+        if padded:
+            x = F.pad(self.norm1(x), (0, 0, 0, right, 0, below))
         rows, columns = (height + below) // w, (width + right) // w
         shift = self.shift if rows > 1 or columns > 1 else 0
         if shift:
             x = x.roll((-shift, -shift), (1, 2))
-        x = x.reshape(b, rows, w, columns, w, c).transpose(2, 3).reshape(-1, w * w, c)
-        x = self.attn(x, shift_mask(rows, columns, w, shift, x.device) if shift else None)
-        x = x.reshape(b, rows, columns, w, w, c).transpose(2, 3).reshape(b, rows * w, columns * w, c)
+        x = x.reshape(b, rows, w, columns, w, c)
+        if shift:
+            x = x.permute(0, 2, 4, 1, 3, 5).reshape(b, w * w, rows * columns, c)
+            mask = shift_mask(rows, columns, w, shift, x.device)
+        else:
+            x = x.transpose(2, 3).reshape(b * rows * columns, w * w, 1, c)
+            mask = None
+        if not padded:
+            x = self.norm1(x)  # compiled, it is one pass over memory with roll and cut; before the roll it takes two
+        x = self.attn(x, mask)
+        if shift:
+            x = x.reshape(b, w, w, rows, columns, c).permute(0, 3, 1, 4, 2, 5)
+        else:
+            x = x.reshape(b, rows, columns, w, w, c).transpose(2, 3)
+        x = x.reshape(b, rows * w, columns * w, c)
         if shift:
             x = x.roll((shift, shift), (1, 2))
         return x[:, :height, :width]
@@ -152,15 +174,23 @@ def shift_mask(rows: int, columns: int, window_size: int, shift: int, device: to
     parts of the map that have nothing to do with each other.
     """
 
-    def wrapped(windows: int) -> Tensor:
-        """Whether a place along one side came around, for each window: `(windows, window_size)`."""
+    def together(windows: int) -> Tensor:
+        """The same along one side, `(windows, window_size, window_size)`: whether both came around, or neither."""
         place = torch.arange(windows * window_size, device=device)
-        return (place >= windows * window_size - shift).reshape(windows, window_size)
+        came_around = (place >= windows * window_size - shift).reshape(windows, window_size)
+        return came_around[:, :, None] == came_around[:, None, :]
 
-    vertical, horizontal = wrapped(rows), wrapped(columns)
-    part = 2 * vertical[:, None, :, None].int() + horizontal[None, :, None, :].int()  # rows columns y x
-    part = part.reshape(rows * columns, window_size**2)
-    return (part[:, None, :] == part[:, :, None])[:, None]
+    vertical, horizontal = together(rows), together(columns)
+    mask = vertical[:, None, :, None, :, None] & horizontal[None, :, None, :, None, :]  # rows columns y x y' x'
+    return mask.reshape(rows * columns, 1, window_size**2, window_size**2)
+
+
+def _offsets(window_size: int) -> Tensor:
+    """Number of the offset between every two positions of a window, rows of offsets first: `(t, t)`."""
+    place = torch.arange(window_size)
+    offset = place[:, None] - place[None, :] + window_size - 1  # from 0 to 2 * window_size - 2
+    index = offset[:, None, :, None] * (2 * window_size - 1) + offset[None, :, None, :]  # y x y' x'
+    return index.reshape(window_size**2, window_size**2)
 
 
 class PatchEmbed(nn.Module):
