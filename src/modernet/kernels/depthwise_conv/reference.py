@@ -1,0 +1,23 @@
+"""The depthwise convolution in plain PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def depthwise_conv_reference(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`F.conv2d` of every channel by itself, with "same" padding, on channels-last memory.
+
+    Args:
+        x: `(b, c, h, w)`, any memory format.
+        weight: `(c, 1, k, k)`, k odd.
+        bias: `(c,)` or None.
+
+    Returns:
+        `(b, c, h, w)` in channels-last memory.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    y = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=weight.shape[0])
+    return y.contiguous(memory_format=torch.channels_last)
