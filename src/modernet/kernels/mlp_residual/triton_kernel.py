@@ -41,11 +41,12 @@ def _operator(
         shortcut = shortcut.contiguous(memory_format=torch.channels_last)
     if not x.numel():
         return y.permute(0, 3, 1, 2), before_gelu
-    if _fits_on_chip(x):
-        on_chip.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y)
-    else:
-        kept = before_gelu if keep else None
-        products.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y, kept)
+    with torch.cuda.device_of(x):
+        if _fits_on_chip(x):
+            on_chip.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y)
+        else:
+            kept = before_gelu if keep else None
+            products.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y, kept)
     return y.permute(0, 3, 1, 2), before_gelu  # b h w c -> b c h w
 
 
@@ -76,15 +77,16 @@ def _backward_operator(
         return tuple(torch.zeros_like(t) for t in _gradients(x, weight1, bias1, weight2, bias2, gamma))  # type: ignore
     x, weight1, weight2 = x.contiguous(), weight1.contiguous(), weight2.contiguous()
     grad = grad.permute(0, 2, 3, 1).contiguous()  # b c h w -> b h w c
-    if _fits_on_chip(x):
-        operands = (grad, x, weight1, bias1, weight2, gamma, sample_scale)
-        grad_x = on_chip.input_gradient(*operands)
-        grad_weight1, grad_bias1, product = on_chip.weight_gradients(*operands)
-    else:
-        grad_a, h, grad_bias1 = products.hidden_gradient(grad, before_gelu, weight2, gamma, sample_scale)
-        grad_x = (grad_a @ weight1).view_as(x)
-        grad_weight1 = grad_a.t() @ x.flatten(0, 2)
-        product = h.t() @ grad.flatten(0, 2).to(h.dtype)
+    with torch.cuda.device_of(x):
+        if _fits_on_chip(x):
+            operands = (grad, x, weight1, bias1, weight2, gamma, sample_scale)
+            grad_x = on_chip.input_gradient(*operands)
+            grad_weight1, grad_bias1, product = on_chip.weight_gradients(*operands)
+        else:
+            grad_a, h, grad_bias1 = products.hidden_gradient(grad, before_gelu, weight2, gamma, sample_scale)
+            grad_x = (grad_a @ weight1).view_as(x)
+            grad_weight1 = grad_a.t() @ x.flatten(0, 2)
+            product = h.t() @ grad.flatten(0, 2).to(h.dtype)
     product = product.t().float()  # hidden c -> c hidden
     total = grad.sum((1, 2), dtype=torch.float32)  # b h w c -> b c
     total = (total if sample_scale is None else total * sample_scale.float()[:, None]).sum(0)
@@ -129,10 +131,11 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 9
-    grad_x, *of_parameters, grad_gamma = _backward_operator(grad, *ctx.saved_tensors)
-    has_gamma = ctx.saved_tensors[5] is not None
-    grad_shortcut = grad.to(ctx.shortcut_dtype)
-    return grad_x, grad_shortcut, *of_parameters, grad_gamma if has_gamma else None, None, None
+    saved = ctx.saved_tensors  # looked at once, as checkpointing wants
+    grad_x, *of_parameters, grad_gamma = _backward_operator(grad, *saved)
+    if saved[5] is None:
+        grad_gamma = None
+    return grad_x, grad.to(ctx.shortcut_dtype), *of_parameters, grad_gamma, None, None
 
 
 _operator.register_autograd(_backward, setup_context=_setup_context)
