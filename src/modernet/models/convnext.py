@@ -134,6 +134,16 @@ class Block(nn.Module):
         x = x + self.drop_path(y.permute(0, 3, 1, 2))  # b h w c -> b c h w
         return x
 
+    def merge(self) -> bool:
+        """Add the small kernel, if there is one, to the middle of the large one; whether there was."""
+        if self.dwconv_small is None:
+            return False
+        margin = (self.dwconv.kernel_size[0] - self.dwconv_small.kernel_size[0]) // 2
+        with torch.no_grad():
+            self.dwconv.weight += F.pad(self.dwconv_small.weight, [margin] * 4)
+        self.dwconv_small = None
+        return True
+
 
 class ConvNeXt(Backbone):
     """Patchify stem, four stages with downsampling layers between them, average pool, LayerNorm, linear classifier."""
@@ -207,11 +217,8 @@ def merge_branches(network: ConvNeXt) -> ConvNeXt:
     """The same function with the small kernels added to the middle of the large ones; `network` is left as it is."""
     network = copy.deepcopy(network)
     for block in network.modules():
-        if isinstance(block, Block) and block.dwconv_small is not None:
-            margin = (block.dwconv.kernel_size[0] - block.dwconv_small.kernel_size[0]) // 2
-            with torch.no_grad():
-                block.dwconv.weight += F.pad(block.dwconv_small.weight, [margin] * 4)
-            block.dwconv_small = None
+        if isinstance(block, Block):
+            block.merge()
     return network
 
 

@@ -104,10 +104,10 @@ class LargeKernel(nn.Module):
         y = self.lkb_origin(x)
         return y if self.small_conv is None else y + self.small_conv(x)
 
-    def merge(self) -> None:
-        """Put one convolution in the place of both kernels and their norms."""
+    def merge(self) -> bool:
+        """Put one convolution in the place of both kernels and their norms; whether that was not done before."""
         if self.lkb_origin is None:
-            return
+            return False
         weight, bias = _folded(self.lkb_origin)
         if self.small_conv is not None:
             small, small_bias = _folded(self.small_conv)
@@ -117,6 +117,7 @@ class LargeKernel(nn.Module):
         merged = nn.Conv2d(dim, dim, size, padding=size // 2, groups=dim)
         merged.weight, merged.bias = nn.Parameter(weight), nn.Parameter(bias)
         self.lkb_reparam, self.lkb_origin, self.small_conv = merged, None, None
+        return True
 
 
 class LargeKernelBlock(nn.Module):

@@ -1,0 +1,179 @@
+"""How a network is run, chosen by a short measurement: layout in memory, compiled or not, CUDA graph, fused kernels."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from modernet import progress
+from modernet.kernels import Backend
+from modernet.models.fused import use_kernels
+from modernet.timing import time_in_turns
+
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to run a network.
+
+    Attributes:
+        channels_last: whether the channels of a position lie side by side in memory, or the positions of a channel.
+        compiled: by `torch.compile` with frozen weights: they are constants of the program, which lays them out as its
+            matrix products and convolutions want them, and computes once what depends on them alone.
+        cuda_graph: the whole program launched at once; only where compiled.
+        kernels: by the fused kernels of this library; None is without.
+    """
+
+    channels_last: bool
+    compiled: bool = False
+    cuda_graph: bool = False
+    kernels: Backend | None = None
+
+    def __str__(self) -> str:
+        parts = ["compiled" if self.compiled else "eager", *["CUDA graph"] * self.cuda_graph]
+        parts += [] if self.kernels is None else [f"kernels {self.kernels}"]
+        return ", ".join([*parts, "channels last" if self.channels_last else "contiguous"])
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+def choices(network: nn.Module, device: torch.device, *, compile: bool) -> list[Choice]:
+    """What is worth measuring for a network on a device, the plainest first."""
+    found = [Choice(channels_last=False), Choice(channels_last=True)]
+    if not compile:
+        return found
+    # on a CPU the compiler lays everything out channels last by itself, and there is no launch to save
+    found.append(Choice(channels_last=True, compiled=True))
+    if device.type != "cuda":
+        return found
+    backends: list[Backend | None] = [None]
+    if _has_kernels(network):
+        backends += ["auto", "triton"]
+    graphs = [(kernels, graph) for kernels in backends for graph in (False, True)]
+    return found + [Choice(True, True, graph, kernels) for kernels, graph in graphs[1:]]
+
+
+class Runner(nn.Module):
+    """A network run in one way. It takes pictures of any layout and dtype, and gives what the network gives."""
+
+    def __init__(self, network: nn.Module, choice: Choice, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.choice = choice
+        self.dtype = dtype
+        network = copy.deepcopy(network).to(dtype=dtype, memory_format=choice.memory_format)  # type: ignore[call-overload]
+        if choice.kernels is not None:
+            use_kernels(_with_affines(network), choice.kernels)
+        if choice.compiled:
+            options: dict[str, Any] = {"freezing": True}
+            if choice.cuda_graph:
+                options["triton.cudagraphs"] = True
+            network = torch.compile(network, options=options)  # type: ignore[assignment]
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> Any:
+        pictures = pictures.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
+        with torch.no_grad():
+            if not self.choice.cuda_graph:
+                return self.network(pictures)
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+            # what the graph gives now lies where it will write the next time
+            return tree_map(_clone, self.network(pictures))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How fast a choice was on the example.
+
+    Attributes:
+        choice: the way to run the network.
+        images_per_second: the median over rounds; None if it was not measured.
+        failure: why not, in a line.
+    """
+
+    choice: Choice
+    images_per_second: float | None
+    failure: str = ""
+
+
+def measure(
+    network: nn.Module,
+    pictures: Tensor,
+    dtype: torch.dtype,
+    among: list[Choice],
+    check: Callable[[nn.Module], str],
+    seconds: float,
+) -> tuple[Runner, list[Measurement]]:
+    """Run a network in every way by turns, and keep the fastest.
+
+    Args:
+        network: is left as it is.
+        pictures: what the speed is measured with.
+        dtype: in which everything is computed.
+        among: the ways; the first must work, what others raise is their reason not to be chosen.
+        check: what is wrong with a runner's results, in a line; nothing if they are right.
+        seconds: how long the turns take in all, beyond warming up and compiling.
+
+    Returns:
+        The fastest, and a measurement for each way.
+    """
+    runners: dict[Choice, Runner] = {}
+    failures: dict[Choice, str] = {}
+    with progress.task("preparing", len(among)) as counted:
+        for choice in among:
+            counted.advance(0, note=str(choice))
+            runner = Runner(network, choice, dtype)
+            try:
+                failure = check(runner)
+            except Exception as error:  # no compiler on this machine, an unsupported operation, not enough memory
+                if choice == among[0]:
+                    raise
+                failure = describe(error)
+            if failure:
+                failures[choice] = failure
+            else:
+                runners[choice] = runner
+            counted.advance()
+    calls: Mapping[str, Callable[[], object]] = {str(c): partial(runner, pictures) for c, runner in runners.items()}
+    turn_s = seconds / (_ROUNDS * len(calls))
+    times = time_in_turns(calls, pictures.device, rounds=_ROUNDS, turn_s=turn_s, name="choosing")
+    speeds = {choice: len(pictures) / statistics.median(times[str(choice)]) for choice in runners}
+    fastest = max(runners, key=speeds.__getitem__)
+    return runners[fastest], [Measurement(c, speeds.get(c), failures.get(c, "")) for c in among]
+
+
+def describe(error: Exception) -> str:
+    """An error in one line."""
+    first, _, _ = str(error).strip().partition("\n")
+    return f"{type(error).__name__}: {first}"
+
+
+def _with_affines(network: nn.Module) -> nn.Module:
+    """The network with scales of one and shifts of zero where its norms have none, for the kernels want them."""
+    for norm in network.modules():
+        if isinstance(norm, nn.LayerNorm) and len(norm.normalized_shape) == 1:
+            like = next(network.parameters())
+            if norm.weight is None:
+                norm.weight = nn.Parameter(like.new_ones(norm.normalized_shape), requires_grad=False)
+            if norm.bias is None:
+                norm.bias = nn.Parameter(like.new_zeros(norm.normalized_shape), requires_grad=False)
+    return network
+
+
+def _has_kernels(network: nn.Module) -> bool:
+    fused = use_kernels(_with_affines(copy.deepcopy(network)))
+    return [type(module) for module in fused.modules()] != [type(module) for module in network.modules()]
+
+
+def _clone(leaf: Any) -> Any:
+    return leaf.clone() if isinstance(leaf, Tensor) else leaf

@@ -1,0 +1,228 @@
+"""`optimize` as a user calls it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import modernet
+import modernet.deploy.optimized as deploy_optimized
+from deploy.networks import pictures, randomised, relative_error
+from modernet.deploy import Choice, OptimizedNetwork
+from modernet.deploy.choices import choices
+from modernet.errors import InputError
+from modernet.models import MODELS, create_model, get_entry, list_models
+
+NAMES = [*list_models("*_test"), "timm:test_vit", "timm:test_resnet", "timm:test_efficientnet", "timm:test_convnext"]
+
+
+def network(name: str, **fields: Any) -> tuple[nn.Module, Tensor]:
+    """A network that does something everywhere, and two pictures for it."""
+    torch.manual_seed(0)
+    entry = get_entry(name)
+    size, channels = entry.published.image_size, entry.config.in_chans if name in MODELS else 3
+    return randomised(create_model(name, num_classes=10, **fields)), pictures(size, channels)
+
+
+def optimized(model: nn.Module, x: Tensor, **options: Any) -> OptimizedNetwork:
+    return modernet.optimize(model, x, **{"compile": False, "seconds": 0.0, **options})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_gives_the_same_scores_and_is_left_as_it_is(name: str) -> None:
+    model, x = network(name)
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    fast = optimized(model, x)
+    assert model.training
+    assert before.keys() == model.state_dict().keys()
+    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
+    model.eval()
+    other = pictures(x.shape[2], x.shape[1], batch=3) + 1
+    scores = fast(other)
+    assert not scores.requires_grad
+    assert relative_error(scores, model(other)) < 1e-5
+    assert not any(rewrite.failure for rewrite in fast.report.rewrites)
+
+
+def test_feature_maps_stay_the_same() -> None:
+    model = randomised(create_model("convnext_test", features_only=True))
+    x = pictures(64)
+    fast = optimized(model, x)
+    assert sum(rewrite.count for rewrite in fast.report.rewrites) > 0
+    for found, expected in zip(fast(x), model(x), strict=True):
+        assert relative_error(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["resnet_test", "convnext_test", "swin_test"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_in_another_dtype_the_error_is_not_larger_than_plain_torchs(name: str, dtype: torch.dtype) -> None:
+    model, x = network(name)
+    fast = optimized(model, x, dtype=dtype)
+    found = fast(x)
+    assert found.dtype == dtype
+    plain = copy.deepcopy(model).to(dtype)(x.to(dtype))
+    truth = copy.deepcopy(model).double()(x.double())
+    assert relative_error(found, truth) < max(1.5 * relative_error(plain, truth), 1e-12)
+
+
+def test_a_network_in_half_precision_stays_in_it_and_is_folded_in_float32() -> None:
+    model, x = network("resnet_test")
+    model.bfloat16()
+    fast = optimized(model, x.bfloat16())
+    assert fast(x).dtype == torch.bfloat16
+    truth = copy.deepcopy(model).float()(x)
+    assert relative_error(fast(x), truth) < 1.5 * relative_error(model(x.bfloat16()), truth)
+
+
+def test_the_report_says_what_was_done() -> None:
+    model, x = network("convnext_test")
+    report = optimized(model, x).report
+    counts = {rewrite.name: rewrite.count for rewrite in report.rewrites}
+    assert counts["layer scales folded into the layer before"] == 5
+    assert [m.choice for m in report.measured] == [Choice(False), Choice(True)]
+    speeds = [m.images_per_second or 0.0 for m in report.measured]
+    assert min(speeds) > 0
+    assert report.chosen == report.measured[speeds.index(max(speeds))].choice
+    lines = str(report).splitlines()
+    assert "     5  layer scales folded into the layer before" in lines
+    assert any(line.startswith("*") and line.endswith(str(report.chosen)) for line in lines)
+    assert "images/s, batch 2, float32, cpu" in lines
+
+
+class Lopsided(nn.Module):
+    """Wants the weight of a norm, without any function of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(16), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = len(self.norm.weight)
+        y: Tensor = self.linear(self.norm(x[..., :channels]))
+        return y
+
+
+def test_a_rewrite_that_the_network_does_not_survive_is_not_kept() -> None:
+    model = randomised(Lopsided())
+    x = pictures(16)
+    fast = optimized(model, x)
+    torch.testing.assert_close(fast(x), model(x), rtol=0, atol=0)
+    (failure,) = [rewrite.failure for rewrite in fast.report.rewrites if rewrite.failure]
+    assert "NoneType" in failure
+    assert f"(not kept: {failure})" in str(fast.report)
+
+
+class Counting(nn.Module):
+    """Scores that depend on how often it ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 1)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        y: Tensor = self.layer(x) * self.calls
+        return y
+
+
+def test_a_network_that_gives_something_else_each_time_is_refused() -> None:
+    with pytest.raises(InputError, match=r"run twice on the same pictures, the network's results differ by 1.0e\+00"):
+        optimized(Counting(), pictures(8))
+
+
+def test_a_rewrite_that_changes_the_scores_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(network: nn.Module, x: Tensor) -> int:
+        list(network.parameters())[-1].add_(1.0)
+        return 1
+
+    monkeypatch.setattr(deploy_optimized, "_REWRITES", (("wrong", wrong),))
+    model, x = network("convnext_test")
+    fast = optimized(model, x)
+    assert relative_error(fast(x), model(x)) < 1e-5
+    assert "of the largest, more than 1.0e-04" in fast.report.rewrites[0].failure
+
+
+def test_without_a_compiler_the_network_runs_eagerly_and_the_report_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_nothing(model: nn.Module, options: dict[str, Any]) -> nn.Module:
+        def fail(*_: Any) -> None:
+            raise RuntimeError("no working C++ compiler found\nand a page more")
+
+        model.forward = fail  # type: ignore[assignment]
+        return model
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    model, x = network("convnext_test")
+    report = optimized(model, x, compile=True).report
+    assert not report.chosen.compiled
+    assert report.measured[-1].images_per_second is None
+    assert report.measured[-1].failure == "RuntimeError: no working C++ compiler found"
+    assert "(RuntimeError: no working C++ compiler found)" in str(report)
+
+
+def test_a_way_to_run_that_gives_other_scores_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_wrongly(model: nn.Module, options: dict[str, Any]) -> nn.Module:
+        return nn.Sequential(model, nn.Softmax(1))
+
+    monkeypatch.setattr(torch, "compile", compile_wrongly)
+    model, x = network("convnext_test")
+    report = optimized(model, x, compile=True).report
+    assert not report.chosen.compiled
+    assert "of the largest, more than 1.0e-04" in report.measured[-1].failure
+
+
+@pytest.mark.slow
+def test_compiled_with_frozen_weights_it_takes_any_number_of_pictures() -> None:
+    body = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
+    model = randomised(nn.Sequential(*body))
+    fast = modernet.optimize(model, pictures(16), seconds=0.0)
+    compiled = fast.report.measured[-1]
+    assert compiled.choice.compiled
+    assert compiled.failure == ""
+    for batch in (2, 3, 5):
+        x = pictures(16, batch=batch)
+        assert relative_error(fast(x), model(x)) < 1e-5
+
+
+def test_on_a_gpu_graphs_and_kernels_are_candidates_too() -> None:
+    gpu = torch.device("cuda")
+    convnext, resnet = (create_model(name, num_classes=10) for name in ("convnext_test", "resnet_test"))
+    found = choices(convnext, gpu, compile=True)
+    assert {choice.kernels for choice in found} == {None, "auto", "triton"}
+    assert {choice.cuda_graph for choice in found if choice.compiled} == {False, True}
+    assert {choice.kernels for choice in choices(resnet, gpu, compile=True)} == {None}
+    assert len(set(map(str, found))) == len(found)
+
+
+@pytest.mark.parametrize("size", [(2, 3, 32, 64), (2, 1, 64, 64), (3, 64, 64)])
+def test_pictures_of_another_size_are_refused(size: tuple[int, ...]) -> None:
+    model, x = network("convnext_test")
+    fast = optimized(model, x)
+    given = "x".join(map(str, size))
+    with pytest.raises(InputError, match=f"pictures are {given}; this network was optimized for .batch.x3x64x64"):
+        fast(torch.zeros(size))
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), r"example_input is \(2, 3, 8, 8\) torch.uint8; give pictures as"),
+        (torch.zeros(3, 8, 8), r"example_input is \(3, 8, 8\) torch.float32; give pictures as"),
+        (torch.zeros(0, 3, 8, 8), r"example_input is \(0, 3, 8, 8\) torch.float32; give pictures as"),
+        ([1, 2], "example_input is list; give pictures as"),
+        (torch.zeros(2, 3, 8, 8, device="meta"), "the network is on cpu and example_input on meta; move one of them"),
+    ],
+)
+def test_examples_that_are_no_pictures_for_this_network_are_refused(example: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        modernet.optimize(nn.Conv2d(3, 4, 1), example)
+
+
+def test_a_dtype_of_whole_numbers_is_refused() -> None:
+    with pytest.raises(InputError, match=r"dtype is torch.int8; give torch.float32, torch.bfloat16, torch.float16"):
+        modernet.optimize(nn.Conv2d(3, 4, 1), pictures(8), dtype=torch.int8)
