@@ -1,0 +1,63 @@
+"""The kernels compile for a GPU, also where there is none: the interpreter accepts more than the compiler does."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from modernet.kernels.launch import OPTIONS
+
+triton = pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="compiles, does not interpret")
+
+HOPPER = 90  # compute capability of an H100 or H200
+SIZES = {"rows", "columns", "inner", "positions", "channels", "tiles", "rows_of_part"}
+FLOAT32 = {
+    "mean", "rstd", "squares", "sums", "factor", "pull", "grad_h_sums", "sample_scale",
+    "bias_sums", "weight_sums", "weight1_sums", "bias1_sums", "weight2_sums",
+}  # fmt: skip
+
+ON_CHIP = {
+    "CHANNELS": 24, "HIDDEN": 40, "MAIN": 16, "REST": 16, "BLOCK_ROWS": 16, "BLOCK_HIDDEN": 16, "PRECISION": "ieee"
+}  # fmt: skip
+PRODUCT = {"BLOCK_ROWS": 16, "BLOCK_COLUMNS": 16, "BLOCK_INNER": 16, "PRECISION": "ieee"}
+NORM = {"CHANNELS": 24, "WIDTH": 32, "BLOCK": 4}
+TILE = {"BLOCK_POSITIONS": 4, "BLOCK_CHANNELS": 32}
+
+KERNELS = [
+    ("mlp_residual.on_chip", "_forward_kernel", ON_CHIP),
+    ("mlp_residual.on_chip", "_input_gradient_kernel", ON_CHIP),
+    ("mlp_residual.on_chip", "_weight_gradients_kernel", ON_CHIP),
+    ("mlp_residual.products", "_expand_kernel", PRODUCT),
+    ("mlp_residual.products", "_project_kernel", PRODUCT),
+    ("mlp_residual.products", "_hidden_gradient_kernel", PRODUCT),
+    ("gelu_grn.triton_kernel", "_energy_kernel", {**TILE, "TILES": 2}),
+    ("gelu_grn.triton_kernel", "_forward_kernel", TILE),
+    ("gelu_grn.triton_kernel", "_sums_kernel", {**TILE, "TILES": 2}),
+    ("gelu_grn.triton_kernel", "_backward_kernel", TILE),
+    ("layer_norm.triton_kernel", "_forward_kernel", NORM),
+    ("layer_norm.triton_kernel", "_backward_kernel", NORM),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "constants"), KERNELS)
+def test_the_kernel_compiles_for_a_gpu(module: str, name: str, constants: dict[str, Any]) -> None:
+    kernel = getattr(import_module(f"modernet.kernels.{module}"), name)
+    source = triton.compiler.ASTSource(kernel, {p: argument_type(p, constants) for p in kernel.arg_names}, constants)
+    target = triton.backends.compiler.GPUTarget("cuda", HOPPER, 32)
+    compiled = triton.compile(source, target=target, options={"num_warps": 4, "num_stages": 2, **OPTIONS})
+    assert compiled.asm["cubin"]
+
+
+def argument_type(name: str, constants: dict[str, Any]) -> str:
+    """As Triton writes it. Activations and weights are bfloat16, sums and statistics float32."""
+    if name in constants:
+        return "constexpr"
+    if name == "eps":
+        return "fp32"
+    if name in SIZES or name.startswith("stride"):
+        return "i32"
+    return "*fp32" if name in FLOAT32 else "*bf16"
