@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -62,7 +61,7 @@ def use_triton(kernel: str, backend: Backend, x: Tensor, shape: tuple[int, ...],
         if x.device.type != "cuda":
             return False
         device, dtype = _device_name(x.device.index or 0), str(x.dtype).removeprefix("torch.")
-        return bool(_wins(kernel, device, dtype, shape, training))
+        return _wins(_key(kernel, device, dtype, shape, training))
     if find_spec("triton") is None:
         raise InputError("backend='triton' needs the package triton, which is not installed: use backend='auto'")
     if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
@@ -87,18 +86,29 @@ def read_measured() -> list[Measured]:
 
 _table: dict[str, float] = {}
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _constant_when_compiled(function: F) -> F:
+    """What `torch.compiler.assume_constant_result` does; but that imports torch._dynamo, which takes seconds.
+
+    Compiling does not see it beneath `functools.cache`.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
 
 def _key(kernel: str, device: str, dtype: str, shape: tuple[int, ...], training: bool) -> str:
-    return f"{kernel} {device} {dtype} {shape} {training}"
+    # number by number: so compiling for any size makes of the sizes in it what they are this time
+    return f"{kernel} {device} {dtype} {' '.join(f'{n}' for n in shape)} {training}"
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _wins(kernel: str, device: str, dtype: str, shape: tuple[int, ...], training: bool) -> bool:
-    return _table.get(_key(kernel, device, dtype, shape, training), 0.0) > 1.0
+@_constant_when_compiled
+def _wins(key: str) -> bool:
+    return _table.get(key, 0.0) > 1.0
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@cache
+@_constant_when_compiled
 def _device_name(index: int) -> str:
     return torch.cuda.get_device_name(index)
 

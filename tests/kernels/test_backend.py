@@ -1,0 +1,68 @@
+"""The choice between plain PyTorch and a kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from modernet.errors import InputError
+from modernet.kernels import backend
+from modernet.kernels.backend import Measured, read_measured, set_measured, use_triton
+
+
+@pytest.fixture
+def _measured() -> Iterator[None]:
+    set_measured(
+        [Measured("some", "GPU", "float32", (6, 7), False, 1.2), Measured("some", "GPU", "float32", (8, 7), False, 0.9)]
+    )
+    yield
+    set_measured(read_measured())
+
+
+@pytest.mark.usefixtures("_measured")
+def test_the_choice_by_measurement_compiles_without_a_break_for_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        torch.cuda, "get_device_name", lambda index: "GPU" if os.times().elapsed else ""
+    )  # not to be traced
+
+    @torch.compile(fullgraph=True, dynamic=True, backend="eager")
+    def tripled_where_it_wins(x: Tensor) -> Tensor:
+        key = backend._key("some", backend._device_name(0), "float32", (x.shape[1], 7), False)
+        return 3 * x if backend._wins(key) else x
+
+    for batch, channels, factor in [(2, 6, 3), (3, 6, 3), (2, 8, 1), (2, 5, 1)]:
+        assert tripled_where_it_wins(torch.ones(batch, channels)).unique().item() == factor
+
+
+def test_importing_the_kernels_imports_no_compiler() -> None:
+    code = "import sys, modernet.kernels; sys.exit(bool({'triton', 'torch._dynamo'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_backend_is_named() -> None:
+    with pytest.raises(InputError, match="backend is 'cuda'; give auto, reference, triton"):
+        use_triton("some", "cuda", torch.zeros(1), (1,), training=False)  # type: ignore[arg-type]
+
+
+def test_a_kernel_asked_for_on_a_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(backend, "find_spec", lambda name: object())
+    with pytest.raises(InputError, match="this tensor is on 'cpu': use backend='auto'"):
+        use_triton("some", "triton", torch.zeros(1), (1,), training=False)
+
+
+def test_a_kernel_asked_for_without_triton_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="triton, which is not installed: use backend='auto'"):
+        use_triton("some", "triton", torch.zeros(1), (1,), training=False)
+
+
+def test_on_a_cpu_it_is_plain_pytorch() -> None:
+    assert not use_triton("some", "auto", torch.zeros(1), (1,), training=False)
+    assert not use_triton("some", "reference", torch.zeros(1), (1,), training=False)
