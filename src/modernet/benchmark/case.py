@@ -90,6 +90,8 @@ def plan_cases(
     Raises:
         InputError: an option has no such value, is out of range, or does not go with the device or with a model.
     """
+    if not models:
+        raise InputError("no model was given; name one or more, such as convnext_tiny")
     for option, given, allowed in (
         ("mode", modes, MODES),
         ("dtype", dtypes, DTYPES),

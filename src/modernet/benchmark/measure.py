@@ -105,9 +105,11 @@ class _Contender:
         self.workload: Workload | None = None
         self._target = target
         self._device = device
+        self._available: int | None = None
 
     def make_ready(self) -> None:
         """Find the batch, make the network, run it, count it."""
+        self._available = available_bytes(self._device)
         with self._failing():
             case = self.outcome.case
             if case.batch is None:
@@ -149,7 +151,7 @@ class _Contender:
             yield
         except Exception as error:
             self.workload = None
-            self.outcome.error = _in_one_line(error, self.outcome.case, available_bytes(self._device))
+            self.outcome.error = _in_one_line(error, self.outcome.case, self._available)
         if self.outcome.error is not None:
             release(self._device)
 
@@ -169,8 +171,8 @@ def _compiled_for_each(cases: Sequence[Case]) -> Iterator[None]:
 
 def _in_one_line(error: Exception, case: Case, available: int | None) -> str:
     if is_out_of_memory(error):
-        free = "" if available is None else f", with {available / 1e9:.1f} GB free"
-        batch = "" if case.batch is None else f" of batch {case.batch}"
-        return f"out of memory{batch}{free}; give a smaller --batch, or --batch auto"
+        batch = "one picture" if case.batch is None else f"a batch of {case.batch}"
+        room = "the memory" if available is None else f"the {available / 1e9:.1f} GB that were free"
+        return f"out of memory: {batch} did not fit into {room}; give a smaller --batch, or --batch auto"
     reason = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {reason}"[:300]

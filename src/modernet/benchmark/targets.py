@@ -104,10 +104,10 @@ def _of_torchvision(name: str) -> Target:
 def _of_anybody(name: str) -> Target:
     module_name, _, function_name = name.partition(":")
     module = _import(module_name, name)
-    function = getattr(module, function_name, None)
-    if function is None:
+    if not hasattr(module, function_name):
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise unknown_name(f"function of {module_name}", function_name, functions)
+    function = getattr(module, function_name)
     required = inspect.Parameter.empty
     try:
         arguments = inspect.signature(function).parameters.values()

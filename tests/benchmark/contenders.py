@@ -1,0 +1,107 @@
+"""Networks of known speed, size and temper, under names such as `benchmark.contenders:sleeps_20_ms`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+ALLOCATED_BYTES = 64 * 2**20
+seen: list[Tensor] = []
+"""The pictures that `looks` was given."""
+
+
+class Contender(nn.Module):
+    """Does something with the pictures where they have values, then classifies their mean colour."""
+
+    def __init__(self, work: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.work = work
+        self.classifier = nn.Linear(3, 5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        if not pictures.is_meta:
+            self.work(pictures)
+        scores: Tensor = self.classifier(pictures.mean((2, 3)))
+        return scores
+
+
+def sleeps_20_ms() -> nn.Module:
+    return Contender(lambda pictures: time.sleep(0.02))
+
+
+def sleeps_40_ms() -> nn.Module:
+    return Contender(lambda pictures: time.sleep(0.04))
+
+
+def looks() -> nn.Module:
+    return Contender(seen.append)
+
+
+def allocates() -> nn.Module:
+    return Contender(lambda pictures: torch.ones(ALLOCATED_BYTES // 4))
+
+
+def gives_up_after_six_steps() -> nn.Module:
+    steps = iter(range(6))
+    return Contender(lambda pictures: next(steps))
+
+
+def runs_out_of_memory() -> nn.Module:
+    def work(pictures: Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    return Contender(work)
+
+
+def fits_four_pictures() -> nn.Module:
+    def work(pictures: Tensor) -> None:
+        if len(pictures) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        time.sleep(0.005)
+
+    return Contender(work)
+
+
+class NeedsValues(nn.Module):
+    """Cannot be counted on the meta device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(3, 5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        scores: Tensor = self.classifier(pictures.mean((2, 3))) * pictures.sum().item()
+        return scores
+
+
+def needs_values() -> nn.Module:
+    return NeedsValues()
+
+
+class Means(nn.Module):
+    def forward(self, pictures: Tensor) -> Tensor:
+        return pictures.mean((2, 3))
+
+
+def averages() -> nn.Module:
+    return Means()
+
+
+def convolves() -> nn.Module:
+    """3x3 from 3 to 8 channels: 216 multiply-accumulates a pixel, and 40 for the classifier."""
+    convolution = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+
+
+def is_no_network() -> int:
+    return 3
+
+
+def wants(argument: int) -> nn.Module:
+    raise AssertionError("is never called")
+
+
+THREE = 3

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from modernet.benchmark.targets import find_network
+from modernet.errors import InputError
+
+HERE = "benchmark.contenders:"
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("convnext_test", "modernet.models.convnext"),
+        ("timm:resnet10t", "timm.models.resnet"),
+        ("torchvision:squeezenet1_1", "torchvision.models.squeezenet"),
+        (HERE + "sleeps_20_ms", "benchmark.contenders"),
+    ],
+)
+def test_a_name_makes_the_network_of_its_library(name: str, package: str) -> None:
+    network = find_network(name).build(64)
+    assert type(network).__module__ == package
+
+
+@pytest.mark.parametrize("name", ["vit_test", "timm:test_vit"])
+def test_a_network_for_one_size_is_made_for_the_size_that_is_measured(name: str) -> None:
+    network = find_network(name).build(96).eval()
+    with torch.inference_mode():
+        assert network(torch.randn(1, 3, 96, 96)).shape == (1, 1000)
+
+
+def test_an_optimized_name_is_the_same_network_with_an_errand() -> None:
+    target = find_network("optimized:timm:resnet10t")
+    assert target.optimized
+    assert not find_network("timm:resnet10t").optimized
+
+
+def test_published_accuracies_are_those_of_this_zoo() -> None:
+    assert find_network("convnext_tiny").top1 == 82.1
+    assert find_network("timm:convnext_tiny").top1 is None
+
+
+def test_a_function_is_found_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_file_of_mine.py").write_text("from torch import nn\ndef network():\n    return nn.Identity()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["elsewhere"])
+    assert isinstance(find_network("a_file_of_mine:network").build(8), nn.Identity)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("convnext_tin", "no model is called 'convnext_tin'; did you mean convnext_tiny"),
+        ("timm:convnext_tin", "no network of timm is called 'convnext_tin'; did you mean convnext_tiny"),
+        ("torchvision:resnet51", "no network of torchvision is called 'resnet51'; did you mean resnet50"),
+        ("optimized:convnext_tin", "no model is called 'convnext_tin'"),
+        ("tim:convnext_tiny", "'tim:convnext_tiny' names no network: there is no module 'tim'; give a name of"),
+        (
+            HERE + "sleeps_21_ms",
+            "no function of benchmark.contenders is called 'sleeps_21_ms'; did you mean sleeps_20_ms",
+        ),
+        (HERE + "wants", "benchmark.contenders:wants wants argument; give a function without arguments"),
+        (HERE + "THREE", "benchmark.contenders:THREE is no function; give one without arguments"),
+    ],
+)
+def test_a_wrong_name_is_told_with_the_closest_right_ones(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_network(name)
+
+
+def test_a_function_that_returns_no_network_is_told() -> None:
+    with pytest.raises(InputError, match=r"is_no_network returns a int; give a function that returns an nn\.Module"):
+        find_network(HERE + "is_no_network").build(8)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import modernet.benchmark
+from modernet.benchmark import MeasuredPair, Peaks, Stopped, Trap, run
+from modernet.benchmark.table12 import PAIRS
+from modernet.cli import main
+from modernet.records import Record, read_records
+from modernet.timing import Ratio
+
+KEYS = {
+    "model", "mode", "dtype", "layout", "compile", "batch", "image_size", "images_per_second", "latency_ms",
+    "peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high", "device", "threads", "params", "macs",
+    "bound", "error", "versions",
+}  # fmt: skip
+
+
+@pytest.fixture
+def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options of a run that takes no time, of a device whose peaks are known."""
+    monkeypatch.setattr(run, "measure_peaks", lambda device, dtypes: Peaks({"float32": 0.1}, 10.0))
+    return [
+        "--image-size", "32", "--batch", "2", "--rounds", "2", "--turn-s", "0", "--threads", "1", "--device", "cpu",
+        "--out", str(tmp_path / "out"),
+    ]  # fmt: skip
+
+
+def test_rows_for_programs_have_every_key_and_null_where_nothing_was_measured(
+    short: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["convnext_test", "benchmark.contenders:runs_out_of_memory"]
+    assert main(["benchmark", *models, *short, "--json"]) == 1
+    measured, failed = json.loads(capsys.readouterr().out)
+    assert measured.keys() >= KEYS
+    assert failed.keys() == measured.keys()
+    assert [row["model"] for row in (measured, failed)] == models
+    assert measured["error"] is None
+    assert None not in [measured[key] for key in KEYS - {"error"}]
+    assert failed["error"].startswith("out of memory: a batch of 2 did not fit")
+    assert [failed[key] for key in ("images_per_second", "ratio", "tflops", "peak_share")] == [None] * 4
+
+
+def test_a_table_for_people_and_where_the_rest_is(
+    short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", "convnext_test", "swin_test", *short]) == 0
+    out = capsys.readouterr().out
+    assert "swin_test" in out
+    assert f"results: {tmp_path / 'out'}" in out
+    assert len(read_records(tmp_path / "out")) == 2
+
+
+def test_results_have_a_place_of_their_own_by_device_and_date(
+    short: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", "convnext_test", *short[:-2]]) == 0
+    (folder,) = (tmp_path / "benchmarks" / "results").iterdir()
+    assert folder.name.startswith("cpu-")
+    assert read_records(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["convnext_tin"], "no model is called 'convnext_tin'; did you mean convnext_tiny"),
+        (["resnet18", "--batch", "many"], "--batch is 'many'; give a number of pictures, or auto"),
+        (["resnet18", "--batch", "0"], "batch is 0; give 1 or more, or auto"),
+        (["resnet18", "--dtype", "float32,"], "dtype is ''; give one or more of float32, tf32"),
+        (["resnet18", "--device", "gpu"], "device is 'gpu'; give cpu, cuda or cuda:N"),
+        (["--traps", "--table12"], "--traps and --table12 are two questions; ask one at a time"),
+        (["--traps", "--batch", "auto"], "--traps compares cases of one batch; give a number for --batch"),
+        (["--table12", "resnet18"], "table 12 has no resnet18; it has"),
+        (["resnet18", "--out", "{tmp}/file/out"], "Not a directory; give another --out"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main(["benchmark", *[argument.format(tmp=tmp_path) for argument in arguments]]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("modernet: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "benchmarks").exists()
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(
+    short: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any, **__: Any) -> list[Record]:
+        raise Stopped("stopped after 2 of 10 rounds; they are in out", [])
+
+    monkeypatch.setattr(modernet.benchmark, "benchmark_models", stopped)
+    assert main(["benchmark", "convnext_test", *short]) == 130
+    assert capsys.readouterr().err == "modernet: stopped after 2 of 10 rounds; they are in out\n"
+
+
+RECORD = Record(
+    "benchmark",
+    "convnext_tiny",
+    settings={"dtype": "float32", "batch": 8, "image_size": 224},
+    metrics={"images_per_second": 9.0, "ratio": 1.8, "ratio_low": 1.7, "ratio_high": 1.9},
+    environment={"device": "CPU, 2 threads"},
+)
+
+
+def test_traps_are_printed_with_their_mend(
+    short: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    traps = [
+        Trap("compile off", Ratio(1.5, 1.4, 1.6), "torch.compile(network)"),
+        Trap("layout", Ratio(1.1, 0.9, 1.2), "x"),
+    ]
+    failed = replace(RECORD, error="out of memory")
+    monkeypatch.setattr(modernet.benchmark, "find_traps", lambda *_, **__: (traps, [RECORD, failed]))
+    assert main(["benchmark", "--traps", *short[2:]]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "1.50x [1.40, 1.60] yes compile off torch.compile(network)" in out
+    assert "1.10x [0.90, 1.20] no layout" in out
+    assert "not measured: convnext_tiny float32: out of memory" in out
+
+    assert main(["benchmark", "--traps", "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["is_trap"] for row in rows] == [True, False]
+    assert rows[0]["cost"] == {"median": 1.5, "low": 1.4, "high": 1.6}
+
+
+def test_table12_stands_beside_the_published_one(
+    short: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swin = replace(RECORD, name="swin_tiny", metrics={"images_per_second": 5.0, "ratio": 1.0})
+    pairs = [
+        MeasuredPair(PAIRS[0], [swin, RECORD]),
+        MeasuredPair(PAIRS[-1], [replace(RECORD, metrics={}, error="no memory")]),
+    ]
+    monkeypatch.setattr(modernet.benchmark, "measure_table12", lambda *_, **__: pairs)
+    assert main(["benchmark", "--table12", *short]) == 1
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "swin_tiny 224 1325.6 5" in lines
+    assert "convnext_tiny 224 1943.5 9 1.47 1.8 [1.7, 1.9]" in lines
+    assert "not measured: convnext_tiny at 384: no memory" in lines
+
+    assert main(["benchmark", "--table12", "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["published_images_per_second"] for row in rows] == [1325.6, 1943.5, 147.4]
