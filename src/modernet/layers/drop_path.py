@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 
@@ -20,11 +19,15 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
+        scale = self.scale(x)
+        return x if scale is None else x * scale.reshape(-1, *[1] * (x.ndim - 1))
+
+    def scale(self, x: Tensor) -> Tensor | None:
+        """What every sample of the branch is multiplied with, `(b,)`: 0, or `1 / (1 - rate)`; None for the identity."""
         if self.rate == 0.0 or not self.training:
-            return x
+            return None
         keep = 1.0 - self.rate
-        kept = torch.empty(x.shape[0], *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
-        return x * (kept / keep)
+        return x.new_empty(x.shape[0]).bernoulli_(keep) / keep
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"

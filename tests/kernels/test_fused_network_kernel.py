@@ -1,0 +1,101 @@
+"""Whole networks through the kernels: under compile, checkpointing, autocast, DDP and export."""
+
+from __future__ import annotations
+
+import copy
+import socket
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from modernet.kernels import Backend
+from modernet.models import create_model
+from modernet.models.fused import use_kernels
+
+pytestmark = pytest.mark.kernel
+
+
+def small_network(name: str = "convnext_test") -> nn.Module:
+    torch.manual_seed(0)
+    fields = {"depths": (1, 1), "dims": (8, 16), "num_classes": 4}
+    network = create_model(name, **fields, **({} if "v2" in name else {"layer_scale_init": 0.5}))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def with_backend(network: nn.Module, backend: Backend) -> nn.Module:
+    return use_kernels(copy.deepcopy(network), backend)
+
+
+@pytest.fixture
+def pictures(device: torch.device) -> Tensor:
+    return torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1)).to(device)
+
+
+def gradients(network: nn.Module, pictures: Tensor) -> list[Tensor]:
+    scores = network(pictures)
+    scores.float().square().sum().backward()
+    return [scores.detach(), *(p.grad for p in network.parameters() if p.grad is not None)]
+
+
+def assert_same(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-4) -> None:
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance * float(theirs.abs().max()) + 1e-6)
+
+
+@pytest.mark.parametrize("name", ["convnext_test", "convnextv2_test"])
+def test_a_network_through_its_kernels_gives_the_same_gradients(
+    name: str, device: torch.device, pictures: Tensor
+) -> None:
+    network = small_network(name).to(device)
+    expected = gradients(with_backend(network, "reference"), pictures)
+    assert_same(gradients(with_backend(network, "triton"), pictures), expected)
+
+
+def test_compiled_without_a_graph_break(device: torch.device, pictures: Tensor) -> None:
+    network = small_network().to(device)
+    expected = gradients(with_backend(network, "reference"), pictures)
+    compiled = torch.compile(with_backend(network, "triton"), fullgraph=True, backend="aot_eager")
+    assert_same(gradients(compiled, pictures), expected)
+
+
+def test_with_gradient_checkpointing(device: torch.device, pictures: Tensor) -> None:
+    network = small_network().to(device)
+    expected = gradients(with_backend(network, "reference"), pictures)
+    checkpointed = with_backend(network, "triton")
+    checkpointed.set_grad_checkpointing()
+    assert_same(gradients(checkpointed, pictures), expected)
+
+
+def test_under_autocast(device: torch.device, pictures: Tensor) -> None:
+    network = small_network().to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        expected = gradients(with_backend(network, "reference"), pictures)
+        found = gradients(with_backend(network, "triton"), pictures)
+    assert [x.dtype for x in found] == [x.dtype for x in expected]
+    assert_same(found, expected, tolerance=0.05)
+
+
+def test_under_distributed_data_parallel(device: torch.device, pictures: Tensor) -> None:
+    network = small_network().to(device)
+    expected = gradients(with_backend(network, "reference"), pictures)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
+    try:
+        assert_same(gradients(nn.parallel.DistributedDataParallel(with_backend(network, "triton")), pictures), expected)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_exported_without_kernels(device: torch.device, pictures: Tensor) -> None:
+    network = with_backend(small_network().to(device).eval(), "triton")
+    graph = torch.export.export(network, (pictures,)).graph
+    targets = {str(node.target) for node in graph.nodes if node.op == "call_function"}
+    assert not [target for target in targets if "modernet" in target]
+    assert any("conv2d" in target for target in targets)
