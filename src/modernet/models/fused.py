@@ -43,7 +43,8 @@ class FusedBlock(Block):
             )
         y = second(gelu_grn(first(y), self.grn.gamma, self.grn.beta, backend=self.backend))
         y = y if self.gamma is None else self.gamma * y
-        return x + self.drop_path(y.permute(0, 3, 1, 2))  # b h w c -> b c h w
+        x = x + self.drop_path(y.permute(0, 3, 1, 2))  # b h w c -> b c h w
+        return x
 
 
 class FusedDepthwiseConv2d(nn.Conv2d):
@@ -73,6 +74,9 @@ class FusedLayerNorm(nn.LayerNorm):
         return layer_norm(x, self.weight, self.bias, self.eps, channels_dim=-1, backend=self.backend)
 
 
+Fused = FusedBlock | FusedDepthwiseConv2d | FusedLayerNorm2d | FusedLayerNorm
+
+
 def use_kernels(network: Network, backend: Backend = "auto") -> Network:
     """Let every layer of a network that has a fused kernel use it; the network is changed in place and returned.
 
@@ -90,6 +94,7 @@ def use_kernels(network: Network, backend: Backend = "auto") -> Network:
         fused = _fused_class(module)
         if fused is not None:
             module.__class__ = fused
+        if isinstance(module, Fused):
             module.backend = backend
     return network
 
@@ -97,13 +102,11 @@ def use_kernels(network: Network, backend: Backend = "auto") -> Network:
 def _fused_class(module: nn.Module) -> type[nn.Module] | None:
     """The class whose kernel computes what a layer computes; subclasses may compute something else and have none."""
     kind = type(module)
-    if kind in (FusedBlock, FusedDepthwiseConv2d, FusedLayerNorm2d, FusedLayerNorm):
-        return kind
     if kind is Block:
         return FusedBlock
-    if kind is nn.Conv2d and _is_depthwise(module):
+    if isinstance(module, nn.Conv2d) and kind is nn.Conv2d and _is_depthwise(module):
         return FusedDepthwiseConv2d
-    if kind in (LayerNorm2d, nn.LayerNorm) and _is_plain_norm(module):
+    if isinstance(module, nn.LayerNorm) and kind in (LayerNorm2d, nn.LayerNorm) and _is_plain_norm(module):
         return FusedLayerNorm2d if kind is LayerNorm2d else FusedLayerNorm
     return None
 
