@@ -34,7 +34,7 @@ def mlp_residual(
     |---|---|---|
     | forward | 3: reads `x` and `shortcut`, writes the result | 11: 4 written and read for the hidden activation |
     | the same, training | 3 | 15: 4 more to keep the hidden layer before GELU |
-    | backward | 6: `x` and the gradient read twice, one more for a bias, one written | 26, most of the hidden layer |
+    | backward | 6: `x` is read twice, the gradient thrice, one written | 29: 24 of them of the hidden layer |
     | kept for backward | `x` | `x` and the hidden layer before GELU: 5 |
     | products of (positions, c) and (c, 4c) | 2 forward, 7 backward | 2 forward, 4 backward |
 
