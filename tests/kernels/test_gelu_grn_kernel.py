@@ -40,6 +40,10 @@ def test_the_kernels_are_as_exact_as_pytorch(
     assert_as_exact_as_pytorch(kernel, reference, operands(device, dtype, *shape))
 
 
+def test_no_pictures_give_no_result(device: torch.device) -> None:
+    assert_as_exact_as_pytorch(kernel, reference, operands(device, torch.float32, 0, 12, 3, 5))
+
+
 def test_gamma_zero_as_a_new_network_has_it_still_learns(device: torch.device) -> None:
     given = operands(device, torch.float32, 2, 12, 5, 3)
     given["gamma"].zero_()

@@ -52,6 +52,11 @@ def test_the_kernel_is_as_exact_as_pytorch(
     assert_as_exact_as_pytorch(*forms(layout), operands(layout, device, dtype, *shape))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_pictures_give_no_result(layout: str, device: torch.device) -> None:
+    assert_as_exact_as_pytorch(*forms(layout), operands(layout, device, torch.float32, 0, 8, 3, 5))
+
+
 def test_a_large_mean_costs_no_precision(device: torch.device) -> None:
     given = operands("channels-last", device, torch.float32, 2, 24, 3, 3)
     given["x"] += 1000

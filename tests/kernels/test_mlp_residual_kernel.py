@@ -71,6 +71,11 @@ def test_the_kernels_are_as_exact_as_pytorch(shape: Shape, dtype: torch.dtype, d
     assert_agrees(operands(device, dtype, shape))
 
 
+@pytest.mark.usefixtures("form")
+def test_no_pictures_give_no_result(device: torch.device) -> None:
+    assert_agrees(operands(device, torch.float32, (0, 24, 3, 5, 40)))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("gamma", [None, 0.0, 1e-6])
 @pytest.mark.usefixtures("form")
