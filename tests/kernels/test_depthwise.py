@@ -108,6 +108,7 @@ depthwise_layer_norm(torch.ones(1, 2, 3, 3), torch.ones(2, 1, 3, 3), channel, ch
     ("change", "message"),
     [
         ({"x": torch.zeros(6, 5, 4)}, r"x has shape \(6, 5, 4\); give a map \(b, c, h, w\)"),
+        ({"x": torch.zeros(2, 6, 5, 4, dtype=torch.uint8)}, r"x is torch.uint8; give .* x.float\(\)"),
         ({"weight": torch.zeros(6, 1, 4, 4)}, r"weight has shape \(6, 1, 4, 4\).* give \(6, 1, k, k\) with k odd"),
         ({"weight": torch.zeros(6, 1, 3, 5)}, r"weight has shape \(6, 1, 3, 5\)"),
         ({"weight": torch.zeros(6, 6, 3, 3)}, r"weight has shape \(6, 6, 3, 3\)"),

@@ -117,6 +117,7 @@ def test_the_same_input_gives_the_same_bits(device: torch.device) -> None:
 
 def test_tiles_change_nothing_but_speed(device: torch.device) -> None:
     from modernet.kernels.depthwise_layer_norm.triton_kernel import (
+        GradientTile,
         NormTile,
         depthwise_layer_norm_forward,
         norm_gradient,
@@ -128,7 +129,8 @@ def test_tiles_change_nothing_but_speed(device: torch.device) -> None:
         y, convolution = depthwise_layer_norm_forward(*given.values(), 1e-6, keep_convolution=True, tile=tile)
         assert convolution is not None
         # six tiles in four shares, the last of none
-        ours = norm_gradient(convolution, convolution, given["norm_weight"], 1e-6, tile=tile, programs=4)
+        tile_of_gradient = GradientTile(positions=8, channels=16, blocks=3, num_warps=4)
+        ours = norm_gradient(convolution, convolution, given["norm_weight"], 1e-6, tile=tile_of_gradient, programs=4)
     torch.testing.assert_close(y, plain(**given))
     theirs = norm_gradient(convolution, convolution, given["norm_weight"], 1e-6)
     for first, second in zip(ours, theirs, strict=True):

@@ -55,6 +55,8 @@ def check_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     """
     if x.ndim != 4:
         raise InputError(f"x has shape {tuple(x.shape)}; give a map (b, c, h, w)")
+    if not x.is_floating_point():
+        raise InputError(f"x is {x.dtype}; give floating-point numbers: x.float()")
     channels, size = x.shape[1], weight.shape[-1]
     if weight.shape != (channels, 1, size, size) or size % 2 == 0:
         raise InputError(

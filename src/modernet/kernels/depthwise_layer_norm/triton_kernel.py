@@ -59,6 +59,23 @@ class NormTile:
     num_warps: int
 
 
+@dataclass(frozen=True)
+class GradientTile:
+    """What one program of the norm's gradient works on at a time.
+
+    Attributes:
+        positions: a power of two.
+        channels: a power of two.
+        blocks: `blocks * channels` is the number of channels or more.
+        num_warps: groups of 32 threads.
+    """
+
+    positions: int
+    channels: int
+    blocks: int
+    num_warps: int
+
+
 def forward_tile(channels: int, kernel_size: int, height: int) -> NormTile:
     """Blocks of up to 128 channels, three of them where that pads less: 96 is 3 x 32, 128 is 1 x 128, 512 is 4 x 128.
 
@@ -73,11 +90,11 @@ def forward_tile(channels: int, kernel_size: int, height: int) -> NormTile:
     return NormTile(rows, 256 * num_warps // block, block, blocks, even_band(kernel_size, 7), num_warps)
 
 
-def gradient_tile(channels: int) -> NormTile:
+def gradient_tile(channels: int) -> GradientTile:
     """All channels in one block or three, and as many positions as give each of 128 threads 8 numbers of a block."""
     one, third = triton.next_power_of_2(channels), triton.next_power_of_2(triton.cdiv(channels, 3))
     blocks, block = (3, third) if third >= 16 and 3 * third < one else (1, max(16, one))
-    return NormTile(1, max(1, 1024 // block), block, blocks, 0, 4)
+    return GradientTile(max(1, 1024 // block), block, blocks, 4)
 
 
 def depthwise_layer_norm_forward(
@@ -105,7 +122,7 @@ def depthwise_layer_norm_forward(
 
 def norm_gradient(
     dy: Tensor, convolution: Tensor, norm_weight: Tensor, eps: float,
-    *, tile: NormTile | None = None, programs: int = GRADIENT_PROGRAMS,
+    *, tile: GradientTile | None = None, programs: int = GRADIENT_PROGRAMS,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of the convolution's output `(b, h, w, c)`, and in float32 of the norm's weight and bias `(c,)`.
 
@@ -114,14 +131,14 @@ def norm_gradient(
     dy, channels = dy.contiguous(), convolution.shape[-1]
     positions = convolution.numel() // max(1, channels)
     tile = tile or gradient_tile(channels)
-    tiles = triton.cdiv(positions, tile.columns)
+    tiles = triton.cdiv(positions, tile.positions)
     shares = max(1, min(tiles, programs))
     gradient = torch.empty_like(convolution)
     sums = dy.new_empty((shares, 2, channels), dtype=torch.float32)
     with torch.cuda.device_of(dy):
         _norm_gradient[(shares,)](
             dy, convolution, norm_weight, gradient, sums, positions, tiles, triton.cdiv(tiles, shares), eps,
-            CHANNELS=channels, COLUMNS=tile.columns, BLOCK=tile.channels, BLOCKS=tile.blocks,
+            CHANNELS=channels, POSITIONS=tile.positions, BLOCK=tile.channels, BLOCKS=tile.blocks,
             num_warps=tile.num_warps, **OPTIONS,
         )  # fmt: skip
     return gradient, sums[:, 0].sum(0), sums[:, 1].sum(0)
@@ -189,7 +206,7 @@ def _forward(
 @triton.jit
 def _norm_gradient(
     dy_ptr, convolution_ptr, norm_weight_ptr, gradient_ptr, sums_ptr, positions, tiles, tiles_each, eps,
-    CHANNELS: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr, BLOCKS: tl.constexpr,
+    CHANNELS: tl.constexpr, POSITIONS: tl.constexpr, BLOCK: tl.constexpr, BLOCKS: tl.constexpr,
 ):  # fmt: skip
     """With n the normalised convolution and g = dy * norm_weight: (g - mean(g) - n * mean(g * n)) / deviation.
 
@@ -202,9 +219,9 @@ def _norm_gradient(
         scales = scales + (load_parameter(norm_weight_ptr, channel + n * BLOCK, CHANNELS),)
     sums = ()  # of dy * n for every block, then of dy
     for _ in tl.static_range(2 * BLOCKS):
-        sums = sums + (tl.zeros((COLUMNS, BLOCK), tl.float32),)
+        sums = sums + (tl.zeros((POSITIONS, BLOCK), tl.float32),)
     for tile in range(share * tiles_each, tl.minimum((share + 1) * tiles_each, tiles)):
-        at = tile * COLUMNS + tl.arange(0, COLUMNS)
+        at = tile * POSITIONS + tl.arange(0, POSITIONS)
         offset = at.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
         values = ()
         dys = ()
