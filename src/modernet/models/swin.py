@@ -140,13 +140,18 @@ class Block(nn.Module):
         w = self.window_size
         b, height, width, c = x.shape
         below, right = -height % w, -width % w
-        padded = below > 0 or right > 0
-        if padded:
-            x = F.pad(self.norm1(x), (0, 0, 0, right, 0, below))
         rows, columns = (height + below) // w, (width + right) // w
         shift = self.shift if rows > 1 or columns > 1 else 0
+        # compiled, first roll, then norm is one pass over memory, the other order two; but zeros are padded after it
+        norm_last = shift > 0 and not (below or right)
+        if not norm_last:
+            x = self.norm1(x)
+        if below or right:
+            x = F.pad(x, (0, 0, 0, right, 0, below))
         if shift:
             x = x.roll((-shift, -shift), (1, 2))
+        if norm_last:
+            x = self.norm1(x)
         x = x.reshape(b, rows, w, columns, w, c)
         if shift:
             x = x.permute(0, 2, 4, 1, 3, 5).reshape(b, w * w, rows * columns, c)
@@ -154,8 +159,6 @@ class Block(nn.Module):
         else:
             x = x.transpose(2, 3).reshape(b * rows * columns, w * w, 1, c)
             mask = None
-        if not padded:
-            x = self.norm1(x)  # compiled, it is one pass over memory with roll and cut; before the roll it takes two
         x = self.attn(x, mask)
         if shift:
             x = x.reshape(b, w, w, rows, columns, c).permute(0, 3, 1, 4, 2, 5)
