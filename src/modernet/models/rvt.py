@@ -107,7 +107,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         b, h, w, c = x.shape
         qkv = self.qkv(x).reshape(b, h * w, 3, self.heads, c // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # b heads t d
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # b t 3 heads d -> 3 x (b heads t d)
         if self.att_mask is None:
             y = F.scaled_dot_product_attention(q, k, v)
         else:
