@@ -29,17 +29,22 @@ class Choice:
         channels_last: whether the channels of a position lie side by side in memory, or the positions of a channel.
         compiled: by `torch.compile` with frozen weights: they are constants of the program, which lays them out as its
             matrix products and convolutions want them, and computes once what depends on them alone.
+        any_batch: compiled once for all numbers of pictures, instead of for the example's and, later, for any other.
+            On a CPU this is not only a convenience: for a number that it knows, the compiler gives matrix products to
+            MKL, else to oneDNN, which computes the activation on the way and may be the faster of the two.
         cuda_graph: the whole program launched at once; only where compiled.
         kernels: by the fused kernels of this library; None is without.
     """
 
     channels_last: bool
     compiled: bool = False
+    any_batch: bool = False
     cuda_graph: bool = False
     kernels: Backend | None = None
 
     def __str__(self) -> str:
-        parts = ["compiled" if self.compiled else "eager", *["CUDA graph"] * self.cuda_graph]
+        parts = ["compiled" if self.compiled else "eager"]
+        parts += ["any batch"] * self.any_batch + ["CUDA graph"] * self.cuda_graph
         parts += [] if self.kernels is None else [f"kernels {self.kernels}"]
         return ", ".join([*parts, "channels last" if self.channels_last else "contiguous"])
 
@@ -48,20 +53,21 @@ class Choice:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
 
-def choices(network: nn.Module, device: torch.device, *, compile: bool) -> list[Choice]:
-    """What is worth measuring for a network on a device, the plainest first."""
+def choices(network: nn.Module, device: torch.device, batch: int, *, compile: bool) -> list[Choice]:
+    """What is worth measuring for a network on its device, the plainest first."""
     found = [Choice(channels_last=False), Choice(channels_last=True)]
     if not compile:
         return found
-    # on a CPU the compiler lays everything out channels last by itself, and there is no launch to save
-    found.append(Choice(channels_last=True, compiled=True))
     if device.type != "cuda":
-        return found
-    backends: list[Backend | None] = [None]
-    if _has_kernels(network):
-        backends += ["auto", "triton"]
-    graphs = [(kernels, graph) for kernels in backends for graph in (False, True)]
-    return found + [Choice(True, True, graph, kernels) for kernels, graph in graphs[1:]]
+        # the compiler lays out maps channels last by itself here; of one picture it makes a program for one
+        batches = (False, True) if batch > 1 else (False,)
+        return found + [Choice(channels_last=True, compiled=True, any_batch=any_batch) for any_batch in batches]
+    backends: tuple[Backend | None, ...] = (None, "auto", "triton") if _has_kernels(network) else (None,)
+    return found + [
+        Choice(channels_last=True, compiled=True, cuda_graph=graph, kernels=kernels)
+        for kernels in backends
+        for graph in (False, True)
+    ]
 
 
 class Runner(nn.Module):
@@ -75,20 +81,26 @@ class Runner(nn.Module):
         if choice.kernels is not None:
             use_kernels(_with_affines(network), choice.kernels)
         if choice.compiled:
-            options: dict[str, Any] = {"freezing": True}
-            if choice.cuda_graph:
-                options["triton.cudagraphs"] = True
-            network = torch.compile(network, options=options)  # type: ignore[assignment]
+            options: dict[str, Any] | None = {"triton.cudagraphs": True} if choice.cuda_graph else None
+            self._compiled = torch.compile(own_function(network), options=options)
         self.network = network
 
     def forward(self, pictures: Tensor) -> Any:
         pictures = pictures.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
         with torch.no_grad():
+            return self._run_compiled(pictures) if self.choice.compiled else self.network(pictures)
+
+    def _run_compiled(self, pictures: Tensor) -> Any:
+        if self.choice.any_batch:
+            pictures = pictures.detach()  # the mark is on this tensor, and not on the caller's
+            torch._dynamo.maybe_mark_dynamic(pictures, 0)
+        # as one of the compiler's `options` it has no effect: it must hold where the weights are first seen, too
+        with torch._inductor.config.patch(freezing=True):
             if not self.choice.cuda_graph:
-                return self.network(pictures)
+                return self._compiled(pictures)
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             # what the graph gives now lies where it will write the next time
-            return tree_map(_clone, self.network(pictures))
+            return tree_map(_clone, self._compiled(pictures))
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,20 @@ def describe(error: Exception) -> str:
     """An error in one line."""
     first, _, _ = str(error).strip().partition("\n")
     return f"{type(error).__name__}: {first}"
+
+
+def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
+    """A function that runs a network and shares its code with no other.
+
+    The compiler keeps eight programs for a piece of code at most, and runs what comes later without a word as it is.
+    All modules share the code that calls their forward pass.
+    """
+
+    def run(pictures: Tensor) -> Any:
+        return network(pictures)
+
+    run.__code__ = run.__code__.replace()
+    return run
 
 
 def _with_affines(network: nn.Module) -> nn.Module:

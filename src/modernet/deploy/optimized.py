@@ -129,8 +129,8 @@ def optimize(
         example_input: `(b, c, h, w)`, pictures such as will come, on the network's device; their number is the batch
             that is measured.
         dtype: in which to compute; None is the network's. Weights are folded in float32 and cast afterwards.
-        compile: whether compiling is tried. It takes from seconds to minutes. Where it does not work, for want of a
-            C++ compiler, say, the network runs without, and the report says why.
+        compile: whether compiling is tried. It takes from seconds to minutes, and again under `torch.inference_mode`.
+            Where it does not work, for want of a C++ compiler, say, the network runs without, and the report says why.
         seconds: how long the measurement takes, without compiling and warming up.
 
     Returns:
@@ -164,7 +164,7 @@ def optimize(
             return _disagreement(_first(runner(example_input), len(few)), expected, tolerance)
 
         network, rewrites = _rewritten(network, few, check_rewritten)
-        among = choices(network, example_input.device, compile=compile)
+        among = choices(network, example_input.device, len(example_input), compile=compile)
         runner, measured = measure(network, example_input, dtype, among, check_runner, seconds)
     batch, *size = example_input.shape
     names = str(example_input.device), str(dtype).removeprefix("torch.")
