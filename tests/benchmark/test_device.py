@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modernet.benchmark import choose_device, device, measure_peaks, peaks
-from modernet.benchmark.precision import precision_kept, set_tf32
+from modernet.benchmark.gpu_settings import gpu_settings, set_tf32
 from modernet.errors import InputError
 
 CPU = torch.device("cpu")
@@ -65,13 +65,14 @@ def test_a_dtype_without_a_product_has_no_peak(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tf32_is_on_or_off_in_products_and_convolutions_alike_and_set_back_afterwards() -> None:
-    def settings() -> tuple[str, bool]:
-        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    def settings() -> tuple[str, bool, bool]:
+        cudnn = torch.backends.cudnn
+        return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
 
     before = settings()
-    with precision_kept(torch.device("cuda")):
+    with gpu_settings(torch.device("cuda")):
         set_tf32(True)
-        assert settings() == ("high", True)
+        assert settings() == ("high", True, True)
         set_tf32(False)
-        assert settings() == ("highest", False)
+        assert settings() == ("highest", False, True)
     assert settings() == before

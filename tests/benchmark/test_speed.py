@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import modernet.deploy
 from benchmark import contenders
 from modernet.benchmark import Case, Peaks, Stopped, benchmark_models, measure
 from modernet.benchmark.run import run_cases
@@ -111,6 +112,7 @@ def test_every_combination_is_a_case_and_models_stand_side_by_side() -> None:
     assert cases[:4] == [("infer", dtype, model) for dtype in ("float32", "bfloat16") for model in models]
     assert [record.settings["index"] for record in records] == list(range(8))
     assert len({record.settings["benchmark"] for record in records}) == 1
+    assert len({record.metrics["macs"] for record in records[::2]}) == 1
     assert records[7].settings["ratio_to"] == "convnext_test train bfloat16 channels_last"
 
 
@@ -128,6 +130,33 @@ def test_training_learns_and_inference_does_not() -> None:
 def prepared(mode: str) -> Workload:
     case = Case("convnext_test", mode, "float32", "channels_last", "off", 2, 32, threads=1)
     return prepare(case, find_network("convnext_test"), torch.device("cpu"))
+
+
+def test_an_optimized_network_is_made_fast_for_the_pictures_that_it_is_measured_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Fast(torch.nn.Identity):
+        report = "folded"
+
+    def optimize(network: torch.nn.Module, example: torch.Tensor, *, dtype: torch.dtype) -> torch.nn.Module:
+        assert not network.training
+        assert (example.shape, example.dtype, dtype) == ((2, 3, 32, 32), torch.bfloat16, torch.bfloat16)
+        return Fast()
+
+    monkeypatch.setattr(modernet.deploy, "optimize", optimize)
+    plain, fast = measured("convnext_test", "optimized:convnext_test", image_size=32, batch=2, dtypes=["bfloat16"])
+    assert fast.error is None
+    assert (fast.settings["optimized"], plain.settings["optimized"]) == ("folded", None)
+    assert (fast.settings["layout"], fast.settings["compile"]) == ("chosen", "chosen")
+    assert fast.metrics["macs"] == plain.metrics["macs"]
+
+
+def test_the_batch_that_was_found_is_in_the_row() -> None:
+    found, failed = measured("fits_four_pictures", "runs_out_of_memory", batch="auto")
+    assert found.settings["batch"] == 4
+    assert failed.settings["batch"] is None
+    assert failed.error is not None
+    assert failed.error.startswith("out of memory: one picture did not fit into the ")
 
 
 def test_records_tables_and_a_chart_are_written_to_a_folder(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import torch
 
 from modernet import progress
 from modernet.benchmark.batch import fastest_batch
-from modernet.benchmark.case import CHOSEN, Case
-from modernet.benchmark.macs import Counts, count
+from modernet.benchmark.case import Case
+from modernet.benchmark.gpu_settings import gpu_settings
+from modernet.benchmark.macs import count, on_meta
 from modernet.benchmark.memory import available_bytes, is_out_of_memory, refusing_too_much, release, transient_bytes
-from modernet.benchmark.precision import precision_kept
 from modernet.benchmark.targets import Target
 from modernet.benchmark.traffic import Work, count_work
 from modernet.benchmark.workload import Workload, prepare
@@ -89,7 +89,7 @@ def measure(
 def measuring(cases: Sequence[Case], device: torch.device) -> Iterator[None]:
     """In here, the process is set up to measure these cases; afterwards it is as it was before."""
     threads = torch.get_num_threads()
-    with refusing_too_much(device), precision_kept(device), _compiled_for_each(cases):
+    with refusing_too_much(device), gpu_settings(device), _compiled_for_each(cases):
         torch.set_num_threads(max(case.threads for case in cases))
         try:
             yield
@@ -133,10 +133,10 @@ class _Contender:
         assert case.batch is not None
         self.outcome.params = sum(p.numel() for p in workload.network.parameters())
         with contextlib.suppress(Exception):  # a network of anybody may need values, or a device of its own
-            counts: Counts = count(workload.network, case.image_size)
-            self.outcome.macs = counts.macs
+            network = on_meta(workload.network).float()  # as it was before it was cast
+            self.outcome.macs = count(network, case.image_size).macs
             self.outcome.work = count_work(
-                workload.network,
+                network,
                 batch=case.batch,
                 image_size=case.image_size,
                 training=case.mode == "train",
@@ -159,12 +159,11 @@ class _Contender:
 @contextmanager
 def _compiled_for_each(cases: Sequence[Case]) -> Iterator[None]:
     """Compile as often as there are cases: networks of one class count as one, and after eight torch gives up."""
-    if all(case.compile in ("off", CHOSEN) for case in cases):
+    if all(case.compile == "off" for case in cases):
         yield
         return
     import torch._dynamo
 
-    torch._dynamo.reset()
     with torch._dynamo.config.patch(recompile_limit=1000, accumulated_recompile_limit=10_000):
         yield
 

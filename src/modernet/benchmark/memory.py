@@ -47,7 +47,8 @@ def transient_bytes(step: Callable[[], object], device: torch.device) -> int | N
 def available_bytes(device: torch.device) -> int | None:
     """Memory that a process may still take on the device; None where the system does not say."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():
         return None

@@ -9,13 +9,15 @@ import torch
 
 from modernet import progress
 from modernet.benchmark.device import last_cache_bytes
+from modernet.benchmark.gpu_settings import set_tf32
 from modernet.benchmark.memory import available_bytes, is_out_of_memory, release
-from modernet.benchmark.precision import set_tf32
 from modernet.timing import seconds_of
 
 _SIZES = {"cuda": (2048, 4096, 8192), "cpu": (256, 512, 1024, 2048)}
 """Sides of the square matrices: small ones leave a GPU idle, large ones keep a CPU for minutes."""
-_TRIES = 8
+_TRIES = 6
+_TURN_S = 0.05
+"""Long enough for a GPU to lower its clock as it does under load."""
 _LONGEST_S = 1.0
 """A product that would take longer is not tried: some dtypes have no fast product on a CPU."""
 _COPIED_BYTES = {"cuda": 2**30, "cpu": 2**28}
@@ -90,12 +92,14 @@ def _copy_gb_per_second(device: torch.device) -> float | None:
 
 
 def _fastest(call: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the fastest of some calls, after one to warm up: a peak, so not their median."""
+    """Seconds of one call in the fastest of some turns: a peak, so not their median."""
     call()
-    seconds = [seconds_of(call, 1, device)]
-    while len(seconds) < _TRIES and sum(seconds) < _LONGEST_S:
-        seconds.append(seconds_of(call, 1, device))
-    return min(seconds)
+    once = seconds_of(call, 1, device)
+    repeats = max(1, round(_TURN_S / once))
+    tries = [once]
+    while len(tries) < _TRIES and sum(tries) < _LONGEST_S:
+        tries.append(seconds_of(call, repeats, device) / repeats)
+    return min(tries)
 
 
 def _random(count: int, dtype: str, device: torch.device) -> torch.Tensor:

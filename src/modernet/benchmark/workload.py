@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves
 
 from modernet.benchmark.case import CHOSEN, Case
 from modernet.benchmark.device import last_cache_bytes
+from modernet.benchmark.gpu_settings import set_tf32
 from modernet.benchmark.memory import available_bytes
-from modernet.benchmark.precision import set_tf32
 from modernet.benchmark.targets import Target
 
 _MOST_BATCHES = 64
@@ -29,7 +29,7 @@ class Workload:
 
     Attributes:
         step: does the case's work once. On a GPU it returns when the work is queued.
-        network: as it was made, before it was optimized, cast or compiled.
+        network: the network itself, not optimized and not compiled; cast, if the case says so.
         held_bytes: what lies in the device's memory between steps: weights, buffers, one batch of pictures.
         report: what `modernet.deploy.optimize` says it chose, for an optimized network.
     """
@@ -47,9 +47,9 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
         Exception: whatever a network raises that cannot be made, or not for such pictures; memory errors among it.
     """
     assert case.batch is not None, "the batch is to be found first"
+    _set_circumstances(case, device)
     torch.manual_seed(0)
-    with torch.device(device):
-        made = target.build(case.image_size).to(device)
+    made = target.build(case.image_size).to(device)
     shape = (case.batch, 3, case.image_size, case.image_size)
     dtype = case.tensor_dtype if case.mode == "infer" else torch.float32
     pictures = random_batches(shape, dtype, case.memory_format, device)
@@ -69,8 +69,15 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     if case.compile not in ("off", CHOSEN):
         call = torch.compile(running, mode=case.compile, dynamic=False)
     work = _training(case, call, running, pictures) if case.mode == "train" else _inference(call, pictures)
-    weights = [*running.parameters(), *running.buffers(), pictures[0]]
-    return Workload(_in_circumstances(case, device, work), made, sum(tensor.nbytes for tensor in weights), report)
+
+    def step() -> None:
+        _set_circumstances(case, device)  # another case may have had its turn
+        if case.compile == "max-autotune":
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        work()
+
+    held = [*running.parameters(), *running.buffers(), pictures[0]]
+    return Workload(step, made, sum(tensor.nbytes for tensor in held), report)
 
 
 def random_batches(
@@ -123,16 +130,9 @@ def _training(
     return step
 
 
-def _in_circumstances(case: Case, device: torch.device, work: Callable[[], None]) -> Callable[[], None]:
-    """The work with the settings of the case, which are those of the whole process."""
-    on_gpu = device.type == "cuda"
-
-    def step() -> None:
-        if on_gpu:
-            set_tf32(case.dtype == "tf32")
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        elif torch.get_num_threads() != case.threads:
-            torch.set_num_threads(case.threads)
-        work()
-
-    return step
+def _set_circumstances(case: Case, device: torch.device) -> None:
+    """Settings of a case that are those of the whole process."""
+    if device.type == "cuda":
+        set_tf32(case.dtype == "tf32")
+    elif torch.get_num_threads() != case.threads:
+        torch.set_num_threads(case.threads)

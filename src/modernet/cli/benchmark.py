@@ -159,8 +159,11 @@ def _print_traps(traps: Sequence[Trap], records: Sequence[Record]) -> None:
             trap.mend if trap.is_one else "",
         ]
         for trap in traps
+        if trap.cost.median > 1.0
     ]
     print_table(simple_table(f"Traps on {records[0].environment['device']}: {circumstances}", columns, rows))
+    if len(rows) < len(traps):
+        print(f"costing nothing: {', '.join(trap.what for trap in traps[len(rows) :])}")
     for record in records:
         if record.error is not None:
             print(f"not measured: {record.name} {record.settings['dtype']}: {record.error}")

@@ -1,4 +1,4 @@
-"""Whether float32 numbers are multiplied as they are, or rounded to TF32 first."""
+"""Settings of torch on a GPU that decide how fast a network is: TF32, and cuDNN's choice of algorithms."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ def set_tf32(allowed: bool) -> None:
 
 
 @contextmanager
-def precision_kept(device: torch.device) -> Iterator[None]:
-    """Set back what `set_tf32` changed in here."""
+def gpu_settings(device: torch.device) -> Iterator[None]:
+    """In here, cuDNN tries its algorithms while networks warm up; afterwards all settings are as they were."""
     if device.type != "cuda":
         yield
         return
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    cudnn = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+    cudnn.benchmark = True
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        cudnn.allow_tf32, cudnn.benchmark = before[1:]
