@@ -144,13 +144,6 @@ def depthwise_conv_weight_gradient(
 
 
 @triton.jit
-def within(row, height, mask):
-    """`mask` where the row is in the picture. Row tests are spread over the mask first: the interpreter needs that."""
-    rows = row + tl.zeros(mask.shape, tl.int32)
-    return mask & (rows >= 0) & (rows < height)
-
-
-@triton.jit
 def load_parameter(pointer, channel, CHANNELS: tl.constexpr):
     """A number for each channel, as float32 `(1, channels)`.
 
@@ -178,6 +171,7 @@ def convolve(
     sums = ()
     for _ in tl.static_range(ROWS):
         sums = sums + (tl.zeros((column.shape[0], channel.shape[0]), tl.float32),)
+    tops = top + tl.zeros((1, 1), tl.int32)  # not a scalar: the interpreter wants masks to be tensors
     # the bands of kernel rows that see a row of the picture from at least one of the output rows
     first = tl.maximum(pad - top - (ROWS - 1), 0) // BAND
     last = tl.minimum(height - 1 + pad - top, KERNEL - 1) // BAND
@@ -188,11 +182,12 @@ def convolve(
             taps = ()
             for i in tl.static_range(BAND):
                 tap = band * BAND + i
-                taps = taps + (load_parameter(taps_ptr + (tap * KERNEL + shift) * CHANNELS, channel, CHANNELS),)
+                place = taps_ptr + (tap * KERNEL + shift) * CHANNELS + channel[None, :]
+                taps = taps + (tl.load(place, channel_ok[None, :], other=0.0).to(tl.float32),)  # as `load_parameter`
             for i in tl.static_range(ROWS + BAND - 1):
-                row = top - pad + band * BAND + i
+                row = tops - pad + band * BAND + i
                 place = x + (row.to(tl.int64) * width + (shift - pad)) * CHANNELS
-                value = tl.load(place, within(row, height, inside), other=0.0).to(tl.float32)
+                value = tl.load(place, inside & (row >= 0) & (row < height), other=0.0).to(tl.float32)
                 longer = ()
                 for o in tl.static_range(ROWS):
                     if i - o >= 0 and i - o < BAND:
@@ -221,15 +216,16 @@ def _forward(
     position = (at // width).to(tl.int64) * height * width + at % width
     offset = position[:, None] * CHANNELS + channel[None, :]
 
+    tops = top + tl.zeros((1, 1), tl.int32)
     there = (at < columns)[:, None] & channel_ok[None, :]
     sums = convolve(x_ptr + offset, taps_ptr, column, channel, top, height, width, CHANNELS, KERNEL, BAND, ROWS)
     for o in tl.static_range(ROWS):
         y = sums[o]
         if bias_ptr is not None:
             y += load_parameter(bias_ptr, channel, CHANNELS)
-        row = top + o
+        row = tops + o
         place = y_ptr + offset + row.to(tl.int64) * width * CHANNELS
-        tl.store(place, y.to(y_ptr.dtype.element_ty), within(row, height, there))
+        tl.store(place, y.to(y_ptr.dtype.element_ty), there & (row < height))
 
 
 @triton.jit
@@ -265,7 +261,7 @@ def _weight_gradient(
     for _ in tl.static_range(BAND):
         sums = sums + (tl.zeros((SHIFTS * COLUMNS, BLOCK), tl.float32),)
     for tile in range(share * tiles_each, tl.minimum((share + 1) * tiles_each, tiles)):
-        top = tile % strips * ROWS
+        tops = tile % strips * ROWS + tl.zeros((1, 1), tl.int32)
         at = tile // strips * COLUMNS + lane % COLUMNS
         from_column = at % width + shift - pad
         there = (at < columns)[:, None] & channel_ok[None, :]
@@ -275,13 +271,13 @@ def _weight_gradient(
 
         dy = ()
         for o in tl.static_range(ROWS):
-            row = top + o
+            row = tops + o
             place = dy_ptr + offset + row.to(tl.int64) * width * CHANNELS
-            dy = dy + (tl.load(place, within(row, height, there), other=0.0).to(tl.float32),)
+            dy = dy + (tl.load(place, there & (row < height), other=0.0).to(tl.float32),)
         for r in tl.static_range(ROWS + BAND - 1):
-            row = top - pad + first_tap + r
+            row = tops - pad + first_tap + r
             place = x_ptr + offset + (row.to(tl.int64) * width + (shift - pad)[:, None]) * CHANNELS
-            value = tl.load(place, within(row, height, inside), other=outside).to(tl.float32)
+            value = tl.load(place, inside & (row >= 0) & (row < height), other=outside).to(tl.float32)
             longer = ()
             for i in tl.static_range(BAND):
                 if r - i >= 0 and r - i < ROWS:  # noqa: SIM108

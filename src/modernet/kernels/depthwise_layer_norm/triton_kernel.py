@@ -30,7 +30,6 @@ from modernet.kernels.depthwise_conv.triton_kernel import (
     even_rows,
     load_parameter,
     taps_of,
-    within,
 )
 from modernet.kernels.launch import OPTIONS
 
@@ -187,12 +186,13 @@ def _forward(
         for o in tl.static_range(ROWS):
             sums = sums + (rows[o] + bias,)
 
+    tops = top + tl.zeros((1, 1), tl.int32)
     for o in tl.static_range(ROWS):
-        row = top + o
+        row = tops + o
         mean, rstd = _mean_and_rstd(sums, o, channel, eps, CHANNELS, BLOCK, BLOCKS, ROWS)
         for n in tl.static_range(BLOCKS):
             here = channel + n * BLOCK
-            mask = within(row, height, (at < columns)[:, None] & (here < CHANNELS)[None, :])
+            mask = (at < columns)[:, None] & (here < CHANNELS)[None, :] & (row < height)
             place = offset + n * BLOCK + row.to(tl.int64) * width * CHANNELS
             scale = load_parameter(norm_weight_ptr, here, CHANNELS)
             shift = load_parameter(norm_bias_ptr, here, CHANNELS)
