@@ -17,6 +17,7 @@ from modernet.benchmark.run import run_cases
 from modernet.benchmark.targets import find_network
 from modernet.benchmark.workload import Workload, prepare
 from modernet.errors import InputError
+from modernet.models import get_entry
 from modernet.records import Record, read_records
 
 HERE = "benchmark.contenders:"
@@ -114,6 +115,12 @@ def test_every_combination_is_a_case_and_models_stand_side_by_side() -> None:
     assert len({record.settings["benchmark"] for record in records}) == 1
     assert len({record.metrics["macs"] for record in records[::2]}) == 1
     assert records[7].settings["ratio_to"] == "convnext_test train bfloat16 channels_last"
+
+
+def test_networks_for_pictures_of_one_channel_get_them() -> None:
+    (record,) = measured("lenet_test", image_size=get_entry("lenet_test").published.image_size)
+    assert record.error is None
+    assert "macs" in record.metrics
 
 
 def test_training_learns_and_inference_does_not() -> None:

@@ -134,11 +134,12 @@ class _Contender:
         self.outcome.params = sum(p.numel() for p in workload.network.parameters())
         with contextlib.suppress(Exception):  # a network of anybody may need values, or a device of its own
             network = on_meta(workload.network).float()  # as it was before it was cast
-            self.outcome.macs = count(network, case.image_size).macs
+            self.outcome.macs = count(network, case.image_size, self._target.in_chans).macs
             self.outcome.work = count_work(
                 network,
                 batch=case.batch,
                 image_size=case.image_size,
+                in_chans=self._target.in_chans,
                 training=case.mode == "train",
                 dtype=case.tensor_dtype,
                 memory_format=case.memory_format,

@@ -28,11 +28,13 @@ class Target:
 
     Attributes:
         build: the network with random weights, for square pictures of a side in pixels.
+        in_chans: channels of its pictures.
         top1: its published ImageNet-1K top-1 in per cent, for networks of this zoo.
         optimized: whether it is to be made fast by `modernet.deploy.optimize` before it is measured.
     """
 
     build: Callable[[int], nn.Module]
+    in_chans: int = 3
     top1: float | None = None
     optimized: bool = False
 
@@ -64,7 +66,7 @@ def find_network(name: str) -> Target:
     def build(image_size: int) -> nn.Module:
         return create_model(name, image_size=image_size) if made_for_one_size else create_model(name)
 
-    return Target(build, top1=entry.published.top1)
+    return Target(build, entry.config.in_chans, entry.published.top1)
 
 
 def _of_timm(name: str) -> Target:

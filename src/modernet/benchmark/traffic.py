@@ -42,10 +42,11 @@ def count_work(
     batch: int,
     image_size: int,
     training: bool,
+    in_chans: int = 3,
     dtype: torch.dtype = torch.float32,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Work:
-    """Count the work of a forward pass, or of a forward and backward pass, for one batch of three-channel pictures.
+    """Count the work of a forward pass, or of a forward and backward pass, for one batch of pictures.
 
     Views are free, and a broadcast tensor counts as often as it lies in memory. Attention by
     `scaled_dot_product_attention` is one operation, which writes no square of scores. All is counted in `dtype`, so
@@ -56,7 +57,7 @@ def count_work(
         Exception: whatever a network raises that cannot run without values.
     """
     meta = on_meta(network).to(dtype=dtype, memory_format=memory_format).train(training)
-    pictures = torch.empty(batch, 3, image_size, image_size, device="meta", dtype=dtype)
+    pictures = torch.empty(batch, in_chans, image_size, image_size, device="meta", dtype=dtype)
     pictures = pictures.contiguous(memory_format=memory_format)
     counter = FlopCounterMode(display=False, custom_mapping={_aten.convolution_backward: _convolution_backward_flops})
     with _FusedAttention(), counter, _Traffic() as traffic, torch.set_grad_enabled(training):

@@ -50,7 +50,7 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     _set_circumstances(case, device)
     torch.manual_seed(0)
     made = target.build(case.image_size).to(device)
-    shape = (case.batch, 3, case.image_size, case.image_size)
+    shape = (case.batch, target.in_chans, case.image_size, case.image_size)
     dtype = case.tensor_dtype if case.mode == "infer" else torch.float32
     pictures = random_batches(shape, dtype, case.memory_format, device)
     report = None
