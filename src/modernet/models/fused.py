@@ -41,7 +41,10 @@ class FusedBlock(Block):
             return mlp_residual(
                 y, x, first.weight, first.bias, second.weight, second.bias, self.gamma, scale, backend=self.backend
             )
-        y = second(gelu_grn(first(y), self.grn.gamma, self.grn.beta, backend=self.backend))
+        y = first(y)
+        # in the type of the products, so that autocast writes no float32 that the next one rounds again
+        gamma, beta = self.grn.gamma.to(y.dtype), self.grn.beta.to(y.dtype)
+        y = second(gelu_grn(y, gamma, beta, backend=self.backend))
         y = y if self.gamma is None else self.gamma * y
         x = x + self.drop_path(y.permute(0, 3, 1, 2))  # b h w c -> b c h w
         return x
