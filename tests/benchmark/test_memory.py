@@ -50,15 +50,15 @@ kept.append(torch.ones(2**28))  # and afterwards there is no limit any more
 
 
 @linux
-def test_an_absurd_batch_is_reported_and_the_process_lives(tmp_path: Path) -> None:
-    program = (
-        "import sys; from modernet.cli import main; sys.exit(main(['benchmark', 'convnext_test', '--batch', '100000',"
-        f" '--image-size', '512', '--rounds', '1', '--out', {str(tmp_path / 'out')!r}]))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "out of memory: a batch of 100000 did not fit into the " in " ".join(done.stdout.split())
-    assert "Traceback" not in done.stderr
+def test_an_absurd_batch_is_reported_and_the_process_lives() -> None:
+    program = """
+from modernet.benchmark import Peaks, benchmark_models, run
+
+run.measure_peaks = lambda device, dtypes: Peaks({}, None)
+print(*(record.error for record in benchmark_models(["convnext_test"], batch=100_000, image_size=512)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("out of memory: a batch of 100000 did not fit into the ")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ KEYS = {
 
 @pytest.fixture
 def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Options of a run that takes no time, of a device whose peaks are known."""
+    """Options of a run that takes no time, draws nothing, and is of a device whose peaks are known."""
+    monkeypatch.setattr(run, "write_benchmark", lambda records, folder: [])
     monkeypatch.setattr(run, "measure_peaks", lambda device, dtypes: Peaks({"float32": 0.1}, 10.0))
     return [
         "--image-size", "32", "--batch", "2", "--rounds", "2", "--turn-s", "0", "--threads", "1", "--device", "cpu",

@@ -24,7 +24,6 @@ def transient_bytes(step: Callable[[], object], device: torch.device) -> int | N
     On a GPU, by the counters of torch's allocator. On Linux, by the peak of the resident memory that the kernel keeps,
     set back before the step; what earlier steps freed is given back first. None on other systems.
     """
-    gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
