@@ -33,6 +33,7 @@ def inputs(
         (1, 3, 3, 4, 5, torch.float32),
         (3, 3, 2, 23, 7, torch.float32),  # more columns than a program takes; kernel higher than the map
         (2, 24, 2, 3, 7, torch.bfloat16),
+        (1, 3, 2, 3, 1, torch.float32),
         (1, 17, 1, 1, 7, torch.float32),  # a map of one position
         (1, 3, 4, 5, 9, torch.float32),
         (1, 3, 2, 3, 13, torch.float32),  # the kernel in two bands
@@ -95,12 +96,13 @@ def test_the_gradient_may_come_in_any_memory_format(device: torch.device) -> Non
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
 
 
-def test_an_empty_batch_gives_an_empty_result(device: torch.device) -> None:
-    given = inputs(0, 4, 3, 5, 3, device, torch.float32)
+@pytest.mark.parametrize(("batch", "height"), [(0, 3), (2, 0)])
+def test_an_empty_batch_or_map_gives_an_empty_result(batch: int, height: int, device: torch.device) -> None:
+    given = inputs(batch, 4, height, 5, 3, device, torch.float32)
     leaves = {name: x.requires_grad_() for name, x in given.items()}
     y = fused(**leaves)
     y.sum().backward()
-    assert y.shape == (0, 4, 3, 5)
+    assert y.shape == (batch, 4, height, 5)
     assert leaves["weight"].grad is not None
     assert not leaves["weight"].grad.any()
 

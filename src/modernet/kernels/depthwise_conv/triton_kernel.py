@@ -124,13 +124,15 @@ def depthwise_conv_weight_gradient(
     """
     dy, x = (t.contiguous(memory_format=torch.channels_last) for t in (dy, x))
     batch, channels, height, width = x.shape
+    if not x.numel():
+        return dy.new_zeros((channels, 1, kernel_size, kernel_size)).float(), dy.new_zeros((channels,)).float()
     tile = tile or weight_gradient_tile(channels, kernel_size, height)
     shifts = tile.num_warps
     # one column more than the kernel has: there the sum for the bias grows
     bands, shift_blocks = triton.cdiv(kernel_size, tile.band), triton.cdiv(kernel_size + 1, shifts)
     blocks = triton.cdiv(channels, tile.channels)
     tiles = triton.cdiv(height, tile.rows) * triton.cdiv(batch * width, tile.columns)
-    shares = max(1, min(tiles, programs // (blocks * bands * shift_blocks)))
+    shares = min(tiles, max(1, programs // (blocks * bands * shift_blocks)))
     sums = x.new_empty((shares, bands * tile.band, shift_blocks * shifts, channels), dtype=torch.float32)
     with torch.cuda.device_of(x):
         _weight_gradient[(blocks * bands * shift_blocks * shares,)](
@@ -291,4 +293,4 @@ def _weight_gradient(
         total = tl.sum(tl.reshape(sums[i], (SHIFTS, COLUMNS, BLOCK)), axis=1)
         tap = (share * bands * BAND + first_tap + i) * (SHIFT_BLOCKS * SHIFTS) + shift
         place = sums_ptr + tap.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
-        tl.store(place, total, channel_ok[None, :] & (shift >= 0)[:, None])
+        tl.store(place, total, channel_ok[None, :])
