@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,23 +149,23 @@ def _kernel_traps(case: Case, device: torch.device, *, rounds: int, turn_s: floa
     }
     times = time_in_turns(calls, device, rounds=rounds, turn_s=turn_s, name="timing kernel sizes")
     for size in KERNEL_SIZES:
-        for layout, other in (LAYOUTS, LAYOUTS[::-1]):
-            own = times[f"depthwise {size}x{size} {layout}"]
-            cost = speed_ratio(times[f"depthwise {size}x{size} {other}"], own)
-            if cost.median > 1.0:
-                yield Trap(
-                    f"depthwise {size}x{size}: layout {layout} instead of {other}",
-                    cost,
-                    f"keep the tensors of this convolution {other}",
-                )
-            if size > _USUAL:
-                usual = times[f"depthwise {_USUAL}x{_USUAL} {layout}"]
-                taps = (size / _USUAL) ** 2
-                yield Trap(
-                    f"depthwise {size}x{size} {layout}: time for its arithmetic, against {_USUAL}",
-                    speed_ratio([taps * seconds for seconds in usual], own),
-                    f"kernels of {_USUAL} and less in this layout, or the other layout",
-                )
+        by_layout = {layout: times[f"depthwise {size}x{size} {layout}"] for layout in LAYOUTS}
+        faster, slower = sorted(LAYOUTS, key=lambda layout: statistics.median(by_layout[layout]))
+        yield Trap(
+            f"depthwise {size}x{size}: layout {slower} instead of {faster}",
+            speed_ratio(by_layout[faster], by_layout[slower]),
+            f"keep the tensors of this convolution {faster}",
+        )
+        if size <= _USUAL:
+            continue
+        taps = (size / _USUAL) ** 2
+        for layout, own in by_layout.items():
+            usual = times[f"depthwise {_USUAL}x{_USUAL} {layout}"]
+            yield Trap(
+                f"depthwise {size}x{size} {layout}: time for its arithmetic, against {_USUAL}",
+                speed_ratio([taps * seconds for seconds in usual], own),
+                f"kernels of {_USUAL} and less in this layout, or the other layout",
+            )
 
 
 def _depthwise(case: Case, size: int, side: int, device: torch.device) -> Callable[[], Tensor]:
