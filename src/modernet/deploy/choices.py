@@ -132,24 +132,23 @@ def measure(
         network: is left as it is.
         pictures: what the speed is measured with.
         dtype: in which everything is computed.
-        among: the ways; the first must work, what others raise is their reason not to be chosen.
+        among: the ways. The first is how the network was checked before; what others raise is why they are not chosen.
         check: what is wrong with a runner's results, in a line; nothing if they are right.
         seconds: how long the turns take in all, beyond warming up and compiling.
 
     Returns:
         The fastest, and a measurement for each way.
     """
-    runners: dict[Choice, Runner] = {}
+    plain, *others = among
+    runners = {plain: Runner(network, plain, dtype)}
     failures: dict[Choice, str] = {}
-    with progress.task("preparing", len(among)) as counted:
-        for choice in among:
+    with progress.task("preparing", len(others)) as counted:
+        for choice in others:
             counted.advance(0, note=str(choice))
-            runner = Runner(network, choice, dtype)
             try:
+                runner = Runner(network, choice, dtype)
                 failure = check(runner)
             except Exception as error:  # no compiler on this machine, an unsupported operation, not enough memory
-                if choice == among[0]:
-                    raise
                 failure = describe(error)
             if failure:
                 failures[choice] = failure
