@@ -183,10 +183,10 @@ def test_compiled_networks_have_frozen_weights_and_one_may_take_any_number_of_pi
     model, x = randomised(nn.Sequential(*body)), pictures(16, batch=3)
     packed = counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"]
     report = modernet.optimize(model, x, seconds=0.0).report
-    assert [m.failure for m in report.measured] == ["", "", "", ""]
-    assert [m.choice for m in report.measured if m.choice.any_batch] == [Choice(True, compiled=True, any_batch=True)]
+    assert [m.failure for m in report.measured] == [""] * 5
+    assert [m.choice.part for m in report.measured if m.choice.any_batch] == [0, 2]
     if torch._C.has_mkl:  # elsewhere the compiler leaves linear layers as they are
-        assert counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"] == packed + 2
+        assert counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"] == packed + 3
 
     runner = Runner(model, Choice(True, compiled=True, any_batch=True), torch.float32)
     runner(x)
@@ -194,6 +194,24 @@ def test_compiled_networks_have_frozen_weights_and_one_may_take_any_number_of_pi
         for batch in (2, 5):
             x = pictures(16, batch=batch)
             assert relative_error(runner(x), model(x)) < 1e-5
+
+
+def test_a_batch_cut_into_parts_gives_the_same_results() -> None:
+    model, x = network("convnext_test")
+    x = torch.cat([x, x + 1, x - 1])[:5]
+    runner = Runner(model, Choice(True, part=2), torch.float32)
+    for batch in range(1, 6):
+        assert relative_error(runner(x[:batch]), model(x[:batch])) < 1e-5
+
+
+def test_results_that_are_not_of_one_picture_each_are_not_put_together() -> None:
+    class WithLoss(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x.mean((0, 2, 3))
+
+    runner = Runner(WithLoss(), Choice(True, part=2), torch.float32)
+    with pytest.raises(ValueError, match="not of one picture each"):
+        runner(pictures(8, batch=4))
 
 
 def test_every_compiled_network_has_a_code_of_its_own() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from modernet import progress
 from modernet.kernels import Backend
@@ -19,6 +19,8 @@ from modernet.models.fused import use_kernels
 from modernet.timing import time_in_turns
 
 _ROUNDS = 5
+_PART = 2
+"""Pictures at once where a batch is cut into parts: the fewest that one program for any number of them takes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Choice:
         any_batch: compiled once for all numbers of pictures, instead of for the example's and, later, for any other.
             On a CPU this is not only a convenience: for a number that it knows, the compiler gives matrix products to
             MKL, else to oneDNN, which computes the activation on the way and may be the faster of the two.
+        part: how many pictures go through the network at once; 0 is all. Of few pictures more stays in the cache.
         cuda_graph: the whole program launched at once; only where compiled.
         kernels: by the fused kernels of this library; None is without.
     """
@@ -39,12 +42,14 @@ class Choice:
     channels_last: bool
     compiled: bool = False
     any_batch: bool = False
+    part: int = 0
     cuda_graph: bool = False
     kernels: Backend | None = None
 
     def __str__(self) -> str:
         parts = ["compiled" if self.compiled else "eager"]
-        parts += ["any batch"] * self.any_batch + ["CUDA graph"] * self.cuda_graph
+        parts += ["any batch"] * self.any_batch + [f"{self.part} pictures at once"] * (self.part > 0)
+        parts += ["CUDA graph"] * self.cuda_graph
         parts += [] if self.kernels is None else [f"kernels {self.kernels}"]
         return ", ".join([*parts, "channels last" if self.channels_last else "contiguous"])
 
@@ -60,8 +65,12 @@ def choices(network: nn.Module, device: torch.device, batch: int, *, compile: bo
         return found
     if device.type != "cuda":
         # the compiler lays out maps channels last by itself here; of one picture it makes a program for one
-        batches = (False, True) if batch > 1 else (False,)
-        return found + [Choice(channels_last=True, compiled=True, any_batch=any_batch) for any_batch in batches]
+        found.append(Choice(channels_last=True, compiled=True))
+        if batch > 1:
+            found.append(Choice(channels_last=True, compiled=True, any_batch=True))
+        if batch > _PART:
+            found.append(Choice(channels_last=True, compiled=True, any_batch=True, part=_PART))
+        return found
     backends: tuple[Backend | None, ...] = (None, "auto", "triton") if _has_kernels(network) else (None,)
     return found + [
         Choice(channels_last=True, compiled=True, cuda_graph=graph, kernels=kernels)
@@ -88,7 +97,13 @@ class Runner(nn.Module):
     def forward(self, pictures: Tensor) -> Any:
         pictures = pictures.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
         with torch.no_grad():
-            return self._run_compiled(pictures) if self.choice.compiled else self.network(pictures)
+            if self.choice.part == 0 or len(pictures) <= self.choice.part:
+                return self._run(pictures)
+            parts = pictures.tensor_split(len(pictures) // self.choice.part)
+            return _joined(parts, [self._run(part) for part in parts])
+
+    def _run(self, pictures: Tensor) -> Any:
+        return self._run_compiled(pictures) if self.choice.compiled else self.network(pictures)
 
     def _run_compiled(self, pictures: Tensor) -> Any:
         if self.choice.any_batch:
@@ -198,6 +213,15 @@ def _with_affines(network: nn.Module) -> nn.Module:
 def _has_kernels(network: nn.Module) -> bool:
     fused = use_kernels(_with_affines(copy.deepcopy(network)))
     return [type(module) for module in fused.modules()] != [type(module) for module in network.modules()]
+
+
+def _joined(parts: Sequence[Tensor], results: Sequence[Any]) -> Any:
+    """What a network gives for parts of a batch, as it would give it for all of it."""
+    for part, result in zip(parts, results, strict=True):
+        for leaf in tree_leaves(result):
+            if not isinstance(leaf, Tensor) or leaf.shape[:1] != part.shape[:1]:
+                raise ValueError("the network gives something that is not of one picture each")
+    return tree_map(lambda *leaves: torch.cat(leaves), *results)
 
 
 def _clone(leaf: Any) -> Any:
