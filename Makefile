@@ -1,4 +1,4 @@
-.PHONY: check test format docs
+.PHONY: check test bench format docs
 
 check:  ## what CI checks besides the tests: format, lint, types, order of parts
 	.ci/check
@@ -6,10 +6,14 @@ check:  ## what CI checks besides the tests: format, lint, types, order of parts
 test:  ## what CI tests
 	uv run pytest
 
+bench:  ## speed on this machine: optimized networks beside other runtimes on a CPU; on a GPU: benchmarks/gpu_session.py
+	uv run --group neighbours python benchmarks/bench_cpu.py --out benchmarks/results/cpu
+
 format:
 	uv run ruff format .
 	uv run ruff check --fix .
 
-docs:  ## the pages of the zoo, from the registry; the chart of the README, from its records
+docs:  ## the pages of the zoo, from the registry; charts and tables of speed, from their records
 	uv run python docs/make_zoo.py
+	uv run python docs/make_speed.py
 	uv run modernet report docs/results/roadmap-nano-digit_scenes

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modernet.deploy import optimize as optimize
     from modernet.errors import InputError as InputError
     from modernet.models import list_models as list_models
+    from modernet.models.fused import use_kernels as use_kernels
     from modernet.recipes import get_recipe as get_recipe
     from modernet.studies import walk_road as walk_road
     from modernet.training import train_classifier as train_classifier
@@ -44,6 +45,7 @@ _HOMES = {
     "open_dataset": "data",
     "optimize": "deploy",
     "train_classifier": "training",
+    "use_kernels": "models.fused",
     "walk_road": "studies",
 }
 

@@ -105,3 +105,14 @@ def wants(argument: int) -> nn.Module:
 
 
 THREE = 3
+
+
+def foreign() -> nn.Module:
+    """A network whose weights torch does not have."""
+    weights = torch.randn(3, 5)
+
+    class Foreign(nn.Module):
+        def forward(self, pictures: Tensor) -> Tensor:
+            return pictures.mean((2, 3)) @ weights
+
+    return Foreign()

@@ -70,6 +70,13 @@ def test_a_network_that_cannot_be_counted_is_measured_all_the_same() -> None:
     assert record.settings["bound"] is None
 
 
+def test_of_a_network_in_another_runtime_nothing_but_its_speed_is_known() -> None:
+    (record,) = measured("foreign")
+    assert record.error is None
+    assert "images_per_second" in record.metrics
+    assert not {"params", "macs", "peak_memory_mb"} & record.metrics.keys()
+
+
 def test_pictures_are_random_and_rotate() -> None:
     contenders.seen.clear()
     measured("looks", rounds=5)

@@ -31,7 +31,7 @@ class Outcome:
         case: with the batch that was found, if one was asked for.
         seconds: of one step, one number a round.
         error: why the case could not be measured, in one line.
-        params, macs, work: what was counted; None for a network that does not run without values.
+        params, macs, work: what was counted; None for a network that does not run without values, or in torch.
         peak_bytes: of the device's memory, as if the case were alone on it: weights, one batch, and what a step takes.
         report: what `modernet.deploy.optimize` chose.
     """
@@ -119,6 +119,8 @@ class _Contender:
             self.outcome.report = self.workload.report
             for _ in range(_WARM_UP):
                 self.workload.step()
+            if next(self.workload.network.parameters(), None) is None:
+                return  # another runtime has the weights, and what it computes and holds is not to be seen from here
             transient = transient_bytes(self.workload.step, self._device)
             if transient is not None:
                 self.outcome.peak_bytes = self.workload.held_bytes + transient

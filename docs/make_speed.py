@@ -1,0 +1,84 @@
+"""Write docs/speed.md, and the table of speed in README.md, from the records in benchmarks/results: `make docs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modernet.records import Record, read_records
+from modernet.report import benchmark_markdown
+from modernet.timing import speed_ratio
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks/results"
+NETWORKS = {"resnet50": "ResNet-50", "swin_tiny": "Swin-T", "convnext_tiny": "ConvNeXt-T"}
+BEGIN, END = "<!-- speed: made by docs/make_speed.py -->\n", "<!-- end of speed -->"
+
+INTRODUCTION = """# Speed
+
+Made from the records in `benchmarks/results` by `make docs`. `modernet benchmark` made them: networks take turns in rounds, after
+warm-up, on pictures that rotate; a ratio is taken within each round, and its interval is a bootstrap over rounds. Compare
+numbers of one table, not of two: they come from different runs of a shared machine.
+
+**No GPU was at hand when this was written.** So there is no table of one, and every fused kernel is off until
+`benchmarks/gpu_session.py` has measured that it wins: see [the log](log.md).
+"""
+
+
+def comparison_table(folder: Path) -> str:
+    """A row a network: images/s of everything that ran in turns, and how ours compares."""
+    lines = [
+        "| | timm | timm, compiled | ONNX Runtime | OpenVINO | `modernet.optimize` | against the best other | against timm |",
+        "|---|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for name, title in NETWORKS.items():
+        *others, ours = read_records(folder / name)
+        best = max(others, key=_speed)
+        cells = [title, *(f"{_speed(record):.1f}" for record in others), f"**{_speed(ours):.1f}**"]
+        cells += [_ratio(ours, best), _ratio(ours, others[0])]
+        lines.append(f"| {' | '.join(cells)} |")
+    environment = ours.environment
+    versions = ", ".join(f"{package} {environment['versions'][package]}" for package in ("torch", "timm"))
+    settings = ours.settings
+    lines += [
+        "",
+        f"Images/s for inference in {settings['dtype']}, batch {settings['batch']}, "
+        f"{settings['image_size']} pixels, on {environment['device']}; {versions}; {environment['created'][:10]}. "
+        f"Medians over {settings['rounds']} rounds; ratios with their 95 % interval.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def speed_page() -> str:
+    """docs/speed.md."""
+    parts = [INTRODUCTION, "## Optimized networks on a CPU\n", comparison_table(RESULTS / "cpu-amd-epyc")]
+    for name, title in NETWORKS.items():
+        parts += [f"### {title}\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc" / name))]
+    parts += ["## The zoo on a CPU\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc-zoo"))]
+    parts.append("![accuracy against speed](../benchmarks/results/cpu-amd-epyc-zoo/speed.png)\n")
+    return "\n".join(parts)
+
+
+def with_speed(readme: str) -> str:
+    """The README with its table made anew."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{comparison_table(RESULTS / 'cpu-amd-epyc')}{END}{after}"
+
+
+def _speed(record: Record) -> float:
+    return record.metrics["images_per_second"]
+
+
+def _ratio(ours: Record, theirs: Record) -> str:
+    ratio = speed_ratio(*([row["seconds"] for row in record.history] for record in (ours, theirs)))
+    return f"{ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def main() -> None:
+    (ROOT / "docs/speed.md").write_text(speed_page(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(with_speed(readme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
