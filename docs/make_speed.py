@@ -15,9 +15,9 @@ BEGIN, END = "<!-- speed: made by docs/make_speed.py -->\n", "<!-- end of speed 
 
 INTRODUCTION = """# Speed
 
-Made from the records in `benchmarks/results` by `make docs`. `modernet benchmark` made them: networks take turns in rounds, after
-warm-up, on pictures that rotate; a ratio is taken within each round, and its interval is a bootstrap over rounds. Compare
-numbers of one table, not of two: they come from different runs of a shared machine.
+Made from the records in `benchmarks/results` by `make docs`. `modernet benchmark` made them: networks take turns in
+rounds, after warm-up, on pictures that rotate; a ratio is taken within each round, and its interval is a bootstrap over
+rounds. Compare numbers of one table, not of two: they come from different runs of a shared machine.
 
 **No GPU was at hand when this was written.** So there is no table of one, and every fused kernel is off until
 `benchmarks/gpu_session.py` has measured that it wins: see [the log](log.md).
@@ -27,13 +27,16 @@ numbers of one table, not of two: they come from different runs of a shared mach
 def comparison_table(folder: Path) -> str:
     """A row a network: images/s of everything that ran in turns, and how ours compares."""
     lines = [
-        "| | timm | timm, compiled | ONNX Runtime | OpenVINO | `modernet.optimize` | against the best other | against timm |",
+        "| | timm | timm, compiled | ONNX Runtime | OpenVINO | `modernet.optimize` "
+        "| against the best other | against timm |",
         "|---|---:|---:|---:|---:|---:|---|---|",
     ]
     for name, title in NETWORKS.items():
         *others, ours = read_records(folder / name)
         best = max(others, key=_speed)
-        cells = [title, *(f"{_speed(record):.1f}" for record in others), f"**{_speed(ours):.1f}**"]
+        fastest = max(_speed(best), _speed(ours))
+        speeds = [_speed(record) for record in (*others, ours)]
+        cells = [title, *(f"**{speed:.1f}**" if speed == fastest else f"{speed:.1f}" for speed in speeds)]
         cells += [_ratio(ours, best), _ratio(ours, others[0])]
         lines.append(f"| {' | '.join(cells)} |")
     environment = ours.environment
@@ -43,7 +46,7 @@ def comparison_table(folder: Path) -> str:
         "",
         f"Images/s for inference in {settings['dtype']}, batch {settings['batch']}, "
         f"{settings['image_size']} pixels, on {environment['device']}; {versions}; {environment['created'][:10]}. "
-        f"Medians over {settings['rounds']} rounds; ratios with their 95 % interval.",
+        f"Medians over {settings['rounds']} rounds, the fastest in bold; ratios with their 95 % interval.",
     ]
     return "\n".join(lines) + "\n"
 

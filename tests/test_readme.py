@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from modernet.cli import _VERBS
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -27,4 +29,16 @@ def test_every_verb_is_shown_and_every_shown_verb_exists() -> None:
 def test_what_it_links_to_exists() -> None:
     links = re.findall(r"\]\((?!http)([^)]+)\)", README)
     assert links
-    assert [link for link in links if not (Path(__file__).parents[1] / link).exists()] == []
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_numbers_of_speed_are_those_of_the_records() -> None:
+    spec = importlib.util.spec_from_file_location("make_speed", ROOT / "docs" / "make_speed.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    assert pages.with_speed(README) == README, "run make docs"
+    assert pages.speed_page() == (ROOT / "docs" / "speed.md").read_text(encoding="utf-8"), "run make docs"
+    table = pages.comparison_table(pages.RESULTS / "cpu-amd-epyc")
+    assert table in README
