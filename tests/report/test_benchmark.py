@@ -419,8 +419,14 @@ def test_the_page_has_a_section_a_run_the_newest_first(
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     titles = re.findall(r'<h2 id="benchmark-\d-title">(.*?)</h2>', text)
     assert titles == ["Speed on CPU, 2 threads, 2026-12-24", "Speed on NVIDIA Made-Up, 2026-11-20"]
-    assert f'<a href="#benchmark-2">{titles[1]}</a>' in text
+    assert f'<a href="#benchmark-2">{titles[1]}: ' in text
     assert 'id="others"' not in text
+
+
+def test_links_to_runs_of_one_device_and_day_tell_them_apart(made_up_case: Cases, tmp_path: Path) -> None:
+    write_page([made_up_case("swin_tiny"), made_up_case("resnet50", benchmark="other")], tmp_path / "page.html")
+    links = re.findall(r'<a href="#benchmark-\d">(.*?)</a>', (tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert sorted(link.rpartition(": ")[2] for link in links) == ["resnet50", "swin_tiny"]
 
 
 def test_the_pages_table_has_a_row_a_case_with_its_intervals_and_errors(cases: list[Record], tmp_path: Path) -> None:
