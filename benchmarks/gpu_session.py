@@ -202,6 +202,10 @@ class Problem:
     tensors: tuple[Tensor, ...]
     call: Callable[..., Tensor] = field(repr=False)
 
+    @property
+    def positions(self) -> int:
+        return self.tensors[0].numel() // self.shape[0]
+
 
 def problems(plan: Plan, dtype: torch.dtype) -> Iterator[Problem]:
     """Every kernel on every shape of the plan; the largest maps first, where most is to be gained."""
@@ -289,7 +293,9 @@ def time_kernels(plan: Plan, until: float) -> tuple[list[Measured], list[dict[st
         }
         row["ratios"] = {name: dataclasses.asdict(ratio) for name, ratio in ratios.items()}
         low = min(ratio.low for ratio in ratios.values())
-        table.append(Measured(problem.kernel, device_name, "bfloat16", problem.shape, training, round(low, 3)))
+        table.append(
+            Measured(problem.kernel, device_name, "bfloat16", problem.shape, problem.positions, training, round(low, 3))
+        )
     return table, rows
 
 

@@ -73,5 +73,27 @@ def test_a_wrong_name_is_told_with_the_closest_right_ones(name: str, message: st
 
 
 def test_a_function_that_returns_no_network_is_told() -> None:
-    with pytest.raises(InputError, match=r"is_no_network returns a int; give a function that returns an nn\.Module"):
+    with pytest.raises(InputError, match=r"is_no_network returns 3; give a function that returns an nn\.Module"):
         find_network(HERE + "is_no_network").build(8)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "def network(: return",
+            r"cannot import 'unreadable': SyntaxError: invalid syntax \(unreadable.py, line 1\); mend",
+        ),
+        (
+            "import no_such_thing",
+            "cannot import 'unreadable': ModuleNotFoundError: No module named 'no_such_thing'; mend",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_told_in_a_line(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unreadable.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=message):
+        find_network("unreadable:network")

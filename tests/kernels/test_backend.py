@@ -19,7 +19,10 @@ from modernet.kernels.backend import Measured, read_measured, set_measured, use_
 @pytest.fixture
 def _measured() -> Iterator[None]:
     set_measured(
-        [Measured("some", "GPU", "float32", (6, 7), False, 1.2), Measured("some", "GPU", "float32", (8, 7), False, 0.9)]
+        [
+            Measured("some", "GPU", "float32", (6, 7), 2, False, 1.2),
+            Measured("some", "GPU", "float32", (8, 7), 2, False, 0.9),
+        ]
     )
     yield
     set_measured(read_measured())
@@ -34,10 +37,29 @@ def test_the_choice_by_measurement_compiles_without_a_break_for_any_size(monkeyp
     @torch.compile(fullgraph=True, dynamic=True, backend="eager")
     def tripled_where_it_wins(x: Tensor) -> Tensor:
         key = backend._key("some", backend._device_name(0), "float32", (x.shape[1], 7), False)
-        return 3 * x if backend._wins(key) else x
+        return 3 * x if x.numel() // x.shape[1] >= backend._wins_from(key) else x
 
     for batch, channels, factor in [(2, 6, 3), (3, 6, 3), (2, 8, 1), (2, 5, 1)]:
         assert tripled_where_it_wins(torch.ones(batch, channels)).unique().item() == factor
+
+
+@pytest.mark.parametrize(
+    ("measured", "fewest"),
+    [
+        ([(100, 1.2)], 100),
+        ([(100, 1.2), (10, 1.1)], 10),
+        ([(100, 1.2), (10, 0.9)], 100),
+        ([(100, 0.9), (10, 1.2)], None),
+        ([(1000, 1.5), (100, 0.9), (10, 1.2)], 1000),
+    ],
+)
+def test_a_kernel_is_taken_from_where_it_wins_and_never_loses_again(
+    measured: list[tuple[int, float]], fewest: int | None
+) -> None:
+    set_measured([Measured("some", "GPU", "float32", (6, 7), n, False, ratio) for n, ratio in measured])
+    found = backend._wins_from(backend._key("some", "GPU", "float32", (6, 7), False))
+    set_measured(read_measured())
+    assert found == (sys.maxsize if fewest is None else fewest)
 
 
 def test_importing_the_kernels_imports_no_compiler() -> None:

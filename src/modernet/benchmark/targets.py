@@ -122,7 +122,7 @@ def _of_anybody(name: str) -> Target:
     def build(image_size: int) -> nn.Module:
         network = function()
         if not isinstance(network, nn.Module):
-            raise InputError(f"{name} returns a {type(network).__name__}; give a function that returns an nn.Module")
+            raise InputError(f"{name} returns {network!r:.60}; give a function that returns an nn.Module")
         return network
 
     return Target(build)
@@ -134,10 +134,11 @@ def _import(module_name: str, name: str) -> Any:
         sys.path.insert(0, here)
     try:
         return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and misses another one
-        raise InputError(
-            f"{name!r} names no network: there is no module {module_name!r}; give a name of `modernet models`, "
-            "timm:NAME, torchvision:NAME, optimized:NAME, or module:function"
-        ) from error
+    except Exception as error:  # what a file of anybody raises when it is read
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise InputError(
+                f"{name!r} names no network: there is no module {module_name!r}; give a name of `modernet models`, "
+                "timm:NAME, torchvision:NAME, optimized:NAME, or module:function"
+            ) from error
+        raise InputError(f"cannot import {module_name!r}: {type(error).__name__}: {error}; mend it first") from error

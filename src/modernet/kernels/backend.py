@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -28,6 +29,7 @@ class Measured:
         device: name of the device, as torch gives it.
         dtype: of the activation: `"bfloat16"`.
         shape: what the operation says of its problem: `(channels, kernel_size)` for a depthwise convolution.
+        positions: of the activation, `b * h * w`.
         training: whether a forward and backward pass was timed, or a forward pass alone.
         ratio_low: speed against plain PyTorch, lower end of the 95 % interval; above 1 the kernel wins.
     """
@@ -36,6 +38,7 @@ class Measured:
     device: str
     dtype: str
     shape: tuple[int, ...]
+    positions: int
     training: bool
     ratio_low: float
 
@@ -46,8 +49,9 @@ def use_triton(kernel: str, backend: Backend, x: Tensor, shape: tuple[int, ...],
     Args:
         kernel: name of the operation's folder.
         backend: what the caller asked for. While a network is exported, the answer is always plain PyTorch.
-        x: the activation: its device and dtype count.
-        shape: the numbers that the measurements of this operation are listed by.
+        x: the activation: its device, dtype and number of positions count. A kernel that won with some number of
+            positions is taken for as many and for more; for fewer it was not measured.
+        shape: the numbers that the measurements of this operation are listed by, channels first.
         training: whether a backward pass will follow.
 
     Raises:
@@ -61,7 +65,7 @@ def use_triton(kernel: str, backend: Backend, x: Tensor, shape: tuple[int, ...],
         if x.device.type != "cuda":
             return False
         device, dtype = _device_name(x.device.index or 0), str(x.dtype).removeprefix("torch.")
-        return _wins(_key(kernel, device, dtype, shape, training))
+        return x.numel() // shape[0] >= _wins_from(_key(kernel, device, dtype, shape, training))
     if find_spec("triton") is None:
         raise InputError("backend='triton' needs the package triton, which is not installed: use backend='auto'")
     if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
@@ -74,8 +78,13 @@ def use_triton(kernel: str, backend: Backend, x: Tensor, shape: tuple[int, ...],
 
 def set_measured(table: Sequence[Measured]) -> None:
     """Decide by these measurements from now on, in this process, instead of those that the package carries."""
-    global _table
-    _table = {_key(m.kernel, m.device, m.dtype, m.shape, m.training): m.ratio_low for m in table}
+    _fewest.clear()
+    for m in sorted(table, key=lambda m: m.positions):
+        key = _key(m.kernel, m.device, m.dtype, m.shape, m.training)
+        if m.ratio_low <= 1.0:  # it lost, so what it won with fewer positions does not count for more
+            _fewest.pop(key, None)
+        else:
+            _fewest.setdefault(key, m.positions)
 
 
 def read_measured() -> list[Measured]:
@@ -84,7 +93,8 @@ def read_measured() -> list[Measured]:
     return [Measured(**{**row, "shape": tuple(row["shape"])}) for row in json.loads(text)]
 
 
-_table: dict[str, float] = {}
+_fewest: dict[str, int] = {}
+"""The fewest positions from which on a kernel wins."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -104,8 +114,8 @@ def _key(kernel: str, device: str, dtype: str, shape: tuple[int, ...], training:
 
 
 @_constant_when_compiled
-def _wins(key: str) -> bool:
-    return _table.get(key, 0.0) > 1.0
+def _wins_from(key: str) -> int:
+    return _fewest.get(key, sys.maxsize)
 
 
 @_constant_when_compiled

@@ -23,6 +23,9 @@ _HEADINGS = {
 _TOLD = ("modernet", "torch", "triton", "torchvision", "timm")  # whose versions a title tells: they make the speed
 
 
+_MIN_WIDTH = 80  # a table of one failed case is narrow, and what is said below it would be broken into words
+
+
 @dataclass(frozen=True)
 class Cell:
     """A value, and what stands smaller beside it: its interval, its share of something."""
@@ -137,6 +140,7 @@ def benchmark_table(records: Iterable[Record]) -> Table:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+        min_width=_MIN_WIDTH,
         title=Text("\n".join([benchmark.title, *facts(benchmark)])),
         caption=Text("\n".join([legend(benchmark), *error_lines(benchmark)])),
         title_justify="left",

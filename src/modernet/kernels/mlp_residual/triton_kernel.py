@@ -74,7 +74,10 @@ def _backward_operator(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of x, weight1, bias1, weight2, bias2 and gamma, the last empty without gamma."""
     if not x.numel():
-        return tuple(torch.zeros_like(t) for t in _gradients(x, weight1, bias1, weight2, bias2, gamma))  # type: ignore
+        empty = _gradients(x, weight1, bias1, weight2, bias2, gamma)
+        for gradient in empty:
+            gradient.zero_()
+        return empty
     x, weight1, weight2 = x.contiguous(), weight1.contiguous(), weight2.contiguous()
     grad = grad.permute(0, 2, 3, 1).contiguous()  # b c h w -> b h w c
     with torch.cuda.device_of(x):
