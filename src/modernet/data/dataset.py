@@ -44,11 +44,13 @@ class OnDisk:
         pictures: where they are read from; picture `indices[i]` of it is number i of this split.
         indices: int64 (n,).
         labels: int64 (n,).
+        shards: int64 (n,), the shard that each lies in, as in `Labelled`; None where any picture is as near as another.
     """
 
     pictures: Pictures
     indices: Tensor
     labels: Tensor
+    shards: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -51,7 +51,8 @@ def check(labelled: Labelled, task: str) -> Failures:
 
 
 def on_disk(labelled: Labelled) -> OnDisk:
-    return OnDisk(labelled.pictures, torch.from_numpy(labelled.indices), torch.from_numpy(labelled.labels))
+    shards = None if labelled.shards is None else torch.from_numpy(labelled.shards)
+    return OnDisk(labelled.pictures, torch.from_numpy(labelled.indices), torch.from_numpy(labelled.labels), shards)
 
 
 def usual_size(labelled: Labelled) -> int:

@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from torch import Tensor
 
 from modernet.atomic import whole_file
 from modernet.data.cache import cache_folder
-from modernet.data.pictures import UnreadablePicture, decode_picture, is_hidden, picture_size
+from modernet.data.pictures import EncodedPictures, UnreadablePicture, is_hidden
 from modernet.data.source import SPLIT_NAMES, Labelled, Source, all_of
 from modernet.errors import InputError
 from modernet.progress import say, track
@@ -108,7 +107,7 @@ class RowNames:
         return self._files[file], row - start
 
 
-class ParquetPictures:
+class ParquetPictures(EncodedPictures):
     """Encoded pictures in an Arrow column.
 
     Args:
@@ -127,13 +126,7 @@ class ParquetPictures:
     def identity(self, index: int) -> str:
         return self._names.identity(index)
 
-    def size(self, index: int) -> tuple[int, int]:
-        return picture_size(self._content(index), self.name(index))
-
-    def read(self, index: int) -> Tensor:
-        return decode_picture(self._content(index), self.name(index))
-
-    def _content(self, index: int) -> bytes:
+    def content(self, index: int) -> bytes:
         content = self._column[index].as_py()
         if content is None:
             raise UnreadablePicture(self.name(index), "the row holds no bytes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -63,7 +64,36 @@ class Pictures(Protocol):
         """
 
 
-class PictureFiles:
+class EncodedPictures(ABC):
+    """Pictures that lie somewhere as the bytes of a file."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """As `Pictures.name`."""
+
+    @abstractmethod
+    def identity(self, index: int) -> str:
+        """As `Pictures.identity`."""
+
+    @abstractmethod
+    def content(self, index: int) -> bytes:
+        """The bytes of a picture.
+
+        Raises:
+            UnreadablePicture: they cannot be had.
+        """
+
+    def size(self, index: int) -> tuple[int, int]:
+        return picture_size(self.content(index), self.name(index))
+
+    def read(self, index: int) -> Tensor:
+        return decode_picture(self.content(index), self.name(index))
+
+
+class PictureFiles(EncodedPictures):
     """Pictures that are a file each.
 
     Args:
@@ -83,11 +113,8 @@ class PictureFiles:
     def identity(self, index: int) -> str:
         return self.paths[index].relative_to(self.folder).as_posix()
 
-    def size(self, index: int) -> tuple[int, int]:
-        return picture_size(_content(self.paths[index]), self.name(index))
-
-    def read(self, index: int) -> Tensor:
-        return read_picture(self.paths[index])
+    def content(self, index: int) -> bytes:
+        return _content(self.paths[index])
 
 
 class DecodedPictures:

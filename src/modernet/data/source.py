@@ -32,17 +32,21 @@ class Labelled:
         pictures: the collection.
         indices: int64 (n,), which of its pictures.
         labels: int64 (n,), theirs.
+        shards: int64 (n,), the shard that each lies in, where shards are fetched when they are first needed: an epoch
+            then goes through a few of them at a time. None where any picture is as near as any other.
     """
 
     pictures: Pictures
     indices: NDArray[np.int64]
     labels: NDArray[np.int64]
+    shards: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, positions: NDArray[np.int64]) -> Labelled:
-        return Labelled(self.pictures, self.indices[positions], self.labels[positions])
+        shards = None if self.shards is None else self.shards[positions]
+        return Labelled(self.pictures, self.indices[positions], self.labels[positions], shards)
 
 
 def all_of(pictures: Pictures, labels: NDArray[np.int64]) -> Labelled:

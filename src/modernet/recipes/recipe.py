@@ -14,8 +14,22 @@ from modernet.errors import InputError, unknown_name
 
 
 @dataclass(frozen=True)
+class PictureSizes:
+    """The square that a network is shown."""
+
+    image_size: int | None = None
+    """Side of the training pictures in pixels; None is that of the data, or of the weights to start from."""
+    test_size: int | None = None
+    """Side of the pictures in validation and test; None is the training size."""
+    test_crop: float = 1.0
+    """Share of a test picture's shorter side that is shown: 0.875 is ImageNet's 224 of 256."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How pictures are scaled, in training and test."""
+
+
+@dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training picture; everything runs on the device, in batches."""
+    """What happens to a training picture, in this order but for shift, which comes after flip."""
 
     flip: float = 0.5
     """Probability of a horizontal flip. 0 where left and right matter, as for digits."""
@@ -23,6 +37,10 @@ class Augmentation:
     """Largest shift in each direction, as a share of the picture's side; the border is filled by reflection."""
     crop_scale: float = 1.0
     """Smallest area of a random resized crop, as a share of the picture; 1 is no crop."""
+    rand_augment: str = ""
+    """RandAugment in timm's notation, such as rand-m9-mstd0.5-inc1: magnitude 9, its noise 0.5; empty is off."""
+    color_jitter: float = 0.0
+    """Largest relative change of brightness, contrast and saturation; not used with RandAugment, as in timm."""
     erasing: float = 0.0
     """Probability that a random rectangle (2-33 % of the area) is replaced by noise (Zhong et al. 2017)."""
     cutout: float = 0.0
@@ -32,41 +50,63 @@ class Augmentation:
     cutmix: float = 0.0
     """Alpha of cutmix's Beta distribution (Yun et al. 2019); 0 is off."""
     mix_prob: float = 1.0
-    """Probability that a batch is mixed at all; with both on, mixup and cutmix take turns by chance."""
+    """Probability that a batch (or picture, see `mix_mode`) is mixed at all."""
+    mix_switch_prob: float = 0.5
+    """With both on, probability of cutmix instead of mixup."""
+    mix_mode: Literal["batch", "pair", "elem"] = "batch"
+    """One choice and share for a batch, one for each pair of pictures, or one for each picture."""
+    repeats: int = 1
+    """Repeated augmentation (Hoffer et al. 2019): copies of a picture in an epoch, which shows so many fewer pictures."""
 
 
 @dataclass(frozen=True)
 class Optimizer:
     """How a gradient becomes a step. Weight decay never touches norms, biases and layer scales."""
 
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AdamW, or SGD with Nesterov momentum."""
+    optimizer: Literal["adamw", "sgd", "lamb"] = "adamw"
+    """AdamW, SGD with momentum, or LAMB (You et al. 2019)."""
     lr: float = 1e-3
-    """Learning rate at the top of the schedule, for the batch size of this recipe."""
+    """Learning rate at the top of the schedule, for a batch of `lr_batch`."""
+    lr_batch: int | None = None
+    """The batch for which all rates are stated; None is this run's, whatever it is."""
+    lr_scaling: Literal["linear", "sqrt"] = "linear"
+    """How all rates follow the batch where it is not `lr_batch`: in proportion, or by the square root."""
     weight_decay: float = 0.05
     """AdamW: decoupled; SGD: L2."""
     beta1: float = 0.9
     """AdamW's first beta; SGD's momentum."""
     beta2: float = 0.999
     """AdamW's second beta."""
+    eps: float = 1e-8
+    """What AdamW and LAMB add to the root of the second moment."""
+    nesterov: bool = True
+    """SGD: Nesterov's form of the momentum."""
     layer_decay: float = 1.0
     """Factor of the learning rate from a group of layers to the one below it, the head having the whole; 1 is none."""
+    layer_decay_groups: Literal["block", "paper"] = "block"
+    """A group for each block, or the coarser groups of ConvNeXt's releases (12, or 6 for Tiny)."""
     clip_grad: float | None = None
     """Largest norm of the whole gradient; None is no clipping."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, and how the learning rate moves after a linear warm-up from 0; set anew at every step."""
+    """How long, and how the learning rate moves after a linear warm-up; set anew at every step."""
 
     epochs: int = 30
     """Passes over the training split."""
     warmup_epochs: float = 3.0
     """Length of the linear warm-up, in epochs. Where only the epochs are changed, it keeps its share of them."""
+    warmup_lr: float = 0.0
+    """Learning rate from which the warm-up rises, for a batch of `lr_batch`."""
     decay: Literal["cosine", "step"] = "cosine"
-    """Half a cosine down to `min_lr`, or a tenth after each third of the run (ResNet's 30-60-90)."""
+    """Half a cosine down to `min_lr`, or equal plateaus, each lower than the one before."""
+    plateaus: int = 3
+    """Plateaus of the whole run, for decay step: 3 is ResNet's 30-60-90."""
+    plateau_factor: float = 0.1
+    """Learning rate of a plateau, relative to the one before it."""
     min_lr: float = 1e-6
-    """Learning rate at the end of the cosine."""
+    """Learning rate at the end of the cosine, for a batch of `lr_batch`."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +115,14 @@ class Regularization:
 
     label_smoothing: float = 0.1
     """Share of the target that is spread evenly over all classes."""
+    loss: Literal["ce", "bce"] = "ce"
+    """Cross-entropy of one answer, or binary cross-entropy of a yes or no for every class (Strikes Back)."""
     drop_path: float = 0.0
     """Stochastic depth: the drop rate of the last block; earlier blocks less, in a line (Huang et al. 2016)."""
+    dropout: float = 0.0
+    """Dropout of the features that enter the classifier."""
+    head_init_scale: float = 1.0
+    """Factor on the first weights of the classifier; ConvNeXt's fine-tuning begins with a thousandth."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +134,12 @@ class Recipe:
     source: str
     """Where its values come from."""
     batch_size: int = 128
-    """Pictures in one optimiser step."""
+    """Pictures in one optimiser step, over all processes."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward and backward pass; weights stay in fp32."""
     ema_decay: float | None = None
     """Decay of the exponential moving average of the weights, per step; None is no average."""
+    pictures: PictureSizes = field(default_factory=PictureSizes)
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
@@ -152,25 +199,38 @@ _LARGE = 1e9
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("batch_size", 1, _LARGE),
     ("ema_decay", 0, 1),
+    ("image_size", 2, _LARGE),
+    ("test_size", 2, _LARGE),
+    ("test_crop", 1e-3, 1),
     ("flip", 0, 1),
     ("shift", 0, 1),
     ("crop_scale", 1e-3, 1),
+    ("color_jitter", 0, _LARGE),
     ("erasing", 0, 1),
     ("cutout", 0, 1),
     ("mixup", 0, _LARGE),
     ("cutmix", 0, _LARGE),
     ("mix_prob", 0, 1),
+    ("mix_switch_prob", 0, 1),
+    ("repeats", 1, _LARGE),
     ("lr", 0, _LARGE),
+    ("lr_batch", 1, _LARGE),
     ("weight_decay", 0, _LARGE),
     ("beta1", 0, 1),
     ("beta2", 0, 1),
+    ("eps", 0, 1),
     ("layer_decay", 1e-3, 1),
     ("clip_grad", 1e-9, _LARGE),
     ("epochs", 1, _LARGE),
     ("warmup_epochs", 0, _LARGE),
+    ("warmup_lr", 0, _LARGE),
     ("min_lr", 0, _LARGE),
+    ("plateaus", 1, _LARGE),
+    ("plateau_factor", 0, 1),
     ("label_smoothing", 0, 1),
     ("drop_path", 0, 0.999),
+    ("dropout", 0, 0.999),
+    ("head_init_scale", 0, _LARGE),
 )
 
 
