@@ -56,7 +56,7 @@ class Augmentation:
     mix_mode: Literal["batch", "pair", "elem"] = "batch"
     """One choice and share for a batch, one for each pair of pictures, or one for each picture."""
     repeats: int = 1
-    """Repeated augmentation (Hoffer et al. 2019): copies of a picture in an epoch, which shows so many fewer pictures."""
+    """Repeated augmentation (Hoffer et al. 2019): copies of a picture in an epoch, which shows fewer pictures."""
 
 
 @dataclass(frozen=True)
