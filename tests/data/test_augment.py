@@ -71,6 +71,15 @@ def test_a_crop_follows_its_definition() -> None:
     torch.testing.assert_close(result[0], images[0].float(), atol=1e-3, rtol=0)
 
 
+def test_a_cubic_crop_stays_among_colours() -> None:
+    images = (random_images(1, 8) > 127) * torch.tensor(255, dtype=torch.uint8)
+    box = np.array([[0.1, 0.1, 0.5, 0.5]])
+    cubic, linear = resample(images, box, "bicubic"), resample(images, box)
+    assert cubic.min() == 0
+    assert cubic.max() == 255
+    assert 1 < (cubic - linear).abs().max() < 80
+
+
 @given(
     seed=st.integers(0, 1000),
     low=st.floats(0.02, 0.9),

@@ -8,9 +8,19 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from modernet.data import Batch, ImageDataset, Loader, cores, loaders, make_loader, open_dataset
+from modernet.data import (
+    Batch,
+    ImageDataset,
+    Loader,
+    cores,
+    fit_picture,
+    loaders,
+    make_loader,
+    open_dataset,
+    picture_name,
+)
 from modernet.errors import InputError
-from modernet.recipes import Augmentation
+from modernet.recipes import Augmentation, PictureSizes
 
 CPU = torch.device("cpu")
 EVERYTHING = Augmentation(
@@ -78,19 +88,89 @@ def test_batches_are_float32_in_channels_last(dataset: ImageDataset) -> None:
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_training_shuffles_and_drops_the_short_last_batch(dataset: ImageDataset) -> None:
+def test_training_shuffles_and_shows_every_picture_once(dataset: ImageDataset) -> None:
     loaded = loader(dataset, OFF)
-    n = len(dataset.train)
-    assert n == 46
-    assert (loaded.steps_per_epoch, loaded.samples_per_epoch) == (5, 40)
+    assert (loaded.steps_per_epoch, loaded.samples_per_epoch, loaded.parts_per_step) == (6, 46, 1)
     first, second = list(loaded.batches(0)), list(loaded.batches(1))
-    assert [len(batch.images) for batch in first] == [8] * 5
-    assert len(pictures(first)) == 40, "a picture was shown twice"
-    everything = pictures(list(loader(dataset, None).batches()))
-    assert pictures(first) < everything
+    assert [len(batch.images) for batch in first] == [8, 8, 8, 8, 7, 7]
+    assert [loaded.samples_in_step(step) for step in range(6)] == [8, 8, 8, 8, 7, 7]
+    assert pictures(first) == pictures(list(loader(dataset, None).batches()))
+    assert len(pictures(first)) == 46
     assert not same(first, second)
     assert not same(first, list(loader(dataset, OFF, seed=1).batches()))
     assert same(first, list(loaded.batches(0)))
+
+
+def test_a_batch_says_where_its_pictures_are_in_the_split(dataset: ImageDataset) -> None:
+    plain = torch.cat([batch.images for batch in loader(dataset, None).batches()])
+    for batch in loader(dataset, OFF).batches():
+        assert torch.equal(batch.images, plain[batch.positions])
+        assert torch.equal(batch.targets, dataset.train.labels[batch.positions])
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_a_step_shows_the_same_pictures_whoever_takes_its_parts(dataset: ImageDataset, world: int) -> None:
+    def served(rank: int, world: int) -> Loader:
+        return make_loader(
+            dataset, dataset.train, batch_size=12, device=CPU, augmentation=EVERYTHING,
+            workers=0, parts=4, rank=rank, world=world,
+        )  # fmt: skip
+
+    alone = list(served(0, 1).batches(1))
+    assert len(alone) == 4 * served(0, 1).steps_per_epoch
+    for rank in range(world):
+        assert served(rank, world).parts_per_step == 4 // world
+        assert same(list(served(rank, world).batches(1)), alone[rank::world])
+
+
+def test_parts_of_a_step_are_augmented_differently(tmp_path: Path, write_picture) -> None:
+    for name in ("a", "b"):
+        for number in range(4):
+            write_picture(tmp_path / name / f"{number}.png", (64, 64))  # all alike
+    for limit in (100, 0):
+        dataset = open_dataset(str(tmp_path), memory_limit_mb=limit)
+        n = len(dataset.train)
+        parts = make_loader(
+            dataset, dataset.train, batch_size=n, device=CPU, augmentation=Augmentation(crop_scale=0.2),
+            workers=0, parts=2,
+        )  # fmt: skip
+        assert len(pictures(list(parts.batches()))) == n
+
+
+def test_a_process_without_a_picture_gets_one_that_does_not_count(dataset: ImageDataset) -> None:
+    last = [
+        list(
+            make_loader(
+                dataset, dataset.test, batch_size=9, device=CPU, augmentation=None, workers=0, rank=rank, world=3
+            ).batches()
+        )[-1]
+        for rank in range(3)
+    ]
+    assert [batch.positions.tolist() for batch in last] == [[18], [19], [18]]
+    assert [batch.targets.tolist() for batch in last] == [[1], [1], [-1]]
+
+
+def test_evaluation_shows_the_middle_at_the_size_of_the_test(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, n=10, size=(16, 16))
+    sizes = PictureSizes(test_size=20, test_crop=0.5, interpolation="bicubic")
+    for limit in (100, 0):
+        dataset = open_dataset(str(tmp_path), memory_limit_mb=limit)
+        batch = next(
+            make_loader(
+                dataset, dataset.test, batch_size=2, device=CPU, augmentation=None, sizes=sizes, workers=0
+            ).batches()
+        )
+        whole = open_dataset(str(tmp_path)).test.images[0]
+        expected = fit_picture(whole, 20, crop=0.5, interpolation="bicubic")
+        mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+        torch.testing.assert_close(batch.images[0], (expected / 255 - mean) / std, atol=1e-5, rtol=1e-5)
+
+
+def test_a_message_can_name_a_picture_of_a_batch(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, n=10)
+    assert picture_name(open_dataset(str(tmp_path)).train, 3) == "picture 3 of the training split"
+    train = open_dataset(str(tmp_path), memory_limit_mb=0).train
+    assert picture_name(train, 3) == train.pictures.name(int(train.indices[3]))
 
 
 def test_a_split_smaller_than_a_batch_is_one_batch(dataset: ImageDataset) -> None:
@@ -99,7 +179,7 @@ def test_a_split_smaller_than_a_batch_is_one_batch(dataset: ImageDataset) -> Non
     assert [len(batch.images) for batch in loaded.batches()] == [46]
 
 
-@pytest.mark.parametrize("first_step", [1, 3, 5])
+@pytest.mark.parametrize("first_step", [1, 3, 6])
 def test_an_epoch_can_be_entered_in_the_middle(dataset: ImageDataset, first_step: int) -> None:
     whole = list(loader(dataset, EVERYTHING).batches(epoch=2))
     rest = list(loader(dataset, EVERYTHING).batches(epoch=2, first_step=first_step))
@@ -148,7 +228,7 @@ def test_augmentation_differs_between_pictures_steps_epochs_and_seeds(
     dataset = open_dataset(str(tmp_path), memory_limit_mb=memory_limit_mb)
     loaded = loader(dataset, augmentation)
     shown = [*loaded.batches(0), *loaded.batches(1), *loader(dataset, augmentation, seed=1).batches(0)]
-    assert len(pictures(shown)) == 6 * 8
+    assert len(pictures(shown)) == 3 * len(dataset.train)
 
 
 def test_both_kinds_of_split_give_the_same_batches_without_crops(tmp_path: Path, write_folder) -> None:

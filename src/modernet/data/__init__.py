@@ -1,6 +1,6 @@
 """Data: images on disk -> batches on the device. Knows no model."""
 
-from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, picture_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.loaders import Batch, Loader, make_loader
 from modernet.data.open import DATASET_NAMES, open_dataset
@@ -22,5 +22,6 @@ __all__ = [
     "make_loader",
     "make_scenes",
     "open_dataset",
+    "picture_name",
     "read_picture",
 ]

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modernet.data.pictures import Interpolation
 from modernet.recipes import Augmentation
 
 _CROP_RATIOS = (3 / 4, 4 / 3)  # Szegedy et al. 2014, as everywhere since
@@ -24,12 +25,20 @@ _TRIES = 10
 Floats = NDArray[np.float64]
 
 
-def move(images: Tensor, augmentation: Augmentation, rng: np.random.Generator, *, crop: bool = True) -> Tensor:
+def move(
+    images: Tensor,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    *,
+    crop: bool = True,
+    interpolation: Interpolation = "bilinear",
+) -> Tensor:
     """Flip, shift and crop a batch, whichever of them are on.
 
     Args:
         images: uint8 (b, 3, h, w), square.
         crop: False where the pictures were cropped while they were decoded.
+        interpolation: how crops are enlarged.
 
     Returns:
         uint8 or, once cropped, float32 (b, 3, h, w), in [0, 255].
@@ -40,7 +49,7 @@ def move(images: Tensor, augmentation: Augmentation, rng: np.random.Generator, *
         offsets = rng.integers(-furthest, furthest + 1, (2, b))
         images = shift_and_flip(images, offsets[0], offsets[1], rng.random(b) < augmentation.flip)
     if crop and augmentation.crop_scale < 1:
-        images = resample(images, random_crops(b, augmentation.crop_scale, rng))
+        images = resample(images, random_crops(b, augmentation.crop_scale, rng), interpolation)
     return images
 
 
@@ -94,22 +103,23 @@ def shift_and_flip(
     return images.permute(0, 2, 3, 1)[picture, row, column].permute(0, 3, 1, 2)
 
 
-def resample(images: Tensor, boxes: Floats) -> Tensor:
-    """Enlarge a box of each picture to the whole picture, bilinearly.
+def resample(images: Tensor, boxes: Floats, interpolation: Interpolation = "bilinear") -> Tensor:
+    """Enlarge a box of each picture to the whole picture.
 
     Args:
-        images: (b, c, h, w)
+        images: (b, c, h, w), in [0, 255].
         boxes: (b, 4), top, left, height and width as shares of the picture.
 
     Returns:
-        float32 (b, c, h, w)
+        float32 (b, c, h, w), in [0, 255].
     """
     b, _, h, w = images.shape
     top, left, height, width = torch.from_numpy(boxes).float().to(images.device)[:, :, None].unbind(1)  # b 1 each
     y = (top + height * (torch.arange(h, device=images.device) + 0.5) / h) * 2 - 1
     x = (left + width * (torch.arange(w, device=images.device) + 0.5) / w) * 2 - 1
     grid = torch.stack((x[:, None, :].expand(b, h, w), y[:, :, None].expand(b, h, w)), -1)
-    return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    enlarged = F.grid_sample(images.float(), grid, mode=interpolation, padding_mode="border", align_corners=False)
+    return enlarged if interpolation == "bilinear" else enlarged.clamp_(0, 255)  # cubic curves overshoot at edges
 
 
 def random_crops(n: int, smallest_area: float, rng: np.random.Generator, aspect: float = 1.0) -> Floats:

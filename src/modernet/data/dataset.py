@@ -56,6 +56,13 @@ class OnDisk:
         return len(self.labels)
 
 
+def picture_name(split: Split, position: int) -> str:
+    """What a message calls a picture of a training split: its path, its file and row, or its number, from 0."""
+    if isinstance(split, OnDisk):
+        return split.pictures.name(int(split.indices[position]))
+    return f"picture {position} of the training split"
+
+
 @dataclass(frozen=True)
 class ImageDataset:
     """Pictures with a class each, opened. No picture is in two splits.

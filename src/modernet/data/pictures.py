@@ -22,6 +22,8 @@ PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 )
 
+Interpolation = Literal["bilinear", "bicubic"]
+
 _EXIF_ORIENTATION = 0x0112
 _EXIF_UPRIGHT = 1
 
@@ -181,7 +183,7 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
 
 
 def fit_picture(
-    picture: Tensor, image_size: int, *, crop: float = 1.0, interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    picture: Tensor, image_size: int, *, crop: float = 1.0, interpolation: Interpolation = "bilinear"
 ) -> Tensor:
     """Scale a picture so that its shorter side is `image_size / crop`, and keep the square in its centre.
 
@@ -203,9 +205,7 @@ def fit_picture(
     return scale_picture(picture, image_size, interpolation)
 
 
-def scale_picture(
-    picture: Tensor, image_size: int, interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-) -> Tensor:
+def scale_picture(picture: Tensor, image_size: int, interpolation: Interpolation = "bilinear") -> Tensor:
     """Scale to a square with antialiasing: uint8 (3, h, w) -> (3, image_size, image_size)."""
     if picture.shape[1:] == (image_size, image_size):
         return picture
