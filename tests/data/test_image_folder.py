@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from modernet.data.image_folder import read_image_folder
-from modernet.data.pictures import PictureFiles
+from modernet.data.picture_files import PictureFiles
 from modernet.errors import InputError
 
 
 def names(split: object) -> list[str]:
     pictures = split.pictures
     assert isinstance(pictures, PictureFiles)
-    return ["/".join(path.parts[-2:]) for path in pictures.paths]
+    return ["/".join(pictures.path(index).parts[-2:]) for index in range(len(pictures))]
 
 
 def test_class_folders_are_read_in_order_with_what_lies_deeper(tmp_path: Path, write_picture) -> None:
@@ -39,8 +40,19 @@ def test_split_folders_are_read_under_each_spelling(tmp_path: Path, write_folder
 def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path, write_folder, monkeypatch) -> None:
     write_folder(tmp_path, ("a", "b", "c"), n=3)
     before = read_image_folder(tmp_path)
-    forward = Path.iterdir
-    monkeypatch.setattr(Path, "iterdir", lambda self: sorted(forward(self), reverse=True))
+    forward = os.scandir
+
+    class Backward:
+        def __init__(self, path: Path) -> None:
+            self.path = path
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return sorted(forward(self.path), key=lambda entry: entry.name, reverse=True)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("modernet.data.listing.os.scandir", Backward)
     after = read_image_folder(tmp_path)
     assert after.classes == before.classes
     assert names(after.train) == names(before.train)
