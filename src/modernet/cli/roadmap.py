@@ -43,8 +43,6 @@ class WalkOptions:
     """Trainings of each step."""
     out: Path | None = None
     """Folder for records, chart and page; by default runs/roadmap-SIZE-DATA."""
-    image_size: int | None = None
-    """Side of the pictures in pixels; by default that of the data."""
     stem_stride: int | None = None
     """Stride of every stem; by default 4, or less for pictures below 128 pixels."""
     skip_unreadable: bool = False
@@ -98,7 +96,7 @@ def _walk(options: WalkOptions) -> int:
                 steps=options.steps,
                 seeds=options.seeds,
                 recipe=recipe_from(options.settings),
-                image_size=options.image_size,
+                image_size=options.settings.pictures.image_size,
                 stem_stride=options.stem_stride,
                 skip_unreadable=options.skip_unreadable,
                 workers=options.workers,

@@ -11,6 +11,7 @@ from typing import Any
 from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json
 from modernet.errors import InputError
+from modernet.recipes import Execution
 
 _NOT_THE_USERS = {
     "num_classes": "it is the number of classes of the data",
@@ -37,6 +38,7 @@ class Options:
     recipe: str
     """Recipe: the options below override its values."""
     settings: RecipeOptions
+    execution: Execution
     data: str = "digit_scenes"
     """Pictures: a folder (class/picture, or train and test above it), parquet in the Hub's layout, or a name."""
     model: str = "convnext_test"
@@ -51,8 +53,6 @@ class Options:
     """Folder of the run; by default runs/train-MODEL-DATA."""
     resume: bool = False
     """Go on with the unfinished run in that folder."""
-    image_size: int | None = None
-    """Side of the pictures in pixels; by default that of the data, or of the weights to start from."""
     skip_unreadable: bool = False
     """Leave out pictures that cannot be read, and list them."""
     json: bool = False
@@ -60,7 +60,7 @@ class Options:
 
 
 def main(arguments: Sequence[str]) -> None:
-    options = parse(Options, "train", arguments, default=Options(*recipe_options(arguments)))
+    options = parse(Options, "train", arguments, default=Options(*recipe_options(arguments), Execution()))
     folder = (
         options.out or Path("runs") / f"train-{options.model.replace(':', '-')}-{Path(options.data).resolve().name}"
     )
@@ -81,9 +81,11 @@ def main(arguments: Sequence[str]) -> None:
     prepare_folder(folder, resume=options.resume)
     with progress.shown():
         start = starting_weights(options.model, options.weights) if tag or options.weights else None
-        image_size = start.image_size if start and options.image_size is None else options.image_size
-        dataset = open_dataset(options.data, image_size=image_size, skip_unreadable=options.skip_unreadable)
         recipe = recipe_from(options.settings)
+        image_size = recipe.pictures.image_size
+        if image_size is None and start is not None:
+            image_size = start.image_size
+        dataset = open_dataset(options.data, image_size=image_size, skip_unreadable=options.skip_unreadable)
         with stop_requested_by_signal() as should_stop:
             try:
                 record = train_classifier(
