@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modernet.data import UnreadablePicture, find_pictures, fit_picture, read_picture
-from modernet.data.pictures import DecodedPictures, PictureFiles, picture_size
+from modernet.data.pictures import DecodedPictures, picture_size
 from modernet.errors import InputError
 
 
@@ -141,7 +141,7 @@ def test_an_unreadable_picture_survives_the_way_out_of_a_worker() -> None:
 def test_the_size_comes_from_the_header_of_even_a_truncated_picture(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (30, 20)), tmp_path / "a.bmp")
     path.write_bytes(path.read_bytes()[:100])
-    assert PictureFiles([path], tmp_path).size(0) == (20, 30)
+    assert picture_size(path.read_bytes(), str(path)) == (20, 30)
     with pytest.raises(UnreadablePicture, match=r"b\.png: it is not a picture"):
         picture_size(b"no", "b.png")
 

@@ -95,30 +95,6 @@ class EncodedPictures(ABC):
         return decode_picture(self.content(index), self.name(index))
 
 
-class PictureFiles(EncodedPictures):
-    """Pictures that are a file each.
-
-    Args:
-        paths: the files.
-        folder: what they all lie below.
-    """
-
-    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
-        self.paths, self.folder = paths, folder
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def name(self, index: int) -> str:
-        return str(self.paths[index])
-
-    def identity(self, index: int) -> str:
-        return self.paths[index].relative_to(self.folder).as_posix()
-
-    def content(self, index: int) -> bytes:
-        return _content(self.paths[index])
-
-
 class DecodedPictures:
     """Pictures that come as pixels, all of one size.
 
