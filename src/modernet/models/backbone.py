@@ -60,7 +60,7 @@ class Tokens(NamedTuple):
         """The tokens of the grid as a feature map `(b, c, h, w)`."""
         height, width = self.grid
         tokens = self.x[:, self.x.shape[1] - height * width :]
-        return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)  # b t c -> b c h w
+        return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)  # b t c -> b c h w
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ class CoaTLite(Backbone):
         scale = index + 1
         patches: Tensor = self.get_submodule(f"patch_embed{scale}")(x if index == 0 else x.as_map())
         grid = (patches.shape[1], patches.shape[2])
-        token = self.get_parameter(f"cls_token{scale}").expand(len(patches), -1, -1)
+        token = self.get_parameter(f"cls_token{scale}").expand(patches.shape[0], -1, -1)
         tokens = torch.cat([token, patches.flatten(1, 2)], dim=1)  # b 1+t c
         position, relative = self.get_submodule(f"cpe{scale}"), self.get_submodule(f"crpe{scale}")
         for block in self.get_submodule(f"serial_blocks{scale}").children():

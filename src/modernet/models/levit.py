@@ -172,7 +172,7 @@ class Subsample(nn.Module):
         self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.reshape(len(x), self.side, self.side, -1)[:, ::2, ::2].flatten(1, 2)
+        return x.reshape(x.shape[0], self.side, self.side, -1)[:, ::2, ::2].flatten(1, 2)
 
 
 class LeViT(Backbone):

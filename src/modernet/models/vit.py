@@ -174,7 +174,7 @@ class VisionTransformer(Backbone):
         x = self.patch_embed(pictures)
         grid = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)  # b c h w -> b hw c
-        x = torch.cat([self.prefix_tokens().expand(len(x), -1, -1), x], dim=1)
+        x = torch.cat([self.prefix_tokens().expand(x.shape[0], -1, -1), x], dim=1)
         return Tokens(x + resample_position_embedding(self.pos_embed, self._grid, grid, self.num_prefix_tokens), grid)
 
     def prefix_tokens(self) -> Tensor:
