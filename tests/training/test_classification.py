@@ -29,7 +29,12 @@ def test_a_run_leaves_its_record_and_no_checkpoint(stripes: ImageDataset, tmp_pa
     record = train_on(stripes, tmp_path, seed=3, workers=2)
 
     assert read_record(tmp_path / "record.json").metrics == record.metrics
-    assert {path.name for path in tmp_path.iterdir()} == {"record.json", "network.json", "model.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "record.json",
+        "network.json",
+        "model.safetensors",
+        "metrics.jsonl",
+    }
     assert record.settings["seed"] == 3
     assert record.settings["params"] == sum(weight.numel() for weight in SPEC.build(2).parameters())
     assert record.settings["macs"] > 900_000

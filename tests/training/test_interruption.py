@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from modernet.training import stop_requested_by_signal
+from modernet.training import interruption, stop_requested_by_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -15,10 +15,18 @@ def test_the_first_signal_is_a_request(number: signal.Signals) -> None:
         assert stop()
 
 
-def test_a_second_ctrl_c_stops_at_once() -> None:
+def test_a_second_ctrl_c_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "_ONE_REQUEST_S", 0.0)
     with pytest.raises(KeyboardInterrupt), stop_requested_by_signal():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_that_a_launcher_hands_on_at_once_are_one_request() -> None:
+    with stop_requested_by_signal() as stop:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert stop()
 
 
 def test_handlers_are_put_back() -> None:

@@ -19,7 +19,7 @@ from modernet.data import ImageDataset, make_loader
 from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.recipes import Recipe, get_recipe, leaves
-from modernet.training import Interrupted, NonFiniteLoss, Trained, train
+from modernet.training import Interrupted, NonFiniteLoss, Trained, read_checkpoint, train
 from modernet.training.checkpoint import CHECKPOINT_NAME
 from modernet.training.classification import Classification
 
@@ -37,7 +37,7 @@ def new_task(data: ImageDataset, recipe: Recipe = RECIPE) -> Classification:
         data, data.train, batch_size=recipe.batch_size, device=CPU, augmentation=recipe.augmentation
     )
     validation = make_loader(data, data.validation, batch_size=16, device=CPU, augmentation=None)
-    return Classification(network, train_loader, validation, recipe.regularization.label_smoothing)
+    return Classification(network, data, train_loader, validation, recipe)
 
 
 def run(
@@ -46,8 +46,16 @@ def run(
     recipe: Recipe = RECIPE,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    task = new_task(data, recipe)
-    return train(task, recipe, seed=5, device=CPU, folder=folder, identity=leaves(recipe), should_stop=should_stop)
+    return train(
+        new_task(data, recipe),
+        recipe,
+        seed=5,
+        device=CPU,
+        folder=folder,
+        identity=leaves(recipe),
+        checkpoint=read_checkpoint(folder, leaves(recipe)),
+        should_stop=should_stop,
+    )
 
 
 def after(steps: int) -> Callable[[], bool]:
@@ -102,9 +110,9 @@ def test_a_killed_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
 import sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
 from pathlib import Path
-from modernet.training import loop
+from modernet.training import loop, pace
 from test_loop import train_on_stripes
-loop._CHECKPOINT_INTERVAL_S, loop._CHECKPOINT_SHARE, loop._NOTE_INTERVAL_S = 0.0, 1e9, 0.0
+loop._CHECKPOINT_INTERVAL_S, loop._CHECKPOINT_SHARE, pace.READ_INTERVAL_S = 0.0, 1e9, 0.0
 train_on_stripes(Path({str(tmp_path / "killed")!r}))
 """
     killed = subprocess.Popen([sys.executable, "-c", program])
@@ -190,7 +198,9 @@ def test_a_finished_run_is_not_trained_again_while_its_checkpoint_stands(stripes
     first = run(stripes, tmp_path)
     task = new_task(stripes)
     task.loss = None  # type: ignore[assignment,method-assign]
-    again = train(task, RECIPE, seed=5, device=CPU, folder=tmp_path, identity=leaves(RECIPE))
+    identity = leaves(RECIPE)
+    found = read_checkpoint(tmp_path, identity)
+    again = train(task, RECIPE, seed=5, device=CPU, folder=tmp_path, identity=identity, checkpoint=found)
 
     assert losses(again) == losses(first)
     assert same_weights(again.network, first.network)

@@ -21,6 +21,7 @@ _VERBS = {
     "train": "train a classifier on your pictures",
     "evaluate": "test a trained network",
     "predict": "name what is on pictures",
+    "export": "write a trained network to a file that runs without modernet: torch.export or ONNX",
     "benchmark": "measure networks side by side on this device: speed, memory, share of its peak",
     "report": "make one HTML page of a folder of runs",
 }
@@ -77,5 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"modernet: {message}", file=sys.stderr)
+    if message:
+        print(f"modernet: {message}", file=sys.stderr)
     return code

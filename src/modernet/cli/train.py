@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json
-from modernet.errors import InputError
+from modernet.errors import InputError, RunStopped
 from modernet.recipes import Execution
 
 _NOT_THE_USERS = {
@@ -68,31 +70,51 @@ def main(arguments: Sequence[str]) -> None:
     from dataclasses import asdict
 
     from modernet import progress
+    from modernet.processes import FailedElsewhere, join_processes, leave_processes
 
-    with progress.shown(), progress.task("starting", 1):
-        from modernet.data import open_dataset
-        from modernet.models import get_entry
-        from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
-        from modernet.weights import NetworkSpec, starting_weights
+    processes = join_processes()
+    with progress.shown() if processes.main else nullcontext():
+        with progress.task("starting", 1):
+            from modernet.data import open_dataset
+            from modernet.models import get_entry
+            from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
+            from modernet.weights import NetworkSpec, starting_weights
 
-    fields = _parse_fields(options.model_fields)
-    model, _, tag = options.model.partition(".")
-    spec = NetworkSpec("model", get_entry(model).name, fields)
-    prepare_folder(folder, resume=options.resume)
-    with progress.shown():
-        start = starting_weights(options.model, options.weights) if tag or options.weights else None
-        recipe = recipe_from(options.settings)
-        image_size = recipe.pictures.image_size
-        if image_size is None and start is not None:
-            image_size = start.image_size
-        dataset = open_dataset(options.data, image_size=image_size, skip_unreadable=options.skip_unreadable)
+        fields = _parse_fields(options.model_fields)
+        model, _, tag = options.model.partition(".")
+        spec = NetworkSpec("model", get_entry(model).name, fields)
+        with processes.first():
+            if processes.main:
+                prepare_folder(folder, resume=options.resume, restarted=_restarted())
+            start = starting_weights(options.model, options.weights) if tag or options.weights else None
+            recipe = recipe_from(options.settings)
+            image_size = recipe.pictures.image_size
+            if image_size is None and start is not None:
+                image_size = start.image_size
+            dataset = open_dataset(options.data, image_size=image_size, skip_unreadable=options.skip_unreadable)
         with stop_requested_by_signal() as should_stop:
             try:
                 record = train_classifier(
-                    spec, dataset, recipe, seed=options.seed, start=start, folder=folder, should_stop=should_stop
+                    spec,
+                    dataset,
+                    recipe,
+                    seed=options.seed,
+                    start=start,
+                    folder=folder,
+                    execution=options.execution,
+                    processes=processes,
+                    tell_cost=True,
+                    should_stop=should_stop,
                 )
-            except Interrupted as stopped:
-                raise Interrupted(f"{stopped}; the same command with --resume goes on") from stopped
+            except RunStopped as stopped:
+                if not processes.main:  # all have agreed to stop, and the first one says it
+                    raise FailedElsewhere("") from stopped
+                if isinstance(stopped, Interrupted):
+                    raise Interrupted(f"{stopped}; the same command with --resume goes on") from stopped
+                raise
+    leave_processes()
+    if not processes.main:
+        return
     if options.json:
         print_json(asdict(record))
         return
@@ -104,6 +126,11 @@ def main(arguments: Sequence[str]) -> None:
     if "train_images_per_second" in metrics:
         words.append(f"{metrics['train_images_per_second']:.0f} training images/s")
     print(f"{', '.join(words)}\nrun: {folder}")
+
+
+def _restarted() -> bool:
+    """Whether torchrun starts this process again, after another one died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def _parse_fields(fields: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from modernet import progress
 from modernet.data import Loader
+from modernet.processes import ALONE, Processes
+
+_NO_TARGET = -1  # of a picture that does not count, see `data.Batch`
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class Accuracy:
 
 
 @torch.inference_mode()
-def evaluate_classifier(network: nn.Module, loader: Loader, name: str = "evaluating") -> Accuracy:
+def evaluate_classifier(
+    network: nn.Module, loader: Loader, name: str = "evaluating", processes: Processes = ALONE
+) -> Accuracy:
     """Run a classifier over every picture of an evaluation loader once.
 
     The network is put in evaluation mode for it, and back into the mode that it was in.
@@ -35,6 +40,7 @@ def evaluate_classifier(network: nn.Module, loader: Loader, name: str = "evaluat
         network: pictures `(b, 3, h, w)` -> scores `(b, k)`.
         loader: one that was made without augmentation.
         name: what to call the work in the display of progress.
+        processes: those that share the pictures, each with its part of the loader; all get the same answer.
     """
     was_training = network.training
     network.eval()
@@ -44,11 +50,13 @@ def evaluate_classifier(network: nn.Module, loader: Loader, name: str = "evaluat
         for batch in loader.batches():
             scores = network(batch.images).float()
             best = scores.topk(min(5, scores.shape[1])).indices == batch.targets[:, None]
-            loss = F.cross_entropy(scores, batch.targets, reduction="sum")
+            loss = F.cross_entropy(scores, batch.targets, reduction="sum", ignore_index=_NO_TARGET)
             sums = sums + torch.stack([best[:, 0].sum().double(), best.sum().double(), loss.double()])
-            count += len(batch.targets)
-            shown.advance(len(batch.targets))
+            counted = len(batch.targets) if processes.alone else int((batch.targets != _NO_TARGET).sum())
+            count += counted
+            shown.advance(counted * processes.world)
     network.train(was_training)
     assert isinstance(sums, Tensor), "a loader yields at least one batch"
-    top1, top5, loss_sum = sums.tolist()
+    gathered = processes.gather((*sums.tolist(), count))
+    top1, top5, loss_sum, count = (sum(column) for column in zip(*gathered, strict=True))
     return Accuracy(top1=100 * top1 / count, top5=100 * top5 / count, loss=loss_sum / count, n=count)

@@ -1,12 +1,14 @@
 """Training: one loop for every task, and what a run leaves behind."""
 
-from modernet.training.checkpoint import prepare_folder
+from modernet.training.checkpoint import DiskFull, prepare_folder, read_checkpoint
 from modernet.training.classification import classifier_settings, describe_device, train_classifier
 from modernet.training.identity import differences, run_identity
 from modernet.training.interruption import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
-from modernet.training.loop import NonFiniteLoss, Task, Trained, choose_device, train
+from modernet.training.loop import Task, Trained, choose_device, train
+from modernet.training.non_finite import NonFiniteLoss
 
 __all__ = [
+    "DiskFull",
     "Interrupted",
     "NonFiniteLoss",
     "Task",
@@ -17,6 +19,7 @@ __all__ = [
     "differences",
     "ignoring_ctrl_c",
     "prepare_folder",
+    "read_checkpoint",
     "run_identity",
     "stop_requested_by_signal",
     "train",

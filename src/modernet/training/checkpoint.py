@@ -1,20 +1,33 @@
-"""The state of a run between two steps, on disk."""
+"""The state of a run between two steps, on disk.
+
+The two last ones are kept: a machine that stops while it writes, or a disk that loses the end of a file, costs a few
+seconds of training and not the run.
+"""
 
 from __future__ import annotations
 
+import errno
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from modernet import progress
 from modernet.atomic import check_writable, whole_file
-from modernet.errors import InputError
+from modernet.errors import InputError, RunStopped
 from modernet.records import RECORD_NAME
 from modernet.training.identity import differences
 
 CHECKPOINT_NAME = "checkpoint.pt"
+PREVIOUS_NAME = "checkpoint.previous.pt"
+_DAMAGE = (RuntimeError, TypeError, EOFError, OSError, pickle.UnpicklingError)
+
+
+class DiskFull(RunStopped):
+    """A checkpoint could not be written; the one before it is still there."""
 
 
 @dataclass
@@ -26,45 +39,80 @@ class Checkpoint:
 
     identity: dict[str, Any]
     """What was run: a checkpoint only fits a run of the same."""
+    parts: int
+    """Into how many parts each batch is cut: its random numbers depend on it."""
     step: int
     """Optimiser steps done."""
-    sums: dict[str, list[float]]
+    skipped: int
+    """Steps left out, since their loss was not finite."""
+    sums: dict[str, tuple[float, float]]
     """Sum and number of samples, so far, of each mean of the epoch that the step is in."""
     history: list[dict[str, float]]
     """One row of metrics for each finished epoch."""
     clock: dict[str, float]
-    """Time spent in training steps, and what the throughput is computed from."""
+    """Time spent in training steps, and what throughput and energy are computed from."""
     state: dict[str, Any]
-    """State dicts of the network, the optimiser, the average and the gradient scaler."""
+    """Weights of the network and of its average, the optimiser's state, and the gradient scaler's."""
 
     def write(self, folder: Path) -> None:
-        """Write it to a folder, whole or not at all."""
-        with whole_file(folder / CHECKPOINT_NAME) as unfinished:
-            torch.save(vars(self), unfinished)
+        """Write it to a folder, whole or not at all; the last one before it is kept beside it.
+
+        Raises:
+            DiskFull: there is no room for it.
+        """
+        path = folder / CHECKPOINT_NAME
+        try:
+            with whole_file(path) as unfinished:
+                with unfinished.open("wb") as file:  # given a path, torch's writer does not say that a disk is full
+                    torch.save(vars(self), file)
+                if path.exists():
+                    path.replace(folder / PREVIOUS_NAME)
+        except (OSError, RuntimeError) as error:
+            if not _no_room(error):
+                raise
+            raise DiskFull(
+                f"no room on the disk for the checkpoint of step {self.step} in {folder}; the one before it is kept: "
+                "make room, then go on with --resume"
+            ) from error
 
 
-def read_checkpoint(folder: Path, identity: dict[str, Any]) -> Checkpoint | None:
-    """The checkpoint in a folder; None if there is none.
+def read_checkpoint(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
+    """The newest checkpoint in a folder that can be read; None if there is none.
 
     Raises:
-        InputError: it is damaged, or belongs to a run with another recipe, seed or data.
+        InputError: all are damaged, or it belongs to a run with another recipe, seed or data.
     """
-    path = folder / CHECKPOINT_NAME
-    if not path.exists():
-        return None
-    try:
-        fields = torch.load(path, map_location="cpu", weights_only=True)
-        found = Checkpoint(**fields)
-    except (RuntimeError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise InputError(f"the checkpoint {path} cannot be read; remove it to start anew") from error
-    different = differences(found.identity, identity)
-    if different:
-        raise InputError(f"{path} belongs to a run with {'; '.join(different[:3])}; give another folder, or remove it")
-    return found
+    paths = [folder / name for name in (CHECKPOINT_NAME, PREVIOUS_NAME) if (folder / name).exists()]
+    for path in paths:
+        try:
+            found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        except _DAMAGE:
+            progress.say(f"{path} cannot be read; looking for the one before it")
+            continue
+        different = differences(found.identity, identity)
+        if different:
+            raise InputError(
+                f"{path} belongs to a run with {'; '.join(different[:3])}; give another folder, or remove it"
+            )
+        if path.name == PREVIOUS_NAME:
+            progress.say(f"going on from {path}, step {found.step}")
+        return found
+    if paths:
+        raise InputError(f"the checkpoint {paths[0]} cannot be read; remove it to start anew")
+    return None
 
 
-def prepare_folder(folder: Path, *, resume: bool) -> None:
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds an unfinished run."""
+    return any((folder / name).exists() for name in (CHECKPOINT_NAME, PREVIOUS_NAME))
+
+
+def prepare_folder(folder: Path, *, resume: bool, restarted: bool = False) -> None:
     """Check that a run may use a folder, so that no run is continued or overwritten by mistake.
+
+    Args:
+        resume: whether the user wants to go on with an unfinished run.
+        restarted: whether a launcher starts a run again that may have come to a checkpoint or not.
 
     Raises:
         InputError: it holds a finished run; or an unfinished one without `resume`; or none with it; or cannot be
@@ -73,7 +121,9 @@ def prepare_folder(folder: Path, *, resume: bool) -> None:
     if (folder / RECORD_NAME).exists():
         raise InputError(f"{folder} holds a finished run; give another --out, or remove it")
     check_writable(folder)
-    unfinished = (folder / CHECKPOINT_NAME).exists()
+    if restarted:
+        return
+    unfinished = has_checkpoint(folder)
     if unfinished and not resume:
         raise InputError(f"{folder} holds an unfinished run; add --resume to go on with it, or give another --out")
     if resume and not unfinished:
@@ -81,5 +131,15 @@ def prepare_folder(folder: Path, *, resume: bool) -> None:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint of a run that came to its end."""
-    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    """Remove the checkpoints of a run that came to its end."""
+    for name in (CHECKPOINT_NAME, PREVIOUS_NAME):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, is a full disk; torch's writer fails again while it closes the file."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

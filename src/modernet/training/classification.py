@@ -10,32 +10,51 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from modernet import progress
 from modernet.atomic import check_writable
 from modernet.benchmark import count
-from modernet.data import Batch, ImageDataset, Loader, make_loader
+from modernet.data import Batch, ImageDataset, Loader, make_loader, picture_name
 from modernet.errors import InputError
 from modernet.evaluation import Accuracy, evaluate_classifier
-from modernet.recipes import Recipe, leaves
+from modernet.models import Backbone
+from modernet.processes import ALONE, Processes
+from modernet.recipes import Execution, Recipe, leaves
 from modernet.records import RECORD_NAME, Record, environment
-from modernet.training.checkpoint import remove_checkpoint
+from modernet.training.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint
+from modernet.training.cost import Cost
+from modernet.training.criterion import criterion
+from modernet.training.head import drop_features, scale_head
 from modernet.training.identity import file_fingerprint, fingerprint, run_identity
-from modernet.training.loop import check_finite, choose_device, train
+from modernet.training.loop import choose_device, train
+from modernet.training.non_finite import check_finite
 from modernet.weights import NetworkSpec, StartingWeights, save_network
 
 _EVALUATION_BATCH = 128  # keeps nothing for a backward pass, so it may be larger than a small training batch
 
 
 class Classification:
-    """The loop's task: cross-entropy with label smoothing, accuracy on the validation split."""
+    """The loop's task: the recipe's loss, accuracy on the validation split.
 
-    def __init__(self, network: nn.Module, loader: Loader, validation: Loader, label_smoothing: float) -> None:
+    Args:
+        network: pictures `(b, 3, h, w)` -> scores `(b, k)`.
+        loader: batches of `dataset.train`.
+        validation: an evaluation loader.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        dataset: ImageDataset,
+        loader: Loader,
+        validation: Loader,
+        recipe: Recipe,
+        processes: Processes = ALONE,
+    ) -> None:
         self.network = network
         self.loader = loader
-        self.validation = validation
-        self.label_smoothing = label_smoothing
+        self._dataset, self._validation, self._processes = dataset, validation, processes
+        self._criterion = criterion(recipe)
 
     def loss(self, network: Callable[..., Any], batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         try:
@@ -46,7 +65,7 @@ class Classification:
             raise InputError(
                 "this network's batch norms need more than one picture; give --batch-size 2 or more"
             ) from error
-        loss = F.cross_entropy(scores, batch.targets, label_smoothing=self.label_smoothing)
+        loss = self._criterion(scores, batch.targets)
         if batch.targets.ndim == 2:  # mixed pictures: the share of right answers is not defined
             return loss, {}
         return loss, {"top1": 100 * (scores.detach().argmax(1) == batch.targets).float().mean()}
@@ -54,8 +73,12 @@ class Classification:
     def samples(self, batch: Batch) -> int:
         return len(batch.images)
 
+    def names(self, batch: Batch) -> Callable[[], list[str]]:
+        split, positions = self._dataset.train, batch.positions
+        return lambda: [picture_name(split, position) for position in positions.tolist()]
+
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        accuracy = evaluate_classifier(network, self.validation, "validating")
+        accuracy = evaluate_classifier(network, self._validation, "validating", self._processes)
         return {"validation_loss": accuracy.loss, "validation_top1": accuracy.top1}
 
 
@@ -89,6 +112,9 @@ def train_classifier(
     device: torch.device | None = None,
     study: Mapping[str, Any] | None = None,
     workers: int = 1,
+    execution: Execution | None = None,
+    processes: Processes = ALONE,
+    tell_cost: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Record:
     """Train a classifier, test it, and leave its weights and its record in a folder.
@@ -103,24 +129,31 @@ def train_classifier(
         seed: of the first weights, the order of the pictures, and all noise.
         start: weights to begin with instead of random ones, the classifier excepted. Their normalisation of pictures
             takes the place of the data's own.
-        folder: gets `record.json`, `network.json`, `model.safetensors`; `checkpoint.pt` while the run is unfinished.
+        folder: gets `record.json`, `network.json`, `model.safetensors`, `metrics.jsonl`; checkpoints while the run is
+            unfinished. Several processes need one that all of them see.
         device: where to train; None is this machine's accelerator if it has one.
         study: what to add to the record's settings; `params` and `macs` are counted here if they are not in it.
         workers: how many such runs share the machine, for the record.
+        execution: how to use the machine; None is as plainly as possible.
+        processes: those that train together, from `join_processes`; each makes this same call.
+        tell_cost: say what the run will take, beside the peak of the device, which is measured first.
         should_stop: asked after every step; see `Interrupted`.
 
     Returns:
-        The record, as written.
+        The record, as written; the same in every process.
 
     Raises:
         Interrupted: `should_stop` said so; the same call goes on from the checkpoint.
         NonFiniteLoss: the loss became NaN or infinite.
-        InputError: the pictures are too small for the network, the weights to start from do not fit it, or the
-            folder's checkpoint belongs to another run.
+        DiskFull: there was no room for a checkpoint.
+        InputError: the pictures are too small for the network, the weights to start from do not fit it, the batch
+            cannot be cut as the execution wants it, or the folder's checkpoint belongs to another run.
     """
     where = Path(folder)
-    device = device or choose_device()
-    check_writable(where)
+    device = device or choose_device(processes)
+    execution = execution or Execution()
+    if processes.main:
+        check_writable(where)
     study = dict(study or {})
     if start is not None:
         dataset = replace(dataset, mean=start.mean, std=start.std)
@@ -130,37 +163,66 @@ def train_classifier(
     settings = classifier_settings(spec, dataset, recipe, seed, study)
     if start is not None:
         settings["weights"] = {"file": start.path.name, "fingerprint": file_fingerprint(start.path)}
+    identity = run_identity(settings)
+    checkpoint = read_checkpoint(where, identity)
+    parts = _parts(recipe, execution, processes, checkpoint)
+
     torch.manual_seed(seed)
     network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
     if start is not None:
         loaded = start.load_into(network)
         resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
         progress.say(f"starting from {start.path.name} ({loaded.project}'s names){resampled}; the classifier is new")
+    assert isinstance(network, Backbone), "zoo and road make backbones"
+    scale_head(network, recipe.regularization.head_init_scale)
+    drop_features(network, recipe.regularization.dropout)
     training = make_loader(
         dataset,
         dataset.train,
         batch_size=recipe.batch_size,
         device=device,
         augmentation=recipe.augmentation,
+        sizes=recipe.pictures,
         seed=seed,
+        workers=execution.loading_workers,
+        parts=parts,
+        rank=processes.rank,
+        world=processes.world,
     )
-    batch = max(recipe.batch_size, _EVALUATION_BATCH)
+    batch = max(recipe.batch_size // parts, _EVALUATION_BATCH) * processes.world
     validation, testing = (
-        make_loader(dataset, split, batch_size=batch, device=device, augmentation=None)
+        make_loader(
+            dataset,
+            split,
+            batch_size=batch,
+            device=device,
+            augmentation=None,
+            sizes=recipe.pictures,
+            workers=execution.loading_workers,
+            rank=processes.rank,
+            world=processes.world,
+        )
         for split in (dataset.validation, dataset.test)
     )
-    task = Classification(network, training, validation, recipe.regularization.label_smoothing)
+    cost = None
+    if tell_cost and processes.main:
+        cost = Cost(study["macs"], recipe, training.samples_per_epoch, device, processes)
     trained = train(
-        task,
+        Classification(network, dataset, training, validation, recipe, processes),
         recipe,
         seed=seed,
         device=device,
         folder=where,
-        identity=run_identity(settings),
+        identity=identity,
+        checkpoint=checkpoint,
+        execution=execution,
+        parts=parts,
+        processes=processes,
         should_stop=should_stop,
         name=spec.name,
+        cost=cost,
     )
-    test = evaluate_classifier(trained.network, testing, "testing")
+    test = evaluate_classifier(trained.network, testing, "testing", processes)
 
     speed = trained.images_per_second
     metrics = {
@@ -168,21 +230,59 @@ def train_classifier(
         "validation_top1": trained.history[-1]["validation_top1"],
         "validation_n": len(dataset.validation),
         **({} if speed is None else {"train_images_per_second": speed}),
+        **({} if trained.energy_joules is None else {"train_energy_kwh": trained.energy_joules / 3.6e6}),
+        **({"skipped_steps": trained.skipped} if trained.skipped else {}),
         "seconds": trained.train_seconds,
     }
     check_finite(metrics, "on the test split")
-    save_network(where, trained.network, spec, dataset)
     record = Record(
         kind="train",
         name=spec.name,
         settings=settings,
         metrics=metrics,
         history=trained.history,
-        environment={**environment(describe_device(device)), "workers": workers},
+        environment={
+            **environment(describe_device(device)),
+            "workers": workers,
+            "processes": processes.world,
+            "execution": asdict(execution) | {"parts": parts},
+        },
     )
-    record.write(where / RECORD_NAME)
-    remove_checkpoint(where)
+    if processes.main:
+        save_network(where, trained.network, spec, dataset, recipe.pictures)
+        record.write(where / RECORD_NAME)
+        remove_checkpoint(where)
+    processes.wait()
     return record
+
+
+def _parts(recipe: Recipe, execution: Execution, processes: Processes, checkpoint: Checkpoint | None) -> int:
+    """Into how many parts a batch is cut: one a process, or more where devices take fewer pictures at once.
+
+    Raises:
+        InputError: that does not come out even, or a run would go on with other parts than it began with.
+    """
+    batch, world = recipe.batch_size, processes.world
+    if execution.device_batch is None:
+        parts = world if checkpoint is None else checkpoint.parts
+        if parts % world:
+            raise InputError(
+                f"the run began with {parts} parts of each batch, which {world} processes cannot share evenly; "
+                f"go on with a number of processes that divides {parts}"
+            )
+        return parts
+    if batch % (execution.device_batch * world):
+        of_world = f" times {world} processes" if world > 1 else ""
+        raise InputError(
+            f"batch_size {batch} is not a multiple of device_batch {execution.device_batch}{of_world}; change one"
+        )
+    parts = batch // execution.device_batch
+    if checkpoint is not None and checkpoint.parts != parts:
+        raise InputError(
+            f"the run began with {checkpoint.parts} parts of each batch, not {parts}; give "
+            f"--device-batch {batch // checkpoint.parts}"
+        )
+    return parts
 
 
 def describe_device(device: torch.device) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from modernet.errors import RunStopped
+
+_ONE_REQUEST_S = 1.0
+"""Signals that come so soon after the first belong to it: torchrun hands on what the terminal sent already."""
 
 
 class Interrupted(RunStopped):
@@ -32,7 +36,7 @@ def ignoring_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def stop_requested_by_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second Ctrl-C stops at once.
+    """Turn the first Ctrl-C or SIGTERM into a request; a second Ctrl-C, a second or more later, stops at once.
 
     Yields a function that says whether a stop was requested. Outside the main thread, where Python delivers no signals,
     it never is.
@@ -42,10 +46,15 @@ def stop_requested_by_signal() -> Iterator[Callable[[], bool]]:
         yield requested.is_set
         return
 
+    first = 0.0
+
     def request(number: int, frame: FrameType | None) -> None:
-        if requested.is_set():
+        nonlocal first
+        if not requested.is_set():
+            first = time.monotonic()
+            requested.set()
+        elif number == signal.SIGINT and time.monotonic() - first >= _ONE_REQUEST_S:
             raise KeyboardInterrupt
-        requested.set()
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

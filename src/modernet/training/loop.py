@@ -15,36 +15,43 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.distributed.tensor import DTensor
 
 from modernet import progress
-from modernet.errors import InputError, RunStopped
-from modernet.recipes import Recipe
-from modernet.training.checkpoint import Checkpoint, read_checkpoint
+from modernet.processes import ALONE, Processes
+from modernet.recipes import Execution, Recipe
+from modernet.training.checkpoint import Checkpoint
+from modernet.training.curves import Curves
 from modernet.training.interruption import Interrupted
-from modernet.training.param_groups import parameter_groups
+from modernet.training.non_finite import NonFiniteLoss, SkippedStep, check_finite, write_skipped
+from modernet.training.optimizer import clip_gradients, make_optimizer
+from modernet.training.pace import Pace
+from modernet.training.placement import Placement
 from modernet.training.schedule import learning_rate
 
-_WARMUP_STEPS = 3
-"""Steps at the start of a process that the throughput leaves out: caches fill and kernels are chosen in them."""
 _CHECKPOINT_INTERVAL_S = 15.0
 _CHECKPOINT_SHARE = 0.05
 """Largest share of the time that may go into writing checkpoints; a larger network is written less often."""
-_NOTE_INTERVAL_S = 0.5
+_CURVE_INTERVAL_S = 10.0
 
 
 class Batches(Protocol):
-    """Batches of an epoch; from any step on, the same ones as in an epoch that began at step 0."""
+    """Batches of an epoch, in parts; from any step on, the same ones as in an epoch that began at step 0."""
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
 
+    @property
+    def parts_per_step(self) -> int:
+        """Parts of a batch that this process sees one after the other; their gradients are added."""
+
+    def samples_in_step(self, step: int) -> int:
+        """Pictures in the batch of a step of the epoch, over all parts and processes."""
+
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Any]:
-        """Yield the batches of an epoch from a step on."""
+        """Yield this process's parts of the batches of an epoch, from a step on."""
 
 
 class Task(Protocol):
@@ -59,13 +66,16 @@ class Task(Protocol):
         """The training batches, on the device."""
 
     def loss(self, network: Callable[..., Any], batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss to minimise, and other means over the batch to report (`top1` in per cent)."""
+        """The loss to minimise, and other means over the part to report (`top1` in per cent)."""
 
     def samples(self, batch: Any) -> int:
-        """Pictures in a batch."""
+        """Pictures in a part of a batch."""
+
+    def names(self, batch: Any) -> Callable[[], list[str]]:
+        """A function that gives the names of a part's pictures; it should hold nothing of the device."""
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Metrics on the validation split, after every epoch."""
+        """Metrics on the validation split, after every epoch; the same in every process."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +87,13 @@ class Trained:
     history: list[dict[str, float]]
     """One row of metrics an epoch."""
     images_per_second: float | None
-    """Training throughput, evaluation and the first steps left out; None for a run that is too short to tell."""
+    """Training throughput over all processes, evaluation and the first steps left out; None if it is not known."""
     train_seconds: float
     """Time in training steps."""
-
-
-class NonFiniteLoss(RunStopped):
-    """The loss or a weight became NaN or infinite. The last checkpoint, from before, is still there."""
-
-
-def choose_device() -> torch.device:
-    """The accelerator of this machine if it has one (CUDA, MPS, XPU), else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    energy_joules: float | None
+    """What this process's device says that it took in that time; None where it does not say."""
+    skipped: int
+    """Steps that were left out, since their loss was not finite."""
 
 
 def train(
@@ -99,37 +104,67 @@ def train(
     device: torch.device,
     folder: Path,
     identity: Mapping[str, Any],
+    checkpoint: Checkpoint | None = None,
+    execution: Execution | None = None,
+    parts: int = 1,
+    processes: Processes = ALONE,
     should_stop: Callable[[], bool] = lambda: False,
     name: str = "training",
+    cost: Callable[[Pace, float], str] | None = None,
 ) -> Trained:
-    """Train a task by a recipe; go on from the checkpoint in `folder` if there is one.
+    """Train a task by a recipe.
 
-    The last checkpoint stays in the folder, for whoever calls this to remove once the results are written.
+    The last checkpoints stay in the folder, for whoever calls this to remove once the results are written.
 
     Args:
         task: network, batches, loss and metric.
         recipe: everything else that matters.
         seed: of the noise in the network (drop path); the task's loader has its own.
         device: where the task's batches are.
-        folder: where checkpoints go: every 15 seconds or more, when a stop is requested, and at the end.
+        folder: where the first process writes: checkpoints, every 15 seconds or more, when a stop is requested, and at
+            the end; the curves `metrics.jsonl`.
         identity: what a checkpoint must share with this run to be its own; see `run_identity`.
-        should_stop: asked after every step.
+        checkpoint: where to go on, as `read_checkpoint` found it.
+        execution: how to use the machine; None is as plainly as possible.
+        parts: into how many parts the task's loader cuts each batch, over all processes.
+        processes: those that train together; each calls this with its own task and device.
+        should_stop: asked after every step; by several processes about twice a second.
         name: what to call the work in the display of progress.
+        cost: what the first process says of its pace, with a share of the run done, besides images a second.
 
     Raises:
         Interrupted: `should_stop` said so; the checkpoint holds the step.
         NonFiniteLoss: the loss is not a number any more.
-        InputError: the folder's checkpoint belongs to another run, or is damaged; or there are several processes.
+        DiskFull: a checkpoint could not be written.
+        InputError: the execution does not go with the network or the recipe, or a tracker is not there.
     """
-    run = _Run(task, recipe, seed, device, folder, identity)
-    run.resume()
+    run = _Run(task, recipe, seed, device, folder, identity, execution or Execution(), parts, processes, cost)
+    if checkpoint is not None:
+        run.resume(checkpoint)
+    run.open_curves(name)
     total = recipe.schedule.epochs * run.steps_per_epoch
-    with progress.task(name, total) as shown:
-        shown.advance(run.step)
-        while run.step < total:
-            run.train_epoch(shown, should_stop)
-    run.checkpoint(due=True)
-    return Trained(run.result(), run.history, run.images_per_second(), run.clock["train_seconds"])
+    try:
+        with progress.task(name, total) as shown:
+            shown.advance(run.step)
+            while run.step < total:
+                run.train_epoch(shown, should_stop)
+        run.checkpoint(due=True)
+        pace = run.pace
+        return Trained(
+            run.placement.result(), run.history, pace.images_per_second, pace.seconds, pace.energy_joules, run.skipped
+        )
+    finally:
+        run.close_curves()
+
+
+@dataclass
+class _StepDone:
+    """A step whose means were not read from the device yet."""
+
+    step: int
+    parts: list[tuple[int, dict[str, Tensor]]]
+    """Samples of each part and its means, on the device."""
+    names: list[Callable[[], list[str]]]
 
 
 class _Run:
@@ -143,182 +178,248 @@ class _Run:
         device: torch.device,
         folder: Path,
         identity: Mapping[str, Any],
+        execution: Execution,
+        parts: int,
+        processes: Processes,
+        cost: Callable[[Pace, float], str] | None,
     ) -> None:
         self.task, self.recipe, self.seed, self.folder = task, recipe, seed, folder
+        self.execution, self.parts, self.processes, self.cost = execution, parts, processes, cost
         self.identity = dict(identity)
-        # accelerate keeps one precision a process; runs of a study may differ in it
-        AcceleratorState._reset_state()
-        precision = "no" if recipe.precision == "fp32" else recipe.precision
-        self.accelerator = Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
-        if self.accelerator.num_processes > 1:
-            raise InputError("training runs in one process for now; start it without torchrun")
-        self.raw = task.network.to(device).to(memory_format=torch.channels_last)
-        self.average: AveragedModel | None = None
-        if recipe.ema_decay is not None:  # copied before accelerate wraps the forward of what it prepares
-            ema = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.raw, multi_avg_fn=ema, use_buffers=True)
-        self.optimizer = self.accelerator.prepare(_make_optimizer(self.raw, recipe))
-        self.network = self.accelerator.prepare(self.raw)
-
+        self.placement = Placement(task.network, recipe, execution, device, processes)
+        self.optimizer = make_optimizer(self.placement.network, recipe)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self.steps_per_epoch = task.loader.steps_per_epoch
-        self.step = 0
+        self.step, self.skipped = 0, 0
         self.history: list[dict[str, float]] = []
-        self.sums: dict[str, list[float]] = {}  # sum and number of samples of each mean of the epoch
-        self.clock = {"train_seconds": 0.0, "timed_seconds": 0.0, "timed_samples": 0.0}
-        self._steps_here = 0
+        self.sums: dict[str, tuple[float, float]] = {}  # sum and number of samples of each mean of the epoch
+        self.pace = Pace(device)
+        self.curves: Curves | None = None
         self._last_checkpoint, self._checkpoint_seconds = time.monotonic(), 0.0
+        self._last_curve = time.monotonic()
 
     # --- one epoch ---------------------------------------------------------------------------------------------------
 
     def train_epoch(self, shown: progress.Task, should_stop: Callable[[], bool]) -> None:
         """The rest of the epoch that `step` is in, its evaluation, and a checkpoint when one is due."""
         epoch, first_step = divmod(self.step, self.steps_per_epoch)
-        self.network.train()
-        pending: list[tuple[int, dict[str, Tensor]]] = []  # steps whose means were not read from the device yet
-        last_read = time.monotonic()
-        for batch in self.task.loader.batches(epoch, first_step):
-            pending.append(self._train_step(batch))
-            done = self.step == (epoch + 1) * self.steps_per_epoch
+        self.placement.network.train()
+        pending: list[_StepDone] = []
+        batches = self.task.loader.batches(epoch, first_step)
+        self.pace.start()
+        for step in range(first_step, self.steps_per_epoch):
+            pending.append(self._train_step(batches, self.task.loader.samples_in_step(step)))
+            done = step + 1 == self.steps_per_epoch
             stop = should_stop()
-            now = time.monotonic()
-            if now - last_read < _NOTE_INTERVAL_S and not done and not stop:
+            if len(pending) < self.pace.steps_to_read and not done and not (stop and self.processes.alone):
                 continue
-            self._read(pending, time.monotonic() - last_read)
-            last_read = time.monotonic()
+            stop, due = self._read(pending, stop)
             shown.advance(len(pending), self._note(epoch))
             pending = []
             if not done:
-                self.checkpoint(due=stop)
-                last_read = time.monotonic()
+                self.checkpoint(due)
+                self.pace.start()
             if stop and not done:
                 raise Interrupted(f"stopped at step {self.step}")
 
-        row = {"epoch": float(epoch + 1), "lr": self.optimizer.param_groups[0]["lr"]}
+        row = {"epoch": float(epoch + 1), "lr": max(group["lr"] for group in self.optimizer.param_groups)}
         row |= {f"train_{key}": value / count for key, (value, count) in self.sums.items()}
-        with self.accelerator.autocast():
-            row |= self.task.evaluate(self.network if self.average is None else self.average.module)
+        assert next(batches, None) is None, "an epoch has as many parts as its steps have"
+        self.placement.share_buffers()
+        with self.placement.autocast():
+            row |= self.task.evaluate(self.placement.evaluated())
         check_finite(row, f"after epoch {epoch + 1}")
-        speed = self.images_per_second()
+        if self.skipped:
+            row["skipped_steps"] = float(self.skipped)
+        speed = self.pace.images_per_second
         self.history.append(row if speed is None else row | {"images_per_second": speed})
+        if self.curves is not None:
+            self.curves.add(self.step, self.history[-1])
         self.sums = {}
-        stop = should_stop()
-        self.checkpoint(due=stop)
+        stop, due = self._agree(should_stop())
+        self.checkpoint(due)
         if stop:
             raise Interrupted(f"stopped after epoch {epoch + 1}")
 
-    def _train_step(self, batch: Any) -> tuple[int, dict[str, Tensor]]:
-        """One step of the optimiser; returns the samples in the batch and its means, still on the device."""
-        torch.manual_seed(_step_seed(self.seed, self.step))
+    def _train_step(self, batches: Iterator[Any], samples: int) -> _StepDone:
+        """One step of the optimiser over the parts of a batch of so many samples."""
         rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
-        loss, means = self.task.loss(self.network, batch)
-        self.accelerator.backward(loss)
-        clip = self.recipe.optimizer.clip_grad
-        if clip is not None:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update_parameters(self.raw)
+        done = _StepDone(self.step, [], [])
+        count, world = self.task.loader.parts_per_step, self.processes.world
+        for index in range(count):
+            batch = next(batches)
+            torch.manual_seed(_part_seed(self.seed, self.step, self.processes.rank + index * world))
+            with self.placement.adding_gradients(last=index + 1 == count):
+                loss, means = self.task.loss(self.placement, batch)
+                # the processes' gradients are averaged, the parts' are added
+                share = self.task.samples(batch) * world / samples
+                self.scaler.scale(loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+            done.parts.append((self.task.samples(batch), _detached({"loss": loss, **means})))
+            done.names.append(self.task.names(batch))
+        self._update(done)
         self.step += 1
-        return self.task.samples(batch), {key: value.detach() for key, value in {"loss": loss, **means}.items()}
+        return done
 
-    def _read(self, pending: list[tuple[int, dict[str, Tensor]]], seconds: float) -> None:
-        """Bring the means of some steps from the device, check them, and add them up."""
-        for samples, means in pending:
-            for key, value in means.items():
-                total = self.sums.setdefault(key, [0.0, 0.0])
-                total[0] += float(value) * samples
-                total[1] += samples
-        check_finite({"loss": self.sums["loss"][0]}, f"near step {self.step}")
-        self.clock["train_seconds"] += seconds
-        if self._steps_here >= _WARMUP_STEPS:
-            self.clock["timed_seconds"] += seconds
-            self.clock["timed_samples"] += sum(samples for samples, _ in pending)
-        self._steps_here += len(pending)
+    def _update(self, done: _StepDone) -> None:
+        self.scaler.unscale_(self.optimizer)
+        if self.execution.non_finite == "skip" and self._is_lost(done):
+            self.scaler.update()
+        else:
+            clip_gradients(self.placement.network.parameters(), self.recipe)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.placement.update_average()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _is_lost(self, done: _StepDone) -> bool:
+        """Whether a step must be left out; waits for the device. Its pictures are written down and not counted."""
+        finite = all(bool(means["loss"].isfinite()) for _, means in done.parts)
+        found = self.processes.gather(None if finite else _names(done))
+        names = [name for part in found if part is not None for name in part]
+        if not names:
+            return False
+        self.skipped += 1
+        if self.processes.main:
+            write_skipped(self.folder, SkippedStep(done.step, names))
+        done.parts.clear()
+        return True
+
+    # --- reading what happened ---------------------------------------------------------------------------------------
+
+    def _read(self, pending: list[_StepDone], stop: bool) -> tuple[bool, bool]:
+        """Bring the means of some steps from the device, check them, and add them up over all processes.
+
+        Returns:
+            Whether to stop, and whether a checkpoint is due.
+        """
+        sums: dict[str, tuple[float, float]] = {}
+        lost: SkippedStep | None = None
+        for done in pending:
+            for samples, means in done.parts:
+                values = {key: float(value) for key, value in means.items()}
+                if lost is None and not math.isfinite(values["loss"]):
+                    lost = SkippedStep(done.step, _names(done))
+                _add(sums, {key: (value * samples, float(samples)) for key, value in values.items()})
+        gathered = self.processes.gather((sums, lost))
+        self.pace.stop(len(pending), sum(theirs["loss"][1] for theirs, _ in gathered if "loss" in theirs))
+        for theirs, _ in gathered:
+            _add(self.sums, theirs)
+        self._stop_if_lost([found for _, found in gathered if found is not None])
+        if self.curves is not None and time.monotonic() - self._last_curve > _CURVE_INTERVAL_S and "loss" in sums:
+            total, count = sums["loss"]
+            self.curves.add(self.step, {"loss": total / count, "lr": self.optimizer.param_groups[0]["lr"]})
+            self._last_curve = time.monotonic()
+        return self._agree(stop)
+
+    def _stop_if_lost(self, lost: list[SkippedStep]) -> None:
+        if not lost:
+            return
+        step = min(found.step for found in lost)
+        names = [name for found in lost if found.step == step for name in found.pictures]
+        if self.processes.main:
+            write_skipped(self.folder, SkippedStep(step, names))
+        raise NonFiniteLoss.at_step(step, self.folder)
+
+    def _agree(self, stop: bool) -> tuple[bool, bool]:
+        """Whether any process was asked to stop, and whether a checkpoint is due; the first one's clock counts."""
+        interval_s = max(_CHECKPOINT_INTERVAL_S, self._checkpoint_seconds / _CHECKPOINT_SHARE)
+        due = time.monotonic() - self._last_checkpoint >= interval_s
+        votes = self.processes.gather((stop, due, self.pace.steps_to_read))
+        self.pace.steps_to_read = votes[0][2]
+        stop = any(vote[0] for vote in votes)
+        return stop, stop or votes[0][1]
 
     def _note(self, epoch: int) -> str:
         means = {key: value / count for key, (value, count) in self.sums.items()}
-        words = [f"epoch {epoch + 1}/{self.recipe.schedule.epochs}", f"loss {means['loss']:.3f}"]
+        words = [f"epoch {epoch + 1}/{self.recipe.schedule.epochs}"]
+        if "loss" in means:
+            words.append(f"loss {means['loss']:.3f}")
         if "top1" in means:
             words.append(f"top-1 {means['top1']:.1f} %")
-        speed = self.images_per_second()
+        speed = self.pace.images_per_second
         if speed is not None:
-            words.append(f"{speed:.0f} images/s")
+            share = self.step / (self.recipe.schedule.epochs * self.steps_per_epoch)
+            words.append(f"{speed:.0f} images/s{'' if self.cost is None else self.cost(self.pace, share)}")
+        if self.skipped:
+            words.append(f"{self.skipped} steps skipped")
         return "  ".join(words)
 
-    # --- what comes out ----------------------------------------------------------------------------------------------
+    # --- what is written ---------------------------------------------------------------------------------------------
 
-    def images_per_second(self) -> float | None:
-        """Training throughput so far; None before it is known."""
-        seconds = self.clock["timed_seconds"]
-        return self.clock["timed_samples"] / seconds if seconds > 0 else None
+    def open_curves(self, name: str) -> None:
+        if self.processes.main:
+            self.curves = Curves(self.folder, self.execution.tracker, name, self.identity, self.step)
 
-    def result(self) -> nn.Module:
-        """The network to keep."""
-        network: nn.Module = self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
-        return network if self.average is None else self.average.module
-
-    # --- checkpoints -------------------------------------------------------------------------------------------------
+    def close_curves(self) -> None:
+        if self.curves is not None:
+            self.curves.close()
 
     def checkpoint(self, due: bool) -> None:
-        """Write where the run is now, if it is `due` or enough time went by since the last one."""
-        now = time.monotonic()
-        interval_s = max(_CHECKPOINT_INTERVAL_S, self._checkpoint_seconds / _CHECKPOINT_SHARE)
-        if not due and now - self._last_checkpoint < interval_s:
+        """Write where the run is now, if that is due."""
+        if not due:
             return
-        norm = float(torch.nn.utils.get_total_norm([weight.detach() for weight in self.raw.parameters()]))
-        check_finite({"norm of the weights": norm}, f"at step {self.step}")
-        scaler = self.accelerator.scaler
-        state = {
-            "network": self.raw.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "scaler": None if scaler is None else scaler.state_dict(),
-        }
-        Checkpoint(self.identity, self.step, self.sums, self.history, self.clock, state).write(self.folder)
+        begin = time.monotonic()
+        weights = [weight.detach() for weight in self.placement.network.parameters()]
+        norm = torch.nn.utils.get_total_norm(weights)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        check_finite({"norm of the weights": float(norm)}, f"at step {self.step}")
+        state = {**self.placement.state(self.optimizer), "scaler": self.scaler.state_dict()}
+        failure: Exception | None = None
+        if self.processes.main:
+            try:
+                Checkpoint(
+                    self.identity,
+                    self.parts,
+                    self.step,
+                    self.skipped,
+                    self.sums,
+                    self.history,
+                    self.pace.counters(),
+                    state,
+                ).write(self.folder)
+            except Exception as error:
+                failure = error
+        for failed in self.processes.gather(failure):  # or the others would wait for the first one
+            if failed is not None:
+                raise failed
         self._last_checkpoint = time.monotonic()
-        self._checkpoint_seconds = self._last_checkpoint - now
+        self._checkpoint_seconds = self._last_checkpoint - begin
 
-    def resume(self) -> None:
-        """Go to where the folder's checkpoint is, if it has one."""
-        found = read_checkpoint(self.folder, self.identity)
-        if found is None:
-            return
-        self.raw.load_state_dict(found.state["network"])
-        self.optimizer.load_state_dict(found.state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(found.state["average"])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(found.state["scaler"])
-        self.step, self.sums, self.history = found.step, found.sums, found.history
-        self.clock = found.clock
+    def resume(self, found: Checkpoint) -> None:
+        """Go to where a checkpoint is."""
+        self.placement.load_state(found.state, self.optimizer)
+        self.scaler.load_state_dict(found.state["scaler"])
+        self.step, self.skipped = found.step, found.skipped
+        self.sums, self.history = found.sums, found.history
+        self.pace.go_on_from(found.clock)
 
 
-def check_finite(values: Mapping[str, float], when: str) -> None:
-    """Stop a run whose numbers are not numbers any more.
-
-    Raises:
-        NonFiniteLoss: a value is NaN or infinite.
-    """
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise NonFiniteLoss(
-                f"the {name} is {value} {when}; try a lower --lr, a longer --warmup-epochs, or --clip-grad 1"
-            )
+def choose_device(processes: Processes = ALONE) -> torch.device:
+    """This process's accelerator if the machine has one (CUDA, MPS, XPU), else the CPU."""
+    device = torch.accelerator.current_accelerator(check_available=True)
+    if device is None:
+        return torch.device("cpu")
+    return device if processes.alone else torch.device(device.type, torch.accelerator.current_device_index())
 
 
-def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    settings = recipe.optimizer
-    groups = parameter_groups(network, settings.weight_decay, settings.layer_decay)
-    if settings.optimizer == "sgd":
-        momentum = settings.beta1
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=momentum, nesterov=momentum > 0, fused=True)
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=(settings.beta1, settings.beta2), fused=True)
+def _detached(means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach() for key, value in means.items()}
 
 
-def _step_seed(seed: int, step: int) -> int:
-    """A seed for a step, unrelated to those of its neighbours."""
-    digest = hashlib.blake2b(f"{seed}/{step}".encode(), digest_size=7).digest()
+def _names(done: _StepDone) -> list[str]:
+    return [name for names in done.names for name in names()]
+
+
+def _add(sums: dict[str, tuple[float, float]], more: Mapping[str, tuple[float, float]]) -> None:
+    for key, (value, count) in more.items():
+        total, samples = sums.get(key, (0.0, 0.0))
+        sums[key] = total + value, samples + count
+
+
+def _part_seed(seed: int, step: int, part: int) -> int:
+    """A seed for a part of a step, unrelated to those of its neighbours."""
+    place = f"{seed}/{step}" if part == 0 else f"{seed}/{step}/{part}"
+    digest = hashlib.blake2b(place.encode(), digest_size=7).digest()
     return int.from_bytes(digest, "big")

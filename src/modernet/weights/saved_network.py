@@ -16,6 +16,7 @@ from modernet.atomic import whole_file
 from modernet.data import ImageDataset
 from modernet.errors import InputError
 from modernet.models import create_model
+from modernet.recipes import PictureSizes
 from modernet.roadmap.design import Design
 from modernet.roadmap.network import build
 
@@ -57,7 +58,7 @@ class SavedNetwork:
     spec: NetworkSpec
     classes: tuple[str, ...]
     image_size: int
-    """Side in pixels of the square picture that it was trained on."""
+    """Side in pixels of the square picture that it is tested on."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
     """Normalisation of pictures in [0, 1]."""
@@ -67,14 +68,18 @@ class SavedNetwork:
     """How that square is scaled to `image_size`."""
 
 
-def save_network(folder: Path, network: nn.Module, spec: NetworkSpec, dataset: ImageDataset) -> None:
-    """Write a trained network to a folder."""
+def save_network(
+    folder: Path, network: nn.Module, spec: NetworkSpec, dataset: ImageDataset, pictures: PictureSizes
+) -> None:
+    """Write a trained network to a folder, with what a picture must look like for it."""
     description = {
         "spec": asdict(spec),
         "classes": dataset.classes,
-        "image_size": dataset.image_size,
+        "image_size": dataset.image_size if pictures.test_size is None else pictures.test_size,
         "mean": dataset.mean,
         "std": dataset.std,
+        "crop": pictures.test_crop,
+        "interpolation": pictures.interpolation,
     }
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with whole_file(folder / WEIGHTS_NAME) as unfinished:
@@ -105,6 +110,8 @@ def load_network(folder: Path) -> SavedNetwork:
             description["image_size"],
             tuple(description["mean"]),
             tuple(description["std"]),
+            description.get("crop", 1.0),  # networks of earlier versions have neither
+            description.get("interpolation", "bilinear"),
         )
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]

@@ -1,0 +1,114 @@
+"""The processes that train one network together: started by torchrun, or this one alone.
+
+torch is imported where it is needed, so that a command line can ask early whether it should speak.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from modernet.errors import RunStopped
+
+Value = TypeVar("Value")
+
+
+class FailedElsewhere(RunStopped):
+    """Another process failed, and says why; this one ends with it."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that do the same work on different pictures."""
+
+    rank: int = 0
+    """Its number, from 0."""
+    world: int = 1
+    """How many there are."""
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the one that writes files and speaks to people."""
+        return self.rank == 0
+
+    @property
+    def alone(self) -> bool:
+        return self.world == 1
+
+    def gather(self, value: Value) -> list[Value]:
+        """The value of every process, in the order of their numbers; all must call this at the same point.
+
+        Raises:
+            FailedElsewhere: another process has ended.
+        """
+        if self.alone:
+            return [value]
+        import torch.distributed as dist
+
+        values: list[Value | None] = [None] * self.world
+        try:
+            dist.all_gather_object(values, value)
+        except RuntimeError as error:  # the connection was closed
+            raise FailedElsewhere("another process of this run has ended; its message says why") from error
+        return values  # type: ignore[return-value]
+
+    def wait(self) -> None:
+        """Go on when every process is here."""
+        self.gather(None)
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """The first process does what is inside before the others, who then find its files: fetched, unpacked, indexed.
+
+        Raises:
+            FailedElsewhere: in the others, when the first one has failed.
+        """
+        if self.main:
+            done = False
+            try:
+                yield
+                done = True
+            finally:
+                self.gather(done)
+            return
+        if not self.gather(False)[0]:
+            raise FailedElsewhere("")
+        yield
+
+
+ALONE = Processes()
+
+
+def started_by_launcher() -> bool:
+    """Whether torchrun, or a launcher like it, started several processes of which this is one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def join_processes() -> Processes:
+    """Meet the processes that torchrun started with this one, on all machines; `ALONE` without torchrun.
+
+    NCCL carries what lies on CUDA devices, gloo the rest.
+    """
+    if not started_by_launcher():
+        return ALONE
+    import torch
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            dist.init_process_group("cpu:gloo,cuda:nccl")
+        else:
+            dist.init_process_group("gloo")
+    return Processes(dist.get_rank(), dist.get_world_size())
+
+
+def leave_processes() -> None:
+    """Part from the other processes."""
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
