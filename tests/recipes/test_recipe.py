@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from modernet.errors import InputError
-from modernet.recipes import RECIPES, Recipe, default_recipe, get_recipe, leaves
+from modernet.recipes import Recipe, get_recipe, leaves
 
 QUICK = get_recipe("quick")
 
@@ -52,19 +52,3 @@ def test_leaves_have_one_name_each_over_the_whole_tree() -> None:
 def test_a_value_out_of_range_is_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         QUICK.replace(**change)
-
-
-@pytest.mark.parametrize("name", list(RECIPES))
-def test_every_named_recipe_says_where_it_comes_from(name: str) -> None:
-    assert RECIPES[name].name == name
-    assert len(RECIPES[name].source) > 10
-
-
-def test_an_unknown_recipe_is_said() -> None:
-    with pytest.raises(InputError, match="no recipe is called 'quik'; did you mean quick"):
-        get_recipe("quik")
-
-
-def test_every_data_set_has_a_recipe() -> None:
-    assert default_recipe("digit_scenes") == "quick"
-    assert default_recipe("some/folder") in RECIPES

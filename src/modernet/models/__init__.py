@@ -18,7 +18,8 @@ from modernet.models import (  # importing a family registers its variants
     vgg,
     vit,
 )
-from modernet.models.backbone import Backbone, Feature, FeatureExtractor, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.feature_extractor import FeatureExtractor
 from modernet.models.zoo import MODELS, ModelEntry, Published, create_model, get_entry, list_models
 
 __all__ = [

@@ -45,7 +45,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -162,12 +162,10 @@ class AlexNet(Backbone):
             x = self.classifier[layer](x)
         return x
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """A convolution or a linear layer each."""
-        groups: dict[str, list[str]] = {}
-        for name, _ in self.named_parameters():
-            groups.setdefault(name.rpartition(".")[0], []).append(name)
-        return list(groups.values())
+        module, layer, *_ = name.split(".")
+        return int(module == "classifier"), int(layer)
 
     def _layers(self, index: int) -> range:
         """Which of `features` are those of a stage."""

@@ -1,12 +1,13 @@
 """The backbone contract: what every network of the zoo can do, under the names that the field already uses (timm's).
 
 A network adds four things: its stages (`forward_stage`), how the last features become a vector (`pool`), what its
-feature maps are (`feature_info`) and the order of its layers (`layer_groups`). A network whose stages hand on something
+feature maps are (`feature_info`) and where its layers are (`layer_place`). A network whose stages hand on something
 else than a feature map, such as tokens, also says how that is one (`feature_map`). Everything else is here, once.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from modernet.errors import InputError
 from modernet.layers import checkpoint_block
 
 GlobalPool = Literal["avg", "token", ""]
+
+Place = tuple[float, ...]
+"""Where a layer is between the stem and the head: places sort in that order."""
+STEM: Place = (-math.inf,)
+HEAD: Place = (math.inf,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +136,8 @@ class Backbone(nn.Module, ABC):
     has_blocks: ClassVar[bool] = True
     """Whether its stages run their blocks by `run_blocks`, so that those can be checkpointed."""
 
+    undecayed: ClassVar[tuple[str, ...]] = ()
+    """Last words of the names of parameters that the architecture's release spares from weight decay."""
     wrapped_name: ClassVar[str] = ""
     """Name of the submodule that is the whole network, for one of another library."""
 
@@ -161,8 +169,27 @@ class Backbone(nn.Module, ABC):
         """What `forward_features` returns as the vector `(b, num_features)` that the classifier sees."""
 
     @abstractmethod
-    def layer_groups(self) -> list[list[str]]:
-        """Parameter names from the stem to the head, for layer-wise learning-rate decay; each is in one group."""
+    def layer_place(self, name: str) -> Place:
+        """Which layer a parameter belongs to: `STEM`, numbers that count layers such as stage and block, or `HEAD`."""
+
+    def published_place(self, name: str, groups: str) -> Place:
+        """As `layer_place`, for the groups of the architecture's release; an `InputError` where it has none."""
+        raise InputError(f"a {type(self).__name__} has no published groups {groups!r}; give --layer-decay-groups block")
+
+    def layer_groups(self, groups: str = "block") -> list[list[str]]:
+        """Parameter names from the stem to the head, for layer-wise learning-rate decay; each is in one group.
+
+        `block` is a group for each block. Others are those of the architecture's release: see `published_place`.
+        """
+        found: dict[Place, list[str]] = {}
+        for name, _ in self.named_parameters():
+            place = self.layer_place(name) if groups == "block" else self.published_place(name, groups)
+            found.setdefault(place, []).append(name)
+        return [found[place] for place in sorted(found)]
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters of several dimensions that do not decay, such as position embeddings; see `undecayed`."""
+        return {name for name, _ in self.named_parameters() if name.rpartition(".")[2] in self.undecayed}
 
     def stage_modules(self, index: int) -> list[str]:
         """Names of what stage `index` alone runs, modules or class tokens: a shorter network does not need them."""
@@ -216,7 +243,7 @@ class Backbone(nn.Module, ABC):
             What `forward_features` returns (the last feature map that was computed, if that was not the last stage)
             and the list of maps `(b, c, h, w)` asked for; or the list alone.
         """
-        wanted = self._feature_indices(indices)
+        wanted = self.feature_indices(indices)
         count = len(self.feature_info)
         last = max(wanted) if stop_early else count - 1
         state: Any = x
@@ -276,7 +303,7 @@ class Backbone(nn.Module, ABC):
         scores: Tensor = self.get_classifier()(x)
         return scores
 
-    def _feature_indices(self, indices: int | Sequence[int] | None) -> list[int]:
+    def feature_indices(self, indices: int | Sequence[int] | None) -> list[int]:
         """Indices into `feature_info` as a list of numbers from 0."""
         count = len(self.feature_info)
         if indices is None:
@@ -291,29 +318,6 @@ class Backbone(nn.Module, ABC):
             if not -count <= index < count:
                 raise InputError(f"feature map {index} was asked for; this network has 0 to {count - 1}")
         return [index % count for index in indices]
-
-
-class FeatureExtractor(nn.Module):
-    """A backbone without its head that returns a list of feature maps: what `features_only=True` makes.
-
-    Stages after the last feature map and the head are removed, so that every parameter left gets a gradient.
-
-    Attributes:
-        feature_info: the feature maps that are returned, in this order.
-    """
-
-    def __init__(self, backbone: Backbone, out_indices: int | Sequence[int] | None = None) -> None:
-        super().__init__()
-        self._indices = backbone._feature_indices(out_indices)
-        self.feature_info = backbone.feature_info.select(self._indices)
-        backbone.prune(self._indices)
-        self.backbone = backbone
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Pictures `(b, in_chans, h, w)` -> `(b, num_chs, h / reduction, w / reduction)` for each of `feature_info`."""
-        maps = self.backbone.forward_intermediates(x, self._indices, stop_early=True, intermediates_only=True)
-        assert isinstance(maps, list)
-        return maps
 
 
 def new_classifier(num_features: int, num_classes: int) -> nn.Module:

@@ -40,11 +40,14 @@ from torch.utils.checkpoint import checkpoint
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp
 from modernet.models.backbone import (
+    HEAD,
+    STEM,
     Backbone,
     Feature,
     FeatureInfo,
     GlobalPool,
     ModelConfig,
+    Place,
     Tokens,
     new_classifier,
 )
@@ -241,6 +244,7 @@ class CoaTLite(Backbone):
 
     classifier_name = "head"
     head_modules: ClassVar[tuple[str, ...]] = ("norm4", "head")
+    undecayed = ("cls_token1", "cls_token2", "cls_token3", "cls_token4")
 
     def __init__(self, config: CoaTLiteConfig) -> None:
         super().__init__(config)
@@ -291,21 +295,16 @@ class CoaTLite(Backbone):
     def pool(self, x: Tensor) -> Tensor:
         return x[:, 0]  # b t c -> b c
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The first patches; serial blocks, what begins a scale going with its first; parallel blocks; the head."""
-        groups: dict[tuple[int, int], list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            if module == "parallel_blocks":
-                key = (5, int(rest[0]))
-            elif module.startswith("serial_blocks"):
-                key = (int(module[-1]), int(rest[0]))
-            elif module.startswith(("cls_token", "patch_embed", "cpe", "crpe")):
-                key = (0 if module.endswith("1") else int(module[-1]), 0)
-            else:
-                key = (6, 0)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, block, *_ = f"{name}.".split(".")
+        if module == "parallel_blocks":
+            return 5, int(block)
+        if module.startswith("serial_blocks"):
+            return int(module[-1]), int(block)
+        if module.startswith(("cls_token", "patch_embed", "cpe", "crpe")):
+            return STEM if module.endswith("1") else (int(module[-1]), 0)
+        return HEAD
 
     def _run(self, block: nn.Module, *inputs: Any) -> Any:
         """What `run_blocks` does, for a block that takes more than a tensor; it has no BatchNorm to care for."""

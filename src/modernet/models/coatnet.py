@@ -36,7 +36,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -231,6 +231,7 @@ class CoAtNet(Backbone):
 
     classifier_name = "head.fc"
     head_modules = ("head",)
+    undecayed = ("relative_position_bias_table",)
 
     def __init__(self, config: CoAtNetConfig) -> None:
         super().__init__(config)
@@ -274,13 +275,12 @@ class CoAtNet(Backbone):
         x = self.head(x)  # b c h w -> b c
         return x
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; then every block; then the head."""
-        groups: dict[str, list[str]] = {}
-        for name, _ in self.named_parameters():
-            depth = 4 if name.startswith("stages.") else 1
-            groups.setdefault(".".join(name.split(".")[:depth]), []).append(name)
-        return list(groups.values())
+        module, *rest = name.split(".")
+        if module == "stages":
+            return int(rest[0]), int(rest[2])
+        return STEM if module == "stem" else HEAD
 
 
 def _init_convolution(module: nn.Module) -> None:

@@ -37,7 +37,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -150,6 +150,7 @@ class ConvNeXt(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
+    undecayed = ("gamma", "beta")
 
     def __init__(self, config: ConvNeXtConfig) -> None:
         super().__init__(config)
@@ -197,20 +198,27 @@ class ConvNeXt(Backbone):
         x = self.norm(x.mean((2, 3)))  # b c h w -> b c
         return x
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; then every block, a downsampling layer going with the block after it; then the head."""
-        groups: dict[tuple[int, int], list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            if module == "downsample_layers":
-                stage = int(rest[0])
-                key = (-1, 0) if stage == 0 else (stage, 0)
-            elif module == "stages":
-                key = (int(rest[0]), int(rest[1]))
-            else:
-                key = (len(self.stages), 0)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        return STEM if name.startswith("downsample_layers.0.") else self.published_place(name, "single")
+
+    def published_place(self, name: str, groups: str) -> Place:
+        """The groups of the releases: `paper` (V2 calls it group) or `single`, whose stem goes with the first block.
+
+        In `paper` a stage is one group, but for the third, which has one for three blocks each: 12 groups below the
+        head for 27 blocks, 6 for 9, as the release has them for the classifiers and for the detector with Tiny.
+        """
+        module, *rest = name.split(".")
+        if module not in ("downsample_layers", "stages"):
+            return HEAD
+        stage, block = int(rest[0]), int(rest[1]) if module == "stages" else 0
+        if groups == "single":
+            return stage, block
+        if groups != "paper":
+            return super().published_place(name, groups)
+        if module == "downsample_layers" and stage == 0:
+            return STEM
+        return stage, block // 3 if stage == 2 else 0
 
 
 def merge_branches(network: ConvNeXt) -> ConvNeXt:

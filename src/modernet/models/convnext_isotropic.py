@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.convnext import Block, init_weights
 from modernet.models.zoo import Published, register_model
 
@@ -82,14 +82,10 @@ class ConvNeXtIsotropic(Backbone):
         x = self.norm(x.mean((2, 3)))  # b c h w -> b c
         return x
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; then every block; then the last norm and the head."""
-        groups: dict[int, list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            key = 0 if module == "stem" else 1 + int(rest[0]) if module == "blocks" else 1 + len(self.blocks)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, block, *_ = name.split(".")
+        return (int(block),) if module == "blocks" else STEM if module == "stem" else HEAD
 
 
 # --- variants -------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -146,6 +146,7 @@ class _FilterNetwork(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
+    undecayed = ("pos_embed",)
     norm: nn.LayerNorm
     pos_embed: nn.Parameter
     _side: int
@@ -195,14 +196,12 @@ class GFNet(_FilterNetwork):
             x = self._with_positions(self.patch_embed(x))
         return self.run_blocks(self.blocks[index], x)
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The embeddings; then every block; then the last norm and the head."""
-        groups: dict[int, list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            place = int(rest[0]) if module == "blocks" else len(self.blocks)
-            groups.setdefault(-1 if module in ("patch_embed", "pos_embed") else place, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, *rest = name.split(".")
+        if module in ("patch_embed", "pos_embed"):
+            return STEM
+        return (int(rest[0]),) if module == "blocks" else HEAD
 
 
 class GFNetPyramid(_FilterNetwork):
@@ -241,19 +240,14 @@ class GFNetPyramid(_FilterNetwork):
     def stage_modules(self, index: int) -> list[str]:
         return [f"blocks.{index}", f"patch_embed.{index}"]
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The first patches; every block, a 2x2 convolution going with the block after it; the head."""
-        groups: dict[tuple[int, int], list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            if module == "blocks":
-                key = (int(rest[0]), int(rest[1]))
-            elif module == "patch_embed":
-                key = (int(rest[0]), 0) if int(rest[0]) else (-1, 0)
-            else:
-                key = (-1, 0) if module == "pos_embed" else (len(self.blocks), 0)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, *rest = name.split(".")
+        if module == "blocks":
+            return int(rest[0]), int(rest[1])
+        if module == "patch_embed" and rest[0] != "0":
+            return int(rest[0]), 0
+        return STEM if module in ("patch_embed", "pos_embed") else HEAD
 
 
 def resample_filter(weight: Tensor, height: int, width: int) -> Tensor:

@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 WIRING = 4 * [[0, 1, 2, 3, 4, 5, 6, 7]] + 4 * [[4, 5, 6, 7, 8, 9, 10, 11]] + 4 * [[0, 1, 2, 3, 8, 9, 10, 11]]
@@ -131,12 +131,10 @@ class LeNet(Backbone):
             _init(layer.weight, layer.in_features)
         return layer
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """One for each layer."""
-        groups: dict[str, list[str]] = {}
-        for name, _ in self.named_parameters():
-            groups.setdefault(name.partition(".")[0], []).append(name)
-        return list(groups.values())
+        module = name.partition(".")[0]
+        return HEAD if module == "output" else (int(module.removeprefix("H")),)
 
 
 def _init(weight: Tensor, fan_in: int) -> None:

@@ -36,7 +36,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, Tokens
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, Tokens
 from modernet.models.zoo import Published, register_model
 
 _PATCH = 16  # what the stem shrinks the picture by
@@ -180,6 +180,7 @@ class LeViT(Backbone):
 
     classifier_name = "head"
     head_modules = ("head", "head_dist")
+    undecayed = ("attention_biases",)
 
     def __init__(self, config: LeViTConfig) -> None:
         super().__init__(config)
@@ -259,14 +260,10 @@ class LeViT(Backbone):
     def stage_modules(self, index: int) -> list[str]:
         return [f"blocks.{block}" for block in self._own_blocks(index)] + ["patch_embed"] * (index == 0)
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; every attention with the MLP after it; the heads."""
-        groups: dict[int, list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, block = name.split(".")[:2]
-            key = int(block) // 2 if module == "blocks" else -1 if module == "patch_embed" else len(self.blocks)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, block, *_ = name.split(".")
+        return (int(block) // 2,) if module == "blocks" else STEM if module == "patch_embed" else HEAD
 
     def _own_blocks(self, index: int) -> range:
         """Places in `blocks` of what a stage runs."""

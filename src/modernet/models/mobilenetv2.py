@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 _WIDTHS = (16, 24, 32, 64, 96, 160, 320)
@@ -143,13 +143,10 @@ class MobileNetV2(Backbone):
         scores: Tensor = self.classifier(self.pool(x))
         return scores
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; then every block, the wide convolution; then the classifier."""
-        groups: dict[str, list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, layer, *_ = name.split(".")
-            groups.setdefault(f"{module}.{layer}", []).append(name)
-        return list(groups.values())
+        module, layer, *_ = name.split(".")
+        return (int(layer),) if module == "features" else HEAD
 
     def _layers(self, index: int) -> range:
         return range(self._ends[index - 1] if index else 0, self._ends[index])

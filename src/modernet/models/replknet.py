@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -210,19 +210,14 @@ class RepLKNet(Backbone):
     def stage_modules(self, index: int) -> list[str]:
         return [f"stages.{index}", "stem" if index == 0 else f"transitions.{index - 1}"]
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; every pair of blocks, a transition going with the pair after it; the head."""
-        groups: dict[tuple[int, int], list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            if module == "stages":
-                key = (int(rest[0]), int(rest[2]) // 2)
-            elif module == "transitions":
-                key = (int(rest[0]) + 1, 0)
-            else:
-                key = (-1, 0) if module == "stem" else (len(self.stages), 0)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, *rest = name.split(".")
+        if module == "stages":
+            return int(rest[0]), int(rest[2]) // 2
+        if module == "transitions":
+            return int(rest[0]) + 1, 0
+        return STEM if module == "stem" else HEAD
 
 
 def merge_branches(network: RepLKNet) -> RepLKNet:

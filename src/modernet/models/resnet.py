@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -212,13 +212,12 @@ class ResNet(Backbone):
     def pool(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
-    def layer_groups(self) -> list[list[str]]:
-        groups: dict[str, list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, block = name.split(".")[:2]
-            key = f"{module}.{block}" if module.startswith("layer") else "fc" if module == "fc" else "stem"
-            groups.setdefault(key, []).append(name)
-        return list(groups.values())
+    def layer_place(self, name: str) -> Place:
+        """The stem; every block; the classifier."""
+        module, block, *_ = name.split(".")
+        if module.startswith("layer"):
+            return int(module.removeprefix("layer")), int(block)
+        return HEAD if module == "fc" else STEM
 
 
 def _deep_stem(in_chans: int, width: int) -> nn.Sequential:

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 _STEM_WIDTH = 32
@@ -219,19 +219,14 @@ class RVT(Backbone):
     def stage_modules(self, index: int) -> list[str]:
         return [f"transformers.{index}", "patch_embed" if index == 0 else f"pools.{index - 1}"]
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; every block, a pooling going with the block after it; the head."""
-        groups: dict[tuple[int, int], list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            if module == "transformers":
-                key = (int(rest[0]), int(rest[2]))
-            elif module == "pools":
-                key = (int(rest[0]) + 1, 0)
-            else:
-                key = (-1, 0) if module == "patch_embed" else (len(self.transformers), 0)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, *rest = name.split(".")
+        if module == "transformers":
+            return int(rest[0]), int(rest[2])
+        if module == "pools":
+            return int(rest[0]) + 1, 0
+        return STEM if module == "patch_embed" else HEAD
 
     def _check_size(self, pictures: Tensor) -> None:
         height, width = pictures.shape[2:]

@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -246,6 +246,7 @@ class SwinTransformer(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
+    undecayed = ("relative_position_bias_table",)
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__(config)
@@ -294,19 +295,12 @@ class SwinTransformer(Backbone):
     def pool(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The patches; then every block, a merging going with the block after it; then the last norm and the head."""
-        groups: dict[tuple[int, int], list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            if module == "patch_embed":
-                key = (-1, 0)
-            elif module != "layers":
-                key = (len(self.layers), 0)
-            else:
-                key = (int(rest[0]), int(rest[2])) if rest[1] == "blocks" else (int(rest[0]) + 1, 0)
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, *rest = name.split(".")
+        if module == "layers":
+            return (int(rest[0]), int(rest[2])) if rest[1] == "blocks" else (int(rest[0]) + 1, 0)
+        return STEM if module == "patch_embed" else HEAD
 
 
 def _init(module: nn.Module) -> None:

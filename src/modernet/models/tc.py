@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place
 from modernet.models.zoo import Published, register_model
 
 
@@ -79,11 +79,8 @@ class TC(Backbone):
         """The sum of each kernel's hidden units."""
         return x.sum((2, 3))
 
-    def layer_groups(self) -> list[list[str]]:
-        names = [name for name, _ in self.named_parameters()]
-        hidden = [name for name in names if name.startswith("hidden.")]
-        output = [name for name in names if name.startswith("output.")]
-        return [group for group in (hidden, output) if group]
+    def layer_place(self, name: str) -> Place:
+        return STEM if name.startswith("hidden.") else HEAD
 
 
 def tc_problem(grid_size: int) -> tuple[Tensor, Tensor]:

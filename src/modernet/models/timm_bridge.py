@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import timm
@@ -18,7 +19,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from modernet.errors import InputError, unknown_name
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig, Place
 from modernet.models.zoo import TIMM_PREFIX, ModelEntry, Published
 
 
@@ -97,7 +98,7 @@ class TimmBackbone(Backbone):
         stop_early: bool = False,
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        wanted = self._feature_indices(indices)
+        wanted = self.feature_indices(indices)
         found = self.network.forward_intermediates(
             x, indices=sorted(set(wanted)), stop_early=stop_early, intermediates_only=intermediates_only
         )
@@ -109,10 +110,20 @@ class TimmBackbone(Backbone):
     def prune(self, indices: Sequence[int]) -> None:
         self.network.prune_intermediate_layers(sorted(set(indices)), prune_norm=True, prune_head=True)
 
-    def layer_groups(self) -> list[list[str]]:
+    @cached_property
+    def _layers(self) -> dict[str, int]:
+        """Name of a parameter -> timm's number of its layer."""
+        layers: dict[str, int] = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
+        return layers
+
+    def layer_place(self, name: str) -> Place:
         """timm's groups."""
-        groups = group_parameters(self.network, self.network.group_matcher(coarse=False))
-        return [[f"network.{name}" for name in groups[key]] for key in sorted(groups)]
+        return (self._layers[name.removeprefix("network.")],)
+
+    def no_weight_decay(self) -> set[str]:
+        """timm's names, where the network has some."""
+        spared = getattr(self.network, "no_weight_decay", set)
+        return {f"network.{name}" for name in spared()}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         try:

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.zoo import Published, register_model
 
 
@@ -125,14 +125,13 @@ class VGG(Backbone):
             x = self.classifier[layer](x)
         return x
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """A convolution and its norm, or a linear layer, each."""
-        groups: list[list[str]] = []
-        for name, parameter in self.named_parameters():
-            if parameter.ndim > 1:
-                groups.append([])
-            groups[-1].append(name)
-        return groups
+        module, layer, *_ = name.split(".")
+        index = int(layer)
+        if module == "classifier":
+            return 1, index
+        return 0, index - isinstance(self.features[index], nn.BatchNorm2d)
 
     def _layers(self, index: int) -> range:
         """Which of `features` are those of a stage."""

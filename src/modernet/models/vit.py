@@ -34,7 +34,18 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig, Tokens, new_classifier
+from modernet.models.backbone import (
+    HEAD,
+    STEM,
+    Backbone,
+    Feature,
+    FeatureInfo,
+    GlobalPool,
+    ModelConfig,
+    Place,
+    Tokens,
+    new_classifier,
+)
 from modernet.models.zoo import Published, register_model
 
 
@@ -136,6 +147,7 @@ class VisionTransformer(Backbone):
 
     classifier_name = "head"
     head_modules: ClassVar[tuple[str, ...]] = ("norm", "fc_norm", "head")
+    undecayed = ("cls_token", "dist_token", "pos_embed")
     num_prefix_tokens: ClassVar[int] = 1
     """Tokens that are no patches."""
 
@@ -195,17 +207,12 @@ class VisionTransformer(Backbone):
         x = self.fc_norm(x.mean(1))  # b t c -> b c
         return x
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The embeddings; then every block; then the last norm and the head."""
-        groups: dict[int, list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            if module == "blocks":
-                key = 1 + int(rest[0])
-            else:
-                key = 0 if module in ("patch_embed", "cls_token", "dist_token", "pos_embed") else len(self.blocks) + 1
-            groups.setdefault(key, []).append(name)
-        return [groups[key] for key in sorted(groups)]
+        module, *rest = name.split(".")
+        if module == "blocks":
+            return (int(rest[0]),)
+        return STEM if module in ("patch_embed", "cls_token", "dist_token", "pos_embed") else HEAD
 
 
 class DistilledVisionTransformer(VisionTransformer):

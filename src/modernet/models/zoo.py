@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from torch import nn
 
 from modernet.errors import InputError, unknown_name
-from modernet.models.backbone import Backbone, FeatureExtractor, ModelConfig
+from modernet.models.backbone import Backbone, ModelConfig
+from modernet.models.feature_extractor import FeatureExtractor
 from modernet.registry import Registry
 
 Config = TypeVar("Config", bound=ModelConfig)

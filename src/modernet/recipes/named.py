@@ -1,20 +1,59 @@
-"""The named recipes."""
+"""Recipes by name: a recipe, what it is for, what came out where it was published, and how to run it."""
 
 from __future__ import annotations
 
-from modernet.recipes.recipe import Augmentation, Optimizer, Recipe, Regularization, Schedule
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modernet.recipes.recipe import Recipe
 from modernet.registry import Registry
 
-RECIPES: Registry[Recipe] = Registry("recipe")
+
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A recipe and what is known of it."""
+
+    recipe: Recipe
+    """Its values, for the first network of `expected`, or for any."""
+    purpose: str
+    """What it is for, in a few words."""
+    command: str
+    """How to run it."""
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """Network -> its published top-1 on ImageNet-1K in per cent under this recipe."""
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Network -> the leaves in which its recipe differs from `recipe`."""
+    differs: str = ""
+    """What of the publication is not in here, or could not be verified."""
+
+    def for_model(self, model: str) -> Recipe:
+        """The recipe for a network; that of the others where none is given for it."""
+        return self.recipe.replace(**self.models.get(model, {}))
 
 
-def get_recipe(name: str) -> Recipe:
+RECIPES: Registry[NamedRecipe] = Registry("recipe")
+
+
+def register_recipe(named: NamedRecipe) -> None:
+    """Add a recipe under its own name."""
+    RECIPES.add(named.recipe.name, named)
+
+
+def get_recipe(name: str, model: str | None = None) -> Recipe:
     """The recipe called `name`.
+
+    Args:
+        model: the network that it is for, where values depend on that, such as the drop path.
 
     Raises:
         InputError: there is none; the message names the closest ones.
+
+    >>> get_recipe("convnext", model="convnext_small").regularization.drop_path
+    0.4
     """
-    return RECIPES[name]
+    named = RECIPES[name]
+    return named.recipe if model is None else named.for_model(model)
 
 
 def default_recipe(data: str, pretrained: bool = False) -> str:
@@ -22,55 +61,3 @@ def default_recipe(data: str, pretrained: bool = False) -> str:
     if pretrained:
         return "finetune"
     return "quick" if data in ("digit_scenes", "mnist") else "small_pictures"
-
-
-def _add(recipe: Recipe) -> None:
-    RECIPES.add(recipe.name, recipe)
-
-
-_add(
-    Recipe(
-        name="quick",
-        source="ours: seconds a network on a laptop, for small pictures with a left and a right (docs/log.md)",
-        batch_size=32,
-        augmentation=Augmentation(flip=0.0, shift=0.1),
-        optimizer=Optimizer(lr=6e-3),
-        schedule=Schedule(epochs=4, warmup_epochs=1.0),
-    )
-)
-
-_add(
-    Recipe(
-        name="small_pictures",
-        source="ours: the decisions of ConvNeXt's recipe (Liu et al. 2022, table 5) without RandAugment, shortened",
-        batch_size=128,
-        augmentation=Augmentation(flip=0.5, shift=0.125, erasing=0.25, mixup=0.8, cutmix=1.0),
-        optimizer=Optimizer(lr=2e-3),
-        schedule=Schedule(epochs=30, warmup_epochs=3.0),
-        regularization=Regularization(drop_path=0.1),
-    )
-)
-
-_add(
-    Recipe(
-        name="classic",
-        source="He et al. 2015, section 3.4, as in torchvision's reference: SGD, a tenth of the rate after each third",
-        batch_size=256,
-        augmentation=Augmentation(flip=0.5, shift=0.125),
-        optimizer=Optimizer(optimizer="sgd", lr=0.1, weight_decay=1e-4),
-        schedule=Schedule(epochs=90, warmup_epochs=0.0, decay="step"),
-        regularization=Regularization(label_smoothing=0.0),
-    )
-)
-
-_add(
-    Recipe(
-        name="finetune",
-        source="ours, for some hundred pictures: ConvNeXt's fine-tuning (Liu et al. 2022, table 6) with a small batch",
-        batch_size=32,
-        augmentation=Augmentation(flip=0.5, crop_scale=0.5, erasing=0.25),
-        optimizer=Optimizer(lr=5e-4, layer_decay=0.85),
-        schedule=Schedule(epochs=30, warmup_epochs=2.0),
-        regularization=Regularization(drop_path=0.1),
-    )
-)

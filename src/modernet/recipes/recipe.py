@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from modernet.errors import InputError, unknown_name
 
+LayerGroups = Literal["block", "paper", "single"]
+"""How a network is cut into layers that share a learning rate; see `Optimizer.layer_decay_groups`."""
+
 
 @dataclass(frozen=True)
 class PictureSizes:
@@ -61,7 +64,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How a gradient becomes a step. Weight decay never touches norms, biases and layer scales."""
+    """How a gradient becomes a step."""
 
     optimizer: Literal["adamw", "sgd", "lamb"] = "adamw"
     """AdamW, SGD with momentum, or LAMB (You et al. 2019)."""
@@ -72,21 +75,26 @@ class Optimizer:
     lr_scaling: Literal["linear", "sqrt"] = "linear"
     """How all rates follow the batch where it is not `lr_batch`: in proportion, or by the square root."""
     weight_decay: float = 0.05
-    """AdamW: decoupled; SGD: L2."""
+    """AdamW: decoupled; SGD: L2; LAMB: within its trust ratio. Norms, biases, scales and positions are spared."""
+    decay_norms: bool = False
+    """Spare nothing from weight decay, as was usual before 2018."""
     beta1: float = 0.9
-    """AdamW's first beta; SGD's momentum."""
+    """First beta of AdamW and LAMB; SGD's momentum."""
     beta2: float = 0.999
-    """AdamW's second beta."""
+    """Second beta of AdamW and LAMB."""
     eps: float = 1e-8
     """What AdamW and LAMB add to the root of the second moment."""
     nesterov: bool = True
     """SGD: Nesterov's form of the momentum."""
     layer_decay: float = 1.0
     """Factor of the learning rate from a group of layers to the one below it, the head having the whole; 1 is none."""
-    layer_decay_groups: Literal["block", "paper"] = "block"
-    """A group for each block, or the coarser groups of ConvNeXt's releases (12, or 6 for Tiny)."""
+    layer_decay_groups: LayerGroups = "block"
+    """A group for each block; or as ConvNeXt's releases have it, paper: 12 groups (6 in Tiny), which V2 calls group, or
+    single: V2's group for each block, with the stem in the first."""
     clip_grad: float | None = None
-    """Largest norm of the whole gradient; None is no clipping."""
+    """Largest norm of the gradient, see `clip_mode`; None is no clipping. LAMB clips the whole to 1 by itself."""
+    clip_mode: Literal["norm", "agc"] = "norm"
+    """The norm of the whole gradient; or of each unit's, relative to its weights' (AGC, Brock et al. 2021)."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,8 @@ class Regularization:
     """Share of the target that is spread evenly over all classes."""
     loss: Literal["ce", "bce"] = "ce"
     """Cross-entropy of one answer, or binary cross-entropy of a yes or no for every class (Strikes Back)."""
+    bce_threshold: float | None = None
+    """With bce: a class with a larger share of a mixed target is a whole yes, any other a no; None keeps the shares."""
     drop_path: float = 0.0
     """Stochastic depth: the drop rate of the last block; earlier blocks less, in a line (Huang et al. 2016)."""
     dropout: float = 0.0
@@ -227,7 +237,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("min_lr", 0, _LARGE),
     ("plateaus", 1, _LARGE),
     ("plateau_factor", 0, 1),
-    ("label_smoothing", 0, 1),
+    ("label_smoothing", 0, 0.999),
+    ("bce_threshold", 0, 1),
     ("drop_path", 0, 0.999),
     ("dropout", 0, 0.999),
     ("head_init_scale", 0, _LARGE),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.roadmap.design import Design
 
 
@@ -58,19 +58,12 @@ class Network(Backbone):
         x = self.norm(x.mean((2, 3), keepdim=True)).flatten(1)  # b c h w -> b c 1 1 -> b c
         return x
 
-    def layer_groups(self) -> list[list[str]]:
+    def layer_place(self, name: str) -> Place:
         """The stem; then every block, a separate downsampling layer going with the block after it; then the head."""
-        groups: dict[str, list[str]] = {}
-        for name, _ in self.named_parameters():
-            module, *rest = name.split(".")
-            key = module
-            if module == "stages":
-                block = "0" if rest[1] == "downsample" else rest[1]
-                key = f"stages.{rest[0]}.{block}"
-            elif module == "norm":
-                key = "head"
-            groups.setdefault(key, []).append(name)
-        return list(groups.values())
+        module, *rest = name.split(".")
+        if module == "stages":
+            return int(rest[0]), 0 if rest[1] == "downsample" else int(rest[1])
+        return STEM if module == "stem" else HEAD
 
 
 class Block(nn.Module):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 
-from modernet.recipes import Recipe
+from modernet.recipes import Recipe, rate_factor
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """The learning rate of optimiser step `step`, counted from 0 over the whole run.
 
-    Linear warm-up, whose last step has the full rate; then half a cosine to `min_lr`, or a tenth after each third of
-    the epochs.
+    Linear warm-up from `warmup_lr`, whose last step has the full rate; then half a cosine to `min_lr`, or equal
+    plateaus, each lower by `plateau_factor`. All rates follow the batch, see `rate_factor`.
     """
-    optimizer, schedule = recipe.optimizer, recipe.schedule
+    schedule = recipe.schedule
+    factor = rate_factor(recipe)
+    full, first, last = (factor * rate for rate in (recipe.optimizer.lr, schedule.warmup_lr, schedule.min_lr))
     total = schedule.epochs * steps_per_epoch
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
-        return optimizer.lr * (step + 1) / warmup
+        return first + (full - first) * (step + 1) / warmup
     if schedule.decay == "step":
-        return optimizer.lr * 0.1 ** (3 * step // total)
+        return full * schedule.plateau_factor ** (schedule.plateaus * step // total)
     progress = (step - warmup) / max(total - warmup, 1)
-    floor = min(schedule.min_lr, optimizer.lr)
-    return floor + (optimizer.lr - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+    last = min(last, full)
+    return last + (full - last) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -1,0 +1,87 @@
+from typing import Any
+
+import pytest
+
+from modernet.errors import InputError
+from modernet.models import MODELS
+from modernet.recipes import RECIPES, default_recipe, get_recipe, leaves
+
+PUBLISHED: list[tuple[str, str, dict[str, Any]]] = [
+    ("resnet_classic", "resnet50", {"epochs": 90, "lr": 0.1, "lr_batch": 256, "weight_decay": 1e-4, "beta1": 0.9}),
+    ("resnet_classic", "resnet50", {"nesterov": False, "decay_norms": True, "plateaus": 3, "plateau_factor": 0.1}),
+    ("resnet_strikes_back_a1", "resnet50", {"epochs": 600, "lr": 5e-3, "weight_decay": 0.01, "mixup": 0.2}),
+    ("resnet_strikes_back_a1", "resnet50", {"optimizer": "lamb", "loss": "bce", "repeats": 3, "drop_path": 0.05}),
+    ("resnet_strikes_back_a2", "resnet50", {"epochs": 300, "lr": 5e-3, "weight_decay": 0.02, "mixup": 0.1}),
+    ("resnet_strikes_back_a2", "resnet50", {"rand_augment": "rand-m7-mstd0.5-inc1", "cutmix": 1.0, "test_crop": 0.95}),
+    ("resnet_strikes_back_a3", "resnet50", {"epochs": 100, "lr": 8e-3, "weight_decay": 0.02, "image_size": 160}),
+    ("resnet_strikes_back_a3", "resnet50", {"test_size": 224, "repeats": 1, "drop_path": 0.0, "batch_size": 2048}),
+    ("resnet_rs", "resnet50d", {"epochs": 350, "lr": 0.1, "lr_batch": 256, "batch_size": 4096, "weight_decay": 4e-5}),
+    ("resnet_rs", "resnet50d", {"image_size": 160, "rand_augment": "rand-m10-n2", "dropout": 0.25, "drop_path": 0.0}),
+    ("resnet_rs", "resnet200d", {"image_size": 256, "rand_augment": "rand-m15-n2", "dropout": 0.25, "drop_path": 0.1}),
+    ("mobilenet_v2", "mobilenet_v2", {"epochs": 300, "lr": 0.045, "weight_decay": 4e-5, "plateau_factor": 0.98}),
+    ("deit", "deit_small", {"lr": 1e-3, "batch_size": 1024, "min_lr": 1e-5, "warmup_lr": 1e-6, "warmup_epochs": 5.0}),
+    ("deit", "deit_tiny", {"drop_path": 0.1, "ema_decay": 0.99996, "repeats": 3, "weight_decay": 0.05, "epochs": 300}),
+    ("swin", "swin_tiny", {"lr": 5e-4, "lr_batch": 512, "min_lr": 5e-6, "warmup_lr": 5e-7, "clip_grad": 5.0}),
+    ("swin", "swin_small", {"drop_path": 0.3, "warmup_epochs": 20.0, "erasing": 0.25}),
+    ("swin", "swin_base", {"drop_path": 0.5}),
+    ("levit", "levit_256", {"epochs": 1000, "weight_decay": 0.025, "clip_grad": 0.01, "clip_mode": "agc"}),
+    ("levit", "levit_384", {"drop_path": 0.1}),
+    ("convnext", "convnext_tiny", {"lr": 4e-3, "lr_batch": 4096, "batch_size": 4096, "drop_path": 0.1, "epochs": 300}),
+    ("convnext", "convnext_small", {"drop_path": 0.4, "ema_decay": 0.9999, "warmup_epochs": 20.0, "min_lr": 1e-6}),
+    ("convnext", "convnext_large", {"drop_path": 0.5, "mixup": 0.8, "cutmix": 1.0, "label_smoothing": 0.1}),
+    ("convnext_22k", "convnext_tiny", {"drop_path": 0.0, "epochs": 90, "warmup_epochs": 5.0, "ema_decay": None}),
+    ("convnext_22k", "convnext_xlarge", {"drop_path": 0.2, "lr": 4e-3}),
+    ("convnext_finetune_384", "convnext_base", {"drop_path": 0.8, "layer_decay": 0.7, "lr": 5e-5, "image_size": 384}),
+    ("convnext_finetune_384", "convnext_large", {"drop_path": 0.95, "weight_decay": 1e-8, "test_crop": 1.0}),
+    ("convnext_22k_to_1k", "convnext_tiny", {"drop_path": 0.0, "layer_decay": 0.8, "mixup": 0.0, "cutmix": 0.0}),
+    ("convnext_22k_to_1k", "convnext_large", {"drop_path": 0.3, "ema_decay": None, "layer_decay_groups": "paper"}),
+    ("convnext_22k_to_1k", "convnext_xlarge", {"drop_path": 0.4, "ema_decay": 0.9999, "head_init_scale": 0.001}),
+    ("convnext_iso", "convnext_isotropic_small", {"drop_path": 0.1, "warmup_epochs": 50.0}),
+    ("convnext_iso", "convnext_isotropic_large", {"drop_path": 0.5, "lr": 4e-3}),
+    ("convnext_v2_finetune", "convnextv2_atto", {"lr": 8e-4, "weight_decay": 0.3, "mixup": 0.0, "epochs": 600}),
+    ("convnext_v2_finetune", "convnextv2_femto", {"weight_decay": 0.05, "mixup": 0.3, "drop_path": 0.0}),
+    ("convnext_v2_finetune", "convnextv2_tiny", {"lr": 3.2e-3, "drop_path": 0.2, "layer_decay_groups": "single"}),
+    ("convnext_v2_finetune", "convnextv2_base", {"lr": 2.5e-3, "layer_decay": 0.6, "layer_decay_groups": "paper"}),
+    ("convnext_v2_finetune", "convnextv2_huge", {"epochs": 50, "warmup_epochs": 10.0, "layer_decay": 0.75}),
+    ("replknet", "replknet_31b", {"lr": 4e-3, "batch_size": 2048, "lr_batch": 2048, "warmup_epochs": 10.0}),
+    ("replknet", "replknet_31b", {"drop_path": 0.5, "ema_decay": 0.9999}),
+]
+
+
+@pytest.mark.parametrize(("name", "model", "values"), PUBLISHED)
+def test_values_are_those_of_the_publication(name: str, model: str, values: dict[str, Any]) -> None:
+    recipe = leaves(get_recipe(name, model=model))
+
+    assert {leaf: recipe[leaf] for leaf in values} == values
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_every_named_recipe_says_what_it_is_and_where_it_comes_from(name: str) -> None:
+    named = RECIPES[name]
+
+    assert named.recipe.name == name
+    assert min(len(named.recipe.source), len(named.purpose)) > 10
+    assert f"--recipe {name}" in named.command
+    assert all(0 < top1 < 100 for top1 in named.expected.values())
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_recipe_for_a_network_differs_where_it_says_so(name: str) -> None:
+    named = RECIPES[name]
+
+    assert {*named.models, *named.expected} <= set(MODELS)
+    for model, values in named.models.items():
+        recipe = leaves(get_recipe(name, model=model))
+        assert recipe == {**leaves(named.recipe), **values}
+        assert recipe != leaves(named.recipe)
+    assert get_recipe(name) == get_recipe(name, model="alexnet") == named.recipe
+
+
+def test_an_unknown_recipe_is_said() -> None:
+    with pytest.raises(InputError, match="no recipe is called 'quik'; did you mean quick"):
+        get_recipe("quik")
+
+
+def test_every_data_set_has_a_recipe() -> None:
+    assert default_recipe("digit_scenes") == "quick"
+    assert default_recipe("some/folder") in RECIPES
