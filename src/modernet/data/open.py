@@ -1,35 +1,25 @@
-"""open_dataset: a name or a folder -> an opened data set."""
+"""open_dataset: a name, a folder or an address -> an opened data set."""
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from modernet.data import decoding
-from modernet.data.cifar import has_cifar, read_cifar
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk
 from modernet.data.digit_scenes import DIGITS, SplitName, make_scenes
-from modernet.data.idx import has_idx, read_idx
-from modernet.data.image_folder import read_image_folder
-from modernet.data.named import NAMES, read_named
-from modernet.data.parquet import parquet_files, read_parquet
-from modernet.data.pictures import is_hidden, is_picture, skippable
+from modernet.data.pictures import skippable
 from modernet.data.source import Labelled, Source
+from modernet.data.sources import read_source
 from modernet.data.splitting import three_splits
-from modernet.errors import InputError, unknown_name
+from modernet.errors import InputError
 from modernet.progress import say
 
 _SCENES: tuple[tuple[SplitName, int], ...] = (("train", 1536), ("validation", 300), ("test", 1000))
 _SCENE_SIZE = 32
 _MOST_SAID = 20  # skipped pictures that are said by name; the data set knows them all
-_LAYOUTS = (
-    "class folders, train/ and test/ above them, parquet files train-*.parquet, CIFAR-10 batches or MNIST's IDX files"
-)
-
-DATASET_NAMES = ("digit_scenes", *NAMES)
+_NEAR = 2000  # pictures of shards far away that sizes and colours are measured on
 
 
 def open_dataset(
@@ -42,18 +32,26 @@ def open_dataset(
 ) -> ImageDataset:
     """Open labelled pictures.
 
-    A folder is recognised by what it holds: an image folder (`class/picture`, or `train/`, `val/`, `test/` above it),
-    parquet in the Hub's image layout, the original files of CIFAR-10 or of MNIST and its family. `three_splits` says
-    where train, validation and test come from; a picture keeps its place when others are added.
+    A folder is recognised by what it holds: an image folder (`class/picture`, or `train/`, `val/`, `test/` above it;
+    ImageNet's own layout is one), tar shards in WebDataset's layout (`train-*.tar`, ...), parquet in the Hub's image
+    layout, the original files of CIFAR-10 or of MNIST and its family. `three_splits` says where train, validation and
+    test come from; a picture keeps its place when others are added.
+
+    Shards that are not on this machine are fetched one by one, each when its first picture is needed, and kept in the
+    cache folder (`$MODERNET_CACHE_GB` of them at most, by default 200). So training starts at once; sizes and colours
+    are those of the first shards.
 
     Args:
         spec: `"digit_scenes"` (embedded), `"cifar10"`, `"fashion_mnist"`, `"mnist"` (fetched into `$MODERNET_CACHE`,
-            by default `~/.cache/modernet`), or the path of a folder. A folder of the same name is `"./mnist"`.
+            by default `~/.cache/modernet`); the path of a folder (one of the same name is `"./mnist"`); tar shards,
+            `"path/{000..127}.tar"`; `"https://host/folder"`, with the `index.json` of `modernet data pack` in it, or
+            `"https://host/folder/train-{000..127}.tar"`; `"hf:org/name"`, a data set of the Hugging Face Hub with
+            pictures in parquet (`"hf:org/name/config"`, `"hf:org/name@revision"`).
         image_size: side of the square pictures; None is what suits the pictures: their own side where all are squares
             of one size up to 256, otherwise 224, or less where most are smaller (`decoding.usual_size`). Other
             pictures are scaled by their shorter side and cut to the square in the centre.
         skip_unreadable: leave out and list what cannot be read, instead of an error; pictures on disk are all checked
-            now.
+            now, and shards all fetched for that.
         memory_limit_mb: data sets that need no more than this, decoded, are kept in memory; larger ones are read as
             they are shown.
         download: whether a name may be fetched.
@@ -65,11 +63,8 @@ def open_dataset(
         raise InputError(f"image_size is {image_size}; give the side in pixels, at least 2, such as 224")
     if spec == "digit_scenes":
         return _digit_scenes(_SCENE_SIZE if image_size is None else image_size)
-    if spec in NAMES:
-        return _opened(spec, read_named(spec, download), image_size, skip_unreadable, memory_limit_mb)
-    path = _existing_folder(spec)
-    source = _recognised(path, memory_limit_mb)
-    return _opened(path.resolve().name, source, image_size, skip_unreadable, memory_limit_mb)
+    name, source = read_source(spec, memory_limit_mb=memory_limit_mb, download=download)
+    return _opened(name, source, image_size, skip_unreadable, memory_limit_mb)
 
 
 def _digit_scenes(image_size: int) -> ImageDataset:
@@ -79,51 +74,13 @@ def _digit_scenes(image_size: int) -> ImageDataset:
     return ImageDataset("digit_scenes", DIGITS, image_size, mean, std, train, validation, test, splits=words)
 
 
-def _existing_folder(spec: str) -> Path:
-    path = Path(spec).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise InputError(f"{spec} is a file; give the folder that holds the data set ({_LAYOUTS})")
-    if path.parent.is_dir() and path.parent != Path():
-        neighbours = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
-        close = difflib.get_close_matches(path.name, neighbours, n=1)
-        hint = (
-            f"did you mean {path.parent / close[0]}?" if close else f"{path.parent} has no folder with a name like it"
-        )
-        raise InputError(f"there is no folder {spec}; {hint}")
-    if len(path.parts) > 1:
-        raise InputError(
-            f"there is no folder {spec}, nor {path.parent}; give a folder, or one of {', '.join(DATASET_NAMES)}"
-        )
-    raise InputError(f"{unknown_name('data set', spec, DATASET_NAMES)}; a folder of that name is not here either")
-
-
-def _recognised(path: Path, memory_limit_mb: int) -> Source:
-    """Read a folder in the layout that it has."""
-    if files := parquet_files(path):
-        return read_parquet(path, files, memory_limit_mb)
-    for folder in (path, path / "cifar-10-batches-py", path / "cifar-10-batches-bin"):
-        if has_cifar(folder):
-            return read_cifar(folder)
-    for folder in (path, path / "raw"):
-        if has_idx(folder):
-            return read_idx(folder)
-    entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
-    if any(entry.is_dir() for entry in entries):
-        return read_image_folder(path)
-    if any(is_picture(entry) for entry in entries):
-        raise InputError(f"the pictures lie directly in {path}; put them in a folder for each class")
-    found = f"holds nothing that is known, such as {min(entries).name}" if entries else "is empty"
-    raise InputError(f"the folder {path} {found}; looked for {_LAYOUTS}")
-
-
 def _opened(
     name: str, source: Source, image_size: int | None, skip_unreadable: bool, memory_limit_mb: int
 ) -> ImageDataset:
     """Split, decode what fits in memory, and measure."""
     parts = three_splits(source)
-    size = decoding.usual_size(parts.train) if image_size is None else image_size
+    surveyed = parts.train if parts.train.shards is None else parts.train.take(_near(parts.train.shards))
+    size = decoding.usual_size(surveyed) if image_size is None else image_size
     given = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     megabytes = sum(len(part) for part in given.values()) * 3 * size**2 / 2**20
     in_memory = megabytes <= memory_limit_mb
@@ -141,7 +98,11 @@ def _opened(
             say(f"  ... and {len(unreadable) - _MOST_SAID} more")
         _check_what_is_left(splits, source)
     train = splits["train"]
-    mean, std = decoding.measure(train, size)
+    measured = train
+    if isinstance(train, OnDisk) and train.shards is not None:
+        near = torch.from_numpy(_near(train.shards.numpy()))
+        measured = OnDisk(train.pictures, train.indices[near], train.labels[near])
+    mean, std = decoding.measure(measured, size)
     return ImageDataset(
         name,
         source.classes,
@@ -154,6 +115,11 @@ def _opened(
         tuple(unreadable),
         parts.words,
     )
+
+
+def _near(shards: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The positions of the pictures in the first shards, as few of these as hold 2,000."""
+    return np.flatnonzero(shards <= np.sort(shards)[:_NEAR][-1])
 
 
 def _read(

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from modernet.atomic import whole_file
 from modernet.data.cache import cache_folder
+from modernet.data.labels import as_indices, classes_of
 from modernet.data.pictures import EncodedPictures, UnreadablePicture, is_hidden
 from modernet.data.source import SPLIT_NAMES, Labelled, Source, all_of
 from modernet.errors import InputError
@@ -71,12 +71,12 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
         say(f"the labels of {path}'s test split are hidden; it is not used")
         del raw["test"]
 
-    classes = _class_names(first, label_column) or _classes_of(raw["train"])
+    classes = _class_names(first, label_column) or classes_of(raw["train"])
     megabytes = sum(file.stat().st_size for split in raw for file in files[split]) / 2**20
     splits: dict[str, Labelled] = {}
     for split, values in raw.items():
-        labels = _as_indices(values, classes, files[split], tables[split])
         names = RowNames(files[split], [table.metadata.num_rows for table in tables[split]])
+        labels = as_indices(values, classes, names.__getitem__)
         if megabytes <= memory_limit_mb:
             pictures = ParquetPictures(_read_images(files[split], image_column), names)
         else:
@@ -203,29 +203,6 @@ def _class_names(table: pq.ParquetFile, column: str) -> tuple[str, ...] | None:
         return tuple(str(name) for name in metadata["info"]["features"][column]["names"])
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _classes_of(labels: list[int] | list[str]) -> tuple[str, ...]:
-    """Names where the metadata has none: the labels' own, or 0 ... the largest."""
-    numbers = [label for label in labels if isinstance(label, int)]
-    if numbers:
-        return tuple(str(label) for label in range(max(numbers) + 1))
-    return tuple(sorted({str(label) for label in labels}))
-
-
-def _as_indices(
-    labels: list[int] | list[str], classes: tuple[str, ...], files: Sequence[Path], tables: Sequence[pq.ParquetFile]
-) -> NDArray[np.int64]:
-    index = {name: number for number, name in enumerate(classes)}
-    indices = [index.get(label, -1) if isinstance(label, str) else label for label in labels]
-    for row, number in enumerate(indices):
-        if not 0 <= number < len(classes):
-            name = RowNames(files, [table.metadata.num_rows for table in tables])[row]
-            raise InputError(
-                f"{name} has the label {labels[row]!r}; there are {len(classes)} classes, 0 ({classes[0]}) to "
-                f"{len(classes) - 1} ({classes[-1]})"
-            )
-    return np.array(indices, dtype=np.int64)
 
 
 def _read_images(files: Sequence[Path], column: str) -> pa.ChunkedArray:

@@ -59,14 +59,14 @@ class Source:
     """A data set as it lies on the disk.
 
     Attributes:
-        path: its folder.
+        path: its folder, or its address.
         classes: their names.
         train: the pictures to learn from, or all that there are.
         validation: None where none were set apart.
         test: likewise.
     """
 
-    path: Path
+    path: Path | str
     classes: tuple[str, ...]
     train: Labelled
     validation: Labelled | None = None

@@ -1,0 +1,147 @@
+"""Files over HTTP: tried several times, gone on with where they ended, compared with what they should be."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ssl
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from modernet import progress
+from modernet.data.cache import cache_folder
+from modernet.errors import InputError
+
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between five attempts
+_PATIENCE_S = 30.0  # without a byte
+_CHUNK = 1 << 20
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may be others in a moment
+_NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+
+
+class FetchError(InputError):
+    """A file that could not be had.
+
+    Attributes:
+        status: the server's answer; None where it gave none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def __reduce__(self) -> tuple[type[FetchError], tuple[str, int | None]]:
+        return FetchError, (str(self), self.status)  # it crosses from a worker process to the training process
+
+
+def fetch(
+    url: str, target: Path, *, size: int | None = None, sha256: str | None = None, token: str | None = None
+) -> None:
+    """Fetch a file to `target`.
+
+    What was fetched before the connection broke lies beside it (`.part`), and the next attempt goes on from there,
+    also that of a later process.
+
+    Args:
+        size: how many bytes it must have, where that is known.
+        sha256: its checksum, where that is known.
+        token: what lets us in; it is not told to hosts that the server sends us on to.
+
+    Raises:
+        FetchError: the server refuses it, does not answer five times, or has another file than expected.
+    """
+    partial = target.with_name(f"{target.name}.part")
+    _persistently(url, partial, size, token)
+    length = partial.stat().st_size
+    if sha256 is not None:
+        with partial.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    if (size is not None and length != size) or (sha256 is not None and found != sha256):
+        partial.unlink()
+        raise FetchError(
+            f"{url} has changed since it was indexed; make its index.json anew, or, where it has none, remove "
+            f"{cache_folder() / 'indexes'}"
+        )
+    partial.replace(target)
+
+
+def fetch_bytes(url: str) -> bytes:
+    """The content of a small file.
+
+    Raises:
+        FetchError: as `fetch`.
+    """
+    for pause_s in (*_PAUSES_S, None):
+        try:
+            with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:
+                content: bytes = answer.read()
+                return content
+        except _NETWORK as error:
+            _wait_or_give_up(url, error, pause_s)
+    raise AssertionError
+
+
+def _persistently(url: str, partial: Path, size: int | None, token: str | None) -> None:
+    for pause_s in (*_PAUSES_S, None):
+        try:
+            _attempt(url, partial, size, token)
+            return
+        except _NETWORK as error:
+            _wait_or_give_up(url, error, pause_s)
+
+
+def _wait_or_give_up(url: str, error: Exception, pause_s: float | None) -> None:
+    reason = " ".join(str(getattr(error, "reason", "") or error).split()) or type(error).__name__
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it is the answer as well
+    if isinstance(error, urllib.error.HTTPError) and error.code not in _PASSING:
+        raise FetchError(f"cannot fetch {url} ({error.code} {reason}); check the address", error.code) from error
+    if pause_s is None:
+        raise FetchError(
+            f"cannot fetch {url} ({reason}, {len(_PAUSES_S) + 1} times); check the network and start again: "
+            "what was fetched stays"
+        ) from error
+    time.sleep(pause_s)
+
+
+def _attempt(url: str, partial: Path, size: int | None, token: str | None) -> None:
+    """Fetch what is missing of a file.
+
+    Raises:
+        ConnectionError: it ended early.
+    """
+    start = partial.stat().st_size if partial.is_file() else 0
+    if size is not None and start >= size:
+        return
+    try:
+        answer = urllib.request.urlopen(_request(url, start, token), timeout=_PATIENCE_S)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        error.close()
+        partial.unlink()  # there is nothing after what is here, and whether that is all of it is not known
+        raise ConnectionError("the server has less of it than before") from error
+    with answer:
+        resumed = answer.status == 206
+        length = answer.headers.get("Content-Length")
+        total = None if length is None else int(length) + (start if resumed else 0)
+        with (
+            partial.open("ab" if resumed else "wb") as out,
+            progress.task(f"fetching {url.rpartition('/')[2]}", total or size or 1) as task,
+        ):
+            task.advance(start if resumed else 0)
+            while chunk := answer.read(_CHUNK):
+                out.write(chunk)
+                task.advance(len(chunk))
+    fetched = partial.stat().st_size
+    if total is not None and fetched < total:
+        raise ConnectionError(f"it ended at {fetched} of {total} bytes")
+
+
+def _request(url: str, start: int, token: str | None) -> urllib.request.Request:
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    if token is not None:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
+    return request

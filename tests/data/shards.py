@@ -1,0 +1,119 @@
+"""Tar shards, and a server on this machine that hands out the files of a folder."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def png(seed: int, size: int = 8) -> bytes:
+    """A picture of random pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_tar(path: Path, files: Mapping[str, bytes | str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def write_shards(folder: Path, split: str = "train", shards: int = 3, n: int = 8, first: int = 0) -> Path:
+    """`split-0.tar`, ... with `n` pictures each, cats and dogs in turn."""
+    for shard in range(shards):
+        samples: dict[str, bytes | str] = {}
+        for number in range(n):
+            seed = first + shard * n + number
+            samples |= {f"{seed:04}.png": png(seed), f"{seed:04}.cls": ("cat", "dog")[number % 2]}
+        write_tar(folder / f"{split}-{shard}.tar", samples)
+    return folder
+
+
+class Server:
+    """What a test may look at and break.
+
+    Attributes:
+        url: where it listens.
+        asked: every path that was asked for, with the range.
+        failures: answers to give before the file itself: a status, or "cut" for half of what was asked.
+        tokens: what was given for authorization.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.asked: list[tuple[str, str | None]] = []
+        self.failures: list[int | str] = []
+        self.tokens: list[str | None] = []
+
+    def paths(self) -> list[str]:
+        return [path for path, _ in self.asked]
+
+
+@contextmanager
+def serving(folder: Path, aliases: Mapping[str, Path | bytes] | None = None) -> Iterator[Server]:
+    """Serve a folder over HTTP, with ranges; `aliases` are further paths."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            path, asked_range = self.path.split("?")[0], self.headers.get("Range")
+            server.asked.append((path, asked_range))
+            server.tokens.append(self.headers.get("Authorization"))
+            failure = server.failures.pop(0) if server.failures else None
+            if isinstance(failure, int):
+                self.answer(failure, b"")
+                return
+            found = (aliases or {}).get(path, folder / path.lstrip("/"))
+            if isinstance(found, Path) and not found.is_file():
+                self.answer(404, b"")
+                return
+            content = found.read_bytes() if isinstance(found, Path) else found
+            start, end = 0, len(content)
+            if asked_range:
+                first, _, last = asked_range.removeprefix("bytes=").partition("-")
+                start, end = int(first), min(int(last) + 1, end) if last else end
+                if start >= len(content):
+                    self.answer(416, b"")
+                    return
+            piece = content[start:end]
+            self.answer(
+                206 if asked_range else 200, piece[: len(piece) // 2] if failure == "cut" else piece, len(piece)
+            )
+
+        def answer(self, status: int, body: bytes, length: int | None = None) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(f"http://127.0.0.1:{http.server_port}")
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
