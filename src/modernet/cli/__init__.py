@@ -18,6 +18,7 @@ _VERBS = {
     "show": "tell what a network is, and print it stage by stage",
     "weights": "list published weights and their licences",
     "convert": "write weights under another project's names",
+    "recipes": "list training recipes with their sources and results",
     "train": "train a classifier on your pictures",
     "evaluate": "test a trained network",
     "predict": "name what is on pictures",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -65,8 +66,8 @@ def given(arguments: Sequence[str], option: str, default: str) -> str:
 def recipe_options(arguments: Sequence[str]) -> tuple[str, RecipeOptions]:
     """The recipe that the arguments name, or the default one of what they name: its name and its values.
 
-    The values are the defaults of the options that override them. A length given by `--epochs` alone shortens the
-    warm-up in proportion.
+    The values, which are those for the network where the recipe has some, are the defaults of the options that override
+    them. A length given by `--epochs` alone shortens the warm-up in proportion.
 
     Raises:
         InputError: no recipe is called so, or it cannot last for so many epochs.
@@ -74,7 +75,7 @@ def recipe_options(arguments: Sequence[str]) -> tuple[str, RecipeOptions]:
     data, model = given(arguments, "--data", "digit_scenes"), given(arguments, "--model", "")
     pretrained = "." in model or given(arguments, "--weights", "") != ""
     name = given(arguments, "--recipe", default_recipe(data, pretrained))
-    recipe = get_recipe(name)
+    recipe = get_recipe(name, model=model.partition(".")[0])
     epochs = given(arguments, "--epochs", "")
     if epochs.isdecimal():  # anything else is for the parser to complain of
         recipe = recipe.lasting(int(epochs))
@@ -87,11 +88,16 @@ def recipe_from(options: RecipeOptions) -> Recipe:
 
 
 def _first_sentence(box: str) -> str:
-    """What tyro says in the first part of its box, on one line."""
+    """What tyro says below the title of its box, up to the next rule, on one line; rules are dashes where that is all
+    that the terminal can show."""
     words: list[str] = []
-    for line in box.splitlines()[1:]:
+    titled = False
+    for line in box.splitlines():
         text = line.strip("│╭╮╰╯─ ")
-        if not text and words:
+        is_rule = not text.strip("-")
+        if is_rule and words:
             break
-        words.append(text)
-    return " ".join(words).removeprefix("Error parsing settings: ").rstrip(".")
+        if titled and not is_rule:
+            words.append(text)
+        titled = titled or not is_rule
+    return re.sub(r"^Error parsing \S+: ", "", " ".join(words)).rstrip(".")

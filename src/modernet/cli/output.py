@@ -48,3 +48,12 @@ def quantity(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.4g} {prefix}"
     return str(count)
+
+
+def plain(value: Any) -> str:
+    """A value of a recipe in a few characters; a dash for None and the empty."""
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modernet.cli.explain import as_json, as_table, explain
 from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
-from modernet.cli.output import print_json
+from modernet.cli.output import print_json, print_table
 from modernet.errors import InputError, RunStopped
 from modernet.recipes import Execution
 
@@ -33,6 +34,7 @@ class Options:
       modernet train --data my_photos --model convnext_test       my_photos/CLASS/*.jpg
       modernet train --data cifar10 --model resnet18 --epochs 10 --lr 2e-3
       modernet train --data my_photos --model convnext_test --resume
+      modernet train --recipe convnext --model convnext_small --batch-size 128 --explain
 
     The folder of the run gets the weights, a record, and while it is unfinished a checkpoint.
     """
@@ -57,8 +59,10 @@ class Options:
     """Go on with the unfinished run in that folder."""
     skip_unreadable: bool = False
     """Leave out pictures that cannot be read, and list them."""
+    explain: bool = False
+    """Print every value of the run and where it comes from, and train nothing."""
     json: bool = False
-    """Print the record as JSON."""
+    """Print the record, or the explanation, as JSON."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -73,6 +77,11 @@ def main(arguments: Sequence[str]) -> None:
     from modernet.processes import FailedElsewhere, join_processes, leave_processes
 
     processes = join_processes()
+    if options.explain:
+        if processes.main:
+            _explain(options, arguments, processes.world)
+        leave_processes()
+        return
     with progress.shown() if processes.main else nullcontext():
         with progress.task("starting", 1):
             from modernet.data import open_dataset
@@ -126,6 +135,27 @@ def main(arguments: Sequence[str]) -> None:
     if "train_images_per_second" in metrics:
         words.append(f"{metrics['train_images_per_second']:.0f} training images/s")
     print(f"{', '.join(words)}\nrun: {folder}")
+
+
+def _explain(options: Options, arguments: Sequence[str], world: int) -> None:
+    """Print what would be run, without opening weights or pictures."""
+    from modernet.models import get_entry
+
+    get_entry(options.model.partition(".")[0])
+    _parse_fields(options.model_fields)
+    run = {
+        "recipe": options.recipe,
+        "model": options.model,
+        "model_fields": list(options.model_fields),
+        "weights": None if options.weights is None else str(options.weights),
+        "data": options.data,
+        "seed": options.seed,
+    }
+    values = explain(arguments, run, recipe_from(options.settings), options.execution, world)
+    if options.json:
+        print_json(as_json(values))
+    else:
+        print_table(as_table(options.recipe, values))
 
 
 def _restarted() -> bool:

@@ -34,3 +34,18 @@ class Execution:
             raise InputError(f"device_batch is {self.device_batch}; give 1 or more")
         if self.loading_workers is not None and self.loading_workers < 0:
             raise InputError(f"loading_workers is {self.loading_workers}; give 0 (in this process) or more")
+
+    def parts(self, batch_size: int, world: int = 1) -> int:
+        """Into how many parts `world` processes cut a batch: one each, or more where `device_batch` says so.
+
+        Raises:
+            InputError: `device_batch` does not divide it.
+        """
+        if self.device_batch is None:
+            return world
+        if batch_size % (self.device_batch * world):
+            of_world = f" times {world} processes" if world > 1 else ""
+            raise InputError(
+                f"batch_size {batch_size} is not a multiple of device_batch {self.device_batch}{of_world}; change one"
+            )
+        return batch_size // self.device_batch

@@ -271,12 +271,7 @@ def _parts(recipe: Recipe, execution: Execution, processes: Processes, checkpoin
                 f"go on with a number of processes that divides {parts}"
             )
         return parts
-    if batch % (execution.device_batch * world):
-        of_world = f" times {world} processes" if world > 1 else ""
-        raise InputError(
-            f"batch_size {batch} is not a multiple of device_batch {execution.device_batch}{of_world}; change one"
-        )
-    parts = batch // execution.device_batch
+    parts = execution.parts(batch, world)
     if checkpoint is not None and checkpoint.parts != parts:
         raise InputError(
             f"the run began with {checkpoint.parts} parts of each batch, not {parts}; give "
