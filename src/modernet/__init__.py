@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modernet.benchmark import benchmark_models as benchmark_models
     from modernet.data import open_dataset as open_dataset
+    from modernet.deploy import export_network as export_network
+    from modernet.deploy import export_saved as export_saved
     from modernet.deploy import optimize as optimize
     from modernet.errors import InputError as InputError
     from modernet.models import list_models as list_models
@@ -36,6 +38,8 @@ _HOMES = {
     "benchmark_models": "benchmark",
     "convert": "weights",
     "create_model": "weights",
+    "export_network": "deploy",
+    "export_saved": "deploy",
     "get_recipe": "recipes",
     "list_models": "models",
     "list_weights": "weights",

@@ -1,6 +1,17 @@
-"""Networks made fast for inference: exact rewrites, then what a short measurement on this device says is fastest."""
+"""Networks for inference: exact rewrites, the fastest way to run them on this device, files that run elsewhere."""
 
 from modernet.deploy.choices import Choice, Measurement
+from modernet.deploy.export import Exported, export_network, export_saved
 from modernet.deploy.optimized import OptimizedNetwork, Report, Rewrite, optimize
 
-__all__ = ["Choice", "Measurement", "OptimizedNetwork", "Report", "Rewrite", "optimize"]
+__all__ = [
+    "Choice",
+    "Exported",
+    "Measurement",
+    "OptimizedNetwork",
+    "Report",
+    "Rewrite",
+    "export_network",
+    "export_saved",
+    "optimize",
+]

@@ -148,22 +148,22 @@ def optimize(
         plain = copy.deepcopy(network).to(dtype)(few.to(dtype))
         network = network.to(exact)
         expected = _exactly(network, few)
-        again = _disagreement(_exactly(network, few), expected, TOLERANCE)
+        again = disagreement(_exactly(network, few), expected, TOLERANCE)
         if again:
             raise InputError(f"run twice on the same pictures, the network's {again}; give one that does no such thing")
         # twice the error that plain PyTorch makes in this dtype, on this device
         tolerance = max(TOLERANCE, 2 * _error(plain, expected))
 
         def check_rewritten(changed: nn.Module) -> str:
-            failure = _disagreement(_exactly(changed, few), expected, TOLERANCE)
+            failure = disagreement(_exactly(changed, few), expected, TOLERANCE)
             if not failure and dtype != exact:
-                failure = _disagreement(copy.deepcopy(changed).to(dtype)(few.to(dtype)), expected, tolerance)
+                failure = disagreement(copy.deepcopy(changed).to(dtype)(few.to(dtype)), expected, tolerance)
             return failure
 
         def check_runner(runner: nn.Module) -> str:
-            return _disagreement(_first(runner(example_input), len(few)), expected, tolerance)
+            return disagreement(_first(runner(example_input), len(few)), expected, tolerance)
 
-        network, rewrites = _rewritten(network, few, check_rewritten)
+        network, rewrites = rewritten(network, few, check_rewritten)
         among = choices(network, example_input.device, len(example_input), compile=compile)
         runner, measured = measure(network, example_input, dtype, among, check_runner, seconds)
     batch, *size = example_input.shape
@@ -186,7 +186,7 @@ def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torc
     return weight.dtype if dtype is None else dtype
 
 
-def _rewritten(
+def rewritten(
     network: nn.Module, pictures: Tensor, check: Callable[[nn.Module], str]
 ) -> tuple[nn.Module, list[Rewrite]]:
     """The network with every rewrite that stands the check."""
@@ -205,7 +205,7 @@ def _rewritten(
     return network, rewrites
 
 
-def _disagreement(found: Any, expected: Any, tolerance: float) -> str:
+def disagreement(found: Any, expected: Any, tolerance: float) -> str:
     """What is wrong with results, in a line; nothing if they agree."""
     error = _error(found, expected)
     return "" if error <= tolerance else f"results differ by {error:.1e} of the largest, more than {tolerance:.1e}"

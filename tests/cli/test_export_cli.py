@@ -1,0 +1,70 @@
+"""`modernet export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from modernet.cli import main
+from modernet.models import create_model
+
+
+def test_a_run_becomes_a_file_that_predicts_the_same(
+    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    train = [
+        "train", "--data", str(picture_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
+        "--recipe", "quick", "--epochs", "1", "--batch-size", "32", "--out", str(run),
+    ]  # fmt: skip
+    assert main(train) == 0
+    capsys.readouterr()
+
+    assert main(["export", str(run), "--to", "onnx", "--optimized", "--batch", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert "LayerNorm affines folded into the layers after" in out
+    assert f"{run / 'network.onnx'}: convnext_test for float32 pictures 2 x 3 x 16 x 16" in out
+    assert "scores differ from the network's by" in out
+    assert err == ""
+    assert onnxruntime.InferenceSession(run / "network.onnx").get_inputs()[0].shape == [2, 3, 16, 16]
+
+
+def test_weights_of_the_zoo_become_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_file(create_model("vgg_test", num_classes=7).state_dict(), "weights.safetensors")
+    options = ["--to", "torch", "--with-normalisation"]
+
+    assert main(["export", "--model", "vgg_test", "--weights", "weights.safetensors", *options]) == 0
+    assert "vgg_test.pt2: vgg_test for uint8 pictures any x 3 x 64 x 64" in capsys.readouterr().out
+    pixels = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
+    assert torch.export.load("vgg_test.pt2").module()(pixels).shape == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runs/a"], "--to"),
+        (["runs/a", "--to", "tflite"], "invalid choice"),
+        (["--to", "onnx"], "give either the folder of a finished run or --model NAME"),
+        (["runs/a", "--model", "vgg11", "--to", "onnx"], "give either the folder of a finished run or --model NAME"),
+        (["runs/a", "--weights", "a.pth", "--to", "onnx"], "--weights needs --model NAME"),
+        (["runs/a", "--to", "onnx"], "no trained network in runs/a"),
+        (["runs/a", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name that ends with .onnx"),
+        (["runs/a", "--to", "onnx", "--batch", "some"], "--batch"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", *arguments]) == 2
+    out, err = capsys.readouterr()
+
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
