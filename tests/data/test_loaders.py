@@ -24,7 +24,16 @@ from modernet.recipes import Augmentation, PictureSizes
 
 CPU = torch.device("cpu")
 EVERYTHING = Augmentation(
-    flip=0.5, shift=0.2, crop_scale=0.4, erasing=0.5, cutout=0.2, mixup=0.8, cutmix=1.0, mix_prob=0.7
+    flip=0.5,
+    shift=0.2,
+    crop_scale=0.4,
+    rand_augment="rand-m9-mstd0.5",
+    erasing=0.5,
+    cutout=0.2,
+    mixup=0.8,
+    cutmix=1.0,
+    mix_prob=0.7,
+    mix_mode="pair",
 )
 OFF = Augmentation(flip=0.0)
 # newer Pythons warn when a process with threads forks, and torch when a machine has fewer cores than workers
@@ -229,6 +238,23 @@ def test_augmentation_differs_between_pictures_steps_epochs_and_seeds(
     loaded = loader(dataset, augmentation)
     shown = [*loaded.batches(0), *loaded.batches(1), *loader(dataset, augmentation, seed=1).batches(0)]
     assert len(pictures(shown)) == 3 * len(dataset.train)
+
+
+@pytest.mark.parametrize("augmentation", [Augmentation(rand_augment="rand-m9-p1"), Augmentation(color_jitter=0.4)])
+def test_pictures_are_augmented_one_by_one_wherever_they_are(tmp_path: Path, write_folder, augmentation) -> None:
+    write_folder(tmp_path, n=10, size=(16, 16))
+    memory, disk = (
+        list(loader(open_dataset(str(tmp_path), memory_limit_mb=limit), augmentation).batches()) for limit in (100, 0)
+    )
+    plain = list(loader(open_dataset(str(tmp_path)), Augmentation()).batches())
+    assert same(memory, disk)
+    assert torch.equal(memory[0].targets, plain[0].targets)
+    assert len(pictures(memory) & pictures(plain)) < 4, "nothing was done to most pictures"
+
+
+def test_a_wrong_notation_of_rand_augment_is_told_before_training(dataset: ImageDataset) -> None:
+    with pytest.raises(InputError, match=r"^rand_augment is 'm9'; give timm's notation"):
+        loader(dataset, Augmentation(rand_augment="m9"))
 
 
 def test_both_kinds_of_split_give_the_same_batches_without_crops(tmp_path: Path, write_folder) -> None:

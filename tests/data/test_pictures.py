@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from modernet.data import UnreadablePicture, find_pictures, fit_picture, read_picture
+from modernet.data import UnreadablePicture, find_pictures, read_picture
 from modernet.data.pictures import DecodedPictures, picture_size
 from modernet.errors import InputError
 
@@ -151,34 +151,6 @@ def test_decoded_grey_pictures_are_repeated_to_three_channels() -> None:
     pictures = DecodedPictures(grey, "file")
     assert torch.equal(pictures.read(1), grey[1].expand(3, 3, 4))
     assert (len(pictures), pictures.size(1), pictures.name(1)) == (2, (3, 4), "file, picture 1")
-
-
-def test_fitting_a_square_of_the_right_size_changes_nothing() -> None:
-    picture = torch.randint(0, 256, (3, 6, 6), dtype=torch.uint8)
-    assert torch.equal(fit_picture(picture, 6), picture)
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_fitting_keeps_the_centre(turned: bool) -> None:
-    picture = torch.zeros(3, 8, 20, dtype=torch.uint8)
-    picture[:, :, 6:14] = 200
-    picture = picture.mT if turned else picture
-    assert one_colour(fit_picture(picture, 4)) == [200, 200, 200]
-
-
-def test_fitting_smooths_when_it_shrinks() -> None:
-    stripes = torch.zeros(3, 64, 64, dtype=torch.uint8)
-    stripes[:, :, ::2] = 200
-    middle = fit_picture(stripes, 8)[:, :, 1:-1].float()
-    assert (middle - 100).abs().max() < 20  # without antialiasing it is 0 or 200
-
-
-@given(h=st.integers(1, 40), w=st.integers(1, 40), size=st.integers(2, 40))
-@settings(deadline=None)
-def test_fitting_gives_a_square_of_bytes_for_any_shape(h: int, w: int, size: int) -> None:
-    fitted = fit_picture(torch.full((3, h, w), 7, dtype=torch.uint8), size)
-    assert fitted.shape == (3, size, size)
-    assert one_colour(fitted) == [7, 7, 7]
 
 
 def test_files_folders_and_patterns_are_found_sorted_and_once(tmp_path: Path) -> None:

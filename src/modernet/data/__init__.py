@@ -4,8 +4,9 @@ from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, picture
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.loaders import Batch, Loader, make_loader
 from modernet.data.open import open_dataset
-from modernet.data.pictures import UnreadablePicture, find_pictures, fit_picture, read_picture
+from modernet.data.pictures import UnreadablePicture, find_pictures, read_picture
 from modernet.data.sources import DATASET_NAMES
+from modernet.data.squares import fit_picture
 
 __all__ = [
     "DATASET_NAMES",

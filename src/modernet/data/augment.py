@@ -15,29 +15,23 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from modernet.data.pictures import Interpolation
+from modernet.data.squares import Box, Interpolation
 from modernet.recipes import Augmentation
 
 _CROP_RATIOS = (3 / 4, 4 / 3)  # Szegedy et al. 2014, as everywhere since
-_ERASING_AREAS, _ERASING_RATIOS = (0.02, 0.33), (0.3, 1 / 0.3)  # Zhong et al. 2017, section 4
+_ERASING_AREAS, _ERASING_RATIOS = (0.02, 1 / 3), (0.3, 1 / 0.3)  # Zhong et al. 2017, section 4, as in timm
 _TRIES = 10
 
 Floats = NDArray[np.float64]
 
 
 def move(
-    images: Tensor,
-    augmentation: Augmentation,
-    rng: np.random.Generator,
-    *,
-    crop: bool = True,
-    interpolation: Interpolation = "bilinear",
+    images: Tensor, augmentation: Augmentation, rng: np.random.Generator, interpolation: Interpolation = "bilinear"
 ) -> Tensor:
     """Flip, shift and crop a batch, whichever of them are on.
 
     Args:
         images: uint8 (b, 3, h, w), square.
-        crop: False where the pictures were cropped while they were decoded.
         interpolation: how crops are enlarged.
 
     Returns:
@@ -48,7 +42,7 @@ def move(
     if furthest > 0 or augmentation.flip > 0:
         offsets = rng.integers(-furthest, furthest + 1, (2, b))
         images = shift_and_flip(images, offsets[0], offsets[1], rng.random(b) < augmentation.flip)
-    if crop and augmentation.crop_scale < 1:
+    if augmentation.crop_scale < 1:
         images = resample(images, random_crops(b, augmentation.crop_scale, rng), interpolation)
     return images
 
@@ -63,9 +57,7 @@ def erase(images: Tensor, augmentation: Augmentation, rng: np.random.Generator) 
     b, side = len(images), images.shape[-1]
     if augmentation.erasing > 0:
         chosen = np.flatnonzero(rng.random(b) < augmentation.erasing)
-        shares = random_rectangles(len(chosen), _ERASING_AREAS, _ERASING_RATIOS, rng)
-        height, width = np.maximum(np.round(shares[:, 2:] * side), 1).T
-        top, left = np.round(shares[:, :2] * side).T
+        top, left, height, width = erasing_rectangles(len(chosen), side, rng).T
         noise_source = torch.Generator(images.device).manual_seed(int(rng.integers(2**62)))
         where = torch.from_numpy(chosen).to(images.device)
         part = images[where]
@@ -122,42 +114,59 @@ def resample(images: Tensor, boxes: Floats, interpolation: Interpolation = "bili
     return enlarged if interpolation == "bilinear" else enlarged.clamp_(0, 255)  # cubic curves overshoot at edges
 
 
-def random_crops(n: int, smallest_area: float, rng: np.random.Generator, aspect: float = 1.0) -> Floats:
-    """Boxes of a random resized crop (Szegedy et al. 2014): area from `smallest_area` to 1, sides 3:4 to 4:3.
-
-    Args:
-        aspect: the picture's width over its height.
+def random_crops(n: int, smallest_area: float, rng: np.random.Generator) -> Floats:
+    """Boxes of a random resized crop of square pictures (Szegedy et al. 2014), not bound to whole pixels.
 
     Returns:
         (n, 4), top, left, height and width as shares of the picture.
     """
-    return random_rectangles(n, (smallest_area, 1.0), _CROP_RATIOS, rng, aspect)
-
-
-def random_rectangles(
-    n: int, areas: tuple[float, float], ratios: tuple[float, float], rng: np.random.Generator, aspect: float = 1.0
-) -> Floats:
-    """Rectangles inside a picture: area uniform, width over height log-uniform, place uniform.
-
-    The first of ten draws that fits is taken. Where none does, the last is cut to fit.
-
-    Args:
-        areas: smallest and largest, as a share of the picture's.
-        ratios: smallest and largest width over height, in pixels.
-        aspect: the picture's width over its height.
-
-    Returns:
-        (n, 4), top, left, height and width as shares of the picture.
-    """
-    area = rng.uniform(*areas, (n, _TRIES))
-    ratio = np.exp(rng.uniform(math.log(ratios[0]), math.log(ratios[1]), (n, _TRIES))) / aspect
-    height, width = np.sqrt(area / ratio), np.sqrt(area * ratio)
+    height, width = _tries(n, (smallest_area, 1.0), _CROP_RATIOS, rng)
     fits = (height <= 1) & (width <= 1)
-    fits[:, -1] = True
+    fits[:, -1] = True  # where none fits, the last is cut to fit
     first = np.arange(n), fits.argmax(1)
     extent = np.minimum(np.stack((height[first], width[first]), 1), 1)
     corner = rng.random((n, 2)) * (1 - extent)
     return np.concatenate((corner, extent), 1)
+
+
+def random_box(h: int, w: int, smallest_area: float, rng: np.random.Generator) -> Box:
+    """The box of a random resized crop, in whole pixels of a picture of any shape, as torchvision and timm draw it.
+
+    Area uniform, width over height log-uniform from 3:4 to 4:3, place uniform; the first of ten draws that fits. Where
+    none does, the largest box in the centre that has such a shape.
+    """
+    heights, widths = (np.rint(sides[0]) for sides in _tries(1, (smallest_area, 1.0), _CROP_RATIOS, rng, h * w))
+    fits = (heights <= h) & (widths <= w) & (np.minimum(heights, widths) > 0)
+    if fits.any():
+        height, width = int(heights[fits.argmax()]), int(widths[fits.argmax()])
+        top, left = rng.integers(0, (h - height + 1, w - width + 1)).tolist()
+        return Box(top, left, height, width)
+    height, width = min(h, round(w / _CROP_RATIOS[0])), min(w, round(h * _CROP_RATIOS[1]))
+    return Box((h - height) // 2, (w - width) // 2, height, width)
+
+
+def erasing_rectangles(n: int, side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rectangles of random erasing in square pictures, as timm draws them: area uniform from 2 to 33 %, shape
+    log-uniform from 3:10 to 10:3, place uniform; the first of ten draws that fits.
+
+    Returns:
+        (n, 4), top, left, height and width in pixels; height and width are 0 where none fits.
+    """
+    height, width = (np.rint(sides) for sides in _tries(n, _ERASING_AREAS, _ERASING_RATIOS, rng, side**2))
+    fits: NDArray[np.bool_] = (height < side) & (width < side)
+    first = np.arange(n), fits.argmax(1)
+    extent = np.stack((height[first], width[first]), 1) * fits.any(1, keepdims=True)
+    corner = rng.integers(0, side - extent.astype(np.int64) + 1)
+    return np.concatenate((corner, extent.astype(np.int64)), 1)
+
+
+def _tries(
+    n: int, areas: tuple[float, float], ratios: tuple[float, float], rng: np.random.Generator, whole: float = 1.0
+) -> tuple[Floats, Floats]:
+    """Heights and widths (n, 10) whose area, as a share of `whole`, is uniform, and width over height log-uniform."""
+    area = rng.uniform(*areas, (n, _TRIES)) * whole
+    ratio = np.exp(rng.uniform(math.log(ratios[0]), math.log(ratios[1]), (n, _TRIES)))
+    return np.sqrt(area / ratio), np.sqrt(area * ratio)
 
 
 def inside(

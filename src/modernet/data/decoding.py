@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from modernet.data.cores import decoding_workers
 from modernet.data.dataset import InMemory, OnDisk
-from modernet.data.pictures import UnreadablePicture, fit_picture, skippable
+from modernet.data.pictures import UnreadablePicture, skippable
 from modernet.data.source import Labelled
+from modernet.data.squares import central_box
 from modernet.progress import track
 
 _CHUNK = 64  # pictures a thread takes at a time
@@ -38,8 +38,8 @@ def decode(labelled: Labelled, image_size: int, task: str) -> tuple[InMemory, Fa
     size = image_size
     images = torch.zeros((len(labelled), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
 
-    def store(position: int, picture: Tensor) -> None:
-        images[position] = fit_picture(picture, size)
+    def store(position: int, index: int) -> None:
+        images[position] = labelled.pictures.read_square(index, central_box, size, "bilinear")
 
     failures = _read_all(labelled, store, task)
     return InMemory(images, torch.from_numpy(labelled.labels)), failures
@@ -47,7 +47,7 @@ def decode(labelled: Labelled, image_size: int, task: str) -> tuple[InMemory, Fa
 
 def check(labelled: Labelled, task: str) -> Failures:
     """Read every picture and keep none: what cannot be read, by position."""
-    return _read_all(labelled, lambda position, picture: None, task)
+    return _read_all(labelled, lambda position, index: labelled.pictures.read(index), task)
 
 
 def on_disk(labelled: Labelled) -> OnDisk:
@@ -104,12 +104,12 @@ def evenly(n: int, most: int) -> Positions:
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
-def _read_all(labelled: Labelled, use: Callable[[int, Tensor], None], task: str) -> Failures:
+def _read_all(labelled: Labelled, read: Callable[[int, int], object], task: str) -> Failures:
     """Read every picture, in threads: the decoders release the interpreter."""
     chunks = np.array_split(np.arange(len(labelled)), -(-len(labelled) // _CHUNK))
     failures: Failures = {}
     with ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads:
-        found = threads.map(partial(_read_chunk, labelled, use), chunks)
+        found = threads.map(partial(_read_chunk, labelled, read), chunks)
         try:
             for failed in track(found, task, len(chunks)):
                 failures.update(failed)
@@ -118,11 +118,11 @@ def _read_all(labelled: Labelled, use: Callable[[int, Tensor], None], task: str)
     return failures
 
 
-def _read_chunk(labelled: Labelled, use: Callable[[int, Tensor], None], positions: Positions) -> Failures:
+def _read_chunk(labelled: Labelled, read: Callable[[int, int], object], positions: Positions) -> Failures:
     failures: Failures = {}
     for position in positions.tolist():
         try:
-            use(position, labelled.pictures.read(int(labelled.indices[position])))
+            read(position, int(labelled.indices[position]))
         except UnreadablePicture as error:
             failures[position] = error
     return failures

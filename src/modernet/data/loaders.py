@@ -7,6 +7,7 @@ middle of an epoch, or with another number of processes, goes on with exactly th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import torch
@@ -19,8 +20,10 @@ from modernet.data.chance import Stream, generator
 from modernet.data.cores import decoding_workers
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
 from modernet.data.mixing import mix
-from modernet.data.pictures import UnreadablePicture, fit_picture, skippable
+from modernet.data.pictures import DecodedPictures, UnreadablePicture, skippable
 from modernet.data.reading import PartReader
+from modernet.data.squares import Interpolation, fit_picture
+from modernet.data.timm_augment import uses_timm_augment
 from modernet.errors import InputError
 from modernet.recipes import Augmentation, PictureSizes
 
@@ -93,14 +96,14 @@ def make_loader(
         sizes: how pictures are shown in evaluation, and how they are scaled; the size in training is the data set's.
         seed: of everything random.
         workers: processes that decode pictures on disk; 0 decodes in this one, None is one for each core that is ours
-            (`cores.decoding_workers`), at most 8. Pictures in memory need none.
+            (`cores.decoding_workers`), at most 8. Pictures in memory need them for RandAugment and color jitter only.
         parts: into how many parts a training batch is cut, each augmented and mixed by itself; a multiple of `world`.
             A batch of evaluation has one for each process.
         rank, world: which process this is, and of how many: it serves the parts rank, rank + world, ...
 
     Raises:
-        InputError: batch_size is below 1, or a batch has fewer pictures than parts; while batches are drawn, for a
-            picture on disk that cannot be read.
+        InputError: batch_size is below 1, a batch has fewer pictures than parts, or `rand_augment` is not in timm's
+            notation; while batches are drawn, for a picture on disk that cannot be read.
     """
     assert len(split) > 0, "open_dataset gives no empty split"
     if batch_size < 1:
@@ -108,39 +111,61 @@ def make_loader(
     size, crop = dataset.image_size, 1.0
     plan: Plan
     if augmentation is None:
-        plan = EvaluationPlan(len(split), batch_size, rank, world)
         size, crop = size if sizes.test_size is None else sizes.test_size, sizes.test_crop
+        plan = EvaluationPlan(len(split), batch_size, rank, world)
     else:
         shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
         plan = TrainingPlan(len(split), batch_size, seed, parts, rank, world, augmentation.repeats, shards)
-    finish = _Finish(dataset, augmentation, device, seed, sizes, crop=isinstance(split, InMemory))
+        if isinstance(split, InMemory) and uses_timm_augment(augmentation):
+            split = _one_by_one(split)
     match split:
         case InMemory():
-            if crop < 1 or size != split.images.shape[-1]:
-                squares = [
-                    fit_picture(image, size, crop=crop, interpolation=sizes.interpolation) for image in split.images
-                ]
-                split = InMemory(torch.stack(squares), split.labels)
-            return _MemoryLoader(split, plan, finish, device)
+            finish = _Finish(dataset, augmentation, device, seed, sizes.interpolation)
+            return _MemoryLoader(_squares(split, size, crop, sizes.interpolation), plan, finish, device)
         case OnDisk():
-            if workers is None:
-                workers = decoding_workers(_MOST_WORKERS)
-            crop_scale = 1.0 if augmentation is None else augmentation.crop_scale
+            by_reader, by_finish = _shared_out(augmentation)
             reader = PartReader(
                 split,
                 size,
-                test_crop=crop,
-                interpolation=sizes.interpolation,
-                crop_scale=crop_scale,
+                sizes.interpolation,
+                crop=crop,
+                augmentation=by_reader,
+                mean=dataset.mean,
                 seed=seed,
             )
-            return _DiskLoader(split, reader, plan, finish, device, workers)
+            finish = _Finish(dataset, by_finish, device, seed, sizes.interpolation)
+            count = decoding_workers(_MOST_WORKERS) if workers is None else workers
+            return _DiskLoader(split, reader, plan, finish, device, count)
         case _:
             raise TypeError(f"a split is InMemory or OnDisk, not {type(split).__name__}")
 
 
+def _squares(split: InMemory, size: int, crop: float, interpolation: Interpolation) -> InMemory:
+    """The pictures at another size, of which a test shows the middle."""
+    if crop == 1 and size == split.images.shape[-1]:
+        return split
+    squares = [fit_picture(image, size, crop=crop, interpolation=interpolation) for image in split.images]
+    return InMemory(torch.stack(squares), split.labels)
+
+
+def _one_by_one(split: InMemory) -> OnDisk:
+    """Pictures in memory, for worker processes."""
+    return OnDisk(DecodedPictures(split.images, "the training split"), torch.arange(len(split)), split.labels)
+
+
+def _shared_out(augmentation: Augmentation | None) -> tuple[Augmentation | None, Augmentation | None]:
+    """What is done to pictures one by one while they are read, and what to the batch.
+
+    A flip comes before RandAugment, and costs less while a picture is read than afterwards; where nothing else is done
+    to single pictures, it is left to the batch, so that both kinds of split give the same batches.
+    """
+    if augmentation is None or (augmentation.crop_scale == 1 and not uses_timm_augment(augmentation)):
+        return None, augmentation
+    return augmentation, replace(augmentation, flip=0.0, crop_scale=1.0)
+
+
 class _Finish:
-    """Decoded pictures -> a batch: moved, normalised, erased, mixed."""
+    """Pixels -> a batch: moved, normalised, erased, mixed."""
 
     def __init__(
         self,
@@ -148,11 +173,9 @@ class _Finish:
         augmentation: Augmentation | None,
         device: torch.device,
         seed: int,
-        sizes: PictureSizes,
-        *,
-        crop: bool,
+        interpolation: Interpolation,
     ) -> None:
-        self.augmentation, self.seed, self.sizes, self.crop = augmentation, seed, sizes, crop
+        self.augmentation, self.seed, self.interpolation = augmentation, seed, interpolation
         self.num_classes = len(dataset.classes)
         mean = torch.tensor(dataset.mean, device=device)[:, None, None]
         std = torch.tensor(dataset.std, device=device)[:, None, None]
@@ -165,8 +188,7 @@ class _Finish:
         if self.augmentation is None:
             return Batch(self._normalised(images_u8), labels, positions)
         rng = generator(self.seed, Stream.BATCH, part.epoch, part.step, part.part)
-        interpolation = self.sizes.interpolation
-        moved = augment.move(images_u8, self.augmentation, rng, crop=self.crop, interpolation=interpolation)
+        moved = augment.move(images_u8, self.augmentation, rng, self.interpolation)
         images = augment.erase(self._normalised(moved), self.augmentation, rng)
         images, targets = mix(images, labels, self.num_classes, self.augmentation, rng)
         return Batch(images, targets, positions)

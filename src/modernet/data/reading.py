@@ -1,46 +1,62 @@
-"""Pictures on disk -> the pixels of a part of a batch, in worker processes."""
+"""Pictures -> the pixels of a part of a batch, one picture at a time, in worker processes."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from modernet.data import augment
+from modernet.data.augment import random_box
 from modernet.data.batching import Part
-from modernet.data.chance import Stream, generator
+from modernet.data.chance import Stream, generator, new_seed
 from modernet.data.dataset import OnDisk
-from modernet.data.pictures import Interpolation, UnreadablePicture, fit_picture, scale_picture
+from modernet.data.pictures import UnreadablePicture
+from modernet.data.squares import ChooseBox, Interpolation, central_box
+from modernet.data.timm_augment import TimmAugment, uses_timm_augment
+from modernet.recipes import Augmentation
 
 
 class PartReader(Dataset["Tensor | UnreadablePicture"]):
-    """Decodes a part of a batch: uint8 (b, 3, image_size, image_size).
+    """Reads a part of a batch: uint8 (b, 3, image_size, image_size).
+
+    Here is done what needs the whole picture, or PIL: crop, flip and RandAugment or color jitter, in the order of
+    timm's training transform.
 
     An unreadable picture is returned, since an exception would come out of a worker as a traceback.
 
     Args:
         split: where the pictures are.
         image_size: side of the square pictures.
-        test_crop: what is shown of a picture that is not cropped at random, as `crop` of `fit_picture`.
         interpolation: how pictures are scaled.
-        crop_scale: smallest area of a random resized crop; 1 is none.
-        seed: of the crops.
+        crop: what is shown of a picture that is not cropped at random, as in `fit_picture`.
+        augmentation: what is done to each; None is nothing.
+        mean: of the pictures' channels, for RandAugment.
+        seed: of the augmentation.
+
+    Raises:
+        InputError: RandAugment's notation is not understood.
     """
 
     def __init__(
         self,
         split: OnDisk,
         image_size: int,
+        interpolation: Interpolation,
         *,
-        test_crop: float = 1.0,
-        interpolation: Interpolation = "bilinear",
-        crop_scale: float = 1.0,
+        crop: float = 1.0,
+        augmentation: Augmentation | None = None,
+        mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         seed: int = 0,
     ) -> None:
         self._pictures, self._indices = split.pictures, split.indices
-        self._image_size, self._test_crop, self._interpolation = image_size, test_crop, interpolation
-        self._crop_scale, self._seed = crop_scale, seed
+        self._image_size, self._interpolation = image_size, interpolation
+        self._crop, self._augmentation, self._seed = crop, augmentation, seed
+        self._timm_augment: TimmAugment | None = None
+        if augmentation is not None and uses_timm_augment(augmentation):
+            self._timm_augment = TimmAugment(augmentation, image_size, mean, interpolation)
 
     def __getitem__(self, part: Part) -> Tensor | UnreadablePicture:
         size = self._image_size
@@ -48,24 +64,19 @@ class PartReader(Dataset["Tensor | UnreadablePicture"]):
         images = torch.empty((len(part.positions), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
         for place, index in enumerate(self._indices[part.positions].tolist()):
             try:
-                picture = self._pictures.read(index)
+                images[place] = self._square(index, rng)
             except UnreadablePicture as error:
                 return error
-            images[place] = self._square(picture, rng)
         return images
 
-    def _square(self, picture: Tensor, rng: np.random.Generator) -> Tensor:
-        if self._crop_scale < 1:
-            return random_crop(picture, self._image_size, self._crop_scale, rng, self._interpolation)
-        return fit_picture(picture, self._image_size, crop=self._test_crop, interpolation=self._interpolation)
-
-
-def random_crop(
-    picture: Tensor, image_size: int, smallest_area: float, rng: np.random.Generator, interpolation: Interpolation
-) -> Tensor:
-    """A random resized crop of a whole picture of any shape: uint8 (3, h, w) -> (3, image_size, image_size)."""
-    _, h, w = picture.shape
-    box = augment.random_crops(1, smallest_area, rng, aspect=w / h)[0]
-    height, width = max(1, round(box[2] * h)), max(1, round(box[3] * w))
-    top, left = min(round(box[0] * h), h - height), min(round(box[1] * w), w - width)
-    return scale_picture(picture[:, top : top + height, left : left + width], image_size, interpolation)
+    def _square(self, index: int, rng: np.random.Generator) -> Tensor:
+        augmentation = self._augmentation
+        choose: ChooseBox = partial(central_box, crop=self._crop)
+        if augmentation is not None and augmentation.crop_scale < 1:
+            choose = partial(random_box, smallest_area=augmentation.crop_scale, rng=rng)
+        square = self._pictures.read_square(index, choose, self._image_size, self._interpolation)
+        if augmentation is not None and rng.random() < augmentation.flip:
+            square = square.flip(-1)
+        if self._timm_augment is not None:
+            square = self._timm_augment(square, new_seed(rng))
+        return square
