@@ -1,7 +1,14 @@
+import copy
+from pathlib import Path
+
 import pytest
 import timm.optim
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
 
 from modernet.errors import InputError
@@ -52,6 +59,34 @@ def test_lamb_steps_as_timm_makes_it() -> None:
     torch.testing.assert_close(ours.weight, theirs.weight, rtol=0, atol=0)
     torch.testing.assert_close(ours.bias, theirs.bias, rtol=0, atol=0)
     assert not torch.equal(ours.weight, layer().weight)
+
+
+def test_a_run_with_lamb_goes_on_from_its_state() -> None:
+    """timm keeps the number of steps in the groups, not beside the moments."""
+    recipe = QUICK.replace(optimizer="lamb")
+    straight, stopped = layer(), layer()
+    optimizer, first = make_optimizer(straight, recipe), make_optimizer(stopped, recipe)
+    for _ in range(2):
+        gradients(straight), gradients(stopped)
+        optimizer.step(), first.step()
+    again = make_optimizer(stopped, recipe)
+    set_optimizer_state_dict(stopped, again, copy.deepcopy(get_optimizer_state_dict(stopped, first)))
+    gradients(straight), gradients(stopped)
+    optimizer.step(), again.step()
+
+    torch.testing.assert_close(stopped.weight, straight.weight, rtol=0, atol=0)
+
+
+def test_adaptive_clipping_of_a_sharded_network_is_refused(tmp_path: Path) -> None:
+    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    try:
+        network = layer()
+        fully_shard(network, mesh=init_device_mesh("cpu", (1,)))
+        make_optimizer(network, QUICK.replace(clip_grad=0.01))
+        with pytest.raises(InputError, match="clip_mode agc needs whole weights on each device; leave out --shard"):
+            make_optimizer(network, QUICK.replace(clip_grad=0.01, clip_mode="agc"))
+    finally:
+        dist.destroy_process_group()
 
 
 def test_the_share_of_the_learning_rate_is_left_to_who_sets_it() -> None:
@@ -111,8 +146,7 @@ def test_every_named_recipe_trains_a_tiny_network(name: str) -> None:
     for step, targets in enumerate((torch.tensor([0, 1, 2, 0]), torch.rand(4, 3).softmax(1))):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, 5) * group["lr_scale"]
-        scores = network(images)
-        loss = loss_of(scores[0] if isinstance(scores, tuple) else scores, targets)
+        loss = loss_of(network(images), targets)
         loss.backward()
         clip_gradients(network.parameters(), recipe)
         optimizer.step()

@@ -8,7 +8,9 @@ import torch
 from timm.optim.lamb import Lamb
 from timm.utils.clip_grad import dispatch_clip_grad
 from torch import nn
+from torch.distributed.tensor import DTensor
 
+from modernet.errors import InputError
 from modernet.recipes import Recipe
 from modernet.training.param_groups import parameter_groups
 
@@ -20,9 +22,15 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     with its defaults: bias correction, trust ratio for what decays, and the gradient clipped to a norm of 1.
 
     Raises:
-        InputError: the recipe decays the learning rate over layers whose order the network does not know.
+        InputError: the recipe decays the learning rate over layers whose order the network does not know, or clips the
+            gradient of single units, which are not whole on any device where the network is sharded.
     """
     settings = recipe.optimizer
+    adaptive = settings.clip_grad is not None and settings.clip_mode == "agc"
+    if adaptive and any(isinstance(parameter, DTensor) for parameter in network.parameters()):
+        raise InputError(
+            "clip_mode agc needs whole weights on each device; leave out --shard, or give --clip-mode norm"
+        )
     groups = parameter_groups(
         network, settings.weight_decay, settings.layer_decay, settings.layer_decay_groups, settings.decay_norms
     )
