@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from modernet.recipes.named import NamedRecipe, register_recipe
+from modernet.recipes.named import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 from modernet.recipes.recipe import Augmentation, Optimizer, PictureSizes, Recipe, Regularization, Schedule
 
-_LAUNCH = "torchrun --nproc-per-node 8 -m modernet train --data path/to/imagenet"
 _PICTURES = PictureSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
 _RAND_AUGMENT = Augmentation(flip=0.5, crop_scale=0.08, rand_augment="rand-m9-mstd0.5-inc1", erasing=0.25)
 _MIXED = Augmentation(**{**vars(_RAND_AUGMENT), "mixup": 0.8, "cutmix": 1.0})
@@ -30,7 +29,7 @@ register_recipe(
             regularization=Regularization(drop_path=0.1),
         ),
         purpose="ConvNeXt on ImageNet-1K, from random weights",
-        command=f"{_LAUNCH} --model convnext_tiny --recipe convnext --device-batch 128",
+        command=f"{ON_EIGHT_GPUS} --model convnext_tiny --recipe convnext --device-batch 128",
         expected={"convnext_tiny": 82.1, "convnext_small": 83.1, "convnext_base": 83.8, "convnext_large": 84.3},
         models={
             "convnext_small": {"drop_path": 0.4},
@@ -76,7 +75,7 @@ register_recipe(
             regularization=Regularization(drop_path=0.8, head_init_scale=0.001),
         ),
         purpose="ConvNeXt from 224 to 384 pixels, on ImageNet-1K",
-        command=f"{_LAUNCH} --model convnext_base.fb_in1k --recipe convnext_finetune_384 --device-batch 64",
+        command=f"{ON_EIGHT_GPUS} --model convnext_base.fb_in1k --recipe convnext_finetune_384 --device-batch 64",
         expected={"convnext_base": 85.1, "convnext_large": 85.5},
         models={"convnext_large": {"drop_path": 0.95}},
         differs="published for Base and Large alone, which begin from weights before averaging (Base) and averaged "
@@ -97,7 +96,7 @@ register_recipe(
             regularization=Regularization(drop_path=0.0, head_init_scale=0.001),
         ),
         purpose="ConvNeXt from ImageNet-22K to 1K; at 384 pixels with --image-size 384 --test-crop 1",
-        command=f"{_LAUNCH} --model convnext_base.fb_in22k --recipe convnext_22k_to_1k --device-batch 64",
+        command=f"{ON_EIGHT_GPUS} --model convnext_base.fb_in22k --recipe convnext_22k_to_1k --device-batch 64",
         expected={
             "convnext_tiny": 82.9,
             "convnext_small": 84.6,
@@ -129,7 +128,7 @@ register_recipe(
             regularization=Regularization(drop_path=0.1),
         ),
         purpose="isotropic ConvNeXt on ImageNet-1K, from random weights",
-        command=f"{_LAUNCH} --model convnext_isotropic_small --recipe convnext_iso --device-batch 128",
+        command=f"{ON_EIGHT_GPUS} --model convnext_isotropic_small --recipe convnext_iso --device-batch 128",
         expected={
             "convnext_isotropic_small": 79.7,
             "convnext_isotropic_base": 82.0,
@@ -168,7 +167,7 @@ register_recipe(
             regularization=Regularization(drop_path=0.1, head_init_scale=0.001),
         ),
         purpose="ConvNeXt V2 from masked pre-training (FCMAE) to ImageNet-1K",
-        command=f"{_LAUNCH} --model convnextv2_base.fcmae --recipe convnext_v2_finetune --device-batch 32",
+        command=f"{ON_EIGHT_GPUS} --model convnextv2_base.fcmae --recipe convnext_v2_finetune --device-batch 32",
         expected={
             "convnextv2_base": 84.9,
             "convnextv2_atto": 76.7,
@@ -221,7 +220,7 @@ register_recipe(
             regularization=Regularization(drop_path=0.5),
         ),
         purpose="RepLKNet on ImageNet-1K, from random weights",
-        command=f"{_LAUNCH} --model replknet_31b --recipe replknet --device-batch 64 --checkpointing",
+        command=f"{ON_EIGHT_GPUS} --model replknet_31b --recipe replknet --device-batch 64 --checkpointing",
         expected={"replknet_31b": 83.5},
     )
 )

@@ -9,6 +9,9 @@ from typing import Any
 from modernet.recipes.recipe import Recipe
 from modernet.registry import Registry
 
+ON_EIGHT_GPUS = "torchrun --nproc-per-node 8 -m modernet train --data path/to/imagenet"
+"""How the commands of recipes for ImageNet-1K begin."""
+
 
 @dataclass(frozen=True)
 class NamedRecipe:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from modernet.recipes.named import NamedRecipe, register_recipe
+from modernet.recipes.named import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 from modernet.recipes.recipe import Augmentation, Optimizer, PictureSizes, Recipe, Regularization, Schedule
 
 _CROPS = Augmentation(flip=0.5, crop_scale=0.08)
-_LAUNCH = "torchrun --nproc-per-node 8 -m modernet train --data path/to/imagenet"
 
 # --- torchvision's references: train.py with its defaults, 8 x 32 pictures, everything decays
 
@@ -27,7 +26,7 @@ register_recipe(
             regularization=Regularization(label_smoothing=0.0),
         ),
         purpose="ResNets as they were trained in 2015",
-        command=f"{_LAUNCH} --model resnet50 --recipe resnet_classic",
+        command=f"{ON_EIGHT_GPUS} --model resnet50 --recipe resnet_classic",
         expected={
             "resnet50": 76.130,
             "resnet18": 69.758,
@@ -54,7 +53,7 @@ register_recipe(
             regularization=Regularization(label_smoothing=0.0),
         ),
         purpose="MobileNetV2",
-        command=f"{_LAUNCH} --model mobilenet_v2 --recipe mobilenet_v2",
+        command=f"{ON_EIGHT_GPUS} --model mobilenet_v2 --recipe mobilenet_v2",
         expected={"mobilenet_v2": 71.878},
         differs="its dropout of 0.2 is in the network",
     )
@@ -82,7 +81,7 @@ def _strikes_back(name: str, expected: dict[str, float], differs: str = _TIMM, *
         NamedRecipe(
             Recipe(name=name, source=source, batch_size=2048, **parts),
             purpose=f"ResNets, {parts['schedule'].epochs} epochs",
-            command=f"{_LAUNCH} --model resnet50 --recipe {name} --precision bf16",
+            command=f"{ON_EIGHT_GPUS} --model resnet50 --recipe {name} --precision bf16",
             expected=expected,
             differs=differs,
         )
@@ -134,7 +133,7 @@ register_recipe(
             regularization=Regularization(label_smoothing=0.1, dropout=0.25),
         ),
         purpose="ResNets, regularised more the larger they are",
-        command=f"{_LAUNCH} --model resnet50d --recipe resnet_rs --precision bf16",
+        command=f"{ON_EIGHT_GPUS} --model resnet50d --recipe resnet_rs --precision bf16",
         expected={"resnet50d": 78.8, "resnet200d": 83.4},
         models={"resnet200d": {"image_size": 256, "rand_augment": "rand-m15-n2", "drop_path": 0.1}},
         differs="the published top-1 is that of networks with squeeze and excitation and without max pooling, which "

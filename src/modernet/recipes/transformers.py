@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from modernet.recipes.named import NamedRecipe, register_recipe
+from modernet.recipes.named import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 from modernet.recipes.recipe import Augmentation, Optimizer, PictureSizes, Recipe, Regularization, Schedule
 
-_LAUNCH = "torchrun --nproc-per-node 8 -m modernet train --data path/to/imagenet"
 _PICTURES = PictureSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
 
 
@@ -35,7 +34,7 @@ register_recipe(
             regularization=Regularization(label_smoothing=0.1, drop_path=0.1),
         ),
         purpose="vision transformers from random weights",
-        command=f"{_LAUNCH} --model deit_small --recipe deit --precision bf16",
+        command=f"{ON_EIGHT_GPUS} --model deit_small --recipe deit --precision bf16",
         expected={"deit_small": 79.9, "deit_tiny": 72.2, "deit_base": 81.8},
         differs="the release changes the rate once an epoch, begins the cosine at step 0, and scales lr alone by the "
         "batch; three copies a picture are not verified",
@@ -55,7 +54,7 @@ register_recipe(
             regularization=Regularization(label_smoothing=0.1, drop_path=0.2),
         ),
         purpose="Swin transformers from random weights",
-        command=f"{_LAUNCH} --model swin_tiny --recipe swin --precision bf16",
+        command=f"{ON_EIGHT_GPUS} --model swin_tiny --recipe swin --precision bf16",
         expected={"swin_tiny": 81.3, "swin_small": 83.0, "swin_base": 83.5},
         models={"swin_small": {"drop_path": 0.3}, "swin_base": {"drop_path": 0.5}},
         differs="in the release the cosine begins at step 0",
@@ -76,7 +75,7 @@ register_recipe(
             regularization=Regularization(label_smoothing=0.1),
         ),
         purpose="LeViT without a teacher",
-        command=f"{_LAUNCH} --model levit_256 --recipe levit",
+        command=f"{ON_EIGHT_GPUS} --model levit_256 --recipe levit",
         expected={"levit_256": 81.6, "levit_128s": 76.6, "levit_128": 78.6, "levit_192": 80.0, "levit_384": 82.6},
         models={"levit_384": {"drop_path": 0.1}},
         differs="the published top-1 is that of training with a teacher (hard distillation from RegNetY-16GF), which "
