@@ -19,6 +19,7 @@ _VERBS = {
     "weights": "list published weights and their licences",
     "convert": "write weights under another project's names",
     "recipes": "list training recipes with their sources and results",
+    "data": "check a data set, or pack it into shards",
     "train": "train a classifier on your pictures",
     "evaluate": "test a trained network",
     "predict": "name what is on pictures",

@@ -1,9 +1,12 @@
 """Data: images on disk -> batches on the device. Knows no model."""
 
+from modernet.data.check import check_pictures
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, picture_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
+from modernet.data.findings import Finding, Findings
 from modernet.data.loaders import Batch, Loader, make_loader
 from modernet.data.open import open_dataset
+from modernet.data.pack import Packed, pack_dataset
 from modernet.data.pictures import UnreadablePicture, find_pictures, read_picture
 from modernet.data.sources import DATASET_NAMES
 from modernet.data.squares import fit_picture
@@ -11,19 +14,24 @@ from modernet.data.squares import fit_picture
 __all__ = [
     "DATASET_NAMES",
     "Batch",
+    "Finding",
+    "Findings",
     "ImageDataset",
     "InMemory",
     "Loader",
     "OnDisk",
+    "Packed",
     "Scene",
     "SceneGenerator",
     "Split",
     "UnreadablePicture",
+    "check_pictures",
     "find_pictures",
     "fit_picture",
     "make_loader",
     "make_scenes",
     "open_dataset",
+    "pack_dataset",
     "picture_name",
     "read_picture",
 ]

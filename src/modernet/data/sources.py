@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,18 +75,21 @@ def _existing_folder(spec: str) -> Path:
     raise InputError(f"{unknown_name('data set', spec, DATASET_NAMES)}; a folder of that name is not here either")
 
 
+def find_image_folder(spec: str) -> Path | None:
+    """The folder that `spec` means where it holds single files, for each class a folder; None where it is anything
+    else.
+    """
+    path = Path(spec).expanduser()
+    if spec in DATASET_NAMES or not path.is_dir() or _reader(path, 0) is not None:
+        return None
+    return path if any(entry.is_dir() and not is_hidden(entry.name) for entry in path.iterdir()) else None
+
+
 def _recognised(path: Path, memory_limit_mb: int) -> Source:
     """Read a folder in the layout that it has."""
-    if files := parquet_files(path):
-        return read_parquet(path, files, memory_limit_mb)
-    if tar_files(path):
-        return read_tar_folder(path)
-    for folder in (path, path / "cifar-10-batches-py", path / "cifar-10-batches-bin"):
-        if has_cifar(folder):
-            return read_cifar(folder)
-    for folder in (path, path / "raw"):
-        if has_idx(folder):
-            return read_idx(folder)
+    reader = _reader(path, memory_limit_mb)
+    if reader is not None:
+        return reader()
     entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
     if any(entry.is_dir() for entry in entries):
         return read_image_folder(path)
@@ -92,3 +97,18 @@ def _recognised(path: Path, memory_limit_mb: int) -> Source:
         raise InputError(f"the pictures lie directly in {path}; put them in a folder for each class")
     found = f"holds nothing that is known, such as {min(entries).name}" if entries else "is empty"
     raise InputError(f"the folder {path} {found}; looked for {_LAYOUTS}")
+
+
+def _reader(path: Path, memory_limit_mb: int) -> Callable[[], Source] | None:
+    """What reads a folder in a layout that is known by its files; None for class folders and anything else."""
+    if files := parquet_files(path):
+        return partial(read_parquet, path, files, memory_limit_mb)
+    if tar_files(path):
+        return partial(read_tar_folder, path)
+    for folder in (path, path / "cifar-10-batches-py", path / "cifar-10-batches-bin"):
+        if has_cifar(folder):
+            return partial(read_cifar, folder)
+    for folder in (path, path / "raw"):
+        if has_idx(folder):
+            return partial(read_idx, folder)
+    return None

@@ -1,0 +1,56 @@
+"""What a check of a data set found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+KINDS = {
+    "unreadable": "pictures that cannot be read",
+    "in two splits": "the same picture in two splits: what is learned from is tested on",
+    "in two classes": "the same picture in two classes",
+    "look alike": "pictures of two splits that look the same",
+    "odd size": "pictures much smaller than the others, or very long",
+    "similar classes": "classes whose names differ in case, spacing or a plural s only",
+    "class not in split": "classes that a split has no picture of",
+    "rare class": "classes with less than a hundredth of the pictures of the largest",
+    "empty class folder": "class folders without a picture",
+    "other files": "files in class folders that are no pictures",
+    "nested folder": "pictures in folders below a class folder: their class is the upper folder's",
+}
+"""Every kind of finding, in the order of a report, with what it means."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem.
+
+    Attributes:
+        kind: one of `KINDS`.
+        subject: the picture, class or folder.
+        detail: what is wrong with it.
+    """
+
+    kind: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was found.
+
+    Attributes:
+        pictures: how many pictures were looked at.
+        splits: where the splits come from, in words.
+        found: the problems, by kind.
+    """
+
+    pictures: int
+    splits: str
+    found: tuple[Finding, ...]
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind that was found, in the order of `KINDS`."""
+        counts = Counter(finding.kind for finding in self.found)
+        return {kind: counts[kind] for kind in KINDS if counts[kind]}
