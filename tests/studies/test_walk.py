@@ -8,7 +8,7 @@ import pytest
 from modernet.errors import InputError
 from modernet.recipes import get_recipe
 from modernet.records import RECORD_NAME, Record, read_record
-from modernet.studies import classic_recipe, walk, walk_road
+from modernet.studies import classic_recipe, runs, walk_road
 
 RECIPE = get_recipe("quick").replace(epochs=1, batch_size=16)
 
@@ -38,13 +38,13 @@ def test_finished_runs_are_not_trained_again(
 ) -> None:
     first = short_walk(picture_folder, tmp_path / "walk", steps="0")
     trained: list[str] = []
-    train = walk.train_classifier
+    train = runs.train_classifier
 
     def watched(spec: Any, *rest: Any, **options: Any) -> Record:
         trained.append(spec.name)
         return train(spec, *rest, **options)
 
-    monkeypatch.setattr(walk, "train_classifier", watched)
+    monkeypatch.setattr(runs, "train_classifier", watched)
     again = short_walk(picture_folder, tmp_path / "walk", steps="0,4")
 
     assert trained == ["Depthwise conv"]
@@ -54,7 +54,7 @@ def test_finished_runs_are_not_trained_again(
 def test_a_failing_step_is_reported_and_the_rest_goes_on_and_it_is_tried_again(
     picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = walk.train_classifier
+    train = runs.train_classifier
 
     def fragile(spec: Any, *rest: Any, **options: Any) -> Record:
         if spec.name == "Depthwise conv":
@@ -62,7 +62,7 @@ def test_a_failing_step_is_reported_and_the_rest_goes_on_and_it_is_tried_again(
         return train(spec, *rest, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(walk, "train_classifier", fragile)
+        patched.setattr(runs, "train_classifier", fragile)
         records = short_walk(picture_folder, tmp_path / "walk")
     assert [record.error for record in records] == [None, "RuntimeError: out of luck", None]
     assert "out of luck" in (tmp_path / "walk" / "report.html").read_text(encoding="utf-8")
@@ -74,7 +74,7 @@ def test_a_folder_with_another_walk_is_refused(picture_folder: Path, tmp_path: P
     short_walk(picture_folder, tmp_path / "walk", steps="0")
     before = read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME)
 
-    with pytest.raises(InputError, match=r"of a walk with other settings \(batch_size 16, not 8\); give another"):
+    with pytest.raises(InputError, match=r"of a study with other settings \(batch_size 16, not 8\); give another"):
         short_walk(picture_folder, tmp_path / "walk", steps="0", recipe=RECIPE.replace(batch_size=8))
 
     assert read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME) == before
@@ -122,13 +122,13 @@ def test_pictures_are_opened_once_and_anew_for_each_walk(
     picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    open_dataset = walk.open_dataset
+    open_dataset = runs.open_dataset
 
     def watched(data: str, **options: Any) -> Any:
         opened.append(data)
         return open_dataset(data, **options)
 
-    monkeypatch.setattr(walk, "open_dataset", watched)
+    monkeypatch.setattr(runs, "open_dataset", watched)
     short_walk(picture_folder, tmp_path / "one", steps="0")
     short_walk(picture_folder, tmp_path / "other", steps="0")
 

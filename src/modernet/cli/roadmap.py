@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table, quantity, simple_table
+from modernet.errors import InputError
 
 if TYPE_CHECKING:
     from modernet.records import Record
 
 Size = Literal["nano", "tiny", "base"]
+_DEFAULT_STEPS, _DEFAULT_SEEDS = "0-13", {"walk": 3, "factorial": 2}
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class WalkOptions:
       modernet roadmap                                              embedded digits, minutes on a laptop
       modernet roadmap --data my_photos --epochs 20                 my_photos/CLASS/*.jpg
       modernet roadmap --data cifar10 --size tiny --steps 0,4,13    where there is a GPU
+      modernet roadmap --study factorial                            which decisions help or harm each other
+      modernet roadmap --cluster auto                               on all machines of a Ray cluster
 
     Finished steps are skipped when it is started again, so Ctrl-C loses nothing.
     """
@@ -37,20 +41,31 @@ class WalkOptions:
     """Pictures: a folder (class/picture, or train and test above it), parquet in the Hub's layout, or a name."""
     size: Size = "nano"
     """nano is small enough for a laptop; tiny is ResNet-50 to ConvNeXt-T, base is ResNet-200 to ConvNeXt-B."""
-    steps: str = "0-13"
-    """Rows of the road: ranges and commas; 8a, 8c and 8d are side steps; all is every row."""
-    seeds: int = 3
-    """Trainings of each step."""
+    study: Literal["walk", "factorial"] = "walk"
+    """walk changes one decision after another; factorial several at once, which shows how they act on each other."""
+    steps: str | None = None
+    """Of a walk, rows of the road: ranges and commas; 8a, 8c and 8d are side steps; all is every row; default 0-13."""
+    decisions: str | None = None
+    """Of a factorial, 2 to 12 names of steps, such as gelu,layer_norm, each undone in half of the ConvNeXts; by default
+    patchify_stem,kernel_7,gelu,fewer_activations,fewer_norms,layer_norm,separate_downsampling."""
+    seeds: int | None = None
+    """Trainings of each network; by default 3 in a walk and 2 in a factorial."""
     out: Path | None = None
-    """Folder for records, chart and page; by default runs/roadmap-SIZE-DATA."""
+    """Folder for records, chart and page; by default runs/roadmap-SIZE-DATA or runs/factorial-SIZE-DATA."""
     stem_stride: int | None = None
     """Stride of every stem; by default 4, or less for pictures below 128 pixels."""
     skip_unreadable: bool = False
     """Leave out pictures that cannot be read, and list them."""
     workers: int | None = None
     """Trainings side by side; by default one a core for nano on a CPU, else one."""
+    cluster: str | None = None
+    """Train on a Ray cluster: auto (this machine's, or one of this machine alone) or HOST:PORT of its head node."""
+    run_cpus: int | None = None
+    """Cores of each training on the cluster; by default 1 for nano on a CPU, else this machine's by its GPUs."""
+    run_gpus: float | None = None
+    """GPUs of each training on the cluster, such as 0.5; by default 1 if this machine has one."""
     json: bool = False
-    """Print the records as JSON instead of the table."""
+    """Print the records as JSON instead of the table; of a factorial its effects too."""
 
 
 @dataclass(frozen=True)
@@ -74,44 +89,79 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["show"]:
         _show(parse(ShowOptions, "roadmap show", arguments[1:]))
         return 0
-    return _walk(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(*recipe_options(arguments))))
+    return _study(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(*recipe_options(arguments))))
 
 
-def _walk(options: WalkOptions) -> int:
-    """Walk, print, and return the exit code: 1 if a run failed."""
+def _study(options: WalkOptions) -> int:
+    """Walk or try combinations, print, and return the exit code: 1 if a run failed."""
+    if options.study == "factorial" and options.steps is not None:
+        raise InputError("--steps is of a walk; for --study factorial give --decisions")
+    if options.study == "walk" and options.decisions is not None:
+        raise InputError("--decisions is of --study factorial; for a walk give --steps")
     from modernet import progress
 
     with progress.shown(), progress.task("starting", 1):
-        from modernet.records import read_records
-        from modernet.report import road_table, summarise_road
-        from modernet.studies import walk_road
+        from modernet.roadmap import DEFAULT_DECISIONS
+        from modernet.studies import run_factorial, walk_road
         from modernet.training import Interrupted
 
-    folder = options.out or Path("runs") / f"roadmap-{options.size}-{Path(options.data).resolve().name}"
+    study = "roadmap" if options.study == "walk" else options.study
+    folder = options.out or Path("runs") / f"{study}-{options.size}-{Path(options.data).resolve().name}"
+    shared: dict[str, Any] = {
+        "size": options.size,
+        "seeds": _DEFAULT_SEEDS[options.study] if options.seeds is None else options.seeds,
+        "recipe": recipe_from(options.settings),
+        "stem_stride": options.stem_stride,
+        "skip_unreadable": options.skip_unreadable,
+        "workers": options.workers,
+        "cluster": options.cluster,
+        "run_cpus": options.run_cpus,
+        "run_gpus": options.run_gpus,
+        "folder": folder,
+    }
     try:
         with progress.shown():
-            records = walk_road(
-                options.data,
-                size=options.size,
-                steps=options.steps,
-                seeds=options.seeds,
-                recipe=recipe_from(options.settings),
-                image_size=options.settings.pictures.image_size,
-                stem_stride=options.stem_stride,
-                skip_unreadable=options.skip_unreadable,
-                workers=options.workers,
-                folder=folder,
-            )
+            if options.study == "walk":
+                records = walk_road(options.data, steps=options.steps or _DEFAULT_STEPS, **shared)
+            else:
+                records = run_factorial(options.data, decisions=options.decisions or DEFAULT_DECISIONS, **shared)
     except Interrupted as stopped:
-        raise Interrupted(f"{stopped}; the same command goes on with the walk in {folder}") from stopped
-    failed = int(any(record.error is not None for record in records))
+        raise Interrupted(f"{stopped}; the same command goes on in {folder}") from stopped
+    if options.study == "walk":
+        _print_walk(options, records, folder)
+    else:
+        _print_factorial(options, records, folder)
+    return int(any(record.error is not None for record in records))
+
+
+def _print_walk(options: WalkOptions, records: list[Record], folder: Path) -> None:
+    from modernet.records import read_records
+    from modernet.report import road_table, summarise_road
+
     if options.json:
         print_json([_as_row(record) for record in records])
-        return failed
+        return
     for summary in summarise_road(read_records(folder)):
         print_table(road_table(summary))
     print(f"chart: {folder / 'road.png'}\npage:  {folder / 'report.html'}")
-    return failed
+
+
+def _print_factorial(options: WalkOptions, records: list[Record], folder: Path) -> None:
+    from dataclasses import asdict
+
+    from modernet.report import factorial_table, summarise_factorials
+
+    (summary,) = summarise_factorials(records)
+    if options.json:
+        networks = [
+            {**{key: record.settings[key] for key in ("network", "levels", "seed", "params", "macs")}, **record.metrics}
+            | {"error": record.error}
+            for record in records
+        ]
+        print_json({"effects": summary.effects and asdict(summary.effects), "runs": networks})
+        return
+    print_table(factorial_table(summary))
+    print(f"chart: {folder / 'factorial.png'}\npage:  {folder / 'report.html'}")
 
 
 def _as_row(record: Record) -> dict[str, object]:

@@ -3,6 +3,10 @@
 from modernet.report.benchmark import Benchmark, benchmark_rows, summarise_benchmarks
 from modernet.report.benchmark_tables import benchmark_markdown, benchmark_table
 from modernet.report.charts import road_chart
+from modernet.report.effects import Effect, Effects, alias_sets, estimate_effects
+from modernet.report.factorial import Factorial, FactorialNetwork, summarise_factorials
+from modernet.report.factorial_chart import factorial_chart
+from modernet.report.factorial_tables import factorial_table
 from modernet.report.findings import findings
 from modernet.report.folder import write_benchmark, write_report
 from modernet.report.page import write_page
@@ -13,11 +17,19 @@ from modernet.report.tables import road_markdown, road_table
 
 __all__ = [
     "Benchmark",
+    "Effect",
+    "Effects",
+    "Factorial",
+    "FactorialNetwork",
     "Road",
     "RoadStep",
+    "alias_sets",
     "benchmark_markdown",
     "benchmark_rows",
     "benchmark_table",
+    "estimate_effects",
+    "factorial_chart",
+    "factorial_table",
     "findings",
     "road_chart",
     "road_markdown",
@@ -25,6 +37,7 @@ __all__ = [
     "speed_chart",
     "spread",
     "summarise_benchmarks",
+    "summarise_factorials",
     "summarise_road",
     "welch_interval",
     "write_benchmark",

@@ -12,6 +12,8 @@ from modernet.records import Record
 from modernet.report.benchmark import MODES, benchmark_of, summarise_benchmarks
 from modernet.report.benchmark_tables import benchmark_markdown
 from modernet.report.charts import road_chart
+from modernet.report.factorial import summarise_factorials
+from modernet.report.factorial_chart import factorial_chart
 from modernet.report.page import write_page
 from modernet.report.road import summarise_road
 from modernet.report.speed_chart import speed_chart
@@ -22,9 +24,10 @@ _Drawn = TypeVar("_Drawn")
 
 
 def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
-    """Write `report.html`, `road.png` for a road that was walked, and `speed.png` for a benchmark.
+    """Write `report.html`, `road.png` for a road that was walked, `factorial.png` for a factorial study of its
+    decisions, and `speed.png` for a benchmark.
 
-    With several roads or benchmarks their charts are numbered, `road-1.png`, `speed-1.png`, in the order of the page.
+    Where there are several of a kind their charts are numbered, `road-1.png`, `road-2.png`, in the order of the page.
 
     Returns:
         What was written, the page last.
@@ -32,10 +35,11 @@ def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
     Raises:
         InputError: as `write_page`.
     """
-    roads, benchmarks = summarise_road(records), summarise_benchmarks(records)
-    with progress.task("drawing", len(roads) + len(benchmarks) + 1) as shown:
+    roads, studies, benchmarks = summarise_road(records), summarise_factorials(records), summarise_benchmarks(records)
+    with progress.task("drawing", len(roads) + len(studies) + len(benchmarks) + 1) as shown:
         written = [
             *_charts(roads, road_chart, folder, "road", shown.advance),
+            *_charts(studies, factorial_chart, folder, "factorial", shown.advance),
             *_charts(benchmarks, speed_chart, folder, "speed", shown.advance),
         ]
         write_page(records, folder / PAGE_NAME)

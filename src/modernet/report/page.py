@@ -13,6 +13,9 @@ from modernet.records import Record
 from modernet.report import notation
 from modernet.report.benchmark import KIND, Benchmark, summarise_benchmarks
 from modernet.report.benchmark_tables import Column, facts, legend, measured_columns, network_column
+from modernet.report.factorial import Factorial, belongs_to_a_factorial, summarise_factorials
+from modernet.report.factorial_figure import factorial_figure
+from modernet.report.factorial_tables import LEGEND, EffectRow, effect_rows, failures, study_findings, study_place
 from modernet.report.figure_style import Figure
 from modernet.report.figures import cost_figure, curves_figure, ramp, road_figure
 from modernet.report.findings import findings
@@ -64,6 +67,18 @@ class _RoadSection:
 
 
 @dataclass(frozen=True)
+class _FactorialSection:
+    study: Factorial
+    place: str
+    findings: str
+    charts: Sequence[_Chart]
+    legend: str
+    effects: Sequence[EffectRow]
+    failures: Sequence[str]
+    origin: _Origin
+
+
+@dataclass(frozen=True)
 class _BenchmarkSection:
     title: str
     facts: Sequence[str]
@@ -84,8 +99,8 @@ class _TrainingSection:
 
 
 def write_page(records: Sequence[Record], path: Path) -> None:
-    """Write one HTML file with all that the records hold: every road, every benchmark (the newest
-    first), training runs by data set, and the rest.
+    """Write one HTML file with all that the records hold: every road, every factorial study of its decisions, every
+    benchmark (the newest first), training runs by data set, and the rest.
 
     The file holds its scripts and styles itself (plotly.js once, about 4.8 MB) and asks nothing of the network. It is
     written whole or not at all.
@@ -106,7 +121,7 @@ def write_page(records: Sequence[Record], path: Path) -> None:
     for record in records:
         if record.kind not in ("train", KIND):
             others.append(record)
-        elif record.kind == "train" and not belongs_to_a_road(record):
+        elif record.kind == "train" and not (belongs_to_a_road(record) or belongs_to_a_factorial(record)):
             training.setdefault(str(record.settings.get("data", {}).get("name", "unnamed data")), []).append(record)
 
     templates = jinja2.Environment(
@@ -118,6 +133,7 @@ def write_page(records: Sequence[Record], path: Path) -> None:
     )
     page = templates.get_template("page.html.j2").render(
         roads=roads,
+        factorials=[_factorial_section(study) for study in summarise_factorials(records)],
         benchmarks=[_benchmark_section(benchmark) for benchmark in summarise_benchmarks(records)],
         training=[_training_section(data, runs) for data, runs in training.items()],
         others=others,
@@ -150,6 +166,22 @@ def _road_section(road: Road) -> _RoadSection:
     users = [str(record.settings["row"]) for record in road.records]
     return _RoadSection(
         road, findings(road), charts, _curves(lines, averaged=True), _origin(road.records, users, _steps)
+    )
+
+
+def _factorial_section(study: Factorial) -> _FactorialSection:
+    figure = factorial_figure(study)
+    caption = "Effects on test top-1; line: 95 % interval; … where two-way interactions cannot be told apart."
+    users = [f"network {record.settings['network']}" for record in study.records]
+    return _FactorialSection(
+        study,
+        study_place(study),
+        study_findings(study),
+        [_Chart(caption, figure)] if figure["data"] else [],
+        LEGEND,
+        effect_rows(study),
+        failures(study),
+        _origin(study.records, users, lambda names: "every network"),
     )
 
 

@@ -3,7 +3,19 @@
 `network.build` makes the network of any design; import it from its module: only that module needs torch.
 """
 
+from modernet.roadmap.decisions import DEFAULT_DECISIONS, Decision, road_decisions, select_decisions, switched
 from modernet.roadmap.design import Design
 from modernet.roadmap.steps import Step, default_stem_stride, road, select_steps
 
-__all__ = ["Design", "Step", "default_stem_stride", "road", "select_steps"]
+__all__ = [
+    "DEFAULT_DECISIONS",
+    "Decision",
+    "Design",
+    "Step",
+    "default_stem_stride",
+    "road",
+    "road_decisions",
+    "select_decisions",
+    "select_steps",
+    "switched",
+]

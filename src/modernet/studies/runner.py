@@ -1,4 +1,4 @@
-"""Many independent runs: in this process one after another, or several processes side by side.
+"""Many independent runs: in this process one after another, in several side by side, or on the machines of a cluster.
 
 A run that fails is an outcome, not an end; a run that is stopped leaves its checkpoint. Ctrl-C and SIGTERM
 stop them all.
@@ -6,55 +6,18 @@ stop them all.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
-
-import torch
 
 from modernet import progress
-from modernet.errors import RunStopped
-from modernet.training import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
-
-_POLL_S = 0.2
-_ATTEMPTS = 2
-"""How often a run may take its process down with it (a crash, out of memory) before it counts as failed."""
+from modernet.studies.beside import run_beside
+from modernet.studies.cluster import Cluster, run_on_cluster
+from modernet.studies.jobs import J, Outcome, R, Share, Work, attempt
+from modernet.training import Interrupted, stop_requested_by_signal
 
 
-class Job(Protocol):
-    """One run; it travels to its process by pickle."""
-
-    @property
-    def name(self) -> str:
-        """The name under which the run shows its progress."""
-
-    @property
-    def cost(self) -> float:
-        """Its length, in any unit that all jobs share."""
-
-
-J = TypeVar("J", bound=Job)
-R = TypeVar("R")
-Work = Callable[[J, Callable[[], bool]], R]
-"""Does one job; is given a function that says whether to stop, and then raises `Interrupted`."""
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[J, R]):
-    """How one run ended: with a result or an error."""
-
-    job: J
-    result: R | None = None
-    error: str | None = None
-
-
-def run_all(jobs: Sequence[J], work: Work[J, R], *, workers: int, title: str) -> Iterator[Outcome[J, R]]:
+def run_all(
+    jobs: Sequence[J], work: Work[J, R], *, workers: int, title: str, cluster: Cluster | None = None
+) -> Iterator[Outcome[J, R]]:
     """Do every job and yield its outcome as soon as it is known.
 
     Args:
@@ -62,6 +25,7 @@ def run_all(jobs: Sequence[J], work: Work[J, R], *, workers: int, title: str) ->
         work: does one job; a function of a module, so that another process can find it.
         workers: 1 runs them here, with all threads; more run so many side by side, which share the threads.
         title: what to call the whole in the display of progress.
+        cluster: run them there instead; `workers` then says nothing.
 
     A run has the same number of threads whether it is one of many or the last one left, so that it gives the same
     numbers when it is resumed.
@@ -69,29 +33,21 @@ def run_all(jobs: Sequence[J], work: Work[J, R], *, workers: int, title: str) ->
     Raises:
         Interrupted: Ctrl-C or SIGTERM; what was running has written its checkpoint.
         RunStopped: the processes end before they do anything.
+        InputError: the cluster cannot be reached, or cannot do such runs.
     """
     if not jobs:
         return
     with progress.task(title, sum(job.cost for job in jobs)) as shown, stop_requested_by_signal() as stop:
         shown.advance(0, f"starting the first of {len(jobs)} runs")
-        run = _run_here(jobs, work, stop, shown) if workers == 1 else _run_beside(jobs, work, stop, shown, workers)
+        if cluster is not None:
+            run = run_on_cluster(jobs, work, stop, shown, cluster)
+        elif workers > 1:
+            run = run_beside(jobs, work, stop, shown, workers)
+        else:
+            run = _run_here(jobs, work, stop, shown)
         for finished, outcome in enumerate(run, start=1):
             shown.advance(0, f"{finished}/{len(jobs)} runs")
             yield outcome
-
-
-def _attempt(job: J, work: Work[J, R], stop: Callable[[], bool]) -> Outcome[J, R]:
-    """Do a job; an exception becomes an outcome."""
-    try:
-        return Outcome(job, result=work(job, stop))
-    except Interrupted:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or "no message"
-        return Outcome(job, error=f"{type(error).__name__}: {reason}"[:500])
-
-
-# --- here ------------------------------------------------------------------------------------------------------------
 
 
 def _run_here(
@@ -100,152 +56,6 @@ def _run_here(
     for job in jobs:
         if stop():
             raise Interrupted("stopped between two runs")
-        with progress.shown(_Share(job.name, job.cost, shown.advance)):
-            outcome = _attempt(job, work, stop)
+        with progress.shown(Share(job.name, job.cost, shown.advance)):
+            outcome = attempt(job, work, stop)
         yield outcome
-
-
-class _Share:
-    """A display that turns the progress of one job into progress of the whole."""
-
-    def __init__(self, name: str, cost: float, advance: Callable[[float, str | None], None]) -> None:
-        self._name, self._cost, self._advance = name, cost, advance
-
-    def open(self, name: str, total: float) -> progress.OpenTask:
-        # what a job does besides its own work (reading pictures, testing) has no share
-        share = self._cost / total if name == self._name else 0.0
-        return _SharedTask(name, share, self._advance)
-
-    def say(self, message: str) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class _SharedTask:
-    name: str
-    share: float
-    send: Callable[[float, str | None], None]
-
-    def advance(self, amount: float = 1, note: str | None = None) -> None:
-        if self.share > 0:
-            self.send(amount * self.share, None if note is None else f"{self.name}: {note}")
-
-    def close(self) -> None:
-        pass
-
-
-# --- side by side ----------------------------------------------------------------------------------------------------
-
-
-def _run_beside(
-    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Task, workers: int
-) -> Iterator[Outcome[J, R]]:
-    """Processes side by side. Where one dies, its pool is made anew, and the jobs that were running try once more."""
-    context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA, nor torch's threads
-    attempts = dict.fromkeys(range(len(jobs)), 0)
-    left = list(attempts)
-    threads = max(1, torch.get_num_threads() // workers)
-    while left:
-        messages, stopping = context.SimpleQueue(), context.Event()
-        started: set[int] = set()
-        ended = 0
-        with (
-            _listening(messages, shown, started),
-            ProcessPoolExecutor(min(workers, len(left)), context, _begin_worker, (messages, stopping, threads)) as pool,
-        ):
-            with ignoring_ctrl_c():
-                futures: dict[Future[Outcome[J, R]], int] = {
-                    pool.submit(_do_in_worker, index, jobs[index], work): index for index in left
-                }
-            pending = set(futures)
-            try:
-                while pending:
-                    done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                    if stop() and not stopping.is_set():
-                        stopping.set()
-                        pool.shutdown(wait=False, cancel_futures=True)
-                    for future in done:
-                        if future.cancelled() or isinstance(future.exception(), BrokenProcessPool | Interrupted):
-                            continue
-                        left.remove(futures[future])
-                        ended += 1
-                        yield future.result()
-            except GeneratorExit:  # whoever takes the outcomes has failed: do not train on for nobody
-                stopping.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        if stop():
-            raise Interrupted("stopped")
-        if not ended and not started:
-            raise RunStopped(
-                "the processes of the runs end at their start; in a script, call this under if __name__ == '__main__':"
-            )
-        for index in [index for index in left if index in started]:
-            attempts[index] += 1
-            if attempts[index] == _ATTEMPTS:
-                left.remove(index)
-                yield Outcome(jobs[index], error="its process was killed; out of memory?")
-
-
-class _listening:
-    """While open, a thread that shows what the workers say."""
-
-    def __init__(self, messages: Any, shown: progress.Task, started: set[int]) -> None:
-        self._messages, self._shown, self._started = messages, shown, started
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-
-    def _listen(self) -> None:
-        while not (self._closed.is_set() and self._messages.empty()):
-            if self._messages.empty():
-                time.sleep(_POLL_S / 4)
-                continue
-            message = self._messages.get()
-            if isinstance(message, int):
-                self._started.add(message)
-            else:
-                self._shown.advance(*message)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *exception: object) -> None:
-        self._closed.set()
-        self._thread.join(timeout=5)  # a process that was killed in the middle of a message leaves it waiting
-
-
-@dataclass(frozen=True)
-class _Worker:
-    """What a worker process was given when it began."""
-
-    messages: Any
-    stopping: Any
-
-    def advance(self, amount: float, note: str | None) -> None:
-        self.messages.put((amount, note))
-
-
-_worker: _Worker | None = None
-
-
-def _begin_worker(messages: Any, stopping: Any, threads: int) -> None:
-    global _worker
-    _worker = _Worker(messages, stopping)
-    torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """Leave no process behind when the parent is killed."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
-
-
-def _do_in_worker(index: int, job: J, work: Work[J, R]) -> Outcome[J, R]:
-    assert _worker is not None, "the pool begins its workers"
-    if _worker.stopping.is_set():  # the pool hands out one job more than it has workers
-        raise Interrupted("stopped before it began")
-    _worker.messages.put(index)
-    with progress.shown(_Share(job.name, job.cost, _worker.advance)):
-        return _attempt(job, work, _worker.stopping.is_set)

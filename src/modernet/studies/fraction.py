@@ -1,0 +1,82 @@
+"""Two-level fractional factorials: which combinations of switches to try, and what they can then not tell apart.
+
+Box, Hunter and Hunter, "Statistics for Experimenters", 1978, chapters 10 and 12. A fraction is written by generators:
+the first factors take all combinations, and each further one is the product of some of them, in levels of -1 and +1.
+The products of factors that are 1 in every run are the fraction's defining words; the length of the shortest is its
+resolution. With IV no main effect is aliased with a two-way interaction; with V or more, no two-way interaction is
+aliased with another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from modernet.errors import InputError
+
+# Factors -> how many of them take all combinations, and the generators of the rest, for at most 32 runs. The fraction
+# with the fewest short words (minimum aberration), found by trying all; Box, Hunter and Hunter's table 12.15 has
+# fractions of the same resolutions. With three or four factors, half of the combinations would alias interactions.
+_GENERATORS: dict[int, tuple[int, tuple[str, ...]]] = {
+    2: (2, ()),
+    3: (3, ()),
+    4: (4, ()),
+    5: (4, ("ABCD",)),
+    6: (5, ("ABCDE",)),
+    7: (5, ("ABC", "ABDE")),
+    8: (5, ("ABC", "ABD", "ACDE")),
+    9: (5, ("ABC", "ABD", "ABE", "ACDE")),
+    10: (5, ("ABC", "ABD", "ABE", "ACDE", "BCDE")),
+    11: (5, ("ABC", "ABD", "ACD", "ABE", "ACE", "ADE")),
+    12: (5, ("ABC", "ABD", "ACD", "BCD", "ABE", "ACE", "ADE")),
+}
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A two-level design of experiments.
+
+    Attributes:
+        levels: -1 or +1 of each factor in each run, in standard order: the first factor changes fastest.
+        words: the products of factors that are 1 in every run, as sets of the factors' places; empty for all
+            combinations.
+    """
+
+    levels: tuple[tuple[int, ...], ...]
+    words: tuple[frozenset[int], ...]
+
+    @property
+    def resolution(self) -> int | None:
+        """Length of the shortest word; None where every combination is tried, and nothing is aliased."""
+        return min(map(len, self.words), default=None)
+
+
+def new_fraction(factors: int) -> Fraction:
+    """All combinations of up to 4 factors; for 5 to 12, a fraction of 16 or 32 runs of resolution IV or more.
+
+    5 factors in 16 runs have resolution V, 6 in 32 have VI, and 7 to 12 in 32 have IV.
+
+    Raises:
+        InputError: there are fewer than 2 or more than 12 factors.
+    """
+    if factors not in _GENERATORS:
+        raise InputError(
+            f"a study of {factors} decisions is not planned; give {min(_GENERATORS)} to {max(_GENERATORS)} of them"
+        )
+    basic, generators = _GENERATORS[factors]
+    parents = [["ABCDE".index(letter) for letter in generator] for generator in generators]
+    levels = []
+    for combination in itertools.product((-1, 1), repeat=basic):
+        row = combination[::-1]
+        levels.append((*row, *(math.prod(row[parent] for parent in product) for product in parents)))
+    return Fraction(tuple(levels), _defining_words(basic, parents))
+
+
+def _defining_words(basic: int, parents: list[list[int]]) -> tuple[frozenset[int], ...]:
+    """Each generator with its own factor, and every product of such words, in which what occurs twice cancels."""
+    words: list[frozenset[int]] = [frozenset()]
+    for place, product in enumerate(parents):
+        word = frozenset([*product, basic + place])
+        words += [word ^ other for other in words]
+    return tuple(sorted(words[1:], key=lambda word: (len(word), sorted(word))))
