@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
@@ -65,22 +66,33 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, aliases: Mapping[str, Path | bytes] | None = None) -> Iterator[Server]:
-    """Serve a folder over HTTP, with ranges; `aliases` are further paths."""
+def serving(
+    folder: Path, pages: Mapping[str, bytes | Path] | None = None, refused: Mapping[str, tuple[int, str]] | None = None
+) -> Iterator[Server]:
+    """Serve a folder over HTTP, with ranges.
+
+    Args:
+        pages: further paths -> what is there.
+        refused: paths -> status, and the reason in the Hub's header.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.do_GET()
 
         def do_GET(self) -> None:
-            path, asked_range = self.path.split("?")[0], self.headers.get("Range")
+            path, asked_range = unquote(self.path.split("?")[0]), self.headers.get("Range")
             server.asked.append((path, asked_range))
             server.tokens.append(self.headers.get("Authorization"))
             failure = server.failures.pop(0) if server.failures else None
             if isinstance(failure, int):
                 self.answer(failure, b"")
                 return
-            found = (aliases or {}).get(path, folder / path.lstrip("/"))
+            if path in (refused or {}):
+                status, reason = (refused or {})[path]
+                self.answer(status, b"", reason=reason)
+                return
+            found = (pages or {}).get(path, folder / path.lstrip("/"))
             if isinstance(found, Path) and not found.is_file():
                 self.answer(404, b"")
                 return
@@ -97,8 +109,9 @@ def serving(folder: Path, aliases: Mapping[str, Path | bytes] | None = None) -> 
                 206 if asked_range else 200, piece[: len(piece) // 2] if failure == "cut" else piece, len(piece)
             )
 
-        def answer(self, status: int, body: bytes, length: int | None = None) -> None:
+        def answer(self, status: int, body: bytes, length: int | None = None, reason: str = "") -> None:
             self.send_response(status)
+            self.send_header("X-Error-Code", reason)
             self.send_header("Content-Length", str(len(body) if length is None else length))
             self.end_headers()
             if self.command != "HEAD":

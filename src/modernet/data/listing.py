@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from modernet.atomic import whole_file
-from modernet.data.cache import cache_folder
+from modernet.data.cache import cache_folder, only_one
 from modernet.data.picture_files import PictureFiles
 from modernet.data.pictures import PICTURE_SUFFIXES, is_hidden
 from modernet.errors import InputError
@@ -127,6 +127,7 @@ def _keep(file: Path, found: _Walked) -> None:
     schema = schema.with_metadata({_KEY: folders.encode()})
     try:
         with (
+            only_one(file),
             whole_file(file) as unfinished,
             pa.OSFile(str(unfinished), "wb") as sink,
             pa.ipc.new_file(sink, schema) as out,

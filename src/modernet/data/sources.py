@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modernet.data.cifar import has_cifar, read_cifar
+from modernet.data.hub import PREFIX, read_hub
 from modernet.data.idx import has_idx, read_idx
 from modernet.data.image_folder import read_image_folder
 from modernet.data.named import NAMES, read_named
@@ -48,6 +49,8 @@ def read_source(spec: str, *, memory_limit_mb: int = 2048, download: bool = True
     if spec.startswith(("http://", "https://")):
         parts = spec.rstrip("/").split("/")
         return NamedSource(parts[-2] if spec.endswith(".tar") and len(parts) > 4 else parts[-1], read_tar_urls(spec))
+    if spec.startswith(PREFIX):
+        return NamedSource(spec.partition("@")[0].split("/")[1] if "/" in spec else spec, read_hub(spec))
     if spec.endswith(".tar"):
         paths = [Path(path).expanduser() for path in expand_braces(spec)]
         return NamedSource(paths[0].resolve().parent.name, read_tar_paths(paths, spec))
