@@ -22,7 +22,7 @@ _LONGEST_NAME = 58
 def factorial_chart(study: Factorial, path: Path) -> None:
     """Draw the effects of a study as a PNG, 1800 pixels wide: dots with their 95 % intervals.
 
-    Of an effect that is aliased the first name is drawn, with dots behind it; the tables have them all.
+    An effect that is aliased has the first of its names, with an ellipsis; the tables have them all.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def factorial_chart(study: Factorial, path: Path) -> None:
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((_NAMES, _FOOT / height, _EFFECTS, 1 - (_HEAD + _FOOT) / height))
-    axes.set_ylim(len(effects) + 0.4, -0.6)
+    axes.set_ylim(len(effects) + 0.7, -0.6)
     axes.set_yticks([])
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.spines["bottom"].set_color(RULE)
@@ -49,7 +49,10 @@ def factorial_chart(study: Factorial, path: Path) -> None:
     note(0.02, height - 0.34, short(f"Decisions of the road together, on {study.data}", 80), 13, INK)
     note(0.02, height - 0.58, short(study_place(study), 140), 8.5, FAINT)
     note(0.02, 0.30, "Dot: effect of a decision, or of an interaction (×). Line: 95 % interval over seeds.", 7.8, FAINT)
-    note(0.02, 0.12, "* the interval excludes zero; ** also when all effects are judged together (Holm).", 7.8, FAINT)
+    stars = "* the interval excludes zero; ** also when all effects are judged together (Holm)."
+    if any(len(effect.terms) > 1 for effect in effects):
+        stars += " … these networks cannot tell it from another one: see the table."
+    note(0.02, 0.12, stars, 7.8, FAINT)
     if not effects:
         axes.text(0.5, 0.5, "no effects: networks are missing", transform=axes.transAxes, ha="center", color=CLEAR)
     with whole_file(path) as unfinished:

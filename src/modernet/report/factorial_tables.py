@@ -86,7 +86,7 @@ def study_findings(study: Factorial) -> str:
     has = "has" if len(alone) == 1 else "have"
     first = (
         f"Of {len(effects)} effects, {len(alone)} {has} an interval that excludes zero, where chance alone would give "
-        f"about {len(effects) / 20:.0f}; {len(named) or 'none'} hold{'s' if len(named) == 1 else ''} when all are "
+        f"about {len(effects) / 20:.1f}; {len(named) or 'none'} hold{'s' if len(named) == 1 else ''} when all are "
         "judged together"
     )
     if named:
@@ -123,15 +123,18 @@ def factorial_table(study: Factorial) -> Table:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+        min_width=78,  # the notes below are as wide
         title=Text(f"Decisions of the road together, on {study.data}\n{study_place(study)}"),
         caption=Text("\n".join(notes)),
         title_justify="left",
         caption_justify="left",
     )
-    for heading, justify in (("Decision", "left"), ("Effect", "right"), ("95 %", "left"), ("Alias", "left")):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table.add_column("Decision", overflow="fold")
+    table.add_column("Effect", justify="right", no_wrap=True)
+    table.add_column("95 %", no_wrap=True)
     for row in effect_rows(study):
-        table.add_row(*(Text(cell or MISSING) for cell in (row.title, row.value, row.interval)), Text(row.aliases))
+        title = f"{row.title}\n  {row.aliases}" if row.aliases else row.title
+        table.add_row(*(Text(cell or MISSING) for cell in (title, row.value, row.interval)))
     return table
 
 
