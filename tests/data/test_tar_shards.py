@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from data.shards import png, serving, write_shards, write_tar
-from modernet.data import InMemory, OnDisk, fetching, open_dataset, tar_shards
+from modernet.data import InMemory, OnDisk, fetching, make_loader, open_dataset, tar_shards
+from modernet.data.fetching import FetchError
 from modernet.data.pictures import UnreadablePicture, decode_picture
 from modernet.data.shard_index import index_shard, write_index
 from modernet.data.sources import read_source
 from modernet.data.tar_shards import expand_braces
 from modernet.errors import InputError
 from modernet.progress import shown
+from modernet.recipes import Augmentation
 
 
 @pytest.fixture(autouse=True)
@@ -249,3 +251,34 @@ def test_an_address_without_shards_is_explained(tmp_path: Path) -> None:
         server.failures = [500, 500]
         with pytest.raises(InputError, match=r"cannot fetch http.*/index.json \(Internal Server Error, 2 times\)"):
             read_source(server.url)
+
+
+def test_a_network_that_fails_in_a_worker_stops_training_with_its_line(tmp_path: Path) -> None:
+    folder = indexed(write_shards(tmp_path / "served", "train", 3))
+    with serving(folder) as server:
+        dataset = open_dataset(server.url, memory_limit_mb=0)
+        for shard in (tmp_path / "cache" / "shards").glob("*.tar"):
+            shard.unlink()
+    loader = make_loader(
+        dataset, dataset.train, batch_size=4, device=torch.device("cpu"), augmentation=Augmentation(), workers=1
+    )
+    with pytest.raises(FetchError, match=r"^cannot fetch http.*.tar \(\[Errno 111\] Connection refused, 2 times\)"):
+        next(iter(loader.batches()))
+
+
+def test_an_epoch_shows_every_picture_of_remote_shards_once(tmp_path: Path) -> None:
+    """Also where shards are more than an epoch mixes at a time, and their pictures do not divide."""
+    folder = write_shards(tmp_path / "served", "train", 11, n=5)
+    indexed(write_shards(write_shards(folder, "val", 1, first=1000), "test", 1, first=2000))
+    with serving(folder) as server:
+        dataset = open_dataset(server.url, memory_limit_mb=0)
+        loader = make_loader(
+            dataset,
+            dataset.train,
+            batch_size=5,
+            device=torch.device("cpu"),
+            augmentation=Augmentation(flip=0.0),
+            workers=0,
+        )
+        shown_pictures = torch.cat([batch.images for batch in loader.batches()])
+    assert len(shown_pictures.flatten(1).unique(dim=0)) == len(dataset.train) == 55

@@ -239,7 +239,7 @@ class _DiskLoader(_Planned):
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
         parts = list(self._plan.epoch(epoch, first_step))
-        decoded: DataLoader[Tensor | UnreadablePicture] = DataLoader(
+        decoded: DataLoader[Tensor | InputError] = DataLoader(
             self._reader,
             batch_size=None,  # a key stands for a whole part
             sampler=parts,
@@ -248,8 +248,8 @@ class _DiskLoader(_Planned):
             generator=torch.Generator(),  # its own, for the seeds of workers; without one it draws from the global one
         )
         for part, images in zip(parts, decoded, strict=True):
-            if isinstance(images, UnreadablePicture):
-                raise skippable(images)
+            if isinstance(images, InputError):
+                raise skippable(images) if isinstance(images, UnreadablePicture) else images
             images = images.to(self._device, non_blocking=True)
             labels = self._split.labels[part.positions].to(self._device, non_blocking=True)
             yield self._finish(images, labels, part)

@@ -13,19 +13,20 @@ from modernet.data.augment import random_box
 from modernet.data.batching import Part
 from modernet.data.chance import Stream, generator, new_seed
 from modernet.data.dataset import OnDisk
-from modernet.data.pictures import UnreadablePicture
 from modernet.data.squares import ChooseBox, Interpolation, central_box
 from modernet.data.timm_augment import TimmAugment, uses_timm_augment
+from modernet.errors import InputError
 from modernet.recipes import Augmentation
 
 
-class PartReader(Dataset["Tensor | UnreadablePicture"]):
+class PartReader(Dataset["Tensor | InputError"]):
     """Reads a part of a batch: uint8 (b, 3, image_size, image_size).
 
     Here is done what needs the whole picture, or PIL: crop, flip and RandAugment or color jitter, in the order of
     timm's training transform.
 
-    An unreadable picture is returned, since an exception would come out of a worker as a traceback.
+    A picture that cannot be read or fetched is returned as the error, since an exception would come out of a worker as
+    a traceback.
 
     Args:
         split: where the pictures are.
@@ -58,14 +59,14 @@ class PartReader(Dataset["Tensor | UnreadablePicture"]):
         if augmentation is not None and uses_timm_augment(augmentation):
             self._timm_augment = TimmAugment(augmentation, image_size, mean, interpolation)
 
-    def __getitem__(self, part: Part) -> Tensor | UnreadablePicture:
+    def __getitem__(self, part: Part) -> Tensor | InputError:
         size = self._image_size
         rng = generator(self._seed, Stream.PICTURE, part.epoch, part.step, part.part)
         images = torch.empty((len(part.positions), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
         for place, index in enumerate(self._indices[part.positions].tolist()):
             try:
                 images[place] = self._square(index, rng)
-            except UnreadablePicture as error:
+            except InputError as error:
                 return error
         return images
 
