@@ -56,7 +56,7 @@ def test_weights_of_the_zoo_become_a_file(
         (["runs/a", "--weights", "a.pth", "--to", "onnx"], "--weights needs --model NAME"),
         (["runs/a", "--to", "onnx"], "no trained network in runs/a"),
         (["runs/a", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name that ends with .onnx"),
-        (["runs/a", "--to", "onnx", "--batch", "some"], "--batch"),
+        (["runs/a", "--to", "onnx", "--batch", "some"], "--batch is 'some'; give any, or how many pictures"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -200,6 +200,13 @@ class Decomposed(nn.Module):
         return torch.linalg.svdvals(x)
 
 
+class Rooted(nn.Module):
+    """Roots of negative numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sqrt()
+
+
 class Listed(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         return [x]
@@ -211,6 +218,7 @@ class Listed(nn.Module):
         (Listed(), "a.gguf", {}, r"cannot export to .*a.gguf: give a name that ends with .pt2 .torch.export. or .onnx"),
         (Listed(), "a.onnx", {"batch": 0}, "batch is 0; give 1 or more, or None for any number of pictures"),
         (Listed(), "a.pt2", {}, "the network gives a list; export one that gives one tensor"),
+        (Rooted(), "a.pt2", {}, "the network gives scores that are no numbers; export one whose weights are finite"),
         (Counted(), "a.pt2", {}, r"cannot be exported for any number of pictures: UserError: .*try batch=1"),
         (Branching(), "a.pt2", {"batch": 1}, r"the network cannot be exported: \w+: [^\n]*$"),
         (Decomposed(), "a.onnx", {}, r"ONNX lacks what this network does \(.*svd.*\); export a .pt2"),

@@ -42,8 +42,8 @@ class Options:
     """Network with published weights (fetched once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
     """File of weights for --model: of its authors, timm, torchvision, transformers or OpenMMLab."""
-    batch: int | Literal["any"] = "any"
-    """How many pictures the file takes at once."""
+    batch: str = "any"
+    """How many pictures the file takes at once: a number, or any."""
     optimized: bool = False
     """First fold norms, scales and branches into the layers beside them: exact, and fewer operations."""
     with_normalisation: bool = False
@@ -60,6 +60,8 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("give either the folder of a finished run or --model NAME")
     if options.model is None and options.weights is not None:
         raise InputError("--weights needs --model NAME, the network that they belong to")
+    if options.batch != "any" and not options.batch.isdecimal():
+        raise InputError(f"--batch is {options.batch!r}; give any, or how many pictures the file takes at once")
 
     with progress.shown():
         from modernet.deploy import export_saved
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
         done = export_saved(
             saved,
             options.out or out,
-            batch=None if options.batch == "any" else options.batch,
+            batch=None if options.batch == "any" else int(options.batch),
             optimized=options.optimized,
             with_normalisation=options.with_normalisation,
         )

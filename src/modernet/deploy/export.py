@@ -88,7 +88,7 @@ def export_network(
     normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Exported:
-    """Write a network to a file that needs no code of ours: what it computes, with its weights, in float32.
+    """Write a network to a file that needs no code of ours: what it computes, with its weights, in float32 on a CPU.
 
     The file is read back, an ONNX model by onnxruntime, and compared with the network on random pictures. It takes its
     name only if their scores agree within `TOLERANCE`. The network is left as it is.
@@ -200,6 +200,8 @@ def _case(network: nn.Module, shape: tuple[int, ...], dtype: str, generator: tor
     scores = network(pictures)
     if not isinstance(scores, Tensor):
         raise InputError(f"the network gives a {type(scores).__name__}; export one that gives one tensor")
+    if not scores.isfinite().all():
+        raise InputError("the network gives scores that are no numbers; export one whose weights are finite")
     return Case(pictures, scores)
 
 
