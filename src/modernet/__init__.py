@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modernet.models import list_models as list_models
     from modernet.models.fused import use_kernels as use_kernels
     from modernet.recipes import get_recipe as get_recipe
+    from modernet.studies import run_factorial as run_factorial
     from modernet.studies import walk_road as walk_road
     from modernet.training import train_classifier as train_classifier
     from modernet.weights import NetworkSpec as NetworkSpec
@@ -48,6 +49,7 @@ _HOMES = {
     "load_weights": "weights",
     "open_dataset": "data",
     "optimize": "deploy",
+    "run_factorial": "studies",
     "train_classifier": "training",
     "use_kernels": "models.fused",
     "walk_road": "studies",
