@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
 
 def write_index(file: Path, shards: list[ShardIndex], classes: tuple[str, ...] | None, **more: Any) -> None:
     """Write what is known of some shards as JSON, with the names of the classes and `more`."""
-    content = {"format": _FORMAT, "classes": classes, "shards": [asdict(shard) for shard in shards], **more}
+    content = {"format": _FORMAT, "classes": classes, "shards": [vars(shard) for shard in shards], **more}
     with whole_file(file) as unfinished:
         unfinished.write_text(json.dumps(content, separators=(",", ":")))
 
