@@ -6,6 +6,7 @@ torch is imported where it is needed, so that a command line can ask early wheth
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import TypeVar
 from modernet.errors import RunStopped
 
 Value = TypeVar("Value")
+_ENDED = "another process of this run has ended; its message says why"
+_BROKEN = re.compile(r"by peer|[Bb]roken pipe|[Cc]onnection (was )?(closed|reset|refused)")
 
 
 class FailedElsewhere(RunStopped):
@@ -51,13 +54,27 @@ class Processes:
         values: list[Value | None] = [None] * self.world
         try:
             dist.all_gather_object(values, value)
-        except RuntimeError as error:  # the connection was closed
-            raise FailedElsewhere("another process of this run has ended; its message says why") from error
+        except RuntimeError as error:
+            raise FailedElsewhere(_ENDED) from error
         return values  # type: ignore[return-value]
 
     def wait(self) -> None:
         """Go on when every process is here."""
         self.gather(None)
+
+    @contextmanager
+    def losing_others(self) -> Iterator[None]:
+        """Inside, a connection that breaks, in the exchange of gradients too, is told as what it means.
+
+        Raises:
+            FailedElsewhere: another process has ended.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.alone or not _BROKEN.search(str(error)):
+                raise
+            raise FailedElsewhere(_ENDED) from error
 
     @contextmanager
     def first(self) -> Iterator[None]:

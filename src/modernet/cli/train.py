@@ -6,15 +6,19 @@ import ast
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modernet.cli.explain import as_json, as_table, explain
 from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table
 from modernet.errors import InputError, RunStopped
 from modernet.recipes import Execution
+
+if TYPE_CHECKING:
+    from modernet.processes import Processes
+    from modernet.records import Record
 
 _NOT_THE_USERS = {
     "num_classes": "it is the number of classes of the data",
@@ -71,22 +75,50 @@ def main(arguments: Sequence[str]) -> None:
         options.out or Path("runs") / f"train-{options.model.replace(':', '-')}-{Path(options.data).resolve().name}"
     )
 
-    from dataclasses import asdict
-
-    from modernet import progress
     from modernet.processes import FailedElsewhere, join_processes, leave_processes
 
     processes = join_processes()
     if options.explain:
         if processes.main:
             _explain(options, arguments, processes.world)
-        leave_processes()
         return
+    try:
+        with processes.losing_others():
+            record = _train(options, folder, processes)
+    except RunStopped as stopped:
+        if not processes.main:  # all have agreed to stop, and the first one says it
+            raise FailedElsewhere("") from stopped
+        from modernet.training import Interrupted, has_checkpoint
+
+        if isinstance(stopped, Interrupted | FailedElsewhere) and has_checkpoint(folder):
+            raise type(stopped)(f"{stopped}; the same command with --resume goes on") from stopped
+        raise
+    leave_processes()
+    if not processes.main:
+        return
+    if options.json:
+        print_json(asdict(record))
+        return
+    metrics = record.metrics
+    words = [
+        f"{options.model} on {record.settings['data']['name']}: "
+        f"test top-1 {metrics['test_top1']:.1f} % (n = {metrics['test_n']:.0f})",
+        f"validation {metrics['validation_top1']:.1f} % (n = {metrics['validation_n']:.0f})",
+    ]
+    if "train_images_per_second" in metrics:
+        words.append(f"{metrics['train_images_per_second']:.0f} training images/s")
+    print(f"{', '.join(words)}\nrun: {folder}")
+
+
+def _train(options: Options, folder: Path, processes: Processes) -> Record:
+    """Open everything and train, in each of the processes."""
+    from modernet import progress
+
     with progress.shown() if processes.main else nullcontext():
         with progress.task("starting", 1):
             from modernet.data import open_dataset
             from modernet.models import get_entry
-            from modernet.training import Interrupted, prepare_folder, stop_requested_by_signal, train_classifier
+            from modernet.training import prepare_folder, stop_requested_by_signal, train_classifier
             from modernet.weights import NetworkSpec, starting_weights
 
         fields = _parse_fields(options.model_fields)
@@ -102,39 +134,18 @@ def main(arguments: Sequence[str]) -> None:
                 image_size = start.image_size
             dataset = open_dataset(options.data, image_size=image_size, skip_unreadable=options.skip_unreadable)
         with stop_requested_by_signal() as should_stop:
-            try:
-                record = train_classifier(
-                    spec,
-                    dataset,
-                    recipe,
-                    seed=options.seed,
-                    start=start,
-                    folder=folder,
-                    execution=options.execution,
-                    processes=processes,
-                    tell_cost=True,
-                    should_stop=should_stop,
-                )
-            except RunStopped as stopped:
-                if not processes.main:  # all have agreed to stop, and the first one says it
-                    raise FailedElsewhere("") from stopped
-                if isinstance(stopped, Interrupted):
-                    raise Interrupted(f"{stopped}; the same command with --resume goes on") from stopped
-                raise
-    leave_processes()
-    if not processes.main:
-        return
-    if options.json:
-        print_json(asdict(record))
-        return
-    metrics = record.metrics
-    words = [
-        f"{options.model} on {dataset.name}: test top-1 {metrics['test_top1']:.1f} % (n = {metrics['test_n']:.0f})",
-        f"validation {metrics['validation_top1']:.1f} % (n = {metrics['validation_n']:.0f})",
-    ]
-    if "train_images_per_second" in metrics:
-        words.append(f"{metrics['train_images_per_second']:.0f} training images/s")
-    print(f"{', '.join(words)}\nrun: {folder}")
+            return train_classifier(
+                spec,
+                dataset,
+                recipe,
+                seed=options.seed,
+                start=start,
+                folder=folder,
+                execution=options.execution,
+                processes=processes,
+                tell_cost=True,
+                should_stop=should_stop,
+            )
 
 
 def _explain(options: Options, arguments: Sequence[str], world: int) -> None:

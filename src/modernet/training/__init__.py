@@ -1,6 +1,6 @@
 """Training: one loop for every task, and what a run leaves behind."""
 
-from modernet.training.checkpoint import DiskFull, prepare_folder, read_checkpoint
+from modernet.training.checkpoint import DiskFull, has_checkpoint, prepare_folder, read_checkpoint
 from modernet.training.classification import classifier_settings, describe_device, train_classifier
 from modernet.training.identity import differences, run_identity
 from modernet.training.interruption import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
@@ -17,6 +17,7 @@ __all__ = [
     "classifier_settings",
     "describe_device",
     "differences",
+    "has_checkpoint",
     "ignoring_ctrl_c",
     "prepare_folder",
     "read_checkpoint",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,11 @@ from modernet.processes import Processes
 from modernet.recipes import Execution, Recipe
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_SYNC_BUFFERS = (  # renamed in torch 2.15
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+    else "broadcast_buffers"
+)
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
@@ -76,13 +82,15 @@ class Placement:
                     if execution.compile and model is network:
                         block.compile()
                     fully_shard(block, mesh=mesh)
-                fully_shard(model, mesh=mesh)
+                # also after an evaluation, which no backward pass follows
+                fully_shard(model, mesh=mesh, reshard_after_forward=True)
             return
         if execution.compile:
             network.compile()
         if not processes.alone:
             # BatchNorm's running statistics are those of the first process, see `share_buffers`
-            self._wrapped = DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+            options: dict[str, Any] = {_SYNC_BUFFERS: False, "gradient_as_bucket_view": True}
+            self._wrapped = DistributedDataParallel(network, **options)
 
     def __call__(self, *inputs: Any) -> Any:
         """The network in training, in the precision of the recipe; what comes out is in float32."""
@@ -153,6 +161,7 @@ class Placement:
         whole = StateDictOptions(full_state_dict=True)
         set_model_state_dict(self.network, state["network"], options=whole)
         set_optimizer_state_dict(self.network, optimizer, state["optimizer"], options=whole)
+        _lay_out_like_weights(optimizer)
         if self.average is not None:
             set_model_state_dict(self.average.module, state["average"], options=whole)
             self.average.n_averaged.fill_(state["averaged"])
@@ -172,6 +181,18 @@ def _blocks(network: nn.Module) -> list[nn.Module]:
                 found.append(member)
                 inside.update(member.modules())
     return found
+
+
+def _lay_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Give moments the memory layout of their weights: fused optimisers go through both side by side.
+
+    They come in torch's usual order from a run whose weights were spread, and a run that holds them whole has
+    convolutions in channels_last.
+    """
+    for weight, moments in optimizer.state.items():
+        for key, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == weight.shape and moment.stride() != weight.stride():
+                moments[key] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
 
 
 def _in_float32(value: Any) -> Any:
