@@ -106,3 +106,14 @@ def test_a_split_without_class_folders_is_refused(tmp_path: Path, write_folder) 
         InputError, match=r"there is no class folder in .*test; put pictures in a folder for each class"
     ):
         read_image_folder(tmp_path)
+
+
+def test_imagenets_own_layout_is_an_image_folder(tmp_path: Path, write_picture) -> None:
+    for synset in ("n01440764", "n01443537"):
+        for number in range(2):
+            write_picture(tmp_path / "train" / synset / f"{synset}_{number}.JPEG")
+        write_picture(tmp_path / "val" / synset / "ILSVRC2012_val_00000293.JPEG")
+    source = read_image_folder(tmp_path)
+    assert source.classes == ("n01440764", "n01443537")
+    assert source.validation is not None
+    assert (len(source.train), len(source.validation), source.test) == (4, 2, None)

@@ -47,8 +47,7 @@ def read_source(spec: str, *, memory_limit_mb: int = 2048, download: bool = True
     if spec in NAMES:
         return NamedSource(spec, read_named(spec, download))
     if spec.startswith(("http://", "https://")):
-        parts = spec.rstrip("/").split("/")
-        return NamedSource(parts[-2] if spec.endswith(".tar") and len(parts) > 4 else parts[-1], read_tar_urls(spec))
+        return NamedSource(_name_of_address(spec), read_tar_urls(spec))
     if spec.startswith(PREFIX):
         return NamedSource(spec.partition("@")[0].split("/")[1] if "/" in spec else spec, read_hub(spec))
     if spec.endswith(".tar"):
@@ -56,6 +55,13 @@ def read_source(spec: str, *, memory_limit_mb: int = 2048, download: bool = True
         return NamedSource(paths[0].resolve().parent.name, read_tar_paths(paths, spec))
     path = _existing_folder(spec)
     return NamedSource(path.resolve().name, _recognised(path, memory_limit_mb))
+
+
+def _name_of_address(spec: str) -> str:
+    """The folder's name, or the host's, since records and folders of runs are called by it."""
+    host, *parts = spec.partition("://")[2].rstrip("/").split("/")
+    folders = parts[:-1] if spec.endswith(".tar") else parts
+    return folders[-1] if folders else host.replace(":", "-")
 
 
 def _existing_folder(spec: str) -> Path:
@@ -72,8 +78,9 @@ def _existing_folder(spec: str) -> Path:
         )
         raise InputError(f"there is no folder {spec}; {hint}")
     if len(path.parts) > 1:
+        of_hub = f", or {PREFIX}{spec} for a data set of the Hugging Face Hub" if len(path.parts) == 2 else ""
         raise InputError(
-            f"there is no folder {spec}, nor {path.parent}; give a folder, or one of {', '.join(DATASET_NAMES)}"
+            f"there is no folder {spec}, nor {path.parent}; give a folder, or one of {', '.join(DATASET_NAMES)}{of_hub}"
         )
     raise InputError(f"{unknown_name('data set', spec, DATASET_NAMES)}; a folder of that name is not here either")
 
