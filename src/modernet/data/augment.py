@@ -135,12 +135,13 @@ def random_box(h: int, w: int, smallest_area: float, rng: np.random.Generator) -
     Area uniform, width over height log-uniform from 3:4 to 4:3, place uniform; the first of ten draws that fits. Where
     none does, the largest box in the centre that has such a shape.
     """
-    heights, widths = (np.rint(sides[0]) for sides in _tries(1, (smallest_area, 1.0), _CROP_RATIOS, rng, h * w))
-    fits = (heights <= h) & (widths <= w) & (np.minimum(heights, widths) > 0)
-    if fits.any():
-        height, width = int(heights[fits.argmax()]), int(widths[fits.argmax()])
-        top, left = rng.integers(0, (h - height + 1, w - width + 1)).tolist()
-        return Box(top, left, height, width)
+    *tries, down, right = rng.random(2 * _TRIES + 2).tolist()  # plain numbers: for one picture, arrays are slower
+    low, high = (math.log(ratio) for ratio in _CROP_RATIOS)
+    for share, slant in zip(tries[::2], tries[1::2], strict=True):
+        area, ratio = h * w * (smallest_area + (1 - smallest_area) * share), math.exp(low + (high - low) * slant)
+        height, width = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < height <= h and 0 < width <= w:
+            return Box(int(down * (h - height + 1)), int(right * (w - width + 1)), height, width)
     height, width = min(h, round(w / _CROP_RATIOS[0])), min(w, round(h * _CROP_RATIOS[1]))
     return Box((h - height) // 2, (w - width) // 2, height, width)
 
