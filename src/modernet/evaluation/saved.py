@@ -13,6 +13,7 @@ from modernet import progress
 from modernet.data import ImageDataset, UnreadablePicture, fit_picture, make_loader, read_picture
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
+from modernet.recipes import PictureSizes
 from modernet.weights import SavedNetwork
 
 
@@ -42,7 +43,7 @@ def evaluate_saved(
     batch_size: int = 128,
     device: torch.device | None = None,
 ) -> Accuracy:
-    """Accuracy of a trained network on a split of a data set, with the normalisation that it was trained with.
+    """Accuracy of a trained network on a split of a data set, with pictures normalised and cut as it was tested.
 
     Args:
         dataset: opened at the network's `image_size`.
@@ -60,9 +61,10 @@ def evaluate_saved(
         )
     device = device or torch.device("cpu")
     pictures = replace(dataset, mean=saved.mean, std=saved.std)
+    sizes = PictureSizes(test_size=saved.image_size, test_crop=saved.crop, interpolation=saved.interpolation)
     loader = make_loader(
-        pictures, getattr(pictures, split), batch_size=batch_size, device=device, augmentation=None
-    )  # fmt: skip
+        pictures, getattr(pictures, split), batch_size=batch_size, device=device, augmentation=None, sizes=sizes
+    )
     return evaluate_classifier(saved.network.to(device), loader)
 
 
