@@ -14,11 +14,11 @@ from modernet.data import (
     Loader,
     cores,
     fit_picture,
-    loaders,
     make_loader,
     open_dataset,
     picture_name,
 )
+from modernet.data import workers as read_ahead
 from modernet.errors import InputError
 from modernet.recipes import Augmentation, PictureSizes
 
@@ -278,6 +278,19 @@ class TestWorkers:
         here = list(loader(dataset, EVERYTHING).batches(first_step=1))
         assert same(here, list(loader(dataset, EVERYTHING, workers=workers).batches(first_step=1)))
 
+    def test_workers_serve_epoch_after_epoch_also_where_one_was_left(
+        self, tmp_path: Path, write_folder, workers: int
+    ) -> None:
+        write_folder(tmp_path, n=30, size=(12, 16))
+        dataset = open_dataset(str(tmp_path), image_size=10, memory_limit_mb=0)
+        here, there = (loader(dataset, EVERYTHING, batch_size=4, workers=count) for count in (0, workers))
+        left = there.batches(0)
+        first = [next(left), next(left)]
+        assert same(first, list(here.batches(0))[:2])
+        for epoch in (1, 0):
+            assert same(list(there.batches(epoch)), list(here.batches(epoch)))
+        assert same(first, list(here.batches(0))[:2]), "a batch was overwritten"
+
     def test_a_picture_that_went_bad_is_named_in_one_line(self, tmp_path: Path, write_folder, workers: int) -> None:
         write_folder(tmp_path, n=20)
         dataset = open_dataset(str(tmp_path), memory_limit_mb=0)
@@ -296,9 +309,9 @@ def test_pictures_are_decoded_by_our_share_of_the_machine(tmp_path: Path, write_
 
     def in_this_process(*args: Any, num_workers: int, **options: Any) -> DataLoader[Any]:
         asked.append(num_workers)
-        return DataLoader(*args, num_workers=0, **options)
+        return DataLoader(*args, **options | {"prefetch_factor": None, "persistent_workers": False})
 
-    monkeypatch.setattr(loaders, "DataLoader", in_this_process)
+    monkeypatch.setattr(read_ahead, "DataLoader", in_this_process)
     monkeypatch.setattr(cores, "usable_cores", lambda: 64)
     for threads in (32, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from modernet.data import augment
 from modernet.data.batching import EvaluationPlan, Part, Plan, TrainingPlan
@@ -20,10 +19,11 @@ from modernet.data.chance import Stream, generator
 from modernet.data.cores import decoding_workers
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
 from modernet.data.mixing import mix
-from modernet.data.pictures import DecodedPictures, UnreadablePicture, skippable
+from modernet.data.pictures import DecodedPictures
 from modernet.data.reading import PartReader
 from modernet.data.squares import Interpolation, fit_picture
 from modernet.data.timm_augment import uses_timm_augment
+from modernet.data.workers import ReadAhead
 from modernet.errors import InputError
 from modernet.recipes import Augmentation, PictureSizes
 
@@ -65,7 +65,7 @@ class Loader(Protocol):
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
         """This process's parts of an epoch's batches, in order, from `first_step` on: what an uninterrupted epoch
-        would have given from there.
+        would have given from there. Go through one epoch at a time.
         """
 
 
@@ -236,22 +236,15 @@ class _DiskLoader(_Planned):
         self, split: OnDisk, reader: PartReader, plan: Plan, finish: _Finish, device: torch.device, workers: int
     ) -> None:
         super().__init__(plan)
-        self._split, self._reader, self._finish = split, reader, finish
-        self._device, self._workers = device, workers
+        self._split, self._finish, self._device = split, finish, device
+        self._read_ahead = ReadAhead(reader, -(-max(plan.sizes) // plan.parts), workers)
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
         parts = list(self._plan.epoch(epoch, first_step))
-        decoded: DataLoader[Tensor | InputError] = DataLoader(
-            self._reader,
-            batch_size=None,  # a key stands for a whole part
-            sampler=parts,
-            num_workers=self._workers,
-            pin_memory=self._device.type == "cuda",
-            generator=torch.Generator(),  # its own, for the seeds of workers; without one it draws from the global one
-        )
-        for part, images in zip(parts, decoded, strict=True):
-            if isinstance(images, InputError):
-                raise skippable(images) if isinstance(images, UnreadablePicture) else images
+        for part, pixels in zip(parts, self._read_ahead(parts), strict=True):
+            images, labels = pixels, self._split.labels[part.positions]
+            if self._device.type == "cuda":  # copies from pinned memory run beside what the device computes
+                images, labels = images.pin_memory(), labels.pin_memory()
             images = images.to(self._device, non_blocking=True)
-            labels = self._split.labels[part.positions].to(self._device, non_blocking=True)
+            labels = labels.to(self._device, non_blocking=True)
             yield self._finish(images, labels, part)

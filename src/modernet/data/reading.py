@@ -1,13 +1,11 @@
-"""Pictures -> the pixels of a part of a batch, one picture at a time, in worker processes."""
+"""Pictures -> the pixels of a part of a batch, one picture at a time."""
 
 from __future__ import annotations
 
 from functools import partial
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from modernet.data.augment import random_box
 from modernet.data.batching import Part
@@ -19,14 +17,11 @@ from modernet.errors import InputError
 from modernet.recipes import Augmentation
 
 
-class PartReader(Dataset["Tensor | InputError"]):
-    """Reads a part of a batch: uint8 (b, 3, image_size, image_size).
+class PartReader:
+    """Reads the pictures of a part.
 
     Here is done what needs the whole picture, or PIL: crop, flip and RandAugment or color jitter, in the order of
     timm's training transform.
-
-    A picture that cannot be read or fetched is returned as the error, since an exception would come out of a worker as
-    a traceback.
 
     Args:
         split: where the pictures are.
@@ -53,29 +48,32 @@ class PartReader(Dataset["Tensor | InputError"]):
         seed: int = 0,
     ) -> None:
         self._pictures, self._indices = split.pictures, split.indices
-        self._image_size, self._interpolation = image_size, interpolation
+        self.image_size, self._interpolation = image_size, interpolation
         self._crop, self._augmentation, self._seed = crop, augmentation, seed
         self._timm_augment: TimmAugment | None = None
         if augmentation is not None and uses_timm_augment(augmentation):
             self._timm_augment = TimmAugment(augmentation, image_size, mean, interpolation)
 
-    def __getitem__(self, part: Part) -> Tensor | InputError:
-        size = self._image_size
+    def read(self, part: Part, images: Tensor) -> InputError | None:
+        """Write a part's pictures into the first places of `images`, uint8 (b, 3, image_size, image_size).
+
+        Returns:
+            The error of the first that cannot be read or fetched: raised, it would come out of a worker as a traceback.
+        """
         rng = generator(self._seed, Stream.PICTURE, part.epoch, part.step, part.part)
-        images = torch.empty((len(part.positions), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
         for place, index in enumerate(self._indices[part.positions].tolist()):
             try:
                 images[place] = self._square(index, rng)
             except InputError as error:
                 return error
-        return images
+        return None
 
     def _square(self, index: int, rng: np.random.Generator) -> Tensor:
         augmentation = self._augmentation
         choose: ChooseBox = partial(central_box, crop=self._crop)
         if augmentation is not None and augmentation.crop_scale < 1:
             choose = partial(random_box, smallest_area=augmentation.crop_scale, rng=rng)
-        square = self._pictures.read_square(index, choose, self._image_size, self._interpolation)
+        square = self._pictures.read_square(index, choose, self.image_size, self._interpolation)
         if augmentation is not None and rng.random() < augmentation.flip:
             square = square.flip(-1)
         if self._timm_augment is not None:
