@@ -224,3 +224,17 @@ def test_a_file_an_empty_folder_and_loose_pictures_are_explained(tmp_path: Path,
         InputError, match=rf"the pictures lie directly in {picture.parent}; put them in a folder for each"
     ):
         open_dataset(str(picture.parent))
+
+
+def test_whole_pictures_are_kept_in_memory_only_where_they_are_the_squares(tmp_path: Path) -> None:
+    for size, name in (((16, 16), "squares"), ((24, 16), "photos")):
+        for label in ("a", "b"):
+            for index in range(10):
+                folder = tmp_path / name / label
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", size).save(folder / f"{index}.png")
+
+    squares, photos = (open_dataset(str(tmp_path / name), whole_pictures=True) for name in ("squares", "photos"))
+    assert isinstance(squares.train, InMemory)
+    assert isinstance(photos.train, OnDisk)
+    assert isinstance(open_dataset(str(tmp_path / "photos")).train, InMemory)

@@ -45,7 +45,12 @@ def main(arguments: Sequence[str]) -> None:
 
     saved = load_network(options.run)
     with progress.shown():
-        dataset = open_dataset(options.data, image_size=saved.image_size, skip_unreadable=options.skip_unreadable)
+        dataset = open_dataset(
+            options.data,
+            image_size=saved.image_size,
+            skip_unreadable=options.skip_unreadable,
+            whole_pictures=saved.crop < 1,
+        )
         accuracy = evaluate_saved(saved, dataset, options.split, batch_size=options.batch_size, device=choose_device())
     if options.json:
         print_json(asdict(accuracy))

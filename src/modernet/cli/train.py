@@ -132,7 +132,12 @@ def _train(options: Options, folder: Path, processes: Processes) -> Record:
             image_size = recipe.pictures.image_size
             if image_size is None and start is not None:
                 image_size = start.image_size
-            dataset = open_dataset(options.data, image_size=image_size, skip_unreadable=options.skip_unreadable)
+            dataset = open_dataset(
+                options.data,
+                image_size=image_size,
+                skip_unreadable=options.skip_unreadable,
+                whole_pictures=recipe.cuts_pictures,
+            )
         with stop_requested_by_signal() as should_stop:
             return train_classifier(
                 spec,

@@ -61,12 +61,7 @@ def usual_size(labelled: Labelled) -> int:
     Pictures that are all squares of one size up to 256 keep it. Others get 224, or, where the median of their shorter
     sides is smaller, the multiple of 32 below it, at least 32.
     """
-    sizes = []
-    for position in evenly(len(labelled), _SURVEYED):
-        try:
-            sizes.append(labelled.pictures.size(int(labelled.indices[position])))
-        except UnreadablePicture:
-            continue  # reported when it is decoded
+    sizes = _sizes(labelled)
     if not sizes:
         return _DEFAULT_SIZE
     h, w = sizes[0]
@@ -74,6 +69,22 @@ def usual_size(labelled: Labelled) -> int:
         return h
     median = int(np.median([min(size) for size in sizes]))
     return min(max(median // _STRIDE, 1) * _STRIDE, _DEFAULT_SIZE)
+
+
+def are_squares(labelled: Labelled, image_size: int) -> bool:
+    """Whether the same sample is all squares of this size already."""
+    return set(_sizes(labelled)) == {(image_size, image_size)}
+
+
+def _sizes(labelled: Labelled) -> list[tuple[int, int]]:
+    """Height and width of a fixed sample of 1,000 pictures."""
+    sizes = []
+    for position in evenly(len(labelled), _SURVEYED):
+        try:
+            sizes.append(labelled.pictures.size(int(labelled.indices[position])))
+        except UnreadablePicture:
+            continue  # reported when it is decoded
+    return sizes
 
 
 def measure(split: InMemory | OnDisk, image_size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -28,6 +28,7 @@ def open_dataset(
     image_size: int | None = None,
     skip_unreadable: bool = False,
     memory_limit_mb: int = 2048,
+    whole_pictures: bool = False,
     download: bool = True,
 ) -> ImageDataset:
     """Open labelled pictures.
@@ -54,6 +55,8 @@ def open_dataset(
             now, and shards all fetched for that.
         memory_limit_mb: data sets that need no more than this, decoded, are kept in memory; larger ones are read as
             they are shown.
+        whole_pictures: whether squares will be cut out of the pictures as they are (random crops, a test's middle):
+            then only what is a square of image_size already is kept in memory.
         download: whether a name may be fetched.
 
     Raises:
@@ -64,7 +67,7 @@ def open_dataset(
     if spec == "digit_scenes":
         return _digit_scenes(_SCENE_SIZE if image_size is None else image_size)
     name, source = read_source(spec, memory_limit_mb=memory_limit_mb, download=download)
-    return _opened(name, source, image_size, skip_unreadable, memory_limit_mb)
+    return _opened(name, source, image_size, skip_unreadable, memory_limit_mb, whole_pictures)
 
 
 def _digit_scenes(image_size: int) -> ImageDataset:
@@ -75,7 +78,12 @@ def _digit_scenes(image_size: int) -> ImageDataset:
 
 
 def _opened(
-    name: str, source: Source, image_size: int | None, skip_unreadable: bool, memory_limit_mb: int
+    name: str,
+    source: Source,
+    image_size: int | None,
+    skip_unreadable: bool,
+    memory_limit_mb: int,
+    whole_pictures: bool,
 ) -> ImageDataset:
     """Split, decode what fits in memory, and measure."""
     parts = three_splits(source)
@@ -83,7 +91,7 @@ def _opened(
     size = decoding.usual_size(surveyed) if image_size is None else image_size
     given = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     megabytes = sum(len(part) for part in given.values()) * 3 * size**2 / 2**20
-    in_memory = megabytes <= memory_limit_mb
+    in_memory = megabytes <= memory_limit_mb and (not whole_pictures or decoding.are_squares(surveyed, size))
     splits: dict[str, InMemory | OnDisk] = {}
     unreadable: list[str] = []
     for split, part in given.items():

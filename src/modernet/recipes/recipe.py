@@ -187,6 +187,13 @@ class Recipe:
                 parts[part.name] = changes[part.name]
         return dataclasses.replace(self, **parts)
 
+    @property
+    def cuts_pictures(self) -> bool:
+        """Whether it shows squares cut out of pictures, and so needs them as they are, not as squares."""
+        sizes = self.pictures
+        resized = sizes.test_size is not None and sizes.test_size != sizes.image_size
+        return resized or self.augmentation.crop_scale < 1 or sizes.test_crop < 1
+
     def lasting(self, epochs: int) -> Recipe:
         """A copy that lasts for another number of epochs; the warm-up keeps its share of the run."""
         share = self.schedule.warmup_epochs / self.schedule.epochs
