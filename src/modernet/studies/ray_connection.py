@@ -98,7 +98,10 @@ def _connect(ray: Any, address: str) -> None:
         where = f"on the Ray cluster at {ray.get_runtime_context().gcs_address}"
     except ConnectionError as error:
         if address != AUTO:
-            raise InputError(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from error
+            raise InputError(
+                f"the Ray cluster at {address} lets nobody in, or is none; see `ray status` on its head node, and set "
+                "RAY_AUTH_MODE=token where it asks for a token"
+            ) from error
         cores = usable_cores()
         ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
         where = "no Ray cluster is running here; started one on this machine"
