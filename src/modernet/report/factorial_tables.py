@@ -23,7 +23,7 @@ TIMES = "×"
 
 @dataclass(frozen=True)
 class EffectRow:
-    """One effect in words: what it is of, its value with a star, its interval, and what it cannot be told from."""
+    """One effect in words: what it is of, its value, its interval with stars, and what it cannot be told from."""
 
     title: str
     value: str
@@ -40,8 +40,8 @@ def effect_rows(study: Factorial) -> list[EffectRow]:
         rows.append(
             EffectRow(
                 names[0],
-                f"{signed(effect.value, digits)}{_stars(effect)}",
-                interval(effect, digits),
+                signed(effect.value, digits),
+                f"{interval(effect, digits)}{_stars(effect)}",
                 f"or {', '.join(names[1:])}, or their sum" if len(names) > 1 else "",
             )
         )
