@@ -4,8 +4,10 @@ from modernet.training.checkpoint import DiskFull, has_checkpoint, prepare_folde
 from modernet.training.classification import classifier_settings, describe_device, train_classifier
 from modernet.training.identity import differences, run_identity
 from modernet.training.interruption import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
-from modernet.training.loop import Task, Trained, choose_device, train
+from modernet.training.loop import Trained, train
 from modernet.training.non_finite import NonFiniteLoss
+from modernet.training.placement import choose_device
+from modernet.training.task import Task
 
 __all__ = [
     "DiskFull",

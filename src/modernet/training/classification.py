@@ -26,8 +26,9 @@ from modernet.training.cost import Cost
 from modernet.training.criterion import criterion
 from modernet.training.head import drop_features, scale_head
 from modernet.training.identity import file_fingerprint, fingerprint, run_identity
-from modernet.training.loop import choose_device, train
+from modernet.training.loop import train
 from modernet.training.non_finite import check_finite
+from modernet.training.placement import choose_device
 from modernet.weights import NetworkSpec, StartingWeights, save_network
 
 _EVALUATION_BATCH = 128  # keeps nothing for a backward pass, so it may be larger than a small training batch

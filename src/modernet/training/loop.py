@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,53 +29,12 @@ from modernet.training.optimizer import clip_gradients, make_optimizer
 from modernet.training.pace import Pace
 from modernet.training.placement import Placement
 from modernet.training.schedule import learning_rate
+from modernet.training.task import Task
 
 _CHECKPOINT_INTERVAL_S = 15.0
 _CHECKPOINT_SHARE = 0.05
 """Largest share of the time that may go into writing checkpoints; a larger network is written less often."""
 _CURVE_INTERVAL_S = 10.0
-
-
-class Batches(Protocol):
-    """Batches of an epoch, in parts; from any step on, the same ones as in an epoch that began at step 0."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
-
-    @property
-    def parts_per_step(self) -> int:
-        """Parts of a batch that this process sees one after the other; their gradients are added."""
-
-    def samples_in_step(self, step: int) -> int:
-        """Pictures in the batch of a step of the epoch, over all parts and processes."""
-
-    def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Any]:
-        """Yield this process's parts of the batches of an epoch, from a step on."""
-
-
-class Task(Protocol):
-    """What is trained."""
-
-    @property
-    def network(self) -> nn.Module:
-        """What is trained; moved to the device by the loop."""
-
-    @property
-    def loader(self) -> Batches:
-        """The training batches, on the device."""
-
-    def loss(self, network: Callable[..., Any], batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss to minimise, and other means over the part to report (`top1` in per cent)."""
-
-    def samples(self, batch: Any) -> int:
-        """Pictures in a part of a batch."""
-
-    def names(self, batch: Any) -> Callable[[], list[str]]:
-        """A function that gives the names of a part's pictures; it should hold nothing of the device."""
-
-    def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Metrics on the validation split, after every epoch; the same in every process."""
 
 
 @dataclass(frozen=True)
@@ -394,14 +353,6 @@ class _Run:
         self.step, self.skipped = found.step, found.skipped
         self.sums, self.history = found.sums, found.history
         self.pace.go_on_from(found.clock)
-
-
-def choose_device(processes: Processes = ALONE) -> torch.device:
-    """This process's accelerator if the machine has one (CUDA, MPS, XPU), else the CPU."""
-    device = torch.accelerator.current_accelerator(check_available=True)
-    if device is None:
-        return torch.device("cpu")
-    return device if processes.alone else torch.device(device.type, torch.accelerator.current_device_index())
 
 
 def _detached(means: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_map
 from modernet.errors import InputError
 from modernet.models import Backbone
 from modernet.models.fused import use_kernels
-from modernet.processes import Processes
+from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, Recipe
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -165,6 +165,14 @@ class Placement:
         if self.average is not None:
             set_model_state_dict(self.average.module, state["average"], options=whole)
             self.average.n_averaged.fill_(state["averaged"])
+
+
+def choose_device(processes: Processes = ALONE) -> torch.device:
+    """This process's accelerator if the machine has one (CUDA, MPS, XPU), else the CPU."""
+    device = torch.accelerator.current_accelerator(check_available=True)
+    if device is None:
+        return torch.device("cpu")
+    return device if processes.alone else torch.device(device.type, torch.accelerator.current_device_index())
 
 
 def _blocks(network: nn.Module) -> list[nn.Module]:
