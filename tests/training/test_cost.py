@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from modernet import progress
-from modernet.benchmark import Peaks
 from modernet.processes import ALONE, Processes
 from modernet.recipes import get_recipe
 from modernet.training import cost, pace
@@ -18,45 +17,50 @@ RECIPE = get_recipe("quick").replace(epochs=10)
 @pytest.fixture(autouse=True)
 def peak(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that multiplies 1 TFLOP/s."""
-    monkeypatch.setattr(cost, "measure_peaks", lambda device, dtypes: Peaks({"float32": 1.0}, None))
+    monkeypatch.setattr(cost, "product_tflops", lambda device, dtype: 1.0)
 
 
-def test_the_line_says_speed_share_and_hours() -> None:
+def after_21_seconds() -> Pace:
+    """50 pictures a second."""
+    now = Pace(CPU)
+    now.go_on_from({"train_seconds": 21.0, "timed_seconds": 21.0, "timed_samples": 1050.0})
+    return now
+
+
+def said(processes: Processes, done: float, capsys: pytest.CaptureFixture[str]) -> str:
+    with progress.shown():
+        Cost(1e9, RECIPE, 18_000, CPU, processes)(after_21_seconds(), done)
+    return capsys.readouterr().err.strip()
+
+
+def test_the_line_says_speed_share_and_hours(capsys: pytest.CaptureFixture[str]) -> None:
     """A picture takes 6e9 operations, three passes of 1e9 multiply-accumulates: 50 a second are 0.3 TFLOP/s."""
-    of_run = Cost(1e9, RECIPE, 18_000, CPU, ALONE)
-
-    assert of_run.line(50.0, done=0.5) == (
+    assert said(ALONE, 0.5, capsys) == (
         "cost: 50 images/s on one device, 30 % of the measured peak; 1.0 h in all, 30.0 min to finish"
     )
 
 
-def test_several_devices_have_several_peaks() -> None:
-    of_run = Cost(1e9, RECIPE, 18_000, CPU, Processes(0, 2))
-
-    assert "on 2 devices, 15 % of the measured peak" in of_run.line(50.0, done=0.0)
+def test_several_devices_have_several_peaks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "on 2 devices, 15 % of the measured peak" in said(Processes(0, 2), 0.0, capsys)
 
 
-def test_the_line_says_what_a_device_draws_where_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_says_what_a_device_draws_where_it_tells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(cost, "watts", lambda device: 300.0)
 
-    assert (
-        Cost(1e9, RECIPE, 18_000, CPU, ALONE).line(50.0, done=0.0).endswith("300 W a device now, about 0.3 kWh in all")
-    )
+    assert said(ALONE, 0.0, capsys).endswith("300 W a device now, about 0.3 kWh in all")
 
 
 def test_the_line_is_said_once_when_the_speed_can_be_trusted(capsys: pytest.CaptureFixture[str]) -> None:
-    now = Pace(CPU)
-    now.go_on_from({"train_seconds": 21.0, "timed_seconds": 21.0, "timed_samples": 1050.0})
     of_run = Cost(1e9, RECIPE, 18_000, CPU, ALONE)
+    early = Pace(CPU)
+    early.go_on_from({"train_seconds": 19.0, "timed_seconds": 19.0, "timed_samples": 950.0})
     with progress.shown():
-        notes = [of_run(now, 0.5) for _ in range(2)]
+        notes = [of_run(pace, 0.5) for pace in (Pace(CPU), early, after_21_seconds(), after_21_seconds())]
 
-    assert notes == [", 30 % of the measured peak"] * 2
+    assert notes == ["", ""] + [", 30 % of the measured peak"] * 2
     assert capsys.readouterr().err.count("cost: 50 images/s") == 1
-
-
-def test_before_the_speed_is_known_nothing_is_said() -> None:
-    assert Cost(1e9, RECIPE, 18_000, CPU, ALONE)(Pace(CPU), 0.0) == ""
 
 
 def test_energy_is_power_times_time(monkeypatch: pytest.MonkeyPatch) -> None:

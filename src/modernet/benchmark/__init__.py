@@ -3,7 +3,7 @@
 from modernet.benchmark.case import Case
 from modernet.benchmark.device import choose_device
 from modernet.benchmark.macs import Counts, count
-from modernet.benchmark.peaks import Peaks, measure_peaks
+from modernet.benchmark.peaks import Peaks, measure_peaks, product_tflops
 from modernet.benchmark.run import Stopped, default_folder
 from modernet.benchmark.speed import benchmark_models
 from modernet.benchmark.stages import StageRow, describe_stages
@@ -29,4 +29,5 @@ __all__ = [
     "find_traps",
     "measure_peaks",
     "measure_table12",
+    "product_tflops",
 ]

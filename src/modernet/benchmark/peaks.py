@@ -44,7 +44,7 @@ def measure_peaks(device: torch.device, dtypes: Sequence[str]) -> Peaks:
     with progress.task("measuring the device", len(dtypes) + 1) as shown:
         tflops = {}
         for dtype in dtypes:
-            speed = _product_tflops(device, dtype)
+            speed = product_tflops(device, dtype)
             if speed is not None:
                 tflops[dtype] = speed
             shown.advance(note=dtype)
@@ -54,7 +54,7 @@ def measure_peaks(device: torch.device, dtypes: Sequence[str]) -> Peaks:
     return Peaks(tflops, bandwidth)
 
 
-def _product_tflops(device: torch.device, dtype: str) -> float | None:
+def product_tflops(device: torch.device, dtype: str) -> float | None:
     """The fastest square matrix product; None where there is none in this dtype."""
     if device.type == "cuda":
         set_tf32(dtype == "tf32")

@@ -137,7 +137,7 @@ def train_classifier(
         workers: how many such runs share the machine, for the record.
         execution: how to use the machine; None is as plainly as possible.
         processes: those that train together, from `join_processes`; each makes this same call.
-        tell_cost: say what the run will take, beside the peak of the device, which is measured first.
+        tell_cost: say what the run will take, once its speed is known.
         should_stop: asked after every step; see `Interrupted`.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from modernet import progress
-from modernet.benchmark import measure_peaks
+from modernet.benchmark import product_tflops
 from modernet.processes import Processes
 from modernet.recipes import Recipe
 from modernet.training.pace import Pace, watts
@@ -13,11 +13,13 @@ from modernet.training.pace import Pace, watts
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _PASSES = 3
 """Multiply-accumulates of a training step, relative to a forward pass: the gradients take about twice as many."""
-_SAID_AFTER_S = 20.0
+_TRUSTED_AFTER_S = 20.0
 
 
 class Cost:
-    """Turns a throughput into what it means for a run. It measures the device's peak first, in about a second.
+    """Turns a throughput into what it means for a run.
+
+    Once the speed can be trusted, it measures the device's peak, in a second or two, and says the line.
 
     Args:
         macs: multiply-accumulates of the network for one picture.
@@ -30,20 +32,19 @@ class Cost:
     def __init__(
         self, macs: float, recipe: Recipe, samples_per_epoch: int, device: torch.device, processes: Processes
     ) -> None:
-        dtype = _DTYPES[recipe.precision]
-        self._peak_flops = measure_peaks(device, [dtype]).tflops.get(dtype, 0.0) * 1e12 * processes.world
+        self._dtype = _DTYPES[recipe.precision]
         self._flops = 2 * macs * _PASSES
         self._samples = recipe.schedule.epochs * samples_per_epoch
         self._device, self._world = device, processes.world
-        self._said = False
+        self._peak_flops: float | None = None
 
     def __call__(self, pace: Pace, done: float) -> str:
-        """A few words on the present speed, with a share of the run done; once, when it can be trusted, the line."""
+        """A few words on the present speed, with a share of the run done; once, the whole line."""
         speed = pace.images_per_second
-        if speed is None:
+        if speed is None or pace.timed_seconds < _TRUSTED_AFTER_S:
             return ""
-        if not self._said and pace.timed_seconds > _SAID_AFTER_S:
-            self._said = True
+        if self._peak_flops is None:
+            self._peak_flops = (product_tflops(self._device, self._dtype) or 0.0) * 1e12 * self._world
             progress.say(self.line(speed, done))
         return self._share(speed)
 
@@ -59,7 +60,7 @@ class Cost:
         return "; ".join(words)
 
     def _share(self, speed: float) -> str:
-        if self._peak_flops == 0:
+        if not self._peak_flops:
             return ""
         return f", {100 * speed * self._flops / self._peak_flops:.0f} % of the measured peak"
 
