@@ -6,7 +6,7 @@
 Every loader makes the same: random resized crops of 224 pixels, flipped, normalised, float32 batches on the CPU, of the
 same pictures, with as many workers. A turn is an epoch. PICTURES is a folder with a folder for each class; without it,
 pictures as in ImageNet are made of the photos that scikit-learn ships: most are of 500x375 pixels and 100 KB, one in
-ten is of 2000x1500. About three minutes on two cores.
+ten is of 2000x1500. About five minutes on two cores.
 """
 
 from __future__ import annotations
