@@ -1,14 +1,10 @@
 import copy
-from pathlib import Path
 
 import pytest
 import timm.optim
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
 
 from modernet.errors import InputError
@@ -75,18 +71,6 @@ def test_a_run_with_lamb_goes_on_from_its_state() -> None:
     optimizer.step(), again.step()
 
     torch.testing.assert_close(stopped.weight, straight.weight, rtol=0, atol=0)
-
-
-def test_adaptive_clipping_of_a_sharded_network_is_refused(tmp_path: Path) -> None:
-    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
-    try:
-        network = layer()
-        fully_shard(network, mesh=init_device_mesh("cpu", (1,)))
-        make_optimizer(network, QUICK.replace(clip_grad=0.01))
-        with pytest.raises(InputError, match="clip_mode agc needs whole weights on each device; leave out --shard"):
-            make_optimizer(network, QUICK.replace(clip_grad=0.01, clip_mode="agc"))
-    finally:
-        dist.destroy_process_group()
 
 
 def test_the_share_of_the_learning_rate_is_left_to_who_sets_it() -> None:

@@ -16,7 +16,8 @@ from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, get_recipe
 from modernet.records import read_record
 from modernet.training import Interrupted, train_classifier
-from modernet.training.placement import Placement, _blocks
+from modernet.training.placement import Placement
+from modernet.training.sharding import blocks_of
 from modernet.weights import NetworkSpec
 from two_processes import RANDOM, losses, run
 
@@ -64,11 +65,18 @@ def test_fp16_trains_with_a_scaled_loss(tmp_path: Path) -> None:
     assert trained.history[-1]["train_loss"] == pytest.approx(0.65, abs=0.1)
 
 
-def test_spread_weights_do_not_go_with_fp16() -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "fp16"}, "do not go with fp16; give --precision bf16"),
+        ({"clip_grad": 0.01, "clip_mode": "agc"}, "agc needs whole weights on each device; leave out --shard"),
+    ],
+)
+def test_what_does_not_go_with_spread_weights_is_said(changes: dict[str, Any], message: str) -> None:
     network = create_model("convnext_test")
 
-    with pytest.raises(InputError, match="do not go with fp16; give --precision bf16"):
-        Placement(network, RANDOM.replace(precision="fp16"), Execution(shard=True), CPU, Processes(0, 2))
+    with pytest.raises(InputError, match=message):
+        Placement(network, RANDOM.replace(**changes), Execution(shard=True), CPU, Processes(0, 2))
 
 
 def test_a_network_without_blocks_cannot_be_checkpointed() -> None:
@@ -80,7 +88,7 @@ def test_weights_are_spread_block_by_block() -> None:
     network = create_model("convnext_test")
     blocks = [block for stage in network.stages for block in stage]  # type: ignore[union-attr]
 
-    assert _blocks(network) == blocks
+    assert blocks_of(network) == blocks
 
 
 def train_on(data: ImageDataset, folder: Path, **options: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from timm.loss.binary_cross_entropy import BinaryCrossEntropy
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,6 +24,8 @@ def criterion(recipe: Recipe) -> Criterion:
     smoothing = settings.label_smoothing
     if settings.loss == "ce":
         return lambda scores, targets: F.cross_entropy(scores, targets, label_smoothing=smoothing)
+    from timm.loss.binary_cross_entropy import BinaryCrossEntropy  # here, since timm takes seconds to import
+
     binary = BinaryCrossEntropy(smoothing, target_threshold=settings.bce_threshold)
 
     def binary_cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from modernet import progress
 from modernet.processes import ALONE, Processes
@@ -320,10 +319,7 @@ class _Run:
         if not due:
             return
         begin = time.monotonic()
-        weights = [weight.detach() for weight in self.placement.network.parameters()]
-        norm = torch.nn.utils.get_total_norm(weights)
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        check_finite({"norm of the weights": float(norm)}, f"at step {self.step}")
+        check_finite({"norm of the weights": self.placement.weight_norm()}, f"at step {self.step}")
         state = {**self.placement.state(self.optimizer), "scaler": self.scaler.state_dict()}
         failure: Exception | None = None
         if self.processes.main:

@@ -10,15 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map
@@ -35,7 +26,6 @@ _SYNC_BUFFERS = (  # renamed in torch 2.15
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     else "broadcast_buffers"
 )
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 class Placement:
@@ -56,6 +46,10 @@ class Placement:
     ) -> None:
         if execution.shard and recipe.precision == "fp16":
             raise InputError("weights spread over processes do not go with fp16; give --precision bf16")
+        if execution.shard and recipe.optimizer.clip_grad is not None and recipe.optimizer.clip_mode == "agc":
+            raise InputError(
+                "clip_mode agc needs whole weights on each device; leave out --shard, or give --clip-mode norm"
+            )
         if execution.checkpointing:
             if not isinstance(network, Backbone):
                 raise InputError(f"a {type(network).__name__} has no blocks to checkpoint; leave out --checkpointing")
@@ -75,15 +69,12 @@ class Placement:
         self.network = network
         self._wrapped = network
         if self._sharded:
+            from modernet.training.sharding import spread  # here and below, since it takes seconds to import
+
             self._skeleton = copy.deepcopy(network).to("meta")
-            mesh = init_device_mesh(device.type, (processes.world,))
-            for model in [network] if self.average is None else [network, self.average.module]:
-                for block in _blocks(model):
-                    if execution.compile and model is network:
-                        block.compile()
-                    fully_shard(block, mesh=mesh)
-                # also after an evaluation, which no backward pass follows
-                fully_shard(model, mesh=mesh, reshard_after_forward=True)
+            spread(network, device, processes, compile=execution.compile)
+            if self.average is not None:
+                spread(self.average.module, device, processes)
             return
         if execution.compile:
             network.compile()
@@ -107,8 +98,10 @@ class Placement:
     @contextlib.contextmanager
     def adding_gradients(self, last: bool) -> Iterator[None]:
         """Around a forward and backward pass of a part of a batch; processes exchange gradients after the last part."""
-        if isinstance(self.network, FSDPModule):
-            self.network.set_requires_gradient_sync(last)
+        if self._sharded:
+            from modernet.training.sharding import exchange_gradients
+
+            exchange_gradients(self.network, last)
             yield
         elif isinstance(self._wrapped, DistributedDataParallel) and not last:
             with self._wrapped.no_sync():
@@ -139,31 +132,41 @@ class Placement:
         network = self.evaluated()
         if not self._sharded:
             return network
-        weights = get_model_state_dict(network, options=StateDictOptions(full_state_dict=True))
+        from modernet.training.sharding import whole_weights
+
+        weights = whole_weights(network)
         whole: nn.Module = self._skeleton.to_empty(device=self.device)
         whole.load_state_dict(weights)
         return whole.to(memory_format=torch.channels_last)
 
+    def weight_norm(self) -> float:
+        """The norm of all weights."""
+        norm = torch.nn.utils.get_total_norm([weight.detach() for weight in self.network.parameters()])
+        if self._sharded:
+            from modernet.training.sharding import whole_tensor
+
+            norm = whole_tensor(norm)
+        return float(norm)
+
     def state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Weights, average and the optimiser's state, whole; every process must ask at once, the first one gets it."""
-        average = None
-        if self.average is not None:
-            average = get_model_state_dict(self.average.module, options=_WHOLE)
+        from modernet.training.sharding import whole_optimizer_state, whole_weights
+
         return {
-            "network": get_model_state_dict(self.network, options=_WHOLE),
-            "average": average,
+            "network": whole_weights(self.network, on_cpu=True),
+            "average": None if self.average is None else whole_weights(self.average.module, on_cpu=True),
             "averaged": 0 if self.average is None else int(self.average.n_averaged),
-            "optimizer": get_optimizer_state_dict(self.network, optimizer, options=_WHOLE),
+            "optimizer": whole_optimizer_state(self.network, optimizer),
         }
 
     def load_state(self, state: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
         """Go to a state that `state` gave, here or in another number of processes."""
-        whole = StateDictOptions(full_state_dict=True)
-        set_model_state_dict(self.network, state["network"], options=whole)
-        set_optimizer_state_dict(self.network, optimizer, state["optimizer"], options=whole)
-        _lay_out_like_weights(optimizer)
+        from modernet.training.sharding import load_optimizer_state, load_weights
+
+        load_weights(self.network, state["network"])
+        load_optimizer_state(self.network, optimizer, state["optimizer"])
         if self.average is not None:
-            set_model_state_dict(self.average.module, state["average"], options=whole)
+            load_weights(self.average.module, state["average"])
             self.average.n_averaged.fill_(state["averaged"])
 
 
@@ -173,34 +176,6 @@ def choose_device(processes: Processes = ALONE) -> torch.device:
     if device is None:
         return torch.device("cpu")
     return device if processes.alone else torch.device(device.type, torch.accelerator.current_device_index())
-
-
-def _blocks(network: nn.Module) -> list[nn.Module]:
-    """The layers that are spread and gathered as one: outermost members of sequences and lists, made of several."""
-    found: list[nn.Module] = []
-    inside: set[nn.Module] = set()
-    for module in network.modules():
-        if module in inside or not isinstance(module, nn.Sequential | nn.ModuleList):
-            continue
-        for member in module.children():
-            if isinstance(member, nn.Sequential | nn.ModuleList) or not any(True for _ in member.children()):
-                continue
-            if member not in inside and any(True for _ in member.parameters()):
-                found.append(member)
-                inside.update(member.modules())
-    return found
-
-
-def _lay_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
-    """Give moments the memory layout of their weights: fused optimisers go through both side by side.
-
-    They come in torch's usual order from a run whose weights were spread, and a run that holds them whole has
-    convolutions in channels_last.
-    """
-    for weight, moments in optimizer.state.items():
-        for key, moment in moments.items():
-            if isinstance(moment, Tensor) and moment.shape == weight.shape and moment.stride() != weight.stride():
-                moments[key] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
 
 
 def _in_float32(value: Any) -> Any:
