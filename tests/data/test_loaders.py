@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -334,3 +335,16 @@ def test_crops_on_disk_are_taken_from_the_whole_picture(tmp_path: Path) -> None:
     cropped = torch.cat([batch.images for batch in loader(dataset, Augmentation(flip=0.0, crop_scale=0.1)).batches()])
     assert plain.unique().numel() == 1
     assert cropped.max() > plain.max() + 1
+
+
+def test_too_little_shared_memory_is_told_before_it_ends_in_a_bus_error(
+    tmp_path: Path, write_folder, monkeypatch
+) -> None:
+    write_folder(tmp_path, n=10, size=(12, 12))
+    data = open_dataset(str(tmp_path), memory_limit_mb=0)
+    monkeypatch.setattr(read_ahead, "_SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(read_ahead.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+
+    with pytest.raises(InputError, match=r"needs 0 MB of shared memory, and .* has 0 MB; give the container more"):
+        next(loader(data, OFF, workers=1).batches())
+    assert next(loader(data, OFF, workers=0).batches())

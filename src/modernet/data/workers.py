@@ -6,8 +6,11 @@ asked for on the way. The workers stay from one epoch to the next.
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -20,6 +23,7 @@ from modernet.data.reading import PartReader
 from modernet.errors import InputError
 
 _READ_AHEAD = 2  # parts for each worker
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 class ReadAhead:
@@ -53,6 +57,8 @@ class ReadAhead:
         """uint8 (k, most, 3, size, size): one for the part in use, and one for each that is read meanwhile."""
         size = self._reader.image_size
         shape = (self._workers * _READ_AHEAD + 1, self._most, size, size, 3)
+        if self._workers:
+            _check_room(math.prod(shape))
         buffers = torch.empty(shape, dtype=torch.uint8)
         if self._workers:
             buffers.share_memory_()  # type: ignore[no-untyped-call]
@@ -69,6 +75,18 @@ class ReadAhead:
             prefetch_factor=_READ_AHEAD if self._workers else None,
             persistent_workers=self._workers > 0,
             generator=torch.Generator(),  # its own, for the seeds of workers; without one it draws from the global one
+        )
+
+
+def _check_room(needed: int) -> None:
+    """Containers often have 64 MB of shared memory, and to use more ends in a bus error without a word."""
+    if not _SHARED_MEMORY.is_dir():
+        return
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    if needed > free:
+        raise InputError(
+            f"reading ahead needs {needed / 2**20:.0f} MB of shared memory, and {_SHARED_MEMORY} has "
+            f"{free / 2**20:.0f} MB; give the container more (--shm-size), or fewer --loading-workers (0 needs none)"
         )
 
 
