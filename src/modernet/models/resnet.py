@@ -49,6 +49,8 @@ class ResNetConfig(ModelConfig):
     """Channels of the stem and of the first stage's 3x3 convolutions (before `base_width`); doubled at every stage."""
     groups: int = 1
     base_width: int = 64
+    stem_stride: int = 4
+    """Pixels a position after the stem: 4 as published, 2 without the max-pool, 1 with a 3x3 of stride 1 as well."""
     deep_stem: bool = False
     """Three 3x3 convolutions for the 7x7 of the stem, as in ResNet-D."""
     avg_down: bool = False
@@ -65,6 +67,8 @@ class ResNetConfig(ModelConfig):
                 f"groups is {self.groups} and base_width is {self.base_width}; basic blocks have 1 and 64, "
                 "others need block='bottleneck'"
             )
+        if self.stem_stride not in (1, 2, 4):
+            raise InputError(f"stem_stride is {self.stem_stride}; give 4, or 2 or 1 for pictures of 64 or 32 pixels")
         if self.groups < 1 or self.width * self.base_width < 64:
             raise InputError(
                 f"width is {self.width}, groups {self.groups} and base_width {self.base_width}, so no channel is left; "
@@ -164,16 +168,18 @@ class ResNet(Backbone):
         super().__init__(config)
         block: type[BasicBlock | Bottleneck] = BasicBlock if config.block == "basic" else Bottleneck
 
+        stem_stride = config.stem_stride
+        stride, kernel = (1, 3) if stem_stride == 1 else (2, 7)
         self.conv1: nn.Module = (
-            _deep_stem(config.in_chans, config.width)
+            _deep_stem(config.in_chans, config.width, stride)
             if config.deep_stem
-            else nn.Conv2d(config.in_chans, config.width, 7, stride=2, padding=3, bias=False)
+            else nn.Conv2d(config.in_chans, config.width, kernel, stride, padding=kernel // 2, bias=False)
         )
         self.bn1 = nn.BatchNorm2d(config.width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem_stride == 4 else nn.Identity()
 
-        features = [Feature(config.width, 2, "relu")]
+        features = [Feature(config.width, stride, "relu")]
         cin = config.width
         rates = drop_path_rates(config.drop_path_rate, config.depths)
         for stage, depth in enumerate(config.depths):
@@ -193,7 +199,7 @@ class ResNet(Backbone):
                 )
                 cin = width * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
-            features.append(Feature(cin, 4 * 2**stage, f"layer{stage + 1}"))
+            features.append(Feature(cin, stem_stride * 2**stage, f"layer{stage + 1}"))
 
         self.num_features = cin
         self.feature_info = FeatureInfo(features)
@@ -220,11 +226,11 @@ class ResNet(Backbone):
         return HEAD if module == "fc" else STEM
 
 
-def _deep_stem(in_chans: int, width: int) -> nn.Sequential:
-    """3x3 with stride 2 -> 3x3 -> 3x3, the first two of half the width."""
+def _deep_stem(in_chans: int, width: int, stride: int) -> nn.Sequential:
+    """3x3 with the stride -> 3x3 -> 3x3, the first two of half the width."""
     half = width // 2
     return nn.Sequential(
-        nn.Conv2d(in_chans, half, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(in_chans, half, 3, stride, padding=1, bias=False),
         nn.BatchNorm2d(half),
         nn.ReLU(inplace=True),
         nn.Conv2d(half, half, 3, padding=1, bias=False),
