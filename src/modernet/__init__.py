@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modernet.benchmark import benchmark_models as benchmark_models
+    from modernet.data import check_pictures as check_pictures
     from modernet.data import open_dataset as open_dataset
+    from modernet.data import pack_dataset as pack_dataset
     from modernet.deploy import export_network as export_network
     from modernet.deploy import export_saved as export_saved
     from modernet.deploy import optimize as optimize
@@ -37,6 +39,7 @@ _HOMES = {
     "InputError": "errors",
     "NetworkSpec": "weights",
     "benchmark_models": "benchmark",
+    "check_pictures": "data",
     "convert": "weights",
     "create_model": "weights",
     "export_network": "deploy",
@@ -49,6 +52,7 @@ _HOMES = {
     "load_weights": "weights",
     "open_dataset": "data",
     "optimize": "deploy",
+    "pack_dataset": "data",
     "run_factorial": "studies",
     "train_classifier": "training",
     "use_kernels": "models.fused",
