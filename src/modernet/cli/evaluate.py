@@ -23,7 +23,7 @@ class Options:
     run: tyro.conf.Positional[Path]
     """Folder of a finished run."""
     data: str
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, a URL, hf:org/name, or a name."""
+    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     split: Literal["train", "validation", "test"] = "test"
     """Which pictures of it."""
     batch_size: int = 128

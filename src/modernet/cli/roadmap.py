@@ -38,7 +38,7 @@ class WalkOptions:
     """Recipe of every step but 0, which has that of ResNet's time. The options below override its values."""
     settings: RecipeOptions
     data: str = "digit_scenes"
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, a URL, hf:org/name, or a name."""
+    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     size: Size = "nano"
     """nano is small enough for a laptop; tiny is ResNet-50 to ConvNeXt-T, base is ResNet-200 to ConvNeXt-B."""
     study: Literal["walk", "factorial"] = "walk"

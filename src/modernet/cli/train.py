@@ -48,7 +48,7 @@ class Options:
     settings: RecipeOptions
     execution: Execution
     data: str = "digit_scenes"
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, a URL, hf:org/name, or a name."""
+    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     model: str = "convnext_test"
     """Network: one of `modernet models`; or of `modernet weights`, to start from those, fetched once."""
     weights: Path | None = None
