@@ -1,6 +1,12 @@
 """Training recipes: typed values, each with its source. Needs no torch."""
 
-from modernet.recipes import convnexts, ours, resnets, transformers  # importing them registers their recipes
+from modernet.recipes import (
+    convnexts,
+    ours,
+    resnets,
+    small_data,
+    transformers,
+)  # importing them registers their recipes
 from modernet.recipes.execution import Execution
 from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_recipe
 from modernet.recipes.rates import rate_factor
@@ -33,5 +39,6 @@ __all__ = [
     "ours",
     "rate_factor",
     "resnets",
+    "small_data",
     "transformers",
 ]

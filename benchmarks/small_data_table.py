@@ -1,0 +1,128 @@
+"""Records of `gpu_small_data.py` -> README.md beside them.
+
+python benchmarks/small_data_table.py docs/results/small_data     make it again, without running anything
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from scipy.special import stdtrit
+
+from modernet.atomic import whole_file
+from modernet.records import RECORD_NAME, Record, read_record
+from modernet.report.statistics import CONFIDENCE, welch_interval
+
+_COPY = (
+    "`cifar10` here is a JPEG copy of CIFAR-10: its accuracies are lower than published ones, and cannot be compared "
+    "with them, only with each other."
+)
+_HEAD = (
+    "| | Parameters | MACs | Images/s | Epochs | Seconds | Test top-1 | n | Difference [95 %] |\n"
+    "|:--|--:|--:|--:|--:|--:|--:|--:|:--|"
+)
+
+
+def write_tables(folder: Path) -> None:
+    """Write what the records say as `README.md`, a section a part."""
+    parts: dict[str, list[Record]] = defaultdict(list)
+    for record in map(read_record, sorted(folder.rglob(RECORD_NAME))):  # there may be none yet
+        parts[record.settings["part"]].append(record)
+    sections = [_section(name, records) for name, records in parts.items()]
+    with whole_file(folder / "README.md") as unfinished:
+        unfinished.write_text("\n".join(["# Small data", "", *sections]), encoding="utf-8")
+
+
+def _section(name: str, records: Sequence[Record]) -> str:
+    first = records[0]
+    data = first.settings["data"]
+    lines = [
+        f"## {name}",
+        "",
+        f"{first.environment['device']}. {data['name']}: {data['n_train']:,} training, {data['n_test']:,} test "
+        f"pictures of {data['image_size']} pixels.{' ' + _COPY if data['name'] == 'cifar10' else ''}",
+        "",
+    ]
+    final = [record for record in records if record.settings["phase"] == "final"]
+    if final:
+        budget = final[0].settings["budget_seconds"]
+        few = len({record.settings["contender"] for record in final}) == 2
+        interval = "Welch's" if few else "Student's, with the spread of all rows pooled"
+        lines += [f"{budget:.0f} s of training for each run, by speeds that were measured in turns before.", ""]
+        lines += [_HEAD, *_rows(final, few)]
+        lines += ["", "Test top-1 in per cent: mean ± standard deviation over n seeds. Images/s as measured before,"]
+        lines += ["seconds as they were. Difference: to the first row, in points; the interval is"]
+        lines += [f"{interval}; * it excludes zero.", ""]
+    tried = [record for record in records if record.settings["phase"] == "tuning"]
+    if tried:
+        lines += ["Candidates, in a short run each; the best on the validation split stands for its contender.", ""]
+        lines += ["| | Candidate | Epochs | Validation top-1 |", "|:--|:--|--:|--:|"]
+        for record in sorted(tried, key=lambda one: (one.settings["order"], -one.metrics["validation_top1"])):
+            settings = record.settings
+            lines.append(
+                f"| {settings['contender']} | {settings['candidate']} | {settings['recipe']['epochs']} | "
+                f"{record.metrics['validation_top1']:.1f} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _rows(records: Sequence[Record], welch: bool) -> list[str]:
+    groups: dict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.settings["order"]].append(record)
+    top1 = {order: [record.metrics["test_top1"] for record in groups[order]] for order in sorted(groups)}
+    baseline = top1[min(top1)]
+    rows = []
+    for order, values in top1.items():
+        settings = groups[order][0].settings
+        label = settings["contender"]
+        if settings["candidate"] != label:
+            label += f": {settings['candidate']}"
+        seconds = statistics.mean(record.metrics["seconds"] for record in groups[order])
+        spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+        rows.append(
+            f"| {label} | {settings['params'] / 1e6:.2f} M | {settings['macs'] / 1e6:.0f} M | "
+            f"{settings['calibrated_images_per_second']:,.0f} | {settings['recipe']['epochs']} | {seconds:.0f} | "
+            f"{statistics.mean(values):.1f}{spread} | {len(values)} | "
+            f"{'' if values is baseline else _difference(values, baseline, list(top1.values()), welch)} |"
+        )
+    return rows
+
+
+def _difference(
+    values: Sequence[float], baseline: Sequence[float], every: Sequence[Sequence[float]], welch: bool
+) -> str:
+    difference = statistics.mean(values) - statistics.mean(baseline)
+    interval = welch_interval(values, baseline) if welch else pooled_interval(values, baseline, every)
+    if interval is None:
+        return f"{difference:+.1f}"
+    low, high = interval
+    return f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]{' *' if low * high > 0 else ''}"
+
+
+def pooled_interval(
+    values: Sequence[float], baseline: Sequence[float], every: Sequence[Sequence[float]]
+) -> tuple[float, float] | None:
+    """The 95 % interval of mean(values) - mean(baseline), with one spread for all groups, estimated from `every`.
+
+    With two seeds a group's own spread is next to unknown; that of sixteen groups together is not. None where no
+    group has two values.
+    """
+    freedom = sum(len(group) - 1 for group in every)
+    squares = sum(statistics.variance(group) * (len(group) - 1) for group in every if len(group) > 1)
+    if freedom == 0 or squares == 0:
+        return None
+    margin = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    margin *= math.sqrt(squares / freedom * (1 / len(values) + 1 / len(baseline)))
+    difference = statistics.mean(values) - statistics.mean(baseline)
+    return difference - margin, difference + margin
+
+
+if __name__ == "__main__":
+    write_tables(Path(sys.argv[1]))
