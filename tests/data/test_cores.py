@@ -31,6 +31,16 @@ def test_decoding_keeps_to_our_share_of_the_machine(
     assert cores.decoding_workers(16) == expected
 
 
+@pytest.mark.parametrize(("usable", "beside", "expected"), [(64, 8, 8), (64, 2, 16), (4, 8, 1), (64, 1, 1)])
+def test_processes_of_torchrun_share_the_cores_whatever_its_one_thread(
+    monkeypatch: pytest.MonkeyPatch, usable: int, beside: int, expected: int
+) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: usable)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(beside))
+    assert cores.decoding_workers(16) == expected
+
+
 def test_a_data_set_is_decoded_by_so_many_threads(tmp_path, write_folder, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 

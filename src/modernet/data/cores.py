@@ -13,9 +13,13 @@ def usable_cores() -> int:
 
 
 def decoding_workers(most: int) -> int:
-    """How many threads or processes should decode pictures: one for each usable core, at most `most`.
+    """How many threads or processes should decode pictures: one for each core that is ours, at most `most`.
 
-    No more than torch computes with, since a process that was given a share of the machine was told so by
-    `torch.set_num_threads`.
+    Processes that torchrun started on this machine (`LOCAL_WORLD_SIZE`) share its cores evenly. torchrun sets torch's
+    threads to one whatever the machine, so these count only for a process by itself: one that was given a share of the
+    machine was told so by `torch.set_num_threads`.
     """
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if beside > 1:
+        return min(max(1, usable_cores() // beside), most)
     return min(usable_cores(), torch.get_num_threads(), most)
