@@ -1,3 +1,4 @@
+import os
 from dataclasses import dataclass, field
 
 import pytest
@@ -46,6 +47,23 @@ def test_a_display_hears_of_every_task() -> None:
     progress.say("after the end")
 
     assert diary.lines == ["open reading 2", "advance 1 None", "advance 1 None", "close", "say hello"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_does_not_touch_the_display_whose_lock_may_never_come_free() -> None:
+    diary = Diary()
+    with progress.shown(diary):
+        child = os.fork()
+        if child == 0:
+            with progress.task("fetching", 1) as task:
+                task.advance()
+            progress.say("hello")
+            os._exit(len(diary.lines))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        progress.say("still here")
+
+    assert diary.lines == ["say still here"]
 
 
 def test_shown_inside_shown_keeps_the_display() -> None:

@@ -6,6 +6,7 @@ opened `shown()` around it. So a notebook stays quiet, and nested work (a walk, 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -114,6 +115,10 @@ class _LiveDisplay:
 
 
 _display: ContextVar[Display | None] = ContextVar("display", default=None)
+
+if hasattr(os, "register_at_fork"):
+    # a lock of the display may be held by a thread that the forked process has not, and is then never given back
+    os.register_at_fork(after_in_child=lambda: _display.set(None))
 
 
 @contextmanager
