@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from modernet.cli import _VERBS, main
 from modernet.recipes import get_recipe
@@ -176,6 +178,31 @@ def test_from_pictures_to_predictions(picture_folder: Path, tmp_path: Path, caps
     assert run("report", str(tmp_path)) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
     assert "convnext_test" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("crop_scale", ["0.5", "1.0"])
+def test_evaluate_repeats_the_test_of_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interpolation: str, crop_scale: str
+) -> None:
+    """Also where training cut its pictures out of whole ones on disk, and the test's squares fit in memory."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 256, (30, 21, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{number}.png")
+    data, folder = ["--data", str(tmp_path / "pets")], tmp_path / "run"
+    code = run(
+        "train", *data, "--model", "convnext_test", "--model-fields", "stem_stride=1", "--recipe", "quick",
+        "--epochs", "1", "--batch-size", "8", "--image-size", "16", "--interpolation", interpolation,
+        "--crop-scale", crop_scale, "--loading-workers", "0", "--out", str(folder),
+    )  # fmt: skip
+    assert code == 0
+    capsys.readouterr()
+    assert run("evaluate", str(folder), *data, "--json") == 0
+    tested = read_record(folder / "record.json").metrics["test_loss"]
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(tested, rel=1e-6)
 
 
 def test_resume_needs_an_unfinished_run(

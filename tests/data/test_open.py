@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from modernet.data import InMemory, OnDisk, open_dataset
+from modernet.data import InMemory, OnDisk, fit_picture, open_dataset, read_picture
 from modernet.errors import InputError
 from modernet.progress import shown
 
@@ -224,6 +224,22 @@ def test_a_file_an_empty_folder_and_loose_pictures_are_explained(tmp_path: Path,
         InputError, match=rf"the pictures lie directly in {picture.parent}; put them in a folder for each"
     ):
         open_dataset(str(picture.parent))
+
+
+def test_pictures_in_memory_are_scaled_as_asked_and_measured_like_those_on_disk(
+    tmp_path: Path, write_picture, write_folder
+) -> None:
+    write_folder(tmp_path, size=(30, 20))
+    picture = read_picture(write_picture(tmp_path / "cat" / "extra.png", (30, 20), seed=7))
+    for interpolation in ("bilinear", "bicubic"):
+        memory, disk = (
+            open_dataset(str(tmp_path), image_size=12, memory_limit_mb=limit, interpolation=interpolation)
+            for limit in (100, 0)
+        )
+        square = fit_picture(picture, 12, interpolation=interpolation)
+        splits = memory.train, memory.validation, memory.test
+        assert any((image == square).all() for split in splits for image in split.images)
+        assert (memory.mean, memory.std) == (disk.mean, disk.std)
 
 
 def test_whole_pictures_are_kept_in_memory_only_where_they_are_the_squares(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from modernet.errors import InputError
 from modernet.recipes import get_recipe
 from modernet.records import RECORD_NAME, Record, read_record
 from modernet.studies import classic_recipe, runs, walk_road
+from modernet.studies.runs import Study
 
 RECIPE = get_recipe("quick").replace(epochs=1, batch_size=16)
 
@@ -133,6 +135,31 @@ def test_pictures_are_opened_once_and_anew_for_each_walk(
     short_walk(picture_folder, tmp_path / "other", steps="0")
 
     assert len(opened) == 2
+
+
+def test_pictures_are_opened_as_the_recipe_shows_them(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[dict[str, Any]] = []
+
+    def watched(data: str, **options: Any) -> Any:
+        opened.append(options)
+        return data
+
+    monkeypatch.setattr(runs, "open_dataset", watched)
+    folder = tmp_path / "walk"
+    study = Study.begin(
+        str(picture_folder), size="nano", seeds=1, recipe=RECIPE, skip_unreadable=False, workers=1, device=None,
+        cluster=None, run_cpus=None, run_gpus=None, folder=folder,
+    )  # fmt: skip
+    for recipe in (RECIPE, RECIPE.replace(crop_scale=0.5), RECIPE.replace(interpolation="bicubic")):
+        for _ in range(2):
+            replace(study, recipe=recipe).pictures()
+    runs._opened.cache_clear()
+
+    assert [(options["whole_pictures"], options["interpolation"]) for options in opened] == [
+        (False, "bilinear"), (True, "bilinear"), (False, "bicubic"),
+    ]  # fmt: skip
 
 
 def test_a_stem_too_coarse_for_the_pictures_is_said(picture_folder: Path, tmp_path: Path) -> None:

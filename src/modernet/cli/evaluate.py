@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> None:
             image_size=saved.image_size,
             skip_unreadable=options.skip_unreadable,
             whole_pictures=saved.crop < 1,
+            interpolation=saved.interpolation,
         )
         accuracy = evaluate_saved(saved, dataset, options.split, batch_size=options.batch_size, device=choose_device())
     if options.json:

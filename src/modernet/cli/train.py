@@ -81,6 +81,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.explain:
         if processes.main:
             _explain(options, arguments, processes.world)
+        leave_processes()
         return
     try:
         with processes.losing_others():
@@ -121,10 +122,11 @@ def _train(options: Options, folder: Path, processes: Processes) -> Record:
             from modernet.training import prepare_folder, stop_requested_by_signal, train_classifier
             from modernet.weights import NetworkSpec, starting_weights
 
-        fields = _parse_fields(options.model_fields)
-        model, _, tag = options.model.partition(".")
-        spec = NetworkSpec("model", get_entry(model).name, fields)
-        with processes.first():
+        with processes.first():  # so that a mistake is said once
+            fields = _parse_fields(options.model_fields)
+            model, _, tag = options.model.partition(".")
+            spec = NetworkSpec("model", get_entry(model).name, fields)
+            options.execution.parts(options.settings.batch_size, processes.world)
             if processes.main:
                 prepare_folder(folder, resume=options.resume, restarted=_restarted())
             start = starting_weights(options.model, options.weights) if tag or options.weights else None
@@ -137,6 +139,7 @@ def _train(options: Options, folder: Path, processes: Processes) -> Record:
                 image_size=image_size,
                 skip_unreadable=options.skip_unreadable,
                 whole_pictures=recipe.cuts_pictures,
+                interpolation=recipe.pictures.interpolation,
             )
         with stop_requested_by_signal() as should_stop:
             return train_classifier(

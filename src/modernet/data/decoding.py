@@ -14,7 +14,7 @@ from modernet.data.cores import decoding_workers
 from modernet.data.dataset import InMemory, OnDisk
 from modernet.data.pictures import UnreadablePicture, skippable
 from modernet.data.source import Labelled
-from modernet.data.squares import central_box
+from modernet.data.squares import Interpolation, central_box
 from modernet.progress import track
 
 _CHUNK = 64  # pictures a thread takes at a time
@@ -29,8 +29,10 @@ Failures = dict[int, UnreadablePicture]
 Positions = NDArray[np.int64]
 
 
-def decode(labelled: Labelled, image_size: int, task: str) -> tuple[InMemory, Failures]:
-    """Decode every picture to a square of `image_size`.
+def decode(
+    labelled: Labelled, image_size: int, task: str, interpolation: Interpolation = "bilinear"
+) -> tuple[InMemory, Failures]:
+    """Decode every picture to a square of `image_size`, scaled by `interpolation`.
 
     Returns:
         The split, and what could not be read, by position; such a picture is black in the split.
@@ -39,7 +41,7 @@ def decode(labelled: Labelled, image_size: int, task: str) -> tuple[InMemory, Fa
     images = torch.zeros((len(labelled), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
 
     def store(position: int, index: int) -> None:
-        images[position] = labelled.pictures.read_square(index, central_box, size, "bilinear")
+        images[position] = labelled.pictures.read_square(index, central_box, size, interpolation)
 
     failures = _read_all(labelled, store, task)
     return InMemory(images, torch.from_numpy(labelled.labels)), failures
@@ -87,7 +89,9 @@ def _sizes(labelled: Labelled) -> list[tuple[int, int]]:
     return sizes
 
 
-def measure(split: InMemory | OnDisk, image_size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def measure(
+    split: InMemory | OnDisk, image_size: int, interpolation: Interpolation = "bilinear"
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, for pictures in [0, 1], over a fixed sample of 2,000.
 
     Raises:
@@ -96,7 +100,7 @@ def measure(split: InMemory | OnDisk, image_size: int) -> tuple[tuple[float, ...
     positions = evenly(len(split), _MEASURED)
     if isinstance(split, OnDisk):
         sample = Labelled(split.pictures, split.indices.numpy()[positions], split.labels.numpy()[positions])
-        split, failures = decode(sample, image_size, "measuring colours")
+        split, failures = decode(sample, image_size, "measuring colours", interpolation)
         for failure in failures.values():
             raise skippable(failure)
         positions = np.arange(len(split))

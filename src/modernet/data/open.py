@@ -13,6 +13,7 @@ from modernet.data.pictures import skippable
 from modernet.data.source import Labelled, Source
 from modernet.data.sources import read_source
 from modernet.data.splitting import three_splits
+from modernet.data.squares import Interpolation
 from modernet.errors import InputError
 from modernet.progress import say
 
@@ -29,6 +30,7 @@ def open_dataset(
     skip_unreadable: bool = False,
     memory_limit_mb: int = 2048,
     whole_pictures: bool = False,
+    interpolation: Interpolation = "bilinear",
     download: bool = True,
 ) -> ImageDataset:
     """Open labelled pictures.
@@ -57,6 +59,7 @@ def open_dataset(
             they are shown.
         whole_pictures: whether squares will be cut out of the pictures as they are (random crops, a test's middle):
             then only what is a square of image_size already is kept in memory.
+        interpolation: how pictures that are kept in memory are scaled; those on disk are scaled when they are shown.
         download: whether a name may be fetched.
 
     Raises:
@@ -67,7 +70,7 @@ def open_dataset(
     if spec == "digit_scenes":
         return _digit_scenes(_SCENE_SIZE if image_size is None else image_size)
     name, source = read_source(spec, memory_limit_mb=memory_limit_mb, download=download)
-    return _opened(name, source, image_size, skip_unreadable, memory_limit_mb, whole_pictures)
+    return _opened(name, source, image_size, skip_unreadable, memory_limit_mb, whole_pictures, interpolation)
 
 
 def _digit_scenes(image_size: int) -> ImageDataset:
@@ -84,6 +87,7 @@ def _opened(
     skip_unreadable: bool,
     memory_limit_mb: int,
     whole_pictures: bool,
+    interpolation: Interpolation,
 ) -> ImageDataset:
     """Split, decode what fits in memory, and measure."""
     parts = three_splits(source)
@@ -95,7 +99,7 @@ def _opened(
     splits: dict[str, InMemory | OnDisk] = {}
     unreadable: list[str] = []
     for split, part in given.items():
-        splits[split], failed = _read(part, split, size, in_memory, skip_unreadable)
+        splits[split], failed = _read(part, split, size, interpolation, in_memory, skip_unreadable)
         unreadable += failed
     if unreadable:
         total = sum(len(part) for part in given.values())
@@ -110,7 +114,7 @@ def _opened(
     if isinstance(train, OnDisk) and train.shards is not None:
         near = torch.from_numpy(_near(train.shards.numpy()))
         measured = OnDisk(train.pictures, train.indices[near], train.labels[near])
-    mean, std = decoding.measure(measured, size)
+    mean, std = decoding.measure(measured, size, interpolation)
     return ImageDataset(
         name,
         source.classes,
@@ -131,11 +135,11 @@ def _near(shards: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _read(
-    part: Labelled, split: str, size: int, in_memory: bool, skip_unreadable: bool
+    part: Labelled, split: str, size: int, interpolation: Interpolation, in_memory: bool, skip_unreadable: bool
 ) -> tuple[InMemory | OnDisk, list[str]]:
     """One split, without what cannot be read, and the names of that."""
     if in_memory:
-        decoded, failures = decoding.decode(part, size, f"reading {split} pictures")
+        decoded, failures = decoding.decode(part, size, f"reading {split} pictures", interpolation)
     elif skip_unreadable:
         failures = decoding.check(part, f"checking {split} pictures")
     else:

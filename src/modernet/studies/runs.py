@@ -16,6 +16,7 @@ from modernet.atomic import check_writable
 from modernet.benchmark import Counts, count
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.cores import usable_cores
+from modernet.data.squares import Interpolation
 from modernet.errors import InputError
 from modernet.recipes import Recipe, default_recipe, get_recipe
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
@@ -101,7 +102,10 @@ class Study:
 
     def pictures(self) -> ImageDataset:
         """The pictures; opened once a process."""
-        return _opened(self.data, self.recipe.pictures.image_size, self.skip_unreadable)
+        pictures = self.recipe.pictures
+        return _opened(
+            self.data, pictures.image_size, self.skip_unreadable, self.recipe.cuts_pictures, pictures.interpolation
+        )
 
 
 @dataclass(frozen=True)
@@ -231,6 +235,18 @@ def _record_failure(run: Run, error: str) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(data: str, image_size: int | None, skip_unreadable: bool) -> ImageDataset:
-    """A data set, opened once a process."""
-    return open_dataset(data, image_size=image_size, skip_unreadable=skip_unreadable)
+def _opened(
+    data: str,
+    image_size: int | None,
+    skip_unreadable: bool,
+    whole_pictures: bool,
+    interpolation: Interpolation,
+) -> ImageDataset:
+    """A data set, opened once a process, as `modernet train` opens it."""
+    return open_dataset(
+        data,
+        image_size=image_size,
+        skip_unreadable=skip_unreadable,
+        whole_pictures=whole_pictures,
+        interpolation=interpolation,
+    )
