@@ -39,6 +39,7 @@ def test_a_sample_is_the_files_that_agree_up_to_the_first_dot(tmp_path: Path) ->
         ({"1.jpg": b"x", "1.json": "{}"}, r"a.tar, 1 has no label"),
         ({"1.jpg": b"x", "1.png": b"y", "1.cls": "0"}, r"a.tar has two pictures called 1; a sample has one"),
         ({"1.jpg": b"x", "1.json": "{"}, r"a.tar, 1.json cannot be read as json; it holds the label"),
+        ({"1.jpg": b"x", "1.json": "[" * 100_000}, r"a.tar, 1.json cannot be read as json; it holds the label"),
         ({"1.jpg": b"x", "1.cls": b"\xff\xfe"}, r"a.tar, 1.cls cannot be read as cls; it holds the label"),
         (
             {"1.jpg": b"x", "1.cls": "0", "2.jpg": b"x", "2.cls": "cat"},
@@ -83,13 +84,17 @@ def test_an_index_is_read_as_it_was_written(tmp_path: Path) -> None:
         {"keys": []},
         {"keys": [1]},
         {"offsets": [-1]},
+        {"offsets": [6]},
+        {"offsets": [10**30]},
+        {"sizes": [2**62]},
+        {"size": 10**30, "offsets": [10**29]},
         {"sizes": [None]},
         {"labels": [True]},
         {"sha256": 1},
         {"unknown": 1},
     ],
 )
-def test_an_index_of_wrong_types_is_refused(change: dict[str, object]) -> None:
+def test_an_index_of_wrong_types_or_places_is_refused(change: dict[str, object]) -> None:
     shard = {"name": "a.tar", "size": 10, "keys": ["1"], "offsets": [0], "sizes": [5], "labels": [0], "sha256": None}
     whole = {"format": "modernet shards 1", "classes": ["a"], "shards": [shard]}
     assert parse_index(json.dumps(whole).encode(), "index.json")[0][0].keys == ["1"]
@@ -98,7 +103,9 @@ def test_an_index_of_wrong_types_is_refused(change: dict[str, object]) -> None:
         parse_index(json.dumps(whole).encode(), "index.json")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"<html>", b'{"format": "2", "classes": null, "shards": []}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"<html>", b'{"format": "2", "classes": null, "shards": []}', b"[" * 100_000]
+)
 def test_other_files_are_no_index(content: bytes) -> None:
     with pytest.raises(InputError, match=r"index.json is no index of shards"):
         parse_index(content, "index.json")

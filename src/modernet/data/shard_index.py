@@ -16,6 +16,7 @@ from modernet.errors import InputError
 
 INDEX_FILE = "index.json"
 _FORMAT = "modernet shards 1"
+_LARGEST = 2**63 - 1  # int64
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def parse_index(content: bytes, name: str) -> tuple[list[ShardIndex], tuple[str,
             raise ValueError(found["format"])
         shards = [_checked(ShardIndex(**shard)) for shard in found["shards"]]
         classes = None if found["classes"] is None else tuple(str(name) for name in found["classes"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:  # the last of brackets a thousand deep
         raise InputError(f"{name} is no index of shards; remove it, or make it anew with modernet data pack") from error
     return shards, classes, found
 
@@ -129,7 +130,8 @@ def _checked(shard: ShardIndex) -> ShardIndex:
         and shard.name.endswith(".tar")
         and {len(column) for column in columns} == {len(shard.keys)}
         and all(isinstance(key, str) for key in shard.keys)
-        and all(type(number) is int and number >= 0 for number in numbers)
+        and all(type(number) is int and 0 <= number <= _LARGEST for number in numbers)
+        and all(start + size <= shard.size for start, size in zip(shard.offsets, shard.sizes, strict=True))
         and {type(label) for label in shard.labels} in (set(), {int}, {str})
         and isinstance(shard.sha256, str | None)
     ):
@@ -145,6 +147,6 @@ def _label(content: bytes, suffix: str, name: str) -> int | str | None:
             return int(text) if text.isdecimal() else text or None
         found = json.loads(text)
         label = found.get("label") if isinstance(found, dict) else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{name} cannot be read as {suffix}; it holds the label, a number or a name") from error
     return label if isinstance(label, str) or type(label) is int else None
