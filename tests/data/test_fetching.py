@@ -84,6 +84,24 @@ def test_what_a_server_refuses_is_asked_for_once(folder: Path, tmp_path: Path) -
         assert len(server.asked) == 2
 
 
+def test_letters_beyond_ascii_and_spaces_are_quoted_and_what_is_quoted_stays(folder: Path, tmp_path: Path) -> None:
+    (folder / "Bär %1.tar").write_bytes(CONTENT)
+    with serving(folder) as server:
+        for name in ("Bär %251.tar", "B%C3%A4r%20%251.tar?größe=1"):
+            assert fetch_bytes(f"{server.url}/{name}") == CONTENT
+            fetch(f"{server.url}/{name}", tmp_path / "a.tar", sha256=SHA256)
+        assert set(server.paths()) == {"/Bär %1.tar"}
+
+
+@pytest.mark.parametrize("url", ["http://[bad/a.tar", "http://127.0.0.1:port/a.tar", "a.tar"])
+def test_what_is_no_address_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr(fetching.time, "sleep", lambda seconds: pytest.fail("it is tried again"))
+    for attempt in (lambda: fetch(url, tmp_path / "a.tar"), lambda: fetch_bytes(url)):
+        with pytest.raises(FetchError, match=r"cannot fetch .*a.tar \(.+\); check the address") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+
+
 def test_without_a_network_it_is_said_in_a_line(tmp_path: Path) -> None:
     for attempt in (
         lambda: fetch("http://127.0.0.1:9/a.tar", tmp_path / "a.tar"),

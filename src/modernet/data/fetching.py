@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import ssl
+import string
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 from modernet import progress
 from modernet.data.cache import cache_folder
@@ -19,6 +21,7 @@ _PATIENCE_S = 30.0  # without a byte
 _CHUNK = 1 << 20
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may be others in a moment
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+_FAILURES = (*_NETWORK, ValueError)  # the last is what Python's client says of addresses and answers without sense
 
 
 class FetchError(InputError):
@@ -75,10 +78,10 @@ def fetch_bytes(url: str) -> bytes:
     """
     for pause_s in (*_PAUSES_S, None):
         try:
-            with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:
+            with urllib.request.urlopen(_request(url), timeout=_PATIENCE_S) as answer:
                 content: bytes = answer.read()
                 return content
-        except _NETWORK as error:
+        except _FAILURES as error:
             _wait_or_give_up(url, error, pause_s)
     raise AssertionError
 
@@ -88,7 +91,7 @@ def _persistently(url: str, partial: Path, size: int | None, token: str | None) 
         try:
             _attempt(url, partial, size, token)
             return
-        except _NETWORK as error:
+        except _FAILURES as error:
             _wait_or_give_up(url, error, pause_s)
 
 
@@ -98,6 +101,8 @@ def _wait_or_give_up(url: str, error: Exception, pause_s: float | None) -> None:
         error.close()  # it is the answer as well
     if isinstance(error, urllib.error.HTTPError) and error.code not in _PASSING:
         raise FetchError(f"cannot fetch {url} ({error.code} {reason}); check the address", error.code) from error
+    if isinstance(error, http.client.InvalidURL) or not isinstance(error, _NETWORK):
+        raise FetchError(f"cannot fetch {url} ({reason}); check the address") from error
     if pause_s is None:
         raise FetchError(
             f"cannot fetch {url} ({reason}, {len(_PAUSES_S) + 1} times); check the network and start again: "
@@ -140,8 +145,17 @@ def _attempt(url: str, partial: Path, size: int | None, token: str | None) -> No
         raise ConnectionError(f"it ended at {fetched} of {total} bytes")
 
 
-def _request(url: str, start: int, token: str | None) -> urllib.request.Request:
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+def _request(url: str, start: int = 0, token: str | None = None) -> urllib.request.Request:
+    """What to ask a server for; letters in the address that HTTP has not are quoted.
+
+    Raises:
+        ValueError: it is no address.
+    """
+    parts = urlsplit(url)
+    path, query = (quote(part, safe=string.punctuation) for part in (parts.path, parts.query))  # quoted "%" stay
+    request = urllib.request.Request(
+        parts._replace(path=path, query=query).geturl(), headers={"Range": f"bytes={start}-"} if start else {}
+    )
     if token is not None:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     return request
