@@ -13,6 +13,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import modernet.processes
 from conftest import striped
 from modernet.cli import main
 from modernet.data import ImageDataset, make_loader
@@ -21,6 +22,7 @@ from modernet.processes import ALONE, Processes, join_processes
 from modernet.recipes import Execution, Recipe, get_recipe, leaves
 from modernet.training import Interrupted, Trained, loop, pace, read_checkpoint, train
 from modernet.training.classification import Classification
+from modernet.training.placement import Placement
 
 CPU = torch.device("cpu")
 RANDOM = get_recipe("quick").replace(
@@ -83,6 +85,16 @@ def stopped_while_sharded(folder: Path, processes: Processes) -> bool:
     return False
 
 
+def difference_when_made_whole(processes: Processes) -> float:
+    """Largest difference of the scores of a Swin before it was spread and after it was made whole."""
+    torch.manual_seed(0)
+    network, pictures = create_model("swin_test", num_classes=2).eval(), torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        before = network(pictures)
+        placement = Placement(network, NOT_RANDOM, Execution(shard=True), CPU, processes)
+        return float((placement.result()(pictures) - before).abs().max())
+
+
 def train_arguments(folder: Path, out: str) -> list[str]:
     """A training by the command line, of the pictures in a folder."""
     options = ["--model", "convnext_test", "--model-fields", "stem_stride=1", "--epochs", "6"]
@@ -93,6 +105,7 @@ def train_arguments(folder: Path, out: str) -> list[str]:
 def begin(folder: Path, jobs: list[str]) -> None:
     torch.set_num_threads(1)
     processes = join_processes()
+    modernet.processes.leave_processes = lambda: None  # the command line would part them between two jobs
     results: dict[str, Any] = {}
     for job in jobs:
         if job == "random":
@@ -102,15 +115,17 @@ def begin(folder: Path, jobs: list[str]) -> None:
         elif job == "sharded":
             loop._CHECKPOINT_INTERVAL_S, pace.READ_INTERVAL_S = 1e9, 0.0
             results[job] = stopped_while_sharded(folder / job, processes)
+        elif job == "made_whole":
+            results[job] = difference_when_made_whole(processes)
         elif job == "whole":
             assert main(train_arguments(folder, job)) == 0
         elif job == "killed":
+            if processes.main:
+                (folder / "results.json").write_text(json.dumps(results))
             loop._CHECKPOINT_INTERVAL_S, loop._CHECKPOINT_SHARE, pace.READ_INTERVAL_S = 0.0, 1e9, 0.0
             sys.exit(main(train_arguments(folder, "killed")))
         elif job == "resumed":
             assert main([*train_arguments(folder, "killed"), "--resume"]) == 0
-    if processes.main and results:
-        (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
 
-from modernet.errors import RunStopped
+from modernet.errors import InputError, RunStopped
 
 Value = TypeVar("Value")
 _ENDED = "another process of this run has ended; its message says why"
@@ -31,6 +32,8 @@ class Processes:
     """Its number, from 0."""
     world: int = 1
     """How many there are."""
+    patient: Any = field(default=None, compare=False, repr=False)
+    """A group of torch.distributed that waits for a day, for what only the first process does."""
 
     @property
     def main(self) -> bool:
@@ -41,8 +44,11 @@ class Processes:
     def alone(self) -> bool:
         return self.world == 1
 
-    def gather(self, value: Value) -> list[Value]:
+    def gather(self, value: Value, *, patiently: bool = False) -> list[Value]:
         """The value of every process, in the order of their numbers; all must call this at the same point.
+
+        Args:
+            patiently: wait for hours, if that is what another process needs to come here.
 
         Raises:
             FailedElsewhere: another process has ended.
@@ -53,7 +59,7 @@ class Processes:
 
         values: list[Value | None] = [None] * self.world
         try:
-            dist.all_gather_object(values, value)
+            dist.all_gather_object(values, value, group=self.patient if patiently else None)
         except RuntimeError as error:
             raise FailedElsewhere(_ENDED) from error
         return values  # type: ignore[return-value]
@@ -78,7 +84,7 @@ class Processes:
 
     @contextmanager
     def first(self) -> Iterator[None]:
-        """The first process does what is inside before the others, who then find its files: fetched, unpacked, indexed.
+        """The first process does what is inside before the others, who then find its files, where they share a disk.
 
         Raises:
             FailedElsewhere: in the others, when the first one has failed.
@@ -89,9 +95,9 @@ class Processes:
                 yield
                 done = True
             finally:
-                self.gather(done)
+                self.gather(done, patiently=True)
             return
-        if not self.gather(False)[0]:
+        if not self.gather(False, patiently=True)[0]:
             raise FailedElsewhere("")
         yield
 
@@ -116,11 +122,15 @@ def join_processes() -> Processes:
 
     if not dist.is_initialized():
         if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            local, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+            if local >= devices:
+                raise InputError(f"torchrun starts more processes here than the {devices} GPUs; lower --nproc-per-node")
+            torch.cuda.set_device(local)
             dist.init_process_group("cpu:gloo,cuda:nccl")
         else:
             dist.init_process_group("gloo")
-    return Processes(dist.get_rank(), dist.get_world_size())
+    patient = dist.new_group(backend="gloo", timeout=timedelta(days=1))
+    return Processes(dist.get_rank(), dist.get_world_size(), patient)
 
 
 def leave_processes() -> None:

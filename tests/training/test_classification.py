@@ -93,7 +93,7 @@ def test_pictures_that_are_too_small_are_said(stripes: ImageDataset, tmp_path: P
 
 
 def test_a_batch_of_one_is_said_where_batch_norms_cannot_use_it(stripes: ImageDataset, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give --batch-size 2 or more"):
+    with pytest.raises(InputError, match="give a larger --batch-size or --device-batch"):
         train_classifier(
             NetworkSpec("model", "resnet_test", {}), stripes, RECIPE.replace(batch_size=1), folder=tmp_path, device=CPU
         )

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from modernet import progress
+from modernet.benchmark import product_tflops
+from modernet.benchmark.gpu_settings import set_tf32
 from modernet.processes import ALONE, Processes
 from modernet.recipes import get_recipe
 from modernet.training import cost, pace
@@ -61,6 +63,18 @@ def test_the_line_is_said_once_when_the_speed_can_be_trusted(capsys: pytest.Capt
 
     assert notes == ["", ""] + [", 30 % of the measured peak"] * 2
     assert capsys.readouterr().err.count("cost: 50 images/s") == 1
+
+
+def test_measuring_the_peak_of_a_gpu_leaves_its_settings_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "product_tflops", lambda device, dtype: set_tf32(False))
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    Cost(1e9, RECIPE, 18_000, torch.device("cuda"), ALONE)(after_21_seconds(), 0.0)
+
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before
+
+
+def test_a_device_without_a_known_peak_has_no_share() -> None:
+    assert product_tflops(torch.device("mps"), "float32") is None
 
 
 def test_energy_is_power_times_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
+import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +18,15 @@ import torch
 import two_processes
 from modernet.cli import main
 from modernet.errors import InputError
+from modernet.models import create_model
+from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, leaves
 from modernet.records import Record, read_record
 from modernet.training import DiskFull, Interrupted, NonFiniteLoss, Trained, checkpoint, loop, read_checkpoint
 from modernet.training.checkpoint import CHECKPOINT_NAME, PREVIOUS_NAME
+from modernet.training.classification import _read_together
 from modernet.training.non_finite import PICTURES_NAME
+from modernet.training.placement import Placement
 from two_processes import RANDOM, losses
 
 
@@ -61,6 +67,18 @@ def test_a_machine_that_stops_between_two_renames_leaves_the_one_before(stopped:
     (stopped / CHECKPOINT_NAME).unlink()
 
     assert losses(run(stopped)) == losses(whole)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_checkpoint_with_other_bytes_in_it_falls_back_too(stopped: Path, seed: int) -> None:
+    newest = stopped / CHECKPOINT_NAME
+    content = bytearray(newest.read_bytes())
+    content[: len(content) // 2] = random.Random(seed).randbytes(len(content) // 2)
+    newest.write_bytes(content)
+    found = read_checkpoint(stopped, leaves(RANDOM))
+
+    assert found is not None
+    assert found.step == 3
 
 
 def test_where_both_checkpoints_are_damaged_it_is_said(stopped: Path) -> None:
@@ -172,6 +190,39 @@ def test_steps_without_a_finite_loss_are_left_out_and_counted_by_choice(
     assert [row.get("skipped_steps", 0) for row in trained.history] == [0, 1]
     assert all(weight.isfinite().all() for weight in trained.network.parameters())
     assert json.loads((tmp_path / PICTURES_NAME).read_text())["step"] == 6
+
+
+def test_a_run_whose_first_step_was_left_out_goes_on_to_the_same_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's way to a state of an optimiser that has none is a step that nobody took."""
+    spoil_step(monkeypatch, 0)
+    skip = Execution(non_finite="skip")
+    without_interruption = run(tmp_path / "whole", execution=skip)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", execution=skip, should_stop=after(1))
+
+    assert losses(run(tmp_path / "stopped", execution=skip)) == losses(without_interruption)
+
+
+def test_a_step_that_is_left_out_leaves_no_trace_in_batch_norms() -> None:
+    network = create_model("resnet_test", num_classes=2)
+    placement = Placement(network, RANDOM.replace(ema_decay=None), Execution(), torch.device("cpu"), ALONE)
+    before = placement.buffers()
+    placement(torch.full((2, 3, 32, 32), float("inf")))
+    assert not math.isfinite(placement.weight_norm()), "a checkpoint would hold it"
+    placement.restore_buffers(before)
+
+    assert math.isfinite(placement.weight_norm())
+
+
+def test_processes_that_see_different_checkpoints_do_not_train_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "gather", lambda self, value: [value, (7, "")])
+
+    with pytest.raises(InputError, match=r"not all processes see the same checkpoint in .*; give an --out on a"):
+        _read_together(tmp_path, {}, Processes(0, 2))
 
 
 def test_a_learning_rate_that_is_too_high_is_said_in_one_line(tmp_path: Path) -> None:

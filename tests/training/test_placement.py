@@ -16,6 +16,8 @@ from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, get_recipe
 from modernet.records import read_record
 from modernet.training import Interrupted, train_classifier
+from modernet.training.checkpoint import CHECKPOINT_NAME, Checkpoint
+from modernet.training.classification import _parts
 from modernet.training.placement import Placement
 from modernet.training.sharding import blocks_of
 from modernet.weights import NetworkSpec
@@ -117,8 +119,9 @@ def test_parts_that_do_not_fit_are_one_line(
 def test_a_run_goes_on_with_the_parts_that_it_began_with(stripes: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train_on(stripes, tmp_path, execution=Execution(device_batch=8), should_stop=lambda: True)
+    found = Checkpoint(**torch.load(tmp_path / CHECKPOINT_NAME, weights_only=True))
     with pytest.raises(InputError, match="2 parts of each batch, which 3 processes cannot share evenly"):
-        train_on(stripes, tmp_path, processes=Processes(0, 3))
+        _parts(RECIPE, Execution(), Processes(0, 3), found)
     train_on(stripes, tmp_path)
 
     assert read_record(tmp_path / "record.json").environment["execution"]["parts"] == 2

@@ -60,13 +60,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         parent = folder / "pictures" / str(label)
         parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image * 15).astype("uint8")).resize((16, 16)).save(parent / f"{index}.png")
-    ended = finish(start(folder, "random", "not_random", "sharded", "whole"))
-    assert [code for code, _ in ended] == [0, 0], ended
     return folder
 
 
 @pytest.fixture(scope="module")
-def results(folder: Path) -> dict[str, Any]:
+def ended(folder: Path) -> list[tuple[int, str]]:
+    """How two processes ended, of which the second one was killed in the last of their trainings."""
+    processes = start(folder, "random", "not_random", "sharded", "made_whole", "whole", "killed")
+    deadline = time.monotonic() + 240
+    while not (folder / "killed" / CHECKPOINT_NAME).exists() and time.monotonic() < deadline:
+        if any(process.poll() is not None for process in processes):
+            break
+        time.sleep(0.005)
+    processes[1].send_signal(signal.SIGKILL)
+    return finish(processes)
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path, ended: list[tuple[int, str]]) -> dict[str, Any]:
+    assert (folder / "results.json").exists(), ended
     found: dict[str, Any] = json.loads((folder / "results.json").read_text())
     return found
 
@@ -101,19 +113,21 @@ def test_a_network_spread_over_two_processes_goes_on_in_one(
     assert two_processes.losses(resumed) == close_to(two_processes.losses(whole))
 
 
-def test_a_training_that_loses_a_process_ends_and_goes_on_to_the_same_numbers(folder: Path) -> None:
-    killed = start(folder, "killed")
-    deadline = time.monotonic() + 120
-    while not (folder / "killed" / CHECKPOINT_NAME).exists():
-        assert killed[0].poll() is None, "the run ended before its first checkpoint"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    killed[1].send_signal(signal.SIGKILL)
-    (code, said), _ = finish(killed)
+def test_a_network_that_was_spread_is_made_whole_with_buffers_that_no_file_holds(results: dict[str, Any]) -> None:
+    assert results["made_whole"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_when_a_process_is_killed_the_other_ends_with_a_line(ended: list[tuple[int, str]]) -> None:
+    (code, said), _ = ended
+
     assert (code, said.splitlines()[-1]) == (
         1,
         "modernet: another process of this run has ended; its message says why; the same command with --resume goes on",
     )
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_training_that_lost_a_process_goes_on_to_the_same_numbers(folder: Path) -> None:
     assert not (folder / "killed" / "record.json").exists(), "the run ended before it was killed"
     assert [code for code, _ in finish(start(folder, "resumed"))] == [0, 0]
 
@@ -134,7 +148,7 @@ def test_without_a_launcher_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_when_the_first_process_fails_the_others_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Processes, "gather", lambda self, value: [False, value])
+    monkeypatch.setattr(Processes, "gather", lambda self, value, patiently: [False, value])
 
     with pytest.raises(FailedElsewhere), Processes(rank=1, world=2).first():
         raise AssertionError("it must not begin")

@@ -2,6 +2,7 @@
 
 from modernet.benchmark.case import Case
 from modernet.benchmark.device import choose_device
+from modernet.benchmark.gpu_settings import gpu_settings
 from modernet.benchmark.macs import Counts, count
 from modernet.benchmark.peaks import Peaks, measure_peaks, product_tflops
 from modernet.benchmark.run import Stopped, default_folder
@@ -27,6 +28,7 @@ __all__ = [
     "default_folder",
     "describe_stages",
     "find_traps",
+    "gpu_settings",
     "measure_peaks",
     "measure_table12",
     "product_tflops",

@@ -59,7 +59,7 @@ def product_tflops(device: torch.device, dtype: str) -> float | None:
     if device.type == "cuda":
         set_tf32(dtype == "tf32")
     best = None
-    for size in _SIZES[device.type]:
+    for size in _SIZES.get(device.type, ()):
         try:
             a, b = (_random(size * size, dtype, device).view(size, size) for _ in range(2))
             product = torch.empty_like(a)

@@ -7,7 +7,6 @@ seconds of training and not the run.
 from __future__ import annotations
 
 import errno
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from modernet.training.identity import differences
 
 CHECKPOINT_NAME = "checkpoint.pt"
 PREVIOUS_NAME = "checkpoint.previous.pt"
-_DAMAGE = (RuntimeError, TypeError, EOFError, OSError, pickle.UnpicklingError)
 
 
 class DiskFull(RunStopped):
@@ -86,7 +84,7 @@ def read_checkpoint(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | N
     for path in paths:
         try:
             found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-        except _DAMAGE:
+        except Exception:  # damaged bytes raise anything, from EOFError to UnicodeDecodeError
             progress.say(f"{path} cannot be read; looking for the one before it")
             continue
         different = differences(found.identity, identity)

@@ -64,7 +64,8 @@ class Classification:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise InputError(
-                "this network's batch norms need more than one picture; give --batch-size 2 or more"
+                "this network's batch norms need more than one picture in a part of a batch; give a larger "
+                "--batch-size or --device-batch, or fewer processes"
             ) from error
         loss = self._criterion(scores, batch.targets)
         if batch.targets.ndim == 2:  # mixed pictures: the share of right answers is not defined
@@ -141,7 +142,7 @@ def train_classifier(
         should_stop: asked after every step; see `Interrupted`.
 
     Returns:
-        The record, as written; the same in every process.
+        The record, as the first process writes it; in the others times and energy may differ.
 
     Raises:
         Interrupted: `should_stop` said so; the same call goes on from the checkpoint.
@@ -165,7 +166,7 @@ def train_classifier(
     if start is not None:
         settings["weights"] = {"file": start.path.name, "fingerprint": file_fingerprint(start.path)}
     identity = run_identity(settings)
-    checkpoint = read_checkpoint(where, identity)
+    checkpoint = _read_together(where, identity, processes)
     parts = _parts(recipe, execution, processes, checkpoint)
 
     torch.manual_seed(seed)
@@ -255,6 +256,27 @@ def train_classifier(
         remove_checkpoint(where)
     processes.wait()
     return record
+
+
+def _read_together(folder: Path, identity: Mapping[str, Any], processes: Processes) -> Checkpoint | None:
+    """The checkpoint that all processes go on from.
+
+    Raises:
+        InputError: none can be read, or the processes do not see the same one.
+    """
+    found, failure = None, None
+    try:
+        found = read_checkpoint(folder, identity)
+    except InputError as error:
+        failure = error
+    seen = processes.gather((found is not None and found.step, str(failure or "")))
+    if failure is None and len(set(seen)) > 1:
+        failure = InputError(
+            f"not all processes see the same checkpoint in {folder}; give an --out on a file system that they share"
+        )
+    if failure is not None:
+        raise failure
+    return found
 
 
 def _parts(recipe: Recipe, execution: Execution, processes: Processes, checkpoint: Checkpoint | None) -> int:

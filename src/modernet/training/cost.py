@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from modernet import progress
-from modernet.benchmark import product_tflops
+from modernet.benchmark import gpu_settings, product_tflops
 from modernet.processes import Processes
 from modernet.recipes import Recipe
 from modernet.training.pace import Pace, watts
@@ -44,7 +44,9 @@ class Cost:
         if speed is None or pace.timed_seconds < _TRUSTED_AFTER_S:
             return ""
         if self._peak_flops is None:
-            self._peak_flops = (product_tflops(self._device, self._dtype) or 0.0) * 1e12 * self._world
+            with gpu_settings(self._device):  # which puts the training's settings back
+                tflops = product_tflops(self._device, self._dtype) or 0.0
+            self._peak_flops = tflops * 1e12 * self._world
             progress.say(self.line(speed, done))
         return self._share(speed)
 

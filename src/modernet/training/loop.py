@@ -49,7 +49,7 @@ class Trained:
     train_seconds: float
     """Time in training steps."""
     energy_joules: float | None
-    """What this process's device says that it took in that time; None where it does not say."""
+    """What the devices say that they took in that time; None where they do not say."""
     skipped: int
     """Steps that were left out, since their loss was not finite."""
 
@@ -109,7 +109,7 @@ def train(
         run.checkpoint(due=True)
         pace = run.pace
         return Trained(
-            run.placement.result(), run.history, pace.images_per_second, pace.seconds, pace.energy_joules, run.skipped
+            run.placement.result(), run.history, pace.images_per_second, pace.seconds, run.energy_joules(), run.skipped
         )
     finally:
         run.close_curves()
@@ -206,6 +206,7 @@ class _Run:
             group["lr"] = rate * group["lr_scale"]
         done = _StepDone(self.step, [], [])
         count, world = self.task.loader.parts_per_step, self.processes.world
+        before = self.placement.buffers() if self.execution.non_finite == "skip" else []
         for index in range(count):
             batch = next(batches)
             torch.manual_seed(_part_seed(self.seed, self.step, self.processes.rank + index * world))
@@ -216,13 +217,15 @@ class _Run:
                 self.scaler.scale(loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
             done.parts.append((self.task.samples(batch), _detached({"loss": loss, **means})))
             done.names.append(self.task.names(batch))
-        self._update(done)
+        self._update(done, before)
         self.step += 1
         return done
 
-    def _update(self, done: _StepDone) -> None:
+    def _update(self, done: _StepDone, before: list[Tensor]) -> None:
+        """Take the step, or leave it out and go back to the buffers from before it."""
         self.scaler.unscale_(self.optimizer)
         if self.execution.non_finite == "skip" and self._is_lost(done):
+            self.placement.restore_buffers(before)
             self.scaler.update()
         else:
             clip_gradients(self.placement.network.parameters(), self.recipe)
@@ -303,6 +306,11 @@ class _Run:
         if self.skipped:
             words.append(f"{self.skipped} steps skipped")
         return "  ".join(words)
+
+    def energy_joules(self) -> float | None:
+        """What the devices of all processes took; None where one does not tell."""
+        energies = self.processes.gather(self.pace.energy_joules)
+        return sum(energy for energy in energies if energy is not None) if None not in energies else None
 
     # --- what is written ---------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,7 +55,7 @@ class Placement:
             if not isinstance(network, Backbone):
                 raise InputError(f"a {type(network).__name__} has no blocks to checkpoint; leave out --checkpointing")
             network.set_grad_checkpointing()
-        self.device = device
+        self.device, self._alone = device, processes.alone
         self._dtype = _DTYPES.get(recipe.precision)
         self._sharded = execution.shard and not processes.alone
         network = network.to(device)
@@ -71,7 +72,7 @@ class Placement:
         if self._sharded:
             from modernet.training.sharding import spread  # here and below, since it takes seconds to import
 
-            self._skeleton = copy.deepcopy(network).to("meta")
+            self._whole = copy.deepcopy(network).cpu()  # with buffers that no state dict holds
             spread(network, device, processes, compile=execution.compile)
             if self.average is not None:
                 spread(self.average.module, device, processes)
@@ -116,7 +117,7 @@ class Placement:
 
     def share_buffers(self) -> None:
         """Give every process the running statistics of the first one, so that all evaluate the same network."""
-        if torch.distributed.is_initialized():
+        if not self._alone:
             for buffer in self.evaluated().buffers():
                 torch.distributed.broadcast(buffer, 0)
 
@@ -135,18 +136,32 @@ class Placement:
         from modernet.training.sharding import whole_weights
 
         weights = whole_weights(network)
-        whole: nn.Module = self._skeleton.to_empty(device=self.device)
-        whole.load_state_dict(weights)
-        return whole.to(memory_format=torch.channels_last)
+        self._whole.load_state_dict(weights)
+        return self._whole.to(self.device).to(memory_format=torch.channels_last)
+
+    def buffers(self) -> list[Tensor]:
+        """Copies of what a forward pass changes, such as BatchNorm's statistics."""
+        return [buffer.clone() for buffer in self.network.buffers()]
+
+    def restore_buffers(self, before: list[Tensor]) -> None:
+        """Put back what `buffers` gave."""
+        for buffer, value in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(value)
 
     def weight_norm(self) -> float:
-        """The norm of all weights."""
+        """The norm of all that a state dict holds: weights, and statistics of batches."""
         norm = torch.nn.utils.get_total_norm([weight.detach() for weight in self.network.parameters()])
         if self._sharded:
             from modernet.training.sharding import whole_tensor
 
             norm = whole_tensor(norm)
-        return float(norm)
+        weights = dict(self.network.named_parameters())
+        statistics = [
+            value
+            for name, value in self.network.state_dict().items()
+            if name not in weights and value.is_floating_point()
+        ]
+        return math.hypot(float(norm), float(torch.nn.utils.get_total_norm(statistics)) if statistics else 0.0)
 
     def state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Weights, average and the optimiser's state, whole; every process must ask at once, the first one gets it."""

@@ -52,8 +52,13 @@ def whole_weights(network: nn.Module, *, on_cpu: bool = False) -> dict[str, Any]
     return get_model_state_dict(network, options=StateDictOptions(full_state_dict=True, cpu_offload=on_cpu))
 
 
-def whole_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The state of an optimiser by the names of the weights, on the CPU of the first process."""
+def whole_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+    """The state of an optimiser by the names of the weights, on the CPU of the first process; None before it has one.
+
+    To ask torch for a state that is not there makes one, with a step in it that nobody took.
+    """
+    if not optimizer.state:
+        return None
     return get_optimizer_state_dict(
         network, optimizer, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
     )
@@ -64,13 +69,15 @@ def load_weights(network: nn.Module, weights: dict[str, Any]) -> None:
     set_model_state_dict(network, weights, options=_LOADED)
 
 
-def load_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def load_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> None:
     """Put what `whole_optimizer_state` gave into the optimiser of a network, spread or not.
 
     Moments get the memory layout of their weights, since fused optimisers walk through both side by side: they come in
     torch's usual order from a run whose weights were spread, and a network that is whole has convolutions in
     channels_last.
     """
+    if state is None:
+        return
     set_optimizer_state_dict(network, optimizer, state, options=_LOADED)
     for weight, moments in optimizer.state.items():
         for key, moment in moments.items():
