@@ -7,6 +7,7 @@ import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
@@ -53,6 +54,8 @@ class Server:
         asked: every path that was asked for, with the range.
         failures: answers to give before the file itself: a status, or "cut" for half of what was asked.
         tokens: what was given for authorization.
+        version_header: what tells the version of a file; None is a server that tells none.
+        knows_if_range: whether it gives the whole of a file of another version.
     """
 
     def __init__(self, url: str) -> None:
@@ -60,6 +63,8 @@ class Server:
         self.asked: list[tuple[str, str | None]] = []
         self.failures: list[int | str] = []
         self.tokens: list[str | None] = []
+        self.version_header: str | None = "ETag"
+        self.knows_if_range = True
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
@@ -97,6 +102,9 @@ def serving(
                 self.answer(404, b"")
                 return
             content = found.read_bytes() if isinstance(found, Path) else found
+            version = f'"{sha256(content).hexdigest()}"'
+            if server.knows_if_range and self.headers.get("If-Range", version) != version:
+                asked_range = None
             start, end = 0, len(content)
             if asked_range:
                 first, _, last = asked_range.removeprefix("bytes=").partition("-")
@@ -106,12 +114,19 @@ def serving(
                     return
             piece = content[start:end]
             self.answer(
-                206 if asked_range else 200, piece[: len(piece) // 2] if failure == "cut" else piece, len(piece)
+                206 if asked_range else 200,
+                piece[: len(piece) // 2] if failure == "cut" else piece,
+                len(piece),
+                version=version,
             )
 
-        def answer(self, status: int, body: bytes, length: int | None = None, reason: str = "") -> None:
+        def answer(
+            self, status: int, body: bytes, length: int | None = None, reason: str = "", version: str = ""
+        ) -> None:
             self.send_response(status)
             self.send_header("X-Error-Code", reason)
+            if server.version_header and version:
+                self.send_header(server.version_header, version)
             self.send_header("Content-Length", str(len(body) if length is None else length))
             self.end_headers()
             if self.command != "HEAD":

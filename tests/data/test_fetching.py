@@ -51,6 +51,33 @@ def test_a_later_process_goes_on_too(folder: Path, tmp_path: Path) -> None:
         assert not (tmp_path / "a.tar").exists()
         fetch(f"{server.url}/a.tar", tmp_path / "a.tar", sha256=SHA256)
         assert server.asked[-1] == ("/a.tar", f"bytes={len(CONTENT) // 2}-")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.tar"]
+
+
+@pytest.mark.parametrize("header", ["ETag", "Last-Modified", None])
+@pytest.mark.parametrize("knows_if_range", [True, False])
+def test_a_file_that_changed_meanwhile_is_not_pieced_together(
+    folder: Path, tmp_path: Path, header: str | None, knows_if_range: bool
+) -> None:
+    with serving(folder) as server:
+        server.version_header, server.knows_if_range = header, knows_if_range
+        server.failures = ["cut", 503, 503]
+        with pytest.raises(FetchError):
+            fetch(f"{server.url}/a.tar", tmp_path / "a.tar")
+        (folder / "a.tar").write_bytes(CONTENT[::-1])
+        fetch(f"{server.url}/a.tar", tmp_path / "a.tar", size=len(CONTENT))
+    assert (tmp_path / "a.tar").read_bytes() == CONTENT[::-1]
+
+
+def test_where_no_server_tells_versions_a_checksum_lets_it_go_on(folder: Path, tmp_path: Path) -> None:
+    with serving(folder) as server:
+        server.version_header = None
+        for known, second in (({"sha256": SHA256}, f"bytes={len(CONTENT) // 2}-"), ({}, None)):
+            server.asked.clear()
+            server.failures = ["cut"]
+            fetch(f"{server.url}/a.tar", tmp_path / "a.tar", **known)
+            assert [asked for _, asked in server.asked] == [None, second]
+            assert (tmp_path / "a.tar").read_bytes() == CONTENT
 
 
 def test_what_was_whole_before_is_not_fetched_again_or_fetched_anew_when_nobody_knows(
@@ -61,8 +88,12 @@ def test_what_was_whole_before_is_not_fetched_again_or_fetched_anew_when_nobody_
         fetch(f"{server.url}/a.tar", tmp_path / "a.tar", size=len(CONTENT))
         assert not server.asked
         (tmp_path / "a.tar.part").write_bytes(CONTENT)
-        fetch(f"{server.url}/a.tar", tmp_path / "a.tar")
+        fetch(f"{server.url}/a.tar", tmp_path / "a.tar", sha256=SHA256)
         assert [asked for _, asked in server.asked] == [f"bytes={len(CONTENT)}-", None]
+        server.asked.clear()
+        (tmp_path / "a.tar.part").write_bytes(CONTENT)
+        fetch(f"{server.url}/a.tar", tmp_path / "a.tar")
+        assert [asked for _, asked in server.asked] == [None]
     assert (tmp_path / "a.tar").read_bytes() == CONTENT
 
 

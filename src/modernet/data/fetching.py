@@ -45,7 +45,8 @@ def fetch(
     """Fetch a file to `target`.
 
     What was fetched before the connection broke lies beside it (`.part`), and the next attempt goes on from there,
-    also that of a later process.
+    also that of a later process, if the server still has the file that it began with (`.part.version` says which).
+    Where neither the server nor a checksum tells that, it begins anew.
 
     Args:
         size: how many bytes it must have, where that is known.
@@ -56,18 +57,19 @@ def fetch(
         FetchError: the server refuses it, does not answer five times, or has another file than expected.
     """
     partial = target.with_name(f"{target.name}.part")
-    _persistently(url, partial, size, token)
+    _persistently(url, partial, size, sha256 is not None, token)
     length = partial.stat().st_size
     if sha256 is not None:
         with partial.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     if (size is not None and length != size) or (sha256 is not None and found != sha256):
-        partial.unlink()
+        _remove(partial)
         raise FetchError(
             f"{url} has changed since it was indexed; make its index.json anew, or, where it has none, remove "
             f"{cache_folder() / 'indexes'}"
         )
     partial.replace(target)
+    _remove(partial)
 
 
 def fetch_bytes(url: str) -> bytes:
@@ -86,10 +88,10 @@ def fetch_bytes(url: str) -> bytes:
     raise AssertionError
 
 
-def _persistently(url: str, partial: Path, size: int | None, token: str | None) -> None:
+def _persistently(url: str, partial: Path, size: int | None, compared: bool, token: str | None) -> None:
     for pause_s in (*_PAUSES_S, None):
         try:
-            _attempt(url, partial, size, token)
+            _attempt(url, partial, size, compared, token)
             return
         except _FAILURES as error:
             _wait_or_give_up(url, error, pause_s)
@@ -111,8 +113,11 @@ def _wait_or_give_up(url: str, error: Exception, pause_s: float | None) -> None:
     time.sleep(pause_s)
 
 
-def _attempt(url: str, partial: Path, size: int | None, token: str | None) -> None:
+def _attempt(url: str, partial: Path, size: int | None, compared: bool, token: str | None) -> None:
     """Fetch what is missing of a file.
+
+    Args:
+        compared: whether a checksum will tell a file that is pieced together from two.
 
     Raises:
         ConnectionError: it ended early.
@@ -120,16 +125,26 @@ def _attempt(url: str, partial: Path, size: int | None, token: str | None) -> No
     start = partial.stat().st_size if partial.is_file() else 0
     if size is not None and start >= size:
         return
+    begun = (_version_file(partial).read_text() or None) if _version_file(partial).is_file() else None
+    if begun is None and not compared:
+        start = 0
     try:
-        answer = urllib.request.urlopen(_request(url, start, token), timeout=_PATIENCE_S)
+        answer = urllib.request.urlopen(_request(url, start, token, begun), timeout=_PATIENCE_S)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
         error.close()
-        partial.unlink()  # there is nothing after what is here, and whether that is all of it is not known
+        _remove(partial)  # there is nothing after what is here, and whether that is all of it is not known
         raise ConnectionError("the server has less of it than before") from error
     with answer:
-        resumed = answer.status == 206
+        resumed, version = answer.status == 206, _version(answer.headers)
+        if resumed and begun is not None and version not in (None, begun):  # it does not know If-Range
+            _remove(partial)
+            raise ConnectionError("the server has another file than before")
+        if not resumed:
+            _remove(partial)
+            if version is not None:
+                _version_file(partial).write_text(version)
         length = answer.headers.get("Content-Length")
         total = None if length is None else int(length) + (start if resumed else 0)
         with (
@@ -145,17 +160,39 @@ def _attempt(url: str, partial: Path, size: int | None, token: str | None) -> No
         raise ConnectionError(f"it ended at {fetched} of {total} bytes")
 
 
-def _request(url: str, start: int = 0, token: str | None = None) -> urllib.request.Request:
+def _version(headers: http.client.HTTPMessage) -> str | None:
+    """What a server calls the content of its file, for If-Range, which takes no weak tag; None where it does not."""
+    for value in (headers["ETag"], headers["Last-Modified"]):
+        if value is not None and value.isascii() and value.isprintable() and not value.startswith("W/"):
+            return value
+    return None
+
+
+def _version_file(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.version")
+
+
+def _remove(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+    _version_file(partial).unlink(missing_ok=True)
+
+
+def _request(url: str, start: int = 0, token: str | None = None, begun: str | None = None) -> urllib.request.Request:
     """What to ask a server for; letters in the address that HTTP has not are quoted.
+
+    Args:
+        start: the first byte wanted.
+        begun: the version of the file that the bytes before are of; of another one all is wanted. None is any.
 
     Raises:
         ValueError: it is no address.
     """
     parts = urlsplit(url)
     path, query = (quote(part, safe=string.punctuation) for part in (parts.path, parts.query))  # quoted "%" stay
-    request = urllib.request.Request(
-        parts._replace(path=path, query=query).geturl(), headers={"Range": f"bytes={start}-"} if start else {}
-    )
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    if start and begun is not None:
+        headers["If-Range"] = begun
+    request = urllib.request.Request(parts._replace(path=path, query=query).geturl(), headers=headers)
     if token is not None:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     return request
