@@ -321,6 +321,21 @@ def test_pictures_are_decoded_by_our_share_of_the_machine(tmp_path: Path, write_
     assert asked == [8, 3]
 
 
+def test_only_cuda_copies_while_the_buffer_may_be_read_into_again(tmp_path: Path, write_folder, monkeypatch) -> None:
+    dataset = open_dataset(str(write_folder(tmp_path)), memory_limit_mb=0)
+    asked: list[bool] = []
+    to = torch.Tensor.to
+
+    def watched(tensor: torch.Tensor, *args: Any, non_blocking: bool = False, **options: Any) -> torch.Tensor:
+        asked.append(non_blocking)
+        return to(tensor, *args, non_blocking=non_blocking, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    next(loader(dataset, OFF, workers=0).batches())
+    assert asked
+    assert not any(asked)
+
+
 def test_crops_on_disk_are_taken_from_the_whole_picture(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -243,8 +243,11 @@ class _DiskLoader(_Planned):
         parts = list(self._plan.epoch(epoch, first_step))
         for part, pixels in zip(parts, self._read_ahead(parts), strict=True):
             images, labels = pixels, self._split.labels[part.positions]
-            if self._device.type == "cuda":  # copies from pinned memory run beside what the device computes
+            # copies from pinned memory run beside what the device computes; elsewhere a copy must be over before the
+            # buffer is written anew
+            beside = self._device.type == "cuda"
+            if beside:
                 images, labels = images.pin_memory(), labels.pin_memory()
-            images = images.to(self._device, non_blocking=True)
-            labels = labels.to(self._device, non_blocking=True)
+            images = images.to(self._device, non_blocking=beside)
+            labels = labels.to(self._device, non_blocking=beside)
             yield self._finish(images, labels, part)
