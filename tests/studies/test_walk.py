@@ -162,6 +162,25 @@ def test_pictures_are_opened_as_the_recipe_shows_them(
     ]  # fmt: skip
 
 
+def test_a_path_is_made_whole_for_a_cluster_also_one_with_braces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shards").mkdir()
+    for number in range(2):
+        (tmp_path / "shards" / f"train-{number}.tar").touch()
+    (tmp_path / "mnist").mkdir()
+    monkeypatch.chdir(tmp_path)
+    rest: dict[str, Any] = {
+        "size": "nano", "seeds": 1, "recipe": RECIPE, "skip_unreadable": False, "workers": None, "device": None,
+        "cluster": "auto", "run_cpus": 1, "run_gpus": 0, "folder": "walk",
+    }  # fmt: skip
+    for path in ("shards", "shards/train-{0..1}.tar", "shards/train-0.tar", "./mnist"):
+        assert Study.begin(path, **rest).data == str(tmp_path / path)
+    whole = str(tmp_path / "shards" / "train-{0..1}.tar")
+    for name in ("mnist", "hf:org/shards", "https://host/train-{0..1}.tar", "nowhere", whole):
+        assert Study.begin(name, **rest).data == name
+
+
 def test_a_stem_too_coarse_for_the_pictures_is_said(picture_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pictures of 16x16 are too small for this network"):
         short_walk(picture_folder, tmp_path / "walk", stem_stride=4)

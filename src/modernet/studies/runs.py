@@ -17,6 +17,7 @@ from modernet.benchmark import Counts, count
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.cores import usable_cores
 from modernet.data.squares import Interpolation
+from modernet.data.tar_shards import expand_braces
 from modernet.errors import InputError
 from modernet.recipes import Recipe, default_recipe, get_recipe
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
@@ -90,7 +91,7 @@ class Study:
             device = device or torch.device("cuda" if gpus else "cpu")
             cpus = _cpus_of_a_run(size, device) if run_cpus is None else run_cpus
             where = where.resolve()  # a task has a working directory of its own
-            data = data if data in DATASET_NAMES or not Path(data).exists() else str(Path(data).resolve())
+            data = _from_anywhere(data)
             machines = Cluster(cluster, where, cpus, gpus)
         device = device or choose_device()
         if workers is None:
@@ -176,6 +177,14 @@ def finish_runs(study: Study, runs: Sequence[Run], title: str) -> list[Record]:
     records = [read_record(run.folder / RECORD_NAME) for run in runs]
     write_report(read_records(study.folder), study.folder)  # with what earlier studies left in this folder
     return records
+
+
+def _from_anywhere(data: str) -> str:
+    """What is found under the same name from any working directory: names and addresses are, a path becomes whole."""
+    first = Path(expand_braces(data)[0] if data.endswith(".tar") else data)
+    if data in DATASET_NAMES or first.is_absolute() or not first.exists():
+        return data
+    return str(Path.cwd() / data)
 
 
 def _cpus_of_a_run(size: str, device: torch.device) -> int:
