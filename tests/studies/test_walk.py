@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from modernet.errors import InputError
 from modernet.recipes import get_recipe
 from modernet.records import RECORD_NAME, Record, read_record
 from modernet.studies import classic_recipe, runs, walk_road
 from modernet.studies.runs import Study
+from modernet.weights import NetworkSpec
 
 RECIPE = get_recipe("quick").replace(epochs=1, batch_size=16)
 
@@ -70,6 +72,23 @@ def test_a_failing_step_is_reported_and_the_rest_goes_on_and_it_is_tried_again(
     assert "out of luck" in (tmp_path / "walk" / "report.html").read_text(encoding="utf-8")
 
     assert [record.error for record in short_walk(picture_folder, tmp_path / "walk")] == [None, None, None]
+
+
+def test_a_run_that_failed_on_a_gpu_is_recorded_by_a_machine_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_gpu(device: torch.device) -> str:
+        raise RuntimeError("no NVIDIA driver")
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", no_gpu)
+    study = Study("pictures", "nano", RECIPE, False, "cuda", tmp_path, 1, None)
+    spec = NetworkSpec("model", "convnext_test", {})
+    settings = {"study": "roadmap"}
+    runs._record_failure(runs.Run(study, tmp_path, spec, RECIPE, 0, {}, settings), "RuntimeError: out of luck")
+
+    record = read_record(tmp_path / RECORD_NAME)
+    assert (record.error, record.settings) == ("RuntimeError: out of luck", settings)
+    assert "device" not in record.environment
 
 
 def test_a_folder_with_another_walk_is_refused(picture_folder: Path, tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ from modernet.studies.runner import run_all
 from modernet.training import (
     choose_device,
     classifier_settings,
-    describe_device,
     differences,
     run_identity,
     train_classifier,
@@ -237,8 +236,8 @@ def _train(run: Run, should_stop: Callable[[], bool]) -> None:
 
 
 def _record_failure(run: Run, error: str) -> None:
-    circumstances = environment(describe_device(torch.device(run.study.device)))
-    del circumstances["device"]  # ours: the run may have had another number of threads
+    circumstances = environment("")
+    del circumstances["device"]  # this machine may have no such device, and the run another number of threads
     failed = Record("train", run.name, run.settings, metrics={}, environment=circumstances, error=error)
     failed.write(run.folder / RECORD_NAME)
 
