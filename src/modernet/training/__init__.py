@@ -1,7 +1,7 @@
 """Training: one loop for every task, and what a run leaves behind."""
 
 from modernet.training.checkpoint import DiskFull, has_checkpoint, prepare_folder, read_checkpoint
-from modernet.training.classification import classifier_settings, describe_device, train_classifier
+from modernet.training.classification import classifier_settings, train_classifier
 from modernet.training.identity import differences, run_identity
 from modernet.training.interruption import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
 from modernet.training.loop import Trained, train
@@ -17,7 +17,6 @@ __all__ = [
     "Trained",
     "choose_device",
     "classifier_settings",
-    "describe_device",
     "differences",
     "has_checkpoint",
     "ignoring_ctrl_c",
