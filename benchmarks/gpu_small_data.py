@@ -18,7 +18,6 @@ import argparse
 import functools
 import itertools
 import json
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -126,10 +125,9 @@ def _budget(part: Part, dataset: ImageDataset, folder: Path, device: torch.devic
         for candidate in candidates
     }
     steps = {name: training_step(candidate, dataset, device) for name, candidate in every.items()}
-    times = time_in_turns(steps, device, rounds=5, turn_s=part.turn_s, name=f"speeds of {part.name}")
-    speeds = {
-        name: min(every[name].recipe.batch_size, len(dataset.train)) / statistics.median(seconds)
-        for name, seconds in times.items()
+    times = time_in_turns(steps, device, rounds=8, turn_s=part.turn_s, name=f"speeds of {part.name}")
+    speeds = {  # of the fastest round: what else the machine does only slows
+        name: min(every[name].recipe.batch_size, len(dataset.train)) / min(seconds) for name, seconds in times.items()
     }
     tuned = sum(len(candidates) for candidates in part.contenders.values() if len(candidates) > 1)
     runs = part.seeds * len(part.contenders) + part.tuning_share * tuned

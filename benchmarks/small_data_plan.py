@@ -161,6 +161,7 @@ def _against_18(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
         "ConvNeXt": (
             scale.candidate("three stages", scale.convnext),
             scale.candidate("three stages, twice the learning rate", scale.convnext, lr_factor=2),
+            scale.candidate("three stages, stem stride 4", scale.changed(stem_stride=4)),
             scale.candidate("four stages, stem stride 1", scale.changed(**scale.four_stages)),
         ),
         "ResNet-18": (

@@ -56,7 +56,7 @@ def test_the_gpu_script_is_rehearsed_stopped_and_goes_on(
 
     records = read_records(tmp_path)
     final = [record.settings for record in records if record.settings["phase"] == "final"]
-    assert len(records) - len(final) == 6
+    assert len(records) - len(final) == 7
     assert {(one["part"], one["contender"]) for one in final} == {
         ("cifar10", "ConvNeXt"), ("cifar10", "ResNet-18"),
         ("ablation", "small_data"), ("ablation", "stem stride 4"), ("ablation", "stem stride 1"),
@@ -69,7 +69,7 @@ def test_the_gpu_script_is_rehearsed_stopped_and_goes_on(
         own = [record for record in records if record.settings["contender"] == contender]
         tried = {r.settings["candidate"]: r.metrics["validation_top1"] for r in own if r.settings["phase"] == "tuning"}
         (chosen,) = {record.settings["candidate"] for record in own if record.settings["phase"] == "final"}
-        assert len(tried) == 3
+        assert len(tried) >= 3
         assert tried[chosen] == max(tried.values())
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.json")}
