@@ -49,11 +49,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Scale:
-    """The sizes of one plan: networks as a model with fields, and what differs from the recipe for this device."""
+    """The sizes of one plan: networks as a model with fields, and what differs from the recipe for this device.
+
+    Attributes:
+        rival: what the `resnet` is called.
+    """
 
     convnext: tuple[str, Mapping[str, Any]]
     four_stages: Mapping[str, Any]
-    resnet18: tuple[str, Mapping[str, Any]]
+    rival: str
+    resnet: tuple[str, Mapping[str, Any]]
     changes: Mapping[str, Any]
 
     def candidate(self, words: str, network: tuple[str, Mapping[str, Any]], **changes: Any) -> Candidate:
@@ -74,19 +79,22 @@ _LAYERS = {"layer_scale_init": 0.0}
 _GPU = Scale(
     convnext=(_PICO, {"depths": (3, 6, 3), "dims": (96, 192, 384), "stem_stride": 2, **_LAYERS}),
     four_stages={"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512), "stem_stride": 1},
-    resnet18=("resnet18", {"stem_stride": 1}),
+    rival="ResNet-18",
+    resnet=("resnet18", {"stem_stride": 1}),
     changes={"precision": "bf16"},
 )
 _CPU = Scale(
     convnext=(_PICO, {"depths": (1, 3, 1), "dims": (32, 64, 128), "stem_stride": 2, **_LAYERS}),
     four_stages={"depths": (1, 1, 2, 1), "dims": (16, 32, 64, 128), "stem_stride": 1},
-    resnet18=("resnet18", {"stem_stride": 1, "depths": (1, 1, 1, 1), "width": 16}),
+    rival="ResNet-10 of width 16",
+    resnet=("resnet18", {"stem_stride": 1, "depths": (1, 1, 1, 1), "width": 16}),
     changes={"batch_size": 32},
 )
 _TINY = Scale(
     convnext=(_PICO, {"depths": (1, 1, 1), "dims": (8, 16, 32), "stem_stride": 2, **_LAYERS}),
     four_stages={"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16), "stem_stride": 1},
-    resnet18=("resnet18", {"stem_stride": 1, "depths": (1, 1, 1, 1), "width": 8}),
+    rival="ResNet-10 of width 8",
+    resnet=("resnet18", {"stem_stride": 1, "depths": (1, 1, 1, 1), "width": 8}),
     changes={"batch_size": 32},
 )
 
@@ -107,7 +115,7 @@ def full_plan() -> tuple[Part, ...]:
         ),
     }
     return (
-        Part("cifar10", "cifar10", _against_18(_GPU), seeds=3, time_share=0.4),
+        Part("cifar10", "cifar10", _against_resnet(_GPU), seeds=3, time_share=0.4),
         Part("tiny_imagenet_50", "tiny_imagenet_50", against_50, seeds=3, time_share=0.4),
         Part("ablation", "cifar10", _ablation(_GPU), seeds=2, time_share=0.2, least_seconds=10),
     )
@@ -119,7 +127,7 @@ def cpu_plan() -> tuple[Part, ...]:
         Part(
             "cifar10",
             "cifar10",
-            _against_18(_CPU),
+            _against_resnet(_CPU),
             seeds=3,
             time_share=0.35,
             n_train=6000,
@@ -151,23 +159,24 @@ def rehearsal() -> tuple[Part, ...]:
     }
     two = dict(list(_ablation(_TINY).items())[:3])
     return (
-        Part("cifar10", "digit_scenes", _against_18(_TINY), time_share=0.6, **pictures),
+        Part("cifar10", "digit_scenes", _against_resnet(_TINY), time_share=0.6, **pictures),
         Part("ablation", "digit_scenes", two, time_share=0.4, **pictures),
     )
 
 
-def _against_18(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
+def _against_resnet(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
     return {
         "ConvNeXt": (
             scale.candidate("three stages", scale.convnext),
             scale.candidate("three stages, twice the learning rate", scale.convnext, lr_factor=2),
             scale.candidate("three stages, stem stride 4", scale.changed(stem_stride=4)),
+            scale.candidate("three stages, kernels 3x3", scale.changed(kernel_sizes=(3,))),
             scale.candidate("four stages, stem stride 1", scale.changed(**scale.four_stages)),
         ),
-        "ResNet-18": (
-            scale.candidate("SGD, learning rate 0.1", scale.resnet18, **_SGD, lr=0.1),
-            scale.candidate("SGD, learning rate 0.2", scale.resnet18, **_SGD, lr=0.2),
-            scale.candidate("AdamW as for ConvNeXt", scale.resnet18),
+        scale.rival: (
+            scale.candidate("SGD, learning rate 0.1", scale.resnet, **_SGD, lr=0.1),
+            scale.candidate("SGD, learning rate 0.2", scale.resnet, **_SGD, lr=0.2),
+            scale.candidate("AdamW as for ConvNeXt", scale.resnet),
         ),
     }
 

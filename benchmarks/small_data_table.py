@@ -52,12 +52,12 @@ def _section(name: str, records: Sequence[Record]) -> str:
     if final:
         budget = final[0].settings["budget_seconds"]
         few = len({record.settings["contender"] for record in final}) == 2
-        interval = "Welch's" if few else "Student's, with the spread of all rows pooled"
+        interval = "Welch's" if few else "Student's, with the spread of all rows pooled, each row judged by itself"
         lines += [f"{budget:.0f} s of training for each run, by speeds that were measured in turns before.", ""]
         lines += [_HEAD, *_rows(final, few)]
         lines += ["", "Test top-1 in per cent: mean ± standard deviation over n seeds. Images/s as measured before,"]
         lines += ["seconds as they were. Difference: to the first row, in points; the interval is"]
-        lines += [f"{interval}; * it excludes zero.", ""]
+        lines += [f"{interval}, over seeds; * it excludes zero.", ""]
     tried = [record for record in records if record.settings["phase"] == "tuning"]
     if tried:
         lines += ["Candidates, in a short run each; the best on the validation split stands for its contender.", ""]

@@ -56,16 +56,16 @@ def test_the_gpu_script_is_rehearsed_stopped_and_goes_on(
 
     records = read_records(tmp_path)
     final = [record.settings for record in records if record.settings["phase"] == "final"]
-    assert len(records) - len(final) == 7
+    assert len(records) - len(final) == 8
     assert {(one["part"], one["contender"]) for one in final} == {
-        ("cifar10", "ConvNeXt"), ("cifar10", "ResNet-18"),
+        ("cifar10", "ConvNeXt"), ("cifar10", "ResNet-10 of width 8"),
         ("ablation", "small_data"), ("ablation", "stem stride 4"), ("ablation", "stem stride 1"),
     }  # fmt: skip
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert page in capsys.readouterr().out
     assert "| stem stride 4 | 0.02 M |" in page
 
-    for contender in ("ConvNeXt", "ResNet-18"):
+    for contender in ("ConvNeXt", "ResNet-10 of width 8"):
         own = [record for record in records if record.settings["contender"] == contender]
         tried = {r.settings["candidate"]: r.metrics["validation_top1"] for r in own if r.settings["phase"] == "tuning"}
         (chosen,) = {record.settings["candidate"] for record in own if record.settings["phase"] == "final"}
