@@ -21,6 +21,6 @@ register_recipe(
         # 16x16, 8x8 and 4x4 positions for 32 pixels, stem_stride 4 for 64; layer scale delays the first thousand steps
         command="modernet train --recipe small_data --data cifar10 --model convnext_pico --model-fields stem_stride=2 "
         "'depths=(3,6,3)' 'dims=(96,192,384)' layer_scale_init=0.0",
-        differs="not measured at this size: in some hundred steps on a CPU, networks a twentieth of it lost to a ResNet",
+        differs="not measured at this size; one of a twentieth lost to a ResNet in some hundred steps on a CPU",
     )
 )
