@@ -3,6 +3,7 @@
 from modernet.models import (  # importing a family registers its variants
     alexnet,
     coat,
+    coat_lite,
     coatnet,
     convnext,
     convnext_isotropic,
@@ -33,6 +34,7 @@ __all__ = [
     "Published",
     "alexnet",
     "coat",
+    "coat_lite",
     "coatnet",
     "convnext",
     "convnext_isotropic",

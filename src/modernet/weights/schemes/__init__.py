@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from modernet.models.backbone import Backbone
-from modernet.models.coat import CoaT, CoaTLite
+from modernet.models.coat import CoaT
+from modernet.models.coat_lite import CoaTLite
 from modernet.models.convnext import ConvNeXt
 from modernet.models.levit import LeViT
 from modernet.models.mobilenetv2 import MobileNetV2
