@@ -66,8 +66,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
                 ).encode()
             for path, content in files.items():
                 pages[f"/datasets/{REPO}/resolve/{commit}/{path}"] = content
-        missing = {f"{API}/revision/refs/convert/parquet": (404, "RevisionNotFound"), **(refused or {})}
-        with serving(tmp_path, pages, {path: why for path, why in missing.items() if path not in pages}) as server:
+        converted = f"{API}/revision/refs/convert/parquet"
+        missing = {} if converted in pages else {converted: (404, "RevisionNotFound")}
+        with serving(tmp_path, pages, {**missing, **(refused or {})}) as server:
             monkeypatch.setattr(constants, "ENDPOINT", server.url)
             template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
             monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -184,6 +185,14 @@ def test_data_sets_that_cannot_be_used_are_explained(hub: Hub, files: dict[str, 
 )
 def test_what_the_hub_refuses_is_told_in_a_line(hub: Hub, path: str, answer: tuple[int, str], message: str) -> None:
     with hub({}, {path: answer}), pytest.raises(InputError, match=message) as caught:
+        read_hub(f"hf:{REPO}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gated_data_set_that_lists_its_files_is_told_when_its_labels_are_read(hub: Hub) -> None:
+    gated = {f"/datasets/{REPO}/resolve/{0:040x}/{path}": (403, "GatedRepo") for path in TWO_SPLITS}
+    message = r"^the data set org/pets is gated: accept its terms on its page on the Hub, then log in"
+    with hub({"main": TWO_SPLITS}, gated), pytest.raises(InputError, match=message) as caught:
         read_hub(f"hf:{REPO}")
     assert "\n" not in str(caught.value)
 

@@ -281,6 +281,12 @@ def _told(repo: str, revision: str | None) -> Iterator[None]:
     network_error = cast(type[Exception], HfHubHTTPError.__bases__[0])
     try:
         yield
+    except InputError as error:
+        cause = error.__cause__
+        if not isinstance(cause, network_error):
+            raise
+        with _told(repo, revision):  # a file that was read by ranges is not damaged
+            raise cause from cause.__cause__
     except GatedRepoError as error:
         raise _refused(repo) from error
     except RepositoryNotFoundError as error:
