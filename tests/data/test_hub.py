@@ -218,6 +218,19 @@ def test_pictures_that_are_refused_are_told(hub: Hub) -> None:
         assert pictures.content(0) == png(0)
 
 
+def test_a_full_disk_leaves_nothing_behind(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(target: Path, chunks: Iterator[pa.Array]) -> None:
+        target.write_bytes(b"begun")
+        raise OSError(28, "No space left on device")
+
+    with hub({"main": TWO_SPLITS}):
+        pictures = read_hub(f"hf:{REPO}").train.pictures
+        monkeypatch.setattr("modernet.data.hub.write_arrow", full_disk)
+        with pytest.raises(InputError, match=r"cannot keep .*arrow in .*: No space left on device; set MODERNET_CACHE"):
+            pictures.content(0)
+    assert [path.suffix for path in (tmp_path / "cache" / "shards").iterdir()] == [".lock"]
+
+
 def test_without_a_network_it_is_said_in_a_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with hub({}):
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")

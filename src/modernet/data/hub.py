@@ -74,8 +74,10 @@ class HubFile:
             if error.status in (401, 403):
                 raise _refused(self.repo) from error
             raise
-        write_arrow(target, ParquetFile(parquet, self.name).pictures(column))
-        parquet.unlink()
+        try:
+            write_arrow(target, ParquetFile(parquet, self.name).pictures(column))
+        finally:
+            parquet.unlink()  # or a full disk would stay full: the limit of the cache does not count it
 
 
 class HubPictures(EncodedPictures):
