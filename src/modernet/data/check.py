@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from hashlib import blake2b
 from itertools import combinations
 from typing import NamedTuple
@@ -13,21 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modernet.data.class_problems import class_problems, folder_problems
-from modernet.data.cores import decoding_workers
+from modernet.data.decoding import Failures, read_all
 from modernet.data.findings import KINDS, Finding, Findings
 from modernet.data.image_folder import split_folders
 from modernet.data.likeness import difference_hash, look_alikes, repeated
 from modernet.data.listing import list_classes
-from modernet.data.pictures import EncodedPictures, UnreadablePicture, decode_picture
+from modernet.data.pictures import EncodedPictures, decode_picture
 from modernet.data.source import Labelled, Source, all_of
 from modernet.data.sources import find_image_folder, read_source
 from modernet.data.splitting import three_splits
 from modernet.errors import InputError
-from modernet.progress import track
 
 _ORDER = ("train", "validation", "test")
-_CHUNK = 64  # pictures a thread takes at a time
-_MOST_THREADS = 16
 _TINY = 4  # times smaller than the median picture
 _LONG = 5.0  # times longer than wide
 
@@ -74,7 +69,7 @@ class _Survey(NamedTuple):
     """`difference_hash`."""
     sizes: NDArray[np.int64]
     """(n, 2), height and width."""
-    failures: dict[int, UnreadablePicture]
+    failures: Failures
 
 
 def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Labelled], list[Finding]]:
@@ -116,34 +111,23 @@ def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Labelled]) 
 
 
 def _survey(part: Labelled, task: str) -> _Survey:
-    n = len(part)
-    survey = _Survey([None] * n, np.zeros(n, dtype=np.uint64), np.zeros((n, 2), dtype=np.int64), {})
-    chunks = np.array_split(np.arange(n), -(-n // _CHUNK)) if n else []
-    with ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads:
-        try:
-            for _ in track(threads.map(partial(_look, part, survey), chunks), task, len(chunks)):
-                pass
-        finally:
-            threads.shutdown(cancel_futures=True)  # or Ctrl-C would wait for every chunk
-    return survey
+    n, pictures = len(part), part.pictures
+    digests: list[bytes | None] = [None] * n
+    hashes, sizes = np.zeros(n, dtype=np.uint64), np.zeros((n, 2), dtype=np.int64)
 
+    def look(position: int, index: int) -> None:
+        if isinstance(pictures, EncodedPictures):
+            content = pictures.content(index)
+            picture = decode_picture(content, pictures.name(index))
+        else:
+            picture = pictures.read(index)
+            content = picture.contiguous().numpy().tobytes()
+        digests[position] = blake2b(content, digest_size=16).digest()
+        hashes[position] = difference_hash(picture)
+        sizes[position] = picture.shape[1:]
 
-def _look(part: Labelled, survey: _Survey, positions: NDArray[np.int64]) -> None:
-    for position in positions.tolist():
-        pictures, index = part.pictures, int(part.indices[position])
-        try:
-            if isinstance(pictures, EncodedPictures):
-                content = pictures.content(index)
-                picture = decode_picture(content, pictures.name(index))
-            else:
-                picture = pictures.read(index)
-                content = picture.contiguous().numpy().tobytes()
-        except UnreadablePicture as error:
-            survey.failures[position] = error
-            continue
-        survey.digests[position] = blake2b(content, digest_size=16).digest()
-        survey.hashes[position] = difference_hash(picture)
-        survey.sizes[position] = picture.shape[1:]
+    failures = read_all(part, look, task)
+    return _Survey(digests, hashes, sizes, failures)
 
 
 def _unreadable(part: Labelled, survey: _Survey) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -43,13 +44,13 @@ def decode(
     def store(position: int, index: int) -> None:
         images[position] = labelled.pictures.read_square(index, central_box, size, interpolation)
 
-    failures = _read_all(labelled, store, task)
+    failures = read_all(labelled, store, task)
     return InMemory(images, torch.from_numpy(labelled.labels)), failures
 
 
 def check(labelled: Labelled, task: str) -> Failures:
     """Read every picture and keep none: what cannot be read, by position."""
-    return _read_all(labelled, lambda position, index: labelled.pictures.read(index), task)
+    return read_all(labelled, lambda position, index: labelled.pictures.read(index), task)
 
 
 def on_disk(labelled: Labelled) -> OnDisk:
@@ -119,9 +120,17 @@ def evenly(n: int, most: int) -> Positions:
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
-def _read_all(labelled: Labelled, read: Callable[[int, int], object], task: str) -> Failures:
-    """Read every picture, in threads: the decoders release the interpreter."""
-    chunks = np.array_split(np.arange(len(labelled)), -(-len(labelled) // _CHUNK))
+def read_all(labelled: Labelled, read: Callable[[int, int], object], task: str) -> Failures:
+    """Read every picture, in threads: the decoders release the interpreter.
+
+    Args:
+        read: called with each position in the split and the index of its picture; at any time, from any thread.
+
+    Returns:
+        The `UnreadablePicture` that `read` raised, by position.
+    """
+    n = len(labelled)
+    chunks = np.array_split(np.arange(n), max(math.ceil(n / _CHUNK), 1))
     failures: Failures = {}
     with ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads:
         found = threads.map(partial(_read_chunk, labelled, read), chunks)

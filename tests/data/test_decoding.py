@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from modernet.data.decoding import read_all
+from modernet.data.pictures import DecodedPictures, UnreadablePicture
+from modernet.data.source import Labelled, all_of
+
+PICTURES = DecodedPictures(torch.zeros((150, 2, 2), dtype=torch.uint8), "file")
+
+
+def test_every_picture_is_read_once_and_failures_are_told_by_position() -> None:
+    indices = np.arange(150)[::-1]
+    seen: dict[int, int] = {}
+
+    def read(position: int, index: int) -> None:
+        seen[position] = index
+        if index == 3:
+            raise UnreadablePicture("a", "it is torn")
+
+    failures = read_all(Labelled(PICTURES, indices, np.zeros(150, dtype=np.int64)), read, "reading")
+    assert seen == {position: 149 - position for position in range(150)}
+    assert {position: error.reason for position, error in failures.items()} == {146: "it is torn"}
+
+
+def test_of_an_empty_split_nothing_is_read() -> None:
+    empty = all_of(PICTURES, np.zeros(150, dtype=np.int64)).take(np.arange(0))
+    assert read_all(empty, lambda position, index: 1 / 0, "reading") == {}
