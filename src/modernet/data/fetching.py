@@ -9,7 +9,9 @@ import string
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from modernet import progress
@@ -22,6 +24,8 @@ _CHUNK = 1 << 20
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may be others in a moment
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 _FAILURES = (*_NETWORK, ValueError)  # the last is what Python's client says of addresses and answers without sense
+
+_Fetched = TypeVar("_Fetched")
 
 
 class FetchError(InputError):
@@ -57,7 +61,7 @@ def fetch(
         FetchError: the server refuses it, does not answer five times, or has another file than expected.
     """
     partial = target.with_name(f"{target.name}.part")
-    _persistently(url, partial, size, sha256 is not None, token)
+    _persistently(url, lambda: _attempt(url, partial, size, sha256 is not None, token))
     length = partial.stat().st_size
     if sha256 is not None:
         with partial.open("rb") as file:
@@ -78,23 +82,22 @@ def fetch_bytes(url: str) -> bytes:
     Raises:
         FetchError: as `fetch`.
     """
-    for pause_s in (*_PAUSES_S, None):
-        try:
-            with urllib.request.urlopen(_request(url), timeout=_PATIENCE_S) as answer:
-                content: bytes = answer.read()
-                return content
-        except _FAILURES as error:
-            _wait_or_give_up(url, error, pause_s)
-    raise AssertionError
+
+    def attempt() -> bytes:
+        with urllib.request.urlopen(_request(url), timeout=_PATIENCE_S) as answer:
+            content: bytes = answer.read()
+            return content
+
+    return _persistently(url, attempt)
 
 
-def _persistently(url: str, partial: Path, size: int | None, compared: bool, token: str | None) -> None:
-    for pause_s in (*_PAUSES_S, None):
+def _persistently(url: str, attempt: Callable[[], _Fetched]) -> _Fetched:
+    pauses_s = iter(_PAUSES_S)
+    while True:
         try:
-            _attempt(url, partial, size, compared, token)
-            return
+            return attempt()
         except _FAILURES as error:
-            _wait_or_give_up(url, error, pause_s)
+            _wait_or_give_up(url, error, next(pauses_s, None))
 
 
 def _wait_or_give_up(url: str, error: Exception, pause_s: float | None) -> None:
