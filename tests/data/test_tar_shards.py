@@ -95,6 +95,18 @@ def test_names_of_classes_come_from_classes_txt(tmp_path: Path) -> None:
         read_source(str(tmp_path))
 
 
+@pytest.mark.parametrize(("suffix", "hidden"), [("cls", "-1\n"), ("json", '{"label": -1}')])
+def test_hidden_labels_of_test_do_not_count(tmp_path: Path, suffix: str, hidden: str) -> None:
+    for number in range(2):
+        write_tar(tmp_path / f"train-{number}.tar", {"a.png": png(number), "a.cls": str(number)})
+    write_tar(tmp_path / "test-0.tar", {"a.png": png(2), f"a.{suffix}": hidden})
+    source = read_source(str(tmp_path)).source
+    assert (source.classes, source.train.labels.tolist(), source.test) == (("0", "1"), [0, 1], None)
+    write_tar(tmp_path / "test-1.tar", {"a.png": png(3), "a.cls": "1"})
+    with pytest.raises(InputError, match=r"test-0.tar, a has the label -1; there are 2 classes, 0 \(0\) to 1 \(1\)"):
+        read_source(str(tmp_path))
+
+
 def test_the_index_of_a_large_shard_is_read_once_and_again_when_it_changes(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,8 +19,8 @@ import pyarrow as pa
 from modernet.atomic import whole_file
 from modernet.data.cache import cache_folder, only_one
 from modernet.data.fetching import FetchError, fetch
-from modernet.data.labels import as_indices, classes_of
-from modernet.data.parquet import RowNames, drop_hidden
+from modernet.data.labels import as_indices, classes_of, drop_hidden
+from modernet.data.parquet import RowNames
 from modernet.data.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
 from modernet.data.pictures import EncodedPictures, UnreadablePicture
 from modernet.data.shard_cache import cached

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modernet.errors import InputError
+from modernet.progress import say
 
 
 def classes_of(labels: Sequence[int | str]) -> tuple[str, ...]:
@@ -18,6 +20,13 @@ def classes_of(labels: Sequence[int | str]) -> tuple[str, ...]:
     if numbers:
         return tuple(str(label) for label in range(max(numbers) + 1))
     return tuple(sorted({str(label) for label in labels}))
+
+
+def drop_hidden(labels: dict[str, list[int | str]], where: Path | str) -> None:
+    """Remove a test split whose labels are all -1."""
+    if labels.get("test") and all(label == -1 for label in labels["test"]):
+        say(f"the labels of {where}'s test split are hidden; it is not used")
+        del labels["test"]
 
 
 def as_indices(labels: Sequence[int | str], classes: tuple[str, ...], name: Callable[[int], str]) -> NDArray[np.int64]:

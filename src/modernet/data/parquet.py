@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from modernet.atomic import whole_file
 from modernet.data.cache import cache_folder, only_one
-from modernet.data.labels import as_indices, classes_of
+from modernet.data.labels import as_indices, classes_of, drop_hidden
 from modernet.data.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
 from modernet.data.pictures import EncodedPictures, UnreadablePicture, is_hidden, is_picture
 from modernet.data.source import SPLIT_NAMES, Labelled, Source, all_of
 from modernet.errors import InputError
-from modernet.progress import say, track
+from modernet.progress import track
 
 _SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?![a-z]).*\.parquet", re.IGNORECASE)
 
@@ -80,13 +80,6 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
             pictures = MappedPictures(_copy_to_arrow(files[split], image_column), names)
         splits[split] = all_of(pictures, labels)
     return Source(path, classes, splits["train"], splits.get("validation"), splits.get("test"))
-
-
-def drop_hidden(labels: dict[str, list[int | str]], where: Path | str) -> None:
-    """Remove a test split whose labels are all -1."""
-    if labels.get("test") and all(label == -1 for label in labels["test"]):
-        say(f"the labels of {where}'s test split are hidden; it is not used")
-        del labels["test"]
 
 
 class RowNames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,7 +145,7 @@ def _label(content: bytes, suffix: str, name: str) -> int | str | None:
     try:
         text = content.decode().strip()
         if suffix == "cls":
-            return int(text) if text.isdecimal() else text or None
+            return int(text) if re.fullmatch(r"-?\d+", text) else text or None
         found = json.loads(text)
         label = found.get("label") if isinstance(found, dict) else None
     except (ValueError, RecursionError) as error:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from modernet.data.cache import cache_folder, only_one
 from modernet.data.fetching import FetchError, fetch, fetch_bytes
-from modernet.data.labels import as_indices, classes_of
+from modernet.data.labels import as_indices, classes_of, drop_hidden
 from modernet.data.pictures import EncodedPictures, UnreadablePicture, is_hidden
 from modernet.data.shard_cache import cached, open_cached
 from modernet.data.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
@@ -282,12 +282,16 @@ def _source(
         members = {"train": members[""]}
     if "train" not in members:
         raise InputError(f"{where} has shards for {', '.join(members)}, but none called train-*.tar")
+    raw: dict[str, list[int | str]] = {
+        split: [label for number in numbers for label in indexes[number].labels] for split, numbers in members.items()
+    }
+    drop_hidden(raw, where)
     if classes is None:
-        classes = classes_of([label for number in members["train"] for label in indexes[number].labels])
+        classes = classes_of(raw["train"])
     splits: dict[str, Labelled] = {}
-    for split, numbers in members.items():
+    for split, values in raw.items():
+        numbers = members[split]
         pictures = TarPictures([shards[number] for number in numbers], [indexes[number] for number in numbers])
-        raw = [label for number in numbers for label in indexes[number].labels]
-        labels = as_indices(raw, classes, pictures.name)
+        labels = as_indices(values, classes, pictures.name)
         splits[split] = Labelled(pictures, np.arange(len(labels)), labels, pictures.shard_of if remote else None)
     return Source(where, classes, splits["train"], splits.get("validation"), splits.get("test"))
