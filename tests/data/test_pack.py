@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -159,6 +160,17 @@ def test_pixels_that_were_never_encoded_become_png(tmp_path: Path) -> None:
     assert {after.pictures.read(index).numpy().tobytes() for index in range(6)} == {
         before.pictures.read(index).contiguous().numpy().tobytes() for index in range(6)
     }
+
+
+def test_files_are_called_by_what_they_are(tmp_path: Path, write_folder, write_picture) -> None:
+    write_folder(tmp_path / "pets", n=1)
+    for suffix in (".jpg", ".tiff", ".ppm"):
+        write_picture(tmp_path / "pets" / "cat" / f"a{suffix}", seed=9)
+    (tmp_path / "pets" / "cat" / "000.png").rename(tmp_path / "pets" / "cat" / "000.jpg")
+    pack_dataset(str(tmp_path / "pets"), tmp_path / "out")
+    with tarfile.open(tmp_path / "out" / "train-000000.tar") as tar:
+        suffixes = [Path(name).suffix for name in tar.getnames() if not name.endswith(".cls")]
+    assert sorted(suffixes) == [".jpg", ".png", ".png", ".ppm", ".tif"]
 
 
 def test_a_picture_that_cannot_be_read_stops_packing(folder: Path, tmp_path: Path) -> None:

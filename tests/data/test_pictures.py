@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modernet.data import UnreadablePicture, find_pictures, read_picture
-from modernet.data.pictures import DecodedPictures, picture_size
+from modernet.data.pictures import DecodedPictures, picture_format, picture_size
 from modernet.errors import InputError
 
 
@@ -144,6 +144,13 @@ def test_the_size_comes_from_the_header_of_even_a_truncated_picture(tmp_path: Pa
     assert picture_size(path.read_bytes(), str(path)) == (20, 30)
     with pytest.raises(UnreadablePicture, match=r"b\.png: it is not a picture"):
         picture_size(b"no", "b.png")
+
+
+def test_the_format_comes_from_the_content_whatever_the_suffix(tmp_path: Path) -> None:
+    path = saved(Image.new("RGB", (30, 20)), tmp_path / "a.bmp").rename(tmp_path / "a.jpg")
+    assert picture_format(path.read_bytes()[:100], str(path)) == "BMP"
+    with pytest.raises(UnreadablePicture, match=r"b\.png: it is not a picture"):
+        picture_format(b"no", "b.png")
 
 
 def test_decoded_grey_pictures_are_repeated_to_three_channels() -> None:

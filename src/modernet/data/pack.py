@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from modernet import progress
 from modernet.atomic import whole_file
 from modernet.data.cores import decoding_workers
 from modernet.data.decoding import evenly
-from modernet.data.pictures import PICTURE_SUFFIXES, EncodedPictures, Pictures, UnreadablePicture, picture_size
+from modernet.data.pictures import PICTURE_SUFFIXES, EncodedPictures, Pictures, UnreadablePicture, picture_format
 from modernet.data.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
 from modernet.data.source import Labelled, Source
 from modernet.data.sources import read_source
@@ -27,6 +28,7 @@ from modernet.errors import InputError
 
 _MOST_THREADS = 16
 _SURVEYED = 500
+_AROUND_A_PICTURE = 2048  # bytes in a shard: the headers of two files, their padding, and a label
 _USUAL_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}  # of the others it is the format's name
 
 
@@ -105,11 +107,9 @@ def _plan(source: Source, shard_size: int) -> Iterator[tuple[str, Labelled]]:
         if part is None:
             continue
         sample = [len(_encoded(part.pictures, int(part.indices[p]))[0]) for p in evenly(len(part), _SURVEYED).tolist()]
-        shards = -(
-            -len(part) * (float(np.mean(sample)) + 2048) // shard_size
-        )  # with the headers of two files, and a label
+        shards = math.ceil(len(part) * (float(np.mean(sample)) + _AROUND_A_PICTURE) / shard_size)
         order = np.random.default_rng(0).permutation(len(part))
-        for number, positions in enumerate(np.array_split(order, max(int(shards), 1))):
+        for number, positions in enumerate(np.array_split(order, shards)):
             if len(positions):
                 yield f"{split}-{number:06}.tar", part.take(positions)
 
@@ -184,9 +184,8 @@ def _encoded(pictures: Pictures, index: int) -> tuple[bytes, str]:
         return buffer.getvalue(), ".png"
     try:
         content = pictures.content(index)
-        picture_size(content, pictures.name(index))
+        kind = picture_format(content, pictures.name(index))
     except UnreadablePicture as error:
         raise InputError(f"{error}; repair it or remove it (modernet data check finds all of them)") from error
-    with Image.open(io.BytesIO(content)) as image:
-        suffix = _USUAL_SUFFIXES.get(image.format or "", f".{image.format}".lower())
+    suffix = _USUAL_SUFFIXES.get(kind, f".{kind}".lower())
     return content, suffix if suffix in PICTURE_SUFFIXES else ".jpg"  # decoders look at the content

@@ -202,6 +202,13 @@ def picture_size(data: bytes, name: str) -> tuple[int, int]:
         return h, w
 
 
+def picture_format(data: bytes, name: str) -> str:
+    """What PIL calls the format, such as `"JPEG"`, from the header alone."""
+    with _opened(data, name) as image:
+        assert image.format is not None  # only of pictures that come from no file
+        return image.format
+
+
 def skippable(error: UnreadablePicture) -> InputError:
     """The error for a picture that stops a run, with what can be done about it."""
     return InputError(
