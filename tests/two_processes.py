@@ -45,11 +45,13 @@ def run(
     parts: int,
     execution: Execution | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    model: str = "convnext_test",
 ) -> Trained:
     data = dataset()
     torch.manual_seed(0)
     rate = recipe.regularization.drop_path
-    network = create_model("convnext_test", num_classes=2, drop_path_rate=rate, stem_stride=1, layer_scale_init=0.1)
+    fields = {"layer_scale_init": 0.1} if model == "convnext_test" else {}
+    network = create_model(model, num_classes=2, drop_path_rate=rate, stem_stride=1, **fields)
     place = {"rank": processes.rank, "world": processes.world}
     training = make_loader(
         data, data.train, batch_size=16, device=CPU, augmentation=recipe.augmentation, parts=parts, **place
@@ -115,6 +117,10 @@ def begin(folder: Path, jobs: list[str]) -> None:
         elif job == "sharded":
             loop._CHECKPOINT_INTERVAL_S, pace.READ_INTERVAL_S = 1e9, 0.0
             results[job] = stopped_while_sharded(folder / job, processes)
+        elif job == "batch_norm":
+            trained = run(folder / job, NOT_RANDOM, processes, parts=2, model="resnet_test")
+            statistics = {name: value.tolist() for name, value in trained.network.named_buffers()}
+            results[job] = processes.gather((statistics, losses(trained)))
         elif job == "made_whole":
             results[job] = difference_when_made_whole(processes)
         elif job == "whole":

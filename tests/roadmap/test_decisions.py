@@ -38,7 +38,7 @@ def test_any_two_decisions_combine_in_any_way() -> None:
     """A fraction of resolution IV has every pair of levels of every pair of decisions."""
     end = road("nano", stem_stride=2)[-1].design
     decisions = select_decisions("nano", TOGETHER)
-    for levels in new_fraction(len(decisions)).levels:
+    for levels in new_fraction(len(decisions)):
         with torch.device("meta"):
             assert build(switched(end, decisions, levels), 10).eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 

@@ -13,25 +13,12 @@ SIZES = range(2, 13)
 
 @pytest.mark.parametrize("factors", SIZES)
 def test_every_fraction_is_balanced_and_orthogonal(factors: int) -> None:
-    levels = new_fraction(factors).levels
+    levels = new_fraction(factors)
 
     assert len(set(levels)) == len(levels)
     assert all(sum(row[place] for row in levels) == 0 for place in range(factors))
     for one, other in itertools.combinations(range(factors), 2):
         assert sum(row[one] * row[other] for row in levels) == 0
-
-
-@pytest.mark.parametrize("factors", SIZES)
-def test_the_defining_words_are_all_products_that_are_one_in_every_run(factors: int) -> None:
-    fraction = new_fraction(factors)
-    places = range(factors)
-    found = {
-        frozenset(word)
-        for length in range(1, factors + 1)
-        for word in itertools.combinations(places, length)
-        if all(math.prod(row[place] for place in word) == 1 for row in fraction.levels)
-    }
-    assert set(fraction.words) == found
 
 
 @pytest.mark.parametrize(
@@ -46,11 +33,17 @@ def test_fractions_have_the_published_resolution_and_aberration(
 ) -> None:
     """Words of length four: Chen, Sun and Wu, "A catalogue of two-level and three-level fractional factorial designs
     with small runs", 1993."""
-    fraction = new_fraction(factors)
+    levels = new_fraction(factors)
+    lengths = [
+        length
+        for length in range(1, factors + 1)
+        for word in itertools.combinations(range(factors), length)
+        if all(math.prod(row[place] for place in word) == 1 for row in levels)  # a defining word
+    ]
 
-    assert len(fraction.levels) == runs
-    assert fraction.resolution == resolution
-    assert sum(len(word) == 4 for word in fraction.words) == words_of_four
+    assert len(levels) == runs
+    assert min(lengths, default=None) == resolution
+    assert lengths.count(4) == words_of_four
 
 
 @pytest.mark.parametrize("factors", [1, 13])

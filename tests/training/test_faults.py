@@ -139,6 +139,23 @@ def test_a_signal_ends_a_training_with_a_checkpoint_and_a_line(
     assert without_times(stopped) == without_times(whole)
 
 
+def test_a_launcher_that_starts_a_run_again_needs_no_option(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torchrun --max-restarts: the same command again, whether the run came to a checkpoint or not."""
+    options = ["--model", "convnext_test", "--model-fields", "stem_stride=1", "--epochs", "2", "--batch-size", "16"]
+    arguments = ["train", "--data", str(picture_folder), *options, "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_part_seed", lambda seed, step, part: os.kill(os.getpid(), signal.SIGTERM) or step)
+        assert main(arguments) == 130
+    assert main(arguments) == 2
+    assert "add --resume to go on with it" in capsys.readouterr().err
+
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert main(arguments) == 0
+    assert main([*arguments[:-1], str(tmp_path / "from the start")]) == 0
+
+
 def without_times(record: Record) -> list[dict[str, float]]:
     return [
         {key: value for key, value in row.items() if "second" not in key} for row in [*record.history, record.metrics]
@@ -240,4 +257,3 @@ def test_curves_hold_every_epoch_once_after_a_resume(stopped: Path) -> None:
 
     assert [row["epoch"] for row in rows] == [1, 2]
     assert [row["step"] for row in rows] == [5, 10]
-    assert torch.tensor([row["train_loss"] for row in rows]).isfinite().all()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from modernet.errors import InputError
-from modernet.models import Backbone, create_model, list_models
+from modernet.models import create_model, list_models
 from modernet.training.param_groups import parameter_groups
 
 
@@ -153,15 +153,3 @@ def test_groups_that_nobody_published_are_refused() -> None:
 def test_a_network_without_an_order_of_layers_is_refused() -> None:
     with pytest.raises(InputError, match="a Linear has no order of layers, so give --layer-decay 1"):
         parameter_groups(nn.Linear(2, 2), 0.05, 0.8)
-
-
-def test_a_compiled_network_keeps_its_groups() -> None:
-    network = create_model("convnextv2_test")
-    assert isinstance(network, Backbone)
-    compiled = torch.compile(network)
-
-    def summary(found: nn.Module) -> list[tuple[float, float, list[int]]]:
-        groups = parameter_groups(found, 0.05, 0.8)
-        return [(g["lr_scale"], g["weight_decay"], [id(p) for p in g["params"]]) for g in groups]
-
-    assert summary(compiled) == summary(network)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def test_checkpointing_gives_the_same_losses(tmp_path: Path) -> None:
     plain = run(tmp_path / "plain", RANDOM, parts=1)
     checkpointed = run(tmp_path / "checkpointed", RANDOM, parts=1, execution=Execution(checkpointing=True))
 
-    assert losses(checkpointed) == [pytest.approx(row, rel=1e-6) for row in losses(plain)]
+    assert losses(checkpointed) == losses(plain)
 
 
 def test_a_compiled_network_gives_the_same_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_a_compiled_network_gives_the_same_losses(tmp_path: Path, monkeypatch: p
     fast = run(tmp_path / "compiled", recipe, parts=1, execution=Execution(compile=True))
 
     assert len(compiled) == 1
-    assert losses(fast) == [pytest.approx(row, rel=1e-4) for row in losses(plain)]
+    assert losses(fast) == losses(plain)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -61,10 +61,17 @@ def test_scores_are_in_float32_whatever_the_network_computes_in(precision: str) 
     assert {weight.dtype for weight in placement.network.parameters()} == {torch.float32}
 
 
-def test_fp16_trains_with_a_scaled_loss(tmp_path: Path) -> None:
-    trained = run(tmp_path, RANDOM.replace(precision="fp16"), parts=1)
+def test_fp16_trains_as_float32_does_with_a_scaled_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scaler = torch.amp.GradScaler  # its default scale overflows in the first step, which is then left out
+    monkeypatch.setattr(
+        torch.amp, "GradScaler", lambda device, enabled: scaler(device, enabled=enabled, init_scale=1024.0)
+    )
+    half, plain = (run(tmp_path / name, RANDOM.replace(precision=name), parts=1) for name in ("fp16", "fp32"))
+    state = torch.load(tmp_path / "fp16" / CHECKPOINT_NAME, weights_only=True)["state"]
 
-    assert trained.history[-1]["train_loss"] == pytest.approx(0.65, abs=0.1)
+    assert losses(half) == [pytest.approx(row, rel=2e-3) for row in losses(plain)]
+    assert losses(half) != losses(plain)
+    assert state["scaler"]["scale"] == 1024.0
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ended(folder: Path) -> list[tuple[int, str]]:
     """How two processes ended, of which the second one was killed in the last of their trainings."""
-    processes = start(folder, "random", "not_random", "sharded", "made_whole", "whole", "killed")
+    processes = start(folder, "random", "not_random", "sharded", "made_whole", "batch_norm", "whole", "killed")
     deadline = time.monotonic() + 240
     while not (folder / "killed" / CHECKPOINT_NAME).exists() and time.monotonic() < deadline:
         if any(process.poll() is not None for process in processes):
@@ -115,6 +115,14 @@ def test_a_network_spread_over_two_processes_goes_on_in_one(
 
 def test_a_network_that_was_spread_is_made_whole_with_buffers_that_no_file_holds(results: dict[str, Any]) -> None:
     assert results["made_whole"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_all_processes_test_the_same_statistics_of_batches(results: dict[str, Any]) -> None:
+    (statistics, trained), (statistics_of_second, trained_of_second) = results["batch_norm"]
+
+    assert any("running_var" in name for name in statistics)
+    assert statistics == statistics_of_second
+    assert trained == trained_of_second
 
 
 def test_when_a_process_is_killed_the_other_ends_with_a_line(ended: list[tuple[int, str]]) -> None:

@@ -4,7 +4,7 @@ from modernet.data.check import check_pictures
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, picture_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.findings import Finding, Findings
-from modernet.data.loaders import Batch, Loader, make_loader
+from modernet.data.loaders import NO_TARGET, Batch, Loader, make_loader
 from modernet.data.open import open_dataset
 from modernet.data.pack import Packed, pack_dataset
 from modernet.data.pictures import UnreadablePicture, find_pictures, read_picture
@@ -13,6 +13,7 @@ from modernet.data.squares import fit_picture
 
 __all__ = [
     "DATASET_NAMES",
+    "NO_TARGET",
     "Batch",
     "Finding",
     "Findings",

@@ -28,7 +28,7 @@ from modernet.errors import InputError
 from modernet.recipes import Augmentation, PictureSizes
 
 _MOST_WORKERS = 8
-_NO_TARGET = -1
+NO_TARGET = -1
 
 
 class Batch(NamedTuple):
@@ -183,7 +183,7 @@ class _Finish:
     def __call__(self, images_u8: Tensor, labels: Tensor, part: Part) -> Batch:
         positions = torch.from_numpy(part.positions)
         if not part.counts:
-            labels = torch.full_like(labels, _NO_TARGET)
+            labels = torch.full_like(labels, NO_TARGET)
         if self.augmentation is None:
             return Batch(self._normalised(images_u8), labels, positions)
         rng = generator(self.seed, Stream.BATCH, part.epoch, part.step, part.part)

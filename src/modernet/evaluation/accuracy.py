@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet import progress
-from modernet.data import Loader
+from modernet.data import NO_TARGET, Loader
 from modernet.processes import ALONE, Processes
-
-_NO_TARGET = -1  # of a picture that does not count, see `data.Batch`
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,9 @@ def evaluate_classifier(
         for batch in loader.batches():
             scores = network(batch.images).float()
             best = scores.topk(min(5, scores.shape[1])).indices == batch.targets[:, None]
-            loss = F.cross_entropy(scores, batch.targets, reduction="sum", ignore_index=_NO_TARGET)
+            loss = F.cross_entropy(scores, batch.targets, reduction="sum", ignore_index=NO_TARGET)
             sums = sums + torch.stack([best[:, 0].sum().double(), best.sum().double(), loss.double()])
-            counted = len(batch.targets) if processes.alone else int((batch.targets != _NO_TARGET).sum())
+            counted = len(batch.targets) if processes.alone else int((batch.targets != NO_TARGET).sum())
             count += counted
             shown.advance(counted * processes.world)
     network.train(was_training)

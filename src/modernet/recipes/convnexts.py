@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modernet.recipes.named import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 from modernet.recipes.recipe import Augmentation, Optimizer, PictureSizes, Recipe, Regularization, Schedule
 
 _PICTURES = PictureSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
 _RAND_AUGMENT = Augmentation(flip=0.5, crop_scale=0.08, rand_augment="rand-m9-mstd0.5-inc1", erasing=0.25)
-_MIXED = Augmentation(**{**vars(_RAND_AUGMENT), "mixup": 0.8, "cutmix": 1.0})
+_MIXED = replace(_RAND_AUGMENT, mixup=0.8, cutmix=1.0)
 _FROM_SCRATCH = Optimizer(lr=4e-3, lr_batch=4096, weight_decay=0.05)
 
 

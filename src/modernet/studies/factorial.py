@@ -79,11 +79,11 @@ def run_factorial(
     end = road(size, stem_stride=stride)[-1].design
 
     def plan(network: int, seed: int) -> Run:
-        levels = fraction.levels[network]
+        levels = fraction[network]
         words = {
             "study": "factorial",
             "network": network,
-            "networks": len(fraction.levels),
+            "networks": len(fraction),
             "decisions": {decision.name: decision.title for decision in chosen},
             "levels": {decision.name: level for decision, level in zip(chosen, levels, strict=True)},
         }
@@ -92,7 +92,7 @@ def run_factorial(
         return Run.of_design(study, f"network-{network:02d}", f"network {signs}", design, study.recipe, seed, words)
 
     # a study that is stopped has every network once
-    places = [(network, seed) for seed in range(seeds) for network in range(len(fraction.levels))]
+    places = [(network, seed) for seed in range(seeds) for network in range(len(fraction))]
     runs = [plan(*place) for place in progress.track(places, "counting operations", len(places))]
     records = finish_runs(study, runs, "trying combinations")
     return sorted(records, key=lambda record: (record.settings["network"], record.settings["seed"]))

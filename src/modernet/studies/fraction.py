@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 
 from modernet.errors import InputError
 
@@ -33,29 +32,13 @@ _GENERATORS: dict[int, tuple[int, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Fraction:
-    """A two-level design of experiments.
-
-    Attributes:
-        levels: -1 or +1 of each factor in each run, in standard order: the first factor changes fastest.
-        words: the products of factors that are 1 in every run, as sets of the factors' places; empty for all
-            combinations.
-    """
-
-    levels: tuple[tuple[int, ...], ...]
-    words: tuple[frozenset[int], ...]
-
-    @property
-    def resolution(self) -> int | None:
-        """Length of the shortest word; None where every combination is tried, and nothing is aliased."""
-        return min(map(len, self.words), default=None)
-
-
-def new_fraction(factors: int) -> Fraction:
+def new_fraction(factors: int) -> tuple[tuple[int, ...], ...]:
     """All combinations of up to 4 factors; for 5 to 12, a fraction of 16 or 32 runs of resolution IV or more.
 
     5 factors in 16 runs have resolution V, 6 in 32 have VI, and 7 to 12 in 32 have IV.
+
+    Returns:
+        -1 or +1 of each factor in each run, in standard order: the first factor changes fastest.
 
     Raises:
         InputError: there are fewer than 2 or more than 12 factors.
@@ -70,13 +53,4 @@ def new_fraction(factors: int) -> Fraction:
     for combination in itertools.product((-1, 1), repeat=basic):
         row = combination[::-1]
         levels.append((*row, *(math.prod(row[parent] for parent in product) for product in parents)))
-    return Fraction(tuple(levels), _defining_words(basic, parents))
-
-
-def _defining_words(basic: int, parents: list[list[int]]) -> tuple[frozenset[int], ...]:
-    """Each generator with its own factor, and every product of such words, in which what occurs twice cancels."""
-    words: list[frozenset[int]] = [frozenset()]
-    for place, product in enumerate(parents):
-        word = frozenset([*product, basic + place])
-        words += [word ^ other for other in words]
-    return tuple(sorted(words[1:], key=lambda word: (len(word), sorted(word))))
+    return tuple(levels)

@@ -285,22 +285,19 @@ def _parts(recipe: Recipe, execution: Execution, processes: Processes, checkpoin
     Raises:
         InputError: that does not come out even, or a run would go on with other parts than it began with.
     """
-    batch, world = recipe.batch_size, processes.world
-    if execution.device_batch is None:
-        parts = world if checkpoint is None else checkpoint.parts
-        if parts % world:
-            raise InputError(
-                f"the run began with {parts} parts of each batch, which {world} processes cannot share evenly; "
-                f"go on with a number of processes that divides {parts}"
-            )
+    parts = execution.parts(recipe.batch_size, processes.world)
+    if checkpoint is None or checkpoint.parts == parts:
         return parts
-    parts = execution.parts(batch, world)
-    if checkpoint is not None and checkpoint.parts != parts:
+    if execution.device_batch is not None:
         raise InputError(
-            f"the run began with {checkpoint.parts} parts of each batch, not {parts}; give "
-            f"--device-batch {batch // checkpoint.parts}"
+            f"the run began with {checkpoint.parts} parts of each batch, not {parts}; leave out --device-batch"
         )
-    return parts
+    if checkpoint.parts % processes.world:
+        raise InputError(
+            f"the run began with {checkpoint.parts} parts of each batch, which {processes.world} processes cannot "
+            f"share evenly; go on with a number of processes that divides {checkpoint.parts}"
+        )
+    return checkpoint.parts
 
 
 def describe_device(device: torch.device) -> str:

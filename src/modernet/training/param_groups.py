@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from accelerate.utils import extract_model_from_parallel
 from torch import nn
 
 from modernet.errors import InputError
@@ -25,7 +24,6 @@ def parameter_groups(
     `no_weight_decay` names: the rule of the ConvNeXt, DeiT and Swin releases.
 
     Args:
-        network: also compiled, sharded or wrapped for several processes: names are those of what is inside.
         layer_decay: the learning rate of a group of layers is this factor times that of the next one up; the head has
             the whole (Clark et al. 2020, "ELECTRA").
         groups: which groups: see `Backbone.layer_groups`.
@@ -37,7 +35,6 @@ def parameter_groups(
     Raises:
         InputError: `layer_decay` is not 1 and the network does not know the order of its layers, or not these groups.
     """
-    network = extract_model_from_parallel(network, keep_fp32_wrapper=True, keep_torch_compile=False)
     scales = _scales(network, layer_decay, groups)
     spared = network.no_weight_decay() if isinstance(network, Backbone) else set()
     found: dict[tuple[float, bool], list[nn.Parameter]] = {}
