@@ -16,10 +16,10 @@ import torch
 
 from modernet import progress
 from modernet.benchmark.case import CHOSEN, Case
-from modernet.benchmark.device import check_threads
 from modernet.benchmark.run import run_cases
+from modernet.machine.device import check_threads
+from modernet.machine.timing import Ratio, speed_ratio
 from modernet.records import Record
-from modernet.timing import Ratio, speed_ratio
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, IMAGE_SIZE = 8, 224  # as benchmarks/neighbours.py exports its networks

@@ -29,11 +29,11 @@ from torchvision.transforms import v2
 
 from modernet import progress
 from modernet.data import ImageDataset, OnDisk, make_loader, open_dataset
-from modernet.data.pictures import decode_square
-from modernet.data.squares import Box
+from modernet.data.images.decode import decode_square
+from modernet.data.images.views import Box
+from modernet.machine.timing import Ratio, rounds_in_turns, speed_ratio
 from modernet.recipes import Augmentation
 from modernet.records import RECORD_NAME, Record, environment
-from modernet.timing import Ratio, rounds_in_turns, speed_ratio
 
 SIZE, BATCH, SMALLEST_CROP = 224, 64, 0.08
 MADE = 1024

@@ -33,12 +33,12 @@ import torch
 from torch import Tensor
 
 from modernet import kernels, progress
-from modernet.atomic import whole_file
 from modernet.benchmark import benchmark_models
 from modernet.benchmark.run import default_folder
+from modernet.files.atomic import whole_file
 from modernet.kernels.backend import Measured, read_measured, set_measured
+from modernet.machine.timing import Ratio, speed_ratio, time_in_turns
 from modernet.records import Record, environment
-from modernet.timing import Ratio, speed_ratio, time_in_turns
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "src/modernet/kernels/measured.json"

@@ -29,18 +29,19 @@ from small_data_plan import Candidate, Part, cpu_plan, full_plan, rehearsal, wit
 from small_data_table import write_tables
 
 from modernet import progress
-from modernet.atomic import whole_file
 from modernet.benchmark.run import default_folder
 from modernet.data import ImageDataset, InMemory, make_loader, open_dataset
 from modernet.data.dataset import Split
+from modernet.files.atomic import whole_file
+from modernet.machine.timing import time_in_turns
 from modernet.processes import ALONE
 from modernet.recipes import Execution
 from modernet.records import RECORD_NAME, Record, read_record
-from modernet.timing import time_in_turns
-from modernet.training import Interrupted, train_classifier
-from modernet.training.classification import Classification
-from modernet.training.optimizer import make_optimizer
-from modernet.training.placement import Placement
+from modernet.tasks import train_classifier
+from modernet.tasks.classification import Classification
+from modernet.training import Interrupted
+from modernet.training.placement.placement import Placement
+from modernet.training.steps.optimizer import make_optimizer
 
 _TRAINING_SHARE = 0.8
 """Of the time that is left after the speeds were measured; the rest is for tests, and for what varies."""

@@ -26,7 +26,7 @@ from modernet.kernels.depthwise_layer_norm import triton_kernel as depthwise_lay
 from modernet.kernels.gelu_grn import triton_kernel as gelu_grn
 from modernet.kernels.layer_norm import triton_kernel as layer_norm
 from modernet.kernels.mlp_residual import on_chip, products
-from modernet.timing import time_in_turns
+from modernet.machine.timing import time_in_turns
 
 BATCH = 128
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scipy.special import stdtrit
 
-from modernet.atomic import whole_file
+from modernet.files.atomic import whole_file
 from modernet.records import RECORD_NAME, Record, read_record
 from modernet.report.statistics import CONFIDENCE, welch_interval
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from modernet.machine.timing import speed_ratio
 from modernet.records import Record, read_records
 from modernet.report import benchmark_markdown
-from modernet.timing import speed_ratio
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"

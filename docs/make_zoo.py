@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from modernet.benchmark import Counts, count
+from modernet.counting import Counts, count
 from modernet.models import MODELS, ModelEntry, create_model
 
 HERE = Path(__file__).parent

@@ -20,9 +20,10 @@ from modernet.data import ImageDataset, make_loader
 from modernet.models import create_model
 from modernet.processes import ALONE, Processes, join_processes
 from modernet.recipes import Execution, Recipe, get_recipe, leaves
-from modernet.training import Interrupted, Trained, loop, pace, read_checkpoint, train
-from modernet.training.classification import Classification
-from modernet.training.placement import Placement
+from modernet.tasks.classification import Classification
+from modernet.training import Interrupted, Trained, loop, read_checkpoint, train
+from modernet.training.placement.placement import Placement
+from modernet.training.watching import pace
 
 CPU = torch.device("cpu")
 RANDOM = get_recipe("quick").replace(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from modernet.recipes import get_recipe as get_recipe
     from modernet.studies import run_factorial as run_factorial
     from modernet.studies import walk_road as walk_road
-    from modernet.training import train_classifier as train_classifier
+    from modernet.tasks import train_classifier as train_classifier
     from modernet.weights import NetworkSpec as NetworkSpec
     from modernet.weights import convert as convert
     from modernet.weights import create_model as create_model
@@ -54,7 +54,7 @@ _HOMES = {
     "optimize": "deploy",
     "pack_dataset": "data",
     "run_factorial": "studies",
-    "train_classifier": "training",
+    "train_classifier": "tasks",
     "use_kernels": "models.fused",
     "walk_road": "studies",
 }

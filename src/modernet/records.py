@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from modernet.atomic import whole_file
 from modernet.errors import InputError
+from modernet.files.atomic import whole_file
 
 RECORD_NAME = "record.json"
 SCHEMA = 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modernet.benchmark import Peaks, run
+from modernet.benchmark import run
+from modernet.machine.peaks import Peaks
 
 
 @pytest.fixture

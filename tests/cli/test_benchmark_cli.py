@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 import modernet.benchmark
-from modernet.benchmark import MeasuredPair, Peaks, Stopped, Trap, run
-from modernet.benchmark.table12 import PAIRS
+from modernet.benchmark import MeasuredPair, Stopped, Trap, run
+from modernet.benchmark.questions.table12 import PAIRS
 from modernet.cli import main
+from modernet.machine.peaks import Peaks
+from modernet.machine.timing import Ratio
 from modernet.records import Record, read_records
-from modernet.timing import Ratio
 
 KEYS = {
     "model", "mode", "dtype", "layout", "compile", "batch", "image_size", "images_per_second", "latency_ms",

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from modernet.data import decoding, open_dataset
 from modernet.data.decoding import read_all
-from modernet.data.pictures import DecodedPictures, UnreadablePicture
-from modernet.data.source import Labelled, all_of
+from modernet.data.images.decode import DecodedPictures, UnreadablePicture
+from modernet.data.sources.labelled import Labelled, all_of
+from modernet.machine import cores
 
 PICTURES = DecodedPictures(torch.zeros((150, 2, 2), dtype=torch.uint8), "file")
 
@@ -27,3 +30,18 @@ def test_every_picture_is_read_once_and_failures_are_told_by_position() -> None:
 def test_of_an_empty_split_nothing_is_read() -> None:
     empty = all_of(PICTURES, np.zeros(150, dtype=np.int64)).take(np.arange(0))
     assert read_all(empty, lambda position, index: 1 / 0, "reading") == {}
+
+
+def test_a_data_set_is_decoded_by_so_many_threads(tmp_path, write_folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    class Threads(decoding.ThreadPoolExecutor):
+        def __init__(self, threads: int) -> None:
+            started.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(decoding, "ThreadPoolExecutor", Threads)
+    monkeypatch.setattr(cores, "usable_cores", lambda: 64)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    open_dataset(str(write_folder(tmp_path)))
+    assert set(started) == {3}

@@ -11,8 +11,8 @@ import pytest
 from data.shards import serving
 from modernet.data import pack
 from modernet.data.pack import pack_dataset
-from modernet.data.source import Labelled
-from modernet.data.sources import read_source
+from modernet.data.sources.labelled import Labelled
+from modernet.data.sources.read import read_source
 from modernet.errors import InputError
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from modernet.benchmark import count
+from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import alexnet, create_model
 

@@ -8,7 +8,7 @@ import torch
 from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
-from modernet.benchmark import count
+from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.models.convnext import GRN, ConvNeXt, merge_branches

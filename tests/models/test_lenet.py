@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from modernet.benchmark import count
+from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import create_model, lenet
 

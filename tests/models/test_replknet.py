@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from modernet.benchmark import count
+from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.models.replknet import LargeKernel, RepLKNet, merge_branches

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from modernet.benchmark import count
+from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import create_model, tc
 

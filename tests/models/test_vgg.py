@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from modernet.benchmark import count
+from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model, vgg
 

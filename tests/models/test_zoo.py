@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from modernet.benchmark import count
+from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import MODELS, ModelConfig, Published, create_model, list_models
 from modernet.models.resnet import ResNet, ResNetConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from modernet.benchmark import Counts, count
+from modernet.counting import Counts, count
 from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.roadmap import Step, default_stem_stride, road, select_steps

@@ -22,11 +22,12 @@ from modernet.models import create_model
 from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, leaves
 from modernet.records import Record, read_record
-from modernet.training import DiskFull, Interrupted, NonFiniteLoss, Trained, checkpoint, loop, read_checkpoint
-from modernet.training.checkpoint import CHECKPOINT_NAME, PREVIOUS_NAME
-from modernet.training.classification import _read_together
+from modernet.tasks.classification import _read_together
+from modernet.training import DiskFull, Interrupted, NonFiniteLoss, Trained, loop, read_checkpoint
 from modernet.training.non_finite import PICTURES_NAME
-from modernet.training.placement import Placement
+from modernet.training.placement.placement import Placement
+from modernet.training.state import checkpoint
+from modernet.training.state.checkpoint import CHECKPOINT_NAME, PREVIOUS_NAME
 from two_processes import RANDOM, losses
 
 

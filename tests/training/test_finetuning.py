@@ -17,7 +17,8 @@ from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.recipes import get_recipe
 from modernet.records import read_record
-from modernet.training import Interrupted, train_classifier
+from modernet.tasks import train_classifier
+from modernet.training import Interrupted
 from modernet.weights import NetworkSpec, StartingWeights, starting_weights
 from modernet.weights.conversion import scheme_named
 

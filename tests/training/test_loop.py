@@ -19,9 +19,9 @@ from modernet.data import ImageDataset, make_loader
 from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.recipes import Recipe, get_recipe, leaves
+from modernet.tasks.classification import Classification
 from modernet.training import Interrupted, NonFiniteLoss, Trained, read_checkpoint, train
-from modernet.training.checkpoint import CHECKPOINT_NAME
-from modernet.training.classification import Classification
+from modernet.training.state.checkpoint import CHECKPOINT_NAME
 
 CPU = torch.device("cpu")
 RECIPE = get_recipe("quick").replace(
@@ -110,7 +110,8 @@ def test_a_killed_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
 import sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
 from pathlib import Path
-from modernet.training import loop, pace
+from modernet.training import loop
+from modernet.training.watching import pace
 from test_loop import train_on_stripes
 loop._CHECKPOINT_INTERVAL_S, loop._CHECKPOINT_SHARE, pace.READ_INTERVAL_S = 0.0, 1e9, 0.0
 train_on_stripes(Path({str(tmp_path / "killed")!r}))

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 import two_processes
 from modernet.processes import ALONE, FailedElsewhere, Processes, join_processes
 from modernet.records import read_record
-from modernet.training.checkpoint import CHECKPOINT_NAME
+from modernet.training.state.checkpoint import CHECKPOINT_NAME
 
 pytestmark = [
     pytest.mark.slow,

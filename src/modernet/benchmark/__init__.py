@@ -1,35 +1,23 @@
-"""What networks cost: counted without a device, and measured on one."""
+"""What networks cost, measured on a device.
+
+The stages of one measurement, in order: `case` (what to measure) -> `targets` (find the network) -> `workload` and
+`batch` (prepare it) -> `measure` (time by turns) -> `outcomes` (ratios and records) -> `run` (all of it, written to a
+folder). `questions/` asks: how fast are these networks, Table 12 of the ConvNeXt paper, which settings are traps.
+"""
 
 from modernet.benchmark.case import Case
-from modernet.benchmark.device import choose_device
-from modernet.benchmark.gpu_settings import gpu_settings
-from modernet.benchmark.macs import Counts, count
-from modernet.benchmark.peaks import Peaks, measure_peaks, product_tflops
+from modernet.benchmark.questions.speed import benchmark_models
+from modernet.benchmark.questions.table12 import MeasuredPair, measure_table12
+from modernet.benchmark.questions.traps import Trap, find_traps
 from modernet.benchmark.run import Stopped, default_folder
-from modernet.benchmark.speed import benchmark_models
-from modernet.benchmark.stages import StageRow, describe_stages
-from modernet.benchmark.table12 import MeasuredPair, measure_table12
-from modernet.benchmark.traffic import Work, count_work
-from modernet.benchmark.traps import Trap, find_traps
 
 __all__ = [
     "Case",
-    "Counts",
     "MeasuredPair",
-    "Peaks",
-    "StageRow",
     "Stopped",
     "Trap",
-    "Work",
     "benchmark_models",
-    "choose_device",
-    "count",
-    "count_work",
     "default_folder",
-    "describe_stages",
     "find_traps",
-    "gpu_settings",
-    "measure_peaks",
     "measure_table12",
-    "product_tflops",
 ]

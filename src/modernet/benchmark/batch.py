@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 
 from modernet.benchmark.case import Case
-from modernet.benchmark.memory import release
 from modernet.benchmark.targets import Target
 from modernet.benchmark.workload import prepare
-from modernet.timing import seconds_of
+from modernet.machine.memory import release
+from modernet.machine.timing import seconds_of
 
 _GROWTH = 1.02
 _PATIENCE = 2

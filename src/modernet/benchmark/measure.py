@@ -12,13 +12,13 @@ import torch
 from modernet import progress
 from modernet.benchmark.batch import fastest_batch
 from modernet.benchmark.case import Case
-from modernet.benchmark.gpu_settings import gpu_settings
-from modernet.benchmark.macs import count, on_meta
-from modernet.benchmark.memory import available_bytes, is_out_of_memory, refusing_too_much, release, transient_bytes
 from modernet.benchmark.targets import Target
-from modernet.benchmark.traffic import Work, count_work
 from modernet.benchmark.workload import Workload, prepare
-from modernet.timing import rounds_in_turns
+from modernet.counting.macs import count, on_meta
+from modernet.counting.traffic import Work, count_work
+from modernet.machine.memory import available_bytes, is_out_of_memory, refusing_too_much, release, transient_bytes
+from modernet.machine.settings import gpu_settings
+from modernet.machine.timing import rounds_in_turns
 
 _WARM_UP = 3
 

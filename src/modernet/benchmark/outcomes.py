@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from modernet.benchmark.case import reference_of
-from modernet.benchmark.device import describe, device_name
 from modernet.benchmark.measure import Outcome
-from modernet.benchmark.peaks import Peaks
 from modernet.benchmark.targets import Target
+from modernet.machine.device import describe, device_name
+from modernet.machine.peaks import Peaks
+from modernet.machine.timing import speed_ratio
 from modernet.records import Record, environment
-from modernet.timing import speed_ratio
 
 _SETTINGS = ("model", "mode", "dtype", "layout", "compile", "batch", "image_size")
 

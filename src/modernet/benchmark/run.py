@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from modernet.atomic import check_writable
 from modernet.benchmark.case import Case
-from modernet.benchmark.device import device_name
 from modernet.benchmark.measure import measure, measuring
 from modernet.benchmark.outcomes import as_records
-from modernet.benchmark.peaks import measure_peaks
 from modernet.benchmark.targets import find_network
 from modernet.errors import InputError, RunStopped
+from modernet.files.atomic import check_writable
+from modernet.machine.device import device_name
+from modernet.machine.peaks import measure_peaks
 from modernet.records import RECORD_NAME, Record
 from modernet.report import write_benchmark
 

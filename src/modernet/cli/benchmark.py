@@ -80,7 +80,8 @@ def main(arguments: Sequence[str]) -> int:
     from modernet import progress
 
     with progress.shown(), progress.task("starting", 1):
-        from modernet.benchmark import choose_device, default_folder
+        from modernet.benchmark import default_folder
+        from modernet.machine.device import choose_device
 
     device = choose_device(options.device)
     folder = options.out or default_folder(device)
@@ -188,7 +189,7 @@ def _table12(options: Options, common: dict[str, Any]) -> bool:
 
 
 def _print_table12(pairs: Sequence[MeasuredPair]) -> None:
-    from modernet.benchmark.table12 import SOURCE
+    from modernet.benchmark.questions.table12 import SOURCE
 
     columns = {"model": False, "size": True, "paper": True, "here": True, "paper's ratio": True, "ratio here": True}
     rows = []

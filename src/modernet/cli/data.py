@@ -83,7 +83,7 @@ def _check(arguments: Sequence[str]) -> int:
 
     from modernet import progress
     from modernet.data import check_pictures
-    from modernet.data.findings import KINDS
+    from modernet.data.checking.findings import KINDS
 
     with progress.shown():
         findings = check_pictures(options.data)

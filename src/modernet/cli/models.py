@@ -66,7 +66,7 @@ def _row(name: str, *, recount: bool) -> dict[str, Any]:
     """What is known of a network; its published counts, which are tested to be true, or new ones to the last digit."""
     import torch
 
-    from modernet.benchmark import Counts, count
+    from modernet.counting import Counts, count
     from modernet.models import create_model, get_entry
 
     entry = get_entry(name)

@@ -173,7 +173,7 @@ def _as_row(record: Record) -> dict[str, object]:
 def _show(options: ShowOptions) -> None:
     import torch
 
-    from modernet.benchmark import count
+    from modernet.counting import count
     from modernet.roadmap import default_stem_stride, road
     from modernet.roadmap.network import build
 

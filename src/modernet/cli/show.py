@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
 
     import torch
 
-    from modernet.benchmark import count, describe_stages
+    from modernet.counting import count, describe_stages
     from modernet.errors import InputError
     from modernet.models import Backbone, create_model, get_entry
 

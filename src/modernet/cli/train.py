@@ -119,7 +119,8 @@ def _train(options: Options, folder: Path, processes: Processes) -> Record:
         with progress.task("starting", 1):
             from modernet.data import open_dataset
             from modernet.models import get_entry
-            from modernet.training import prepare_folder, stop_requested_by_signal, train_classifier
+            from modernet.tasks import train_classifier
+            from modernet.training import prepare_folder, stop_requested_by_signal
             from modernet.weights import NetworkSpec, starting_weights
 
         with processes.first():  # so that a mistake is said once

@@ -1,15 +1,15 @@
 """Data: images on disk -> batches on the device. Knows no model."""
 
-from modernet.data.check import check_pictures
+from modernet.data.checking.check import check_pictures
+from modernet.data.checking.findings import Finding, Findings
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, picture_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
-from modernet.data.findings import Finding, Findings
-from modernet.data.loaders import NO_TARGET, Batch, Loader, make_loader
+from modernet.data.images.decode import UnreadablePicture, find_pictures, read_picture
+from modernet.data.images.views import fit_picture
+from modernet.data.loading.loaders import NO_TARGET, Batch, Loader, make_loader
 from modernet.data.open import open_dataset
 from modernet.data.pack import Packed, pack_dataset
-from modernet.data.pictures import UnreadablePicture, find_pictures, read_picture
-from modernet.data.sources import DATASET_NAMES
-from modernet.data.squares import fit_picture
+from modernet.data.sources.read import DATASET_NAMES
 
 __all__ = [
     "DATASET_NAMES",

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from modernet.data.pictures import Pictures
+from modernet.data.images.decode import Pictures
 
 
 class Split(Protocol):

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modernet.data.cores import decoding_workers
 from modernet.data.dataset import InMemory, OnDisk
-from modernet.data.pictures import UnreadablePicture, skippable
-from modernet.data.source import Labelled
-from modernet.data.squares import Interpolation, central_box
+from modernet.data.images.decode import UnreadablePicture, skippable
+from modernet.data.images.views import Interpolation, central_box
+from modernet.data.sources.labelled import Labelled
+from modernet.machine.cores import decoding_workers
 from modernet.progress import track
 
 _CHUNK = 64  # pictures a thread takes at a time

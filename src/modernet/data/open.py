@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from modernet.data import decoding
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk
 from modernet.data.digit_scenes import DIGITS, SplitName, make_scenes
-from modernet.data.pictures import skippable
-from modernet.data.source import Labelled, Source
-from modernet.data.sources import read_source
-from modernet.data.splitting import three_splits
-from modernet.data.squares import Interpolation
+from modernet.data.images.decode import skippable
+from modernet.data.images.views import Interpolation
+from modernet.data.sources.labelled import Labelled, Source
+from modernet.data.sources.read import read_source
+from modernet.data.splits import three_splits
 from modernet.errors import InputError
 from modernet.progress import say
 

@@ -16,15 +16,15 @@ import numpy as np
 from PIL import Image
 
 from modernet import progress
-from modernet.atomic import whole_file
-from modernet.data.cores import decoding_workers
 from modernet.data.decoding import evenly
-from modernet.data.pictures import PICTURE_SUFFIXES, EncodedPictures, Pictures, UnreadablePicture, picture_format
-from modernet.data.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
-from modernet.data.source import Labelled, Source
-from modernet.data.sources import read_source
-from modernet.data.tar_shards import tar_files
+from modernet.data.images.decode import PICTURE_SUFFIXES, EncodedPictures, Pictures, UnreadablePicture, picture_format
+from modernet.data.sources.labelled import Labelled, Source
+from modernet.data.sources.read import read_source
+from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
+from modernet.data.sources.tar import tar_files
 from modernet.errors import InputError
+from modernet.files.atomic import whole_file
+from modernet.machine.cores import decoding_workers
 
 _MOST_THREADS = 16
 _SURVEYED = 500

@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from modernet import progress
 from modernet.kernels import Backend
+from modernet.machine.timing import time_in_turns
 from modernet.models.fused import use_kernels
-from modernet.timing import time_in_turns
 
 _ROUNDS = 5
 _PART = 2

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
-from modernet.atomic import check_writable, whole_file
 from modernet.deploy.choices import describe
 from modernet.deploy.export_formats import Run, format_of
 from modernet.deploy.optimized import Rewrite, disagreement, rewritten
 from modernet.errors import InputError
+from modernet.files.atomic import check_writable, whole_file
 from modernet.weights import SavedNetwork
 
 TOLERANCE = 1e-4

@@ -1,16 +1,6 @@
 """Training recipes: typed values, each with its source. Needs no torch."""
 
-from modernet.recipes import (
-    convnexts,
-    ours,
-    resnets,
-    small_data,
-    transformers,
-)  # importing them registers their recipes
-from modernet.recipes.execution import Execution
-from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_recipe
-from modernet.recipes.rates import rate_factor
-from modernet.recipes.recipe import (
+from modernet.recipes.base import (
     Augmentation,
     LayerGroups,
     Optimizer,
@@ -20,6 +10,9 @@ from modernet.recipes.recipe import (
     Schedule,
     leaves,
 )
+from modernet.recipes.execution import Execution
+from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_recipe
+from modernet.recipes.rates import rate_factor
 
 __all__ = [
     "RECIPES",
@@ -32,13 +25,8 @@ __all__ = [
     "Recipe",
     "Regularization",
     "Schedule",
-    "convnexts",
     "default_recipe",
     "get_recipe",
     "leaves",
-    "ours",
     "rate_factor",
-    "resnets",
-    "small_data",
-    "transformers",
 ]

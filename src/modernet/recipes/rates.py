@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from modernet.recipes.recipe import Recipe
+from modernet.recipes.base import Recipe
 
 
 def rate_factor(recipe: Recipe) -> float:

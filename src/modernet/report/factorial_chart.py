@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modernet.atomic import whole_file
+from modernet.files.atomic import whole_file
 from modernet.report.chart_style import CLEAR, DOT, DPI, FAINT, INK, RULE, SIDE, WIDTH, short
 from modernet.report.effects import Effect
 from modernet.report.factorial import Factorial

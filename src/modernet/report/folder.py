@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from modernet import progress
-from modernet.atomic import whole_file
+from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report.benchmark import MODES, benchmark_of, summarise_benchmarks
 from modernet.report.benchmark_tables import benchmark_markdown

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modernet.atomic import whole_file
 from modernet.errors import InputError
+from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report import notation
 from modernet.report.benchmark import KIND, Benchmark, summarise_benchmarks

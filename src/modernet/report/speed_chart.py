@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modernet.atomic import whole_file
+from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report.benchmark import (
     GROUPED_BY,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from modernet.atomic import whole_file
+from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report.benchmark import device_of, model_of
 

@@ -12,27 +12,23 @@ from typing import Any
 import torch
 
 from modernet import progress
-from modernet.atomic import check_writable
-from modernet.benchmark import Counts, count
+from modernet.counting import Counts, count
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
-from modernet.data.cores import usable_cores
-from modernet.data.squares import Interpolation
-from modernet.data.tar_shards import expand_braces
+from modernet.data.images.views import Interpolation
+from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
+from modernet.files.atomic import check_writable
+from modernet.machine.cores import usable_cores
 from modernet.recipes import Recipe, default_recipe, get_recipe
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report
 from modernet.roadmap import Design
 from modernet.roadmap.network import build
-from modernet.studies.cluster import Cluster
-from modernet.studies.runner import run_all
-from modernet.training import (
-    choose_device,
-    classifier_settings,
-    differences,
-    run_identity,
-    train_classifier,
-)
+from modernet.studies.running.cluster import Cluster
+from modernet.studies.running.runner import run_all
+from modernet.tasks import train_classifier
+from modernet.tasks.classification import classifier_settings
+from modernet.training import choose_device, differences, run_identity
 from modernet.weights import NetworkSpec
 
 _MOST_WORKERS = 8  # each holds its own copy of torch and of the pictures

@@ -1,12 +1,11 @@
 """Training: one loop for every task, and what a run leaves behind."""
 
-from modernet.training.checkpoint import DiskFull, has_checkpoint, prepare_folder, read_checkpoint
-from modernet.training.classification import classifier_settings, train_classifier
-from modernet.training.identity import differences, run_identity
-from modernet.training.interruption import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
 from modernet.training.loop import Trained, train
 from modernet.training.non_finite import NonFiniteLoss
-from modernet.training.placement import choose_device
+from modernet.training.placement.placement import choose_device
+from modernet.training.state.checkpoint import DiskFull, has_checkpoint, prepare_folder, read_checkpoint
+from modernet.training.state.identity import differences, run_identity
+from modernet.training.stopping import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
 from modernet.training.task import Task
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "Task",
     "Trained",
     "choose_device",
-    "classifier_settings",
     "differences",
     "has_checkpoint",
     "ignoring_ctrl_c",
@@ -25,5 +23,4 @@ __all__ = [
     "run_identity",
     "stop_requested_by_signal",
     "train",
-    "train_classifier",
 ]

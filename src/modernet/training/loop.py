@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from modernet import progress
 from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, Recipe
-from modernet.training.checkpoint import Checkpoint
-from modernet.training.curves import Curves
-from modernet.training.interruption import Interrupted
 from modernet.training.non_finite import NonFiniteLoss, SkippedStep, check_finite, write_skipped
-from modernet.training.optimizer import clip_gradients, make_optimizer
-from modernet.training.pace import Pace
-from modernet.training.placement import Placement
-from modernet.training.schedule import learning_rate
+from modernet.training.placement.placement import Placement
+from modernet.training.state.checkpoint import Checkpoint
+from modernet.training.steps.optimizer import clip_gradients, make_optimizer
+from modernet.training.steps.schedule import learning_rate
+from modernet.training.stopping import Interrupted
 from modernet.training.task import Task
+from modernet.training.watching.curves import Curves
+from modernet.training.watching.pace import Pace
 
 _CHECKPOINT_INTERVAL_S = 15.0
 _CHECKPOINT_SHARE = 0.05

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from modernet.atomic import whole_file
 from modernet.errors import InputError, unknown_name
+from modernet.files.atomic import whole_file
 from modernet.models import Backbone, create_model
 from modernet.weights.checkpoint_file import read_checkpoint
 from modernet.weights.loading import best_fit, check_fit, head_names, identify

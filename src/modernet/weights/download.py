@@ -11,9 +11,9 @@ import urllib.request
 from pathlib import Path
 
 from modernet import progress
-from modernet.atomic import whole_file
-from modernet.data.cache import cache_folder
 from modernet.errors import InputError
+from modernet.files.atomic import whole_file
+from modernet.files.cache import cache_folder
 from modernet.weights.catalogue import HubFile, PretrainedWeights, WebFile
 
 _CHUNK = 1 << 20

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from modernet.atomic import whole_file
 from modernet.data import ImageDataset
 from modernet.errors import InputError
+from modernet.files.atomic import whole_file
 from modernet.models import create_model
 from modernet.recipes import PictureSizes
 from modernet.roadmap.design import Design

@@ -1,0 +1,209 @@
+"""A backbone stage by stage: shapes, parameters, multiply-accumulates, receptive fields; found on the meta device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from modernet.counting.macs import meta_picture, on_meta
+from modernet.errors import InputError
+from modernet.models import Backbone
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage of a backbone, or its head.
+
+    Attributes:
+        name: submodule whose output it is, as in `feature_info`; `head` for what follows the last feature map.
+        shape: of its output for one picture, without the batch: `(c, h, w)`, or `(classes,)`.
+        params, macs: of this stage alone; a parameter that nothing uses counts for the head. Over all rows they add
+            up to the network's.
+        receptive_field: side in pixels of the square that a position of its output depends on, padding included. None
+            where that is the whole picture, or where something else than convolution and pooling mixes positions.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    params: int
+    macs: int
+    receptive_field: int | None
+
+
+def describe_stages(backbone: Backbone, image_size: int, in_chans: int = 3) -> list[StageRow]:
+    """A row for each feature map of `feature_info`, in order, and one for the head.
+
+    Args:
+        backbone: is left as it is.
+        image_size: side of the square picture in pixels.
+        in_chans: channels of the picture.
+
+    Raises:
+        InputError: the picture is smaller than one position of the last feature map.
+    """
+    stride = max(backbone.feature_info.reduction())
+    if image_size < stride:
+        raise InputError(
+            f"image_size is {image_size}; a position of the last feature map is {stride} pixels: give more"
+        )
+    network: Backbone = on_meta(backbone)
+    picture = meta_picture(image_size, in_chans)
+    trace = _Trace(picture)
+
+    def row(name: str, compute: Callable[[], Any], output: Callable[[Any], Tensor]) -> tuple[StageRow, Any]:
+        params_before = sum(trace.params.values())
+        with torch.no_grad(), FlopCounterMode(display=False) as flops, trace:
+            state = compute()
+            y = output(state)
+        params, macs = sum(trace.params.values()) - params_before, flops.get_total_flops() // 2
+        return StageRow(name, tuple(y.shape[1:]), params, macs, trace.receptive_field(y)), state
+
+    rows, state = [], picture
+    for index, feature in enumerate(network.feature_info):
+        stage, state = row(feature.module, partial(network.forward_stage, index, state), network.feature_map)
+        rows.append(stage)
+    head, _ = row("head", lambda: network.forward_head(network.last_features(state)), lambda scores: scores)
+    params = sum(p.numel() for p in network.parameters()) - sum(stage.params for stage in rows)
+    return [*rows, replace(head, params=params)]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Along one direction: the first position sees the pixels `low` to `high`, the next one those `jump` further on."""
+
+    low: int
+    high: int
+    jump: int
+
+    def slide(self, kernel_size: int, stride: int, before: int, dilation: int) -> _Span:
+        """After a window that slides over it, with `before` positions of padding ahead of the first."""
+        low = self.low - before * self.jump
+        high = self.high + ((kernel_size - 1) * dilation - before) * self.jump
+        return _Span(low, high, self.jump * stride)
+
+    def join(self, other: _Span) -> _Span:
+        """What a position sees that is the sum of one of each."""
+        return _Span(min(self.low, other.low), max(self.high, other.high), self.jump)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What the positions of a tensor see."""
+
+    dims: tuple[int, int]
+    """The tensor's dimensions of height and width."""
+    spans: tuple[_Span, _Span]
+    """Along height and width."""
+
+    def slide(self, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> _Field:
+        """After a window of `(height, width)`, or of one number for both, that slides over it."""
+        numbers = zip(*(_pair(number) for number in (kernel_size, stride, padding, dilation)), strict=True)
+        vertical, horizontal = (span.slide(*n) for span, n in zip(self.spans, numbers, strict=True))
+        return replace(self, spans=(vertical, horizontal))
+
+    def join(self, other: _Field) -> _Field | None:
+        """What a position sees that is the sum of one of each."""
+        if self.dims != other.dims or [s.jump for s in self.spans] != [s.jump for s in other.spans]:
+            return None
+        vertical, horizontal = (a.join(b) for a, b in zip(self.spans, other.spans, strict=True))
+        return replace(self, spans=(vertical, horizontal))
+
+
+# by the name of the torch function, whichever of its forms is called: nothing here moves a value to another position
+# fmt: off
+_POINTWISE = frozenset((
+    "add", "sub", "mul", "div", "relu", "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "batch_norm",
+    "layer_norm", "linear", "dropout", "clone", "contiguous",
+))
+# fmt: on
+
+
+class _Trace(TorchFunctionMode):
+    """Follows the picture through torch's functions: what each tensor sees of it, and which parameters were used.
+
+    A function that it does not know makes a tensor that sees the whole picture.
+    """
+
+    def __init__(self, picture: Tensor) -> None:
+        super().__init__()
+        self.params: dict[int, int] = {}  # id of a parameter -> its size
+        self._fields = WeakTensorKeyDictionary()  # every tensor that depends on the picture -> _Field | None
+        self._fields[picture] = _Field((2, 3), (_Span(0, 0, 1), _Span(0, 0, 1)))
+
+    def receptive_field(self, x: Tensor) -> int | None:
+        """Side of the square of pixels that a position of `x` sees; None for the whole picture."""
+        field: _Field | None = self._fields[x]
+        return None if field is None else max(span.high - span.low + 1 for span in field.spans)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        self.params |= {id(tensor): tensor.numel() for tensor in tensors if isinstance(tensor, nn.Parameter)}
+        fields = [self._fields[tensor] for tensor in tensors if tensor in self._fields]
+        out = func(*args, **kwargs)
+        if fields:
+            known = [field for field in fields if field is not None]
+            field = _follow(func.__name__, known, args, kwargs) if len(known) == len(fields) else None
+            self._fields.update({leaf: field for leaf in tree_leaves(out) if isinstance(leaf, Tensor)})
+        return out
+
+
+def _follow(name: str, fields: list[_Field], args: Sequence[Any], kwargs: dict[str, Any]) -> _Field | None:
+    """What the output of a torch function sees, from what its inputs see; None for the whole picture."""
+    field, *others = fields
+    if name in _WINDOWS:
+        assert field.dims == (2, 3), "the input of a convolution or pooling is not (b, c, h, w)"
+        return _WINDOWS[name](field, *args[1:], **kwargs)
+    if name == "permute":
+        order = args[1:] if isinstance(args[1], int) else args[1]
+        height, width = (order.index(dim) for dim in field.dims)
+        return replace(field, dims=(height, width))
+    if name in ("linear", "layer_norm") and args[0].ndim - 1 in field.dims:
+        return None  # these mix the last dimension
+    if name in _POINTWISE:
+        joined: _Field | None = field
+        for other in others:
+            joined = None if joined is None else joined.join(other)
+        return joined
+    return None
+
+
+def _conv2d(
+    x: _Field, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> _Field:
+    kernel_size = weight.shape[2:]
+    if padding == "same":
+        padding = [dilated * (size - 1) // 2 for dilated, size in zip(_pair(dilation), kernel_size, strict=True)]
+    return x.slide(kernel_size, stride, 0 if padding == "valid" else padding, dilation)
+
+
+def _max_pool2d(
+    x: _Field, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, **_: bool
+) -> _Field:
+    return x.slide(kernel_size, kernel_size if stride is None else stride, padding, dilation)
+
+
+def _avg_pool2d(x: _Field, kernel_size: Any, stride: Any = None, padding: Any = 0, *_: Any, **__: Any) -> _Field:
+    return x.slide(kernel_size, kernel_size if stride is None else stride, padding, 1)
+
+
+def _pair(number: int | Sequence[int]) -> Sequence[int]:
+    return (number, number) if isinstance(number, int) else number
+
+
+_WINDOWS: dict[str, Callable[..., _Field]] = {
+    "conv2d": _conv2d,
+    "max_pool2d": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+}

@@ -1,0 +1,1 @@
+"""`modernet data check`: problems of a data set, found before training."""

@@ -1,0 +1,181 @@
+"""Look at every picture of a data set, and say what would spoil a training or its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modernet.data.checking.class_problems import class_problems, folder_problems
+from modernet.data.checking.duplicates import difference_hash, look_alikes, repeated
+from modernet.data.checking.findings import KINDS, Finding, Findings
+from modernet.data.decoding import Failures, read_all
+from modernet.data.images.decode import EncodedPictures, decode_picture
+from modernet.data.sources.image_folder import split_folders
+from modernet.data.sources.labelled import Labelled, Source, all_of
+from modernet.data.sources.listing import list_classes
+from modernet.data.sources.read import find_image_folder, read_source
+from modernet.data.splits import three_splits
+from modernet.errors import InputError
+
+_ORDER = ("train", "validation", "test")
+_TINY = 4  # times smaller than the median picture
+_LONG = 5.0  # times longer than wide
+
+
+def check_pictures(spec: str) -> Findings:
+    """Decode every picture and compare all of them.
+
+    Found are: pictures that cannot be read; the same bytes in two splits or two classes; pictures of two splits that
+    look the same (a hash of 8 x 8 differences, so most copies that were scaled or compressed again); odd sizes; and
+    problems of classes: similar names, missing in a split, rare, empty folders, other files, folders in folders.
+    Where a data set has no splits, those that `open_dataset` would make are compared.
+
+    Args:
+        spec: what `open_dataset` takes, but `"digit_scenes"`. In class folders also what `open_dataset` refuses is
+            found: empty folders, classes that train has not.
+
+    Raises:
+        InputError: nothing is there, or it cannot be opened.
+    """
+    if spec == "digit_scenes":
+        raise InputError("digit_scenes is generated and has nothing to check; give a data set that lies somewhere")
+    classes, given, found = _opened(spec)
+    splits, words = _splits(spec, classes, given)
+    surveys = {split: _survey(part, f"checking {split} pictures") for split, part in splits.items()}
+    counts = {split: np.bincount(part.labels, minlength=len(classes)) for split, part in given.items()}
+    found += [
+        *(finding for split, part in splits.items() for finding in _unreadable(part, surveys[split])),
+        *_copies(splits, surveys, classes),
+        *_alike(splits, surveys),
+        *_odd_sizes(splits, surveys),
+        *class_problems(classes, counts),
+    ]
+    order = list(KINDS)
+    total = sum(len(part) for part in splits.values())
+    return Findings(total, words, tuple(sorted(found, key=lambda finding: order.index(finding.kind))))
+
+
+class _Survey(NamedTuple):
+    """What was seen of each picture of a split; of one that cannot be read, nothing."""
+
+    digests: list[bytes | None]
+    """Of its bytes."""
+    hashes: NDArray[np.uint64]
+    """`difference_hash`."""
+    sizes: NDArray[np.int64]
+    """(n, 2), height and width."""
+    failures: Failures
+
+
+def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Labelled], list[Finding]]:
+    """Classes, the splits that are given, and what is wrong with folders."""
+    path = find_image_folder(spec)
+    if path is None:
+        source = read_source(spec).source
+        parts = {"train": source.train, "validation": source.validation, "test": source.test}
+        return source.classes, {split: part for split, part in parts.items() if part is not None}, []
+    folders = dict(sorted(split_folders(path).items(), key=lambda item: _ORDER.index(item[0])))
+    listings = {split: list_classes(folder) for split, folder in folders.items()}
+    found = [finding for split, folder in folders.items() for finding in folder_problems(folder, listings[split])]
+    # a class that has no picture anywhere is an empty folder and nothing else
+    names = {
+        listing.class_folders[number]
+        for listing in listings.values()
+        for number in np.unique(listing.class_of).tolist()
+    }
+    classes = tuple(sorted(names))
+    if not classes:
+        raise InputError(f"there is no picture in the class folders of {path}; put some in a folder for each class")
+    number = {name: label for label, name in enumerate(classes)}
+    given: dict[str, Labelled] = {}
+    for split, listing in listings.items():
+        labels = np.array([number.get(name, -1) for name in listing.class_folders], dtype=np.int64)
+        given[split] = all_of(listing.pictures, labels[listing.class_of])
+    return classes, given, found
+
+
+def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Labelled]) -> tuple[dict[str, Labelled], str]:
+    """The splits that training would use, in words too."""
+    if len(given) > 1:
+        return dict(given), f"{', '.join(given)} as given"
+    try:
+        train, validation, test, words = three_splits(Source(spec, classes, given["train"]))
+    except InputError:  # classes too small to split; they can be looked at all the same
+        return dict(given), "one set"
+    return {"train": train, "validation": validation, "test": test}, words
+
+
+def _survey(part: Labelled, task: str) -> _Survey:
+    n, pictures = len(part), part.pictures
+    digests: list[bytes | None] = [None] * n
+    hashes, sizes = np.zeros(n, dtype=np.uint64), np.zeros((n, 2), dtype=np.int64)
+
+    def look(position: int, index: int) -> None:
+        if isinstance(pictures, EncodedPictures):
+            content = pictures.content(index)
+            picture = decode_picture(content, pictures.name(index))
+        else:
+            picture = pictures.read(index)
+            content = picture.contiguous().numpy().tobytes()
+        digests[position] = blake2b(content, digest_size=16).digest()
+        hashes[position] = difference_hash(picture)
+        sizes[position] = picture.shape[1:]
+
+    failures = read_all(part, look, task)
+    return _Survey(digests, hashes, sizes, failures)
+
+
+def _unreadable(part: Labelled, survey: _Survey) -> Iterator[Finding]:
+    for _, error in sorted(survey.failures.items()):
+        yield Finding("unreadable", error.name, error.reason)
+
+
+def _copies(
+    splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey], classes: tuple[str, ...]
+) -> Iterator[Finding]:
+    """The same bytes in two splits, or in two classes."""
+    where = [(split, position) for split, part in splits.items() for position in range(len(part))]
+    for group in repeated([digest for split in splits for digest in surveys[split].digests]):
+        (first_split, first), *others = [where[number] for number in group]
+        first_label = int(splits[first_split].labels[first])
+        for split, position in others:
+            label = int(splits[split].labels[position])
+            there = f"{_name(splits[first_split], first)} ({first_split}, {classes[first_label]})"
+            if split != first_split:
+                yield Finding("in two splits", _name(splits[split], position), f"{split}; the same as {there}")
+            if label != first_label:
+                subject = _name(splits[split], position)
+                yield Finding("in two classes", subject, f"{classes[label]}; the same as {there}")
+
+
+def _alike(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
+    """Pictures that look like one of another split, without being the same."""
+    for first, later in combinations(splits, 2):
+        ours, theirs = surveys[later], surveys[first]
+        known = set(theirs.digests) - {None}
+        for position, other in look_alikes(ours.hashes, theirs.hashes).items():
+            if ours.digests[position] not in known:
+                detail = f"{later}; looks like {_name(splits[first], other)} ({first})"
+                yield Finding("look alike", _name(splits[later], position), detail)
+
+
+def _odd_sizes(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
+    seen = np.concatenate([survey.sizes[survey.sizes.min(1) > 0] for survey in surveys.values()])
+    if not len(seen):
+        return
+    median = float(np.median(seen.min(1)))
+    for split, part in splits.items():
+        for position, (h, w) in enumerate(surveys[split].sizes.tolist()):
+            if 0 < min(h, w) * _TINY < median:
+                yield Finding("odd size", _name(part, position), f"{h} x {w}; half of all have {median:.0f} or more")
+            elif max(h, w) > _LONG * min(h, w) > 0:
+                yield Finding("odd size", _name(part, position), f"{h} x {w}; only its middle would be seen")
+
+
+def _name(part: Labelled, position: int) -> str:
+    return part.pictures.name(int(part.indices[position]))

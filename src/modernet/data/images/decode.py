@@ -1,0 +1,332 @@
+"""Pictures: found, and decoded to RGB."""
+
+from __future__ import annotations
+
+import glob
+import io
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from modernet.data.images.views import Box, ChooseBox, Interpolation, cut
+from modernet.errors import InputError
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+)
+
+_EXIF_ORIENTATION = 0x0112
+_EXIF_UPRIGHT = 1
+_EXIF_SIDEWAYS = (5, 6, 7, 8)
+_EXIF_RIGHT_IS_LEFT = (2, 3, 6, 7)  # the right or lower border of what is stored comes to the left of the upright
+_EXIF_BOTTOM_IS_TOP = (3, 4, 7, 8)  # likewise to the top
+_SHRINKS = (8, 4, 2)  # by which a JPEG can be decoded smaller
+_SURPLUS = 2  # pixels that are left for a pixel of the square, so that its smoothing hides how they were shrunk
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class UnreadablePicture(InputError):
+    """A picture that cannot be decoded.
+
+    Attributes:
+        name: its path, or its file and row.
+        reason: why, in a few words.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"cannot read the picture {name}: {reason}")
+        self.name, self.reason = name, reason
+
+    def __reduce__(self) -> tuple[type[UnreadablePicture], tuple[str, str]]:
+        return UnreadablePicture, (self.name, self.reason)  # it crosses from a worker process to the training process
+
+
+class Pictures(Protocol):
+    """Pictures that can be read one by one, in any order, from any thread or process."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """What a message calls the picture: its path, or its file and row."""
+
+    def identity(self, index: int) -> str:
+        """What stays the same when other pictures are added, and when the data set is moved; no two are alike."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width in pixels as they are stored, without decoding the picture."""
+
+    def read(self, index: int) -> Tensor:
+        """The picture, uint8 (3, h, w).
+
+        Raises:
+            UnreadablePicture: it cannot be decoded.
+        """
+
+    def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
+        """A box of the picture, scaled to a square: `cut` of what `read` gives, in less time.
+
+        A JPEG of which a much larger box is wanted is decoded at a half, a quarter or an eighth of its size: that
+        changes a byte of the square by less than one in the mean.
+
+        Args:
+            choose: called once with the picture's size.
+
+        Returns:
+            uint8 (3, image_size, image_size)
+
+        Raises:
+            UnreadablePicture: it cannot be decoded.
+        """
+
+
+class EncodedPictures(ABC):
+    """Pictures that lie somewhere as the bytes of a file."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """As `Pictures.name`."""
+
+    @abstractmethod
+    def identity(self, index: int) -> str:
+        """As `Pictures.identity`."""
+
+    @abstractmethod
+    def content(self, index: int) -> bytes:
+        """The bytes of a picture.
+
+        Raises:
+            UnreadablePicture: they cannot be had.
+        """
+
+    def size(self, index: int) -> tuple[int, int]:
+        return picture_size(self.content(index), self.name(index))
+
+    def read(self, index: int) -> Tensor:
+        return decode_picture(self.content(index), self.name(index))
+
+    def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
+        return decode_square(self.content(index), self.name(index), choose, image_size, interpolation)
+
+
+class DecodedPictures:
+    """Pictures that come as pixels, all of one size.
+
+    Args:
+        pixels: uint8 (n, 3, h, w), or (n, h, w) for grey.
+        file: what the pictures were read from, for messages.
+    """
+
+    def __init__(self, pixels: Tensor, file: str) -> None:
+        self.pixels, self.file = pixels, file
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def name(self, index: int) -> str:
+        return f"{self.file}, picture {index}"
+
+    def identity(self, index: int) -> str:
+        return str(index)
+
+    def size(self, index: int) -> tuple[int, int]:
+        h, w = self.pixels.shape[-2:]
+        return h, w
+
+    def read(self, index: int) -> Tensor:
+        picture = self.pixels[index]
+        return picture if picture.ndim == 3 else picture.expand(3, -1, -1)
+
+    def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
+        return cut(self.read(index), choose(*self.size(index)), image_size, interpolation)
+
+
+def read_picture(path: str | os.PathLike[str]) -> Tensor:
+    """Read one picture as RGB, uint8 (3, h, w), turned upright as its EXIF orientation says.
+
+    Grey pictures are repeated to three channels, palettes looked up, CMYK and YCbCr converted; transparent pictures are
+    laid on white; 16-bit grey keeps its upper eight bits; of an animation the first frame is taken.
+
+    Raises:
+        UnreadablePicture: the file is missing, truncated, no picture, or of floating-point pixels without a known
+            range.
+    """
+    return decode_picture(_content(Path(path)), str(path))
+
+
+def decode_picture(data: bytes, name: str) -> Tensor:
+    """`read_picture` for the bytes of a file; `name` is what the error calls it."""
+    with _opened(data, name) as image:
+        return _decoded(image, data)
+
+
+def decode_square(
+    data: bytes, name: str, choose: ChooseBox, image_size: int, interpolation: Interpolation = "bilinear"
+) -> Tensor:
+    """`Pictures.read_square` for the bytes of a file; `name` is what the error calls it."""
+    with _opened(data, name) as image:
+        orientation = _orientation(image)
+        w, h = reversed(image.size) if orientation in _EXIF_SIDEWAYS else image.size
+        box = choose(h, w)
+        shrink = _shrink(box, image_size) if _is_plain_jpeg(image) else 1
+        if shrink == 1:
+            return cut(_decoded(image, data), box, image_size, interpolation)
+        image.draft(image.mode, (image.width // shrink, image.height // shrink))
+        small = _upright(image)
+        # where the size is no multiple of shrink, the stored picture has a fraction of a pixel too much at its end
+        left = box.left / shrink + (small.width - w / shrink if orientation in _EXIF_RIGHT_IS_LEFT else 0)
+        top = box.top / shrink + (small.height - h / shrink if orientation in _EXIF_BOTTOM_IS_TOP else 0)
+        right, bottom = left + box.width / shrink, top + box.height / shrink
+        x, y = int(left), int(top)
+        part = small.crop((x, y, math.ceil(right), math.ceil(bottom)))  # or what lies around it would be mixed in
+        fractions = (left - x, top - y, right - x, bottom - y)
+        return _pixels(part.resize((image_size, image_size), _FILTERS[interpolation], box=fractions))
+
+
+def picture_size(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width as they are stored, before any orientation, from the header alone."""
+    with _opened(data, name) as image:
+        w, h = image.size
+        return h, w
+
+
+def picture_format(data: bytes, name: str) -> str:
+    """What PIL calls the format, such as `"JPEG"`, from the header alone."""
+    with _opened(data, name) as image:
+        assert image.format is not None  # only of pictures that come from no file
+        return image.format
+
+
+def skippable(error: UnreadablePicture) -> InputError:
+    """The error for a picture that stops a run, with what can be done about it."""
+    return InputError(
+        f"{error}; repair it, remove it, or skip such pictures with skip_unreadable=True (--skip-unreadable)"
+    )
+
+
+def find_pictures(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The picture files that files, folders (searched to the bottom) and shell patterns (`"photos/*.jpg"`) name.
+
+    A file that is named itself is taken whatever its suffix; in folders and patterns only pictures count.
+
+    Returns:
+        The paths, sorted, each once.
+
+    Raises:
+        InputError: a pattern matches no picture.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        if path.is_file():
+            matches = [path]
+        elif path.is_dir():
+            matches = pictures_below(path)
+        else:
+            globbed = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - patterns may be absolute
+            matches = [match for match in globbed if match.is_file() and is_picture(match)]
+        if not matches:
+            raise InputError(
+                f"no picture matches {str(pattern)!r}; give picture files, folders that hold them, "
+                "or a pattern such as 'photos/*.jpg'"
+            )
+        found.update(matches)
+    return sorted(found)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Every picture file in a folder and below it, sorted by path; hidden files and folders do not count."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [path for name in files if is_picture(path := Path(parent, name))]
+    return sorted(found)
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path.name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name belongs to the system rather than to the user: `.DS_Store`, `._photo.jpg`, `__MACOSX`."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePicture(str(path), error.strerror or str(error)) from error
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
+    """The picture, of which the header is read; what goes wrong with it is an `UnreadablePicture`."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            yield image
+    except Exception as error:  # on damaged bytes, codecs raise anything from SyntaxError to struct.error
+        raise UnreadablePicture(name, _reason(error, data)) from error
+
+
+def _shrink(box: Box, image_size: int) -> int:
+    """By how much a JPEG may be decoded smaller."""
+    room = min(box.height, box.width) / (_SURPLUS * image_size)
+    return next((shrink for shrink in _SHRINKS if shrink <= room), 1)
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(image.getexif().get(_EXIF_ORIENTATION, _EXIF_UPRIGHT))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """RGB, turned as EXIF says, which would copy even what is upright."""
+    return _to_rgb(image if _orientation(image) == _EXIF_UPRIGHT else ImageOps.exif_transpose(image))
+
+
+def _pixels(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # h w c -> c h w
+
+
+def _is_plain_jpeg(image: Image.Image) -> bool:
+    return image.format == "JPEG" and image.mode in ("RGB", "L")
+
+
+def _decoded(image: Image.Image, data: bytes) -> Tensor:
+    """All of it, upright."""
+    if _is_plain_jpeg(image) and _orientation(image) == _EXIF_UPRIGHT:
+        with suppress(ValueError):  # PIL mends it, or says what is wrong
+            return torch.from_numpy(simplejpeg.decode_jpeg(data)).permute(2, 0, 1)  # the same bytes, in less time
+    return _pixels(_upright(image))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; PIL's own conversion would clip it at 255
+        grey = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits a channel")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _reason(error: Exception, data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not a picture, or of a format that is not supported"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,48 @@
+"""Pictures that are a file each, a million of them held compactly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from modernet.data.images.decode import EncodedPictures, UnreadablePicture
+
+
+class PictureFiles(EncodedPictures):
+    """Picture files below one folder. A million take some 40 MB and reach a worker process in one piece.
+
+    Args:
+        folder: what they all lie below.
+        parents: the folders that hold them, relative to `folder`, with `/` between their parts.
+        parent_of: int32 (n,), which of `parents` each file lies in.
+        names: binary (n,), the files' names as the system encodes them.
+    """
+
+    def __init__(self, folder: Path, parents: Sequence[str], parent_of: NDArray[np.int32], names: pa.Array) -> None:
+        assert len(parent_of) == len(names)
+        self.folder, self.parents, self.parent_of, self.names = folder, tuple(parents), parent_of, names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        return str(self.path(index))
+
+    def identity(self, index: int) -> str:
+        return f"{self.parents[self.parent_of[index]]}/{os.fsdecode(self.names[index].as_py())}"
+
+    def path(self, index: int) -> Path:
+        """Where a picture lies."""
+        return self.folder / self.identity(index)
+
+    def content(self, index: int) -> bytes:
+        path = self.path(index)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UnreadablePicture(str(path), error.strerror or str(error)) from error

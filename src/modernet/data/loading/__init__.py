@@ -1,0 +1,1 @@
+"""Splits -> batches: which images, in which order, decoded by whom."""

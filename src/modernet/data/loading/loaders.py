@@ -1,0 +1,253 @@
+"""Splits -> batches, on the device, the same at every run.
+
+What is random about a part of a batch is a function of (seed, epoch, step, part) alone: a run that resumes in the
+middle of an epoch, or with another number of processes, goes on with exactly the pictures that it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from modernet.data.chance import Stream, generator
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
+from modernet.data.images.decode import DecodedPictures
+from modernet.data.images.views import Interpolation, fit_picture
+from modernet.data.loading.plan import EvaluationPlan, Part, Plan, TrainingPlan
+from modernet.data.loading.reading import PartReader
+from modernet.data.loading.workers import ReadAhead
+from modernet.data.transforms import on_device
+from modernet.data.transforms.mixing import mix
+from modernet.data.transforms.timm_augment import uses_timm_augment
+from modernet.errors import InputError
+from modernet.machine.cores import decoding_workers
+from modernet.recipes import Augmentation, PictureSizes
+
+_MOST_WORKERS = 8
+NO_TARGET = -1
+
+
+class Batch(NamedTuple):
+    """One part of a batch, on the device.
+
+    Attributes:
+        images: float32 (b, 3, h, w), normalised, in channels_last layout.
+        targets: int64 (b,), or float32 (b, k) when mixed: the share of each class, before any label smoothing. In
+            evaluation a target of -1 does not count: it belongs to a picture that keeps a process in step with the
+            others where a batch has fewer pictures than there are processes.
+        positions: int64 (b,), on the CPU: where the pictures are in the split (before they were mixed).
+    """
+
+    images: Tensor
+    targets: Tensor
+    positions: Tensor
+
+
+class Loader(Protocol):
+    """Batches, epoch after epoch, as one process sees them.
+
+    Attributes:
+        steps_per_epoch: batches in an epoch.
+        samples_per_epoch: pictures in an epoch, over all processes.
+        parts_per_step: how many `Batch`es `batches` yields for each step.
+    """
+
+    steps_per_epoch: int
+    samples_per_epoch: int
+    parts_per_step: int
+
+    def samples_in_step(self, step: int) -> int:
+        """Pictures in a step of any epoch, over all processes."""
+
+    def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
+        """This process's parts of an epoch's batches, in order, from `first_step` on: what an uninterrupted epoch
+        would have given from there. Go through one epoch at a time.
+        """
+
+
+def make_loader(
+    dataset: ImageDataset,
+    split: Split,
+    *,
+    batch_size: int,
+    device: torch.device,
+    augmentation: Augmentation | None,
+    sizes: PictureSizes = PictureSizes(),  # noqa: B008 - frozen
+    seed: int = 0,
+    workers: int | None = None,
+    parts: int = 1,
+    rank: int = 0,
+    world: int = 1,
+) -> Loader:
+    """Serve a split in batches.
+
+    Args:
+        dataset: what the split belongs to: it knows size, normalisation and classes.
+        split: one of the data set's splits.
+        batch_size: pictures in a batch, over all processes, at least 1.
+        device: where the batches are wanted.
+        augmentation: for training: shuffled and augmented, every picture once an epoch, in full batches but for the
+            last two (see `TrainingPlan`). None for evaluation: every picture once, in order, nothing random, the last
+            batch may be short.
+        sizes: how pictures are shown in evaluation, and how they are scaled; the size in training is the data set's.
+        seed: of everything random.
+        workers: processes that decode pictures on disk; 0 decodes in this one, None is one for each core that is ours
+            (`cores.decoding_workers`), at most 8. Pictures in memory need them for RandAugment and color jitter only.
+        parts: into how many parts a training batch is cut, each augmented and mixed by itself; a multiple of `world`.
+            A batch of evaluation has one for each process.
+        rank, world: which process this is, and of how many: it serves the parts rank, rank + world, ...
+
+    Raises:
+        InputError: batch_size is below 1, a batch has fewer pictures than parts, or `rand_augment` is not in timm's
+            notation; while batches are drawn, for a picture on disk that cannot be read.
+    """
+    assert len(split) > 0, "open_dataset gives no empty split"
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; give 1 or more")
+    size, crop = dataset.image_size, 1.0
+    plan: Plan
+    if augmentation is None:
+        size, crop = size if sizes.test_size is None else sizes.test_size, sizes.test_crop
+        plan = EvaluationPlan(len(split), batch_size, rank, world)
+    else:
+        shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
+        plan = TrainingPlan(len(split), batch_size, seed, parts, rank, world, augmentation.repeats, shards)
+        if isinstance(split, InMemory) and uses_timm_augment(augmentation):
+            split = _one_by_one(split)
+    match split:
+        case InMemory():
+            finish = _Finish(dataset, augmentation, device, seed, sizes.interpolation)
+            return _MemoryLoader(_squares(split, size, crop, sizes.interpolation), plan, finish, device)
+        case OnDisk():
+            by_reader, by_finish = _shared_out(augmentation)
+            reader = PartReader(
+                split,
+                size,
+                sizes.interpolation,
+                crop=crop,
+                augmentation=by_reader,
+                mean=dataset.mean,
+                seed=seed,
+            )
+            finish = _Finish(dataset, by_finish, device, seed, sizes.interpolation)
+            count = decoding_workers(_MOST_WORKERS) if workers is None else workers
+            return _DiskLoader(split, reader, plan, finish, device, count)
+        case _:
+            raise TypeError(f"a split is InMemory or OnDisk, not {type(split).__name__}")
+
+
+def _squares(split: InMemory, size: int, crop: float, interpolation: Interpolation) -> InMemory:
+    """The pictures at another size, of which a test shows the middle."""
+    if crop == 1 and size == split.images.shape[-1]:
+        return split
+    squares = [fit_picture(image, size, crop=crop, interpolation=interpolation) for image in split.images]
+    return InMemory(torch.stack(squares), split.labels)
+
+
+def _one_by_one(split: InMemory) -> OnDisk:
+    """Pictures in memory, for worker processes."""
+    return OnDisk(DecodedPictures(split.images, "the training split"), torch.arange(len(split)), split.labels)
+
+
+def _shared_out(augmentation: Augmentation | None) -> tuple[Augmentation | None, Augmentation | None]:
+    """What is done to pictures one by one while they are read, and what to the batch.
+
+    A flip comes before RandAugment, and costs less while a picture is read than afterwards; where nothing else is done
+    to single pictures, it is left to the batch, so that both kinds of split give the same batches.
+    """
+    if augmentation is None or (augmentation.crop_scale == 1 and not uses_timm_augment(augmentation)):
+        return None, augmentation
+    return augmentation, replace(augmentation, flip=0.0, crop_scale=1.0)
+
+
+class _Finish:
+    """Pixels -> a batch: moved, normalised, erased, mixed."""
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        augmentation: Augmentation | None,
+        device: torch.device,
+        seed: int,
+        interpolation: Interpolation,
+    ) -> None:
+        self.augmentation, self.seed, self.interpolation = augmentation, seed, interpolation
+        self.num_classes = len(dataset.classes)
+        mean, std = (torch.tensor(values, device=device) for values in (dataset.mean, dataset.std))
+        self.scale, self.offset = 1 / (255 * std), -mean / std
+
+    def __call__(self, images_u8: Tensor, labels: Tensor, part: Part) -> Batch:
+        positions = torch.from_numpy(part.positions)
+        if not part.counts:
+            labels = torch.full_like(labels, NO_TARGET)
+        if self.augmentation is None:
+            return Batch(self._normalised(images_u8), labels, positions)
+        rng = generator(self.seed, Stream.BATCH, part.epoch, part.step, part.part)
+        moved = on_device.move(images_u8, self.augmentation, rng, self.interpolation)
+        images = on_device.erase(self._normalised(moved), self.augmentation, rng)
+        images, targets = mix(images, labels, self.num_classes, self.augmentation, rng)
+        return Batch(images, targets, positions)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        images = images.to(torch.float32, memory_format=torch.channels_last, copy=True)
+        w = images.shape[-1]
+        rows = images.permute(0, 2, 3, 1).flatten(2)  # b h w*3, whose long rows a CPU goes through fastest
+        rows.mul_(self.scale.repeat(w)).add_(self.offset.repeat(w))
+        return images
+
+
+class _Planned:
+    """What a loader says of its plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.steps_per_epoch, self.samples_per_epoch = len(plan.sizes), plan.samples
+        self.parts_per_step = plan.parts // plan.world
+        self._plan = plan
+
+    def samples_in_step(self, step: int) -> int:
+        return self._plan.sizes[step]
+
+
+class _MemoryLoader(_Planned):
+    """Serves pictures that live on the device."""
+
+    def __init__(self, split: InMemory, plan: Plan, finish: _Finish, device: torch.device) -> None:
+        super().__init__(plan)
+        self._finish, self._device = finish, device
+        # n h w c, so that a picture is one run of bytes
+        self._pixels = split.images.to(device).permute(0, 2, 3, 1).contiguous()
+        self._labels = split.labels.to(device)
+
+    def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
+        for part in self._plan.epoch(epoch, first_step):
+            chosen = torch.from_numpy(part.positions).to(self._device)
+            images = self._pixels[chosen].permute(0, 3, 1, 2)
+            yield self._finish(images, self._labels[chosen], part)
+
+
+class _DiskLoader(_Planned):
+    """Serves pictures that workers decode."""
+
+    def __init__(
+        self, split: OnDisk, reader: PartReader, plan: Plan, finish: _Finish, device: torch.device, workers: int
+    ) -> None:
+        super().__init__(plan)
+        self._split, self._finish, self._device = split, finish, device
+        self._read_ahead = ReadAhead(reader, -(-max(plan.sizes) // plan.parts), workers)
+
+    def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
+        parts = list(self._plan.epoch(epoch, first_step))
+        for part, pixels in zip(parts, self._read_ahead(parts), strict=True):
+            images, labels = pixels, self._split.labels[part.positions]
+            # copies from pinned memory run beside what the device computes; elsewhere a copy must be over before the
+            # buffer is written anew
+            beside = self._device.type == "cuda"
+            if beside:
+                images, labels = images.pin_memory(), labels.pin_memory()
+            images = images.to(self._device, non_blocking=beside)
+            labels = labels.to(self._device, non_blocking=beside)
+            yield self._finish(images, labels, part)

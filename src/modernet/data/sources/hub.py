@@ -1,0 +1,308 @@
+"""Data sets of the Hugging Face Hub: pictures in parquet files, each fetched when its first picture is needed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+
+from modernet.data.images.decode import EncodedPictures, UnreadablePicture
+from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source
+from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
+from modernet.data.sources.parquet import RowNames
+from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
+from modernet.errors import InputError, unknown_name
+from modernet.files.atomic import whole_file
+from modernet.files.bounded_cache import cached
+from modernet.files.cache import cache_folder, only_one
+from modernet.files.fetch import FetchError, fetch
+from modernet.progress import say, track
+
+PREFIX = "hf:"
+
+_SPEC = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([^@]+))?(?:@(.+))?")
+_FILE_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?![a-z])", re.IGNORECASE)
+_FOLDER_SPLIT = re.compile(rf"(partial-)?({'|'.join(SPLIT_NAMES)})", re.IGNORECASE)
+_CONVERTED = "refs/convert/parquet"  # where the Hub keeps its own conversion of a data set
+_DEFAULT = "default"
+_THREADS = 8  # files whose labels are read at a time: the network is waited for
+_OPEN_FILES = 64
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A parquet file of a data set, as it was at one commit.
+
+    Attributes:
+        sha256: None for a small file that the Hub keeps in git itself.
+    """
+
+    repo: str
+    commit: str
+    path: str
+    size: int
+    sha256: str | None
+
+    @property
+    def name(self) -> PurePosixPath:
+        """What messages call it."""
+        return PurePosixPath(f"{PREFIX}{self.repo}") / self.path
+
+    def arrow(self, column: str) -> Path:
+        """The pictures of this file as an Arrow file in the cache, fetched and converted if it is not there."""
+        digest = sha256(repr((self, column)).encode()).hexdigest()[:16]
+        return cached(f"{digest}-{PurePosixPath(self.path).stem}.arrow", functools.partial(self._make_arrow, column))
+
+    def _make_arrow(self, column: str, target: Path) -> None:
+        from huggingface_hub import constants, get_token, hf_hub_url
+
+        url = hf_hub_url(self.repo, self.path, repo_type="dataset", revision=self.commit, endpoint=constants.ENDPOINT)
+        parquet = target.with_name(f"{target.name}.parquet")
+        try:
+            fetch(url, parquet, size=self.size, sha256=self.sha256, token=get_token())
+        except FetchError as error:
+            if error.status in (401, 403):
+                raise _refused(self.repo) from error
+            raise
+        try:
+            write_arrow(target, ParquetFile(parquet, self.name).pictures(column))
+        finally:
+            parquet.unlink()  # or a full disk would stay full: the limit of the cache does not count it
+
+
+class HubPictures(EncodedPictures):
+    """Pictures in parquet files of the Hub.
+
+    Args:
+        files: of one split.
+        rows: how many each has.
+        column: what holds the pictures.
+    """
+
+    def __init__(self, files: Sequence[HubFile], rows: Sequence[int], column: str) -> None:
+        self._files, self._column = tuple(files), column
+        self._names = RowNames([file.name for file in files], rows)
+        self._count = sum(rows)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def name(self, index: int) -> str:
+        return self._names[index]
+
+    def identity(self, index: int) -> str:
+        return self._names.identity(index)
+
+    def content(self, index: int) -> bytes:
+        file, row = self._names.find(index)
+        content = self._pictures(file)[row].as_py()
+        if content is None:
+            raise UnreadablePicture(self.name(index), "the row holds no bytes")
+        assert isinstance(content, bytes)
+        return content
+
+    def _pictures(self, file: int) -> pa.ChunkedArray:
+        while True:
+            try:
+                return _mapped(self._files[file].arrow(self._column))
+            except FileNotFoundError:  # another process removed it just now
+                continue
+
+
+class _Known(NamedTuple):
+    """What the labels' columns of some files say."""
+
+    rows: list[int]
+    labels: list[list[int | str]]
+    classes: tuple[str, ...] | None
+    image_column: str
+
+
+def read_hub(spec: str) -> Source:
+    """Read `hf:org/name`, `hf:org/name/config`, `hf:org/name@revision`.
+
+    Taken are the parquet files of the data set, or, where it has none, those that the Hub converted it to. The labels
+    are read now, by the ranges of their columns, and kept; pictures are fetched when they are needed, a file at a time.
+
+    Raises:
+        InputError: the Hub has no such data set, or not for us, or cannot be reached, or the data set has no labelled
+            pictures in parquet.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise InputError(
+            f"{spec!r} is no data set of the Hub; give hf:org/name, hf:org/name/config or hf:org/name@revision"
+        )
+    repo, config, revision = match[1], match[2], match[3]
+    with _told(repo, revision):
+        files = _list_files(repo, config, revision)
+        if "train" not in files:
+            raise InputError(f"{spec} has parquet files for {', '.join(files)}, but none for train")
+        known = _read_labels(spec, [file for split in files for file in files[split]])
+    first = 0
+    raw: dict[str, list[int | str]] = {}
+    rows: dict[str, list[int]] = {}
+    for split, of_split in files.items():
+        last = first + len(of_split)
+        raw[split] = [label for labels in known.labels[first:last] for label in labels]
+        rows[split] = known.rows[first:last]
+        first = last
+    drop_hidden(raw, spec)
+    classes = known.classes or classes_of(raw["train"])
+    splits: dict[str, Labelled] = {}
+    for split, values in raw.items():
+        pictures = HubPictures(files[split], rows[split], known.image_column)
+        shards = np.repeat(np.arange(len(rows[split])), rows[split])
+        labels = as_indices(values, classes, pictures.name)
+        splits[split] = Labelled(pictures, np.arange(len(labels)), labels, shards)
+    return Source(spec, classes, splits["train"], splits.get("validation"), splits.get("test"))
+
+
+def _list_files(repo: str, config: str | None, revision: str | None) -> dict[str, list[HubFile]]:
+    """The files of each split of one configuration."""
+    configs = _configs(repo, revision)
+    if not configs and revision is None:
+        configs = _configs(repo, _CONVERTED)
+    if not configs:
+        raise InputError(f"the data set {repo} has no parquet files train-*.parquet; fetch it and give its folder")
+    if config is None and len(configs) > 1 and _DEFAULT not in configs:
+        raise InputError(
+            f"{repo} has several configurations: {', '.join(configs)}; give one, as {PREFIX}{repo}/{min(configs)}"
+        )
+    chosen = config or (_DEFAULT if _DEFAULT in configs else next(iter(configs)))
+    if chosen not in configs:
+        raise unknown_name(f"configuration of {repo}", chosen, configs)
+    return configs[chosen]
+
+
+def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFile]]]:
+    """The parquet files at a revision: configuration -> split -> files.
+
+    `data/train-00000-of-00002.parquet` and `CONFIG/train-00000-of-00002.parquet` are the layout of uploads,
+    `CONFIG/train/0000.parquet` is that of the Hub's conversions.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
+    from huggingface_hub.hf_api import RepoFile
+
+    api = HfApi()
+    try:
+        commit = api.dataset_info(repo, revision=revision).sha
+    except RevisionNotFoundError:
+        if revision == _CONVERTED:
+            return {}
+        raise
+    assert commit is not None
+    configs: dict[str, dict[str, list[HubFile]]] = {}
+    partial = False
+    for entry in api.list_repo_tree(repo, recursive=True, revision=commit, repo_type="dataset"):
+        path = PurePosixPath(entry.path)
+        if not isinstance(entry, RepoFile) or path.suffix != ".parquet":
+            continue
+        folders = list(path.parts[:-1])
+        match = _FILE_SPLIT.match(path.name)
+        split = match[1] if match else None
+        if split is None and folders and (match := _FOLDER_SPLIT.fullmatch(folders[-1])):
+            folders.pop()
+            split, partial = match[2], partial or match[1] is not None
+        if split is None:
+            continue
+        config = "/".join(folders) if folders not in ([], ["data"]) else _DEFAULT
+        file = HubFile(repo, commit, entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None)
+        configs.setdefault(config, {}).setdefault(SPLIT_NAMES[split.lower()], []).append(file)
+    if partial:
+        say(f"the Hub has converted only a part of {repo}; what there is of it is used")
+    for splits in configs.values():
+        for files in splits.values():
+            files.sort(key=lambda file: file.path)
+    return configs
+
+
+def _read_labels(spec: str, files: Sequence[HubFile]) -> _Known:
+    """Labels, rows and columns of the files: read once and kept, since a commit never changes."""
+    kept = cache_folder() / "indexes" / f"{sha256(repr(files).encode()).hexdigest()[:16]}-hub.json"
+    with only_one(kept):
+        try:
+            rows, labels, classes, image_column = json.loads(kept.read_bytes())
+            return _Known(rows, labels, None if classes is None else tuple(classes), image_column)
+        except (OSError, ValueError):  # not yet, or damaged
+            known = _fetch_labels(spec, files)
+            with whole_file(kept) as unfinished:
+                unfinished.write_text(json.dumps(known))
+            return known
+
+
+def _fetch_labels(spec: str, files: Sequence[HubFile]) -> _Known:
+    first = _open(files[0])
+    image_column = first.find_column(IMAGE_COLUMNS, "image")
+    label_column = first.find_column(LABEL_COLUMNS, "label")
+
+    def of_file(file: HubFile) -> tuple[int, list[int | str]]:
+        table = _open(file)
+        return table.rows, [*table.labels(label_column)]
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        try:
+            read = list(track(threads.map(of_file, files), f"reading the labels of {spec}", len(files)))
+        finally:
+            threads.shutdown(cancel_futures=True)
+    rows, labels = [n for n, _ in read], [values for _, values in read]
+    return _Known(rows, labels, first.class_names(label_column), image_column)
+
+
+def _open(file: HubFile) -> ParquetFile:
+    """A file of the Hub, read by ranges."""
+    from huggingface_hub import HfFileSystem, constants
+
+    path = f"datasets/{file.repo}@{file.commit}/{file.path}"
+    remote = HfFileSystem(endpoint=constants.ENDPOINT).open(path, "rb", cache_type="none")
+    return ParquetFile(remote, file.name)
+
+
+@functools.lru_cache(maxsize=_OPEN_FILES)
+def _mapped(arrow: Path) -> pa.ChunkedArray:
+    return map_arrow(arrow)
+
+
+@contextmanager
+def _told(repo: str, revision: str | None) -> Iterator[None]:
+    """What the Hub refuses, in a line."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    # which package the Hub's client asks the network with depends on its version; all errors of it descend from this
+    network_error = cast(type[Exception], HfHubHTTPError.__bases__[0])
+    try:
+        yield
+    except InputError as error:
+        cause = error.__cause__
+        if not isinstance(cause, network_error):
+            raise
+        with _told(repo, revision):  # a file that was read by ranges is not damaged
+            raise cause from cause.__cause__
+    except GatedRepoError as error:
+        raise _refused(repo) from error
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            f"the Hub has no data set {repo}, or it is private; check the name, or log in (hf auth login)"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"the data set {repo} has no revision {revision!r}; give a branch, tag or commit") from error
+    except (network_error, OSError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(f"cannot read the data set {repo} of the Hub ({reason}); check the network") from error
+
+
+def _refused(repo: str) -> InputError:
+    return InputError(
+        f"the data set {repo} is gated: accept its terms on its page on the Hub, then log in (hf auth login)"
+    )

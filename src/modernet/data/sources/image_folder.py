@@ -1,0 +1,66 @@
+"""Image folders: a folder of pictures for each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from modernet.data.images.decode import is_hidden
+from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source, all_of
+from modernet.data.sources.listing import Listing, list_classes
+from modernet.errors import InputError
+
+
+def read_image_folder(path: Path) -> Source:
+    """Read `class/picture`, or the same below `train/`, `val/` (`valid/`, `validation/`) and `test/`.
+
+    Classes are the folders of the training split in alphabetical order. Pictures may lie deeper inside a class; hidden
+    files and files of other kinds are passed over. The list of many pictures is kept (`listing.py`).
+
+    Raises:
+        InputError: no or empty class folders, a second folder for one split, or a class that is not in train.
+    """
+    folders = split_folders(path)
+    listings = {split: list_classes(folder) for split, folder in folders.items()}
+    classes = listings["train"].class_folders
+    splits = {split: _labelled(folders[split], listing, classes) for split, listing in listings.items()}
+    return Source(path, classes, splits["train"], splits.get("validation"), splits.get("test"))
+
+
+def split_folders(path: Path) -> dict[str, Path]:
+    """The folder of each split that an image folder has: `train/` and those beside it, or itself as train.
+
+    Raises:
+        InputError: a second folder for one split, or splits without train.
+    """
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    given: dict[str, Path] = {}
+    for folder in folders:
+        split = SPLIT_NAMES.get(folder.name.lower())
+        if split is None:
+            continue
+        if split in given:
+            raise InputError(f"{path} has two folders for {split}, {given[split].name}/ and {folder.name}/; keep one")
+        given[split] = folder
+    if "train" in given:
+        return given
+    if given and len(given) == len(folders):
+        raise InputError(f"{path} has {', '.join(f'{folder.name}/' for folder in given.values())} but no train/")
+    return {"train": path}
+
+
+def _labelled(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Labelled:
+    if not listing.class_folders:
+        raise InputError(f"there is no class folder in {folder}; put pictures in a folder for each class")
+    number = {name: label for label, name in enumerate(classes)}
+    counts = np.bincount(listing.class_of, minlength=len(listing.class_folders))
+    for name, count in zip(listing.class_folders, counts, strict=True):
+        if name not in number:
+            raise InputError(
+                f"{folder / name} is a class that train has not; it has {len(classes)}, such as {classes[0]!r}"
+            )
+        if not count:
+            raise InputError(f"there is no picture in the class folder {folder / name}; add some, or remove the folder")
+    labels = np.array([number[name] for name in listing.class_folders], dtype=np.int64)
+    return all_of(listing.pictures, labels[listing.class_of])

@@ -1,0 +1,90 @@
+"""What a format reader finds: labelled pictures, not yet decoded, in the splits that came with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modernet.data.images.decode import Pictures
+from modernet.errors import InputError
+
+# How the world calls the three splits
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Some pictures of a collection, with their labels.
+
+    Attributes:
+        pictures: the collection.
+        indices: int64 (n,), which of its pictures.
+        labels: int64 (n,), theirs.
+        shards: int64 (n,), the shard that each lies in, where shards are fetched when they are first needed: an epoch
+            then goes through a few of them at a time. None where any picture is as near as any other.
+    """
+
+    pictures: Pictures
+    indices: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    shards: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, positions: NDArray[np.int64]) -> Labelled:
+        shards = None if self.shards is None else self.shards[positions]
+        return Labelled(self.pictures, self.indices[positions], self.labels[positions], shards)
+
+
+def all_of(pictures: Pictures, labels: NDArray[np.int64]) -> Labelled:
+    assert len(pictures) == len(labels)
+    return Labelled(pictures, np.arange(len(labels)), labels)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it lies on the disk.
+
+    Attributes:
+        path: its folder, or its address.
+        classes: their names.
+        train: the pictures to learn from, or all that there are.
+        validation: None where none were set apart.
+        test: likewise.
+    """
+
+    path: Path | str
+    classes: tuple[str, ...]
+    train: Labelled
+    validation: Labelled | None = None
+    test: Labelled | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            only = f"only the class {self.classes[0]!r}" if self.classes else "no class"
+            raise InputError(f"{self.path} has {only}; a classifier needs at least two")
+        duplicates = [name for name, count in Counter(self.classes).items() if count > 1]
+        if duplicates:
+            raise InputError(f"{self.path} has two classes called {duplicates[0]!r}; give each its own name")
+        for name, split in (("validation", self.validation), ("test", self.test)):
+            if split is not None and not len(split):
+                raise InputError(f"the {name} split of {self.path} is empty; put pictures in it, or remove it")
+        missing = np.setdiff1d(np.arange(len(self.classes)), self.train.labels)
+        if len(missing):
+            raise InputError(
+                f"{self.path} has no training picture of the class {self.classes[missing[0]]!r}; "
+                "add some, or remove the class"
+            )

@@ -1,0 +1,151 @@
+"""What lies in class folders, listed once: a folder of a million pictures opens in seconds the second time.
+
+The list is kept in the cache folder with the time at which every folder last changed. A file that is added, removed or
+renamed changes its folder's time, so to ask for a thousand times is to know whether a million names are still right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from modernet.data.images.decode import PICTURE_SUFFIXES, is_hidden
+from modernet.data.images.files import PictureFiles
+from modernet.errors import InputError
+from modernet.files.atomic import whole_file
+from modernet.files.cache import cache_folder, only_one
+from modernet.progress import say, track
+
+_WORTH_KEEPING = 10_000  # to list fewer takes no time
+_COARSEST_CLOCK_NS = 2 * 10**9  # of a file system (FAT): a folder that changed just now may change again unseen
+_KEY = b"modernet listing 1"
+
+
+class Listing(NamedTuple):
+    """The pictures in the class folders of a folder.
+
+    Attributes:
+        class_folders: their names in alphabetical order, also of those without a picture.
+        pictures: all pictures, by class, then by path.
+        class_of: int64 (n,), the class folder of each picture.
+    """
+
+    class_folders: tuple[str, ...]
+    pictures: PictureFiles
+    class_of: NDArray[np.int64]
+
+
+class _Walked(NamedTuple):
+    """Every folder, the folder itself first, with the time of its last change; every picture, with its folder."""
+
+    parents: list[str]
+    changed_ns: list[int]
+    names: pa.Array
+    parent_of: NDArray[np.int32]
+
+
+def list_classes(folder: Path) -> Listing:
+    """List the class folders of `folder` and the pictures in them and below them.
+
+    Hidden files and folders, files of other kinds, and pictures beside the class folders do not count.
+
+    Raises:
+        InputError: a folder cannot be listed.
+    """
+    kept = cache_folder() / "listings" / f"{folder.name}-{sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}.arrow"
+    found = _kept(kept, folder)
+    if found is None:
+        began_ns = time.time_ns()
+        found = _walk(folder)
+        if len(found.names) >= _WORTH_KEEPING and max(found.changed_ns) < began_ns - _COARSEST_CLOCK_NS:
+            _keep(kept, found)
+    class_folders = [parent for parent in found.parents if parent and "/" not in parent]
+    number = {name: position for position, name in enumerate(class_folders)}
+    class_of_parent = np.array([number.get(parent.partition("/")[0], -1) for parent in found.parents])
+    pictures = PictureFiles(folder, found.parents, found.parent_of, found.names)
+    return Listing(tuple(class_folders), pictures, class_of_parent[found.parent_of])
+
+
+def _walk(folder: Path) -> _Walked:
+    parents, changed_ns = [""], [_changed_ns(folder)]
+    names: list[bytes] = []
+    parent_of: list[int] = []
+
+    def visit(relative: str) -> None:
+        """A folder and all below it, in the order of paths."""
+        path = folder / relative
+        number = len(parents)
+        parents.append(relative)
+        changed_ns.append(_changed_ns(path))  # before its entries are read: a change from now on is seen
+        for entry in _entries(path):
+            if not entry.is_dir():
+                if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122 - a million times
+                    names.append(os.fsencode(entry.name))
+                    parent_of.append(number)
+            elif not entry.is_symlink():  # it may lead in circles
+                visit(f"{relative}/{entry.name}")
+
+    classes = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    for name in track(classes, f"listing {folder}", len(classes)):
+        visit(name)
+    return _Walked(parents, changed_ns, pa.array(names, pa.large_binary()), np.array(parent_of, dtype=np.int32))
+
+
+def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
+    """What lies in a folder, in alphabetical order, without what is hidden."""
+    try:
+        with os.scandir(path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise _not_listed(path, error) from error
+    return (entry for entry in found if not is_hidden(entry.name))
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        raise _not_listed(path, error) from error
+
+
+def _not_listed(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot list the folder {path}: {error.strerror}; make it readable, or remove it")
+
+
+def _keep(file: Path, found: _Walked) -> None:
+    schema = pa.schema({"name": found.names.type, "parent": pa.int32()})
+    folders = json.dumps({"parents": found.parents, "changed_ns": found.changed_ns})
+    schema = schema.with_metadata({_KEY: folders.encode()})
+    try:
+        with (
+            only_one(file),
+            whole_file(file) as unfinished,
+            pa.OSFile(str(unfinished), "wb") as sink,
+            pa.ipc.new_file(sink, schema) as out,
+        ):
+            out.write_batch(pa.record_batch([found.names, pa.array(found.parent_of)], schema=schema))
+    except OSError as error:  # it only costs time
+        say(f"cannot keep the list of pictures in {file.parent} ({error.strerror or error}); it is made anew each time")
+
+
+def _kept(file: Path, folder: Path) -> _Walked | None:
+    """The list in the cache folder, if there is one and no folder has changed since."""
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+        folders = json.loads(table.schema.metadata[_KEY])
+        parents, changed_ns = folders["parents"], folders["changed_ns"]
+        if any((folder / parent).stat().st_mtime_ns != then for parent, then in zip(parents, changed_ns, strict=True)):
+            return None
+        columns = table.combine_chunks()
+        return _Walked(parents, changed_ns, columns["name"].chunk(0), columns["parent"].chunk(0).to_numpy())
+    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException):  # none, damaged, or a folder has gone
+        return None

@@ -1,0 +1,185 @@
+"""Parquet in the image layout of the Hugging Face Hub: `train-00000-of-00005.parquet`, an image and a label column."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path, PurePath
+
+import numpy as np
+import pyarrow as pa
+
+from modernet.data.images.decode import EncodedPictures, UnreadablePicture, is_hidden, is_picture
+from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source, all_of
+from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
+from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
+from modernet.errors import InputError
+from modernet.files.atomic import whole_file
+from modernet.files.cache import cache_folder, only_one
+from modernet.progress import track
+
+_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?![a-z]).*\.parquet", re.IGNORECASE)
+
+
+def parquet_files(path: Path) -> dict[str, list[Path]]:
+    """The files of each split, in a folder or in the one folder directly below it (`data/`, `plain_text/`) that has
+    some.
+
+    Raises:
+        InputError: several folders below have some.
+    """
+    found = _files_in(path)
+    if found:
+        return found
+    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not _begins_with_picture(entry)]
+    below = {folder: files for folder in folders if (files := _files_in(folder))}
+    if len(below) > 1:
+        names = ", ".join(folder.name for folder in below)
+        raise InputError(f"several folders in {path} hold parquet files: {names}; give one of them")
+    return next(iter(below.values()), {})
+
+
+def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int) -> Source:
+    """Read the splits of a data set.
+
+    The image column is called image, img or picture and holds {bytes, path} or bytes; the label column label, labels,
+    fine_label, class or target, and holds integers or names. Names of classes come from the schema's huggingface
+    metadata. A test split whose labels are all -1, the Hub's sign for hidden labels, does not count.
+
+    Args:
+        files: each split's files, as `parquet_files` found them.
+        memory_limit_mb: encoded pictures beyond it are first copied to an Arrow file in the cache folder, since rows
+            of parquet cannot be reached one by one.
+
+    Raises:
+        InputError: a file is damaged, a column is missing, a label is missing or out of range.
+    """
+    if "train" not in files:
+        raise InputError(f"{path} has parquet files for {', '.join(files)}, but none called train-*.parquet")
+    tables = {split: [_open(file) for file in paths] for split, paths in files.items()}
+    first = tables["train"][0]
+    image_column = first.find_column(IMAGE_COLUMNS, "image")
+    label_column = first.find_column(LABEL_COLUMNS, "label")
+    raw: dict[str, list[int | str]] = {
+        split: [label for table in tables[split] for label in table.labels(label_column)] for split in files
+    }
+    drop_hidden(raw, path)
+    classes = first.class_names(label_column) or classes_of(raw["train"])
+    megabytes = sum(file.stat().st_size for split in raw for file in files[split]) / 2**20
+    splits: dict[str, Labelled] = {}
+    for split, values in raw.items():
+        names = RowNames(files[split], [table.rows for table in tables[split]])
+        labels = as_indices(values, classes, names.__getitem__)
+        if megabytes <= memory_limit_mb:
+            chunks = [chunk for table in tables[split] for chunk in table.pictures(image_column)]
+            pictures = ParquetPictures(pa.chunked_array(chunks, type=pa.large_binary()), names)
+        else:
+            pictures = MappedPictures(_copy_to_arrow(files[split], image_column), names)
+        splits[split] = all_of(pictures, labels)
+    return Source(path, classes, splits["train"], splits.get("validation"), splits.get("test"))
+
+
+class RowNames:
+    """Row numbers over several files -> file and row."""
+
+    def __init__(self, files: Sequence[PurePath], rows: Sequence[int]) -> None:
+        self._files, self._ends = files, np.cumsum(rows)
+
+    def __getitem__(self, row: int) -> str:
+        """For messages."""
+        file, row_of_file = self.find(row)
+        return f"{self._files[file]}, row {row_of_file}"
+
+    def identity(self, row: int) -> str:
+        """Without the folder, which may be moved."""
+        file, row_of_file = self.find(row)
+        return f"{self._files[file].name}, row {row_of_file}"
+
+    def find(self, row: int) -> tuple[int, int]:
+        """The number of the file, and the row in it."""
+        file = int(np.searchsorted(self._ends, row, side="right"))
+        return file, row - (int(self._ends[file - 1]) if file else 0)
+
+
+class ParquetPictures(EncodedPictures):
+    """Encoded pictures in an Arrow column.
+
+    Args:
+        column: binary (n,)
+    """
+
+    def __init__(self, column: pa.ChunkedArray, names: RowNames) -> None:
+        self._column, self._names = column, names
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def name(self, index: int) -> str:
+        return self._names[index]
+
+    def identity(self, index: int) -> str:
+        return self._names.identity(index)
+
+    def content(self, index: int) -> bytes:
+        content = self._column[index].as_py()
+        if content is None:
+            raise UnreadablePicture(self.name(index), "the row holds no bytes")
+        assert isinstance(content, bytes)
+        return content
+
+
+class MappedPictures(ParquetPictures):
+    """The same in an Arrow file, mapped into memory; another process maps the file again instead of getting its
+    content.
+    """
+
+    def __init__(self, file: Path, names: RowNames) -> None:
+        super().__init__(map_arrow(file), names)
+        self._file = file
+
+    def __reduce__(self) -> tuple[type[MappedPictures], tuple[Path, RowNames]]:
+        return MappedPictures, (self._file, self._names)
+
+
+def _begins_with_picture(folder: Path) -> bool:
+    """Whether a folder is one of single pictures, to judge by the first file that the system names: to list them all
+    would take minutes for a million.
+    """
+    with os.scandir(folder) as entries:
+        return any(is_picture(Path(entry.name)) for entry in islice(entries, 1))
+
+
+def _files_in(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        match = _SPLIT.fullmatch(file.name)
+        if match and file.is_file() and not is_hidden(file.name):
+            found.setdefault(SPLIT_NAMES[match[1].lower()], []).append(file)
+    return found
+
+
+def _copy_to_arrow(files: Sequence[Path], column: str) -> Path:
+    """An Arrow file of the pictures' bytes in the cache folder, made once for these files as they are now."""
+    states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    digest = sha256(repr((states, column)).encode()).hexdigest()[:16]
+    target = cache_folder() / "parquet" / f"{files[0].stem}-{digest}.arrow"
+    if target.exists():
+        return target
+    tracked = track(files, f"copying parquet to {target.parent}", len(files))
+    try:
+        with only_one(target):
+            if not target.exists():
+                with whole_file(target) as unfinished:
+                    write_arrow(unfinished, (chunk for file in tracked for chunk in _open(file).pictures(column)))
+    except OSError as error:
+        raise InputError(
+            f"cannot copy the pictures to {target}: {error}; set MODERNET_CACHE to a folder on a disk with room"
+        ) from error
+    return target
+
+
+def _open(file: Path) -> ParquetFile:
+    return ParquetFile(file, file)

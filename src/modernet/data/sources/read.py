@@ -1,0 +1,124 @@
+"""A name, a folder or an address -> the labelled pictures that lie there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from modernet.data.images.decode import is_hidden, is_picture
+from modernet.data.sources.cifar import has_cifar, read_cifar
+from modernet.data.sources.hub import PREFIX, read_hub
+from modernet.data.sources.idx import has_idx, read_idx
+from modernet.data.sources.image_folder import read_image_folder
+from modernet.data.sources.labelled import Source
+from modernet.data.sources.named import NAMES, read_named
+from modernet.data.sources.parquet import parquet_files, read_parquet
+from modernet.data.sources.tar import expand_braces, read_tar_folder, read_tar_paths, read_tar_urls, tar_files
+from modernet.errors import InputError, unknown_name
+
+DATASET_NAMES = ("digit_scenes", *NAMES)
+
+_LAYOUTS = (
+    "class folders, train/ and test/ above them, tar shards train-*.tar, parquet files train-*.parquet, CIFAR-10 "
+    "batches or MNIST's IDX files"
+)
+
+
+class NamedSource(NamedTuple):
+    name: str
+    """As records and folders of runs call it."""
+    source: Source
+
+
+def read_source(spec: str, *, memory_limit_mb: int = 2048, download: bool = True) -> NamedSource:
+    """Find the pictures that `spec` means, as `open_dataset` describes; nothing is decoded.
+
+    Args:
+        spec: anything that `open_dataset` takes, but `"digit_scenes"`, which lies nowhere.
+        memory_limit_mb: how much encoded parquet may be kept in memory.
+        download: whether a name may be fetched.
+
+    Raises:
+        InputError: nothing is there, it is of no known layout, or it cannot be used; the message says why.
+    """
+    if spec in NAMES:
+        return NamedSource(spec, read_named(spec, download))
+    if spec.startswith(("http://", "https://")):
+        return NamedSource(_name_of_address(spec), read_tar_urls(spec))
+    if spec.startswith(PREFIX):
+        return NamedSource(spec.partition("@")[0].split("/")[1] if "/" in spec else spec, read_hub(spec))
+    if spec.endswith(".tar"):
+        paths = [Path(path).expanduser() for path in expand_braces(spec)]
+        return NamedSource(paths[0].resolve().parent.name, read_tar_paths(paths, spec))
+    path = _existing_folder(spec)
+    return NamedSource(path.resolve().name, _recognised(path, memory_limit_mb))
+
+
+def _name_of_address(spec: str) -> str:
+    """The folder's name, or the host's, since records and folders of runs are called by it."""
+    host, *parts = spec.partition("://")[2].rstrip("/").split("/")
+    folders = parts[:-1] if spec.endswith(".tar") else parts
+    return folders[-1] if folders else host.replace(":", "-")
+
+
+def _existing_folder(spec: str) -> Path:
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise InputError(f"{spec} is a file; give the folder that holds the data set ({_LAYOUTS})")
+    if path.parent.is_dir() and path.parent != Path():
+        neighbours = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
+        close = difflib.get_close_matches(path.name, neighbours, n=1)
+        hint = (
+            f"did you mean {path.parent / close[0]}?" if close else f"{path.parent} has no folder with a name like it"
+        )
+        raise InputError(f"there is no folder {spec}; {hint}")
+    if len(path.parts) > 1:
+        of_hub = f", or {PREFIX}{spec} for a data set of the Hugging Face Hub" if len(path.parts) == 2 else ""
+        raise InputError(
+            f"there is no folder {spec}, nor {path.parent}; give a folder, or one of {', '.join(DATASET_NAMES)}{of_hub}"
+        )
+    raise InputError(f"{unknown_name('data set', spec, DATASET_NAMES)}; a folder of that name is not here either")
+
+
+def find_image_folder(spec: str) -> Path | None:
+    """The folder that `spec` means where it holds single files, for each class a folder; None where it is anything
+    else.
+    """
+    path = Path(spec).expanduser()
+    if spec in DATASET_NAMES or not path.is_dir() or _reader(path, 0) is not None:
+        return None
+    return path if any(entry.is_dir() and not is_hidden(entry.name) for entry in path.iterdir()) else None
+
+
+def _recognised(path: Path, memory_limit_mb: int) -> Source:
+    """Read a folder in the layout that it has."""
+    reader = _reader(path, memory_limit_mb)
+    if reader is not None:
+        return reader()
+    entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
+    if any(entry.is_dir() for entry in entries):
+        return read_image_folder(path)
+    if any(is_picture(entry) for entry in entries):
+        raise InputError(f"the pictures lie directly in {path}; put them in a folder for each class")
+    found = f"holds nothing that is known, such as {min(entries).name}" if entries else "is empty"
+    raise InputError(f"the folder {path} {found}; looked for {_LAYOUTS}")
+
+
+def _reader(path: Path, memory_limit_mb: int) -> Callable[[], Source] | None:
+    """What reads a folder in a layout that is known by its files; None for class folders and anything else."""
+    if files := parquet_files(path):
+        return partial(read_parquet, path, files, memory_limit_mb)
+    if tar_files(path):
+        return partial(read_tar_folder, path)
+    for folder in (path, path / "cifar-10-batches-py", path / "cifar-10-batches-bin"):
+        if has_cifar(folder):
+            return partial(read_cifar, folder)
+    for folder in (path, path / "raw"):
+        if has_idx(folder):
+            return partial(read_idx, folder)
+    return None

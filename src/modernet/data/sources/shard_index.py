@@ -1,0 +1,153 @@
+"""Where each sample lies in a tar shard (WebDataset's layout), so that any can be read alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from modernet.data.images.decode import PICTURE_SUFFIXES, is_hidden
+from modernet.errors import InputError
+from modernet.files.atomic import whole_file
+
+INDEX_FILE = "index.json"
+_FORMAT = "modernet shards 1"
+_LARGEST = 2**63 - 1  # int64
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """The samples of one shard, in their order.
+
+    Attributes:
+        name: its file's name.
+        size: its file's length in bytes.
+        keys: what the files of a sample are called, without their suffixes.
+        offsets: where each picture begins in the file.
+        sizes: its length in bytes.
+        labels: integers or names.
+        sha256: of the whole file; None where nobody has computed it.
+    """
+
+    name: str
+    size: int
+    keys: list[str]
+    offsets: list[int]
+    sizes: list[int]
+    labels: list[int] | list[str]
+    sha256: str | None = None
+
+
+def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
+    """Read the headers of a tar file.
+
+    A sample is the files whose paths agree up to the first dot of their name: a picture (`.jpg`, `.png`, ...) and a
+    label, either `.cls` (a number or a name) or `.json` with `label`. Other files are passed over.
+
+    Args:
+        checksum: compute the sha256, too.
+
+    Raises:
+        InputError: it is no plain tar file, it is cut off, or a sample has no label or two pictures.
+    """
+    pictures: dict[str, tuple[int, int]] = {}
+    labels: dict[str, int | str] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                folder, _, name = member.name.rpartition("/")
+                if not member.isfile() or is_hidden(name):
+                    continue
+                stem, _, suffix = name.partition(".")
+                key = f"{folder}/{stem}" if folder else stem
+                if f".{suffix.lower()}" in PICTURE_SUFFIXES:
+                    if key in pictures:
+                        raise InputError(f"{path} has two pictures called {key}; a sample has one")
+                    pictures[key] = member.offset_data, member.size
+                elif suffix in ("cls", "json"):
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    label = _label(content.read(), suffix, f"{path}, {member.name}")
+                    if label is not None:
+                        labels[key] = label
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(
+            f"cannot read {path} as tar: {' '.join(str(error).split())}; make it again (shards are plain .tar files)"
+        ) from error
+    for key in pictures:
+        if key not in labels:
+            raise InputError(f"{path}, {key} has no label; put {Path(key).name}.cls, a number or a name, beside it")
+    size = path.stat().st_size
+    if any(offset + length > size for offset, length in pictures.values()):
+        raise InputError(f"{path} is cut off: a picture lies beyond its end; make it again")
+    found = [labels[key] for key in pictures]
+    names = [label for label in found if isinstance(label, str)]
+    numbers = [label for label in found if isinstance(label, int)]
+    if names and numbers:
+        raise InputError(f"{path} has the labels {numbers[0]} and {names[0]!r}; labels are all numbers or all names")
+    digest = None
+    if checksum:
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+    offsets, sizes = [offset for offset, _ in pictures.values()], [length for _, length in pictures.values()]
+    return ShardIndex(path.name, size, list(pictures), offsets, sizes, names or numbers, digest)
+
+
+def write_index(file: Path, shards: list[ShardIndex], classes: tuple[str, ...] | None, **more: Any) -> None:
+    """Write what is known of some shards as JSON, with the names of the classes and `more`."""
+    content = {"format": _FORMAT, "classes": classes, "shards": [vars(shard) for shard in shards], **more}
+    with whole_file(file) as unfinished:
+        unfinished.write_text(json.dumps(content, separators=(",", ":")))
+
+
+def parse_index(content: bytes, name: str) -> tuple[list[ShardIndex], tuple[str, ...] | None, Mapping[str, Any]]:
+    """What `write_index` wrote: the shards, the classes, and everything that the file has.
+
+    Raises:
+        InputError: it is something else.
+    """
+    try:
+        found = json.loads(content)
+        if found["format"] != _FORMAT:
+            raise ValueError(found["format"])
+        shards = [_checked(ShardIndex(**shard)) for shard in found["shards"]]
+        classes = None if found["classes"] is None else tuple(str(name) for name in found["classes"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:  # the last of brackets a thousand deep
+        raise InputError(f"{name} is no index of shards; remove it, or make it anew with modernet data pack") from error
+    return shards, classes, found
+
+
+def _checked(shard: ShardIndex) -> ShardIndex:
+    """Files are not trusted: a wrong type must not come out as a traceback in the middle of a training."""
+    numbers = (shard.size, *shard.offsets, *shard.sizes)
+    columns = shard.keys, shard.offsets, shard.sizes, shard.labels
+    if not (
+        shard.name == Path(shard.name).name  # never a file elsewhere
+        and shard.name.endswith(".tar")
+        and {len(column) for column in columns} == {len(shard.keys)}
+        and all(isinstance(key, str) for key in shard.keys)
+        and all(type(number) is int and 0 <= number <= _LARGEST for number in numbers)
+        and all(start + size <= shard.size for start, size in zip(shard.offsets, shard.sizes, strict=True))
+        and {type(label) for label in shard.labels} in (set(), {int}, {str})
+        and isinstance(shard.sha256, str | None)
+    ):
+        raise ValueError(shard.name)
+    return shard
+
+
+def _label(content: bytes, suffix: str, name: str) -> int | str | None:
+    """The label in a file of a sample; None where it has none."""
+    try:
+        text = content.decode().strip()
+        if suffix == "cls":
+            return int(text) if re.fullmatch(r"-?\d+", text) else text or None
+        found = json.loads(text)
+        label = found.get("label") if isinstance(found, dict) else None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} cannot be read as {suffix}; it holds the label, a number or a name") from error
+    return label if isinstance(label, str) or type(label) is int else None

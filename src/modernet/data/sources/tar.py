@@ -1,0 +1,297 @@
+"""Tar shards in WebDataset's layout, on this machine or behind HTTP.
+
+Every picture's place is known from an index, so shards are as good as single files: an exact shuffle, an exact resume,
+every picture once an epoch, however many processes share them. A shard behind HTTP is fetched whole when its first
+picture is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from modernet.data.images.decode import EncodedPictures, UnreadablePicture, is_hidden
+from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source
+from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
+from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
+from modernet.errors import InputError
+from modernet.files.bounded_cache import cached, open_cached
+from modernet.files.cache import cache_folder, only_one
+from modernet.files.fetch import FetchError, fetch, fetch_bytes
+from modernet.progress import say, track
+
+_SPLIT = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])", re.IGNORECASE)
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_WORTH_KEEPING = 64 * 2**20  # bytes of a shard; a smaller one is indexed in no time
+_ABSENT = (403, 404, 410)  # what servers answer where there is no file; 403 is S3's
+
+
+class Shard(Protocol):
+    """A tar file somewhere."""
+
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+
+    def open(self) -> BinaryIO:
+        """Open it, fetched if it must be."""
+
+
+@dataclass(frozen=True)
+class LocalShard:
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def open(self) -> BinaryIO:
+        return self.path.open("rb")
+
+
+@dataclass(frozen=True)
+class RemoteShard:
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+    @property
+    def cache_name(self) -> str:
+        """As what it is kept: a shard of other content is another file."""
+        return f"{sha256(f'{self.url} {self.sha256}'.encode()).hexdigest()[:16]}-{self.name}"
+
+    def fetch(self, target: Path) -> None:
+        fetch(self.url, target, size=self.size, sha256=self.sha256)
+
+    def open(self) -> BinaryIO:
+        return open_cached(self.cache_name, self.fetch)
+
+
+class TarPictures(EncodedPictures):
+    """Pictures in tar shards.
+
+    Args:
+        shards: the tar files.
+        indexes: what lies where in each of them.
+    """
+
+    def __init__(self, shards: Sequence[Shard], indexes: Sequence[ShardIndex]) -> None:
+        self._shards = tuple(shards)
+        self.shard_of: NDArray[np.int64] = np.repeat(np.arange(len(shards)), [len(index.keys) for index in indexes])
+        self._offsets = np.array([offset for index in indexes for offset in index.offsets], dtype=np.int64)
+        self._sizes = np.array([size for index in indexes for size in index.sizes], dtype=np.int64)
+        self._keys = pa.array((key for index in indexes for key in index.keys), pa.large_string())
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def name(self, index: int) -> str:
+        return f"{self._shards[self.shard_of[index]].name}, {self._keys[index].as_py()}"
+
+    def identity(self, index: int) -> str:
+        return f"{self._shards[self.shard_of[index]].name}/{self._keys[index].as_py()}"
+
+    def content(self, index: int) -> bytes:
+        size = int(self._sizes[index])
+        try:
+            with self._shards[self.shard_of[index]].open() as file:
+                file.seek(int(self._offsets[index]))
+                content: bytes = file.read(size)
+        except OSError as error:
+            raise UnreadablePicture(self.name(index), error.strerror or str(error)) from error
+        if len(content) < size:
+            raise UnreadablePicture(self.name(index), "the shard ends before it does")
+        return content
+
+
+def tar_files(folder: Path) -> list[Path]:
+    """The tar files that lie in a folder."""
+    return [file for file in sorted(folder.iterdir()) if file.suffix == ".tar" and not is_hidden(file.name)]
+
+
+def read_tar_folder(folder: Path) -> Source:
+    """Read a folder of shards: those that `index.json` names, or all.
+
+    The split of a shard follows from its name (`train-000000.tar`, `imagenet-val-07.tar`); where no name says one, all
+    are one set.
+
+    Raises:
+        InputError: a shard is missing or cannot be read, or only some names tell a split.
+    """
+    file = folder / INDEX_FILE
+    if not file.is_file():
+        return read_tar_paths(tar_files(folder), folder)
+    indexes, classes, _ = parse_index(file.read_bytes(), str(file))
+    paths = [folder / index.name for index in indexes]
+    for path, index in zip(paths, indexes, strict=True):
+        if not path.is_file() or path.stat().st_size != index.size:
+            state = "is not there" if not path.is_file() else f"has not the {index.size} bytes that {INDEX_FILE} says"
+            raise InputError(f"the shard {path} {state}; put it there, or make {INDEX_FILE} anew (modernet data pack)")
+    return _source(folder, [LocalShard(path) for path in paths], indexes, classes, remote=False)
+
+
+def read_tar_paths(paths: Sequence[Path], where: Path | str) -> Source:
+    """Read shards; the index of a large one is kept in the cache folder until the file changes.
+
+    Names of classes come from `classes.txt` beside them, a line each; without it labels are their own names.
+
+    Args:
+        where: what a message calls them all.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"there is no shard {path}; give those that there are, such as 'path/{{000..127}}.tar'")
+    indexes = [_local_index(path) for path in track(paths, f"indexing {where}", len(paths))]
+    names = paths[0].parent / "classes.txt"
+    classes = tuple(names.read_text().splitlines()) if names.is_file() else None
+    return _source(where, [LocalShard(path) for path in paths], indexes, classes, remote=False)
+
+
+def read_tar_urls(spec: str) -> Source:
+    """Read shards behind HTTP: a folder with the `index.json` that `modernet data pack` writes, or the addresses of tar
+    files with braces. Without an index beside them each is fetched once to be indexed.
+
+    Raises:
+        InputError: something cannot be fetched or read.
+    """
+    urls = expand_braces(spec)
+    tars = all(url.endswith(".tar") for url in urls)
+    base = urls[0].rpartition("/")[0] if tars else spec.rstrip("/")
+    content = _index_at(f"{base}/{INDEX_FILE}", needed=not tars)
+    if content is None:
+        return _index_remote(spec, urls)
+    indexes, classes, _ = parse_index(content, f"{base}/{INDEX_FILE}")
+    if tars:
+        known = {f"{base}/{index.name}": index for index in indexes}
+        for url in urls:
+            if url not in known:
+                raise InputError(f"{base}/{INDEX_FILE} knows no shard {url}; it has {len(known)}, such as {min(known)}")
+        indexes = [known[url] for url in urls]
+    shards = [RemoteShard(f"{base}/{index.name}", index.size, index.sha256) for index in indexes]
+    return _source(spec, shards, indexes, classes, remote=True)
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """`a-{08..10}.tar` -> `a-08.tar`, `a-09.tar`, `a-10.tar`; `{train,val}.tar` -> `train.tar`, `val.tar`.
+
+    Raises:
+        InputError: a range runs backwards.
+    """
+    parts = _BRACES.split(pattern)  # text and what is in braces, in turn
+    choices = [_choices(part, pattern) if number % 2 else [part] for number, part in enumerate(parts)]
+    return ["".join(chosen) for chosen in product(*choices)]
+
+
+def _choices(inside: str, pattern: str) -> list[str]:
+    match = _RANGE.fullmatch(inside)
+    if match is None:
+        return inside.split(",")
+    first, last = int(match[1]), int(match[2])
+    if last < first:
+        raise InputError(f"the range {{{inside}}} of {pattern} runs backwards; give {{{match[2]}..{match[1]}}}")
+    return [str(number).zfill(len(match[1])) for number in range(first, last + 1)]
+
+
+def _index_at(url: str, *, needed: bool) -> bytes | None:
+    try:
+        return fetch_bytes(url)
+    except FetchError as error:
+        if error.status not in _ABSENT:
+            raise
+        if needed:
+            raise InputError(
+                f"there is no {url}; give a folder with the index that modernet data pack writes, or the addresses of "
+                "tar files, such as https://host/train-{000..127}.tar"
+            ) from error
+        return None
+
+
+def _index_remote(spec: str, urls: list[str]) -> Source:
+    """Shards without an index beside them: each is fetched once to be indexed, and the index is kept."""
+    kept = [cache_folder() / "indexes" / f"{RemoteShard(url).cache_name}.json" for url in urls]
+    missing = sum(not file.is_file() for file in kept)
+    if missing:
+        say(f"{spec} has no {INDEX_FILE}: {missing} of {len(urls)} shards are fetched now to be indexed")
+    indexes: list[ShardIndex] = []
+    shards: list[RemoteShard] = []
+    for url, file in track(zip(urls, kept, strict=True), f"indexing {spec}", len(urls)):
+        with only_one(file):
+            if not file.is_file():
+                shard = RemoteShard(url)
+                write_index(file, [index_shard(cached(shard.cache_name, shard.fetch))], None)
+        index = parse_index(file.read_bytes(), str(file))[0][0]
+        indexes.append(index)
+        shards.append(RemoteShard(url, index.size))
+    return _source(spec, shards, indexes, None, remote=True)
+
+
+def _local_index(path: Path) -> ShardIndex:
+    state = path.stat()
+    if state.st_size < _WORTH_KEEPING:
+        return index_shard(path)
+    digest = sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
+    kept = cache_folder() / "indexes" / f"{digest}-{path.name}.json"
+    try:
+        (index,), _, more = parse_index(kept.read_bytes(), str(kept))
+        if index.size == state.st_size and more["changed_ns"] == state.st_mtime_ns:
+            return index
+    except (OSError, ValueError, KeyError):  # none, or damaged
+        pass
+    index = index_shard(path)
+    try:
+        with only_one(kept):
+            write_index(kept, [index], None, changed_ns=state.st_mtime_ns)
+    except OSError as error:  # it only costs time
+        say(f"cannot keep the index of {path} in {kept.parent} ({error.strerror or error}); it is made each time")
+    return index
+
+
+def _source(
+    where: Path | str,
+    shards: Sequence[Shard],
+    indexes: Sequence[ShardIndex],
+    classes: tuple[str, ...] | None,
+    *,
+    remote: bool,
+) -> Source:
+    """All shards -> splits by their names."""
+    members: dict[str, list[int]] = {}
+    for number, shard in enumerate(shards):
+        match = _SPLIT.search(shard.name)
+        members.setdefault(SPLIT_NAMES[match[1].lower()] if match else "", []).append(number)
+    if "" in members:
+        if len(members) > 1:
+            stray = shards[members[""][0]].name
+            raise InputError(
+                f"{where}: the name of {stray} tells no split, others' do; begin it with train, val or test"
+            )
+        members = {"train": members[""]}
+    if "train" not in members:
+        raise InputError(f"{where} has shards for {', '.join(members)}, but none called train-*.tar")
+    raw: dict[str, list[int | str]] = {
+        split: [label for number in numbers for label in indexes[number].labels] for split, numbers in members.items()
+    }
+    drop_hidden(raw, where)
+    if classes is None:
+        classes = classes_of(raw["train"])
+    splits: dict[str, Labelled] = {}
+    for split, values in raw.items():
+        numbers = members[split]
+        pictures = TarPictures([shards[number] for number in numbers], [indexes[number] for number in numbers])
+        labels = as_indices(values, classes, pictures.name)
+        splits[split] = Labelled(pictures, np.arange(len(labels)), labels, pictures.shard_of if remote else None)
+    return Source(where, classes, splits["train"], splits.get("validation"), splits.get("test"))

@@ -1,0 +1,87 @@
+"""Train, validation and test, distinct, from whatever splits a source came with; a picture stays in its own."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modernet.data.sources.labelled import Labelled, Source
+from modernet.errors import InputError
+
+_HELD_OUT = 0.1
+
+
+class ThreeSplits(NamedTuple):
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+    words: str
+    """Where they come from."""
+
+
+def three_splits(source: Source) -> ThreeSplits:
+    """Use the given splits, and hold out of train about a tenth of each class for what is missing.
+
+    | given | train | validation | test |
+    |---|---|---|---|
+    | train, validation, test | as given | as given | as given |
+    | train, test | about 90 % of train | the rest | as given |
+    | train, validation | about 90 % of train | the rest | the given validation |
+    | one set | about 80 % | about 10 % | about 10 % |
+
+    A hash of a picture's identity (`Pictures.identity`: its path, its file and row, its number) decides where it
+    belongs, so pictures that are added or removed move no other: what was learned from is never tested on later. The
+    shares are therefore met on average, not exactly. One exception: where a class is so small that a split would have
+    none of it, the pictures whose hashes are next fill the gap, and may go back when the class has grown.
+
+    Raises:
+        InputError: a class has too few pictures to be in every split.
+    """
+    given = source.train, source.validation, source.test
+    match given:
+        case Labelled() as train, Labelled() as validation, Labelled() as test:
+            return ThreeSplits(train, validation, test, "train, validation and test as given")
+        case Labelled() as everything, None, None:
+            validation, test, train = _held_out(everything, source, parts=2)
+            return ThreeSplits(train, validation, test, "about 80 / 10 / 10 % of each class of the one given set")
+        case Labelled() as everything, None, Labelled() as test:
+            validation, train = _held_out(everything, source, parts=1)
+            words = "test as given; validation is about 10 % of each class of the given train"
+            return ThreeSplits(train, validation, test, words)
+        case Labelled() as everything, Labelled() as test, None:
+            validation, train = _held_out(everything, source, parts=1)
+            words = "test is the given validation; validation is about 10 % of each class of the given train"
+            return ThreeSplits(train, validation, test, words)
+    raise AssertionError(given)
+
+
+def _held_out(everything: Labelled, source: Source, parts: int) -> list[Labelled]:
+    """`parts` parts of about 10 % each, and the rest."""
+    places = np.array([_place(everything.pictures.identity(index)) for index in everything.indices.tolist()])
+    chosen: list[list[NDArray[np.int64]]] = [[] for _ in range(parts + 1)]
+    for label, name in enumerate(source.classes):
+        members = np.flatnonzero(everything.labels == label)
+        n = len(members)
+        if n < parts + 1:
+            raise InputError(
+                f"the class {name!r} in {source.path} has too few pictures, {n}; splitting it into "
+                f"{'train, validation and test' if parts == 2 else 'train and validation'} needs at least {parts + 1}"
+            )
+        members = members[np.argsort(places[members])]
+        ends: list[int] = []
+        for part in range(parts):
+            natural = int(np.searchsorted(places[members], _HELD_OUT * (part + 1)))
+            fewest = ends[-1] + 1 if ends else 1
+            ends.append(min(max(natural, fewest), n - parts + part))  # clipped only where a part would be empty
+        for part, piece in enumerate(np.split(members, ends)):
+            chosen[part].append(piece)
+    return [everything.take(np.sort(np.concatenate(pieces))) for pieces in chosen]
+
+
+def _place(identity: str) -> float:
+    """Where a picture lies in [0, 1): as good as random, but a function of the picture alone and always the same."""
+    content = identity.encode(errors="surrogateescape")  # names of files need not be UTF-8
+    return int.from_bytes(sha256(content).digest()[:6]) / 2**48

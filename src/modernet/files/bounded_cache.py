@@ -1,0 +1,92 @@
+"""Shards that are kept on this machine while they are used: made when they are first needed, the oldest removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from modernet.errors import InputError
+from modernet.files.atomic import whole_file
+from modernet.files.cache import cache_folder, only_one
+
+_DEFAULT_GB = 200.0
+_FRESH_S = 60.0  # a file's time of use is written at most once in this
+
+
+def cached(name: str, make: Callable[[Path], None]) -> Path:
+    """The file `name` of the cache, made first if it is not there.
+
+    Any number of processes may ask at once: one makes it, the others wait. Afterwards files that nobody has used for
+    longest are removed until all take at most `$MODERNET_CACHE_GB` (by default 200), but never this one. So a file may
+    be removed by another process before it is opened; `open_cached` opens it.
+
+    Args:
+        make: writes the file to a path.
+
+    Raises:
+        InputError: it cannot be written, or `make` says so.
+    """
+    file = cache_folder() / "shards" / name
+    if _touch(file):
+        return file
+    limit = _limit_bytes()
+    try:
+        with only_one(file):
+            if not file.exists():
+                with whole_file(file) as unfinished:
+                    make(unfinished)
+                _remove_oldest(file, limit)
+    except OSError as error:
+        raise InputError(
+            f"cannot keep {name} in {file.parent}: {error.strerror or error}; set MODERNET_CACHE_GB to less than the "
+            "disk has room for, or MODERNET_CACHE to another folder"
+        ) from error
+    return file
+
+
+def open_cached(name: str, make: Callable[[Path], None]) -> BinaryIO:
+    """`cached`, opened: what is open stays readable when another process removes the file."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # removed since then
+            return cached(name, make).open("rb")
+
+
+def _touch(file: Path) -> bool:
+    """Whether a file is there; if so, it counts as used now."""
+    try:
+        if time.time() - file.stat().st_mtime > _FRESH_S:
+            os.utime(file)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _limit_bytes() -> float:
+    given = os.environ.get("MODERNET_CACHE_GB", str(_DEFAULT_GB))
+    try:
+        gigabytes = float(given)
+    except ValueError:
+        gigabytes = 0.0
+    if not gigabytes > 0:
+        raise InputError(f"MODERNET_CACHE_GB is {given!r}; give how many GB shards may take on the disk, such as 200")
+    return gigabytes * 1e9
+
+
+def _remove_oldest(newest: Path, limit: float) -> None:
+    others: list[tuple[float, int, Path]] = []
+    for path in newest.parent.iterdir():
+        if path == newest or path.name.startswith("."):  # locks, and what is still being made
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            state = path.stat()
+            others.append((state.st_mtime, state.st_size, path))
+    room = limit - newest.stat().st_size - sum(size for _, size, _ in others)
+    for _, size, path in sorted(others):
+        if room >= 0:
+            return
+        path.unlink(missing_ok=True)
+        room += size

@@ -1,0 +1,87 @@
+"""The device under test: which one, its name, its caches, its threads."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+from modernet.errors import InputError
+from modernet.machine.cores import usable_cores
+
+_CACHE_BYTES = 32 * 2**20  # where the system does not say
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device called `cpu`, `cuda` or `cuda:N`; None is the GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: no device is called so, or this machine has no such GPU.
+    """
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise InputError(f"device is {name!r}; give cpu, cuda or cuda:N")
+    device = torch.device(name)
+    if device.type == "cpu":
+        return device
+    if not torch.cuda.is_available():
+        raise InputError(f"device is {name!r}, but torch finds no CUDA GPU on this machine; give --device cpu")
+    number = torch.cuda.current_device() if device.index is None else device.index
+    if number >= torch.cuda.device_count():
+        raise InputError(
+            f"device is {name!r}, but the last GPU of this machine is cuda:{torch.cuda.device_count() - 1}"
+        )
+    return torch.device("cuda", number)
+
+
+def check_threads(threads: int | None) -> int:
+    """How many threads the CPU computes with: as many as asked for, or None for all cores that we may use.
+
+    Raises:
+        InputError: more than there are cores, which would wait for each other, or none.
+    """
+    cores = usable_cores()
+    if threads is None:
+        return cores
+    if not 1 <= threads <= cores:
+        raise InputError(f"threads is {threads}; this process may use {cores} cores: give 1 to {cores}")
+    return threads
+
+
+def device_name(device: torch.device) -> str:
+    """What is printed on the device: `NVIDIA H200`, `CPU AMD EPYC`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {_cpu_name()}"
+
+
+def describe(device: torch.device, threads: int) -> str:
+    """The device in words, for a record; a CPU with the number of threads that it computed with."""
+    if device.type == "cuda":
+        return device_name(device)
+    return f"{device_name(device)}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def last_cache_bytes(device: torch.device) -> int:
+    """Size of the last cache before the memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).L2_cache_size)
+    sizes = [_bytes(path.read_text()) for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
+    return max(sizes, default=_CACHE_BYTES)
+
+
+def _cpu_name() -> str:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _bytes(text: str) -> int:
+    """`32768K` -> 33554432."""
+    number, unit = re.fullmatch(r"(\d+)([KMG]?)\s*", text).groups()  # type: ignore[union-attr]
+    return int(number) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[unit]

@@ -1,0 +1,70 @@
+"""Our own recipes, for small pictures and small sets."""
+
+from __future__ import annotations
+
+from modernet.recipes.base import Augmentation, Optimizer, Recipe, Regularization, Schedule
+from modernet.recipes.named.catalogue import NamedRecipe, register_recipe
+
+register_recipe(
+    NamedRecipe(
+        Recipe(
+            name="quick",
+            source="ours: seconds a network on a laptop, for small pictures with a left and a right (docs/log.md)",
+            batch_size=32,
+            augmentation=Augmentation(flip=0.0, shift=0.1),
+            optimizer=Optimizer(lr=6e-3),
+            schedule=Schedule(epochs=4, warmup_epochs=1.0),
+        ),
+        purpose="digits, in seconds",
+        command="modernet train --recipe quick --data digit_scenes --model convnext_test",
+    )
+)
+
+register_recipe(
+    NamedRecipe(
+        Recipe(
+            name="small_pictures",
+            source="ours: the decisions of ConvNeXt's recipe (Liu et al. 2022, table 5) without RandAugment, shortened",
+            batch_size=128,
+            augmentation=Augmentation(flip=0.5, shift=0.125, erasing=0.25, mixup=0.8, cutmix=1.0),
+            optimizer=Optimizer(lr=2e-3),
+            schedule=Schedule(epochs=30, warmup_epochs=3.0),
+            regularization=Regularization(drop_path=0.1),
+        ),
+        purpose="small pictures from random weights",
+        command="modernet train --recipe small_pictures --data cifar10 --model convnext_test",
+    )
+)
+
+register_recipe(
+    NamedRecipe(
+        Recipe(
+            name="classic",
+            source="ours, for step 0 of the road: the rates and decay of He et al. 2015, section 3.4",
+            batch_size=256,
+            augmentation=Augmentation(flip=0.5, shift=0.125),
+            optimizer=Optimizer(optimizer="sgd", lr=0.1, weight_decay=1e-4),
+            schedule=Schedule(epochs=90, warmup_epochs=0.0, decay="step"),
+            regularization=Regularization(label_smoothing=0.0),
+        ),
+        purpose="step 0 of the road",
+        command="modernet train --recipe classic --data cifar10 --model resnet18",
+        differs="unlike resnet_classic: shifts for crops, Nesterov's momentum, no weight decay of norms and biases",
+    )
+)
+
+register_recipe(
+    NamedRecipe(
+        Recipe(
+            name="finetune",
+            source="ours, for some hundred pictures: ConvNeXt's fine-tuning (Liu et al. 2022, table 6), small batch",
+            batch_size=32,
+            augmentation=Augmentation(flip=0.5, crop_scale=0.5, erasing=0.25),
+            optimizer=Optimizer(lr=5e-4, layer_decay=0.85),
+            schedule=Schedule(epochs=30, warmup_epochs=2.0),
+            regularization=Regularization(drop_path=0.1),
+        ),
+        purpose="a few hundred own pictures, from published weights",
+        command="modernet train --recipe finetune --data my_photos --model convnext_tiny.fb_in22k_ft_in1k",
+    )
+)

@@ -1,0 +1,1 @@
+"""How the runs of a study are carried out: in turn, concurrently, or on a Ray cluster."""

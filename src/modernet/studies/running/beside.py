@@ -1,0 +1,138 @@
+"""Runs in several processes of this machine, side by side."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from modernet import progress
+from modernet.errors import RunStopped
+from modernet.studies.running.jobs import J, Outcome, R, Share, Work, attempt
+from modernet.training import Interrupted, ignoring_ctrl_c
+
+_POLL_S = 0.2
+_ATTEMPTS = 2
+"""How often a run may take its process down with it (a crash, out of memory) before it counts as failed."""
+
+
+def run_beside(
+    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Task, workers: int
+) -> Iterator[Outcome[J, R]]:
+    """Processes side by side. Where one dies, its pool is made anew, and the jobs that were running try once more."""
+    context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA, nor torch's threads
+    attempts = dict.fromkeys(range(len(jobs)), 0)
+    left = list(attempts)
+    threads = max(1, torch.get_num_threads() // workers)
+    while left:
+        messages, stopping = context.SimpleQueue(), context.Event()
+        started: set[int] = set()
+        ended = 0
+        with (
+            _listening(messages, shown, started),
+            ProcessPoolExecutor(min(workers, len(left)), context, _begin_worker, (messages, stopping, threads)) as pool,
+        ):
+            with ignoring_ctrl_c():
+                futures: dict[Future[Outcome[J, R]], int] = {
+                    pool.submit(_do_in_worker, index, jobs[index], work): index for index in left
+                }
+            pending = set(futures)
+            try:
+                while pending:
+                    done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                    if stop() and not stopping.is_set():
+                        stopping.set()
+                        pool.shutdown(wait=False, cancel_futures=True)
+                    for future in done:
+                        if future.cancelled() or isinstance(future.exception(), BrokenProcessPool | Interrupted):
+                            continue
+                        left.remove(futures[future])
+                        ended += 1
+                        yield future.result()
+            except GeneratorExit:  # whoever takes the outcomes has failed: do not train on for nobody
+                stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        if stop():
+            raise Interrupted("stopped")
+        if not ended and not started:
+            raise RunStopped(
+                "the processes of the runs end at their start; in a script, call this under if __name__ == '__main__':"
+            )
+        for index in [index for index in left if index in started]:
+            attempts[index] += 1
+            if attempts[index] == _ATTEMPTS:
+                left.remove(index)
+                yield Outcome(jobs[index], error="its process was killed; out of memory?")
+
+
+class _listening:
+    """While open, a thread that shows what the workers say."""
+
+    def __init__(self, messages: Any, shown: progress.Task, started: set[int]) -> None:
+        self._messages, self._shown, self._started = messages, shown, started
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def _listen(self) -> None:
+        while not (self._closed.is_set() and self._messages.empty()):
+            if self._messages.empty():
+                time.sleep(_POLL_S / 4)
+                continue
+            message = self._messages.get()
+            if isinstance(message, int):
+                self._started.add(message)
+            else:
+                self._shown.advance(*message)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self._closed.set()
+        self._thread.join(timeout=5)  # a process that was killed in the middle of a message leaves it waiting
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """What a worker process was given when it began."""
+
+    messages: Any
+    stopping: Any
+
+    def advance(self, amount: float, note: str | None) -> None:
+        self.messages.put((amount, note))
+
+
+_worker: _Worker | None = None
+
+
+def _begin_worker(messages: Any, stopping: Any, threads: int) -> None:
+    global _worker
+    _worker = _Worker(messages, stopping)
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Leave no process behind when the parent is killed."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _do_in_worker(index: int, job: J, work: Work[J, R]) -> Outcome[J, R]:
+    assert _worker is not None, "the pool begins its workers"
+    if _worker.stopping.is_set():  # the pool hands out one job more than it has workers
+        raise Interrupted("stopped before it began")
+    _worker.messages.put(index)
+    with progress.shown(Share(job.name, job.cost, _worker.advance)):
+        return attempt(job, work, _worker.stopping.is_set)

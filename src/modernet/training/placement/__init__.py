@@ -1,0 +1,1 @@
+"""How a network lies on its devices: precision, compilation, copies or shards of the weights."""

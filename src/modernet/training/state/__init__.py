@@ -1,0 +1,1 @@
+"""What identifies a run, and the checkpoints that resume it."""

@@ -1,0 +1,1 @@
+"""How the optimizer steps: parameter groups, learning rates, clipping."""

@@ -1,0 +1,1 @@
+"""Watching a run: pace, energy, cost, curves."""

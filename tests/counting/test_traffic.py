@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modernet.counting import count_work
+from modernet.models import create_model
+
+PICTURES = 2 * 3 * 8 * 8  # numbers in a batch of two, 8x8
+
+
+class Applied(nn.Module):
+    """A function of pictures as a network."""
+
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        out: Tensor = self.function(pictures)  # type: ignore[operator]
+        return out
+
+
+def test_a_convolution_reads_pictures_and_weights_and_writes_its_output() -> None:
+    work = count_work(nn.Conv2d(3, 8, 3, bias=False), batch=2, image_size=8, training=False)
+    weights, out = 8 * 3 * 9, 2 * 8 * 6 * 6
+    assert work.flops == 2 * out * 27
+    assert work.eager_bytes == work.fused_bytes == 4 * (PICTURES + weights + out)
+
+
+def test_bytes_follow_the_dtype() -> None:
+    network = nn.Conv2d(3, 8, 3)
+    single = count_work(network, batch=2, image_size=8, training=False)
+    half = count_work(network, batch=2, image_size=8, training=False, dtype=torch.bfloat16)
+    assert single.eager_bytes == 2 * half.eager_bytes
+    assert single.flops == half.flops
+
+
+def test_pointwise_operations_move_bytes_unless_they_are_fused() -> None:
+    work = count_work(Applied(lambda x: F.gelu(x) + 1), batch=2, image_size=8, training=False)
+    assert work.eager_bytes == 4 * 4 * PICTURES  # each of both reads and writes
+    assert work.fused_bytes == 0
+
+
+@pytest.mark.parametrize("view", [lambda x: x.permute(0, 2, 3, 1).unflatten(1, (2, 4)), lambda x: x[:, 1:].detach()])
+def test_views_are_free(view: object) -> None:
+    assert count_work(Applied(view), batch=2, image_size=8, training=False).eager_bytes == 0
+
+
+def test_a_broadcast_tensor_is_read_as_it_lies_in_memory() -> None:
+    bias = torch.zeros(3, 1, 1, device="meta")
+    network = Applied(lambda x: x + bias.expand(2, 3, 8, 8))
+    assert count_work(network, batch=2, image_size=8, training=False).eager_bytes == 4 * (2 * PICTURES + 3)
+
+
+@pytest.mark.parametrize("groups", [1, 4, 8])
+def test_both_gradients_of_a_convolution_take_as_much_as_the_forward_pass(groups: int) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=groups))
+    first, second = 2 * 2 * 64 * 3 * 8, 2 * 2 * 64 * 8 * 8 * 9 // groups
+    assert count_work(network, batch=2, image_size=8, training=False).flops == first + second
+    # pictures want no gradient, so the first layer has one alone
+    assert count_work(network, batch=2, image_size=8, training=True).flops == 2 * first + 3 * second
+
+
+def test_a_transposed_convolution_counts_too() -> None:
+    network = nn.ConvTranspose2d(3, 8, 2, stride=2)
+    forward = 2 * 2 * 64 * 3 * 8 * 4
+    assert count_work(network, batch=2, image_size=8, training=False).flops == forward
+    assert count_work(network, batch=2, image_size=8, training=True).flops == 2 * forward
+
+
+def test_attention_writes_no_square_of_scores() -> None:
+    def attend(x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2).unsqueeze(1)  # b 1 t c
+        bias = torch.zeros(1, 1, 64, 64, device=x.device, dtype=x.dtype)
+        return F.scaled_dot_product_attention(tokens, tokens, tokens, attn_mask=bias)
+
+    work = count_work(Applied(attend), batch=2, image_size=8, training=False)
+    assert work.flops == 2 * 2 * 2 * 64 * 64 * 3
+    zeros = bias = 64 * 64
+    seed_and_offset = 2 * 8  # of a dropout that there is not
+    assert work.eager_bytes == 4 * (zeros + 3 * PICTURES + bias + PICTURES) + seed_and_offset
+
+
+def test_training_moves_and_computes_about_three_times_as_much() -> None:
+    with torch.device("meta"):
+        network = create_model("convnext_tiny")
+    forward, both = (count_work(network, batch=4, image_size=224, training=training) for training in (False, True))
+    assert 2.9 < both.flops / forward.flops < 3.0
+    assert 2.5 < both.eager_bytes / forward.eager_bytes < 3.5
+    assert both.fused_bytes < both.eager_bytes
+
+
+def test_counting_leaves_the_network_as_it_is() -> None:
+    network = create_model("resnet_test").eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    count_work(network, batch=2, image_size=32, training=True, dtype=torch.bfloat16)
+    assert not network.training
+    assert all(parameter.grad is None for parameter in network.parameters())
+    torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from timm.data.distributed_sampler import RepeatAugSampler
+
+from modernet.data.loading.plan import SHARDS_OPEN, EvaluationPlan, Plan, TrainingPlan
+from modernet.errors import InputError
+
+
+def epoch(plan: Plan, number: int = 0) -> list[int]:
+    return [position for part in plan.epoch(number) for position in part.positions.tolist()]
+
+
+@given(n=st.integers(1, 200), batch_size=st.integers(1, 40))
+def test_every_picture_is_shown_once_in_batches_of_at_least_half_the_size(n: int, batch_size: int) -> None:
+    plan = TrainingPlan(n, batch_size, seed=0)
+    assert sorted(epoch(plan)) == list(range(n))
+    assert len(plan.sizes) == -(-n // batch_size)
+    assert max(plan.sizes) <= batch_size
+    assert min(plan.sizes) >= min(n, batch_size / 2)
+    assert all(size == batch_size for size in plan.sizes[:-2])
+    assert [len(part.positions) for part in plan.epoch(0)] == plan.sizes
+
+
+def test_the_last_two_batches_share_what_is_left_evenly() -> None:
+    assert TrainingPlan(46, 8, seed=0).sizes == [8, 8, 8, 8, 7, 7]
+    assert TrainingPlan(49, 8, seed=0).sizes == [8, 8, 8, 8, 8, 5, 4]
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_the_parts_of_all_processes_are_the_parts_of_one(parts: int) -> None:
+    alone = [(part.step, part.part, part.positions.tolist()) for part in TrainingPlan(50, 8, 0, parts).epoch(1)]
+    shared = [
+        (part.step, part.part, part.positions.tolist())
+        for rank in range(parts)
+        for part in TrainingPlan(50, 8, 0, parts, rank, parts).epoch(1)
+    ]
+    assert sorted(shared) == alone
+    whole = TrainingPlan(50, 8, 0).order(1).tolist()
+    assert alone[1] == (0, 1, whole[1:8:parts])
+
+
+def test_an_epoch_is_entered_in_the_middle() -> None:
+    plan = TrainingPlan(50, 8, 0, parts=4, rank=1, world=2)
+    rest = [(part.step, part.part, part.positions.tolist()) for part in plan.epoch(3, first_step=4)]
+    whole = [(part.step, part.part, part.positions.tolist()) for part in plan.epoch(3)]
+    assert rest == whole[8:]
+    assert [place[:2] for place in rest[:3]] == [(4, 1), (4, 3), (5, 1)]
+
+
+def test_more_parts_than_pictures_are_refused_in_one_line() -> None:
+    with pytest.raises(InputError) as caught:
+        TrainingPlan(9, 8, seed=0, parts=5)
+    assert str(caught.value) == (
+        "the smallest batch of an epoch has 4 of 9 pictures, too few for 5 parts; "
+        "give a larger batch_size, or fewer processes, or a larger device_batch"
+    )
+
+
+@given(n=st.integers(1, 40), batch_size=st.integers(1, 12), world=st.integers(1, 5))
+def test_evaluation_counts_every_picture_once_and_keeps_processes_in_step(n: int, batch_size: int, world: int) -> None:
+    ranks = [list(EvaluationPlan(n, batch_size, rank, world).epoch(0)) for rank in range(world)]
+    assert len({len(parts) for parts in ranks}) == 1
+    counted = [parts.positions.tolist() for rank in ranks for parts in rank if parts.counts]
+    assert sorted(position for positions in counted for position in positions) == list(range(n))
+    for rank in ranks:
+        for part in rank:
+            assert part.counts or part.positions.tolist() == [part.step * batch_size]
+
+
+def test_orders_differ_between_epochs_and_seeds() -> None:
+    orders = [TrainingPlan(50, 8, seed).order(number).tolist() for seed in (0, 1) for number in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+@pytest.mark.parametrize(("n", "world", "repeats"), [(512, 4, 3), (512, 2, 2), (768, 3, 4)])
+def test_repeated_pictures_are_those_of_timms_sampler(n: int, world: int, repeats: int) -> None:
+    shuffled = TrainingPlan(n, n, seed=0).order(0)
+    for rank in range(world):
+        plan = TrainingPlan(n, 6 * world, 0, world, rank, world, repeats)
+        theirs = RepeatAugSampler(range(n), world, rank, shuffle=False, num_repeats=repeats)
+        assert epoch(plan) == shuffled[list(theirs)].tolist()
+
+
+def test_copies_of_a_picture_fall_in_different_parts() -> None:
+    plan = TrainingPlan(60, 12, 0, parts=4, repeats=3)
+    assert all(len(set(part.positions.tolist())) == len(part.positions) for part in plan.epoch(0))
+    pictures, copies = np.unique(epoch(plan), return_counts=True)
+    assert (len(pictures), set(copies)) == (20, {3})
+
+
+def test_few_shards_are_open_at_a_time() -> None:
+    shards = np.random.default_rng(0).permutation(np.repeat(np.arange(40) + 7, 5))
+    plan = TrainingPlan(200, 16, seed=0, shards=shards)
+    order = plan.order(0)
+    assert sorted(order) == list(range(200))
+    for start in range(0, 200, 5 * SHARDS_OPEN):
+        window = shards[order[start : start + 5 * SHARDS_OPEN]]
+        assert len(np.unique(window)) == SHARDS_OPEN
+        assert len(np.unique(window[:10])) > 2, "pictures are shuffled among the shards of a window"
+    first, second = (set(shards[plan.order(number)[: 5 * SHARDS_OPEN]]) for number in (0, 1))
+    assert first != second, "shards are shuffled anew for every epoch"
+    np.testing.assert_array_equal(order, plan.order(0))

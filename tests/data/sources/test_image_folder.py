@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from modernet.data.images.files import PictureFiles
+from modernet.data.sources.image_folder import read_image_folder
+from modernet.errors import InputError
+
+
+def names(split: object) -> list[str]:
+    pictures = split.pictures
+    assert isinstance(pictures, PictureFiles)
+    return ["/".join(pictures.path(index).parts[-2:]) for index in range(len(pictures))]
+
+
+def test_class_folders_are_read_in_order_with_what_lies_deeper(tmp_path: Path, write_picture) -> None:
+    for name in ("dog/b.png", "dog/deep/a.png", "cat/c.png"):
+        write_picture(tmp_path / name)
+    (tmp_path / "dog" / "notes.txt").touch()
+    (tmp_path / ".git").mkdir()
+    source = read_image_folder(tmp_path)
+    assert source.classes == ("cat", "dog")
+    assert source.train.labels.tolist() == [0, 1, 1]
+    assert names(source.train) == ["cat/c.png", "dog/b.png", "deep/a.png"]
+    assert source.validation is None
+    assert source.test is None
+
+
+@pytest.mark.parametrize("spelling", ["val", "valid", "validation", "Val"])
+def test_split_folders_are_read_under_each_spelling(tmp_path: Path, write_folder, spelling: str) -> None:
+    for split, n in (("train", 3), (spelling, 2), ("test", 1)):
+        write_folder(tmp_path / split, n=n)
+    source = read_image_folder(tmp_path)
+    assert (len(source.train), len(source.validation), len(source.test)) == (6, 4, 2)
+
+
+def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path, write_folder, monkeypatch) -> None:
+    write_folder(tmp_path, ("a", "b", "c"), n=3)
+    before = read_image_folder(tmp_path)
+    forward = os.scandir
+
+    class Backward:
+        def __init__(self, path: Path) -> None:
+            self.path = path
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return sorted(forward(self.path), key=lambda entry: entry.name, reverse=True)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("modernet.data.sources.listing.os.scandir", Backward)
+    after = read_image_folder(tmp_path)
+    assert after.classes == before.classes
+    assert names(after.train) == names(before.train)
+
+
+def test_a_class_without_pictures_is_named(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        InputError, match=rf"there is no picture in the class folder {tmp_path}/empty; add some, or remove"
+    ):
+        read_image_folder(tmp_path)
+
+
+def test_a_class_that_is_only_in_test_is_named(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path / "train")
+    write_folder(tmp_path / "test", ("cat", "horse"))
+    with pytest.raises(InputError, match=r"test/horse is a class that train has not; it has 2, such as 'cat'"):
+        read_image_folder(tmp_path)
+
+
+def test_test_may_lack_a_class(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path / "train")
+    write_folder(tmp_path / "test", ("dog",), n=2)
+    assert read_image_folder(tmp_path).test.labels.tolist() == [1, 1]
+
+
+def test_splits_without_train_are_refused(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path / "test")
+    with pytest.raises(InputError, match=r"has test/ but no train/"):
+        read_image_folder(tmp_path)
+
+
+def test_two_folders_for_one_split_are_refused(tmp_path: Path, write_folder) -> None:
+    for split in ("train", "val", "valid"):
+        write_folder(tmp_path / split)
+    with pytest.raises(InputError, match=r"has two folders for validation, val/ and valid/; keep one"):
+        read_image_folder(tmp_path)
+
+
+def test_one_class_is_too_few(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, ("cat",))
+    with pytest.raises(InputError, match=r"has only the class 'cat'; a classifier needs at least two"):
+        read_image_folder(tmp_path)
+
+
+def test_a_split_without_class_folders_is_refused(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path / "train")
+    (tmp_path / "test").mkdir()
+    with pytest.raises(
+        InputError, match=r"there is no class folder in .*test; put pictures in a folder for each class"
+    ):
+        read_image_folder(tmp_path)
+
+
+def test_imagenets_own_layout_is_an_image_folder(tmp_path: Path, write_picture) -> None:
+    for synset in ("n01440764", "n01443537"):
+        for number in range(2):
+            write_picture(tmp_path / "train" / synset / f"{synset}_{number}.JPEG")
+        write_picture(tmp_path / "val" / synset / "ILSVRC2012_val_00000293.JPEG")
+    source = read_image_folder(tmp_path)
+    assert source.classes == ("n01440764", "n01443537")
+    assert source.validation is not None
+    assert (len(source.train), len(source.validation), source.test) == (4, 2, None)

@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data.shards import png, serving, write_shards, write_tar
+from modernet.data import InMemory, OnDisk, make_loader, open_dataset
+from modernet.data.images.decode import UnreadablePicture, decode_picture
+from modernet.data.sources import tar
+from modernet.data.sources.read import read_source
+from modernet.data.sources.shard_index import index_shard, write_index
+from modernet.data.sources.tar import expand_braces
+from modernet.errors import InputError
+from modernet.files import fetch as fetching
+from modernet.files.fetch import FetchError
+from modernet.progress import shown
+from modernet.recipes import Augmentation
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fetching, "_PAUSES_S", (0.0,))
+    return tmp_path / "cache"
+
+
+def indexed(folder: Path) -> Path:
+    """Write the index beside the shards."""
+    shards = [index_shard(path, checksum=True) for path in sorted(folder.glob("*.tar"))]
+    write_index(folder / "index.json", shards, ("cat", "dog"))
+    return folder
+
+
+def test_a_folder_of_shards_has_the_splits_that_their_names_tell(tmp_path: Path) -> None:
+    for split, shards in (("imagenet-train", 3), ("imagenet-val", 2), ("test", 1)):
+        write_shards(tmp_path / "set", split, shards)
+    name, source = read_source(str(tmp_path / "set"))
+    assert (name, source.classes) == ("set", ("cat", "dog"))
+    assert source.validation is not None
+    assert source.test is not None
+    assert (len(source.train), len(source.validation), len(source.test)) == (24, 16, 8)
+    assert source.train.shards is None, "any picture on this machine is as near as any other"
+    for index in (0, 13, 23):
+        assert source.train.pictures.content(index) == png(index)
+        assert source.train.labels[index] == index % 2
+    assert source.train.pictures.name(13) == "imagenet-train-1.tar, 0013"
+    assert len({source.train.pictures.identity(index) for index in range(24)}) == 24
+
+
+def test_braces_name_the_shards_of_one_set(tmp_path: Path) -> None:
+    write_shards(tmp_path / "set", "part", 4)
+    name, source = read_source(str(tmp_path / "set" / "part-{0..2}.tar"))
+    assert (name, len(source.train), source.test) == ("set", 24, None)
+    name, source = read_source(str(tmp_path / "set" / "part-3.tar"))
+    assert len(source.train) == 8
+    with pytest.raises(InputError, match=r"there is no shard .*part-4.tar; give those that there are, such as 'path/{"):
+        read_source(str(tmp_path / "set" / "part-{0..9}.tar"))
+
+
+def test_braces_are_expanded_as_a_shell_does() -> None:
+    assert expand_braces("a-{08..11}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
+    assert expand_braces("{train,val}-{0..1}.tar") == ["train-0.tar", "train-1.tar", "val-0.tar", "val-1.tar"]
+    assert expand_braces("a.tar") == ["a.tar"]
+    with pytest.raises(InputError, match=r"the range {3..1} of a-{3..1}.tar runs backwards; give {1..3}"):
+        expand_braces("a-{3..1}.tar")
+
+
+def test_an_opened_set_holds_the_pictures_of_its_shards(tmp_path: Path) -> None:
+    write_shards(tmp_path, "train", 3, n=10)
+    write_shards(tmp_path, "test", 1, n=10, first=100)
+    memory, disk = (open_dataset(str(tmp_path), memory_limit_mb=limit) for limit in (100, 0))
+    assert isinstance(memory.test, InMemory)
+    assert isinstance(disk.test, OnDisk)
+    assert memory.image_size == disk.image_size == 8
+    assert memory.mean == disk.mean
+    expected = torch.stack([decode_picture(png(100 + number), "") for number in range(10)])
+    assert torch.equal(memory.test.images, expected)
+    pictures = pickle.loads(pickle.dumps(disk.test.pictures))
+    assert torch.equal(torch.stack([pictures.read(index) for index in range(10)]), expected)
+
+
+def test_names_of_classes_come_from_classes_txt(tmp_path: Path) -> None:
+    samples: dict[str, bytes | str] = {}
+    for number in range(8):
+        samples |= {f"{number}.png": png(number), f"{number}.cls": str(number % 2)}
+    write_tar(tmp_path / "train-0.tar", samples)
+    assert read_source(str(tmp_path)).source.classes == ("0", "1")
+    (tmp_path / "classes.txt").write_text("hot dog\nno hot dog\n")
+    assert read_source(str(tmp_path)).source.classes == ("hot dog", "no hot dog")
+    (tmp_path / "classes.txt").write_text("hot dog\n")
+    with pytest.raises(InputError, match=r"train-0.tar, 1 has the label 1; there are 1 classes, 0 \(hot dog\) to 0"):
+        read_source(str(tmp_path))
+
+
+@pytest.mark.parametrize(("suffix", "hidden"), [("cls", "-1\n"), ("json", '{"label": -1}')])
+def test_hidden_labels_of_test_do_not_count(tmp_path: Path, suffix: str, hidden: str) -> None:
+    for number in range(2):
+        write_tar(tmp_path / f"train-{number}.tar", {"a.png": png(number), "a.cls": str(number)})
+    write_tar(tmp_path / "test-0.tar", {"a.png": png(2), f"a.{suffix}": hidden})
+    source = read_source(str(tmp_path)).source
+    assert (source.classes, source.train.labels.tolist(), source.test) == (("0", "1"), [0, 1], None)
+    write_tar(tmp_path / "test-1.tar", {"a.png": png(3), "a.cls": "1"})
+    with pytest.raises(InputError, match=r"test-0.tar, a has the label -1; there are 2 classes, 0 \(0\) to 1 \(1\)"):
+        read_source(str(tmp_path))
+
+
+def test_the_index_of_a_large_shard_is_read_once_and_again_when_it_changes(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_shards(tmp_path / "set", shards=1)
+    read_source(str(folder))
+    assert not cache.exists(), "small shards are indexed in no time"
+    monkeypatch.setattr(tar, "_WORTH_KEEPING", 0)
+    before = read_source(str(folder)).source.train
+    with monkeypatch.context() as context:
+        context.setattr(tar, "index_shard", lambda path: pytest.fail("it was indexed twice"))
+        kept = read_source(str(folder)).source.train
+    assert kept.pictures.content(3) == before.pictures.content(3)
+    write_shards(folder, shards=1, n=10)
+    assert len(read_source(str(folder)).source.train) == 10
+    next((cache / "indexes").glob("*.json")).write_text("damaged")
+    assert len(read_source(str(folder)).source.train) == 10
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tar, "_WORTH_KEEPING", 0)
+    cache.touch()
+    with shown():
+        assert len(read_source(str(write_shards(tmp_path / "set"))).source.train) == 24
+    assert "cannot keep the index of" in capsys.readouterr().err
+
+
+def test_the_index_beside_shards_saves_reading_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = indexed(write_shards(tmp_path / "set"))
+    (folder / "train-old.tar").write_bytes(b"of no account")
+    monkeypatch.setattr(tar, "index_shard", lambda path: pytest.fail("it was read"))
+    source = read_source(str(folder)).source
+    assert len(source.train) == 24
+    assert source.train.pictures.content(13) == png(13)
+    (folder / "train-1.tar").write_bytes(b"short")
+    with pytest.raises(InputError, match=r"the shard .*train-1.tar has not the \d+ bytes that index.json says; put"):
+        read_source(str(folder))
+    (folder / "train-1.tar").unlink()
+    with pytest.raises(InputError, match=r"the shard .*train-1.tar is not there; put it there, or make index.json"):
+        read_source(str(folder))
+
+
+def test_names_that_tell_splits_for_some_shards_only_are_refused(tmp_path: Path) -> None:
+    write_shards(tmp_path, "val", 1)
+    with pytest.raises(InputError, match=r"has shards for validation, but none called train-\*.tar"):
+        read_source(str(tmp_path))
+    write_shards(tmp_path, "pets", 1)
+    with pytest.raises(
+        InputError, match=r"the name of pets-0.tar tells no split, others' do; begin it with train, val"
+    ):
+        read_source(str(tmp_path))
+
+
+def test_a_shard_that_is_cut_off_or_gone_names_its_pictures(tmp_path: Path) -> None:
+    pictures = read_source(str(write_shards(tmp_path, shards=2))).source.train.pictures
+    path = tmp_path / "train-0.tar"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UnreadablePicture, match=r"train-0.tar, 0006: the shard ends before it does"):
+        pictures.read(6)
+    path.unlink()
+    with pytest.raises(UnreadablePicture, match=r"train-0.tar, 0006: No such file or directory"):
+        pictures.read(6)
+    assert pictures.content(9) == png(9)
+
+
+def test_shards_behind_http_are_fetched_when_they_are_needed(tmp_path: Path, cache: Path) -> None:
+    folder = write_shards(tmp_path / "served" / "pets", "train", 4)
+    indexed(write_shards(folder, "val", 2, first=100))
+    with serving(tmp_path / "served") as server:
+        name, source = read_source(f"{server.url}/pets/")
+        assert (name, source.classes, source.test) == ("pets", ("cat", "dog"), None)
+        assert server.paths() == ["/pets/index.json"]
+        assert source.train.shards is not None
+        assert source.train.shards.tolist() == np.repeat(np.arange(4), 8).tolist()
+        for index in (17, 18, 23):
+            assert source.train.pictures.content(index) == png(index)
+        assert server.paths() == ["/pets/index.json", "/pets/train-2.tar"]
+        assert source.validation is not None
+        assert source.validation.pictures.content(0) == png(100)
+    assert pickle.loads(pickle.dumps(source)).train.pictures.content(20) == png(20), "it needs no network any more"
+    assert len(list((cache / "shards").glob("*.tar"))) == 2
+
+
+def test_training_begins_before_all_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modernet.data.open._NEAR", 10)
+    folder = write_shards(tmp_path / "served", "train", 5)
+    indexed(write_shards(write_shards(folder, "val", 1), "test", 1))
+    with serving(folder) as server:
+        dataset = open_dataset(server.url, memory_limit_mb=0)
+        assert server.paths() == ["/index.json", "/train-0.tar", "/train-1.tar"]
+    assert dataset.image_size == 8
+    assert isinstance(dataset.train, OnDisk)
+    assert dataset.train.shards is not None
+    assert len(dataset.train) == 40
+
+
+def test_addresses_with_braces_use_the_index_beside_them(tmp_path: Path) -> None:
+    folder = indexed(write_shards(tmp_path / "served" / "pets", "train", 4))
+    with serving(tmp_path / "served") as server:
+        name, source = read_source(f"{server.url}/pets/train-{{1..2}}.tar")
+        assert (name, len(source.train), server.paths()) == ("pets", 16, ["/pets/index.json"])
+        assert source.train.pictures.content(0) == png(8)
+        with pytest.raises(InputError, match=r"/pets/index.json knows no shard http.*/train-4.tar; it has 4, such as"):
+            read_source(f"{server.url}/pets/train-{{1..4}}.tar")
+    assert folder.is_dir()
+
+
+def test_shards_without_an_index_are_fetched_once_to_be_indexed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_shards(tmp_path / "served", "train", 2)
+    with serving(folder) as server, shown():
+        spec = f"{server.url}/train-{{0..1}}.tar"
+        for _ in range(2):
+            source = read_source(spec).source
+            assert source.train.pictures.content(9) == png(9)
+        assert server.paths() == ["/index.json", "/train-0.tar", "/train-1.tar", "/index.json"]
+        assert source.train.shards is not None
+    said = capsys.readouterr().err
+    assert said.count("has no index.json: 2 of 2 shards are fetched now to be indexed") == 1
+
+
+def test_a_remote_shard_of_other_content_is_refused(tmp_path: Path) -> None:
+    folder = indexed(write_shards(tmp_path / "served", "train", 2))
+    write_shards(folder, "train", 2, first=50)
+    with serving(folder) as server:
+        pictures = read_source(server.url).source.train.pictures
+        with pytest.raises(InputError, match=r"train-0.tar has changed since it was indexed; make its index.json anew"):
+            pictures.content(0)
+
+
+def test_a_network_that_fails_is_no_unreadable_picture(tmp_path: Path) -> None:
+    """Or skipping unreadable pictures would leave out all that cannot be fetched at the moment."""
+    folder = indexed(write_shards(tmp_path / "served", "train", 2))
+    with serving(folder) as server:
+        pictures = read_source(server.url).source.train.pictures
+        server.failures = [503, 503]
+        with pytest.raises(InputError, match=r"cannot fetch .*train-0.tar \(Service Unavailable, 2 times\)") as caught:
+            pictures.content(0)
+        assert not isinstance(caught.value, UnreadablePicture)
+        assert pictures.content(0) == png(0)
+
+
+def test_an_address_without_shards_is_explained(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        with pytest.raises(InputError, match=r"there is no http.*/pets/index.json; give a folder with the index that"):
+            read_source(f"{server.url}/pets")
+        with pytest.raises(InputError, match=r"cannot fetch http.*train-0.tar \(404 Not Found\); check the address"):
+            read_source(f"{server.url}/train-0.tar")
+        (tmp_path / "index.json").write_text(json.dumps({"name": "something else"}))
+        with pytest.raises(InputError, match=r"/index.json is no index of shards; remove it"):
+            read_source(server.url)
+        server.failures = [500, 500]
+        with pytest.raises(InputError, match=r"cannot fetch http.*/index.json \(Internal Server Error, 2 times\)"):
+            read_source(server.url)
+
+
+def test_a_network_that_fails_in_a_worker_stops_training_with_its_line(tmp_path: Path) -> None:
+    folder = indexed(write_shards(tmp_path / "served", "train", 3))
+    with serving(folder) as server:
+        dataset = open_dataset(server.url, memory_limit_mb=0)
+        for shard in (tmp_path / "cache" / "shards").glob("*.tar"):
+            shard.unlink()
+    loader = make_loader(
+        dataset, dataset.train, batch_size=4, device=torch.device("cpu"), augmentation=Augmentation(), workers=1
+    )
+    with pytest.raises(FetchError, match=r"^cannot fetch http.*.tar \(\[Errno 111\] Connection refused, 2 times\)"):
+        next(iter(loader.batches()))
+
+
+def test_an_epoch_shows_every_picture_of_remote_shards_once(tmp_path: Path) -> None:
+    """Also where shards are more than an epoch mixes at a time, and their pictures do not divide."""
+    folder = write_shards(tmp_path / "served", "train", 11, n=5)
+    indexed(write_shards(write_shards(folder, "val", 1, first=1000), "test", 1, first=2000))
+    with serving(folder) as server:
+        dataset = open_dataset(server.url, memory_limit_mb=0)
+        loader = make_loader(
+            dataset,
+            dataset.train,
+            batch_size=5,
+            device=torch.device("cpu"),
+            augmentation=Augmentation(flip=0.0),
+            workers=0,
+        )
+        shown_pictures = torch.cat([batch.images for batch in loader.batches()])
+    assert len(shown_pictures.flatten(1).unique(dim=0)) == len(dataset.train) == 55

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from modernet.errors import InputError
+from modernet.machine import device, peaks
+from modernet.machine.device import choose_device
+from modernet.machine.peaks import measure_peaks
+from modernet.machine.settings import gpu_settings, set_tf32
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_missing_gpu_is_one_line_and_the_cpu_the_default() -> None:
+    assert choose_device() == CPU
+    with pytest.raises(
+        InputError, match="device is 'cuda', but torch finds no CUDA GPU on this machine; give --device cpu"
+    ):
+        choose_device("cuda")
+
+
+def test_a_gpu_beyond_the_last_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(InputError, match="device is 'cuda:2', but the last GPU of this machine is cuda:1"):
+        choose_device("cuda:2")
+
+
+def test_a_cpu_is_named_with_its_threads() -> None:
+    assert device.describe(CPU, 1).startswith("CPU ")
+    assert device.describe(CPU, 1).endswith(", 1 thread")
+    assert device.describe(CPU, 2).endswith(", 2 threads")
+
+
+@pytest.mark.parametrize(("text", "size"), [("32K\n", 32768), ("1M", 2**20), ("512", 512)])
+def test_sizes_of_caches_are_read(text: str, size: int) -> None:
+    assert device._bytes(text) == size
+
+
+def test_threads_are_all_cores_unless_fewer_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "usable_cores", lambda: 4)
+    assert [device.check_threads(threads) for threads in (None, 1, 4)] == [4, 1, 4]
+    for threads in (0, 5):
+        with pytest.raises(InputError, match=f"threads is {threads}; this process may use 4 cores: give 1 to 4"):
+            device.check_threads(threads)
+
+
+def test_peaks_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(peaks._SIZES, "cpu", (64, 128))
+    monkeypatch.setitem(peaks._COPIED_BYTES, "cpu", 2**20)
+    found = measure_peaks(CPU, ["float32"])
+    assert 1e-4 < found.tflops["float32"] < 100
+    assert found.gb_per_second is not None
+    assert 0.1 < found.gb_per_second < 10_000
+
+
+def test_a_dtype_without_a_product_has_no_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'")
+
+    monkeypatch.setattr(torch, "mm", missing)
+    monkeypatch.setattr(peaks, "_copy_gb_per_second", lambda device: 1.0)
+    assert measure_peaks(CPU, ["float16"]).tflops == {}
+
+
+def test_tf32_is_on_or_off_in_products_and_convolutions_alike_and_set_back_afterwards() -> None:
+    def settings() -> tuple[str, bool, bool]:
+        cudnn = torch.backends.cudnn
+        return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+
+    before = settings()
+    with gpu_settings(torch.device("cuda")):
+        set_tf32(True)
+        assert settings() == ("high", True, True)
+        set_tf32(False)
+        assert settings() == ("highest", False, True)
+    assert settings() == before

@@ -1,0 +1,47 @@
+"""The clock is tested with work of known length."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from modernet.machine.timing import speed_ratio, time_in_turns
+
+CPU = torch.device("cpu")
+
+
+def test_a_known_sleep_is_measured() -> None:
+    times = time_in_turns({"sleep": lambda: time.sleep(0.02)}, CPU, rounds=5, turn_s=0.05)["sleep"]
+    assert len(times) == 5
+    assert 0.02 <= min(times) < 0.03
+
+
+def test_calls_take_turns_after_the_warm_up() -> None:
+    order: list[str] = []
+
+    def call(name: str) -> None:
+        order.append(name)
+        time.sleep(0.01)
+
+    time_in_turns({"a": lambda: call("a"), "b": lambda: call("b")}, CPU, rounds=3, turn_s=0.0, warm_up=1)
+    assert order == ["a", "a", "b", "b", *"ababab"]  # warm-up and calibration, then rounds
+
+
+def test_twice_as_fast_is_a_ratio_of_two_however_the_machine_slows_down() -> None:
+    slow = [1.0, 2.0, 4.0, 8.0, 3.0, 5.0]
+    ratio = speed_ratio([seconds / 2 for seconds in slow], slow)
+    assert (ratio.median, ratio.low, ratio.high) == (2.0, 2.0, 2.0)
+
+
+def test_the_interval_holds_the_median_and_grows_with_the_noise() -> None:
+    calm = speed_ratio([1.0, 1.01, 0.99, 1.0, 1.02], [2.0] * 5)
+    noisy = speed_ratio([1.0, 1.5, 0.7, 1.0, 1.9], [2.0] * 5)
+    assert calm.low <= calm.median <= calm.high
+    assert noisy.high - noisy.low > calm.high - calm.low
+
+
+def test_ratios_of_different_rounds_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 and 2 rounds"):
+        speed_ratio([1.0] * 3, [1.0] * 2)

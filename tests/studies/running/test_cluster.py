@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from cluster_jobs import train_and_die_once
+from modernet import progress
+from modernet.errors import InputError
+from modernet.machine.cores import usable_cores
+from modernet.recipes import get_recipe
+from modernet.records import Record
+from modernet.studies import runs, walk_road
+from modernet.studies.running import cluster, ray_connection
+from modernet.studies.running.cluster import Cluster
+from modernet.studies.running.runner import run_all
+from modernet.training import Interrupted
+from runner_jobs import Sum, add
+
+RECIPE = get_recipe("quick").replace(epochs=2, batch_size=16)
+TESTS = str(Path(__file__).parents[1])
+RAY = ("raylet", "gcs_server", "ray::")
+
+
+@contextmanager
+def said() -> Iterator[list[str]]:
+    """What is said to the person who waits."""
+    lines: list[str] = []
+    silent = SimpleNamespace(advance=lambda amount=1, note=None: None, close=lambda: None)
+    with progress.shown(SimpleNamespace(open=lambda name, total: silent, say=lines.append)):
+        yield lines
+
+
+def ray_processes() -> list[str]:
+    """Ray's processes below this one."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return [words for words in found if any(name in words for name in RAY)]
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[list[str]]:
+    """A cluster of this machine, for the tests that need one; and what was said when it started."""
+    ray = ray_connection.import_ray()
+    with pytest.MonkeyPatch.context() as patched, said() as lines:
+        patched.setenv("PYTHONPATH", TESTS)  # workers import what they run
+        patched.delenv("RAY_ADDRESS", raising=False)
+        with ray_connection.connected(ray, "auto"):
+            yield lines
+    assert ray_processes() == []
+
+
+def results(records: list[Record]) -> list[tuple[Any, ...]]:
+    """What a run computed; not how fast."""
+    rows = [
+        {key: row[key] for key in ("train_loss", "validation_top1")} for record in records for row in record.history
+    ]
+    names = ("test_top1", "test_loss", "validation_top1")
+    return [*((record.name, record.error, *(record.metrics[name] for name in names)) for record in records), *rows]
+
+
+@pytest.mark.slow
+def test_a_walk_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_numbers(
+    started: list[str],
+    picture_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: dict[str, Any] = {"steps": "0,4,13", "seeds": 1, "recipe": RECIPE}
+    monkeypatch.chdir(tmp_path)
+    undisturbed = walk_road(str(picture_folder), **options, workers=1, folder=tmp_path / "here")
+
+    monkeypatch.setattr(runs, "_train", train_and_die_once)
+    with said() as lines:
+        killed = walk_road(picture_folder.name, **options, cluster="auto", folder="cluster")
+
+    assert results(killed) == results(undisturbed)
+    assert [record.environment["device"] for record in killed] == ["CPU, 1 thread"] * 3
+    steps = {path.parent.parent.name: [] for path in sorted(tmp_path.rglob("attempt-*"))}
+    for path in sorted(tmp_path.rglob("attempt-*")):
+        steps[path.parent.parent.name].append(int(path.read_text()))
+    whole = steps["00-resnet"][0]
+    assert steps["00-resnet"] == steps["16-separate_downsampling"] == [whole]
+    first, second = steps["04-depthwise_conv"]
+    assert first == 3
+    assert second < whole  # the retry did the rest, not all of it
+    assert "no Ray cluster is running here; started one on this machine: 1 machine," in started[0]
+    assert "Depthwise conv: its worker died; another one goes on with it" in lines
+    assert not (tmp_path / "cluster" / ".cluster").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("started")
+def test_failures_and_deaths_are_outcomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_RETRIES", 0)
+    jobs = [Sum(name, index, 10) for index, name in enumerate(("fails", "dies"))]
+    outcomes = {one.job.name: one for one in run_all(jobs, add, workers=1, title="", cluster=Cluster("auto", tmp_path))}
+
+    assert {name: one.result for name, one in outcomes.items()} == {"fails": None, "dies": None}
+    assert outcomes["fails"].error == "ZeroDivisionError: cannot add"
+    assert outcomes["dies"].error == "its worker died 1 times; out of memory?"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("started")
+def test_ctrl_c_stops_what_runs_on_a_cluster_and_starts_nothing_more(tmp_path: Path) -> None:
+    diaries = [tmp_path / name for name in "ab"]
+
+    def interrupt() -> None:
+        while not any(diary.exists() for diary in diaries):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    whole = Cluster("auto", tmp_path, cpus=usable_cores())  # one run at a time
+    with pytest.raises(Interrupted):
+        list(run_all([Sum("waits", 0, 0, diary=one) for one in diaries], add, workers=1, title="", cluster=whole))
+    thread.join()
+
+    assert [diary.read_text() for diary in diaries if diary.exists()] == ["stopped"]
+
+
+def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"Ray, which is not installed; pip install 'modernet\[cluster\]'"):
+        list(run_all([Sum("a", 1, 2)], add, workers=1, title="adding", cluster=Cluster("auto", tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"address": "somewhere"}, "'somewhere' is no address of a Ray cluster; give auto, or HOST:PORT"),
+        ({"address": "ray://head:10001"}, "is no address of a Ray cluster"),
+        ({"cpus": 0}, "a run gets 0 CPUs; give --run-cpus 1 or more"),
+        ({"gpus": -1.0}, "a run gets -1 GPUs; give --run-gpus 0, a share such as 0.5, or whole GPUs"),
+        ({"gpus": 1.5}, "a run gets 1.5 GPUs"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_said(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Cluster(**({"address": "auto", "folder": tmp_path} | change))
+
+
+def test_an_address_where_nothing_answers_is_said_at_once() -> None:
+    with socket.socket() as taken:  # bound and not listening: a connection is refused
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(InputError, match=rf"no Ray cluster answers at {address} .*; see `ray status` on its head"):
+            ray_connection._connect(SimpleNamespace(), address)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ConnectionError("Unauthenticated"),
+            "lets nobody in, or is none; .* set RAY_AUTH_MODE=token where it asks for a",
+        ),
+        (SystemExit(15), "no Ray cluster answers at 127.0.0.1:[0-9]+; see `ray status` on its head node"),
+    ],
+)
+def test_a_cluster_that_refuses_is_said(error: BaseException, message: str) -> None:
+    def init(**options: Any) -> None:
+        raise error
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=message):
+            ray_connection._connect(SimpleNamespace(init=init), address)
+
+
+def test_a_run_too_large_for_every_machine_is_said() -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0}},
+        {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    ray = SimpleNamespace(nodes=lambda: nodes)
+    ray_connection.check_size(ray, 8, 0)
+    ray_connection.check_size(ray, 2, 0.5)
+    with pytest.raises(InputError, match=r"takes 8 CPUs and 1 GPUs, and no machine .* the largest has 4 and 1; give a"):
+        ray_connection.check_size(ray, 8, 1)
+
+
+def test_a_machine_that_does_not_see_the_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_SHARING_S", 0.0)
+    monkeypatch.setattr("platform.node", lambda: "node-7")
+    with cluster._token(tmp_path) as token:
+        assert token.is_seen()
+        elsewhere = cluster._Token(tmp_path / "elsewhere" / token.path.name, token.content)
+        answer = cluster._run_on_machine(0, Sum("a", 1, 2), add, None, elsewhere, 1)
+    errors = type("Errors", (), dict.fromkeys(("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"), KeyError))
+    errors.RayTaskError = errors.RayError = KeyError
+    ray = SimpleNamespace(get=lambda reference: reference, exceptions=errors)
+    with pytest.raises(InputError, match=r"the machine node-7 of the cluster does not see .*; give an --out on a file"):
+        cluster._outcome(ray, answer, Sum("a", 1, 2), Cluster("auto", tmp_path))
+
+
+def test_progress_of_a_run_that_begins_again_is_not_counted_twice() -> None:
+    shown: list[float] = []
+    task = SimpleNamespace(advance=lambda amount, note: shown.append(amount))
+    with said() as lines:
+        told = cluster._Told([Sum("a", 0, 0, cost=10.0)], task)
+        told.take(0, "one", 6.0, None)
+        told.take(0, "two", 4.0, None)  # from its checkpoint
+        told.take(0, "two", 7.0, None)
+        told.end(0)
+
+    assert shown == [6.0, 0.0, 1.0, 3.0]
+    assert lines == ["a: its worker died; another one goes on with it"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"run_cpus": 2}, "--run-cpus and --run-gpus are of runs on a cluster; give --cluster auto"),
+        ({"cluster": "auto", "workers": 2}, "--workers is of runs on this machine alone; on a cluster give --run-cpus"),
+    ],
+)
+def test_options_that_contradict_each_other_are_said(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        walk_road("digit_scenes", **options, folder=tmp_path / "walk")
+
+
+def test_runs_that_share_a_device_are_counted() -> None:
+    assert Cluster("auto", Path(), cpus=10_000).runs_beside() == 1
+    assert Cluster("auto", Path(), gpus=0.25).runs_beside() == 4
+    assert Cluster("auto", Path(), gpus=2.0).runs_beside() == 1
+
+
+def test_results_are_printed_and_what_ray_prints_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    output = ray_connection._WithoutRay(sys.stdout)
+    print("a result", file=output)
+    thread = threading.Thread(target=print, args=("noise",), kwargs={"file": output}, name="ray_listen_error_messages")
+    thread.start()
+    thread.join()
+    assert capsys.readouterr().out == "a result\n"

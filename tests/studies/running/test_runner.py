@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from modernet import progress
+from modernet.studies.running.runner import run_all
+from modernet.training import Interrupted
+from runner_jobs import Sum, add
+
+
+@dataclass
+class Total:
+    """A display that adds up how far the whole is."""
+
+    done: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def open(self, name: str, total: float) -> progress.OpenTask:
+        return self
+
+    def say(self, message: str) -> None:
+        pass
+
+    def advance(self, amount: float = 1, note: str | None = None) -> None:
+        self.done += amount
+        if note is not None:
+            self.notes.append(note)
+
+    def close(self) -> None:
+        pass
+
+
+def jobs(*names: str) -> list[Sum]:
+    return [Sum(name, index, 10, cost=2.0) for index, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_job_has_an_outcome_and_a_failure_does_not_end_the_others(workers: int) -> None:
+    total = Total()
+    with progress.shown(total):
+        outcomes = list(run_all(jobs("a", "fails", "c"), add, workers=workers, title="adding"))
+        time.sleep(0.5)  # the last messages are on their way from another process
+
+    by_name = {outcome.job.name: outcome for outcome in outcomes}
+    assert {name: outcome.result for name, outcome in by_name.items()} == {"a": 10, "fails": None, "c": 12}
+    assert by_name["fails"].error == "ZeroDivisionError: cannot add"
+    assert by_name["a"].error is None
+    assert total.done == pytest.approx(2.0 + 1.0 + 2.0)
+    assert "a: half" in total.notes
+
+
+@pytest.mark.slow
+def test_a_job_whose_process_dies_twice_has_failed_and_the_others_go_on() -> None:
+    outcomes = {outcome.job.name: outcome for outcome in run_all(jobs("dies", "b"), add, workers=2, title="adding")}
+
+    assert outcomes["dies"].error == "its process was killed; out of memory?"
+    assert outcomes["b"].result == 11
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_stops_what_runs_and_starts_nothing_more(workers: int, tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    later = tmp_path / "later"
+    waiting = Sum("waits", 0, 0, diary=diary)
+    never = [Sum("waits", 0, 0, diary=tmp_path / "beside")] * (workers - 1)
+
+    def interrupt() -> None:
+        while not diary.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Interrupted):
+        list(run_all([waiting, *never, Sum("waits", 0, 0, diary=later)], add, workers=workers, title="waiting"))
+    thread.join()
+
+    assert diary.read_text() == "stopped"
+    assert not later.exists()
+
+
+def test_no_jobs_are_no_outcomes() -> None:
+    assert list(run_all([], add, workers=2, title="nothing")) == []
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "from runner_jobs import Sum, add\n"
+        "from modernet.studies.running.runner import run_all\n"
+        "print(list(run_all([Sum('a', 1, 2)], add, workers=2, title='adding')))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode != 0
+    assert "call this under if __name__ == '__main__':" in done.stderr

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from modernet.data import ImageDataset, InMemory
+from modernet.errors import InputError
+from modernet.recipes import get_recipe
+from modernet.records import Record, read_record
+from modernet.tasks import classification, train_classifier
+from modernet.training import Interrupted
+from modernet.training.state.checkpoint import CHECKPOINT_NAME
+from modernet.training.state.identity import fingerprint
+from modernet.weights import NetworkSpec
+
+SPEC = NetworkSpec("model", "convnext_test", {"stem_stride": 1})
+RECIPE = get_recipe("quick").replace(epochs=2, batch_size=16)
+CPU = torch.device("cpu")
+
+
+def train_on(data: ImageDataset, folder: Path, **options: Any) -> Record:
+    return train_classifier(options.pop("spec", SPEC), data, RECIPE, folder=folder, device=CPU, **options)
+
+
+def test_a_run_leaves_its_record_and_no_checkpoint(stripes: ImageDataset, tmp_path: Path) -> None:
+    record = train_on(stripes, tmp_path, seed=3, workers=2)
+
+    assert read_record(tmp_path / "record.json").metrics == record.metrics
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "record.json",
+        "network.json",
+        "model.safetensors",
+        "metrics.jsonl",
+    }
+    assert record.settings["seed"] == 3
+    assert record.settings["params"] == sum(weight.numel() for weight in SPEC.build(2).parameters())
+    assert record.settings["macs"] > 900_000
+    assert record.settings["data"]["n_test"] == 30
+    assert record.metrics["test_n"] == 30
+    assert record.environment["workers"] == 2
+    assert [row["epoch"] for row in record.history] == [1, 2]
+
+
+def test_a_full_disk_after_the_last_step_loses_no_training(
+    stripes: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_on(stripes, tmp_path / "whole")
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr(classification, "save_network", full)
+        train_on(stripes, tmp_path / "run")
+    assert (tmp_path / "run" / CHECKPOINT_NAME).exists()
+
+    again = train_on(stripes, tmp_path / "run")
+    assert [row["train_loss"] for row in again.history] == [row["train_loss"] for row in whole.history]
+    assert again.metrics["test_loss"] == whole.metrics["test_loss"]
+
+
+@pytest.mark.parametrize("change", ["pictures", "network", "seed"])
+def test_a_checkpoint_does_not_go_on_as_another_run(change: str, stripes: ImageDataset, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train_on(stripes, tmp_path, should_stop=lambda: True)
+
+    with pytest.raises(InputError, match="belongs to a run with"):
+        if change == "pictures":
+            train_on(replace(stripes, classes=("h", "v")), tmp_path)
+        elif change == "network":
+            train_on(stripes, tmp_path, spec=replace(SPEC, fields={"stem_stride": 1, "layer_scale_init": 0.1}))
+        else:
+            train_on(stripes, tmp_path, seed=1)
+
+
+def test_a_fingerprint_changes_with_labels_classes_and_colours(stripes: ImageDataset) -> None:
+    assert isinstance(stripes.train, InMemory)
+    others = [
+        replace(stripes, classes=("h", "v")),
+        replace(stripes, mean=(0.3, 0.47, 0.47)),
+        replace(stripes, train=InMemory(stripes.train.images, 1 - stripes.train.labels)),
+    ]
+
+    assert len({fingerprint(data) for data in [stripes, *others]}) == 4
+
+
+def test_pictures_that_are_too_small_are_said(stripes: ImageDataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pictures of 16x16 are too small for this network"):
+        train_on(stripes, tmp_path, spec=replace(SPEC, fields={}))
+
+
+def test_a_batch_of_one_is_said_where_batch_norms_cannot_use_it(stripes: ImageDataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give a larger --batch-size or --device-batch"):
+        train_classifier(
+            NetworkSpec("model", "resnet_test", {}), stripes, RECIPE.replace(batch_size=1), folder=tmp_path, device=CPU
+        )
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(stripes: ImageDataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(InputError, match=r"cannot write to .*Not a directory; give another --out"):
+        train_on(stripes, tmp_path / "file" / "run")

@@ -1,0 +1,155 @@
+import re
+from collections.abc import Callable
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from modernet.errors import InputError
+from modernet.models import create_model, list_models
+from modernet.training.steps.param_groups import parameter_groups
+
+
+def scales(network: nn.Module, **options: object) -> dict[str, float]:
+    """Name of each parameter -> its share of the learning rate."""
+    by_id = {
+        id(parameter): group["lr_scale"]
+        for group in parameter_groups(network, 0.05, **options)  # type: ignore[arg-type]
+        for parameter in group["params"]
+    }
+    return {name: by_id[id(parameter)] for name, parameter in network.named_parameters()}
+
+
+def test_norms_biases_and_layer_scales_do_not_decay() -> None:
+    network = create_model("convnext_test", num_classes=2)
+    decayed, free = parameter_groups(network, 0.05)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.05, 0.0)
+    in_decayed = {names[id(parameter)] for parameter in decayed["params"]}
+    in_free = {names[id(parameter)] for parameter in free["params"]}
+    assert in_decayed | in_free == set(names.values())
+    assert not in_decayed & in_free
+    assert {"stages.0.0.dwconv.weight", "stages.0.0.pwconv1.weight", "head.weight"} <= in_decayed
+    assert {"stages.0.0.gamma", "stages.0.0.norm.weight", "stages.0.0.dwconv.bias", "head.bias", "norm.bias"} <= in_free
+
+
+def test_everything_decays_where_a_recipe_says_so() -> None:
+    (group,) = parameter_groups(create_model("resnet_test"), 1e-4, decay_norms=True)
+
+    assert group["weight_decay"] == 1e-4
+    assert len(group["params"]) == len(list(create_model("resnet_test").parameters()))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("vit_tiny_patch16", "vit_tiny_patch16_224"),
+        ("deit_tiny_distilled", "deit_tiny_distilled_patch16_224"),
+        ("swin_tiny", "swin_tiny_patch4_window7_224"),
+        ("levit_128s", "levit_128s"),
+        ("coat_tiny", "coat_tiny"),
+        ("coatnet_0", "coatnet_0_224"),
+    ],
+)
+def test_what_does_not_decay_is_what_timm_spares(ours: str, theirs: str) -> None:
+    with torch.device("meta"):
+        network, other = create_model(ours), timm.create_model(theirs)
+    spared = network.no_weight_decay()  # type: ignore[operator]
+    names = {name for name, _ in other.named_parameters()} & other.no_weight_decay()
+
+    assert len(spared) == len(names) > 0
+    assert {name.rpartition(".")[2] for name in spared} == {name.rpartition(".")[2] for name in names}
+
+
+def test_networks_of_timm_bring_their_own_names() -> None:
+    with torch.device("meta"):
+        network, plain = create_model("timm:levit_128s"), create_model("timm:resnet18")
+
+    assert {name.rpartition(".")[2] for name in network.no_weight_decay()} == {"attention_biases"}  # type: ignore[operator]
+    assert network.no_weight_decay() <= dict(network.named_parameters()).keys()  # type: ignore[operator]
+    assert plain.no_weight_decay() == set()  # type: ignore[operator]
+
+
+def test_global_response_normalisation_does_not_decay() -> None:
+    network = create_model("convnextv2_test")
+    decayed = {id(parameter) for parameter in parameter_groups(network, 0.05)[0]["params"]}
+
+    assert [name for name, p in network.named_parameters() if ".grn." in name and id(p) in decayed] == []
+
+
+@pytest.mark.parametrize("name", list_models("*_test"))
+def test_each_layer_learns_a_factor_slower_than_the_one_above(name: str) -> None:
+    network = create_model(name)
+    by_name = scales(network, layer_decay=0.5)
+    groups = network.layer_groups()  # type: ignore[operator]
+    for distance, group in enumerate(reversed(groups)):
+        assert {by_name[each] for each in group} == {0.5**distance}
+    assert by_name.keys() == dict(network.named_parameters()).keys()
+
+
+def twelve(name: str) -> tuple[int, int]:
+    """The id of a parameter by the published table for 3, 3, 27, 3 blocks, and that of the head."""
+    return published(name, last_block_group=12)
+
+
+def six(name: str) -> tuple[int, int]:
+    """The id of a parameter by the published table for 3, 3, 9, 3 blocks, and that of the head."""
+    return published(name, last_block_group=6)
+
+
+def published(name: str, last_block_group: int) -> tuple[int, int]:
+    head = last_block_group + 1
+    table: list[tuple[str, Callable[[int], int]]] = [
+        (r"downsample_layers\.0\.()", lambda _: 0),
+        (r"stages\.0\.()", lambda _: 1),
+        (r"(?:downsample_layers|stages)\.1\.()", lambda _: 2),
+        (r"downsample_layers\.2\.()", lambda _: 3),
+        (r"stages\.2\.(\d+)\.", lambda block: 3 + block // 3),
+        (r"(?:downsample_layers|stages)\.3\.()", lambda _: last_block_group),
+        (r"(?:norm|head)\.()", lambda _: head),
+    ]
+    (found,) = [rule(int(match[1] or 0)) for pattern, rule in table if (match := re.match(pattern, name))]
+    return found, head
+
+
+@pytest.mark.parametrize(
+    ("model", "rule", "ids"),
+    [("convnext_small", twelve, 14), ("convnextv2_base", twelve, 14), ("convnext_tiny", six, 8)],
+)
+def test_every_parameter_has_the_published_id(model: str, rule: Callable[[str], tuple[int, int]], ids: int) -> None:
+    with torch.device("meta"):
+        network = create_model(model)
+    by_name = scales(network, layer_decay=0.8, groups="paper")
+
+    expected = {name: 0.8 ** (head - layer) for name in by_name for layer, head in [rule(name)]}
+    assert by_name == pytest.approx(expected)
+    assert len(set(expected.values())) == ids
+
+
+def test_the_single_groups_of_the_second_version_have_the_stem_in_the_first() -> None:
+    with torch.device("meta"):
+        network = create_model("convnextv2_tiny")
+    by_name = scales(network, layer_decay=0.9, groups="single")
+
+    depths = (3, 3, 9, 3)
+    assert by_name["downsample_layers.0.0.weight"] == by_name["stages.0.0.dwconv.weight"] == pytest.approx(0.9**18)
+    for stage, depth in enumerate(depths):
+        for block in range(depth):
+            layer = sum(depths[:stage]) + block + 1
+            assert by_name[f"stages.{stage}.{block}.pwconv1.weight"] == pytest.approx(0.9 ** (19 - layer))
+    assert by_name["downsample_layers.3.1.weight"] == by_name["stages.3.0.norm.bias"]
+    assert by_name["norm.weight"] == by_name["head.weight"] == 1.0
+
+
+def test_groups_that_nobody_published_are_refused() -> None:
+    with pytest.raises(InputError, match="a ResNet has no published groups 'paper'; give --layer-decay-groups block"):
+        parameter_groups(create_model("resnet_test"), 0.05, 0.8, "paper")
+    with pytest.raises(InputError, match="a ConvNeXt has no published groups 'stage'"):
+        create_model("convnext_test").layer_groups("stage")  # type: ignore[operator]
+
+
+def test_a_network_without_an_order_of_layers_is_refused() -> None:
+    with pytest.raises(InputError, match="a Linear has no order of layers, so give --layer-decay 1"):
+        parameter_groups(nn.Linear(2, 2), 0.05, 0.8)
