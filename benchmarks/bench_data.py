@@ -1,11 +1,11 @@
 """Training batches from JPEGs on this CPU beside torchvision's ImageFolder and timm's loader.
 
     uv run python benchmarks/bench_data.py --out benchmarks/results/my-cpu-data
-    uv run python benchmarks/bench_data.py PICTURES --out benchmarks/results/my-cpu-data
+    uv run python benchmarks/bench_data.py IMAGES --out benchmarks/results/my-cpu-data
 
 Every loader makes the same: random resized crops of 224 pixels, flipped, normalised, float32 batches on the CPU, of the
-same pictures, with as many workers. A turn is an epoch. PICTURES is a folder with a folder for each class; without it,
-pictures as in ImageNet are made of the photos that scikit-learn ships: most are of 500x375 pixels and 100 KB, one in
+same images, with as many workers. A turn is an epoch. IMAGES is a folder with a folder for each class; without it,
+images as in ImageNet are made of the photos that scikit-learn ships: most are of 500x375 pixels and 100 KB, one in
 ten is of 2000x1500. About five minutes on two cores.
 """
 
@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 OURS = "modernet"
 
 
-def make_pictures(folder: Path) -> None:
+def make_images(folder: Path) -> None:
     """Photo-like JPEGs in two classes."""
     rng = np.random.default_rng(0)
     photos = [Image.fromarray(photo) for photo in load_sample_images().images]
@@ -68,24 +68,24 @@ def opened(folder: Path) -> tuple[ImageDataset, OnDisk]:
     assert isinstance(train, OnDisk)
     n = len(train) // BATCH * BATCH
     if not n:
-        raise SystemExit(f"{folder} has {len(train)} training pictures; {BATCH} are needed at least")
-    return dataset, OnDisk(train.pictures, train.indices[:n], train.labels[:n])
+        raise SystemExit(f"{folder} has {len(train)} training images; {BATCH} are needed at least")
+    return dataset, OnDisk(train.images, train.indices[:n], train.labels[:n])
 
 
 def loaders(dataset: ImageDataset, split: OnDisk, workers: int) -> dict[str, Iterable[Any]]:
     """By name, what gives an epoch of batches whenever it is gone through."""
-    paths = [split.pictures.name(index) for index in split.indices.tolist()]
+    paths = [split.images.name(index) for index in split.indices.tolist()]
     samples = list(zip(paths, split.labels.tolist(), strict=True))
     folder = Path(paths[0]).parents[1]
 
     def image_folder(transform: Callable[[Image.Image], torch.Tensor] | None) -> datasets.ImageFolder:
-        pictures = datasets.ImageFolder(folder, transform)
-        pictures.samples = samples
-        return pictures
+        images = datasets.ImageFolder(folder, transform)
+        images.samples = samples
+        return images
 
     def torchvision(steps: list[Any]) -> DataLoader[Any]:
-        pictures = image_folder(transforms.Compose([*steps, transforms.Normalize(dataset.mean, dataset.std)]))
-        return DataLoader(pictures, BATCH, shuffle=True, num_workers=workers, persistent_workers=True)
+        images = image_folder(transforms.Compose([*steps, transforms.Normalize(dataset.mean, dataset.std)]))
+        return DataLoader(images, BATCH, shuffle=True, num_workers=workers, persistent_workers=True)
 
     def timm(prefetch: bool) -> Iterable[Any]:
         return create_loader(
@@ -134,15 +134,15 @@ def go_through(batches: Iterable[Any], n: int) -> None:
         assert images.dtype == torch.float32
         assert images.shape[1:] == (3, SIZE, SIZE)
         seen += len(images)
-    assert seen == n, f"{seen} of {n} pictures"
+    assert seen == n, f"{seen} of {n} images"
 
 
-def difference(split: OnDisk, pictures: int = 50) -> float:
+def difference(split: OnDisk, images: int = 50) -> float:
     """Mean difference of a byte of our crops from PIL's, of the same boxes."""
     found = []
-    for index in split.indices[:pictures].tolist():
-        data = Path(split.pictures.name(index)).read_bytes()
-        image = Image.open(Path(split.pictures.name(index))).convert("RGB")
+    for index in split.indices[:images].tolist():
+        data = Path(split.images.name(index)).read_bytes()
+        image = Image.open(Path(split.images.name(index))).convert("RGB")
         box = Box(image.height // 10, image.width // 5, image.height * 3 // 4, image.width * 2 // 3)
         ours = decode_square(data, "", lambda h, w, box=box: box, SIZE)
         part = (box.left, box.top, box.left + box.width, box.top + box.height)
@@ -153,23 +153,21 @@ def difference(split: OnDisk, pictures: int = 50) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", nargs="?", type=Path, help="folder of class folders; by default made")
+    parser.add_argument("images", nargs="?", type=Path, help="folder of class folders; by default made")
     parser.add_argument("--out", type=Path, required=True, help="folder for the record")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made, progress.shown():
-        if options.pictures is None:
-            make_pictures(Path(made))
-        dataset, split = opened(options.pictures or Path(made))
+        if options.images is None:
+            make_images(Path(made))
+        dataset, split = opened(options.images or Path(made))
         n = len(split)
         calls = {
             name: lambda batches=batches: go_through(batches, n)
             for name, batches in loaders(dataset, split, options.workers).items()
         }
-        rounds = list(
-            rounds_in_turns(calls, CPU, rounds=options.rounds, turn_s=0.0, warm_up=1, name="loading pictures")
-        )
+        rounds = list(rounds_in_turns(calls, CPU, rounds=options.rounds, turn_s=0.0, warm_up=1, name="loading images"))
         off = difference(split)
     seconds = {name: [round_[name] for round_ in rounds] for name in calls}
     speeds = {name: n / statistics.median(values) for name, values in seconds.items()}
@@ -179,7 +177,7 @@ def main() -> None:
         kind="data_loading",
         name="random resized crops, flipped, normalised",
         settings={
-            "pictures": "made" if options.pictures is None else options.pictures.name,
+            "images": "made" if options.images is None else options.images.name,
             "n": n,
             "image_size": SIZE,
             "batch_size": BATCH,

@@ -1,4 +1,4 @@
-"""ConvNeXt against ResNets on small pictures: the same seconds of training for both, on one GPU, in nine minutes.
+"""ConvNeXt against ResNets on small images: the same seconds of training for both, on one GPU, in nine minutes.
 
     python benchmarks/gpu_small_data.py --data DIR                  cifar10/ and tiny_imagenet_50/ as parquet below DIR
     python benchmarks/gpu_small_data.py --data DIR --only cifar10   the whole time for one part
@@ -47,13 +47,13 @@ _TRAINING_SHARE = 0.8
 """Of the time that is left after the speeds were measured; the rest is for tests, and for what varies."""
 
 
-def run_part(part: Part, pictures: str, folder: Path, device: torch.device, until: float) -> None:
+def run_part(part: Part, images: str, folder: Path, device: torch.device, until: float) -> None:
     """Answer the question of a part, or as much of it as there is time for.
 
     Raises:
         Interrupted: the time is over; the same call goes on.
     """
-    dataset = taken(_opened(pictures), part)
+    dataset = taken(_opened(images), part)
     plan = _budget(part, dataset, folder, device, until)
     number = itertools.count()
 
@@ -92,17 +92,17 @@ def run_part(part: Part, pictures: str, folder: Path, device: torch.device, unti
 
 
 @functools.cache
-def _opened(pictures: str) -> ImageDataset:
-    return open_dataset(pictures)
+def _opened(images: str) -> ImageDataset:
+    return open_dataset(images)
 
 
 def taken(dataset: ImageDataset, part: Part) -> ImageDataset:
-    """As many pictures of each split as the part wants, the same ones at every call."""
+    """As many images of each split as the part wants, the same ones at every call."""
 
     def some(split: Split, n: int | None) -> Split:
         if n is None or n >= len(split):
             return split
-        assert isinstance(split, InMemory), "small pictures fit into memory"
+        assert isinstance(split, InMemory), "small images fit into memory"
         places = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n].sort().values
         return InMemory(split.images[places], split.labels[places])
 
@@ -143,7 +143,7 @@ def _budget(part: Part, dataset: ImageDataset, folder: Path, device: torch.devic
 
 
 def training_step(candidate: Candidate, dataset: ImageDataset, device: torch.device) -> Callable[[], None]:
-    """One step as the loop does it, pictures and augmentation included."""
+    """One step as the loop does it, images and augmentation included."""
     recipe = candidate.recipe
     network = candidate.spec.build(len(dataset.classes), recipe.regularization.drop_path)
     loader = make_loader(
@@ -197,9 +197,9 @@ def main(arguments: list[str] | None = None) -> None:
         for number, part in enumerate(parts):
             left = start + 60 * options.minutes - time.monotonic()
             share = part.time_share / sum(later.time_share for later in parts[number:])
-            pictures = part.data if options.rehearse else str(options.data / part.data)
+            images = part.data if options.rehearse else str(options.data / part.data)
             try:
-                run_part(part, pictures, folder / part.name, device, time.monotonic() + share * left)
+                run_part(part, images, folder / part.name, device, time.monotonic() + share * left)
             except Interrupted:
                 progress.say(f"{part.name}: the time is over; the same command with --out {folder} goes on")
             write_tables(folder)

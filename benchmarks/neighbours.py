@@ -1,6 +1,6 @@
 """timm's networks in other runtimes, for the instrument: `modernet benchmark benchmarks.neighbours:openvino_resnet50`.
 
-Each function makes a network of timm with random weights, exports it to ONNX for batches of 8 pictures of 224x224, and
+Each function makes a network of timm with random weights, exports it to ONNX for batches of 8 images of 224x224, and
 returns a module that runs it in float32 in the runtime of its name, with as many threads as torch has.
 
 The runtimes are no dependencies: `uv run --group neighbours ...` brings them.

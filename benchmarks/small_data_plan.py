@@ -22,7 +22,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Part:
-    """One question: contenders that get the same seconds of training on the same pictures.
+    """One question: contenders that get the same seconds of training on the same images.
 
     Attributes:
         contenders: their candidates by the contender's name; all others are held against the first.
@@ -30,7 +30,7 @@ class Part:
         seconds: of a run; None is what the time at hand allows for, but `least_seconds` in any case: what does not fit
             in then is left to the next call.
         turn_s: seconds of a turn when speeds are measured.
-        n_train, n_validation, n_test: how many pictures are taken of each split; None is all.
+        n_train, n_validation, n_test: how many images are taken of each split; None is all.
     """
 
     name: str
@@ -122,7 +122,7 @@ def full_plan() -> tuple[Part, ...]:
 
 
 def cpu_plan() -> tuple[Part, ...]:
-    """For one core: networks a twentieth of the size, some hundred steps on some thousand pictures."""
+    """For one core: networks a twentieth of the size, some hundred steps on some thousand images."""
     return (
         Part(
             "cifar10",
@@ -149,7 +149,7 @@ def cpu_plan() -> tuple[Part, ...]:
 
 def rehearsal() -> tuple[Part, ...]:
     """Every step of the full plan on a CPU in seconds; its numbers mean nothing."""
-    pictures: dict[str, Any] = {
+    images: dict[str, Any] = {
         "seeds": 2,
         "seconds": 0.05,
         "turn_s": 0.01,
@@ -159,8 +159,8 @@ def rehearsal() -> tuple[Part, ...]:
     }
     two = dict(list(_ablation(_TINY).items())[:3])
     return (
-        Part("cifar10", "digit_scenes", _against_resnet(_TINY), time_share=0.6, **pictures),
-        Part("ablation", "digit_scenes", two, time_share=0.4, **pictures),
+        Part("cifar10", "digit_scenes", _against_resnet(_TINY), time_share=0.6, **images),
+        Part("ablation", "digit_scenes", two, time_share=0.4, **images),
     )
 
 

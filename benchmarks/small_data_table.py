@@ -45,7 +45,7 @@ def _section(name: str, records: Sequence[Record]) -> str:
         f"## {name}",
         "",
         f"{first.environment['device']}. {data['name']}: {data['n_train']:,} training, {data['n_test']:,} test "
-        f"pictures of {data['image_size']} pixels.{' ' + _COPY if data['name'] == 'cifar10' else ''}",
+        f"images of {data['image_size']} pixels.{' ' + _COPY if data['name'] == 'cifar10' else ''}",
         "",
     ]
     final = [record for record in records if record.settings["phase"] == "final"]

@@ -31,7 +31,7 @@ tanh_backward = torch.ops.aten.tanh_backward  # (gradient of y, y) -> gradient o
 
 
 def read_digits(file: Path) -> tuple[Tensor, Tensor]:
-    """Pictures `(n, 1, 16, 16)` in [-1, 1] and their classes `(n,)`."""
+    """Images `(n, 1, 16, 16)` in [-1, 1] and their classes `(n,)`."""
     try:
         rows = np.loadtxt(file, dtype=np.float32, ndmin=2)
     except OSError as error:

@@ -2,7 +2,7 @@
 
     python examples/tc_problem.py
 
-Gradient descent with momentum on all pictures at once, until every one is right: 38 of 40 seeds get there, most of them
+Gradient descent with momentum on all images at once, until every one is right: 38 of 40 seeds get there, most of them
 within 500 steps and a second; the other two settle on a kernel that tells only some of the rotations apart.
 """
 
@@ -18,7 +18,7 @@ from modernet.models.tc import TC, tc_problem
 
 
 def train(network: TC, images: torch.Tensor, labels: torch.Tensor, max_steps: int = 4000) -> int:
-    """Steps until every picture is right, or `max_steps`."""
+    """Steps until every image is right, or `max_steps`."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     for step in range(max_steps):
         scores = network(images)
@@ -31,7 +31,7 @@ def train(network: TC, images: torch.Tensor, labels: torch.Tensor, max_steps: in
 
 
 def main(arguments: list[str] | None = None) -> float:
-    """Train, print the answers and the kernel, and return the pictures that are right in per cent."""
+    """Train, print the answers and the kernel, and return the images that are right in per cent."""
     parser = argparse.ArgumentParser(description="Learn to tell T from C in every rotation and at every place.")
     parser.add_argument("--grid", type=int, default=7, help="side of the grid in squares, 5 or more")
     parser.add_argument("--seed", type=int, default=0, help="of the weights at the start")
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> float:
     network = modernet.create_model("tc")
     steps = train(network, images, labels)
     right = 100 * (network(images).argmax(1) == labels).double().mean().item()
-    print(f"{right:.1f} % of {len(images)} pictures are right after {steps} steps")
+    print(f"{right:.1f} % of {len(images)} images are right after {steps} steps")
     for number, kernel in enumerate(network.hidden.weight[:, 0].tolist()):
         print(f"\nhidden kernel {number}, bias {network.hidden.bias[number]:.1f}:")
         for row in kernel:

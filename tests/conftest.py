@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def striped(count: int, seed: int, size: int = 16) -> InMemory:
-    """Noisy pictures of horizontal stripes and of vertical ones; a small network tells them apart in a few steps."""
+    """Noisy images of horizontal stripes and of vertical ones; a small network tells them apart in a few steps."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 2
     wave = (torch.arange(size) % 4 < 2).float()
@@ -45,9 +45,9 @@ def stripes() -> ImageDataset:
 
 
 @pytest.fixture
-def picture_folder(tmp_path: Path, stripes: ImageDataset) -> Path:
+def image_folder(tmp_path: Path, stripes: ImageDataset) -> Path:
     """The training stripes as PNG files: `horizontal/0.png`, ..."""
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     split = stripes.train
     assert isinstance(split, InMemory)
     for index, (image, label) in enumerate(zip(split.images, split.labels.tolist(), strict=True)):

@@ -33,7 +33,7 @@ NOT_RANDOM = get_recipe("quick").replace(epochs=2, batch_size=16, flip=0.0, shif
 
 
 def dataset() -> ImageDataset:
-    """70 training pictures: not a multiple of any batch."""
+    """70 training images: not a multiple of any batch."""
     parts = {name: striped(70 - 20 * seed, seed) for seed, name in enumerate(("train", "validation", "test"))}
     return ImageDataset("stripes", ("h", "v"), 16, (0.5,) * 3, (0.3,) * 3, **parts)
 
@@ -91,18 +91,18 @@ def stopped_while_sharded(folder: Path, processes: Processes) -> bool:
 def difference_when_made_whole(processes: Processes) -> float:
     """Largest difference of the scores of a Swin before it was spread and after it was made whole."""
     torch.manual_seed(0)
-    network, pictures = create_model("swin_test", num_classes=2).eval(), torch.randn(2, 3, 64, 64)
+    network, images = create_model("swin_test", num_classes=2).eval(), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        before = network(pictures)
+        before = network(images)
         placement = Placement(network, NOT_RANDOM, Execution(shard=True), CPU, processes)
-        return float((placement.result()(pictures) - before).abs().max())
+        return float((placement.result()(images) - before).abs().max())
 
 
 def train_arguments(folder: Path, out: str) -> list[str]:
-    """A training by the command line, of the pictures in a folder."""
+    """A training by the command line, of the images in a folder."""
     options = ["--model", "convnext_test", "--model-fields", "stem_stride=1", "--epochs", "6"]
     options += ["--batch-size", "16", "--drop-path", "0.2"]
-    return ["train", "--data", str(folder / "pictures"), *options, "--out", str(folder / out)]
+    return ["train", "--data", str(folder / "images"), *options, "--out", str(folder / out)]
 
 
 def begin(folder: Path, jobs: list[str]) -> None:

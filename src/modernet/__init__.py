@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modernet.benchmark import benchmark_models as benchmark_models
-    from modernet.data import check_pictures as check_pictures
+    from modernet.data import check_images as check_images
     from modernet.data import open_dataset as open_dataset
     from modernet.data import pack_dataset as pack_dataset
     from modernet.deploy import export_network as export_network
@@ -39,7 +39,7 @@ _HOMES = {
     "InputError": "errors",
     "NetworkSpec": "weights",
     "benchmark_models": "benchmark",
-    "check_pictures": "data",
+    "check_images": "data",
     "convert": "weights",
     "create_model": "weights",
     "export_network": "deploy",

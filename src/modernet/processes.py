@@ -26,7 +26,7 @@ class FailedElsewhere(RunStopped):
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that do the same work on different pictures."""
+    """This process among those that do the same work on different images."""
 
     rank: int = 0
     """Its number, from 0."""

@@ -159,7 +159,7 @@ def _using(display: Display) -> Iterator[None]:
 
 @contextmanager
 def task(name: str, total: float) -> Iterator[Task]:
-    """Open a piece of work of length `total` (pictures, steps, bytes); silent unless inside `shown()`."""
+    """Open a piece of work of length `total` (images, steps, bytes); silent unless inside `shown()`."""
     display = _display.get()
     if display is None:
         yield _Silent()
@@ -174,7 +174,7 @@ def task(name: str, total: float) -> Iterator[Task]:
 def track(items: Iterable[Item], name: str, total: int) -> Iterator[Item]:
     """Yield the items one by one while a task counts them.
 
-    >>> pictures = [read(path) for path in track(paths, "reading pictures", len(paths))]
+    >>> images = [read(path) for path in track(paths, "reading images", len(paths))]
     """
     with task(name, total) as counted:
         for item in items:

@@ -10,30 +10,30 @@ from torch import Tensor, nn
 
 ALLOCATED_BYTES = 64 * 2**20
 seen: list[Tensor] = []
-"""The pictures that `looks` was given."""
+"""The images that `looks` was given."""
 
 
 class Contender(nn.Module):
-    """Does something with the pictures where they have values, then classifies their mean colour."""
+    """Does something with the images where they have values, then classifies their mean colour."""
 
     def __init__(self, work: Callable[[Tensor], object]) -> None:
         super().__init__()
         self.work = work
         self.classifier = nn.Linear(3, 5)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        if not pictures.is_meta:
-            self.work(pictures)
-        scores: Tensor = self.classifier(pictures.mean((2, 3)))
+    def forward(self, images: Tensor) -> Tensor:
+        if not images.is_meta:
+            self.work(images)
+        scores: Tensor = self.classifier(images.mean((2, 3)))
         return scores
 
 
 def sleeps_20_ms() -> nn.Module:
-    return Contender(lambda pictures: time.sleep(0.02))
+    return Contender(lambda images: time.sleep(0.02))
 
 
 def sleeps_40_ms() -> nn.Module:
-    return Contender(lambda pictures: time.sleep(0.04))
+    return Contender(lambda images: time.sleep(0.04))
 
 
 def looks() -> nn.Module:
@@ -41,24 +41,24 @@ def looks() -> nn.Module:
 
 
 def allocates() -> nn.Module:
-    return Contender(lambda pictures: torch.ones(ALLOCATED_BYTES // 4))
+    return Contender(lambda images: torch.ones(ALLOCATED_BYTES // 4))
 
 
 def gives_up_after_six_steps() -> nn.Module:
     steps = iter(range(6))
-    return Contender(lambda pictures: next(steps))
+    return Contender(lambda images: next(steps))
 
 
 def runs_out_of_memory() -> nn.Module:
-    def work(pictures: Tensor) -> None:
+    def work(images: Tensor) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     return Contender(work)
 
 
-def fits_four_pictures() -> nn.Module:
-    def work(pictures: Tensor) -> None:
-        if len(pictures) > 4:
+def fits_four_images() -> nn.Module:
+    def work(images: Tensor) -> None:
+        if len(images) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         time.sleep(0.005)
 
@@ -72,8 +72,8 @@ class NeedsValues(nn.Module):
         super().__init__()
         self.classifier = nn.Linear(3, 5)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        scores: Tensor = self.classifier(pictures.mean((2, 3))) * pictures.sum().item()
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.classifier(images.mean((2, 3))) * images.sum().item()
         return scores
 
 
@@ -82,8 +82,8 @@ def needs_values() -> nn.Module:
 
 
 class Means(nn.Module):
-    def forward(self, pictures: Tensor) -> Tensor:
-        return pictures.mean((2, 3))
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3))
 
 
 def averages() -> nn.Module:
@@ -112,7 +112,7 @@ def foreign() -> nn.Module:
     weights = torch.randn(3, 5)
 
     class Foreign(nn.Module):
-        def forward(self, pictures: Tensor) -> Tensor:
-            return pictures.mean((2, 3)) @ weights
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mean((2, 3)) @ weights
 
     return Foreign()

@@ -37,7 +37,7 @@ def test_memory_ends_the_search() -> None:
     assert find_batch(images_per_second, start=64) == 8
 
 
-def test_what_does_not_run_with_one_picture_raises() -> None:
+def test_what_does_not_run_with_one_image_raises() -> None:
     def images_per_second(batch: int) -> float:
         raise ValueError("expected more than 1 value per channel")
 
@@ -45,7 +45,7 @@ def test_what_does_not_run_with_one_picture_raises() -> None:
         find_batch(images_per_second, start=4)
 
 
-def test_a_network_that_holds_four_pictures_gets_four() -> None:
-    name = "benchmark.contenders:fits_four_pictures"
+def test_a_network_that_holds_four_images_gets_four() -> None:
+    name = "benchmark.contenders:fits_four_images"
     case = Case(name, "infer", "float32", "contiguous", "off", None, 8, threads=1)
     assert fastest_batch(case, find_network(name), torch.device("cpu")) == 4

@@ -72,7 +72,7 @@ def test_results_have_a_place_of_their_own_by_device_and_date(
     ("arguments", "message"),
     [
         (["convnext_tin"], "no model is called 'convnext_tin'; did you mean convnext_tiny"),
-        (["resnet18", "--batch", "many"], "--batch is 'many'; give a number of pictures, or auto"),
+        (["resnet18", "--batch", "many"], "--batch is 'many'; give a number of images, or auto"),
         (["resnet18", "--batch", "0"], "batch is 0; give 1 or more, or auto"),
         (["resnet18", "--dtype", "float32,"], "dtype is ''; give one or more of float32, tf32"),
         (["resnet18", "--device", "gpu"], "device is 'gpu'; give cpu, cuda or cuda:N"),

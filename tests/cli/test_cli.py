@@ -66,7 +66,7 @@ def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[st
         (["train", "--model-fields", "depths=2", "--out", "{tmp}"], "depths is 2; give a value like (1, 1, 2, 1)"),
         (["train", "--out", "{tmp}/file/run"], "Not a directory; give another --out"),
         (["roadmap", "--out", "{tmp}/file/run"], "Not a directory; give another --out"),
-        (["roadmap", "show", "--image-size", "16", "--stem-stride", "4"], "pictures of 16x16 are too small"),
+        (["roadmap", "show", "--image-size", "16", "--stem-stride", "4"], "images of 16x16 are too small"),
         (["evaluate", "nowhere", "--data", "digit_scenes"], "no trained network in nowhere"),
         (["predict", "nowhere", "photo.jpg"], "no trained network in nowhere"),
         (["report", "nowhere"], "there is no folder nowhere"),
@@ -128,9 +128,9 @@ def test_the_steps_of_the_road_are_printed(capsys: pytest.CaptureFixture[str]) -
     assert "Separate downsampling" in capsys.readouterr().out
 
 
-def test_an_option_overrides_the_named_recipe(picture_folder: Path, tmp_path: Path) -> None:
+def test_an_option_overrides_the_named_recipe(image_folder: Path, tmp_path: Path) -> None:
     code = run(
-        "train", "--data", str(picture_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
+        "train", "--data", str(image_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
         "--recipe=quick", "--epochs", "2", "--lr", "0.002", "--batch-size", "16", "--out", str(tmp_path / "run"),
     )  # fmt: skip
     assert code == 0
@@ -140,10 +140,10 @@ def test_an_option_overrides_the_named_recipe(picture_folder: Path, tmp_path: Pa
     assert recipe["weight_decay"] == get_recipe("quick").optimizer.weight_decay
 
 
-def test_from_pictures_to_predictions(picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Everything that a user does with own pictures, one of them broken, in order."""
-    (picture_folder / "vertical" / "broken.png").write_bytes(b"not a picture")
-    data, folder = ["--data", str(picture_folder)], tmp_path / "run"
+def test_from_images_to_predictions(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything that a user does with own images, one of them broken, in order."""
+    (image_folder / "vertical" / "broken.png").write_bytes(b"not an image")
+    data, folder = ["--data", str(image_folder)], tmp_path / "run"
     train = [
         "train", *data, "--model", "convnext_test", "--model-fields", "stem_stride=1", "layer_scale_init=0.1",
         "--recipe", "quick", "--epochs", "8", "--batch-size", "8", "--out", str(folder),
@@ -164,16 +164,16 @@ def test_from_pictures_to_predictions(picture_folder: Path, tmp_path: Path, caps
     assert accuracy.keys() == {"top1", "top5", "loss", "n"}
     assert accuracy["top1"] > 80
 
-    pictures = [str(picture_folder / "horizontal"), str(picture_folder / "vertical" / "1*.png")]
-    assert run("predict", str(folder), *pictures, "--top", "1", "--json") == 0
+    images = [str(image_folder / "horizontal"), str(image_folder / "vertical" / "1*.png")]
+    assert run("predict", str(folder), *images, "--top", "1", "--json") == 0
     predictions: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-    right = [guess["predictions"][0]["label"] == Path(guess["picture"]).parent.name for guess in predictions]
+    right = [guess["predictions"][0]["label"] == Path(guess["image"]).parent.name for guess in predictions]
     assert sum(right) / len(right) > 0.8
 
-    assert run("predict", str(folder), str(picture_folder / "vertical")) == 2
+    assert run("predict", str(folder), str(image_folder / "vertical")) == 2
     assert "broken.png" in capsys.readouterr().err
     assert run("predict", str(folder)) == 2
-    assert "no pictures were given" in capsys.readouterr().err
+    assert "no images were given" in capsys.readouterr().err
 
     assert run("report", str(tmp_path)) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
@@ -185,7 +185,7 @@ def test_from_pictures_to_predictions(picture_folder: Path, tmp_path: Path, caps
 def test_evaluate_repeats_the_test_of_a_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], interpolation: str, crop_scale: str
 ) -> None:
-    """Also where training cut its pictures out of whole ones on disk, and the test's squares fit in memory."""
+    """Also where training cut its images out of whole ones on disk, and the test's squares fit in memory."""
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
@@ -205,23 +205,21 @@ def test_evaluate_repeats_the_test_of_a_run(
     assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(tested, rel=1e-6)
 
 
-def test_resume_needs_an_unfinished_run(
-    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("train", "--data", str(picture_folder), "--out", str(tmp_path / "new"), "--resume") == 2
+def test_resume_needs_an_unfinished_run(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "--data", str(image_folder), "--out", str(tmp_path / "new"), "--resume") == 2
     assert "holds no unfinished run; leave out --resume" in capsys.readouterr().err
 
 
-def test_pictures_that_are_too_small_are_said(
-    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_images_that_are_too_small_are_said(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("train", "--data", str(picture_folder), "--out", str(tmp_path / "run")) == 2
-    assert "pictures of 16x16 are too small for this network; give a larger --image-size" in capsys.readouterr().err
+    assert run("train", "--data", str(image_folder), "--out", str(tmp_path / "run")) == 2
+    assert "images of 16x16 are too small for this network; give a larger --image-size" in capsys.readouterr().err
 
 
-def test_a_walk_by_the_command_line(picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_walk_by_the_command_line(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     walk = [
-        "roadmap", "--data", str(picture_folder), "--steps", "0,13", "--seeds", "1", "--epochs", "1",
+        "roadmap", "--data", str(image_folder), "--steps", "0,13", "--seeds", "1", "--epochs", "1",
         "--batch-size", "16", "--workers", "1", "--out", str(tmp_path / "walk"),
     ]  # fmt: skip
     assert run(*walk) == 0

@@ -10,23 +10,23 @@ from modernet.cli import main
 from modernet.data import open_dataset
 
 
-def test_a_check_prints_a_table_and_exits_with_1(picture_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_prints_a_table_and_exits_with_1(image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(12):
-        (picture_folder / "vertical" / f"torn{number:02}.png").write_bytes(b"torn")
-    assert main(["data", "check", str(picture_folder)]) == 1
+        (image_folder / "vertical" / f"torn{number:02}.png").write_bytes(b"torn")
+    assert main(["data", "check", str(image_folder)]) == 1
     printed = capsys.readouterr().out
-    assert "unreadable (12): pictures that cannot be read" in printed
+    assert "unreadable (12): images that cannot be read" in printed
     assert printed.count("/torn") == 10
     assert "... and 2 more (--json has all)" in printed
-    assert "problems in 76 pictures (about 80 / 10 / 10 % of each class of the one given set)" in printed
-    assert printed.splitlines()[-1].startswith(f"{picture_folder}: ")
+    assert "problems in 76 images (about 80 / 10 / 10 % of each class of the one given set)" in printed
+    assert printed.splitlines()[-1].startswith(f"{image_folder}: ")
 
 
-def test_a_check_is_json_for_programs(picture_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy(picture_folder / "vertical" / "1.png", picture_folder / "horizontal" / "copy.png")
-    assert main(["data", "check", str(picture_folder), "--json"]) == 1
+def test_a_check_is_json_for_programs(image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(image_folder / "vertical" / "1.png", image_folder / "horizontal" / "copy.png")
+    assert main(["data", "check", str(image_folder), "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
-    assert printed["pictures"] == 65
+    assert printed["images"] == 65
     assert printed["counts"]["in two classes"] == 1
     (found,) = [finding for finding in printed["found"] if finding["kind"] == "in two classes"]
     assert set(found) == {"kind", "subject", "detail"}
@@ -42,19 +42,17 @@ def test_a_check_that_finds_nothing_exits_with_0(tmp_path: Path, capsys: pytest.
                 tmp_path / label / f"{number}.png"
             )
     assert main(["data", "check", str(tmp_path)]) == 0
-    assert "nothing to complain of in 6 pictures" in capsys.readouterr().out
+    assert "nothing to complain of in 6 images" in capsys.readouterr().out
     assert main(["data", "check", str(tmp_path), "--json"]) == 0
 
 
-def test_packing_makes_what_data_opens(
-    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_packing_makes_what_data_opens(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "shards"
-    assert main(["data", "pack", str(picture_folder), str(out)]) == 0
-    assert capsys.readouterr().out == f"64 pictures in 1 shards, 0 MB; open them with --data {out}\n"
+    assert main(["data", "pack", str(image_folder), str(out)]) == 0
+    assert capsys.readouterr().out == f"64 images in 1 shards, 0 MB; open them with --data {out}\n"
     dataset = open_dataset(str(out))
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 64
-    assert main(["data", "pack", str(picture_folder), str(out)]) == 2
+    assert main(["data", "pack", str(image_folder), str(out)]) == 2
     assert "holds a finished set of shards" in capsys.readouterr().err
 
 

@@ -77,7 +77,7 @@ def test_a_rate_of_the_command_line_follows_the_batch_too(capsys: pytest.Capture
 def test_what_depends_on_data_or_weights_is_told_without_opening_them(capsys: pytest.CaptureFixture[str]) -> None:
     values = explained(capsys, "--data", "no/such/folder")
     assert values["image_size"] == {"value": None, "from": "data"}
-    assert values["recipe"] == {"value": "small_pictures", "from": "default of the data"}
+    assert values["recipe"] == {"value": "small_images", "from": "default of the data"}
 
     values = explained(capsys, "--model", "convnext_tiny.fb_in1k")
     assert values["image_size"] == {"value": None, "from": "weights"}

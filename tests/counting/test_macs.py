@@ -40,6 +40,6 @@ def test_a_network_without_memory_counts_the_same() -> None:
     assert count(network, 64) == count(create_model("convnext_test"), 64)
 
 
-def test_a_picture_without_pixels_is_refused() -> None:
-    with pytest.raises(InputError, match="image_size is 0; give the side of a picture in pixels, 1 or more"):
+def test_an_image_without_pixels_is_refused() -> None:
+    with pytest.raises(InputError, match="image_size is 0; give the side of an image in pixels, 1 or more"):
         count(nn.Identity(), 0)

@@ -21,9 +21,9 @@ def backbone(name: str, **fields: object) -> Backbone:
 
 
 def seen_columns(network: Backbone, stage: int, width: int) -> int:
-    """How many columns of a picture change the middle column of a feature map: what it sees, found by trying.
+    """How many columns of an image change the middle column of a feature map: what it sees, found by trying.
 
-    Picture i of the batch is not a number in column i; what depends on that column is not a number either.
+    Image i of the batch is not a number in column i; what depends on that column is not a number either.
     """
     x = torch.zeros(width, 3, max(32, network.feature_info.reduction()[stage]), width)
     x[range(width), :, :, range(width)] = torch.nan
@@ -66,7 +66,7 @@ class Shortcut(nn.Module):
 
 
 class Gate(nn.Module):
-    """Squeeze and excitation without weights: every position sees the whole picture."""
+    """Squeeze and excitation without weights: every position sees the whole image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x.mean((2, 3), keepdim=True).sigmoid()
@@ -135,16 +135,16 @@ def test_the_larger_side_counts_where_kernels_are_not_square() -> None:
     [Gate(), nn.GroupNorm(1, 3), nn.LayerNorm([3, 16, 16]), nn.AdaptiveAvgPool2d(4)],
     ids=lambda x: type(x).__name__,
 )
-def test_layers_that_mix_all_positions_see_the_whole_picture(layer: nn.Module) -> None:
+def test_layers_that_mix_all_positions_see_the_whole_image(layer: nn.Module) -> None:
     network = Chain(nn.Conv2d(3, 3, 3, padding=1), layer, nn.ReLU())
     assert describe_stages(network, 16)[0].receptive_field is None
 
 
-def test_one_channel_pictures_are_described() -> None:
+def test_one_channel_images_are_described() -> None:
     assert describe_stages(backbone("resnet_test", in_chans=1), 64, in_chans=1)[0].params == 7 * 7 * 8 + 16
 
 
-def test_a_picture_smaller_than_one_position_is_refused() -> None:
+def test_an_image_smaller_than_one_position_is_refused() -> None:
     with pytest.raises(
         InputError, match="image_size is 16; a position of the last feature map is 32 pixels: give more"
     ):

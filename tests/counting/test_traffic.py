@@ -8,26 +8,26 @@ from torch.nn import functional as F
 from modernet.counting import count_work
 from modernet.models import create_model
 
-PICTURES = 2 * 3 * 8 * 8  # numbers in a batch of two, 8x8
+IMAGES = 2 * 3 * 8 * 8  # numbers in a batch of two, 8x8
 
 
 class Applied(nn.Module):
-    """A function of pictures as a network."""
+    """A function of images as a network."""
 
     def __init__(self, function: object) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        out: Tensor = self.function(pictures)  # type: ignore[operator]
+    def forward(self, images: Tensor) -> Tensor:
+        out: Tensor = self.function(images)  # type: ignore[operator]
         return out
 
 
-def test_a_convolution_reads_pictures_and_weights_and_writes_its_output() -> None:
+def test_a_convolution_reads_images_and_weights_and_writes_its_output() -> None:
     work = count_work(nn.Conv2d(3, 8, 3, bias=False), batch=2, image_size=8, training=False)
     weights, out = 8 * 3 * 9, 2 * 8 * 6 * 6
     assert work.flops == 2 * out * 27
-    assert work.eager_bytes == work.fused_bytes == 4 * (PICTURES + weights + out)
+    assert work.eager_bytes == work.fused_bytes == 4 * (IMAGES + weights + out)
 
 
 def test_bytes_follow_the_dtype() -> None:
@@ -40,7 +40,7 @@ def test_bytes_follow_the_dtype() -> None:
 
 def test_pointwise_operations_move_bytes_unless_they_are_fused() -> None:
     work = count_work(Applied(lambda x: F.gelu(x) + 1), batch=2, image_size=8, training=False)
-    assert work.eager_bytes == 4 * 4 * PICTURES  # each of both reads and writes
+    assert work.eager_bytes == 4 * 4 * IMAGES  # each of both reads and writes
     assert work.fused_bytes == 0
 
 
@@ -52,7 +52,7 @@ def test_views_are_free(view: object) -> None:
 def test_a_broadcast_tensor_is_read_as_it_lies_in_memory() -> None:
     bias = torch.zeros(3, 1, 1, device="meta")
     network = Applied(lambda x: x + bias.expand(2, 3, 8, 8))
-    assert count_work(network, batch=2, image_size=8, training=False).eager_bytes == 4 * (2 * PICTURES + 3)
+    assert count_work(network, batch=2, image_size=8, training=False).eager_bytes == 4 * (2 * IMAGES + 3)
 
 
 @pytest.mark.parametrize("groups", [1, 4, 8])
@@ -60,7 +60,7 @@ def test_both_gradients_of_a_convolution_take_as_much_as_the_forward_pass(groups
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=groups))
     first, second = 2 * 2 * 64 * 3 * 8, 2 * 2 * 64 * 8 * 8 * 9 // groups
     assert count_work(network, batch=2, image_size=8, training=False).flops == first + second
-    # pictures want no gradient, so the first layer has one alone
+    # images want no gradient, so the first layer has one alone
     assert count_work(network, batch=2, image_size=8, training=True).flops == 2 * first + 3 * second
 
 
@@ -81,7 +81,7 @@ def test_attention_writes_no_square_of_scores() -> None:
     assert work.flops == 2 * 2 * 2 * 64 * 64 * 3
     zeros = bias = 64 * 64
     seed_and_offset = 2 * 8  # of a dropout that there is not
-    assert work.eager_bytes == 4 * (zeros + 3 * PICTURES + bias + PICTURES) + seed_and_offset
+    assert work.eager_bytes == 4 * (zeros + 3 * IMAGES + bias + IMAGES) + seed_and_offset
 
 
 def test_training_moves_and_computes_about_three_times_as_much() -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-WritePicture = Callable[..., Path]
+WriteImage = Callable[..., Path]
 WriteFolder = Callable[..., Path]
 
 
 @pytest.fixture
-def write_picture() -> WritePicture:
-    """Write a picture of random pixels; the same seed gives the same pixels."""
+def write_image() -> WriteImage:
+    """Write an image of random pixels; the same seed gives the same pixels."""
 
     def write(path: Path, size: tuple[int, int] = (8, 8), seed: int = 0) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,8 +28,8 @@ def write_picture() -> WritePicture:
 
 
 @pytest.fixture
-def write_folder(write_picture: WritePicture) -> WriteFolder:
-    """Write class folders with `n` pictures each; no two pictures are alike."""
+def write_folder(write_image: WriteImage) -> WriteFolder:
+    """Write class folders with `n` images each; no two images are alike."""
 
     def write(
         root: Path, classes: tuple[str, ...] = ("cat", "dog"), n: int = 10, size: tuple[int, int] = (8, 8)
@@ -37,7 +37,7 @@ def write_folder(write_picture: WritePicture) -> WriteFolder:
         for name in classes:
             for number in range(n):
                 path = root / name / f"{number:03}.png"
-                write_picture(path, size, seed=zlib.crc32("/".join(path.parts[-3:]).encode()))
+                write_image(path, size, seed=zlib.crc32("/".join(path.parts[-3:]).encode()))
         return root
 
     return write

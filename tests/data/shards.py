@@ -17,7 +17,7 @@ from PIL import Image
 
 
 def png(seed: int, size: int = 8) -> bytes:
-    """A picture of random pixels."""
+    """An image of random pixels."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -36,7 +36,7 @@ def write_tar(path: Path, files: Mapping[str, bytes | str]) -> Path:
 
 
 def write_shards(folder: Path, split: str = "train", shards: int = 3, n: int = 8, first: int = 0) -> Path:
-    """`split-0.tar`, ... with `n` pictures each, cats and dogs in turn."""
+    """`split-0.tar`, ... with `n` images each, cats and dogs in turn."""
     for shard in range(shards):
         samples: dict[str, bytes | str] = {}
         for number in range(n):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from modernet.data import InMemory, OnDisk, fit_picture, open_dataset, read_picture
+from modernet.data import InMemory, OnDisk, fit_image, open_dataset, read_image
 from modernet.errors import InputError
 from modernet.progress import shown
 
@@ -32,11 +32,11 @@ def test_a_folder_is_opened_with_all_that_a_network_must_know(tmp_path: Path, wr
     assert dataset.train.images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_no_picture_is_in_two_splits(tmp_path: Path, write_folder) -> None:
+def test_no_image_is_in_two_splits(tmp_path: Path, write_folder) -> None:
     dataset = open_dataset(str(write_folder(tmp_path, n=20)))
-    pictures = torch.cat([split.images for split in (dataset.train, dataset.validation, dataset.test)])
-    assert len(pictures) == 40
-    assert len(pictures.flatten(1).unique(dim=0)) == 40
+    images = torch.cat([split.images for split in (dataset.train, dataset.validation, dataset.test)])
+    assert len(images) == 40
+    assert len(images.flatten(1).unique(dim=0)) == 40
 
 
 @pytest.mark.parametrize("memory_limit_mb", [100, 0])
@@ -48,7 +48,7 @@ def test_colours_are_measured_on_the_training_split(tmp_path: Path, write_folder
     assert dataset.std == pytest.approx(train.std((0, 2, 3), correction=0).tolist())
 
 
-def test_pictures_of_one_colour_can_be_normalised(tmp_path: Path) -> None:
+def test_images_of_one_colour_can_be_normalised(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for number in range(3):
@@ -69,12 +69,12 @@ def test_pictures_of_one_colour_can_be_normalised(tmp_path: Path) -> None:
         ([(20, 30)], 32),
     ],
 )
-def test_the_usual_size_suits_the_pictures(
-    tmp_path: Path, write_picture, sizes: list[tuple[int, int]], expected: int
+def test_the_usual_size_suits_the_images(
+    tmp_path: Path, write_image, sizes: list[tuple[int, int]], expected: int
 ) -> None:
     for number in range(4):
         for name in ("a", "b"):
-            write_picture(tmp_path / name / f"{number}.png", sizes[number % len(sizes)])
+            write_image(tmp_path / name / f"{number}.png", sizes[number % len(sizes)])
     dataset = open_dataset(str(tmp_path))
     assert dataset.image_size == expected
     assert dataset.train.images.shape[2:] == (expected, expected)
@@ -87,7 +87,7 @@ def test_the_size_can_be_chosen(tmp_path: Path, write_folder) -> None:
 
 
 def test_sets_beyond_the_memory_limit_stay_on_disk(tmp_path: Path, write_folder) -> None:
-    write_folder(tmp_path, n=10, size=(150, 150))  # 20 pictures of 67,500 bytes
+    write_folder(tmp_path, n=10, size=(150, 150))  # 20 images of 67,500 bytes
     assert isinstance(open_dataset(str(tmp_path), memory_limit_mb=2).train, InMemory)
     assert isinstance(open_dataset(str(tmp_path), memory_limit_mb=1).train, OnDisk)
 
@@ -98,12 +98,12 @@ def test_both_kinds_have_the_same_splits_and_labels(tmp_path: Path, write_folder
     for split in ("train", "validation", "test"):
         assert torch.equal(getattr(memory, split).labels, getattr(disk, split).labels)
         on_disk = getattr(disk, split)
-        pictures = torch.stack([on_disk.pictures.read(index) for index in on_disk.indices.tolist()])
-        assert torch.equal(getattr(memory, split).images, pictures)
+        images = torch.stack([on_disk.images.read(index) for index in on_disk.indices.tolist()])
+        assert torch.equal(getattr(memory, split).images, images)
 
 
 @pytest.mark.parametrize("memory_limit_mb", [100, 0])
-def test_unreadable_pictures_are_skipped_and_listed(tmp_path: Path, write_folder, capsys, memory_limit_mb: int) -> None:
+def test_unreadable_images_are_skipped_and_listed(tmp_path: Path, write_folder, capsys, memory_limit_mb: int) -> None:
     write_folder(tmp_path, n=20)
     torn = [tmp_path / "cat" / "003.png", tmp_path / "dog" / "011.png"]
     whole = open_dataset(str(tmp_path))
@@ -116,13 +116,13 @@ def test_unreadable_pictures_are_skipped_and_listed(tmp_path: Path, write_folder
     left = sum(len(split) for split in (dataset.train, dataset.validation, dataset.test))
     assert left == sum(len(split) for split in (whole.train, whole.validation, whole.test)) - 2
     said = capsys.readouterr().err
-    assert "skipped 2 of 40 pictures that cannot be read:\n" in said
+    assert "skipped 2 of 40 images that cannot be read:\n" in said
     for path in torn:
         assert f"  {path}\n" in said
     assert "more" not in said
 
 
-def test_of_many_unreadable_pictures_twenty_are_said_and_all_are_listed(tmp_path: Path, write_folder, capsys) -> None:
+def test_of_many_unreadable_images_twenty_are_said_and_all_are_listed(tmp_path: Path, write_folder, capsys) -> None:
     write_folder(tmp_path, n=40)
     for number in range(23):
         (tmp_path / "cat" / f"{number:03}.png").write_bytes(b"torn")
@@ -134,35 +134,33 @@ def test_of_many_unreadable_pictures_twenty_are_said_and_all_are_listed(tmp_path
     assert len(set(dataset.unreadable)) == len(dataset.summary()["unreadable"]) == 23
 
 
-def test_pictures_keep_their_split_when_others_are_added_before_them(
-    tmp_path: Path, write_folder, write_picture
-) -> None:
+def test_images_keep_their_split_when_others_are_added_before_them(tmp_path: Path, write_folder, write_image) -> None:
     def opened() -> list[set[bytes]]:
         dataset = open_dataset(str(tmp_path))
         return [
-            {picture.numpy().tobytes() for picture in split.images}
+            {image.numpy().tobytes() for image in split.images}
             for split in (dataset.train, dataset.validation, dataset.test)
         ]
 
     write_folder(tmp_path, n=100)
     before = opened()
     for seed in range(10):
-        write_picture(tmp_path / "cat" / f"+{seed}.png", seed=seed)
-        write_picture(tmp_path / "dog" / f"+{seed}.png", seed=10 + seed)
+        write_image(tmp_path / "cat" / f"+{seed}.png", seed=seed)
+        write_image(tmp_path / "dog" / f"+{seed}.png", seed=10 + seed)
     after = opened()
     assert sum(map(len, before)) == 200
     assert sum(map(len, after)) == 220
     assert all(old <= new for old, new in zip(before, after, strict=True))
 
 
-def test_pictures_keep_their_split_when_their_folder_moves(tmp_path: Path, write_folder) -> None:
+def test_images_keep_their_split_when_their_folder_moves(tmp_path: Path, write_folder) -> None:
     here = open_dataset(str(write_folder(tmp_path / "here", n=30)))
     (tmp_path / "here").rename(tmp_path / "there")
     there = open_dataset(str(tmp_path / "there"))
     assert torch.equal(here.test.images, there.test.images)
 
 
-def test_an_unreadable_picture_stops_with_its_path_and_what_to_do(tmp_path: Path, write_folder) -> None:
+def test_an_unreadable_image_stops_with_its_path_and_what_to_do(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path, n=20)
     path = tmp_path / "cat" / "003.png"
     path.write_bytes(b"")
@@ -176,8 +174,8 @@ def test_an_unreadable_picture_stops_with_its_path_and_what_to_do(tmp_path: Path
 @pytest.mark.parametrize(
     ("spoiled", "message"),
     [
-        ("train/cat", "no training picture of the class 'cat' in .* can be read; repair some"),
-        ("test", "no test picture of .* can be read; repair some, or choose another data set"),
+        ("train/cat", "no training image of the class 'cat' in .* can be read; repair some"),
+        ("test", "no test image of .* can be read; repair some, or choose another data set"),
     ],
 )
 def test_skipping_stops_when_nothing_is_left(tmp_path: Path, write_folder, spoiled: str, message: str) -> None:
@@ -209,7 +207,7 @@ def test_a_missing_folder_suggests_its_neighbour(tmp_path: Path) -> None:
         open_dataset(str(tmp_path / "a" / "b"))
 
 
-def test_a_file_an_empty_folder_and_loose_pictures_are_explained(tmp_path: Path, write_picture) -> None:
+def test_a_file_an_empty_folder_and_loose_images_are_explained(tmp_path: Path, write_image) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=rf"the folder {tmp_path}/empty is empty; looked for class folders"):
         open_dataset(str(tmp_path / "empty"))
@@ -219,30 +217,28 @@ def test_a_file_an_empty_folder_and_loose_pictures_are_explained(tmp_path: Path,
         open_dataset(str(tmp_path / "other"))
     with pytest.raises(InputError, match=r"notes.txt is a file; give the folder that holds the data set"):
         open_dataset(str(tmp_path / "other" / "notes.txt"))
-    picture = write_picture(tmp_path / "loose" / "a.png")
-    with pytest.raises(
-        InputError, match=rf"the pictures lie directly in {picture.parent}; put them in a folder for each"
-    ):
-        open_dataset(str(picture.parent))
+    image = write_image(tmp_path / "loose" / "a.png")
+    with pytest.raises(InputError, match=rf"the images lie directly in {image.parent}; put them in a folder for each"):
+        open_dataset(str(image.parent))
 
 
-def test_pictures_in_memory_are_scaled_as_asked_and_measured_like_those_on_disk(
-    tmp_path: Path, write_picture, write_folder
+def test_images_in_memory_are_scaled_as_asked_and_measured_like_those_on_disk(
+    tmp_path: Path, write_image, write_folder
 ) -> None:
     write_folder(tmp_path, size=(30, 20))
-    picture = read_picture(write_picture(tmp_path / "cat" / "extra.png", (30, 20), seed=7))
+    original = read_image(write_image(tmp_path / "cat" / "extra.png", (30, 20), seed=7))
     for interpolation in ("bilinear", "bicubic"):
         memory, disk = (
             open_dataset(str(tmp_path), image_size=12, memory_limit_mb=limit, interpolation=interpolation)
             for limit in (100, 0)
         )
-        square = fit_picture(picture, 12, interpolation=interpolation)
+        square = fit_image(original, 12, interpolation=interpolation)
         splits = memory.train, memory.validation, memory.test
         assert any((image == square).all() for split in splits for image in split.images)
         assert (memory.mean, memory.std) == (disk.mean, disk.std)
 
 
-def test_whole_pictures_are_kept_in_memory_only_where_they_are_the_squares(tmp_path: Path) -> None:
+def test_whole_images_are_kept_in_memory_only_where_they_are_the_squares(tmp_path: Path) -> None:
     for size, name in (((16, 16), "squares"), ((24, 16), "photos")):
         for label in ("a", "b"):
             for index in range(10):
@@ -250,7 +246,7 @@ def test_whole_pictures_are_kept_in_memory_only_where_they_are_the_squares(tmp_p
                 folder.mkdir(parents=True, exist_ok=True)
                 Image.new("RGB", size).save(folder / f"{index}.png")
 
-    squares, photos = (open_dataset(str(tmp_path / name), whole_pictures=True) for name in ("squares", "photos"))
+    squares, photos = (open_dataset(str(tmp_path / name), whole_images=True) for name in ("squares", "photos"))
     assert isinstance(squares.train, InMemory)
     assert isinstance(photos.train, OnDisk)
     assert isinstance(open_dataset(str(tmp_path / "photos")).train, InMemory)

@@ -18,7 +18,7 @@ from modernet.errors import InputError
 
 @pytest.fixture
 def folder(tmp_path: Path, write_folder) -> Path:
-    """Pictures of noise, of some 250 bytes each, in three splits."""
+    """Images of noise, of some 250 bytes each, in three splits."""
     for split, n in (("train", 30), ("val", 5), ("test", 4)):
         write_folder(tmp_path / "pets" / split, n=n)
     return tmp_path / "pets"
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, write_folder) -> Path:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A megabyte has 20 kB, so that few pictures fill some shards."""
+    """A megabyte has 20 kB, so that few images fill some shards."""
     plan = pack._plan
     monkeypatch.setattr(pack, "_plan", lambda source, size: plan(source, size // 50))
 
@@ -34,9 +34,9 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def content(labelled: Labelled | None) -> Counter[tuple[bytes, int]]:
     """What a split holds, in any order."""
     assert labelled is not None
-    pictures = labelled.pictures
+    images = labelled.images
     return Counter(
-        (pictures.content(index), label)
+        (images.content(index), label)
         for index, label in zip(labelled.indices.tolist(), labelled.labels.tolist(), strict=True)
     )
 
@@ -49,7 +49,7 @@ def test_what_is_packed_is_what_was_there(folder: Path, tmp_path: Path) -> None:
     assert {"test-000000.tar", "train-000000.tar", "validation-000000.tar"} <= set(shards)
     assert len([name for name in shards if name.startswith("train-")]) > 3
     assert [name for name in names if name not in shards] == ["classes.txt", "index.json"]
-    assert (packed.shards, packed.kept, packed.pictures) == (len(shards), 0, 78)
+    assert (packed.shards, packed.kept, packed.images) == (len(shards), 0, 78)
     assert packed.size == sum((tmp_path / "out" / name).stat().st_size for name in shards)
 
     before, after = read_source(str(folder)).source, read_source(str(tmp_path / "out")).source
@@ -68,7 +68,7 @@ def test_shards_are_about_as_large_as_asked_and_fair_mixes(folder: Path, tmp_pat
     train = read_source(str(tmp_path / "out")).source.train
     sizes = [path.stat().st_size for path in (tmp_path / "out").glob("train-*.tar")]
     assert 2**20 / 50 / 3 < np.mean(sizes) < 2**20 / 50 * 1.5
-    labels = [train.labels[train.pictures.shard_of == shard] for shard in range(len(sizes))]
+    labels = [train.labels[train.images.shard_of == shard] for shard in range(len(sizes))]
     assert all(set(part) == {0, 1} for part in labels)
 
 
@@ -118,7 +118,7 @@ def test_a_packing_that_was_stopped_goes_on(folder: Path, tmp_path: Path, monkey
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_finished_shards_of_other_pictures_are_not_kept(
+def test_finished_shards_of_other_images_are_not_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_index = pack.write_index
@@ -157,15 +157,15 @@ def test_pixels_that_were_never_encoded_become_png(tmp_path: Path) -> None:
     out = tmp_path.parent / f"{tmp_path.name}-out"
     pack_dataset(str(tmp_path), out)
     before, after = read_source(str(tmp_path)).source.train, read_source(str(out)).source.train
-    assert {after.pictures.read(index).numpy().tobytes() for index in range(6)} == {
-        before.pictures.read(index).contiguous().numpy().tobytes() for index in range(6)
+    assert {after.images.read(index).numpy().tobytes() for index in range(6)} == {
+        before.images.read(index).contiguous().numpy().tobytes() for index in range(6)
     }
 
 
-def test_files_are_called_by_what_they_are(tmp_path: Path, write_folder, write_picture) -> None:
+def test_files_are_called_by_what_they_are(tmp_path: Path, write_folder, write_image) -> None:
     write_folder(tmp_path / "pets", n=1)
     for suffix in (".jpg", ".tiff", ".ppm"):
-        write_picture(tmp_path / "pets" / "cat" / f"a{suffix}", seed=9)
+        write_image(tmp_path / "pets" / "cat" / f"a{suffix}", seed=9)
     (tmp_path / "pets" / "cat" / "000.png").rename(tmp_path / "pets" / "cat" / "000.jpg")
     pack_dataset(str(tmp_path / "pets"), tmp_path / "out")
     with tarfile.open(tmp_path / "out" / "train-000000.tar") as tar:
@@ -173,9 +173,9 @@ def test_files_are_called_by_what_they_are(tmp_path: Path, write_folder, write_p
     assert sorted(suffixes) == [".jpg", ".png", ".png", ".ppm", ".tif"]
 
 
-def test_a_picture_that_cannot_be_read_stops_packing(folder: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_stops_packing(folder: Path, tmp_path: Path) -> None:
     (folder / "train" / "cat" / "003.png").write_bytes(b"torn")
-    message = r"cannot read the picture .*cat/003.png: it is not a picture.*; repair it or remove it \(modernet data ch"
+    message = r"cannot read the image .*cat/003.png: it is not an image.*; repair it or remove it \(modernet data ch"
     with pytest.raises(InputError, match=message):
         pack_dataset(str(folder), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.tar"))

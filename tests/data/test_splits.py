@@ -8,16 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modernet.data.images.decode import DecodedPictures
+from modernet.data.images.decode import DecodedImages
 from modernet.data.sources.labelled import Labelled, Source, all_of
 from modernet.data.splits import three_splits
 from modernet.errors import InputError
 
 
 def labelled(*counts: int) -> Labelled:
-    """So many pictures of each class, classes in turn."""
+    """So many images of each class, classes in turn."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    return all_of(DecodedPictures(torch.zeros(len(labels), 1, 1, dtype=torch.uint8), "file"), labels)
+    return all_of(DecodedImages(torch.zeros(len(labels), 1, 1, dtype=torch.uint8), "file"), labels)
 
 
 def source(train: Labelled, validation: Labelled | None = None, test: Labelled | None = None) -> Source:
@@ -74,9 +74,9 @@ def test_splits_are_the_same_in_every_version_on_every_machine() -> None:
 
 @given(counts=st.tuples(st.integers(3, 60), st.integers(3, 60)))
 @settings(deadline=None)
-def test_a_picture_leaves_its_natural_split_only_to_fill_an_empty_one(counts: tuple[int, int]) -> None:
-    """The natural split of a picture is the one that it has in a class too large for gaps."""
-    many = three_splits(source(all_of(labelled(200).pictures, np.arange(200) % 2)))
+def test_an_image_leaves_its_natural_split_only_to_fill_an_empty_one(counts: tuple[int, int]) -> None:
+    """The natural split of an image is the one that it has in a class too large for gaps."""
+    many = three_splits(source(all_of(labelled(200).images, np.arange(200) % 2)))
     natural = np.select(
         [np.isin(np.arange(200), many.validation.indices), np.isin(np.arange(200), many.test.indices)], [1, 2]
     )
@@ -90,7 +90,7 @@ def test_a_picture_leaves_its_natural_split_only_to_fill_an_empty_one(counts: tu
             assert (found != natural[members]).sum() <= 3
 
 
-def test_held_out_pictures_are_not_just_the_first_or_last() -> None:
+def test_held_out_images_are_not_just_the_first_or_last() -> None:
     held_out = three_splits(source(labelled(100, 100))).test.indices[:10]
     assert held_out.max() - held_out.min() > 20
 
@@ -100,21 +100,21 @@ def test_held_out_pictures_are_not_just_the_first_or_last() -> None:
     [
         (
             (labelled(2, 9), None, None),
-            "'cat' in set has too few pictures, 2; splitting it into train, validation and test",
+            "'cat' in set has too few images, 2; splitting it into train, validation and test",
         ),
         (
             (labelled(9, 1), None, labelled(1, 1)),
-            "'dog' in set has too few pictures, 1; .* train and validation needs at least 2",
+            "'dog' in set has too few images, 1; .* train and validation needs at least 2",
         ),
     ],
 )
-def test_a_class_with_too_few_pictures_is_named(given: tuple[Labelled, ...], message: str) -> None:
+def test_a_class_with_too_few_images_is_named(given: tuple[Labelled, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         three_splits(source(*given))
 
 
 def test_an_empty_split_is_refused() -> None:
-    with pytest.raises(InputError, match=r"the test split of set is empty; put pictures in it, or remove it"):
+    with pytest.raises(InputError, match=r"the test split of set is empty; put images in it, or remove it"):
         source(labelled(5, 5), test=labelled(0, 0))
 
 
@@ -123,7 +123,7 @@ def test_an_empty_split_is_refused() -> None:
     [
         ((), "set has no class; a classifier needs at least two"),
         (("cat", "cat"), "set has two classes called 'cat'; give each its own name"),
-        (("cat", "dog", "emu"), "set has no training picture of the class 'emu'; add some, or remove the class"),
+        (("cat", "dog", "emu"), "set has no training image of the class 'emu'; add some, or remove the class"),
     ],
 )
 def test_a_source_with_useless_classes_is_refused(classes: tuple[str, ...], message: str) -> None:

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 class Lookup(nn.Module):
-    """Scores that are known: row i of a table for the picture whose first pixel is i."""
+    """Scores that are known: row i of a table for the image whose first pixel is i."""
 
     def __init__(self, scores: Tensor) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Lookup(nn.Module):
 
 @pytest.fixture
 def numbered() -> ImageDataset:
-    """Ten pictures of seven classes; all pixels of picture i are i."""
+    """Ten images of seven classes; all pixels of image i are i."""
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 4, 4).contiguous()
     split = InMemory(images, torch.arange(10) % 7)
     return ImageDataset("numbered", tuple("abcdefg"), 4, (0.0,) * 3, (1.0,) * 3, split, split, split)
@@ -82,11 +82,11 @@ def test_other_classes_are_refused(saved: SavedNetwork, stripes: ImageDataset) -
         evaluate_saved(saved, replace(stripes, classes=("diagonal", "vertical")))
 
 
-def test_a_prediction_is_the_softmax_of_the_scores(saved: SavedNetwork, picture_folder: Path) -> None:
-    paths = sorted(picture_folder.rglob("*.png"))[:3]
+def test_a_prediction_is_the_softmax_of_the_scores(saved: SavedNetwork, image_folder: Path) -> None:
+    paths = sorted(image_folder.rglob("*.png"))[:3]
     predictions = predict(saved, paths)
 
-    assert [prediction.picture for prediction in predictions] == [str(path) for path in paths]
+    assert [prediction.image for prediction in predictions] == [str(path) for path in paths]
     for prediction in predictions:
         probabilities = [guess.probability for guess in prediction.predictions]
         assert sum(probabilities) == pytest.approx(1.0, abs=1e-5)
@@ -95,9 +95,9 @@ def test_a_prediction_is_the_softmax_of_the_scores(saved: SavedNetwork, picture_
     assert len(predict(saved, paths, top=1)[0].predictions) == 1
 
 
-def test_predictions_agree_with_evaluation(saved: SavedNetwork, stripes: ImageDataset, picture_folder: Path) -> None:
-    """The same pictures through files and through the loader are right equally often."""
-    paths = sorted(picture_folder.rglob("*.png"))
+def test_predictions_agree_with_evaluation(saved: SavedNetwork, stripes: ImageDataset, image_folder: Path) -> None:
+    """The same images through files and through the loader are right equally often."""
+    paths = sorted(image_folder.rglob("*.png"))
     right = [
         prediction.predictions[0].label == path.parent.name
         for prediction, path in zip(predict(saved, paths), paths, strict=True)
@@ -106,18 +106,18 @@ def test_predictions_agree_with_evaluation(saved: SavedNetwork, stripes: ImageDa
     assert 100 * sum(right) / len(right) == pytest.approx(evaluate_saved(saved, stripes, "train").top1)
 
 
-def test_an_unreadable_picture_is_named_or_skipped(saved: SavedNetwork, picture_folder: Path) -> None:
-    broken = picture_folder / "broken.png"
-    broken.write_bytes(b"no picture")
-    good = sorted((picture_folder / "vertical").iterdir())[0]
+def test_an_unreadable_image_is_named_or_skipped(saved: SavedNetwork, image_folder: Path) -> None:
+    broken = image_folder / "broken.png"
+    broken.write_bytes(b"no image")
+    good = sorted((image_folder / "vertical").iterdir())[0]
 
     with pytest.raises(InputError, match=r"broken\.png"):
         predict(saved, [good, broken])
-    assert [prediction.picture for prediction in predict(saved, [broken, good], skip_unreadable=True)] == [str(good)]
+    assert [prediction.image for prediction in predict(saved, [broken, good], skip_unreadable=True)] == [str(good)]
 
 
-def test_there_must_be_pictures_and_classes_to_name(saved: SavedNetwork, picture_folder: Path) -> None:
+def test_there_must_be_images_and_classes_to_name(saved: SavedNetwork, image_folder: Path) -> None:
     with pytest.raises(InputError, match="top is 0; give 1 or more"):
-        predict(saved, list(picture_folder.rglob("*.png")), top=0)
-    with pytest.raises(InputError, match="no pictures were given"):
+        predict(saved, list(image_folder.rglob("*.png")), top=0)
+    with pytest.raises(InputError, match="no images were given"):
         predict(saved, [])

@@ -30,10 +30,10 @@ def example(name: str) -> ModuleType:
 # --- T and C ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_tc_example_gets_every_picture_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tc_example_gets_every_image_right(capsys: pytest.CaptureFixture[str]) -> None:
     assert example("tc_problem").main([]) == 100.0
     printed = capsys.readouterr().out
-    assert "100.0 % of 72 pictures are right" in printed
+    assert "100.0 % of 72 images are right" in printed
     assert "hidden kernel 0" in printed
     assert "its units speak for" in printed
 
@@ -44,7 +44,7 @@ def test_tc_is_learned_from_several_starts(seed: int) -> None:
     images, labels = tc_problem(6)
     network = create_model("tc")
     assert example("tc_problem").train(network, images, labels, max_steps=1500) < 1500
-    elsewhere, its_labels = tc_problem(9)  # the sum of the empty places' units is the same for every picture
+    elsewhere, its_labels = tc_problem(9)  # the sum of the empty places' units is the same for every image
     margin = (network(elsewhere) @ torch.tensor([-1.0, 1.0])).detach()
     assert margin[its_labels == 0].max() < margin[its_labels == 1].min()
 

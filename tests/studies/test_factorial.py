@@ -21,10 +21,10 @@ def small_study(data: Path, folder: Path, **changes: Any) -> list[Record]:
 
 
 def test_the_command_line_runs_a_study_and_prints_its_effects(
-    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [
-        "roadmap", "--study", "factorial", "--data", str(picture_folder), "--decisions", "gelu,layer_norm",
+        "roadmap", "--study", "factorial", "--data", str(image_folder), "--decisions", "gelu,layer_norm",
         "--epochs", "1", "--batch-size", "32", "--workers", "1", "--out", str(tmp_path / "study"),
     ]  # fmt: skip
     assert main(command) == 0
@@ -42,10 +42,10 @@ def test_the_command_line_runs_a_study_and_prints_its_effects(
 
 
 def test_networks_are_convnexts_with_decisions_undone(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "train_classifier", _fail)
-    records = small_study(picture_folder, tmp_path / "study")
+    records = small_study(image_folder, tmp_path / "study")
 
     fields = [record.settings["model_fields"] for record in records]
     assert [(field["activation"], field["norm"]) for field in fields] == [
@@ -65,11 +65,11 @@ def _fail(*arguments: Any, **options: Any) -> Record:
 
 
 def test_a_study_of_other_decisions_is_not_mixed_in(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small_study(picture_folder, tmp_path / "study", seeds=1, decisions="gelu,fewer_norms")
+    small_study(image_folder, tmp_path / "study", seeds=1, decisions="gelu,fewer_norms")
     with pytest.raises(InputError, match=r"is of a study with other settings \(.*\); give another --out"):
-        small_study(picture_folder, tmp_path / "study", decisions="layer_norm,fewer_norms")
+        small_study(image_folder, tmp_path / "study", decisions="layer_norm,fewer_norms")
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,7 @@ def test_a_study_of_other_decisions_is_not_mixed_in(
         ({"decisions": "gelu"}, "give two or more"),
     ],
 )
-def test_wrong_arguments_are_said_before_pictures_are_read(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_wrong_arguments_are_said_before_images_are_read(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         small_study(tmp_path / "nowhere", tmp_path / "study", **change)
 

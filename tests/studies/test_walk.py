@@ -22,8 +22,8 @@ def short_walk(data: Path, folder: Path, **changes: Any) -> list[Record]:
     return walk_road(str(data), **(arguments | changes))
 
 
-def test_a_walk_leaves_records_a_chart_and_a_page(picture_folder: Path, tmp_path: Path) -> None:
-    records = short_walk(picture_folder, tmp_path / "walk", seeds=2)
+def test_a_walk_leaves_records_a_chart_and_a_page(image_folder: Path, tmp_path: Path) -> None:
+    records = short_walk(image_folder, tmp_path / "walk", seeds=2)
 
     assert [(record.settings["row"], record.settings["seed"]) for record in records] == [
         (row, seed) for row in ("0", "4", "13") for seed in (0, 1)
@@ -38,9 +38,9 @@ def test_a_walk_leaves_records_a_chart_and_a_page(picture_folder: Path, tmp_path
 
 
 def test_finished_runs_are_not_trained_again(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = short_walk(picture_folder, tmp_path / "walk", steps="0")
+    first = short_walk(image_folder, tmp_path / "walk", steps="0")
     trained: list[str] = []
     train = runs.train_classifier
 
@@ -49,14 +49,14 @@ def test_finished_runs_are_not_trained_again(
         return train(spec, *rest, **options)
 
     monkeypatch.setattr(runs, "train_classifier", watched)
-    again = short_walk(picture_folder, tmp_path / "walk", steps="0,4")
+    again = short_walk(image_folder, tmp_path / "walk", steps="0,4")
 
     assert trained == ["Depthwise conv"]
     assert again[0] == first[0]
 
 
 def test_a_failing_step_is_reported_and_the_rest_goes_on_and_it_is_tried_again(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = runs.train_classifier
 
@@ -67,11 +67,11 @@ def test_a_failing_step_is_reported_and_the_rest_goes_on_and_it_is_tried_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(runs, "train_classifier", fragile)
-        records = short_walk(picture_folder, tmp_path / "walk")
+        records = short_walk(image_folder, tmp_path / "walk")
     assert [record.error for record in records] == [None, "RuntimeError: out of luck", None]
     assert "out of luck" in (tmp_path / "walk" / "report.html").read_text(encoding="utf-8")
 
-    assert [record.error for record in short_walk(picture_folder, tmp_path / "walk")] == [None, None, None]
+    assert [record.error for record in short_walk(image_folder, tmp_path / "walk")] == [None, None, None]
 
 
 def test_a_run_that_failed_on_a_gpu_is_recorded_by_a_machine_without_one(
@@ -81,7 +81,7 @@ def test_a_run_that_failed_on_a_gpu_is_recorded_by_a_machine_without_one(
         raise RuntimeError("no NVIDIA driver")
 
     monkeypatch.setattr(torch.cuda, "get_device_name", no_gpu)
-    study = Study("pictures", "nano", RECIPE, False, "cuda", tmp_path, 1, None)
+    study = Study("images", "nano", RECIPE, False, "cuda", tmp_path, 1, None)
     spec = NetworkSpec("model", "convnext_test", {})
     settings = {"study": "roadmap"}
     runs._record_failure(runs.Run(study, tmp_path, spec, RECIPE, 0, {}, settings), "RuntimeError: out of luck")
@@ -91,12 +91,12 @@ def test_a_run_that_failed_on_a_gpu_is_recorded_by_a_machine_without_one(
     assert "device" not in record.environment
 
 
-def test_a_folder_with_another_walk_is_refused(picture_folder: Path, tmp_path: Path) -> None:
-    short_walk(picture_folder, tmp_path / "walk", steps="0")
+def test_a_folder_with_another_walk_is_refused(image_folder: Path, tmp_path: Path) -> None:
+    short_walk(image_folder, tmp_path / "walk", steps="0")
     before = read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME)
 
     with pytest.raises(InputError, match=r"of a study with other settings \(batch_size 16, not 8\); give another"):
-        short_walk(picture_folder, tmp_path / "walk", steps="0", recipe=RECIPE.replace(batch_size=8))
+        short_walk(image_folder, tmp_path / "walk", steps="0", recipe=RECIPE.replace(batch_size=8))
 
     assert read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME) == before
 
@@ -110,15 +110,13 @@ def test_a_folder_with_another_walk_is_refused(picture_folder: Path, tmp_path: P
         ({"steps": "99"}, "no step of the road is called '99'"),
     ],
 )
-def test_wrong_arguments_are_said_before_pictures_are_read(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_wrong_arguments_are_said_before_images_are_read(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         short_walk(tmp_path / "nowhere", tmp_path / "walk", **change)
 
 
 def test_the_classic_recipe_differs_in_the_recipe_alone() -> None:
-    modern = get_recipe("small_pictures").replace(epochs=7, batch_size=64, shift=0.3)
+    modern = get_recipe("small_images").replace(epochs=7, batch_size=64, shift=0.3)
     classic = classic_recipe(modern)
 
     assert classic.schedule.epochs == 7
@@ -129,9 +127,9 @@ def test_the_classic_recipe_differs_in_the_recipe_alone() -> None:
     assert classic.augmentation.mixup == classic.regularization.label_smoothing == 0.0
 
 
-def test_a_walk_in_parts_is_reported_whole(picture_folder: Path, tmp_path: Path) -> None:
-    short_walk(picture_folder, tmp_path / "walk", steps="0")
-    later = short_walk(picture_folder, tmp_path / "walk", steps="1")
+def test_a_walk_in_parts_is_reported_whole(image_folder: Path, tmp_path: Path) -> None:
+    short_walk(image_folder, tmp_path / "walk", steps="0")
+    later = short_walk(image_folder, tmp_path / "walk", steps="1")
 
     assert [record.settings["row"] for record in later] == ["1"]
     page = (tmp_path / "walk" / "report.html").read_text(encoding="utf-8")
@@ -139,8 +137,8 @@ def test_a_walk_in_parts_is_reported_whole(picture_folder: Path, tmp_path: Path)
     assert "Modern recipe" in page
 
 
-def test_pictures_are_opened_once_and_anew_for_each_walk(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_images_are_opened_once_and_anew_for_each_walk(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
     open_dataset = runs.open_dataset
@@ -150,14 +148,14 @@ def test_pictures_are_opened_once_and_anew_for_each_walk(
         return open_dataset(data, **options)
 
     monkeypatch.setattr(runs, "open_dataset", watched)
-    short_walk(picture_folder, tmp_path / "one", steps="0")
-    short_walk(picture_folder, tmp_path / "other", steps="0")
+    short_walk(image_folder, tmp_path / "one", steps="0")
+    short_walk(image_folder, tmp_path / "other", steps="0")
 
     assert len(opened) == 2
 
 
-def test_pictures_are_opened_as_the_recipe_shows_them(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_images_are_opened_as_the_recipe_shows_them(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[dict[str, Any]] = []
 
@@ -168,15 +166,15 @@ def test_pictures_are_opened_as_the_recipe_shows_them(
     monkeypatch.setattr(runs, "open_dataset", watched)
     folder = tmp_path / "walk"
     study = Study.begin(
-        str(picture_folder), size="nano", seeds=1, recipe=RECIPE, skip_unreadable=False, workers=1, device=None,
+        str(image_folder), size="nano", seeds=1, recipe=RECIPE, skip_unreadable=False, workers=1, device=None,
         cluster=None, run_cpus=None, run_gpus=None, folder=folder,
     )  # fmt: skip
     for recipe in (RECIPE, RECIPE.replace(crop_scale=0.5), RECIPE.replace(interpolation="bicubic")):
         for _ in range(2):
-            replace(study, recipe=recipe).pictures()
+            replace(study, recipe=recipe).images()
     runs._opened.cache_clear()
 
-    assert [(options["whole_pictures"], options["interpolation"]) for options in opened] == [
+    assert [(options["whole_images"], options["interpolation"]) for options in opened] == [
         (False, "bilinear"), (True, "bilinear"), (False, "bicubic"),
     ]  # fmt: skip
 
@@ -200,6 +198,6 @@ def test_a_path_is_made_whole_for_a_cluster_also_one_with_braces(
         assert Study.begin(name, **rest).data == name
 
 
-def test_a_stem_too_coarse_for_the_pictures_is_said(picture_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pictures of 16x16 are too small for this network"):
-        short_walk(picture_folder, tmp_path / "walk", stem_stride=4)
+def test_a_stem_too_coarse_for_the_images_is_said(image_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="images of 16x16 are too small for this network"):
+        short_walk(image_folder, tmp_path / "walk", stem_stride=4)

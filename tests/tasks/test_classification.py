@@ -63,13 +63,13 @@ def test_a_full_disk_after_the_last_step_loses_no_training(
     assert again.metrics["test_loss"] == whole.metrics["test_loss"]
 
 
-@pytest.mark.parametrize("change", ["pictures", "network", "seed"])
+@pytest.mark.parametrize("change", ["images", "network", "seed"])
 def test_a_checkpoint_does_not_go_on_as_another_run(change: str, stripes: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train_on(stripes, tmp_path, should_stop=lambda: True)
 
     with pytest.raises(InputError, match="belongs to a run with"):
-        if change == "pictures":
+        if change == "images":
             train_on(replace(stripes, classes=("h", "v")), tmp_path)
         elif change == "network":
             train_on(stripes, tmp_path, spec=replace(SPEC, fields={"stem_stride": 1, "layer_scale_init": 0.1}))
@@ -88,8 +88,8 @@ def test_a_fingerprint_changes_with_labels_classes_and_colours(stripes: ImageDat
     assert len({fingerprint(data) for data in [stripes, *others]}) == 4
 
 
-def test_pictures_that_are_too_small_are_said(stripes: ImageDataset, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pictures of 16x16 are too small for this network"):
+def test_images_that_are_too_small_are_said(stripes: ImageDataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="images of 16x16 are too small for this network"):
         train_on(stripes, tmp_path, spec=replace(SPEC, fields={}))
 
 

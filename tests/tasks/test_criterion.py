@@ -49,7 +49,7 @@ def test_binary_cross_entropy_is_that_of_timm(smoothing: float, threshold: float
     torch.testing.assert_close(criterion(recipe)(SCORES, LABELS), published(SCORES, LABELS))
 
 
-def test_both_classes_of_a_mixed_picture_are_a_yes_in_strikes_back() -> None:
+def test_both_classes_of_a_mixed_image_are_a_yes_in_strikes_back() -> None:
     targets = torch.tensor([[0.7, 0.3, 0.0], [0.9, 0.1, 0.0]])
     scores = torch.tensor([[1.0, -2.0, 0.5], [0.3, 0.2, -1.0]])
     yes = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])

@@ -24,7 +24,7 @@ from modernet.recipes import Execution, leaves
 from modernet.records import Record, read_record
 from modernet.tasks.classification import _read_together
 from modernet.training import DiskFull, Interrupted, NonFiniteLoss, Trained, loop, read_checkpoint
-from modernet.training.non_finite import PICTURES_NAME
+from modernet.training.non_finite import IMAGES_NAME
 from modernet.training.placement.placement import Placement
 from modernet.training.state import checkpoint
 from modernet.training.state.checkpoint import CHECKPOINT_NAME, PREVIOUS_NAME
@@ -114,13 +114,13 @@ def test_a_full_disk_keeps_the_checkpoint_before(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_training_with_a_checkpoint_and_a_line(
     number: signal.Signals,
-    picture_folder: Path,
+    image_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = ["--model", "convnext_test", "--model-fields", "stem_stride=1", "--epochs", "2", "--batch-size", "16"]
-    arguments = ["train", "--data", str(picture_folder), *options]
+    arguments = ["train", "--data", str(image_folder), *options]
     part_seed = loop._part_seed
 
     def interrupted(seed: int, step: int, part: int) -> int:
@@ -141,11 +141,11 @@ def test_a_signal_ends_a_training_with_a_checkpoint_and_a_line(
 
 
 def test_a_launcher_that_starts_a_run_again_needs_no_option(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """torchrun --max-restarts: the same command again, whether the run came to a checkpoint or not."""
     options = ["--model", "convnext_test", "--model-fields", "stem_stride=1", "--epochs", "2", "--batch-size", "16"]
-    arguments = ["train", "--data", str(picture_folder), *options, "--out", str(tmp_path / "run")]
+    arguments = ["train", "--data", str(image_folder), *options, "--out", str(tmp_path / "run")]
     with monkeypatch.context() as patched:
         patched.setattr(loop, "_part_seed", lambda seed, step, part: os.kill(os.getpid(), signal.SIGTERM) or step)
         assert main(arguments) == 130
@@ -181,20 +181,20 @@ def spoil_step(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(two_processes.Classification, "loss", spoilt)
 
 
-def test_a_step_without_a_finite_loss_stops_the_run_and_its_pictures_are_listed(
+def test_a_step_without_a_finite_loss_stops_the_run_and_its_images_are_listed(
     tmp_path: Path, whole: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(Interrupted):
         run(tmp_path, should_stop=after(3))
     with monkeypatch.context() as patched:
         spoil_step(patched, 6)
-        with pytest.raises(NonFiniteLoss, match=rf"step 6; its pictures are listed in .*{PICTURES_NAME}; try"):
+        with pytest.raises(NonFiniteLoss, match=rf"step 6; its images are listed in .*{IMAGES_NAME}; try"):
             run(tmp_path)
 
-    (line,) = (tmp_path / PICTURES_NAME).read_text().splitlines()
+    (line,) = (tmp_path / IMAGES_NAME).read_text().splitlines()
     assert json.loads(line)["step"] == 6
-    assert len(json.loads(line)["pictures"]) == 16
-    assert "picture" in json.loads(line)["pictures"][0]
+    assert len(json.loads(line)["images"]) == 16
+    assert "image" in json.loads(line)["images"][0]
     assert losses(run(tmp_path)) == losses(whole), "the checkpoint is from before"
 
 
@@ -207,7 +207,7 @@ def test_steps_without_a_finite_loss_are_left_out_and_counted_by_choice(
     assert trained.skipped == 1
     assert [row.get("skipped_steps", 0) for row in trained.history] == [0, 1]
     assert all(weight.isfinite().all() for weight in trained.network.parameters())
-    assert json.loads((tmp_path / PICTURES_NAME).read_text())["step"] == 6
+    assert json.loads((tmp_path / IMAGES_NAME).read_text())["step"] == 6
 
 
 def test_a_run_whose_first_step_was_left_out_goes_on_to_the_same_losses(

@@ -85,20 +85,20 @@ def test_weights_of_another_network_are_refused_before_anything_is_written(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_published_weights_say_what_pictures_must_look_like(file: Path) -> None:
+def test_published_weights_say_what_images_must_look_like(file: Path) -> None:
     start = starting_weights("convnext_tiny", file)
     assert (start.path, start.image_size, start.mean[0]) == (file, 224, 0.485)
     with pytest.raises(InputError, match="no published weights of convnext_test are known; give a file of weights"):
         starting_weights("convnext_test")
 
 
-def test_the_command_line_fine_tunes_under_its_own_recipe(picture_folder: Path, file: Path, tmp_path: Path) -> None:
+def test_the_command_line_fine_tunes_under_its_own_recipe(image_folder: Path, file: Path, tmp_path: Path) -> None:
     arguments = [
-        "train", "--data", str(picture_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
+        "train", "--data", str(image_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
         "--weights", str(file), "--image-size", "16", "--epochs", "1", "--out", str(tmp_path / "run"),
     ]  # fmt: skip
     assert main(arguments) == 0
     settings = read_record(tmp_path / "run" / "record.json").settings
     assert settings["recipe"]["layer_decay"] == get_recipe("finetune").optimizer.layer_decay
     assert settings["weights"]["file"] == "theirs.safetensors"
-    assert main(["predict", str(tmp_path / "run"), str(picture_folder / "vertical" / "1.png")]) == 0
+    assert main(["predict", str(tmp_path / "run"), str(image_folder / "vertical" / "1.png")]) == 0

@@ -73,7 +73,7 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(left, right) for left, right in pairs)
 
 
-def test_a_small_network_learns_the_training_pictures(stripes: ImageDataset, tmp_path: Path) -> None:
+def test_a_small_network_learns_the_training_images(stripes: ImageDataset, tmp_path: Path) -> None:
     recipe = get_recipe("quick").replace(epochs=6, batch_size=16, label_smoothing=0.0, shift=0.0)
     trained = run(stripes, tmp_path, recipe)
 
@@ -214,7 +214,7 @@ def test_a_run_that_is_too_short_to_time_has_no_throughput(stripes: ImageDataset
     assert "images_per_second" not in trained.history[0]
 
 
-def test_accuracy_is_the_mean_over_the_pictures_that_were_not_mixed(stripes: ImageDataset, tmp_path: Path) -> None:
+def test_accuracy_is_the_mean_over_the_images_that_were_not_mixed(stripes: ImageDataset, tmp_path: Path) -> None:
     recipe = RECIPE.replace(epochs=8, batch_size=8, mixup=1.0, mix_prob=0.5, drop_path=0.0, erasing=0.0)
     trained = run(stripes, tmp_path, recipe)
 

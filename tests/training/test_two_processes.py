@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two_processes")
     digits = load_digits(n_class=2)
     for index, (image, label) in enumerate(zip(digits.images[:120], digits.target[:120], strict=True)):
-        parent = folder / "pictures" / str(label)
+        parent = folder / "images" / str(label)
         parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image * 15).astype("uint8")).resize((16, 16)).save(parent / f"{index}.png")
     return folder

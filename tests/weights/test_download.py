@@ -176,7 +176,7 @@ def test_feature_maps_have_published_weights_too(catalogue: PretrainedWeights) -
     torch.testing.assert_close(extractor(x)[0], expected, rtol=0, atol=0)
 
 
-def test_a_model_comes_with_its_classes_and_what_pictures_must_look_like(catalogue: PretrainedWeights) -> None:
+def test_a_model_comes_with_its_classes_and_what_images_must_look_like(catalogue: PretrainedWeights) -> None:
     saved = load_model("convnext_test.local")
     assert saved.classes == ("class 0", "class 1", "class 2", "class 3", "class 4")
     assert (saved.image_size, saved.crop, saved.interpolation) == (64, 0.9, "bicubic")

@@ -96,7 +96,7 @@ def test_what_belongs_to_positions_is_resampled_on_request_alone(
     source, network = made(name, **there), create_model(name, num_classes=5, **here)
     weights = source.state_dict()
     assert refused(network, weights).endswith(
-        "these weights are for another picture size: allow resampling, or make the network for that size"
+        "these weights are for another image size: allow resampling, or make the network for that size"
     )
     report = load_weights(network, weights, resample=True)
     assert which in report.resampled

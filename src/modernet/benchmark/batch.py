@@ -27,7 +27,7 @@ def find_batch(images_per_second: Callable[[int], float], start: int = 1) -> int
         images_per_second: measures a batch; raises where it does not fit into the memory.
 
     Raises:
-        Exception: what `images_per_second` raised for a batch of one picture.
+        Exception: what `images_per_second` raised for a batch of one image.
     """
     best, best_speed, stalls, size = 0, 0.0, 0, start
     while stalls < _PATIENCE:

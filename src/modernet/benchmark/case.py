@@ -31,10 +31,10 @@ class Case:
         mode: `infer`, a forward pass; or `train`, a step: forward, cross-entropy, backward, SGD.
         dtype: `float32`, without TF32; `tf32`, float32 numbers multiplied by TF32 units; `bfloat16` or `float16`:
             inference with the network cast to it, training with float32 weights under autocast.
-        layout: of weights and pictures in memory.
+        layout: of weights and images in memory.
         compile: mode of `torch.compile`, or `off`.
-        batch: pictures in a batch; None until the fastest was found.
-        image_size: side of the square pictures in pixels.
+        batch: images in a batch; None until the fastest was found.
+        image_size: side of the square images in pixels.
         threads: that the CPU computes with.
     """
 
@@ -65,7 +65,7 @@ class Case:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Of the pictures; an optimized network is given contiguous ones, and may reorder them."""
+        """Of the images; an optimized network is given contiguous ones, and may reorder them."""
         return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
 
     def likeness(self, other: Case) -> tuple[bool, ...]:
@@ -104,7 +104,7 @@ def plan_cases(
     if batch != "auto" and batch < 1:
         raise InputError(f"batch is {batch}; give 1 or more, or auto")
     if image_size < 1:
-        raise InputError(f"image_size is {image_size}; give the side of a picture in pixels, 1 or more")
+        raise InputError(f"image_size is {image_size}; give the side of an image in pixels, 1 or more")
     optimized = [model for model in models if model.startswith(OPTIMIZED_PREFIX)]
     if optimized and "train" in modes:
         raise InputError(f"{optimized[0]} is for inference and cannot be trained; give --mode infer, or leave it out")

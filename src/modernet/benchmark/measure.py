@@ -173,7 +173,7 @@ def _compiled_for_each(cases: Sequence[Case]) -> Iterator[None]:
 
 def _in_one_line(error: Exception, case: Case, available: int | None) -> str:
     if is_out_of_memory(error):
-        batch = "one picture" if case.batch is None else f"a batch of {case.batch}"
+        batch = "one image" if case.batch is None else f"a batch of {case.batch}"
         room = "the memory" if available is None else f"the {available / 1e9:.1f} GB that were free"
         return f"out of memory: {batch} did not fit into {room}; give a smaller --batch, or --batch auto"
     reason = " ".join(str(error).split()) or "no message"

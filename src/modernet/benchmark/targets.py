@@ -27,8 +27,8 @@ class Target:
     """A network that can be made.
 
     Attributes:
-        build: the network with random weights, for square pictures of a side in pixels.
-        in_chans: channels of its pictures.
+        build: the network with random weights, for square images of a side in pixels.
+        in_chans: channels of its images.
         top1: its published ImageNet-1K top-1 in per cent, for networks of this zoo.
         optimized: whether it is to be made fast by `modernet.deploy.optimize` before it is measured.
     """

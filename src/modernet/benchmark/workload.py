@@ -1,4 +1,4 @@
-"""A case made ready on its device: network, pictures, and the step that is timed."""
+"""A case made ready on its device: network, images, and the step that is timed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Workload:
     Attributes:
         step: does the case's work once. On a GPU it returns when the work is queued.
         network: the network itself, not optimized and not compiled; cast, if the case says so.
-        held_bytes: what lies in the device's memory between steps: weights, buffers, one batch of pictures.
+        held_bytes: what lies in the device's memory between steps: weights, buffers, one batch of images.
         report: what `modernet.deploy.optimize` says it chose, for an optimized network.
     """
 
@@ -41,10 +41,10 @@ class Workload:
 
 
 def prepare(case: Case, target: Target, device: torch.device) -> Workload:
-    """Make a network and pictures for a case, with random numbers.
+    """Make a network and images for a case, with random numbers.
 
     Raises:
-        Exception: whatever a network raises that cannot be made, or not for such pictures; memory errors among it.
+        Exception: whatever a network raises that cannot be made, or not for such images; memory errors among it.
     """
     assert case.batch is not None, "the batch is to be found first"
     _set_circumstances(case, device)
@@ -52,13 +52,13 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     made = target.build(case.image_size).to(device)
     shape = (case.batch, target.in_chans, case.image_size, case.image_size)
     dtype = case.tensor_dtype if case.mode == "infer" else torch.float32
-    pictures = random_batches(shape, dtype, case.memory_format, device)
+    images = random_batches(shape, dtype, case.memory_format, device)
     report = None
     running: nn.Module
     if target.optimized:
         from modernet.deploy import optimize
 
-        optimized = optimize(made.eval(), pictures[0], dtype=case.tensor_dtype)
+        optimized = optimize(made.eval(), images[0], dtype=case.tensor_dtype)
         running, report = optimized, str(optimized.report)
     else:
         running = made.to(memory_format=case.memory_format)
@@ -68,7 +68,7 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     call: Callable[..., Any] = running
     if case.compile not in ("off", CHOSEN):
         call = torch.compile(running, mode=case.compile, dynamic=False)
-    work = _training(case, call, running, pictures) if case.mode == "train" else _inference(call, pictures)
+    work = _training(case, call, running, images) if case.mode == "train" else _inference(call, images)
 
     def step() -> None:
         _set_circumstances(case, device)  # another case may have had its turn
@@ -76,7 +76,7 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         work()
 
-    held = [*running.parameters(), *running.buffers(), pictures[0]]
+    held = [*running.parameters(), *running.buffers(), images[0]]
     return Workload(step, made, sum(tensor.nbytes for tensor in held), report)
 
 
@@ -96,8 +96,8 @@ def random_batches(
     return [batch.contiguous(memory_format=memory_format) for batch in batches]
 
 
-def _inference(network: Callable[..., Any], pictures: list[Tensor]) -> Callable[[], None]:
-    rotation = itertools.cycle(pictures)
+def _inference(network: Callable[..., Any], images: list[Tensor]) -> Callable[[], None]:
+    rotation = itertools.cycle(images)
 
     def step() -> None:
         with torch.inference_mode():
@@ -106,17 +106,15 @@ def _inference(network: Callable[..., Any], pictures: list[Tensor]) -> Callable[
     return step
 
 
-def _training(
-    case: Case, network: Callable[..., Any], weights: nn.Module, pictures: list[Tensor]
-) -> Callable[[], None]:
+def _training(case: Case, network: Callable[..., Any], weights: nn.Module, images: list[Tensor]) -> Callable[[], None]:
     """Forward, cross-entropy, backward, SGD; under autocast for dtypes of 16 bits, without scaling of the loss.
 
     Networks that give the scores of several classifiers while they train learn from all of them.
     """
-    labels = [torch.randint(2, (len(batch),), device=batch.device) for batch in pictures]
-    rotation = itertools.cycle(zip(pictures, labels, strict=True))
+    labels = [torch.randint(2, (len(batch),), device=batch.device) for batch in images]
+    rotation = itertools.cycle(zip(images, labels, strict=True))
     optimizer = torch.optim.SGD(weights.parameters(), lr=_LEARNING_RATE)
-    dtype, kind = case.tensor_dtype, pictures[0].device.type
+    dtype, kind = case.tensor_dtype, images[0].device.type
 
     def step() -> None:
         batch, answers = next(rotation)

@@ -49,9 +49,9 @@ class Options:
     compile: str = "off"
     """Of off, default, max-autotune, with commas: modes of torch.compile."""
     batch: str | None = None
-    """Pictures in a batch, or auto: the fastest for each case. By default 128 on a GPU, 8 on a CPU."""
+    """Images in a batch, or auto: the fastest for each case. By default 128 on a GPU, 8 on a CPU."""
     image_size: int | None = None
-    """Side of the square pictures in pixels, the same for all networks; by default 224."""
+    """Side of the square images in pixels, the same for all networks; by default 224."""
     device: str | None = None
     """cpu, cuda or cuda:N; by default the GPU where there is one."""
     threads: int | None = None
@@ -221,5 +221,5 @@ def _batch(text: str | None) -> int | Literal["auto"] | None:
     if text == "auto":
         return "auto"
     if not text.isdecimal():
-        raise InputError(f"--batch is {text!r}; give a number of pictures, or auto")
+        raise InputError(f"--batch is {text!r}; give a number of images, or auto")
     return int(text)

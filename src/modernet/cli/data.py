@@ -17,7 +17,7 @@ usage: modernet data check FOLDER
        modernet data pack FOLDER OUT
 
 Examples:
-  modernet data check my_photos               unreadable pictures, copies in train and test, doubtful classes
+  modernet data check my_photos               unreadable images, copies in train and test, doubtful classes
   modernet data pack imagenet shards          tar shards with an index, for fast disks and for HTTP
 
 modernet data check --help and modernet data pack --help say more.
@@ -27,21 +27,21 @@ _MOST_SHOWN = 10  # findings of a kind in the table
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Look at every picture of a data set, and list what would spoil a training or its result.
+    """Look at every image of a data set, and list what would spoil a training or its result.
 
     Examples:
       modernet data check my_photos
       modernet data check my_photos --json > findings.json
 
-    Found are pictures that cannot be read, the same picture in two splits or two classes, pictures of two splits that
-    look alike, odd sizes, and classes with similar names, few pictures, or none in a split. The exit code is 1 if
+    Found are images that cannot be read, the same image in two splits or two classes, images of two splits that
+    look alike, odd sizes, and classes with similar names, few images, or none in a split. The exit code is 1 if
     anything was found.
     """
 
     data: tyro.conf.Positional[str]
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, or a name, as for --data."""
+    """Images: a folder (class/image, or train and test above it), shards, parquet, or a name, as for --data."""
     json: bool = False
-    """Print JSON: an object with pictures, splits, counts and found, a list of objects with kind, subject, detail."""
+    """Print JSON: an object with images, splits, counts and found, a list of objects with kind, subject, detail."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class PackOptions:
       modernet train --data /fast/imagenet
       modernet train --data https://host/imagenet       the same folder behind a web server
 
-    The bytes of pictures are copied unchanged; each split is shuffled once, so that a shard is a fair mix. Started
+    The bytes of images are copied unchanged; each split is shuffled once, so that a shard is a fair mix. Started
     again after Ctrl-C, it keeps the shards that are finished.
     """
 
     data: tyro.conf.Positional[str]
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, or a name, as for --data."""
+    """Images: a folder (class/image, or train and test above it), shards, parquet, or a name, as for --data."""
     out: tyro.conf.Positional[Path]
     """Folder for the shards."""
     shard_size_mb: int = 500
@@ -82,15 +82,15 @@ def _check(arguments: Sequence[str]) -> int:
     options = parse(CheckOptions, "data check", arguments)
 
     from modernet import progress
-    from modernet.data import check_pictures
+    from modernet.data import check_images
     from modernet.data.checking.findings import KINDS
 
     with progress.shown():
-        findings = check_pictures(options.data)
+        findings = check_images(options.data)
     counts = findings.counts()
     if options.json:
         found = [asdict(finding) for finding in findings.found]
-        print_json({"pictures": findings.pictures, "splits": findings.splits, "counts": counts, "found": found})
+        print_json({"images": findings.images, "splits": findings.splits, "counts": counts, "found": found})
         return 1 if found else 0
     for kind, count in counts.items():
         of_kind = [finding for finding in findings.found if finding.kind == kind]
@@ -100,7 +100,7 @@ def _check(arguments: Sequence[str]) -> int:
         print_table(simple_table(f"{kind} ({count}): {KINDS[kind]}", {"what": False, "why": False}, rows))
     total = len(findings.found)
     verdict = f"{total} problem{'' if total == 1 else 's'}" if total else "nothing to complain of"
-    print(f"{options.data}: {verdict} in {findings.pictures} pictures ({findings.splits})")
+    print(f"{options.data}: {verdict} in {findings.images} images ({findings.splits})")
     return 1 if total else 0
 
 
@@ -114,7 +114,7 @@ def _pack(arguments: Sequence[str]) -> int:
         packed = pack_dataset(options.data, options.out, shard_size_mb=options.shard_size_mb)
     kept = f", {packed.kept} of them finished before" if packed.kept else ""
     print(
-        f"{packed.pictures} pictures in {packed.shards} shards{kept}, {packed.size / 2**20:.0f} MB; "
+        f"{packed.images} images in {packed.shards} shards{kept}, {packed.size / 2**20:.0f} MB; "
         f"open them with --data {packed.folder}"
     )
     return 0

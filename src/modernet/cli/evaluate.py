@@ -15,7 +15,7 @@ from modernet.cli.output import print_json
 
 @dataclass(frozen=True)
 class Options:
-    """Test a trained network on the pictures of a data set with the same classes.
+    """Test a trained network on the images of a data set with the same classes.
 
     Example: modernet evaluate runs/train-convnext_test-digit_scenes --data digit_scenes
     """
@@ -23,13 +23,13 @@ class Options:
     run: tyro.conf.Positional[Path]
     """Folder of a finished run."""
     data: str
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
+    """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     split: Literal["train", "validation", "test"] = "test"
-    """Which pictures of it."""
+    """Which images of it."""
     batch_size: int = 128
-    """Pictures at a time."""
+    """Images at a time."""
     skip_unreadable: bool = False
-    """Leave out pictures that cannot be read, and list them."""
+    """Leave out images that cannot be read, and list them."""
     json: bool = False
     """Print JSON: an object with top1, top5, loss, n."""
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
             options.data,
             image_size=saved.image_size,
             skip_unreadable=options.skip_unreadable,
-            whole_pictures=saved.crop < 1,
+            whole_images=saved.crop < 1,
             interpolation=saved.interpolation,
         )
         accuracy = evaluate_saved(saved, dataset, options.split, batch_size=options.batch_size, device=choose_device())

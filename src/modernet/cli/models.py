@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     columns = {"model": False, "parameters": True, "MACs": True, "size": True, "top-1 %": True, "source": False}
     table = simple_table(
-        "Published ImageNet-1K top-1; MACs are for one picture of the size given",
+        "Published ImageNet-1K top-1; MACs are for one image of the size given",
         columns,
         [
             [

@@ -14,7 +14,7 @@ from modernet.cli.output import print_json
 
 @dataclass(frozen=True)
 class Options:
-    """Name what is on pictures, with probabilities.
+    """Name what is on images, with probabilities.
 
     Examples:
       modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
@@ -23,7 +23,7 @@ class Options:
     """
 
     what: tyro.conf.Positional[tuple[str, ...]]
-    """Pictures, folders of pictures, or patterns; without --model, the folder of a finished run comes first."""
+    """Images, folders of images, or patterns; without --model, the folder of a finished run comes first."""
     model: str | None = None
     """Network with published weights (fetched once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
@@ -31,16 +31,16 @@ class Options:
     top: int = 5
     """How many classes to name for each."""
     skip_unreadable: bool = False
-    """Leave out pictures that cannot be read, and say which."""
+    """Leave out images that cannot be read, and say which."""
     json: bool = False
-    """Print JSON: a list of objects with picture and predictions (label, probability)."""
+    """Print JSON: a list of objects with image and predictions (label, probability)."""
 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "predict", arguments)
 
     from modernet import progress
-    from modernet.data import find_pictures
+    from modernet.data import find_images
     from modernet.errors import InputError
     from modernet.evaluation import predict
     from modernet.weights import load_model, load_network
@@ -49,17 +49,17 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("--weights needs --model NAME, the network that they belong to")
     with progress.shown():
         if options.model is None:
-            run, *pictures = options.what
+            run, *images = options.what
             saved = load_network(Path(run))
         else:
-            pictures = list(options.what)
+            images = list(options.what)
             saved = load_model(options.model, options.weights)
-        paths = find_pictures(pictures)
+        paths = find_images(images)
         predictions = predict(saved, paths, top=options.top, skip_unreadable=options.skip_unreadable)
     if options.json:
         print_json([asdict(prediction) for prediction in predictions])
         return
     for prediction in predictions:
-        print(prediction.picture)
+        print(prediction.image)
         for guess in prediction.predictions:
             print(f"  {100 * guess.probability:5.1f} %  {guess.label}")

@@ -22,7 +22,7 @@ _DEFAULT_STEPS, _DEFAULT_SEEDS = "0-13", {"walk": 3, "factorial": 2}
 
 @dataclass(frozen=True)
 class WalkOptions:
-    """Walk the road from ResNet to ConvNeXt: every step trained on the same pictures under one recipe.
+    """Walk the road from ResNet to ConvNeXt: every step trained on the same images under one recipe.
 
     Examples:
       modernet roadmap                                              embedded digits, minutes on a laptop
@@ -38,7 +38,7 @@ class WalkOptions:
     """Recipe of every step but 0, which has that of ResNet's time. The options below override its values."""
     settings: RecipeOptions
     data: str = "digit_scenes"
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
+    """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     size: Size = "nano"
     """nano is small enough for a laptop; tiny is ResNet-50 to ConvNeXt-T, base is ResNet-200 to ConvNeXt-B."""
     study: Literal["walk", "factorial"] = "walk"
@@ -53,9 +53,9 @@ class WalkOptions:
     out: Path | None = None
     """Folder for records, chart and page; by default runs/roadmap-SIZE-DATA or runs/factorial-SIZE-DATA."""
     stem_stride: int | None = None
-    """Stride of every stem; by default 4, or less for pictures below 128 pixels."""
+    """Stride of every stem; by default 4, or less for images below 128 pixels."""
     skip_unreadable: bool = False
-    """Leave out pictures that cannot be read, and list them."""
+    """Leave out images that cannot be read, and list them."""
     workers: int | None = None
     """Trainings side by side; by default one a core for nano on a CPU, else one."""
     cluster: str | None = None
@@ -78,9 +78,9 @@ class ShowOptions:
     size: Size = "tiny"
     """tiny is ResNet-50 to ConvNeXt-T, base is ResNet-200 to ConvNeXt-B; nano is ours, for laptops."""
     image_size: int = 224
-    """Side of the picture in pixels."""
+    """Side of the image in pixels."""
     stem_stride: int | None = None
-    """Stride of every stem; by default 4, or less for pictures below 128 pixels."""
+    """Stride of every stem; by default 4, or less for images below 128 pixels."""
     json: bool = False
     """Print JSON: a list of objects with row, step, params, macs, published_gmacs, published_top1, and more."""
 

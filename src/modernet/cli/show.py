@@ -21,7 +21,7 @@ class Options:
     name: tyro.conf.Positional[str]
     """One of `modernet models`."""
     image_size: int | None = None
-    """Side of the square picture in pixels; by default the published one."""
+    """Side of the square image in pixels; by default the published one."""
     json: bool = False
     """Print JSON: a list of objects, one a stage."""
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
             " x ".join(map(str, stage.shape)),
             quantity(stage.params),
             quantity(stage.macs),
-            "whole picture" if stage.receptive_field is None else f"{stage.receptive_field} px",
+            "whole image" if stage.receptive_field is None else f"{stage.receptive_field} px",
         ]
         for stage in stages
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NOT_THE_USERS = {
     "num_classes": "it is the number of classes of the data",
-    "in_chans": "pictures have three channels",
+    "in_chans": "images have three channels",
     "global_pool": "a classifier needs its pool",
     "drop_path_rate": "give --drop-path",
 }
@@ -30,7 +30,7 @@ _NOT_THE_USERS = {
 
 @dataclass(frozen=True)
 class Options:
-    """Train a classifier on your pictures, from random weights or from published ones.
+    """Train a classifier on your images, from random weights or from published ones.
 
     Examples:
       modernet train --data my_photos --model convnext_tiny.fb_in22k_ft_in1k
@@ -48,7 +48,7 @@ class Options:
     settings: RecipeOptions
     execution: Execution
     data: str = "digit_scenes"
-    """Pictures: a folder (class/picture, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
+    """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     model: str = "convnext_test"
     """Network: one of `modernet models`; or of `modernet weights`, to start from those, fetched once."""
     weights: Path | None = None
@@ -56,13 +56,13 @@ class Options:
     model_fields: tuple[str, ...] = ()
     """Fields of the model's config to change, such as stem_stride=2."""
     seed: int = 0
-    """Seed of the first weights, the order of the pictures, and all noise."""
+    """Seed of the first weights, the order of the images, and all noise."""
     out: Path | None = None
     """Folder of the run; by default runs/train-MODEL-DATA."""
     resume: bool = False
     """Go on with the unfinished run in that folder."""
     skip_unreadable: bool = False
-    """Leave out pictures that cannot be read, and list them."""
+    """Leave out images that cannot be read, and list them."""
     explain: bool = False
     """Print every value of the run and where it comes from, and train nothing."""
     json: bool = False
@@ -132,15 +132,15 @@ def _train(options: Options, folder: Path, processes: Processes) -> Record:
                 prepare_folder(folder, resume=options.resume, restarted=_restarted())
             start = starting_weights(options.model, options.weights) if tag or options.weights else None
             recipe = recipe_from(options.settings)
-            image_size = recipe.pictures.image_size
+            image_size = recipe.images.image_size
             if image_size is None and start is not None:
                 image_size = start.image_size
             dataset = open_dataset(
                 options.data,
                 image_size=image_size,
                 skip_unreadable=options.skip_unreadable,
-                whole_pictures=recipe.cuts_pictures,
-                interpolation=recipe.pictures.interpolation,
+                whole_images=recipe.cuts_images,
+                interpolation=recipe.images.interpolation,
             )
         with stop_requested_by_signal() as should_stop:
             return train_classifier(
@@ -158,7 +158,7 @@ def _train(options: Options, folder: Path, processes: Processes) -> Record:
 
 
 def _explain(options: Options, arguments: Sequence[str], world: int) -> None:
-    """Print what would be run, without opening weights or pictures."""
+    """Print what would be run, without opening weights or images."""
     from modernet.models import get_entry
 
     get_entry(options.model.partition(".")[0])

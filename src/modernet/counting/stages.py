@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from modernet.counting.macs import meta_picture, on_meta
+from modernet.counting.macs import meta_image, on_meta
 from modernet.errors import InputError
 from modernet.models import Backbone
 
@@ -25,11 +25,11 @@ class StageRow:
 
     Attributes:
         name: submodule whose output it is, as in `feature_info`; `head` for what follows the last feature map.
-        shape: of its output for one picture, without the batch: `(c, h, w)`, or `(classes,)`.
+        shape: of its output for one image, without the batch: `(c, h, w)`, or `(classes,)`.
         params, macs: of this stage alone; a parameter that nothing uses counts for the head. Over all rows they add
             up to the network's.
         receptive_field: side in pixels of the square that a position of its output depends on, padding included. None
-            where that is the whole picture, or where something else than convolution and pooling mixes positions.
+            where that is the whole image, or where something else than convolution and pooling mixes positions.
     """
 
     name: str
@@ -44,11 +44,11 @@ def describe_stages(backbone: Backbone, image_size: int, in_chans: int = 3) -> l
 
     Args:
         backbone: is left as it is.
-        image_size: side of the square picture in pixels.
-        in_chans: channels of the picture.
+        image_size: side of the square image in pixels.
+        in_chans: channels of the image.
 
     Raises:
-        InputError: the picture is smaller than one position of the last feature map.
+        InputError: the image is smaller than one position of the last feature map.
     """
     stride = max(backbone.feature_info.reduction())
     if image_size < stride:
@@ -56,8 +56,8 @@ def describe_stages(backbone: Backbone, image_size: int, in_chans: int = 3) -> l
             f"image_size is {image_size}; a position of the last feature map is {stride} pixels: give more"
         )
     network: Backbone = on_meta(backbone)
-    picture = meta_picture(image_size, in_chans)
-    trace = _Trace(picture)
+    image = meta_image(image_size, in_chans)
+    trace = _Trace(image)
 
     def row(name: str, compute: Callable[[], Any], output: Callable[[Any], Tensor]) -> tuple[StageRow, Any]:
         params_before = sum(trace.params.values())
@@ -67,7 +67,7 @@ def describe_stages(backbone: Backbone, image_size: int, in_chans: int = 3) -> l
         params, macs = sum(trace.params.values()) - params_before, flops.get_total_flops() // 2
         return StageRow(name, tuple(y.shape[1:]), params, macs, trace.receptive_field(y)), state
 
-    rows, state = [], picture
+    rows, state = [], image
     for index, feature in enumerate(network.feature_info):
         stage, state = row(feature.module, partial(network.forward_stage, index, state), network.feature_map)
         rows.append(stage)
@@ -128,19 +128,19 @@ _POINTWISE = frozenset((
 
 
 class _Trace(TorchFunctionMode):
-    """Follows the picture through torch's functions: what each tensor sees of it, and which parameters were used.
+    """Follows the image through torch's functions: what each tensor sees of it, and which parameters were used.
 
-    A function that it does not know makes a tensor that sees the whole picture.
+    A function that it does not know makes a tensor that sees the whole image.
     """
 
-    def __init__(self, picture: Tensor) -> None:
+    def __init__(self, image: Tensor) -> None:
         super().__init__()
         self.params: dict[int, int] = {}  # id of a parameter -> its size
-        self._fields = WeakTensorKeyDictionary()  # every tensor that depends on the picture -> _Field | None
-        self._fields[picture] = _Field((2, 3), (_Span(0, 0, 1), _Span(0, 0, 1)))
+        self._fields = WeakTensorKeyDictionary()  # every tensor that depends on the image -> _Field | None
+        self._fields[image] = _Field((2, 3), (_Span(0, 0, 1), _Span(0, 0, 1)))
 
     def receptive_field(self, x: Tensor) -> int | None:
-        """Side of the square of pixels that a position of `x` sees; None for the whole picture."""
+        """Side of the square of pixels that a position of `x` sees; None for the whole image."""
         field: _Field | None = self._fields[x]
         return None if field is None else max(span.high - span.low + 1 for span in field.spans)
 
@@ -160,7 +160,7 @@ class _Trace(TorchFunctionMode):
 
 
 def _follow(name: str, fields: list[_Field], args: Sequence[Any], kwargs: dict[str, Any]) -> _Field | None:
-    """What the output of a torch function sees, from what its inputs see; None for the whole picture."""
+    """What the output of a torch function sees, from what its inputs see; None for the whole image."""
     field, *others = fields
     if name in _WINDOWS:
         assert field.dims == (2, 3), "the input of a convolution or pooling is not (b, c, h, w)"

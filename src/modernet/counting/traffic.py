@@ -46,7 +46,7 @@ def count_work(
     dtype: torch.dtype = torch.float32,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Work:
-    """Count the work of a forward pass, or of a forward and backward pass, for one batch of pictures.
+    """Count the work of a forward pass, or of a forward and backward pass, for one batch of images.
 
     Views are free, and a broadcast tensor counts as often as it lies in memory. Attention by
     `scaled_dot_product_attention` is one operation, which writes no square of scores. All is counted in `dtype`, so
@@ -57,11 +57,11 @@ def count_work(
         Exception: whatever a network raises that cannot run without values.
     """
     meta = on_meta(network).to(dtype=dtype, memory_format=memory_format).train(training)
-    pictures = torch.empty(batch, in_chans, image_size, image_size, device="meta", dtype=dtype)
-    pictures = pictures.contiguous(memory_format=memory_format)
+    images = torch.empty(batch, in_chans, image_size, image_size, device="meta", dtype=dtype)
+    images = images.contiguous(memory_format=memory_format)
     counter = FlopCounterMode(display=False, custom_mapping={_aten.convolution_backward: _convolution_backward_flops})
     with _FusedAttention(), counter, _Traffic() as traffic, torch.set_grad_enabled(training):
-        scores = [leaf for leaf in tree_leaves(meta(pictures)) if isinstance(leaf, Tensor)]
+        scores = [leaf for leaf in tree_leaves(meta(images)) if isinstance(leaf, Tensor)]
         if training:
             torch.autograd.backward(scores, [torch.empty_like(leaf) for leaf in scores])
     return Work(counter.get_total_flops(), traffic.eager_bytes, traffic.fused_bytes)

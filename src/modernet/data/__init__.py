@@ -1,11 +1,11 @@
 """Data: images on disk -> batches on the device. Knows no model."""
 
-from modernet.data.checking.check import check_pictures
+from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import Finding, Findings
-from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, picture_name
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, image_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
-from modernet.data.images.decode import UnreadablePicture, find_pictures, read_picture
-from modernet.data.images.views import fit_picture
+from modernet.data.images.decode import UnreadableImage, find_images, read_image
+from modernet.data.images.views import fit_image
 from modernet.data.loading.loaders import NO_TARGET, Batch, Loader, make_loader
 from modernet.data.open import open_dataset
 from modernet.data.pack import Packed, pack_dataset
@@ -25,14 +25,14 @@ __all__ = [
     "Scene",
     "SceneGenerator",
     "Split",
-    "UnreadablePicture",
-    "check_pictures",
-    "find_pictures",
-    "fit_picture",
+    "UnreadableImage",
+    "check_images",
+    "find_images",
+    "fit_image",
+    "image_name",
     "make_loader",
     "make_scenes",
     "open_dataset",
     "pack_dataset",
-    "picture_name",
-    "read_picture",
+    "read_image",
 ]

@@ -15,7 +15,7 @@ class Stream(IntEnum):
     """What numbers are drawn for; no two uses share theirs."""
 
     ORDER = 0
-    PICTURE = 1  # while it is decoded
+    IMAGE = 1  # while it is decoded
     BATCH = 2
 
 

@@ -1,4 +1,4 @@
-"""What was opened: three splits of labelled pictures and what a network must know about them."""
+"""What was opened: three splits of labelled images and what a network must know about them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from modernet.data.images.decode import Pictures
+from modernet.data.images.decode import Images
 
 
 class Split(Protocol):
-    """Labelled pictures. There are two kinds, `InMemory` and `OnDisk`; `make_loader` serves both."""
+    """Labelled images. There are two kinds, `InMemory` and `OnDisk`; `make_loader` serves both."""
 
     @property
     def labels(self) -> Tensor:
-        """The class of each picture, int64 (n,)."""
+        """The class of each image, int64 (n,)."""
 
     def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Pictures decoded once.
+    """Images decoded once.
 
     Attributes:
         images: uint8 (n, 3, h, w), in channels_last layout.
@@ -38,16 +38,16 @@ class InMemory:
 
 @dataclass(frozen=True, eq=False)
 class OnDisk:
-    """Pictures decoded anew by workers each time that they are shown.
+    """Images decoded anew by workers each time that they are shown.
 
     Attributes:
-        pictures: where they are read from; picture `indices[i]` of it is number i of this split.
+        images: where they are read from; image `indices[i]` of it is number i of this split.
         indices: int64 (n,).
         labels: int64 (n,).
-        shards: int64 (n,), the shard that each lies in, as in `Labelled`; None where any picture is as near as another.
+        shards: int64 (n,), the shard that each lies in, as in `Labelled`; None where any image is as near as another.
     """
 
-    pictures: Pictures
+    images: Images
     indices: Tensor
     labels: Tensor
     shards: Tensor | None = None
@@ -56,27 +56,27 @@ class OnDisk:
         return len(self.labels)
 
 
-def picture_name(split: Split, position: int) -> str:
-    """What a message calls a picture of a training split: its path, its file and row, or its number, from 0."""
+def image_name(split: Split, position: int) -> str:
+    """What a message calls an image of a training split: its path, its file and row, or its number, from 0."""
     if isinstance(split, OnDisk):
-        return split.pictures.name(int(split.indices[position]))
-    return f"picture {position} of the training split"
+        return split.images.name(int(split.indices[position]))
+    return f"image {position} of the training split"
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Pictures with a class each, opened. No picture is in two splits.
+    """Images with a class each, opened. No image is in two splits.
 
     Attributes:
         name: `"digit_scenes"`, or the folder's name.
         classes: the names of the classes; a label is an index into them.
-        image_size: side in pixels of the square pictures that a network gets.
-        mean: mean of each channel over the training split, for pictures in [0, 1]; three channels, grey is repeated.
+        image_size: side in pixels of the square images that a network gets.
+        mean: mean of each channel over the training split, for images in [0, 1]; three channels, grey is repeated.
         std: standard deviation, in the same way.
         train: to learn from.
         validation: to choose by.
         test: to report on; nothing is chosen by it.
-        unreadable: the names of all pictures that were skipped because they could not be read.
+        unreadable: the names of all images that were skipped because they could not be read.
         splits: where the splits come from, in words.
     """
 
@@ -92,7 +92,7 @@ class ImageDataset:
     splits: str = "as given"
 
     def summary(self) -> dict[str, Any]:
-        """What belongs in a record: JSON-able, without the pictures; `classes` is a count."""
+        """What belongs in a record: JSON-able, without the images; `classes` is a count."""
         return {
             "name": self.name,
             "classes": len(self.classes),

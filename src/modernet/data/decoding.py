@@ -1,4 +1,4 @@
-"""Labelled pictures -> splits: decoded once where they fit in memory, checked where they are left on disk."""
+"""Labelled images -> splits: decoded once where they fit in memory, checked where they are left on disk."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from modernet.data.dataset import InMemory, OnDisk
-from modernet.data.images.decode import UnreadablePicture, skippable
+from modernet.data.images.decode import UnreadableImage, skippable
 from modernet.data.images.views import Interpolation, central_box
 from modernet.data.sources.labelled import Labelled
 from modernet.machine.cores import decoding_workers
 from modernet.progress import track
 
-_CHUNK = 64  # pictures a thread takes at a time
+_CHUNK = 64  # images a thread takes at a time
 _MOST_THREADS = 16
 _SURVEYED = 1000
 _MEASURED = 2000
@@ -26,42 +26,42 @@ _DEFAULT_SIZE = 224
 _LARGEST_OWN_SIZE = 256
 _STRIDE = 32  # of the usual network's last stage
 
-Failures = dict[int, UnreadablePicture]
+Failures = dict[int, UnreadableImage]
 Positions = NDArray[np.int64]
 
 
 def decode(
     labelled: Labelled, image_size: int, task: str, interpolation: Interpolation = "bilinear"
 ) -> tuple[InMemory, Failures]:
-    """Decode every picture to a square of `image_size`, scaled by `interpolation`.
+    """Decode every image to a square of `image_size`, scaled by `interpolation`.
 
     Returns:
-        The split, and what could not be read, by position; such a picture is black in the split.
+        The split, and what could not be read, by position; such an image is black in the split.
     """
     size = image_size
     images = torch.zeros((len(labelled), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
 
     def store(position: int, index: int) -> None:
-        images[position] = labelled.pictures.read_square(index, central_box, size, interpolation)
+        images[position] = labelled.images.read_square(index, central_box, size, interpolation)
 
     failures = read_all(labelled, store, task)
     return InMemory(images, torch.from_numpy(labelled.labels)), failures
 
 
 def check(labelled: Labelled, task: str) -> Failures:
-    """Read every picture and keep none: what cannot be read, by position."""
-    return read_all(labelled, lambda position, index: labelled.pictures.read(index), task)
+    """Read every image and keep none: what cannot be read, by position."""
+    return read_all(labelled, lambda position, index: labelled.images.read(index), task)
 
 
 def on_disk(labelled: Labelled) -> OnDisk:
     shards = None if labelled.shards is None else torch.from_numpy(labelled.shards)
-    return OnDisk(labelled.pictures, torch.from_numpy(labelled.indices), torch.from_numpy(labelled.labels), shards)
+    return OnDisk(labelled.images, torch.from_numpy(labelled.indices), torch.from_numpy(labelled.labels), shards)
 
 
 def usual_size(labelled: Labelled) -> int:
-    """The size that suits most of a fixed sample of 1,000 pictures.
+    """The size that suits most of a fixed sample of 1,000 images.
 
-    Pictures that are all squares of one size up to 256 keep it. Others get 224, or, where the median of their shorter
+    Images that are all squares of one size up to 256 keep it. Others get 224, or, where the median of their shorter
     sides is smaller, the multiple of 32 below it, at least 32.
     """
     sizes = _sizes(labelled)
@@ -80,12 +80,12 @@ def are_squares(labelled: Labelled, image_size: int) -> bool:
 
 
 def _sizes(labelled: Labelled) -> list[tuple[int, int]]:
-    """Height and width of a fixed sample of 1,000 pictures."""
+    """Height and width of a fixed sample of 1,000 images."""
     sizes = []
     for position in evenly(len(labelled), _SURVEYED):
         try:
-            sizes.append(labelled.pictures.size(int(labelled.indices[position])))
-        except UnreadablePicture:
+            sizes.append(labelled.images.size(int(labelled.indices[position])))
+        except UnreadableImage:
             continue  # reported when it is decoded
     return sizes
 
@@ -93,14 +93,14 @@ def _sizes(labelled: Labelled) -> list[tuple[int, int]]:
 def measure(
     split: InMemory | OnDisk, image_size: int, interpolation: Interpolation = "bilinear"
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, for pictures in [0, 1], over a fixed sample of 2,000.
+    """Mean and standard deviation of each channel, for images in [0, 1], over a fixed sample of 2,000.
 
     Raises:
-        InputError: a picture of the sample cannot be read.
+        InputError: an image of the sample cannot be read.
     """
     positions = evenly(len(split), _MEASURED)
     if isinstance(split, OnDisk):
-        sample = Labelled(split.pictures, split.indices.numpy()[positions], split.labels.numpy()[positions])
+        sample = Labelled(split.images, split.indices.numpy()[positions], split.labels.numpy()[positions])
         split, failures = decode(sample, image_size, "measuring colours", interpolation)
         for failure in failures.values():
             raise skippable(failure)
@@ -111,7 +111,7 @@ def measure(
     values = torch.arange(256, dtype=torch.float64) / 255
     mean = counts @ values / counts.sum(1)
     variance = counts @ values.square() / counts.sum(1) - mean.square()
-    std = variance.clamp(min=(1 / 255) ** 2).sqrt()  # pictures of one colour must not be divided by 0
+    std = variance.clamp(min=(1 / 255) ** 2).sqrt()  # images of one colour must not be divided by 0
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
@@ -121,13 +121,13 @@ def evenly(n: int, most: int) -> Positions:
 
 
 def read_all(labelled: Labelled, read: Callable[[int, int], object], task: str) -> Failures:
-    """Read every picture, in threads: the decoders release the interpreter.
+    """Read every image, in threads: the decoders release the interpreter.
 
     Args:
-        read: called with each position in the split and the index of its picture; at any time, from any thread.
+        read: called with each position in the split and the index of its image; at any time, from any thread.
 
     Returns:
-        The `UnreadablePicture` that `read` raised, by position.
+        The `UnreadableImage` that `read` raised, by position.
     """
     n = len(labelled)
     chunks = np.array_split(np.arange(n), max(math.ceil(n / _CHUNK), 1))
@@ -147,6 +147,6 @@ def _read_chunk(labelled: Labelled, read: Callable[[int, int], object], position
     for position in positions.tolist():
         try:
             read(position, int(labelled.indices[position]))
-        except UnreadablePicture as error:
+        except UnreadableImage as error:
             failures[position] = error
     return failures

@@ -3,7 +3,7 @@
 The digits are the 1,797 of 8x8 pixels that scikit-learn ships (UCI, Alpaydin and Kaynak 1998). A scene is a softly
 shaded coloured ground, fragments of other digits, one digit or several, and light noise. It knows its class, boxes,
 instance masks and semantic map, so that every task has data on a fresh machine. With one digit in 32x32 pixels a
-bottleneck ResNet of 0.15 M parameters reaches about 90 % after 12,000 pictures.
+bottleneck ResNet of 0.15 M parameters reaches about 90 % after 12,000 images.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One picture and all that is known about it; n digits, the first lowest.
+    """One image and all that is known about it; n digits, the first lowest.
 
     Attributes:
         image: uint8 (3, h, w), RGB.

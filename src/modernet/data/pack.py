@@ -1,4 +1,4 @@
-"""Any data set -> tar shards in WebDataset's layout, with an index that tells where every picture lies."""
+"""Any data set -> tar shards in WebDataset's layout, with an index that tells where every image lies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from modernet import progress
 from modernet.data.decoding import evenly
-from modernet.data.images.decode import PICTURE_SUFFIXES, EncodedPictures, Pictures, UnreadablePicture, picture_format
+from modernet.data.images.decode import IMAGE_SUFFIXES, EncodedImages, Images, UnreadableImage, stored_format
 from modernet.data.sources.labelled import Labelled, Source
 from modernet.data.sources.read import read_source
 from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
@@ -28,7 +28,7 @@ from modernet.machine.cores import decoding_workers
 
 _MOST_THREADS = 16
 _SURVEYED = 500
-_AROUND_A_PICTURE = 2048  # bytes in a shard: the headers of two files, their padding, and a label
+_AROUND_A_IMAGE = 2048  # bytes in a shard: the headers of two files, their padding, and a label
 _USUAL_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}  # of the others it is the format's name
 
 
@@ -40,21 +40,21 @@ class Packed:
         folder: where it lies; `open_dataset` opens it.
         shards: how many there are.
         kept: how many of them an earlier, unfinished packing had left.
-        pictures: how many pictures are in them.
+        images: how many images are in them.
         size: bytes of all shards.
     """
 
     folder: Path
     shards: int
     kept: int
-    pictures: int
+    images: int
     size: int
 
 
 def pack_dataset(spec: str, out: Path, *, shard_size_mb: int = 500) -> Packed:
     """Write a data set as tar shards: `train-000000.tar`, ..., likewise validation and test where it has them.
 
-    The bytes of pictures are copied as they are (pixels that were never encoded become PNG). Each split is shuffled
+    The bytes of images are copied as they are (pixels that were never encoded become PNG). Each split is shuffled
     once, the same way every time, so that every shard is a fair mix of it. Beside the shards lie `index.json`, by which
     they open at once here and behind HTTP, and `classes.txt`. Shards are written side by side, each whole or not at
     all; when packing is stopped and started again, finished shards are kept.
@@ -65,7 +65,7 @@ def pack_dataset(spec: str, out: Path, *, shard_size_mb: int = 500) -> Packed:
         shard_size_mb: how large shards are, about.
 
     Raises:
-        InputError: the data set cannot be opened or a picture not be read; `out` holds something else or cannot be
+        InputError: the data set cannot be opened or an image not be read; `out` holds something else or cannot be
             written to.
     """
     if shard_size_mb < 1:
@@ -106,8 +106,8 @@ def _plan(source: Source, shard_size: int) -> Iterator[tuple[str, Labelled]]:
     for split, part in (("train", source.train), ("validation", source.validation), ("test", source.test)):
         if part is None:
             continue
-        sample = [len(_encoded(part.pictures, int(part.indices[p]))[0]) for p in evenly(len(part), _SURVEYED).tolist()]
-        shards = math.ceil(len(part) * (float(np.mean(sample)) + _AROUND_A_PICTURE) / shard_size)
+        sample = [len(_encoded(part.images, int(part.indices[p]))[0]) for p in evenly(len(part), _SURVEYED).tolist()]
+        shards = math.ceil(len(part) * (float(np.mean(sample)) + _AROUND_A_IMAGE) / shard_size)
         order = np.random.default_rng(0).permutation(len(part))
         for number, positions in enumerate(np.array_split(order, shards)):
             if len(positions):
@@ -137,8 +137,8 @@ class _Writer:
 
     def finished(self) -> ShardIndex:
         """The shard's index, once it is there."""
-        pictures, indices = self.part.pictures, self.part.indices.tolist()
-        content = [pictures.identity(index) for index in indices], self.part.labels.tolist(), self.classes
+        images, indices = self.part.images, self.part.indices.tolist()
+        content = [images.identity(index) for index in indices], self.part.labels.tolist(), self.classes
         digest = sha256(repr(content).encode(errors="surrogateescape")).hexdigest()
         index = self._earlier(digest)
         if index is not None:
@@ -149,10 +149,10 @@ class _Writer:
             whole_file(self.file) as unfinished,
             tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar,
         ):
-            for number, (picture, label) in enumerate(zip(indices, self.part.labels.tolist(), strict=True)):
+            for number, (image, label) in enumerate(zip(indices, self.part.labels.tolist(), strict=True)):
                 if self.stop.is_set():
                     raise InterruptedError("packing was stopped")
-                encoded, suffix = _encoded(pictures, picture)
+                encoded, suffix = _encoded(images, image)
                 _add(tar, f"{number:08}{suffix}", encoded)
                 _add(tar, f"{number:08}.cls", str(label).encode())
                 self.task.advance()
@@ -161,7 +161,7 @@ class _Writer:
         return index
 
     def _earlier(self, digest: str) -> ShardIndex | None:
-        """What an earlier packing noted of this shard, if it meant the same pictures and labels."""
+        """What an earlier packing noted of this shard, if it meant the same images and labels."""
         try:
             (index,), _, note = parse_index(self.note.read_bytes(), str(self.note))
             same = note["content"] == digest and self.file.stat().st_size == index.size
@@ -171,21 +171,21 @@ class _Writer:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)  # no time and no owner: the same pictures make the same file
+    member = tarfile.TarInfo(name)  # no time and no owner: the same images make the same file
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
 
 
-def _encoded(pictures: Pictures, index: int) -> tuple[bytes, str]:
-    """A picture's bytes, and the suffix of their format."""
-    if not isinstance(pictures, EncodedPictures):
+def _encoded(images: Images, index: int) -> tuple[bytes, str]:
+    """An image's bytes, and the suffix of their format."""
+    if not isinstance(images, EncodedImages):
         buffer = io.BytesIO()
-        Image.fromarray(pictures.read(index).permute(1, 2, 0).numpy()).save(buffer, "PNG")  # c h w -> h w c
+        Image.fromarray(images.read(index).permute(1, 2, 0).numpy()).save(buffer, "PNG")  # c h w -> h w c
         return buffer.getvalue(), ".png"
     try:
-        content = pictures.content(index)
-        kind = picture_format(content, pictures.name(index))
-    except UnreadablePicture as error:
+        content = images.content(index)
+        kind = stored_format(content, images.name(index))
+    except UnreadableImage as error:
         raise InputError(f"{error}; repair it or remove it (modernet data check finds all of them)") from error
     suffix = _USUAL_SUFFIXES.get(kind, f".{kind}".lower())
-    return content, suffix if suffix in PICTURE_SUFFIXES else ".jpg"  # decoders look at the content
+    return content, suffix if suffix in IMAGE_SUFFIXES else ".jpg"  # decoders look at the content

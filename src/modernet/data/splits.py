@@ -1,4 +1,4 @@
-"""Train, validation and test, distinct, from whatever splits a source came with; a picture stays in its own."""
+"""Train, validation and test, distinct, from whatever splits a source came with; an image stays in its own."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def three_splits(source: Source) -> ThreeSplits:
     | train, validation | about 90 % of train | the rest | the given validation |
     | one set | about 80 % | about 10 % | about 10 % |
 
-    A hash of a picture's identity (`Pictures.identity`: its path, its file and row, its number) decides where it
-    belongs, so pictures that are added or removed move no other: what was learned from is never tested on later. The
+    A hash of an image's identity (`Images.identity`: its path, its file and row, its number) decides where it
+    belongs, so images that are added or removed move no other: what was learned from is never tested on later. The
     shares are therefore met on average, not exactly. One exception: where a class is so small that a split would have
-    none of it, the pictures whose hashes are next fill the gap, and may go back when the class has grown.
+    none of it, the images whose hashes are next fill the gap, and may go back when the class has grown.
 
     Raises:
-        InputError: a class has too few pictures to be in every split.
+        InputError: a class has too few images to be in every split.
     """
     given = source.train, source.validation, source.test
     match given:
@@ -60,14 +60,14 @@ def three_splits(source: Source) -> ThreeSplits:
 
 def _held_out(everything: Labelled, source: Source, parts: int) -> list[Labelled]:
     """`parts` parts of about 10 % each, and the rest."""
-    places = np.array([_place(everything.pictures.identity(index)) for index in everything.indices.tolist()])
+    places = np.array([_place(everything.images.identity(index)) for index in everything.indices.tolist()])
     chosen: list[list[NDArray[np.int64]]] = [[] for _ in range(parts + 1)]
     for label, name in enumerate(source.classes):
         members = np.flatnonzero(everything.labels == label)
         n = len(members)
         if n < parts + 1:
             raise InputError(
-                f"the class {name!r} in {source.path} has too few pictures, {n}; splitting it into "
+                f"the class {name!r} in {source.path} has too few images, {n}; splitting it into "
                 f"{'train, validation and test' if parts == 2 else 'train and validation'} needs at least {parts + 1}"
             )
         members = members[np.argsort(places[members])]
@@ -82,6 +82,6 @@ def _held_out(everything: Labelled, source: Source, parts: int) -> list[Labelled
 
 
 def _place(identity: str) -> float:
-    """Where a picture lies in [0, 1): as good as random, but a function of the picture alone and always the same."""
+    """Where an image lies in [0, 1): as good as random, but a function of the image alone and always the same."""
     content = identity.encode(errors="surrogateescape")  # names of files need not be UTF-8
     return int.from_bytes(sha256(content).digest()[:6]) / 2**48

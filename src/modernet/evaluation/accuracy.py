@@ -19,26 +19,26 @@ class Accuracy:
 
     top1: float
     top5: float
-    """Share of pictures whose class is among the five highest scores; 100 where there are five classes or fewer."""
+    """Share of images whose class is among the five highest scores; 100 where there are five classes or fewer."""
     loss: float
     """Mean cross-entropy in nats, without label smoothing."""
     n: int
-    """Pictures."""
+    """Images."""
 
 
 @torch.inference_mode()
 def evaluate_classifier(
     network: nn.Module, loader: Loader, name: str = "evaluating", processes: Processes = ALONE
 ) -> Accuracy:
-    """Run a classifier over every picture of an evaluation loader once.
+    """Run a classifier over every image of an evaluation loader once.
 
     The network is put in evaluation mode for it, and back into the mode that it was in.
 
     Args:
-        network: pictures `(b, 3, h, w)` -> scores `(b, k)`.
+        network: images `(b, 3, h, w)` -> scores `(b, k)`.
         loader: one that was made without augmentation.
         name: what to call the work in the display of progress.
-        processes: those that share the pictures, each with its part of the loader; all get the same answer.
+        processes: those that share the images, each with its part of the loader; all get the same answer.
     """
     was_training = network.training
     network.eval()

@@ -1,4 +1,4 @@
-"""What a trained network does on a data set, or says of single pictures."""
+"""What a trained network does on a data set, or says of single images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 
 from modernet import progress
-from modernet.data import ImageDataset, UnreadablePicture, fit_picture, make_loader, read_picture
+from modernet.data import ImageDataset, UnreadableImage, fit_image, make_loader, read_image
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
-from modernet.recipes import PictureSizes
+from modernet.recipes import ImageSizes
 from modernet.weights import SavedNetwork
 
 
@@ -28,9 +28,9 @@ class Guess:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of a picture."""
+    """What a network says of an image."""
 
-    picture: str
+    image: str
     predictions: list[Guess]
     """From the most to the least probable."""
 
@@ -43,7 +43,7 @@ def evaluate_saved(
     batch_size: int = 128,
     device: torch.device | None = None,
 ) -> Accuracy:
-    """Accuracy of a trained network on a split of a data set, with pictures normalised and cut as it was tested.
+    """Accuracy of a trained network on a split of a data set, with images normalised and cut as it was tested.
 
     Args:
         dataset: opened at the network's `image_size`.
@@ -57,13 +57,13 @@ def evaluate_saved(
         difference = f"it does not know {missing[0]!r}" if missing else "not all of the network's are there"
         raise InputError(
             f"{dataset.name} has {len(dataset.classes)} classes and the network {len(saved.classes)} others: "
-            f"{difference}; give pictures of the classes that it was trained on"
+            f"{difference}; give images of the classes that it was trained on"
         )
     device = device or torch.device("cpu")
-    pictures = replace(dataset, mean=saved.mean, std=saved.std)
-    sizes = PictureSizes(test_size=saved.image_size, test_crop=saved.crop, interpolation=saved.interpolation)
+    images = replace(dataset, mean=saved.mean, std=saved.std)
+    sizes = ImageSizes(test_size=saved.image_size, test_crop=saved.crop, interpolation=saved.interpolation)
     loader = make_loader(
-        pictures, getattr(pictures, split), batch_size=batch_size, device=device, augmentation=None, sizes=sizes
+        images, getattr(images, split), batch_size=batch_size, device=device, augmentation=None, sizes=sizes
     )
     return evaluate_classifier(saved.network.to(device), loader)
 
@@ -72,32 +72,30 @@ def evaluate_saved(
 def predict(
     saved: SavedNetwork, paths: Sequence[Path], *, top: int = 5, skip_unreadable: bool = False
 ) -> list[Prediction]:
-    """What a trained network says of pictures: the most probable classes of each.
+    """What a trained network says of images: the most probable classes of each.
 
     Args:
         top: how many classes to name; all, if there are fewer.
-        skip_unreadable: leave out pictures that cannot be read, instead of stopping.
+        skip_unreadable: leave out images that cannot be read, instead of stopping.
 
     Raises:
-        InputError: there are no pictures, `top` is below 1, or a picture cannot be read.
+        InputError: there are no images, `top` is below 1, or an image cannot be read.
     """
     if not paths:
-        raise InputError("no pictures were given; give files, folders or patterns such as 'photos/*.jpg'")
+        raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
     if top < 1:
         raise InputError(f"top is {top}; give 1 or more")
     mean, std = (torch.tensor(values)[:, None, None] for values in (saved.mean, saved.std))
     predictions = []
     for path in progress.track(paths, "predicting", len(paths)):
         try:
-            picture = fit_picture(
-                read_picture(path), saved.image_size, crop=saved.crop, interpolation=saved.interpolation
-            )
-        except UnreadablePicture as error:
+            image = fit_image(read_image(path), saved.image_size, crop=saved.crop, interpolation=saved.interpolation)
+        except UnreadableImage as error:
             if not skip_unreadable:
                 raise
             progress.say(f"skipped: {error}")
             continue
-        scores = saved.network(((picture / 255 - mean) / std)[None])[0].float()
+        scores = saved.network(((image / 255 - mean) / std)[None])[0].float()
         best = scores.softmax(0).topk(min(top, len(saved.classes)))
         guesses = [
             Guess(saved.classes[index], probability)

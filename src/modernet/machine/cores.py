@@ -13,7 +13,7 @@ def usable_cores() -> int:
 
 
 def decoding_workers(most: int) -> int:
-    """How many threads or processes should decode pictures: one for each core that is ours, at most `most`.
+    """How many threads or processes should decode images: one for each core that is ours, at most `most`.
 
     Processes that torchrun started on this machine (`LOCAL_WORLD_SIZE`) share its cores evenly. torchrun sets torch's
     threads to one whatever the machine, so these count only for a process by itself: one that was given a share of the

@@ -2,9 +2,9 @@
 
 from modernet.recipes.base import (
     Augmentation,
+    ImageSizes,
     LayerGroups,
     Optimizer,
-    PictureSizes,
     Recipe,
     Regularization,
     Schedule,
@@ -18,10 +18,10 @@ __all__ = [
     "RECIPES",
     "Augmentation",
     "Execution",
+    "ImageSizes",
     "LayerGroups",
     "NamedRecipe",
     "Optimizer",
-    "PictureSizes",
     "Recipe",
     "Regularization",
     "Schedule",

@@ -17,29 +17,29 @@ LayerGroups = Literal["block", "paper", "single"]
 
 
 @dataclass(frozen=True)
-class PictureSizes:
+class ImageSizes:
     """The square that a network is shown."""
 
     image_size: int | None = None
-    """Side of the training pictures in pixels; None is that of the data, or of the weights to start from."""
+    """Side of the training images in pixels; None is that of the data, or of the weights to start from."""
     test_size: int | None = None
-    """Side of the pictures in validation and test; None is the training size."""
+    """Side of the images in validation and test; None is the training size."""
     test_crop: float = 1.0
-    """Share of a test picture's shorter side that is shown: 0.875 is ImageNet's 224 of 256."""
+    """Share of a test image's shorter side that is shown: 0.875 is ImageNet's 224 of 256."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """How pictures are scaled, in training and test."""
+    """How images are scaled, in training and test."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training picture, in this order but for shift, which comes after flip."""
+    """What happens to a training image, in this order but for shift, which comes after flip."""
 
     flip: float = 0.5
     """Probability of a horizontal flip. 0 where left and right matter, as for digits."""
     shift: float = 0.0
-    """Largest shift in each direction, as a share of the picture's side; the border is filled by reflection."""
+    """Largest shift in each direction, as a share of the image's side; the border is filled by reflection."""
     crop_scale: float = 1.0
-    """Smallest area of a random resized crop, as a share of the picture; 1 is no crop."""
+    """Smallest area of a random resized crop, as a share of the image; 1 is no crop."""
     rand_augment: str = ""
     """RandAugment in timm's notation, such as rand-m9-mstd0.5-inc1: magnitude 9, its noise 0.5; empty is off."""
     color_jitter: float = 0.0
@@ -47,19 +47,19 @@ class Augmentation:
     erasing: float = 0.0
     """Probability that a random rectangle (2-33 % of the area) is replaced by noise (Zhong et al. 2017)."""
     cutout: float = 0.0
-    """Side of a square that is always blanked, as a share of the picture's side (DeVries and Taylor 2017)."""
+    """Side of a square that is always blanked, as a share of the image's side (DeVries and Taylor 2017)."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution (Zhang et al. 2017); 0 is off."""
     cutmix: float = 0.0
     """Alpha of cutmix's Beta distribution (Yun et al. 2019); 0 is off."""
     mix_prob: float = 1.0
-    """Probability that a batch (or picture, see `mix_mode`) is mixed at all."""
+    """Probability that a batch (or image, see `mix_mode`) is mixed at all."""
     mix_switch_prob: float = 0.5
     """With both on, probability of cutmix instead of mixup."""
     mix_mode: Literal["batch", "pair", "elem"] = "batch"
-    """One choice and share for a batch, one for each pair of pictures, or one for each picture."""
+    """One choice and share for a batch, one for each pair of images, or one for each image."""
     repeats: int = 1
-    """Repeated augmentation (Hoffer et al. 2019): copies of a picture in an epoch, which shows fewer pictures."""
+    """Repeated augmentation (Hoffer et al. 2019): copies of an image in an epoch, which shows fewer images."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Regularization:
-    """What keeps the network from learning the training pictures by heart."""
+    """What keeps the network from learning the training images by heart."""
 
     label_smoothing: float = 0.1
     """Share of the target that is spread evenly over all classes."""
@@ -144,12 +144,12 @@ class Recipe:
     source: str
     """Where its values come from."""
     batch_size: int = 128
-    """Pictures in one optimiser step, over all processes."""
+    """Images in one optimiser step, over all processes."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward and backward pass; weights stay in fp32."""
     ema_decay: float | None = None
     """Decay of the exponential moving average of the weights, per step; None is no average."""
-    pictures: PictureSizes = field(default_factory=PictureSizes)
+    images: ImageSizes = field(default_factory=ImageSizes)
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
@@ -188,9 +188,9 @@ class Recipe:
         return dataclasses.replace(self, **parts)
 
     @property
-    def cuts_pictures(self) -> bool:
-        """Whether it shows squares cut out of pictures, and so needs them as they are, not as squares."""
-        sizes = self.pictures
+    def cuts_images(self) -> bool:
+        """Whether it shows squares cut out of images, and so needs them as they are, not as squares."""
+        sizes = self.images
         resized = sizes.test_size is not None and sizes.test_size != sizes.image_size
         return resized or self.augmentation.crop_scale < 1 or sizes.test_crop < 1
 

@@ -13,7 +13,7 @@ class Execution:
     """How a run uses the machine: its speed and memory, and what it computes only up to rounding."""
 
     device_batch: int | None = None
-    """Pictures that a device takes at once; a larger share of the batch is accumulated. None is the whole share."""
+    """Images that a device takes at once; a larger share of the batch is accumulated. None is the whole share."""
     shard: bool = False
     """Spread weights, gradients and the optimiser's state over the processes (FSDP2), for networks that do not fit."""
     compile: bool = False
@@ -23,7 +23,7 @@ class Execution:
     kernels: bool = False
     """Use the fused kernels that were measured to win on this device."""
     loading_workers: int | None = None
-    """Processes that decode pictures; None is one for each core of this process, at most 8."""
+    """Processes that decode images; None is one for each core of this process, at most 8."""
     non_finite: Literal["stop", "skip"] = "stop"
     """What to do when a loss is NaN or infinite: stop, or leave out that step and count it."""
     tracker: str = ""

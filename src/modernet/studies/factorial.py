@@ -49,14 +49,14 @@ def run_factorial(
         seeds: trainings of each network, with seeds 0, 1, ...; what they differ by is the error of the effects, so one
             seed gives no intervals.
         recipe: of every run; None is the `default_recipe` of the data.
-        stem_stride: of every network; None goes by the size of the pictures.
+        stem_stride: of every network; None goes by the size of the images.
         skip_unreadable, workers, device, cluster, run_cpus, run_gpus: as in `walk_road`.
 
     Returns:
         The records, those of failed runs included, in the order of networks and seeds.
 
     Raises:
-        InputError: an argument is out of range, the decisions cannot be switched apart, the pictures or the cluster
+        InputError: an argument is out of range, the decisions cannot be switched apart, the images or the cluster
             cannot be used, or `folder` holds another study.
         Interrupted: Ctrl-C; the same call goes on.
     """
@@ -75,7 +75,7 @@ def run_factorial(
         run_gpus=run_gpus,
         folder=folder,
     )
-    stride = default_stem_stride(study.pictures().image_size) if stem_stride is None else stem_stride
+    stride = default_stem_stride(study.images().image_size) if stem_stride is None else stem_stride
     end = road(size, stem_stride=stride)[-1].design
 
     def plan(network: int, seed: int) -> Run:

@@ -1,4 +1,4 @@
-"""What the studies of the road share: trainings of designs on the same pictures, each left in a folder of its own."""
+"""What the studies of the road share: trainings of designs on the same images, each left in a folder of its own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from modernet.tasks.classification import classifier_settings
 from modernet.training import choose_device, differences, run_identity
 from modernet.weights import NetworkSpec
 
-_MOST_WORKERS = 8  # each holds its own copy of torch and of the pictures
+_MOST_WORKERS = 8  # each holds its own copy of torch and of the images
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Study:
         run_gpus: float | None,
         folder: str | os.PathLike[str],
     ) -> Study:
-        """Check the arguments of a study, before pictures are read, and choose what was left open.
+        """Check the arguments of a study, before images are read, and choose what was left open.
 
         Raises:
             InputError: an argument is out of range, contradicts another one, or `folder` cannot be written to.
@@ -96,11 +96,11 @@ class Study:
         _opened.cache_clear()
         return Study(data, size, recipe, skip_unreadable, str(device), where, workers, machines)
 
-    def pictures(self) -> ImageDataset:
-        """The pictures; opened once a process."""
-        pictures = self.recipe.pictures
+    def images(self) -> ImageDataset:
+        """The images; opened once a process."""
+        images = self.recipe.images
         return _opened(
-            self.data, pictures.image_size, self.skip_unreadable, self.recipe.cuts_pictures, pictures.interpolation
+            self.data, images.image_size, self.skip_unreadable, self.recipe.cuts_images, images.interpolation
         )
 
 
@@ -126,9 +126,9 @@ class Run:
         """The training of a design; `place` is its folder's name, and `words` also get its parameters and MACs.
 
         Raises:
-            InputError: the pictures are too small for the network.
+            InputError: the images are too small for the network.
         """
-        dataset = study.pictures()
+        dataset = study.images()
         spec = NetworkSpec.of_design(name, design)
         words = {**words, "size": study.size, **asdict(_counts(design, len(dataset.classes), dataset.image_size))}
         settings = classifier_settings(spec, dataset, recipe, seed, words)
@@ -141,7 +141,7 @@ class Run:
 
     @property
     def cost(self) -> float:
-        """Pictures that training shows to the network."""
+        """Images that training shows to the network."""
         return float(self.recipe.schedule.epochs * self.settings["data"]["n_train"])
 
 
@@ -220,7 +220,7 @@ def _train(run: Run, should_stop: Callable[[], bool]) -> None:
     cluster = run.study.cluster
     train_classifier(
         run.spec,
-        run.study.pictures(),
+        run.study.images(),
         run.recipe,
         seed=run.seed,
         folder=run.folder,
@@ -243,7 +243,7 @@ def _opened(
     data: str,
     image_size: int | None,
     skip_unreadable: bool,
-    whole_pictures: bool,
+    whole_images: bool,
     interpolation: Interpolation,
 ) -> ImageDataset:
     """A data set, opened once a process, as `modernet train` opens it."""
@@ -251,6 +251,6 @@ def _opened(
         data,
         image_size=image_size,
         skip_unreadable=skip_unreadable,
-        whole_pictures=whole_pictures,
+        whole_images=whole_images,
         interpolation=interpolation,
     )

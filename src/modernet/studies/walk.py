@@ -1,4 +1,4 @@
-"""Walking the road from ResNet to ConvNeXt: every step trained on the same pictures under one recipe."""
+"""Walking the road from ResNet to ConvNeXt: every step trained on the same images under one recipe."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def walk_road(
         size: `nano`, `tiny` (ResNet-50 to ConvNeXt-T) or `base` (ResNet-200 to ConvNeXt-B).
         steps: which steps: `"0-13"`, `"0,4,13"`, `"8a-8d"`, `"all"`.
         seeds: trainings of each step, with seeds 0, 1, ...
-        recipe: of every step but 0, which has the recipe of ResNet's time, with the same pictures, epochs, batch and
+        recipe: of every step but 0, which has the recipe of ResNet's time, with the same images, epochs, batch and
             augmentation in space; None is the `default_recipe` of the data.
-        stem_stride: of every network; None goes by the size of the pictures.
-        skip_unreadable: leave out pictures that cannot be read, instead of stopping.
+        stem_stride: of every network; None goes by the size of the images.
+        skip_unreadable: leave out images that cannot be read, instead of stopping.
         workers: processes side by side; None is one for each core, at most 8, for `nano` on a CPU, and else 1.
         device: where to train; None is this machine's accelerator if it has one, on a cluster a GPU if a run gets one.
         cluster: train on the machines of a Ray cluster: `"auto"` is the one that this machine belongs to, or one of
@@ -57,11 +57,11 @@ def walk_road(
         The records of the steps asked for, those of failed runs included, in the order of steps and seeds.
 
     Raises:
-        InputError: an argument is out of range, the pictures or the cluster cannot be used, or `folder` holds another
+        InputError: an argument is out of range, the images or the cluster cannot be used, or `folder` holds another
             walk.
         Interrupted: Ctrl-C; the same call goes on.
     """
-    select_steps(road(size), steps)  # a wrong name is said before pictures are read
+    select_steps(road(size), steps)  # a wrong name is said before images are read
     study = Study.begin(
         data,
         size=size,
@@ -75,7 +75,7 @@ def walk_road(
         run_gpus=run_gpus,
         folder=folder,
     )
-    stride = default_stem_stride(study.pictures().image_size) if stem_stride is None else stem_stride
+    stride = default_stem_stride(study.images().image_size) if stem_stride is None else stem_stride
     chosen = select_steps(road(size, stem_stride=stride), steps)
     places = [(seed, step) for seed in range(seeds) for step in chosen]  # a walk that is stopped has every step once
     runs = [_plan(study, step, seed) for seed, step in progress.track(places, "counting operations", len(places))]
@@ -84,22 +84,22 @@ def walk_road(
 
 
 def classic_recipe(recipe: Recipe) -> Recipe:
-    """The recipe of ResNet's time, as long and with the same pictures, batch and augmentation in space as a modern one.
+    """The recipe of ResNet's time, as long and with the same images, batch and augmentation in space as a modern one.
 
     SGD, a tenth of the learning rate after each third, no label smoothing, no mixing, no erasing, no drop path. The
     learning rate is 0.1 for a batch of 256 and follows the square root of the batch: in proportion to it (Goyal et al.
     2017), a short walk with small batches would end before the network has learned anything (docs/log.md).
     """
-    pictures, space = recipe.pictures, recipe.augmentation
+    images, space = recipe.images, recipe.augmentation
     return get_recipe("classic").replace(
         epochs=recipe.schedule.epochs,
         batch_size=recipe.batch_size,
         lr=0.1 * math.sqrt(recipe.batch_size / 256),
         precision=recipe.precision,
-        image_size=pictures.image_size,
-        test_size=pictures.test_size,
-        test_crop=pictures.test_crop,
-        interpolation=pictures.interpolation,
+        image_size=images.image_size,
+        test_size=images.test_size,
+        test_crop=images.test_crop,
+        interpolation=images.interpolation,
         flip=space.flip,
         shift=space.shift,
         crop_scale=space.crop_scale,

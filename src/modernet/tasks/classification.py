@@ -1,4 +1,4 @@
-"""Training a classifier: the loop's task, and one run from pictures to record."""
+"""Training a classifier: the loop's task, and one run from images to record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from modernet import progress
 from modernet.counting import count
-from modernet.data import Batch, ImageDataset, Loader, make_loader, picture_name
+from modernet.data import Batch, ImageDataset, Loader, image_name, make_loader
 from modernet.errors import InputError
 from modernet.evaluation import Accuracy, evaluate_classifier
 from modernet.files.atomic import check_writable
@@ -38,7 +38,7 @@ class Classification:
     """The loop's task: the recipe's loss, accuracy on the validation split.
 
     Args:
-        network: pictures `(b, 3, h, w)` -> scores `(b, k)`.
+        network: images `(b, 3, h, w)` -> scores `(b, k)`.
         loader: batches of `dataset.train`.
         validation: an evaluation loader.
     """
@@ -64,11 +64,11 @@ class Classification:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise InputError(
-                "this network's batch norms need more than one picture in a part of a batch; give a larger "
+                "this network's batch norms need more than one image in a part of a batch; give a larger "
                 "--batch-size or --device-batch, or fewer processes"
             ) from error
         loss = self._criterion(scores, batch.targets)
-        if batch.targets.ndim == 2:  # mixed pictures: the share of right answers is not defined
+        if batch.targets.ndim == 2:  # mixed images: the share of right answers is not defined
             return loss, {}
         return loss, {"top1": 100 * (scores.detach().argmax(1) == batch.targets).float().mean()}
 
@@ -77,7 +77,7 @@ class Classification:
 
     def names(self, batch: Batch) -> Callable[[], list[str]]:
         split, positions = self._dataset.train, batch.positions
-        return lambda: [picture_name(split, position) for position in positions.tolist()]
+        return lambda: [image_name(split, position) for position in positions.tolist()]
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         accuracy = evaluate_classifier(network, self._validation, "validating", self._processes)
@@ -126,10 +126,10 @@ def train_classifier(
 
     Args:
         spec: the network.
-        dataset: the pictures, with their three splits.
+        dataset: the images, with their three splits.
         recipe: how to train.
-        seed: of the first weights, the order of the pictures, and all noise.
-        start: weights to begin with instead of random ones, the classifier excepted. Their normalisation of pictures
+        seed: of the first weights, the order of the images, and all noise.
+        start: weights to begin with instead of random ones, the classifier excepted. Their normalisation of images
             takes the place of the data's own.
         folder: gets `record.json`, `network.json`, `model.safetensors`, `metrics.jsonl`; checkpoints while the run is
             unfinished. Several processes need one that all of them see.
@@ -148,7 +148,7 @@ def train_classifier(
         Interrupted: `should_stop` said so; the same call goes on from the checkpoint.
         NonFiniteLoss: the loss became NaN or infinite.
         DiskFull: there was no room for a checkpoint.
-        InputError: the pictures are too small for the network, the weights to start from do not fit it, the batch
+        InputError: the images are too small for the network, the weights to start from do not fit it, the batch
             cannot be cut as the execution wants it, or the folder's checkpoint belongs to another run.
     """
     where = Path(folder)
@@ -184,7 +184,7 @@ def train_classifier(
         batch_size=recipe.batch_size,
         device=device,
         augmentation=recipe.augmentation,
-        sizes=recipe.pictures,
+        sizes=recipe.images,
         seed=seed,
         workers=execution.loading_workers,
         parts=parts,
@@ -199,7 +199,7 @@ def train_classifier(
             batch_size=batch,
             device=device,
             augmentation=None,
-            sizes=recipe.pictures,
+            sizes=recipe.images,
             workers=execution.loading_workers,
             rank=processes.rank,
             world=processes.world,
@@ -251,7 +251,7 @@ def train_classifier(
         },
     )
     if processes.main:
-        save_network(where, trained.network, spec, dataset, recipe.pictures)
+        save_network(where, trained.network, spec, dataset, recipe.images)
         record.write(where / RECORD_NAME)
         remove_checkpoint(where)
     processes.wait()
@@ -280,7 +280,7 @@ def _read_together(folder: Path, identity: Mapping[str, Any], processes: Process
 
 
 def _parts(recipe: Recipe, execution: Execution, processes: Processes, checkpoint: Checkpoint | None) -> int:
-    """Into how many parts a batch is cut: one a process, or more where devices take fewer pictures at once.
+    """Into how many parts a batch is cut: one a process, or more where devices take fewer images at once.
 
     Raises:
         InputError: that does not come out even, or a run would go on with other parts than it began with.

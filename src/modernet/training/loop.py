@@ -235,7 +235,7 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _is_lost(self, done: _StepDone) -> bool:
-        """Whether a step must be left out; waits for the device. Its pictures are written down and not counted."""
+        """Whether a step must be left out; waits for the device. Its images are written down and not counted."""
         finite = all(bool(means["loss"].isfinite()) for _, means in done.parts)
         found = self.processes.gather(None if finite else _names(done))
         names = [name for part in found if part is not None for name in part]
@@ -278,7 +278,7 @@ class _Run:
         if not lost:
             return
         step = min(found.step for found in lost)
-        names = [name for found in lost if found.step == step for name in found.pictures]
+        names = [name for found in lost if found.step == step for name in found.images]
         if self.processes.main:
             write_skipped(self.folder, SkippedStep(step, names))
         raise NonFiniteLoss.at_step(step, self.folder)

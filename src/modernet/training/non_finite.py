@@ -1,4 +1,4 @@
-"""A loss that is no number: found, said, and the pictures that it came from written down."""
+"""A loss that is no number: found, said, and the images that it came from written down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modernet.errors import RunStopped
 
-PICTURES_NAME = "non_finite.jsonl"
+IMAGES_NAME = "non_finite.jsonl"
 
 
 class NonFiniteLoss(RunStopped):
@@ -18,9 +18,9 @@ class NonFiniteLoss(RunStopped):
 
     @staticmethod
     def at_step(step: int, folder: Path) -> NonFiniteLoss:
-        """The error for a step whose pictures were written down in a folder."""
+        """The error for a step whose images were written down in a folder."""
         return NonFiniteLoss(
-            f"the loss is not finite at step {step}; its pictures are listed in {folder / PICTURES_NAME}; "
+            f"the loss is not finite at step {step}; its images are listed in {folder / IMAGES_NAME}; "
             "try a lower --lr, a longer --warmup-epochs or --clip-grad 1, or leave such steps out with "
             "--non-finite skip"
         )
@@ -32,12 +32,12 @@ class SkippedStep:
 
     step: int
     """Its number, from 0."""
-    pictures: list[str]
+    images: list[str]
 
 
 def write_skipped(folder: Path, skipped: SkippedStep) -> None:
     """Add a step to the list in a folder."""
-    with (folder / PICTURES_NAME).open("a", encoding="utf-8") as file:
+    with (folder / IMAGES_NAME).open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(skipped)) + "\n")
 
 

@@ -20,7 +20,7 @@ class Batches(Protocol):
         """Parts of a batch that this process sees one after the other; their gradients are added."""
 
     def samples_in_step(self, step: int) -> int:
-        """Pictures in the batch of a step of the epoch, over all parts and processes."""
+        """Images in the batch of a step of the epoch, over all parts and processes."""
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Any]:
         """Yield this process's parts of the batches of an epoch, from a step on."""
@@ -41,10 +41,10 @@ class Task(Protocol):
         """The loss to minimise, and other means over the part to report (`top1` in per cent)."""
 
     def samples(self, batch: Any) -> int:
-        """Pictures in a part of a batch."""
+        """Images in a part of a batch."""
 
     def names(self, batch: Any) -> Callable[[], list[str]]:
-        """A function that gives the names of a part's pictures; it should hold nothing of the device."""
+        """A function that gives the names of a part's images; it should hold nothing of the device."""
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """Metrics on the validation split, after every epoch; the same in every process."""

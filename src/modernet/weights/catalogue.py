@@ -1,4 +1,4 @@
-"""Published weights of the zoo's networks: where they lie, how pictures must look for them, what one may do with them.
+"""Published weights of the zoo's networks: where they lie, how images must look for them, what one may do with them.
 
 timm and torchvision keep these facts beside their weights, so they are read from there; ours is only which of their
 networks is which of ours.
@@ -113,7 +113,7 @@ class PretrainedWeights:
     """0: a body without classifier."""
     image_size: int
     crop: float
-    """Side of the square that is looked at, relative to the picture's shorter side."""
+    """Side of the square that is looked at, relative to the image's shorter side."""
     interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -129,7 +129,7 @@ class PretrainedWeights:
 
     @property
     def trained_on(self) -> str:
-        """In words, from the tag: pictures of pre-training, then of fine-tuning."""
+        """In words, from the tag: images of pre-training, then of fine-tuning."""
         data = {"in1k": "ImageNet-1K", "in12k": "ImageNet-12K", "in21k": "ImageNet-21K", "in22k": "ImageNet-22K"}
         parts = [data[part] for part in self.tag.split("_") if part in data]
         return ", then ".join(parts)

@@ -61,7 +61,7 @@ class LoadReport:
     found_under: str
     """The entry of the file that held the weights, such as `model_ema`; empty where they are the file."""
     resampled: tuple[str, ...]
-    """Parameters that were resampled to this network's picture size."""
+    """Parameters that were resampled to this network's image size."""
     new: tuple[str, ...]
     """Parameters of the head that were left as they are."""
 
@@ -81,7 +81,7 @@ def load_weights(
     Args:
         network: a network of the zoo.
         source: a `.safetensors` file, a PyTorch checkpoint (read without running code in it), or named tensors.
-        resample: fit position embeddings, relative position biases and global filters of another picture size.
+        resample: fit position embeddings, relative position biases and global filters of another image size.
         skip_head: leave the classifier as it is, and what else of the head the weights do not have.
 
     Raises:
@@ -232,7 +232,7 @@ def _cause(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, resample
     if not resample and not fit.missing and not fit.unexpected and fit.misshapen:
         again = _compare(fit.scheme, network, network.state_dict(), tensors, skip_head=True, resample=True)
         if again.is_whole:
-            return "these weights are for another picture size: allow resampling, or make the network for that size"
+            return "these weights are for another image size: allow resampling, or make the network for that size"
     names = identify(tensors)
     if names:
         return f"these weights fit {' and '.join(names[:3])}"

@@ -56,11 +56,11 @@ def create_model(name: str, *, pretrained: bool = False, **fields: Any) -> nn.Mo
 
 
 def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> SavedNetwork:
-    """A network of the zoo with its weights, its class names and what pictures must look like for it.
+    """A network of the zoo with its weights, its class names and what images must look like for it.
 
     Args:
         name: a model, with a file of weights for it; or published weights: `model.tag`, or a model for its first.
-        weights: a file in any scheme that `load_weights` knows. Pictures are prepared as for the model's published
+        weights: a file in any scheme that `load_weights` knows. Images are prepared as for the model's published
             weights.
 
     Raises:
@@ -88,17 +88,17 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """Weights to begin a training with, and what pictures must look like for them."""
+    """Weights to begin a training with, and what images must look like for them."""
 
     path: Path
     image_size: int
-    """Side in pixels of the square pictures that they were trained on."""
+    """Side in pixels of the square images that they were trained on."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Normalisation of pictures in [0, 1]."""
+    """Normalisation of images in [0, 1]."""
 
     def load_into(self, network: nn.Module) -> LoadReport:
-        """Load everything but the classifier, resampled where the network is made for another picture size.
+        """Load everything but the classifier, resampled where the network is made for another image size.
 
         Raises:
             InputError: they do not fit.
@@ -136,7 +136,7 @@ def class_names(count: int) -> tuple[str, ...]:
 
 
 def _preparation(model: str, entry: PretrainedWeights | None) -> dict[str, Any]:
-    """How pictures are prepared: as the weights' publisher does, else as ImageNet's networks most often want it."""
+    """How images are prepared: as the weights' publisher does, else as ImageNet's networks most often want it."""
     if entry is None:
         size = get_entry(model).published.image_size
         return {"image_size": size, "mean": _IMAGENET_MEAN, "std": _IMAGENET_STD, "crop": 0.875}

@@ -1,4 +1,4 @@
-"""Weights that belong to positions, fitted to another picture size."""
+"""Weights that belong to positions, fitted to another image size."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from modernet.data import ImageDataset
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.models import create_model
-from modernet.recipes import PictureSizes
+from modernet.recipes import ImageSizes
 from modernet.roadmap.design import Design
 from modernet.roadmap.network import build
 
@@ -51,35 +51,35 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """A trained network and what a picture must look like for it."""
+    """A trained network and what an image must look like for it."""
 
     network: nn.Module
     """In evaluation mode, on the CPU, in channels-last layout as it was trained."""
     spec: NetworkSpec
     classes: tuple[str, ...]
     image_size: int
-    """Side in pixels of the square picture that it is tested on."""
+    """Side in pixels of the square image that it is tested on."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Normalisation of pictures in [0, 1]."""
+    """Normalisation of images in [0, 1]."""
     crop: float = 1.0
-    """Side of the square in the picture's centre that is looked at, relative to its shorter side."""
+    """Side of the square in the image's centre that is looked at, relative to its shorter side."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """How that square is scaled to `image_size`."""
 
 
 def save_network(
-    folder: Path, network: nn.Module, spec: NetworkSpec, dataset: ImageDataset, pictures: PictureSizes
+    folder: Path, network: nn.Module, spec: NetworkSpec, dataset: ImageDataset, images: ImageSizes
 ) -> None:
-    """Write a trained network to a folder, with what a picture must look like for it."""
+    """Write a trained network to a folder, with what an image must look like for it."""
     description = {
         "spec": asdict(spec),
         "classes": dataset.classes,
-        "image_size": dataset.image_size if pictures.test_size is None else pictures.test_size,
+        "image_size": dataset.image_size if images.test_size is None else images.test_size,
         "mean": dataset.mean,
         "std": dataset.std,
-        "crop": pictures.test_crop,
-        "interpolation": pictures.interpolation,
+        "crop": images.test_crop,
+        "interpolation": images.interpolation,
     }
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with whole_file(folder / WEIGHTS_NAME) as unfinished:

@@ -78,12 +78,12 @@ def test_of_a_network_in_another_runtime_nothing_but_its_speed_is_known() -> Non
     assert not {"params", "macs", "peak_memory_mb"} & record.metrics.keys()
 
 
-def test_pictures_are_random_and_rotate() -> None:
+def test_images_are_random_and_rotate() -> None:
     contenders.seen.clear()
     measured("looks", rounds=5)
-    places = [pictures.data_ptr() for pictures in contenders.seen]
+    places = [images.data_ptr() for images in contenders.seen]
     assert len(set(places[:8])) == 8
-    assert all(0.5 < pictures.std() < 1.5 for pictures in contenders.seen)
+    assert all(0.5 < images.std() < 1.5 for images in contenders.seen)
     contenders.seen.clear()
 
 
@@ -125,7 +125,7 @@ def test_every_combination_is_a_case_and_models_stand_side_by_side() -> None:
     assert records[7].settings["ratio_to"] == "convnext_test train bfloat16 channels_last"
 
 
-def test_networks_for_pictures_of_one_channel_get_them() -> None:
+def test_networks_for_images_of_one_channel_get_them() -> None:
     (record,) = measured("lenet_test", image_size=get_entry("lenet_test").published.image_size)
     assert record.error is None
     assert "macs" in record.metrics
@@ -147,7 +147,7 @@ def prepared(mode: str) -> Workload:
     return prepare(case, find_network("convnext_test"), torch.device("cpu"))
 
 
-def test_an_optimized_network_is_made_fast_for_the_pictures_that_it_is_measured_with(
+def test_an_optimized_network_is_made_fast_for_the_images_that_it_is_measured_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Fast(torch.nn.Identity):
@@ -167,11 +167,11 @@ def test_an_optimized_network_is_made_fast_for_the_pictures_that_it_is_measured_
 
 
 def test_the_batch_that_was_found_is_in_the_row() -> None:
-    found, failed = measured("fits_four_pictures", "runs_out_of_memory", batch="auto")
+    found, failed = measured("fits_four_images", "runs_out_of_memory", batch="auto")
     assert found.settings["batch"] == 4
     assert failed.settings["batch"] is None
     assert failed.error is not None
-    assert failed.error.startswith("out of memory: one picture did not fit into the ")
+    assert failed.error.startswith("out of memory: one image did not fit into the ")
 
 
 def test_records_tables_and_a_chart_are_written_to_a_folder(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_every_case_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"compile_modes": ["on"]}, "compile is 'on'; give one or more of off, default, max-autotune"),
         ({"modes": ["infer", "infer"]}, "mode is 'infer,infer'; give each of infer, train at most once"),
         ({"batch": 0}, "batch is 0; give 1 or more, or auto"),
-        ({"image_size": 0}, "image_size is 0; give the side of a picture in pixels"),
+        ({"image_size": 0}, "image_size is 0; give the side of an image in pixels"),
         ({"rounds": 0}, "rounds is 0; give 1 or more"),
         ({"turn_s": -1.0}, "turn_s is -1; give the seconds of a turn"),
         ({"threads": 100_000}, "threads is 100000; this process may use"),

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from data.shards import write_shards
-from modernet.data.checking.check import check_pictures
+from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import KINDS, Finding, Findings
 from modernet.errors import InputError
 
@@ -27,32 +27,32 @@ def of_kind(findings: Findings, kind: str) -> list[tuple[str, str]]:
 
 
 def test_nothing_is_found_where_nothing_is_wrong(folder: Path) -> None:
-    findings = check_pictures(str(folder))
+    findings = check_images(str(folder))
     assert findings == Findings(18, "train, test as given", ())
     assert findings.counts() == {}
 
 
-def test_pictures_that_cannot_be_read_are_found_with_the_reason(folder: Path) -> None:
+def test_images_that_cannot_be_read_are_found_with_the_reason(folder: Path) -> None:
     path = folder / "test" / "dog" / "001.png"
     path.write_bytes(path.read_bytes()[:60])
     (folder / "train" / "cat" / "002.png").write_bytes(b"")
-    found = of_kind(check_pictures(str(folder)), "unreadable")
+    found = of_kind(check_images(str(folder)), "unreadable")
     assert [subject for subject, _ in found] == [str(folder / "train" / "cat" / "002.png"), str(path)]
     assert found[0][1] == "the file is empty"
 
 
-def test_a_picture_in_two_splits_is_found(folder: Path) -> None:
+def test_an_image_in_two_splits_is_found(folder: Path) -> None:
     original, copy = folder / "train" / "cat" / "001.png", folder / "test" / "cat" / "copy.png"
     shutil.copy(original, copy)
-    assert of_kind(check_pictures(str(folder)), "in two splits") == [
+    assert of_kind(check_images(str(folder)), "in two splits") == [
         (str(copy), f"test; the same as {original} (train, cat)")
     ]
 
 
-def test_a_picture_in_two_classes_is_found(folder: Path) -> None:
+def test_an_image_in_two_classes_is_found(folder: Path) -> None:
     original, copy = folder / "train" / "cat" / "001.png", folder / "train" / "dog" / "copy.png"
     shutil.copy(original, copy)
-    assert of_kind(check_pictures(str(folder)), "in two classes") == [
+    assert of_kind(check_images(str(folder)), "in two classes") == [
         (str(copy), f"dog; the same as {original} (train, cat)")
     ]
 
@@ -61,17 +61,17 @@ def test_copies_in_splits_that_opening_makes_are_found(tmp_path: Path, write_fol
     write_folder(tmp_path, n=40)
     for number in range(40):
         shutil.copy(tmp_path / "cat" / f"{number:03}.png", tmp_path / "cat" / f"copy{number:03}.png")
-    findings = check_pictures(str(tmp_path))
+    findings = check_images(str(tmp_path))
     assert findings.splits == "about 80 / 10 / 10 % of each class of the one given set"
     assert 3 < len(of_kind(findings, "in two splits")) < 30
 
 
-def test_pictures_of_two_splits_that_look_alike_are_found(folder: Path) -> None:
+def test_images_of_two_splits_that_look_alike_are_found(folder: Path) -> None:
     coarse = np.random.default_rng(5).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((30, 30), Image.Resampling.BICUBIC)
     image.save(folder / "train" / "cat" / "original.png")
     image.save(folder / "test" / "cat" / "again.jpg", quality=95)
-    found = of_kind(check_pictures(str(folder)), "look alike")
+    found = of_kind(check_images(str(folder)), "look alike")
     assert found == [
         (
             str(folder / "test" / "cat" / "again.jpg"),
@@ -80,12 +80,12 @@ def test_pictures_of_two_splits_that_look_alike_are_found(folder: Path) -> None:
     ]
 
 
-def test_pictures_of_odd_sizes_are_found(tmp_path: Path, write_folder, write_picture) -> None:
+def test_images_of_odd_sizes_are_found(tmp_path: Path, write_folder, write_image) -> None:
     write_folder(tmp_path, n=4, size=(40, 50))
-    tiny = write_picture(tmp_path / "cat" / "tiny.png", (9, 30), seed=1)
-    long = write_picture(tmp_path / "dog" / "long.png", (250, 40), seed=2)
-    write_picture(tmp_path / "dog" / "fine.png", (10, 45), seed=3)
-    found = of_kind(check_pictures(str(tmp_path)), "odd size")
+    tiny = write_image(tmp_path / "cat" / "tiny.png", (9, 30), seed=1)
+    long = write_image(tmp_path / "dog" / "long.png", (250, 40), seed=2)
+    write_image(tmp_path / "dog" / "fine.png", (10, 45), seed=3)
+    found = of_kind(check_images(str(tmp_path)), "odd size")
     assert sorted(found) == sorted(
         [
             (str(tiny), "9 x 30; half of all have 40 or more"),
@@ -96,7 +96,7 @@ def test_pictures_of_odd_sizes_are_found(tmp_path: Path, write_folder, write_pic
 
 def test_classes_with_similar_names_are_found(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path, ("cat", "Cats", "hot dog", "hot_dog", "gas", "ga"), n=4)
-    found = of_kind(check_pictures(str(tmp_path)), "similar classes")
+    found = of_kind(check_images(str(tmp_path)), "similar classes")
     assert found == [
         ("'cat'", "beside 'Cats'; if they are one class, merge them"),
         ("'hot_dog'", "beside 'hot dog'; if they are one class, merge them"),
@@ -106,48 +106,48 @@ def test_classes_with_similar_names_are_found(tmp_path: Path, write_folder) -> N
 def test_classes_that_a_split_lacks_are_found_also_where_opening_refuses_them(folder: Path, write_folder) -> None:
     write_folder(folder / "test", ("emu",), n=2)
     shutil.rmtree(folder / "test" / "dog")
-    assert of_kind(check_pictures(str(folder)), "class not in split") == [
-        ("emu", "train has no picture of it, test has 2"),
-        ("dog", "test has no picture of it, train has 6"),
+    assert of_kind(check_images(str(folder)), "class not in split") == [
+        ("emu", "train has no image of it, test has 2"),
+        ("dog", "test has no image of it, train has 6"),
     ]
 
 
-def test_rare_classes_are_found(tmp_path: Path, write_folder, write_picture) -> None:
+def test_rare_classes_are_found(tmp_path: Path, write_folder, write_image) -> None:
     for number in range(301):
-        write_picture(tmp_path / "cat" / f"{number}.png", (2, 2), seed=number)
+        write_image(tmp_path / "cat" / f"{number}.png", (2, 2), seed=number)
     write_folder(tmp_path, ("dog",), n=3, size=(2, 2))
-    assert of_kind(check_pictures(str(tmp_path)), "rare class") == [("dog", "3 pictures; cat has 301")]
+    assert of_kind(check_images(str(tmp_path)), "rare class") == [("dog", "3 images; cat has 301")]
 
 
-def test_what_lies_wrong_in_class_folders_is_found(folder: Path, write_picture) -> None:
+def test_what_lies_wrong_in_class_folders_is_found(folder: Path, write_image) -> None:
     (folder / "train" / "emu").mkdir()
     (folder / "train" / "cat" / "deep").mkdir()
     (folder / "train" / "cat" / "deep" / "notes.xml").touch()
     (folder / "train" / "cat" / "Thumbs.db").touch()
     (folder / "train" / "cat" / ".hidden").touch()
-    write_picture(folder / "test" / "dog" / "poodles" / "small" / "a.png", seed=99)
-    assert check_pictures(str(folder)).found == (
-        Finding("empty class folder", str(folder / "train" / "emu"), "no picture in it"),
+    write_image(folder / "test" / "dog" / "poodles" / "small" / "a.png", seed=99)
+    assert check_images(str(folder)).found == (
+        Finding("empty class folder", str(folder / "train" / "emu"), "no image in it"),
         Finding("other files", str(folder / "train" / "cat"), "2, such as Thumbs.db"),
-        Finding("nested folder", str(folder / "test" / "dog"), "pictures lie in 1 below it, such as dog/poodles/small"),
+        Finding("nested folder", str(folder / "test" / "dog"), "images lie in 1 below it, such as dog/poodles/small"),
     )
 
 
 def test_other_layouts_are_checked_too(tmp_path: Path) -> None:
     write_shards(tmp_path, "train", 2)
     write_shards(tmp_path, "test", 1, first=14)  # the last two of train again
-    found = of_kind(check_pictures(str(tmp_path)), "in two splits")
+    found = of_kind(check_images(str(tmp_path)), "in two splits")
     assert [subject for subject, _ in found] == ["test-0.tar, 0014", "test-0.tar, 0015"]
 
 
 def test_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"digit_scenes is generated and has nothing to check; give a data set that"):
-        check_pictures("digit_scenes")
+        check_images("digit_scenes")
     with pytest.raises(InputError, match=r"there is no folder"):
-        check_pictures(str(tmp_path / "nothing"))
+        check_images(str(tmp_path / "nothing"))
     (tmp_path / "cat").mkdir()
-    with pytest.raises(InputError, match=r"there is no picture in the class folders of .*; put some in a folder for"):
-        check_pictures(str(tmp_path))
+    with pytest.raises(InputError, match=r"there is no image in the class folders of .*; put some in a folder for"):
+        check_images(str(tmp_path))
 
 
 def test_every_kind_is_explained() -> None:

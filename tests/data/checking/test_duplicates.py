@@ -12,20 +12,20 @@ from modernet.data.checking.duplicates import difference_hash, look_alikes, repe
 
 
 def scene(seed: int, side: int = 120) -> Tensor:
-    """A picture with large shapes, as photographs have."""
+    """An image with large shapes, as photographs have."""
     coarse = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed)) * 255
     return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 255)[0].to(torch.uint8)
 
 
-def compressed(picture: Tensor, scale: float, quality: int) -> Tensor:
-    image = Image.fromarray(picture.permute(1, 2, 0).numpy())
+def compressed(pixels: Tensor, scale: float, quality: int) -> Tensor:
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     buffer = io.BytesIO()
     image.resize((int(image.width * scale), int(image.height * scale))).save(buffer, "JPEG", quality=quality)
     return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
 
 
-def hashes(pictures: list[Tensor]) -> np.ndarray:
-    return np.array([difference_hash(picture) for picture in pictures], dtype=np.uint64)
+def hashes(images: list[Tensor]) -> np.ndarray:
+    return np.array([difference_hash(image) for image in images], dtype=np.uint64)
 
 
 def test_the_hash_tells_where_it_gets_darker_to_the_right() -> None:
@@ -38,14 +38,14 @@ def test_the_hash_tells_where_it_gets_darker_to_the_right() -> None:
 
 @pytest.mark.parametrize(("scale", "quality"), [(1.0, 60), (0.5, 90)])
 def test_copies_that_were_compressed_or_scaled_look_alike(scale: float, quality: int) -> None:
-    pictures = [scene(seed) for seed in range(30)]
-    copies = [compressed(picture, scale, quality) for picture in reversed(pictures)]
-    found = look_alikes(hashes(copies), hashes(pictures))
+    images = [scene(seed) for seed in range(30)]
+    copies = [compressed(image, scale, quality) for image in reversed(images)]
+    found = look_alikes(hashes(copies), hashes(images))
     assert len(found) >= 26
     assert all(other == 29 - position for position, other in found.items())
 
 
-def test_different_pictures_and_plain_ones_do_not_look_alike() -> None:
+def test_different_images_and_plain_ones_do_not_look_alike() -> None:
     assert (
         look_alikes(hashes([scene(seed) for seed in range(50)]), hashes([scene(seed) for seed in range(50, 99)])) == {}
     )

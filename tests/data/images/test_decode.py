@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from modernet.data import UnreadablePicture, find_pictures, read_picture
-from modernet.data.images.decode import DecodedPictures, picture_format, picture_size
+from modernet.data import UnreadableImage, find_images, read_image
+from modernet.data.images.decode import DecodedImages, stored_format, stored_size
 from modernet.errors import InputError
 
 
@@ -20,17 +20,17 @@ def saved(image: Image.Image, path: Path, **options: object) -> Path:
     return path
 
 
-def one_colour(picture: torch.Tensor) -> list[int]:
-    colours = picture.flatten(1).unique(dim=1)
+def one_colour(image: torch.Tensor) -> list[int]:
+    colours = image.flatten(1).unique(dim=1)
     assert colours.shape == (3, 1), "more than one colour"
     return colours[:, 0].tolist()
 
 
-def test_a_picture_is_read_pixel_by_pixel(tmp_path: Path) -> None:
+def test_an_image_is_read_pixel_by_pixel(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    picture = read_picture(saved(Image.fromarray(pixels), tmp_path / "a.png"))
-    assert picture.dtype == torch.uint8
-    assert torch.equal(picture, torch.from_numpy(pixels).permute(2, 0, 1))
+    image = read_image(saved(Image.fromarray(pixels), tmp_path / "a.png"))
+    assert image.dtype == torch.uint8
+    assert torch.equal(image, torch.from_numpy(pixels).permute(2, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -50,65 +50,65 @@ def test_every_kind_of_pixel_becomes_rgb(
     tmp_path: Path, mode: str, colour: object, suffix: str, rgb: list[int]
 ) -> None:
     path = saved(Image.new(mode, (4, 4), colour), tmp_path / f"a.{suffix}")
-    assert one_colour(read_picture(path)) == rgb
+    assert one_colour(read_image(path)) == rgb
 
 
 def test_a_palette_is_looked_up_and_its_transparent_entry_is_white(tmp_path: Path) -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([1, 2, 3, 4, 5, 6])
     image.putpixel((1, 0), 1)
-    plain = read_picture(saved(image, tmp_path / "plain.png"))
+    plain = read_image(saved(image, tmp_path / "plain.png"))
     assert plain[:, 0].T.tolist() == [[1, 2, 3], [4, 5, 6]]
-    clear = read_picture(saved(image, tmp_path / "clear.png", transparency=1))
+    clear = read_image(saved(image, tmp_path / "clear.png", transparency=1))
     assert clear[:, 0].T.tolist() == [[1, 2, 3], [255, 255, 255]]
 
 
 def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("black", "white")]
     path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert one_colour(read_picture(path)) == [0, 0, 0]
+    assert one_colour(read_image(path)) == [0, 0, 0]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_picture_is_turned_as_its_exif_orientation_says(tmp_path: Path, suffix: str) -> None:
+def test_an_image_is_turned_as_its_exif_orientation_says(tmp_path: Path, suffix: str) -> None:
     image = Image.new("RGB", (16, 8), "black")
     image.paste("white", (0, 0, 8, 8))  # the left half
     exif = Image.Exif()
     exif[0x0112] = 6  # to be seen turned by 90 degrees clockwise
-    picture = read_picture(saved(image, tmp_path / f"a.{suffix}", exif=exif))
-    assert picture.shape == (3, 16, 8)
-    assert picture[:, :7].min() > 240
-    assert picture[:, 9:].max() < 15
+    upright = read_image(saved(image, tmp_path / f"a.{suffix}", exif=exif))
+    assert upright.shape == (3, 16, 8)
+    assert upright[:, :7].min() > 240
+    assert upright[:, 9:].max() < 15
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "bmp"])
-def test_a_truncated_picture_is_unreadable(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_image_is_unreadable(tmp_path: Path, suffix: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = saved(Image.fromarray(pixels), tmp_path / f"a.{suffix}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UnreadablePicture, match=rf"cannot read the picture {path}: .*truncated"):
-        read_picture(path)
+    with pytest.raises(UnreadableImage, match=rf"cannot read the image {path}: .*truncated"):
+        read_image(path)
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "the file is empty"), (b"a letter to a friend", "it is not a picture")]
+    ("content", "reason"), [(b"", "the file is empty"), (b"a letter to a friend", "it is not an image")]
 )
-def test_what_is_no_picture_is_named_with_its_path(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_what_is_no_image_is_named_with_its_path(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
-    with pytest.raises(UnreadablePicture, match=rf"{path}: {reason}"):
-        read_picture(path)
+    with pytest.raises(UnreadableImage, match=rf"{path}: {reason}"):
+        read_image(path)
 
 
-def test_a_missing_picture_is_named_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(UnreadablePicture, match=rf"{tmp_path}/no.jpg: No such file"):
-        read_picture(tmp_path / "no.jpg")
+def test_a_missing_image_is_named_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match=rf"{tmp_path}/no.jpg: No such file"):
+        read_image(tmp_path / "no.jpg")
 
 
 def test_floating_point_pixels_are_refused_since_their_range_is_unknown(tmp_path: Path) -> None:
     path = saved(Image.new("F", (4, 4), 0.5), tmp_path / "a.tif")
-    with pytest.raises(UnreadablePicture, match=r"floating-point numbers; save it with 8 or 16 bits a channel"):
-        read_picture(path)
+    with pytest.raises(UnreadableImage, match=r"floating-point numbers; save it with 8 or 16 bits a channel"):
+        read_image(path)
 
 
 @given(position=st.integers(0, 400), value=st.integers(0, 255))
@@ -122,42 +122,42 @@ def test_a_damaged_byte_is_survived_or_reported_in_one_line(
     path.write_bytes(content)
     message = ""
     try:
-        read_picture(path)
-    except UnreadablePicture as error:
+        read_image(path)
+    except UnreadableImage as error:
         message = str(error)
     assert "\n" not in message
 
 
-def test_an_unreadable_picture_survives_the_way_out_of_a_worker() -> None:
-    error = pickle.loads(pickle.dumps(UnreadablePicture("a.jpg", "it is torn")))
-    assert isinstance(error, UnreadablePicture)
+def test_an_unreadable_image_survives_the_way_out_of_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(UnreadableImage("a.jpg", "it is torn")))
+    assert isinstance(error, UnreadableImage)
     assert (error.name, error.reason, str(error)) == (
         "a.jpg",
         "it is torn",
-        "cannot read the picture a.jpg: it is torn",
+        "cannot read the image a.jpg: it is torn",
     )
 
 
-def test_the_size_comes_from_the_header_of_even_a_truncated_picture(tmp_path: Path) -> None:
+def test_the_size_comes_from_the_header_of_even_a_truncated_image(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (30, 20)), tmp_path / "a.bmp")
     path.write_bytes(path.read_bytes()[:100])
-    assert picture_size(path.read_bytes(), str(path)) == (20, 30)
-    with pytest.raises(UnreadablePicture, match=r"b\.png: it is not a picture"):
-        picture_size(b"no", "b.png")
+    assert stored_size(path.read_bytes(), str(path)) == (20, 30)
+    with pytest.raises(UnreadableImage, match=r"b\.png: it is not an image"):
+        stored_size(b"no", "b.png")
 
 
 def test_the_format_comes_from_the_content_whatever_the_suffix(tmp_path: Path) -> None:
     path = saved(Image.new("RGB", (30, 20)), tmp_path / "a.bmp").rename(tmp_path / "a.jpg")
-    assert picture_format(path.read_bytes()[:100], str(path)) == "BMP"
-    with pytest.raises(UnreadablePicture, match=r"b\.png: it is not a picture"):
-        picture_format(b"no", "b.png")
+    assert stored_format(path.read_bytes()[:100], str(path)) == "BMP"
+    with pytest.raises(UnreadableImage, match=r"b\.png: it is not an image"):
+        stored_format(b"no", "b.png")
 
 
-def test_decoded_grey_pictures_are_repeated_to_three_channels() -> None:
+def test_decoded_grey_images_are_repeated_to_three_channels() -> None:
     grey = torch.arange(24, dtype=torch.uint8).view(2, 3, 4)
-    pictures = DecodedPictures(grey, "file")
-    assert torch.equal(pictures.read(1), grey[1].expand(3, 3, 4))
-    assert (len(pictures), pictures.size(1), pictures.name(1)) == (2, (3, 4), "file, picture 1")
+    images = DecodedImages(grey, "file")
+    assert torch.equal(images.read(1), grey[1].expand(3, 3, 4))
+    assert (len(images), images.size(1), images.name(1)) == (2, (3, 4), "file, image 1")
 
 
 def test_files_folders_and_patterns_are_found_sorted_and_once(tmp_path: Path) -> None:
@@ -165,15 +165,15 @@ def test_files_folders_and_patterns_are_found_sorted_and_once(tmp_path: Path) ->
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     every = [tmp_path / "a.PNG", tmp_path / "b.jpg", tmp_path / "deep/er/c.webp"]
-    assert find_pictures([tmp_path]) == every
-    assert find_pictures([tmp_path / "b.jpg", tmp_path / "*"]) == every[:2]
-    assert find_pictures([str(tmp_path / "**" / "*.webp")]) == every[2:]
-    assert find_pictures([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]  # named itself
+    assert find_images([tmp_path]) == every
+    assert find_images([tmp_path / "b.jpg", tmp_path / "*"]) == every[:2]
+    assert find_images([str(tmp_path / "**" / "*.webp")]) == every[2:]
+    assert find_images([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]  # named itself
 
 
 @pytest.mark.parametrize("pattern", ["*.jpg", "no.jpg", "."])
-def test_a_pattern_without_a_picture_is_an_error(tmp_path: Path, pattern: str) -> None:
+def test_a_pattern_without_an_image_is_an_error(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(
-        InputError, match=r"no picture matches .*; give picture files, folders that hold them, or a pattern"
+        InputError, match=r"no image matches .*; give image files, folders that hold them, or a pattern"
     ):
-        find_pictures([tmp_path / pattern])
+        find_images([tmp_path / pattern])

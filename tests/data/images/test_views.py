@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter, ImageOps
 
-from modernet.data import UnreadablePicture, fit_picture
-from modernet.data.images.decode import DecodedPictures, decode_picture, decode_square
+from modernet.data import UnreadableImage, fit_image
+from modernet.data.images.decode import DecodedImages, decode_image, decode_square
 from modernet.data.images.views import Box, Interpolation, central_box, cut
 
 
-def one_colour(picture: torch.Tensor) -> list[int]:
-    colours = picture.flatten(1).unique(dim=1)
+def one_colour(image: torch.Tensor) -> list[int]:
+    colours = image.flatten(1).unique(dim=1)
     assert colours.shape == (3, 1), "more than one colour"
     return colours[:, 0].tolist()
 
@@ -35,39 +35,39 @@ def photo(h: int, w: int, mode: str = "RGB", orientation: int = 1, image_format:
 
 
 def test_fitting_a_square_of_the_right_size_changes_nothing() -> None:
-    picture = torch.randint(0, 256, (3, 6, 6), dtype=torch.uint8)
-    assert torch.equal(fit_picture(picture, 6), picture)
+    image = torch.randint(0, 256, (3, 6, 6), dtype=torch.uint8)
+    assert torch.equal(fit_image(image, 6), image)
 
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_fitting_keeps_the_centre(turned: bool) -> None:
-    picture = torch.zeros(3, 8, 20, dtype=torch.uint8)
-    picture[:, :, 6:14] = 200
-    picture = picture.mT if turned else picture
-    assert one_colour(fit_picture(picture, 4)) == [200, 200, 200]
+    image = torch.zeros(3, 8, 20, dtype=torch.uint8)
+    image[:, :, 6:14] = 200
+    image = image.mT if turned else image
+    assert one_colour(fit_image(image, 4)) == [200, 200, 200]
 
 
 def test_fitting_smooths_when_it_shrinks() -> None:
     stripes = torch.zeros(3, 64, 64, dtype=torch.uint8)
     stripes[:, :, ::2] = 200
-    middle = fit_picture(stripes, 8)[:, :, 1:-1].float()
+    middle = fit_image(stripes, 8)[:, :, 1:-1].float()
     assert (middle - 100).abs().max() < 20  # without antialiasing it is 0 or 200
 
 
 @given(h=st.integers(1, 40), w=st.integers(1, 40), size=st.integers(2, 40))
 @settings(deadline=None)
 def test_fitting_gives_a_square_of_bytes_for_any_shape(h: int, w: int, size: int) -> None:
-    fitted = fit_picture(torch.full((3, h, w), 7, dtype=torch.uint8), size)
+    fitted = fit_image(torch.full((3, h, w), 7, dtype=torch.uint8), size)
     assert fitted.shape == (3, size, size)
     assert one_colour(fitted) == [7, 7, 7]
 
 
 def test_scaling_a_part_equals_scaling_a_copy_of_it() -> None:
-    picture = torch.randint(0, 256, (3, 30, 40), dtype=torch.uint8)
+    image = torch.randint(0, 256, (3, 30, 40), dtype=torch.uint8)
     box = Box(3, 5, 20, 24)
-    for layout in (picture, picture.permute(1, 2, 0).contiguous().permute(2, 0, 1)):
+    for layout in (image, image.permute(1, 2, 0).contiguous().permute(2, 0, 1)):
         expected = torch.nn.functional.interpolate(
-            picture[None, :, 3:23, 5:29], size=(9, 9), mode="bilinear", antialias=True
+            image[None, :, 3:23, 5:29], size=(9, 9), mode="bilinear", antialias=True
         )
         assert torch.equal(cut(layout, box, 9), expected[0])
 
@@ -78,7 +78,7 @@ def test_a_square_is_the_same_bytes_as_a_part_of_what_pil_decodes(mode: str, ori
     data = photo(60, 90, mode, orientation)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
     whole = torch.from_numpy(np.array(upright)).permute(2, 0, 1)
-    assert torch.equal(decode_picture(data, "a"), whole)
+    assert torch.equal(decode_image(data, "a"), whole)
     for box in (Box(0, 0, 60, 60), Box(10, 5, 33, 41)):
         assert torch.equal(decode_square(data, "a", lambda h, w, box=box: box, 32), cut(whole, box, 32))
 
@@ -91,10 +91,10 @@ def test_a_jpeg_that_is_decoded_smaller_gives_nearly_the_same_square(
 ) -> None:
     data = photo(411, 333, mode, orientation)
     box = Box(20, 21, 300, 281)
-    whole = cut(decode_picture(data, "a"), box, 32, interpolation).float()
+    whole = cut(decode_image(data, "a"), box, 32, interpolation).float()
     square = decode_square(data, "a", lambda h, w: box, 32, interpolation).float()
     assert 0 < (square - whole).abs().mean() < 1
-    beside = cut(decode_picture(data, "a"), box._replace(left=box.left + 4), 32, interpolation).float()
+    beside = cut(decode_image(data, "a"), box._replace(left=box.left + 4), 32, interpolation).float()
     assert (beside - whole).abs().mean() > 2, "a shift by half a pixel of the square would not be seen"
 
 
@@ -102,11 +102,11 @@ def test_a_jpeg_that_is_decoded_smaller_gives_nearly_the_same_square(
 def test_only_what_is_much_too_large_is_decoded_smaller(side: int, smaller: bool) -> None:
     data = photo(300, 300)
     choose = lambda h, w: Box(0, 0, side, side)  # noqa: E731
-    whole = cut(decode_picture(data, "a"), choose(300, 300), 64)
+    whole = cut(decode_image(data, "a"), choose(300, 300), 64)
     assert torch.equal(decode_square(data, "a", choose, 64), whole) != smaller
 
 
-def test_the_box_is_chosen_by_the_size_of_the_upright_picture() -> None:
+def test_the_box_is_chosen_by_the_size_of_the_upright_image() -> None:
     seen: list[tuple[int, int]] = []
 
     def choose(h: int, w: int) -> Box:
@@ -120,18 +120,18 @@ def test_the_box_is_chosen_by_the_size_of_the_upright_picture() -> None:
 
 @pytest.mark.parametrize("size", [16, 200], ids=["smaller", "whole"])
 def test_a_truncated_photo_is_unreadable_at_any_size(size: int) -> None:
-    with pytest.raises(UnreadablePicture, match=r"^cannot read the picture a.jpg: .*truncated"):
+    with pytest.raises(UnreadableImage, match=r"^cannot read the image a.jpg: .*truncated"):
         decode_square(photo(300, 300)[:-200], "a.jpg", central_box, size)
 
 
-def test_pictures_without_loss_are_never_decoded_smaller() -> None:
+def test_images_without_loss_are_never_decoded_smaller() -> None:
     data = photo(200, 200, image_format="PNG")
-    expected = fit_picture(decode_picture(data, "a"), 16)
+    expected = fit_image(decode_image(data, "a"), 16)
     assert torch.equal(decode_square(data, "a", central_box, 16), expected)
 
 
-def test_a_square_of_decoded_pictures_is_cut_from_them(tmp_path: Path) -> None:
+def test_a_square_of_decoded_images_is_cut_from_them(tmp_path: Path) -> None:
     pixels = torch.randint(0, 256, (2, 3, 10, 14), dtype=torch.uint8)
     choose = partial(central_box, crop=0.8)
-    square = DecodedPictures(pixels, "file").read_square(1, choose, 6, "bicubic")
-    assert torch.equal(square, fit_picture(pixels[1], 6, crop=0.8, interpolation="bicubic"))
+    square = DecodedImages(pixels, "file").read_square(1, choose, 6, "bicubic")
+    assert torch.equal(square, fit_image(pixels[1], 6, crop=0.8, interpolation="bicubic"))

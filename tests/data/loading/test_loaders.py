@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from modernet.data import Batch, ImageDataset, Loader, fit_picture, make_loader, open_dataset, picture_name
+from modernet.data import Batch, ImageDataset, Loader, fit_image, image_name, make_loader, open_dataset
 from modernet.data.loading import workers as read_ahead
 from modernet.errors import InputError
 from modernet.machine import cores
-from modernet.recipes import Augmentation, PictureSizes
+from modernet.recipes import Augmentation, ImageSizes
 
 CPU = torch.device("cpu")
 EVERYTHING = Augmentation(
@@ -38,7 +38,7 @@ forking = [
 
 @pytest.fixture(params=["in memory", "on disk"])
 def dataset(request: pytest.FixtureRequest, tmp_path: Path, write_folder) -> ImageDataset:
-    """46 + 4 + 20 pictures of 12x12."""
+    """46 + 4 + 20 images of 12x12."""
     write_folder(tmp_path / "train", n=23, size=(12, 12))
     write_folder(tmp_path / "validation", n=2, size=(12, 12))
     write_folder(tmp_path / "test", n=10, size=(12, 12))
@@ -59,11 +59,11 @@ def same(one: list[Batch], other: list[Batch]) -> bool:
     )
 
 
-def pictures(batches: list[Batch]) -> set[bytes]:
+def images(batches: list[Batch]) -> set[bytes]:
     return {image.contiguous().numpy().tobytes() for batch in batches for image in batch.images}
 
 
-def test_evaluation_shows_every_picture_once_in_order_and_normalised(dataset: ImageDataset, tmp_path: Path) -> None:
+def test_evaluation_shows_every_image_once_in_order_and_normalised(dataset: ImageDataset, tmp_path: Path) -> None:
     loaded = make_loader(dataset, dataset.test, batch_size=8, device=CPU, augmentation=None, workers=0)
     batches = list(loaded.batches())
     assert [len(batch.images) for batch in batches] == [8, 8, 4]
@@ -77,7 +77,7 @@ def test_evaluation_shows_every_picture_once_in_order_and_normalised(dataset: Im
 
 
 @pytest.mark.parametrize("batch_size", [0, -8])
-def test_a_batch_has_at_least_one_picture(dataset: ImageDataset, batch_size: int) -> None:
+def test_a_batch_has_at_least_one_image(dataset: ImageDataset, batch_size: int) -> None:
     with pytest.raises(InputError, match=rf"^batch_size is {batch_size}; give 1 or more$"):
         loader(dataset, None, batch_size=batch_size)
 
@@ -90,20 +90,20 @@ def test_batches_are_float32_in_channels_last(dataset: ImageDataset) -> None:
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_training_shuffles_and_shows_every_picture_once(dataset: ImageDataset) -> None:
+def test_training_shuffles_and_shows_every_image_once(dataset: ImageDataset) -> None:
     loaded = loader(dataset, OFF)
     assert (loaded.steps_per_epoch, loaded.samples_per_epoch, loaded.parts_per_step) == (6, 46, 1)
     first, second = list(loaded.batches(0)), list(loaded.batches(1))
     assert [len(batch.images) for batch in first] == [8, 8, 8, 8, 7, 7]
     assert [loaded.samples_in_step(step) for step in range(6)] == [8, 8, 8, 8, 7, 7]
-    assert pictures(first) == pictures(list(loader(dataset, None).batches()))
-    assert len(pictures(first)) == 46
+    assert images(first) == images(list(loader(dataset, None).batches()))
+    assert len(images(first)) == 46
     assert not same(first, second)
     assert not same(first, list(loader(dataset, OFF, seed=1).batches()))
     assert same(first, list(loaded.batches(0)))
 
 
-def test_a_batch_says_where_its_pictures_are_in_the_split(dataset: ImageDataset) -> None:
+def test_a_batch_says_where_its_images_are_in_the_split(dataset: ImageDataset) -> None:
     plain = torch.cat([batch.images for batch in loader(dataset, None).batches()])
     for batch in loader(dataset, OFF).batches():
         assert torch.equal(batch.images, plain[batch.positions])
@@ -111,7 +111,7 @@ def test_a_batch_says_where_its_pictures_are_in_the_split(dataset: ImageDataset)
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
-def test_a_step_shows_the_same_pictures_whoever_takes_its_parts(dataset: ImageDataset, world: int) -> None:
+def test_a_step_shows_the_same_images_whoever_takes_its_parts(dataset: ImageDataset, world: int) -> None:
     def served(rank: int, world: int) -> Loader:
         return make_loader(
             dataset, dataset.train, batch_size=12, device=CPU, augmentation=EVERYTHING,
@@ -125,10 +125,10 @@ def test_a_step_shows_the_same_pictures_whoever_takes_its_parts(dataset: ImageDa
         assert same(list(served(rank, world).batches(1)), alone[rank::world])
 
 
-def test_parts_of_a_step_are_augmented_differently(tmp_path: Path, write_picture) -> None:
+def test_parts_of_a_step_are_augmented_differently(tmp_path: Path, write_image) -> None:
     for name in ("a", "b"):
         for number in range(4):
-            write_picture(tmp_path / name / f"{number}.png", (64, 64))  # all alike
+            write_image(tmp_path / name / f"{number}.png", (64, 64))  # all alike
     for limit in (100, 0):
         dataset = open_dataset(str(tmp_path), memory_limit_mb=limit)
         n = len(dataset.train)
@@ -136,10 +136,10 @@ def test_parts_of_a_step_are_augmented_differently(tmp_path: Path, write_picture
             dataset, dataset.train, batch_size=n, device=CPU, augmentation=Augmentation(crop_scale=0.2),
             workers=0, parts=2,
         )  # fmt: skip
-        assert len(pictures(list(parts.batches()))) == n
+        assert len(images(list(parts.batches()))) == n
 
 
-def test_a_process_without_a_picture_gets_one_that_does_not_count(dataset: ImageDataset) -> None:
+def test_a_process_without_an_image_gets_one_that_does_not_count(dataset: ImageDataset) -> None:
     last = [
         list(
             make_loader(
@@ -154,7 +154,7 @@ def test_a_process_without_a_picture_gets_one_that_does_not_count(dataset: Image
 
 def test_evaluation_shows_the_middle_at_the_size_of_the_test(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path, n=10, size=(16, 16))
-    sizes = PictureSizes(test_size=20, test_crop=0.5, interpolation="bicubic")
+    sizes = ImageSizes(test_size=20, test_crop=0.5, interpolation="bicubic")
     for limit in (100, 0):
         dataset = open_dataset(str(tmp_path), memory_limit_mb=limit)
         batch = next(
@@ -163,16 +163,16 @@ def test_evaluation_shows_the_middle_at_the_size_of_the_test(tmp_path: Path, wri
             ).batches()
         )
         whole = open_dataset(str(tmp_path)).test.images[0]
-        expected = fit_picture(whole, 20, crop=0.5, interpolation="bicubic")
+        expected = fit_image(whole, 20, crop=0.5, interpolation="bicubic")
         mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
         torch.testing.assert_close(batch.images[0], (expected / 255 - mean) / std, atol=1e-5, rtol=1e-5)
 
 
-def test_a_message_can_name_a_picture_of_a_batch(tmp_path: Path, write_folder) -> None:
+def test_a_message_can_name_an_image_of_a_batch(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path, n=10)
-    assert picture_name(open_dataset(str(tmp_path)).train, 3) == "picture 3 of the training split"
+    assert image_name(open_dataset(str(tmp_path)).train, 3) == "image 3 of the training split"
     train = open_dataset(str(tmp_path), memory_limit_mb=0).train
-    assert picture_name(train, 3) == train.pictures.name(int(train.indices[3]))
+    assert image_name(train, 3) == train.images.name(int(train.indices[3]))
 
 
 def test_a_split_smaller_than_a_batch_is_one_batch(dataset: ImageDataset) -> None:
@@ -221,20 +221,20 @@ def test_every_augmentation_reaches_the_batch(dataset: ImageDataset) -> None:
 @pytest.mark.parametrize(
     "augmentation", [Augmentation(crop_scale=0.2), Augmentation(erasing=1.0)], ids=["crop", "erasing"]
 )
-def test_augmentation_differs_between_pictures_steps_epochs_and_seeds(
-    tmp_path: Path, write_picture, augmentation: Augmentation, memory_limit_mb: int
+def test_augmentation_differs_between_images_steps_epochs_and_seeds(
+    tmp_path: Path, write_image, augmentation: Augmentation, memory_limit_mb: int
 ) -> None:
     for number in range(10):
         for name in ("a", "b"):
-            write_picture(tmp_path / name / f"{number}.png", (64, 64), seed=0)  # all alike: only augmentation differs
+            write_image(tmp_path / name / f"{number}.png", (64, 64), seed=0)  # all alike: only augmentation differs
     dataset = open_dataset(str(tmp_path), memory_limit_mb=memory_limit_mb)
     loaded = loader(dataset, augmentation)
     shown = [*loaded.batches(0), *loaded.batches(1), *loader(dataset, augmentation, seed=1).batches(0)]
-    assert len(pictures(shown)) == 3 * len(dataset.train)
+    assert len(images(shown)) == 3 * len(dataset.train)
 
 
 @pytest.mark.parametrize("augmentation", [Augmentation(rand_augment="rand-m9-p1"), Augmentation(color_jitter=0.4)])
-def test_pictures_are_augmented_one_by_one_wherever_they_are(tmp_path: Path, write_folder, augmentation) -> None:
+def test_images_are_augmented_one_by_one_wherever_they_are(tmp_path: Path, write_folder, augmentation) -> None:
     write_folder(tmp_path, n=10, size=(16, 16))
     memory, disk = (
         list(loader(open_dataset(str(tmp_path), memory_limit_mb=limit), augmentation).batches()) for limit in (100, 0)
@@ -242,7 +242,7 @@ def test_pictures_are_augmented_one_by_one_wherever_they_are(tmp_path: Path, wri
     plain = list(loader(open_dataset(str(tmp_path)), Augmentation()).batches())
     assert same(memory, disk)
     assert torch.equal(memory[0].targets, plain[0].targets)
-    assert len(pictures(memory) & pictures(plain)) < 4, "nothing was done to most pictures"
+    assert len(images(memory) & images(plain)) < 4, "nothing was done to most images"
 
 
 def test_a_wrong_notation_of_rand_augment_is_told_before_training(dataset: ImageDataset) -> None:
@@ -284,19 +284,19 @@ class TestWorkers:
             assert same(list(there.batches(epoch)), list(here.batches(epoch)))
         assert same(first, list(here.batches(0))[:2]), "a batch was overwritten"
 
-    def test_a_picture_that_went_bad_is_named_in_one_line(self, tmp_path: Path, write_folder, workers: int) -> None:
+    def test_an_image_that_went_bad_is_named_in_one_line(self, tmp_path: Path, write_folder, workers: int) -> None:
         write_folder(tmp_path, n=20)
         dataset = open_dataset(str(tmp_path), memory_limit_mb=0)
         for path in tmp_path.rglob("*.png"):
             path.write_bytes(b"torn")
         with pytest.raises(
-            InputError, match=r"cannot read the picture .*png: it is not a picture.*--skip-unreadable"
+            InputError, match=r"cannot read the image .*png: it is not an image.*--skip-unreadable"
         ) as caught:
             list(loader(dataset, OFF, workers=workers).batches())
         assert "\n" not in str(caught.value)
 
 
-def test_pictures_are_decoded_by_our_share_of_the_machine(tmp_path: Path, write_folder, monkeypatch) -> None:
+def test_images_are_decoded_by_our_share_of_the_machine(tmp_path: Path, write_folder, monkeypatch) -> None:
     dataset = open_dataset(str(write_folder(tmp_path)), memory_limit_mb=0)
     asked: list[int] = []
 
@@ -328,7 +328,7 @@ def test_only_cuda_copies_while_the_buffer_may_be_read_into_again(tmp_path: Path
     assert not any(asked)
 
 
-def test_crops_on_disk_are_taken_from_the_whole_picture(tmp_path: Path) -> None:
+def test_crops_on_disk_are_taken_from_the_whole_image(tmp_path: Path) -> None:
     from PIL import Image
 
     for name in ("a", "b"):

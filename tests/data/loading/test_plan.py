@@ -15,7 +15,7 @@ def epoch(plan: Plan, number: int = 0) -> list[int]:
 
 
 @given(n=st.integers(1, 200), batch_size=st.integers(1, 40))
-def test_every_picture_is_shown_once_in_batches_of_at_least_half_the_size(n: int, batch_size: int) -> None:
+def test_every_image_is_shown_once_in_batches_of_at_least_half_the_size(n: int, batch_size: int) -> None:
     plan = TrainingPlan(n, batch_size, seed=0)
     assert sorted(epoch(plan)) == list(range(n))
     assert len(plan.sizes) == -(-n // batch_size)
@@ -51,17 +51,17 @@ def test_an_epoch_is_entered_in_the_middle() -> None:
     assert [place[:2] for place in rest[:3]] == [(4, 1), (4, 3), (5, 1)]
 
 
-def test_more_parts_than_pictures_are_refused_in_one_line() -> None:
+def test_more_parts_than_images_are_refused_in_one_line() -> None:
     with pytest.raises(InputError) as caught:
         TrainingPlan(9, 8, seed=0, parts=5)
     assert str(caught.value) == (
-        "the smallest batch of an epoch has 4 of 9 pictures, too few for 5 parts; "
+        "the smallest batch of an epoch has 4 of 9 images, too few for 5 parts; "
         "give a larger batch_size, or fewer processes, or a larger device_batch"
     )
 
 
 @given(n=st.integers(1, 40), batch_size=st.integers(1, 12), world=st.integers(1, 5))
-def test_evaluation_counts_every_picture_once_and_keeps_processes_in_step(n: int, batch_size: int, world: int) -> None:
+def test_evaluation_counts_every_image_once_and_keeps_processes_in_step(n: int, batch_size: int, world: int) -> None:
     ranks = [list(EvaluationPlan(n, batch_size, rank, world).epoch(0)) for rank in range(world)]
     assert len({len(parts) for parts in ranks}) == 1
     counted = [parts.positions.tolist() for rank in ranks for parts in rank if parts.counts]
@@ -77,7 +77,7 @@ def test_orders_differ_between_epochs_and_seeds() -> None:
 
 
 @pytest.mark.parametrize(("n", "world", "repeats"), [(512, 4, 3), (512, 2, 2), (768, 3, 4)])
-def test_repeated_pictures_are_those_of_timms_sampler(n: int, world: int, repeats: int) -> None:
+def test_repeated_images_are_those_of_timms_sampler(n: int, world: int, repeats: int) -> None:
     shuffled = TrainingPlan(n, n, seed=0).order(0)
     for rank in range(world):
         plan = TrainingPlan(n, 6 * world, 0, world, rank, world, repeats)
@@ -85,11 +85,11 @@ def test_repeated_pictures_are_those_of_timms_sampler(n: int, world: int, repeat
         assert epoch(plan) == shuffled[list(theirs)].tolist()
 
 
-def test_copies_of_a_picture_fall_in_different_parts() -> None:
+def test_copies_of_an_image_fall_in_different_parts() -> None:
     plan = TrainingPlan(60, 12, 0, parts=4, repeats=3)
     assert all(len(set(part.positions.tolist())) == len(part.positions) for part in plan.epoch(0))
-    pictures, copies = np.unique(epoch(plan), return_counts=True)
-    assert (len(pictures), set(copies)) == (20, {3})
+    images, copies = np.unique(epoch(plan), return_counts=True)
+    assert (len(images), set(copies)) == (20, {3})
 
 
 def test_few_shards_are_open_at_a_time() -> None:
@@ -100,7 +100,7 @@ def test_few_shards_are_open_at_a_time() -> None:
     for start in range(0, 200, 5 * SHARDS_OPEN):
         window = shards[order[start : start + 5 * SHARDS_OPEN]]
         assert len(np.unique(window)) == SHARDS_OPEN
-        assert len(np.unique(window[:10])) > 2, "pictures are shuffled among the shards of a window"
+        assert len(np.unique(window[:10])) > 2, "images are shuffled among the shards of a window"
     first, second = (set(shards[plan.order(number)[: 5 * SHARDS_OPEN]]) for number in (0, 1))
     assert first != second, "shards are shuffled anew for every epoch"
     np.testing.assert_array_equal(order, plan.order(0))

@@ -57,7 +57,7 @@ def test_both_versions_are_read_batch_after_batch(tmp_path: Path, binary: bool) 
     assert source.train.labels.tolist() == [i % 10 for i in range(100)]
     pixels, _ = batch(50, 1)
     expected = torch.from_numpy(pixels[3].reshape(3, 32, 32))
-    assert torch.equal(source.train.pictures.read(53), expected)
+    assert torch.equal(source.train.images.read(53), expected)
 
 
 @pytest.mark.parametrize(

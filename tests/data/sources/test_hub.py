@@ -15,7 +15,7 @@ from huggingface_hub import constants
 
 from data.shards import Server, png, serving
 from modernet.data import OnDisk, open_dataset
-from modernet.data.images.decode import UnreadablePicture
+from modernet.data.images.decode import UnreadableImage
 from modernet.data.sources.hub import read_hub
 from modernet.data.sources.read import read_source
 from modernet.errors import InputError
@@ -29,10 +29,10 @@ API = f"/api/datasets/{REPO}"
 
 
 def table(labels: Sequence[int | None], first: int = 0, classes: Sequence[str] = ("cat", "dog")) -> bytes:
-    """A parquet file in the Hub's layout; picture i is `png(first + i)`."""
-    pictures = [{"bytes": png(first + row), "path": f"{row}.png"} for row in range(len(labels))]
+    """A parquet file in the Hub's layout; image i is `png(first + i)`."""
+    images = [{"bytes": png(first + row), "path": f"{row}.png"} for row in range(len(labels))]
     features = {"image": {"_type": "Image"}, "label": {"names": classes, "_type": "ClassLabel"}}
-    content = pa.table({"image": pictures, "label": pa.array(labels, pa.int64())})
+    content = pa.table({"image": images, "label": pa.array(labels, pa.int64())})
     content = content.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     sink = pa.BufferOutputStream()
     pq.write_table(content, sink, row_group_size=4)
@@ -91,7 +91,7 @@ def fetched(server: Server) -> list[str]:
     return [path.rpartition("/")[2] for path, part in server.asked if "/resolve/" in path and part is None]
 
 
-def test_pictures_are_fetched_file_by_file_when_they_are_needed(hub: Hub) -> None:
+def test_images_are_fetched_file_by_file_when_they_are_needed(hub: Hub) -> None:
     with hub({"main": TWO_SPLITS}) as server:
         name, source = read_source(f"hf:{REPO}")
         assert (name, source.classes, source.validation) == ("pets", ("cat", "dog"), None)
@@ -99,12 +99,12 @@ def test_pictures_are_fetched_file_by_file_when_they_are_needed(hub: Hub) -> Non
         assert source.train.shards is not None
         assert source.train.shards.tolist() == [0] * 10 + [1] * 6
         assert fetched(server) == [], "labels are read by ranges"
-        assert source.train.pictures.content(12) == png(12)
-        assert source.train.pictures.content(15) == png(15)
+        assert source.train.images.content(12) == png(12)
+        assert source.train.images.content(15) == png(15)
         assert fetched(server) == ["train-00001-of-00002.parquet"]
-        assert source.train.pictures.name(12) == "hf:org/pets/data/train-00001-of-00002.parquet, row 2"
-        assert source.train.pictures.identity(12) == "train-00001-of-00002.parquet, row 2"
-        copy = pickle.loads(pickle.dumps(source.train.pictures))
+        assert source.train.images.name(12) == "hf:org/pets/data/train-00001-of-00002.parquet, row 2"
+        assert source.train.images.identity(12) == "train-00001-of-00002.parquet, row 2"
+        copy = pickle.loads(pickle.dumps(source.train.images))
     assert copy.content(11) == png(11), "it needs no network any more"
 
 
@@ -131,10 +131,10 @@ def test_without_parquet_of_its_own_the_hubs_conversion_is_taken(hub: Hub, capsy
         "default/partial-train/0000.parquet": table([0, 1, 0, 1]),
         "default/validation/0000.parquet": table([1, 0], first=50),
     }
-    with hub({"main": {"pictures.zip": b"..."}, "refs/convert/parquet": converted}), shown():
+    with hub({"main": {"images.zip": b"..."}, "refs/convert/parquet": converted}), shown():
         source = read_hub(f"hf:{REPO}")
         assert source.validation is not None
-        assert source.validation.pictures.content(1) == png(51)
+        assert source.validation.images.content(1) == png(51)
         assert len(source.train) == 4
     assert f"the Hub has converted only a part of {REPO}; what there is of it is used" in capsys.readouterr().err
 
@@ -143,7 +143,7 @@ def test_a_configuration_and_a_revision_are_chosen(hub: Hub) -> None:
     configs = {f"{name}/train-0.parquet": table([0, 1], first=n) for n, name in ((10, "small"), (20, "full/res"))}
     with hub({"main": configs, "old": {"small/train-0.parquet": table([0, 1], first=30)}}):
         for spec, first in (("/small", 10), ("/full/res", 20), ("@old", 30), ("/small@old", 30)):
-            assert read_hub(f"hf:{REPO}{spec}").train.pictures.content(0) == png(first)
+            assert read_hub(f"hf:{REPO}{spec}").train.images.content(0) == png(first)
         with pytest.raises(
             InputError, match=r"has several configurations: small, full/res; give one, as hf:org/pets/full"
         ):
@@ -206,17 +206,17 @@ def test_an_unknown_revision_is_told(hub: Hub) -> None:
         read_hub(f"hf:{REPO}@v9")
 
 
-def test_pictures_that_are_refused_are_told(hub: Hub) -> None:
+def test_images_that_are_refused_are_told(hub: Hub) -> None:
     with hub({"main": TWO_SPLITS}) as server:
-        pictures = read_hub(f"hf:{REPO}").train.pictures
+        images = read_hub(f"hf:{REPO}").train.images
         server.failures = [403]
         with pytest.raises(InputError, match=r"the data set org/pets is gated: accept its terms") as caught:
-            pictures.content(0)
-        assert not isinstance(caught.value, UnreadablePicture)
+            images.content(0)
+        assert not isinstance(caught.value, UnreadableImage)
         server.failures = [404]
         with pytest.raises(InputError, match=r"cannot fetch http.*train-00000-of-00002.parquet \(404 Not Found\)"):
-            pictures.content(0)
-        assert pictures.content(0) == png(0)
+            images.content(0)
+        assert images.content(0) == png(0)
 
 
 def test_a_full_disk_leaves_nothing_behind(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,10 +225,10 @@ def test_a_full_disk_leaves_nothing_behind(hub: Hub, tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     with hub({"main": TWO_SPLITS}):
-        pictures = read_hub(f"hf:{REPO}").train.pictures
+        images = read_hub(f"hf:{REPO}").train.images
         monkeypatch.setattr("modernet.data.sources.hub.write_arrow", full_disk)
         with pytest.raises(InputError, match=r"cannot keep .*arrow in .*: No space left on device; set MODERNET_CACHE"):
-            pictures.content(0)
+            images.content(0)
     assert [path.suffix for path in (tmp_path / "cache" / "shards").iterdir()] == [".lock"]
 
 
@@ -247,12 +247,12 @@ def test_what_names_no_data_set_is_explained(spec: str) -> None:
         read_source(spec)
 
 
-def test_a_picture_without_bytes_is_named(hub: Hub) -> None:
+def test_an_image_without_bytes_is_named(hub: Hub) -> None:
     content = pa.table({"image": pa.array([None, b"x"], pa.binary()), "label": ["a", "b"]})
     sink = pa.BufferOutputStream()
     pq.write_table(content, sink)
     with hub({"main": {"train.parquet": sink.getvalue().to_pybytes()}}):
         source = read_hub(f"hf:{REPO}")
         assert source.classes == ("a", "b")
-        with pytest.raises(UnreadablePicture, match=r"hf:org/pets/train.parquet, row 0: the row holds no bytes"):
-            source.train.pictures.read(0)
+        with pytest.raises(UnreadableImage, match=r"hf:org/pets/train.parquet, row 0: the row holds no bytes"):
+            source.train.images.read(0)

@@ -32,7 +32,7 @@ def write(folder: Path, gzipped: bool = False, n: int = 40) -> np.ndarray:
 
 @pytest.mark.parametrize("gzipped", [False, True])
 @pytest.mark.parametrize("below", ["", "raw"])
-def test_the_files_of_mnist_are_read_as_grey_pictures(tmp_path: Path, gzipped: bool, below: str) -> None:
+def test_the_files_of_mnist_are_read_as_grey_images(tmp_path: Path, gzipped: bool, below: str) -> None:
     images = write(tmp_path / below, gzipped)
     dataset = open_dataset(str(tmp_path))
     assert dataset.classes == ("0", "1", "2", "3")
@@ -53,7 +53,7 @@ def test_names_of_classes_can_be_given(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("train-labels-idx1-ubyte", None, r"there is no train-labels-idx1-ubyte \(or .gz\) in .*; put it beside"),
-        ("train-labels-idx1-ubyte", idx(np.zeros(7)), "has 40 pictures, but train-labels-idx1-ubyte has 7 labels"),
+        ("train-labels-idx1-ubyte", idx(np.zeros(7)), "has 40 images, but train-labels-idx1-ubyte has 7 labels"),
         ("train-images-idx3-ubyte", idx(np.zeros((40, 6, 6)))[:-1], "has 1455 bytes, but its header promises 1456"),
         ("train-images-idx3-ubyte", idx(np.zeros(40)), "is not an IDX file of bytes with 3 dimensions; fetch it again"),
         ("train-images-idx3-ubyte", b"", "is not an IDX file"),

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from modernet.data.images.files import PictureFiles
+from modernet.data.images.files import ImageFiles
 from modernet.data.sources.image_folder import read_image_folder
 from modernet.errors import InputError
 
 
 def names(split: object) -> list[str]:
-    pictures = split.pictures
-    assert isinstance(pictures, PictureFiles)
-    return ["/".join(pictures.path(index).parts[-2:]) for index in range(len(pictures))]
+    images = split.images
+    assert isinstance(images, ImageFiles)
+    return ["/".join(images.path(index).parts[-2:]) for index in range(len(images))]
 
 
-def test_class_folders_are_read_in_order_with_what_lies_deeper(tmp_path: Path, write_picture) -> None:
+def test_class_folders_are_read_in_order_with_what_lies_deeper(tmp_path: Path, write_image) -> None:
     for name in ("dog/b.png", "dog/deep/a.png", "cat/c.png"):
-        write_picture(tmp_path / name)
+        write_image(tmp_path / name)
     (tmp_path / "dog" / "notes.txt").touch()
     (tmp_path / ".git").mkdir()
     source = read_image_folder(tmp_path)
@@ -58,11 +58,11 @@ def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path, write_fold
     assert names(after.train) == names(before.train)
 
 
-def test_a_class_without_pictures_is_named(tmp_path: Path, write_folder) -> None:
+def test_a_class_without_images_is_named(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        InputError, match=rf"there is no picture in the class folder {tmp_path}/empty; add some, or remove"
+        InputError, match=rf"there is no image in the class folder {tmp_path}/empty; add some, or remove"
     ):
         read_image_folder(tmp_path)
 
@@ -102,17 +102,15 @@ def test_one_class_is_too_few(tmp_path: Path, write_folder) -> None:
 def test_a_split_without_class_folders_is_refused(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path / "train")
     (tmp_path / "test").mkdir()
-    with pytest.raises(
-        InputError, match=r"there is no class folder in .*test; put pictures in a folder for each class"
-    ):
+    with pytest.raises(InputError, match=r"there is no class folder in .*test; put images in a folder for each class"):
         read_image_folder(tmp_path)
 
 
-def test_imagenets_own_layout_is_an_image_folder(tmp_path: Path, write_picture) -> None:
+def test_imagenets_own_layout_is_an_image_folder(tmp_path: Path, write_image) -> None:
     for synset in ("n01440764", "n01443537"):
         for number in range(2):
-            write_picture(tmp_path / "train" / synset / f"{synset}_{number}.JPEG")
-        write_picture(tmp_path / "val" / synset / "ILSVRC2012_val_00000293.JPEG")
+            write_image(tmp_path / "train" / synset / f"{synset}_{number}.JPEG")
+        write_image(tmp_path / "val" / synset / "ILSVRC2012_val_00000293.JPEG")
     source = read_image_folder(tmp_path)
     assert source.classes == ("n01440764", "n01443537")
     assert source.validation is not None

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from modernet.data import OnDisk, open_dataset
-from modernet.data.sources.parquet import MappedPictures, RowNames, parquet_files, read_parquet
+from modernet.data.sources.parquet import MappedImages, RowNames, parquet_files, read_parquet
 from modernet.data.splits import three_splits
 from modernet.errors import InputError
 
@@ -39,11 +39,11 @@ def write(
     row_group_size: int = 3,
     first: int = 0,
 ) -> Path:
-    """A file of the Hub's layout; picture i is of the colour `first` + i."""
+    """A file of the Hub's layout; image i is of the colour `first` + i."""
     file.parent.mkdir(parents=True, exist_ok=True)
     content = [encoded(first + i) for i in range(len(labels))] if images is None else images
-    pictures = [{"bytes": data, "path": f"{i}.png"} for i, data in enumerate(content)] if struct else content
-    table = pa.table({columns[0]: pictures, columns[1]: pa.array(labels)})
+    cells = [{"bytes": data, "path": f"{i}.png"} for i, data in enumerate(content)] if struct else content
+    table = pa.table({columns[0]: cells, columns[1]: pa.array(labels)})
     if names is not None:
         features = {columns[1]: {"names": list(names), "_type": "ClassLabel"}}
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
@@ -56,7 +56,7 @@ def opened(path: Path, memory_limit_mb: int = 100):
 
 
 def colours(split) -> list[int]:
-    return [int(split.pictures.read(int(index))[0, 0, 0]) for index in split.indices]
+    return [int(split.images.read(int(index))[0, 0, 0]) for index in split.indices]
 
 
 @pytest.mark.parametrize("below", ["", "data", "plain_text"])
@@ -100,7 +100,7 @@ def test_large_files_are_mapped_from_a_copy_in_the_cache(tmp_path: Path, monkeyp
     write(tmp_path / "set" / "train-0.parquet", [0, 1, 0, 1])
     write(tmp_path / "set" / "train-1.parquet", [0, 1], first=4)
     source = opened(tmp_path / "set", memory_limit_mb=0)
-    assert isinstance(source.train.pictures, MappedPictures)
+    assert isinstance(source.train.images, MappedImages)
     assert colours(source.train) == [0, 1, 2, 3, 4, 5]
     copies = list((tmp_path / "cache" / "parquet").glob("*.arrow"))
     assert len(copies) == 1
@@ -108,7 +108,7 @@ def test_large_files_are_mapped_from_a_copy_in_the_cache(tmp_path: Path, monkeyp
     again = pickle.loads(pickle.dumps(opened(tmp_path / "set", memory_limit_mb=0).train))
     assert colours(again) == [0, 1, 2, 3, 4, 5]
     assert copies[0].stat().st_mtime_ns == written, "the copy was made twice"
-    assert len(pickle.dumps(source.train.pictures)) < 1000, "the pictures themselves were pickled"
+    assert len(pickle.dumps(source.train.images)) < 1000, "the images themselves were pickled"
     write(tmp_path / "set" / "train-1.parquet", [0, 1], first=40)
     assert colours(opened(tmp_path / "set", memory_limit_mb=0).train) == [0, 1, 2, 3, 40, 41]
 
@@ -117,7 +117,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch) ->
     (tmp_path / "file").touch()
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "file"))
     write(tmp_path / "set" / "train.parquet", [0, 1])
-    with pytest.raises(InputError, match=r"cannot copy the pictures to .*; set MODERNET_CACHE to a folder on a disk"):
+    with pytest.raises(InputError, match=r"cannot copy the images to .*; set MODERNET_CACHE to a folder on a disk"):
         opened(tmp_path / "set", memory_limit_mb=0)
 
 
@@ -126,13 +126,13 @@ def test_rows_are_named_by_file_and_row() -> None:
     assert [names[row] for row in range(5)] == ["a, row 0", "a, row 1", "c, row 0", "c, row 1", "c, row 2"]
 
 
-def test_an_unreadable_picture_is_named_by_its_row_and_can_be_skipped(tmp_path: Path, monkeypatch) -> None:
+def test_an_unreadable_image_is_named_by_its_row_and_can_be_skipped(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache"))
     images = [encoded(i) for i in range(40)]
     images[3], images[7] = b"torn", None
     file = write(tmp_path / "set" / "train.parquet", [0, 1] * 20, images=images)
     write(tmp_path / "set" / "test.parquet", [0, 1])
-    with pytest.raises(InputError, match=rf"{file}, row 3: it is not a picture.*--skip-unreadable"):
+    with pytest.raises(InputError, match=rf"{file}, row 3: it is not an image.*--skip-unreadable"):
         open_dataset(str(tmp_path / "set"))
     for limit in (100, 0):
         dataset = open_dataset(str(tmp_path / "set"), skip_unreadable=True, memory_limit_mb=limit)
@@ -158,7 +158,7 @@ def test_an_unreadable_picture_is_named_by_its_row_and_can_be_skipped(tmp_path: 
         (
             [0, 1, 1],
             {"images": ["a", "b", "c"], "struct": False},
-            "the column 'image' of .* holds string; pictures are",
+            "the column 'image' of .* holds string; images are",
         ),
     ],
 )
@@ -187,7 +187,7 @@ def test_damaged_pages_are_reported(tmp_path: Path) -> None:
 
 def test_damaged_pages_of_labels_are_reported(tmp_path: Path) -> None:
     file = write(tmp_path / "train.parquet", [0, 1] * 500)
-    chunk = pq.ParquetFile(file).metadata.row_group(0).column(2)  # after the picture's bytes and path
+    chunk = pq.ParquetFile(file).metadata.row_group(0).column(2)  # after the image's bytes and path
     content = bytearray(file.read_bytes())
     start = chunk.dictionary_page_offset or chunk.data_page_offset
     content[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
@@ -222,7 +222,7 @@ def test_other_files_are_no_splits(tmp_path: Path) -> None:
     assert parquet_files(tmp_path) == {}
 
 
-def test_an_opened_set_holds_the_pictures_of_its_rows(tmp_path: Path) -> None:
+def test_an_opened_set_holds_the_images_of_its_rows(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", [0, 1] * 20)
     write(tmp_path / "test.parquet", [1, 0, 1], first=100)
     dataset = open_dataset(str(tmp_path))

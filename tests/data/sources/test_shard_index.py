@@ -37,7 +37,7 @@ def test_a_sample_is_the_files_that_agree_up_to_the_first_dot(tmp_path: Path) ->
         ({"1.jpg": b"x"}, r"a.tar, 1 has no label; put 1.cls, a number or a name, beside it"),
         ({"1.jpg": b"x", "1.cls": ""}, r"a.tar, 1 has no label"),
         ({"1.jpg": b"x", "1.json": "{}"}, r"a.tar, 1 has no label"),
-        ({"1.jpg": b"x", "1.png": b"y", "1.cls": "0"}, r"a.tar has two pictures called 1; a sample has one"),
+        ({"1.jpg": b"x", "1.png": b"y", "1.cls": "0"}, r"a.tar has two images called 1; a sample has one"),
         ({"1.jpg": b"x", "1.json": "{"}, r"a.tar, 1.json cannot be read as json; it holds the label"),
         ({"1.jpg": b"x", "1.json": "[" * 100_000}, r"a.tar, 1.json cannot be read as json; it holds the label"),
         ({"1.jpg": b"x", "1.cls": b"\xff\xfe"}, r"a.tar, 1.cls cannot be read as cls; it holds the label"),

@@ -10,7 +10,7 @@ import torch
 
 from data.shards import png, serving, write_shards, write_tar
 from modernet.data import InMemory, OnDisk, make_loader, open_dataset
-from modernet.data.images.decode import UnreadablePicture, decode_picture
+from modernet.data.images.decode import UnreadableImage, decode_image
 from modernet.data.sources import tar
 from modernet.data.sources.read import read_source
 from modernet.data.sources.shard_index import index_shard, write_index
@@ -44,12 +44,12 @@ def test_a_folder_of_shards_has_the_splits_that_their_names_tell(tmp_path: Path)
     assert source.validation is not None
     assert source.test is not None
     assert (len(source.train), len(source.validation), len(source.test)) == (24, 16, 8)
-    assert source.train.shards is None, "any picture on this machine is as near as any other"
+    assert source.train.shards is None, "any image on this machine is as near as any other"
     for index in (0, 13, 23):
-        assert source.train.pictures.content(index) == png(index)
+        assert source.train.images.content(index) == png(index)
         assert source.train.labels[index] == index % 2
-    assert source.train.pictures.name(13) == "imagenet-train-1.tar, 0013"
-    assert len({source.train.pictures.identity(index) for index in range(24)}) == 24
+    assert source.train.images.name(13) == "imagenet-train-1.tar, 0013"
+    assert len({source.train.images.identity(index) for index in range(24)}) == 24
 
 
 def test_braces_name_the_shards_of_one_set(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_braces_are_expanded_as_a_shell_does() -> None:
         expand_braces("a-{3..1}.tar")
 
 
-def test_an_opened_set_holds_the_pictures_of_its_shards(tmp_path: Path) -> None:
+def test_an_opened_set_holds_the_images_of_its_shards(tmp_path: Path) -> None:
     write_shards(tmp_path, "train", 3, n=10)
     write_shards(tmp_path, "test", 1, n=10, first=100)
     memory, disk = (open_dataset(str(tmp_path), memory_limit_mb=limit) for limit in (100, 0))
@@ -78,10 +78,10 @@ def test_an_opened_set_holds_the_pictures_of_its_shards(tmp_path: Path) -> None:
     assert isinstance(disk.test, OnDisk)
     assert memory.image_size == disk.image_size == 8
     assert memory.mean == disk.mean
-    expected = torch.stack([decode_picture(png(100 + number), "") for number in range(10)])
+    expected = torch.stack([decode_image(png(100 + number), "") for number in range(10)])
     assert torch.equal(memory.test.images, expected)
-    pictures = pickle.loads(pickle.dumps(disk.test.pictures))
-    assert torch.equal(torch.stack([pictures.read(index) for index in range(10)]), expected)
+    images = pickle.loads(pickle.dumps(disk.test.images))
+    assert torch.equal(torch.stack([images.read(index) for index in range(10)]), expected)
 
 
 def test_names_of_classes_come_from_classes_txt(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_index_of_a_large_shard_is_read_once_and_again_when_it_changes(
     with monkeypatch.context() as context:
         context.setattr(tar, "index_shard", lambda path: pytest.fail("it was indexed twice"))
         kept = read_source(str(folder)).source.train
-    assert kept.pictures.content(3) == before.pictures.content(3)
+    assert kept.images.content(3) == before.images.content(3)
     write_shards(folder, shards=1, n=10)
     assert len(read_source(str(folder)).source.train) == 10
     next((cache / "indexes").glob("*.json")).write_text("damaged")
@@ -143,7 +143,7 @@ def test_the_index_beside_shards_saves_reading_them(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(tar, "index_shard", lambda path: pytest.fail("it was read"))
     source = read_source(str(folder)).source
     assert len(source.train) == 24
-    assert source.train.pictures.content(13) == png(13)
+    assert source.train.images.content(13) == png(13)
     (folder / "train-1.tar").write_bytes(b"short")
     with pytest.raises(InputError, match=r"the shard .*train-1.tar has not the \d+ bytes that index.json says; put"):
         read_source(str(folder))
@@ -163,16 +163,16 @@ def test_names_that_tell_splits_for_some_shards_only_are_refused(tmp_path: Path)
         read_source(str(tmp_path))
 
 
-def test_a_shard_that_is_cut_off_or_gone_names_its_pictures(tmp_path: Path) -> None:
-    pictures = read_source(str(write_shards(tmp_path, shards=2))).source.train.pictures
+def test_a_shard_that_is_cut_off_or_gone_names_its_images(tmp_path: Path) -> None:
+    images = read_source(str(write_shards(tmp_path, shards=2))).source.train.images
     path = tmp_path / "train-0.tar"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UnreadablePicture, match=r"train-0.tar, 0006: the shard ends before it does"):
-        pictures.read(6)
+    with pytest.raises(UnreadableImage, match=r"train-0.tar, 0006: the shard ends before it does"):
+        images.read(6)
     path.unlink()
-    with pytest.raises(UnreadablePicture, match=r"train-0.tar, 0006: No such file or directory"):
-        pictures.read(6)
-    assert pictures.content(9) == png(9)
+    with pytest.raises(UnreadableImage, match=r"train-0.tar, 0006: No such file or directory"):
+        images.read(6)
+    assert images.content(9) == png(9)
 
 
 def test_shards_behind_http_are_fetched_when_they_are_needed(tmp_path: Path, cache: Path) -> None:
@@ -185,11 +185,11 @@ def test_shards_behind_http_are_fetched_when_they_are_needed(tmp_path: Path, cac
         assert source.train.shards is not None
         assert source.train.shards.tolist() == np.repeat(np.arange(4), 8).tolist()
         for index in (17, 18, 23):
-            assert source.train.pictures.content(index) == png(index)
+            assert source.train.images.content(index) == png(index)
         assert server.paths() == ["/pets/index.json", "/pets/train-2.tar"]
         assert source.validation is not None
-        assert source.validation.pictures.content(0) == png(100)
-    assert pickle.loads(pickle.dumps(source)).train.pictures.content(20) == png(20), "it needs no network any more"
+        assert source.validation.images.content(0) == png(100)
+    assert pickle.loads(pickle.dumps(source)).train.images.content(20) == png(20), "it needs no network any more"
     assert len(list((cache / "shards").glob("*.tar"))) == 2
 
 
@@ -211,7 +211,7 @@ def test_addresses_with_braces_use_the_index_beside_them(tmp_path: Path) -> None
     with serving(tmp_path / "served") as server:
         name, source = read_source(f"{server.url}/pets/train-{{1..2}}.tar")
         assert (name, len(source.train), server.paths()) == ("pets", 16, ["/pets/index.json"])
-        assert source.train.pictures.content(0) == png(8)
+        assert source.train.images.content(0) == png(8)
         with pytest.raises(InputError, match=r"/pets/index.json knows no shard http.*/train-4.tar; it has 4, such as"):
             read_source(f"{server.url}/pets/train-{{1..4}}.tar")
     assert folder.is_dir()
@@ -225,7 +225,7 @@ def test_shards_without_an_index_are_fetched_once_to_be_indexed(
         spec = f"{server.url}/train-{{0..1}}.tar"
         for _ in range(2):
             source = read_source(spec).source
-            assert source.train.pictures.content(9) == png(9)
+            assert source.train.images.content(9) == png(9)
         assert server.paths() == ["/index.json", "/train-0.tar", "/train-1.tar", "/index.json"]
         assert source.train.shards is not None
     said = capsys.readouterr().err
@@ -236,21 +236,21 @@ def test_a_remote_shard_of_other_content_is_refused(tmp_path: Path) -> None:
     folder = indexed(write_shards(tmp_path / "served", "train", 2))
     write_shards(folder, "train", 2, first=50)
     with serving(folder) as server:
-        pictures = read_source(server.url).source.train.pictures
+        images = read_source(server.url).source.train.images
         with pytest.raises(InputError, match=r"train-0.tar has changed since it was indexed; make its index.json anew"):
-            pictures.content(0)
+            images.content(0)
 
 
-def test_a_network_that_fails_is_no_unreadable_picture(tmp_path: Path) -> None:
-    """Or skipping unreadable pictures would leave out all that cannot be fetched at the moment."""
+def test_a_network_that_fails_is_no_unreadable_image(tmp_path: Path) -> None:
+    """Or skipping unreadable images would leave out all that cannot be fetched at the moment."""
     folder = indexed(write_shards(tmp_path / "served", "train", 2))
     with serving(folder) as server:
-        pictures = read_source(server.url).source.train.pictures
+        images = read_source(server.url).source.train.images
         server.failures = [503, 503]
         with pytest.raises(InputError, match=r"cannot fetch .*train-0.tar \(Service Unavailable, 2 times\)") as caught:
-            pictures.content(0)
-        assert not isinstance(caught.value, UnreadablePicture)
-        assert pictures.content(0) == png(0)
+            images.content(0)
+        assert not isinstance(caught.value, UnreadableImage)
+        assert images.content(0) == png(0)
 
 
 def test_an_address_without_shards_is_explained(tmp_path: Path) -> None:
@@ -280,8 +280,8 @@ def test_a_network_that_fails_in_a_worker_stops_training_with_its_line(tmp_path:
         next(iter(loader.batches()))
 
 
-def test_an_epoch_shows_every_picture_of_remote_shards_once(tmp_path: Path) -> None:
-    """Also where shards are more than an epoch mixes at a time, and their pictures do not divide."""
+def test_an_epoch_shows_every_image_of_remote_shards_once(tmp_path: Path) -> None:
+    """Also where shards are more than an epoch mixes at a time, and their images do not divide."""
     folder = write_shards(tmp_path / "served", "train", 11, n=5)
     indexed(write_shards(write_shards(folder, "val", 1, first=1000), "test", 1, first=2000))
     with serving(folder) as server:
@@ -294,5 +294,5 @@ def test_an_epoch_shows_every_picture_of_remote_shards_once(tmp_path: Path) -> N
             augmentation=Augmentation(flip=0.0),
             workers=0,
         )
-        shown_pictures = torch.cat([batch.images for batch in loader.batches()])
-    assert len(shown_pictures.flatten(1).unique(dim=0)) == len(dataset.train) == 55
+        shown_images = torch.cat([batch.images for batch in loader.batches()])
+    assert len(shown_images.flatten(1).unique(dim=0)) == len(dataset.train) == 55

@@ -20,7 +20,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def labelled_batch(b: int = 12, side: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
-    """Three classes; every pixel of a picture is its one-hot label, so that images and targets can be compared."""
+    """Three classes; every pixel of an image is its one-hot label, so that images and targets can be compared."""
     labels = torch.arange(b) % 3
     images = torch.eye(3)[labels][:, :, None, None].expand(b, 3, side, side).contiguous()
     return images, labels

@@ -37,10 +37,10 @@ def random_images(b: int, h: int, w: int | None = None) -> torch.Tensor:
     return torch.randint(0, 256, (b, 3, h, h if w is None else w), dtype=torch.uint8, generator=generator)
 
 
-def shifted_and_flipped(picture: np.ndarray, down: int, right: int, flipped: bool) -> np.ndarray:
-    """The definition, for one picture."""
-    _, h, w = picture.shape
-    padded = np.pad(picture, ((0, 0), (h - 1, h - 1), (w - 1, w - 1)), mode="reflect")
+def shifted_and_flipped(image: np.ndarray, down: int, right: int, flipped: bool) -> np.ndarray:
+    """The definition, for one image."""
+    _, h, w = image.shape
+    padded = np.pad(image, ((0, 0), (h - 1, h - 1), (w - 1, w - 1)), mode="reflect")
     moved = padded[:, h - 1 - down : 2 * h - 1 - down, w - 1 - right : 2 * w - 1 - right]
     return moved[:, :, ::-1] if flipped else moved
 
@@ -59,9 +59,9 @@ def test_shift_and_flip_follow_their_definition(h: int, w: int, data: st.DataObj
         np.testing.assert_array_equal(result[i].numpy(), expected)
 
 
-def bilinear(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+def bilinear(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The definition of a resampled box, pixel by pixel; pixel i covers i to i + 1, and the border goes on for ever."""
-    c, h, w = picture.shape
+    c, h, w = image.shape
     top, left, height, width = box * (h, w, h, w)
     result = np.zeros((c, h, w))
     for i in range(h):
@@ -70,8 +70,8 @@ def bilinear(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
             x = np.clip(left + width * (j + 0.5) / w - 0.5, 0, w - 1)
             y0, x0 = int(y), int(x)
             y1, x1 = min(y0 + 1, h - 1), min(x0 + 1, w - 1)
-            upper = picture[:, y0, x0] * (1 - (x - x0)) + picture[:, y0, x1] * (x - x0)
-            lower = picture[:, y1, x0] * (1 - (x - x0)) + picture[:, y1, x1] * (x - x0)
+            upper = image[:, y0, x0] * (1 - (x - x0)) + image[:, y0, x1] * (x - x0)
+            lower = image[:, y1, x0] * (1 - (x - x0)) + image[:, y1, x1] * (x - x0)
             result[:, i, j] = upper * (1 - (y - y0)) + lower * (y - y0)
     return result
 
@@ -107,7 +107,7 @@ def test_crops_lie_inside_with_the_area_and_ratio_asked_for(seed: int, low: floa
 
 
 @given(seed=st.integers(0, 1000), h=st.integers(1, 60), w=st.integers(1, 60), low=st.floats(0.05, 0.99))
-def test_a_box_lies_inside_its_picture(seed: int, h: int, w: int, low: float) -> None:
+def test_a_box_lies_inside_its_image(seed: int, h: int, w: int, low: float) -> None:
     box = random_box(h, w, low, rng(seed))
     assert min(box.top, box.left) >= 0
     assert min(box.height, box.width) >= 1
@@ -142,10 +142,10 @@ def test_erased_rectangles_have_the_distribution_of_timms() -> None:
     side, n = 24, 2000
     ours = erasing_rectangles(n, side, rng(1))
     erasing = RandomErasing(probability=1.0, mode="pixel", device="cpu")
-    pictures = torch.full((n, 1, side, side), 5.0)
+    images = torch.full((n, 1, side, side), 5.0)
     with seeded(1):
-        erasing(pictures)
-    rows, columns = (pictures[:, 0] != 5.0).any(2), (pictures[:, 0] != 5.0).any(1)
+        erasing(images)
+    rows, columns = (images[:, 0] != 5.0).any(2), (images[:, 0] != 5.0).any(1)
     places = [rows.int().argmax(1), columns.int().argmax(1), rows.sum(1), columns.sum(1)]
     alike(ours, torch.stack(places, 1).numpy())
 

@@ -18,7 +18,7 @@ from modernet.recipes import Augmentation
 MEAN = (0.485, 0.456, 0.406)
 
 
-def picture(side: int = 32) -> torch.Tensor:
+def pixels(side: int = 32) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=generator)
 
@@ -29,7 +29,7 @@ def picture(side: int = 32) -> torch.Tensor:
     [("rand-m9-mstd0.5-inc1", 0.4), ("rand-m7-n3-p1-mstd101", 0.0), ("", 0.4)],
     ids=["rand_augment", "another", "color_jitter"],
 )
-def test_a_picture_becomes_what_timms_training_transform_makes_of_it(
+def test_an_image_becomes_what_timms_training_transform_makes_of_it(
     rand_augment: str, color_jitter: float, interpolation: Interpolation
 ) -> None:
     settings = Augmentation(rand_augment=rand_augment, color_jitter=color_jitter)
@@ -47,25 +47,25 @@ def test_a_picture_becomes_what_timms_training_transform_makes_of_it(
     )
     between_crop_and_tensor = theirs.transforms[1:-1]
     assert len(between_crop_and_tensor) == 1
-    image = Image.fromarray(picture().permute(1, 2, 0).numpy())
+    image = Image.fromarray(pixels().permute(1, 2, 0).numpy())
     changed = 0
     for seed in range(30):
         expected = None
         with seeded(seed), suppress(ValueError):  # newer Pillows refuse what timm asks of them at 0 bits
             expected = torch.from_numpy(np.array(between_crop_and_tensor[0](image))).permute(2, 0, 1)
         if expected is not None:
-            assert torch.equal(ours(picture(), seed), expected)
-            changed += not torch.equal(expected, picture())
+            assert torch.equal(ours(pixels(), seed), expected)
+            changed += not torch.equal(expected, pixels())
     assert changed > 15
 
 
 def test_no_bits_left_is_black() -> None:
     """timm's operation as it was when Pillow allowed it: every bit is masked."""
     augment = TimmAugment(Augmentation(rand_augment="rand-m10-n30-p1-inc1"), 32, MEAN, "bilinear")
-    assert augment(picture(), 0).shape == (3, 32, 32)  # thirty operations, some of which are posterize with 0 bits
+    assert augment(pixels(), 0).shape == (3, 32, 32)  # thirty operations, some of which are posterize with 0 bits
     assert _posterize(Image.new("RGB", (4, 4), "white"), 0).getextrema() == ((0, 0),) * 3
     for bits in (1, 4, 8):
-        image = Image.fromarray(picture().permute(1, 2, 0).numpy())
+        image = Image.fromarray(pixels().permute(1, 2, 0).numpy())
         assert np.array_equal(_posterize(image, bits), auto_augment.posterize(image, bits))
 
 
@@ -78,8 +78,8 @@ def test_the_global_generators_stay_as_they_were() -> None:
         np.random.seed(0)  # noqa: NPY002 - the global state is what is tested
         torch.manual_seed(0)
         if wanted:
-            augment(picture(), 5)
-            jitter(picture(), 5)
+            augment(pixels(), 5)
+            jitter(pixels(), 5)
         draws.append((random.random(), np.random.rand(), torch.rand(1).item()))  # noqa: NPY002
     assert draws[0] == draws[1]
 

@@ -85,3 +85,7 @@ def test_an_unknown_recipe_is_said() -> None:
 def test_every_data_set_has_a_recipe() -> None:
     assert default_recipe("digit_scenes") == "quick"
     assert default_recipe("some/folder") in RECIPES
+
+
+def test_a_renamed_recipe_is_still_found_under_its_former_name() -> None:
+    assert get_recipe("small_pictures") == get_recipe("small_images")

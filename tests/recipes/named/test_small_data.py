@@ -17,7 +17,7 @@ from modernet.records import read_records
 from modernet.tasks import train_classifier
 from modernet.weights import NetworkSpec
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 NARROW = NetworkSpec(
     "model",
     "convnext_pico",

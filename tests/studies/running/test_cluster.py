@@ -29,7 +29,7 @@ from modernet.training import Interrupted
 from runner_jobs import Sum, add
 
 RECIPE = get_recipe("quick").replace(epochs=2, batch_size=16)
-TESTS = str(Path(__file__).parents[1])
+TESTS = str(Path(__file__).parents[2])
 RAY = ("raylet", "gcs_server", "ray::")
 
 
@@ -77,17 +77,17 @@ def results(records: list[Record]) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 def test_a_walk_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_numbers(
     started: list[str],
-    picture_folder: Path,
+    image_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options: dict[str, Any] = {"steps": "0,4,13", "seeds": 1, "recipe": RECIPE}
     monkeypatch.chdir(tmp_path)
-    undisturbed = walk_road(str(picture_folder), **options, workers=1, folder=tmp_path / "here")
+    undisturbed = walk_road(str(image_folder), **options, workers=1, folder=tmp_path / "here")
 
     monkeypatch.setattr(runs, "_train", train_and_die_once)
     with said() as lines:
-        killed = walk_road(picture_folder.name, **options, cluster="auto", folder="cluster")
+        killed = walk_road(image_folder.name, **options, cluster="auto", folder="cluster")
 
     assert results(killed) == results(undisturbed)
     assert [record.environment["device"] for record in killed] == ["CPU, 1 thread"] * 3

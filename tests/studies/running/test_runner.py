@@ -96,7 +96,7 @@ def test_no_jobs_are_no_outcomes() -> None:
 def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from runner_jobs import Sum, add\n"
         "from modernet.studies.running.runner import run_all\n"
         "print(list(run_all([Sum('a', 1, 2)], add, workers=2, title='adding')))\n"

@@ -23,7 +23,7 @@ def peak(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def after_21_seconds() -> Pace:
-    """50 pictures a second."""
+    """50 images a second."""
     now = Pace(CPU)
     now.go_on_from({"train_seconds": 21.0, "timed_seconds": 21.0, "timed_samples": 1050.0})
     return now
@@ -36,7 +36,7 @@ def said(processes: Processes, done: float, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_line_says_speed_share_and_hours(capsys: pytest.CaptureFixture[str]) -> None:
-    """A picture takes 6e9 operations, three passes of 1e9 multiply-accumulates: 50 a second are 0.3 TFLOP/s."""
+    """An image takes 6e9 operations, three passes of 1e9 multiply-accumulates: 50 a second are 0.3 TFLOP/s."""
     assert said(ALONE, 0.5, capsys) == (
         "cost: 50 images/s on one device, 30 % of the measured peak; 1.0 h in all, 30.0 min to finish"
     )

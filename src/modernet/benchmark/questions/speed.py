@@ -34,7 +34,7 @@ def benchmark_models(
     """Measure networks side by side: speed, latency, memory, and how much of the device's own peak they reach.
 
     Every model runs in every combination of the options. All of them are in memory together and take turns in rounds,
-    after warm-up, with random pictures that rotate so that no cache knows them; a GPU's time is that of its events. A
+    after warm-up, with random images that rotate so that no cache knows them; a GPU's time is that of its events. A
     number is the median over rounds, with quartiles. A ratio is of images a second within each round, with the 95 %
     bootstrap interval of its median, to the first model under the same options or, where it has none, the most
     similar ones. What fails, for want of memory or otherwise, says so in its record while the others go on.
@@ -44,8 +44,8 @@ def benchmark_models(
 
     Args:
         models: names, see `targets.find_network`; ratios are to the first.
-        image_size: side of the square pictures in pixels, the same for all.
-        batch: pictures in a batch; `"auto"` finds the fastest for each case; None is 8 on a CPU and 128 on a GPU.
+        image_size: side of the square images in pixels, the same for all.
+        batch: images in a batch; `"auto"` finds the fastest for each case; None is 8 on a CPU and 128 on a GPU.
         modes: `"infer"`, a forward pass; `"train"`, a step of forward, cross-entropy, backward and SGD.
         dtypes: `"float32"` without and `"tf32"` with a GPU's TF32 units; `"bfloat16"` or `"float16"`: inference with
             the network cast to it, training with float32 weights under autocast, without scaling of the loss. None is

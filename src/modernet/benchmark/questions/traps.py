@@ -117,10 +117,10 @@ def _choices(best: Case, device: torch.device) -> Iterator[_Choice]:
         words = f"{best.model}: {name} {value} instead of {getattr(better, name)}"
         return _Choice(words, better, replace(better, **option), mend)  # type: ignore[arg-type]
 
-    yield instead("network.to(memory_format=torch.channels_last), and the pictures too", layout="contiguous")
+    yield instead("network.to(memory_format=torch.channels_last), and the images too", layout="contiguous")
     yield instead("torch.compile(network)", compile="off")
     if best.dtype == "bfloat16":
-        yield instead("network.bfloat16() and pictures too; for training, torch.autocast", dtype="float32")
+        yield instead("network.bfloat16() and images too; for training, torch.autocast", dtype="float32")
     if device.type == "cuda":
         tf32 = replace(best, dtype="tf32")
         yield instead('torch.set_float32_matmul_precision("high")', better=tf32, dtype="float32")

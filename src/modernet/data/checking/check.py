@@ -1,4 +1,4 @@
-"""Look at every picture of a data set, and say what would spoil a training or its result."""
+"""Look at every image of a data set, and say what would spoil a training or its result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modernet.data.checking.class_problems import class_problems, folder_problem
 from modernet.data.checking.duplicates import difference_hash, look_alikes, repeated
 from modernet.data.checking.findings import KINDS, Finding, Findings
 from modernet.data.decoding import Failures, read_all
-from modernet.data.images.decode import EncodedPictures, decode_picture
+from modernet.data.images.decode import EncodedImages, decode_image
 from modernet.data.sources.image_folder import split_folders
 from modernet.data.sources.labelled import Labelled, Source, all_of
 from modernet.data.sources.listing import list_classes
@@ -23,14 +23,14 @@ from modernet.data.splits import three_splits
 from modernet.errors import InputError
 
 _ORDER = ("train", "validation", "test")
-_TINY = 4  # times smaller than the median picture
+_TINY = 4  # times smaller than the median image
 _LONG = 5.0  # times longer than wide
 
 
-def check_pictures(spec: str) -> Findings:
-    """Decode every picture and compare all of them.
+def check_images(spec: str) -> Findings:
+    """Decode every image and compare all of them.
 
-    Found are: pictures that cannot be read; the same bytes in two splits or two classes; pictures of two splits that
+    Found are: images that cannot be read; the same bytes in two splits or two classes; images of two splits that
     look the same (a hash of 8 x 8 differences, so most copies that were scaled or compressed again); odd sizes; and
     problems of classes: similar names, missing in a split, rare, empty folders, other files, folders in folders.
     Where a data set has no splits, those that `open_dataset` would make are compared.
@@ -46,7 +46,7 @@ def check_pictures(spec: str) -> Findings:
         raise InputError("digit_scenes is generated and has nothing to check; give a data set that lies somewhere")
     classes, given, found = _opened(spec)
     splits, words = _splits(spec, classes, given)
-    surveys = {split: _survey(part, f"checking {split} pictures") for split, part in splits.items()}
+    surveys = {split: _survey(part, f"checking {split} images") for split, part in splits.items()}
     counts = {split: np.bincount(part.labels, minlength=len(classes)) for split, part in given.items()}
     found += [
         *(finding for split, part in splits.items() for finding in _unreadable(part, surveys[split])),
@@ -61,7 +61,7 @@ def check_pictures(spec: str) -> Findings:
 
 
 class _Survey(NamedTuple):
-    """What was seen of each picture of a split; of one that cannot be read, nothing."""
+    """What was seen of each image of a split; of one that cannot be read, nothing."""
 
     digests: list[bytes | None]
     """Of its bytes."""
@@ -82,7 +82,7 @@ def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Labelled], list[Findi
     folders = dict(sorted(split_folders(path).items(), key=lambda item: _ORDER.index(item[0])))
     listings = {split: list_classes(folder) for split, folder in folders.items()}
     found = [finding for split, folder in folders.items() for finding in folder_problems(folder, listings[split])]
-    # a class that has no picture anywhere is an empty folder and nothing else
+    # a class that has no image anywhere is an empty folder and nothing else
     names = {
         listing.class_folders[number]
         for listing in listings.values()
@@ -90,12 +90,12 @@ def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Labelled], list[Findi
     }
     classes = tuple(sorted(names))
     if not classes:
-        raise InputError(f"there is no picture in the class folders of {path}; put some in a folder for each class")
+        raise InputError(f"there is no image in the class folders of {path}; put some in a folder for each class")
     number = {name: label for label, name in enumerate(classes)}
     given: dict[str, Labelled] = {}
     for split, listing in listings.items():
         labels = np.array([number.get(name, -1) for name in listing.class_folders], dtype=np.int64)
-        given[split] = all_of(listing.pictures, labels[listing.class_of])
+        given[split] = all_of(listing.images, labels[listing.class_of])
     return classes, given, found
 
 
@@ -111,20 +111,20 @@ def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Labelled]) 
 
 
 def _survey(part: Labelled, task: str) -> _Survey:
-    n, pictures = len(part), part.pictures
+    n, images = len(part), part.images
     digests: list[bytes | None] = [None] * n
     hashes, sizes = np.zeros(n, dtype=np.uint64), np.zeros((n, 2), dtype=np.int64)
 
     def look(position: int, index: int) -> None:
-        if isinstance(pictures, EncodedPictures):
-            content = pictures.content(index)
-            picture = decode_picture(content, pictures.name(index))
+        if isinstance(images, EncodedImages):
+            content = images.content(index)
+            image = decode_image(content, images.name(index))
         else:
-            picture = pictures.read(index)
-            content = picture.contiguous().numpy().tobytes()
+            image = images.read(index)
+            content = image.contiguous().numpy().tobytes()
         digests[position] = blake2b(content, digest_size=16).digest()
-        hashes[position] = difference_hash(picture)
-        sizes[position] = picture.shape[1:]
+        hashes[position] = difference_hash(image)
+        sizes[position] = image.shape[1:]
 
     failures = read_all(part, look, task)
     return _Survey(digests, hashes, sizes, failures)
@@ -154,7 +154,7 @@ def _copies(
 
 
 def _alike(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
-    """Pictures that look like one of another split, without being the same."""
+    """Images that look like one of another split, without being the same."""
     for first, later in combinations(splits, 2):
         ours, theirs = surveys[later], surveys[first]
         known = set(theirs.digests) - {None}
@@ -178,4 +178,4 @@ def _odd_sizes(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -
 
 
 def _name(part: Labelled, position: int) -> str:
-    return part.pictures.name(int(part.indices[position]))
+    return part.images.name(int(part.indices[position]))

@@ -1,4 +1,4 @@
-"""What is wrong with the classes of a data set, without looking at a picture."""
+"""What is wrong with the classes of a data set, without looking at an image."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modernet.data.checking.findings import Finding
-from modernet.data.images.decode import is_hidden, is_picture
+from modernet.data.images.decode import is_hidden, is_image
 from modernet.data.sources.listing import Listing
 
-_RARE = 100  # times fewer pictures than the largest class
+_RARE = 100  # times fewer images than the largest class
 _SHORTEST_PLURAL = 4  # letters: "gas" and "ga" are two things
 
 
@@ -22,7 +22,7 @@ def class_problems(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64
     """Similar names, classes that a split lacks, rare classes.
 
     Args:
-        counts: for each given split, the number of pictures of each class.
+        counts: for each given split, the number of images of each class.
     """
     alike: dict[str, list[str]] = {}
     for name in classes:
@@ -35,27 +35,27 @@ def class_problems(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64
         for label in np.flatnonzero(of_class == 0).tolist():
             elsewhere = ", ".join(f"{other} has {n[label]}" for other, n in counts.items() if n[label])
             if elsewhere:
-                yield Finding("class not in split", classes[label], f"{split} has no picture of it, {elsewhere}")
+                yield Finding("class not in split", classes[label], f"{split} has no image of it, {elsewhere}")
     total = np.sum([*counts.values()], axis=0)
     for label in np.flatnonzero((total > 0) & (total * _RARE < total.max())).tolist():
         largest = int(total.argmax())
-        yield Finding("rare class", classes[label], f"{total[label]} pictures; {classes[largest]} has {total[largest]}")
+        yield Finding("rare class", classes[label], f"{total[label]} images; {classes[largest]} has {total[largest]}")
 
 
 def folder_problems(folder: Path, listing: Listing) -> Iterator[Finding]:
-    """Class folders without pictures, other files in them, and pictures in folders below them."""
+    """Class folders without images, other files in them, and images in folders below them."""
     counts = np.bincount(listing.class_of, minlength=len(listing.class_folders))
-    used = {listing.pictures.parents[number] for number in np.unique(listing.pictures.parent_of).tolist()}
+    used = {listing.images.parents[number] for number in np.unique(listing.images.parent_of).tolist()}
     for name, count in zip(listing.class_folders, counts.tolist(), strict=True):
         path = folder / name
         if not count:
-            yield Finding("empty class folder", str(path), "no picture in it")
+            yield Finding("empty class folder", str(path), "no image in it")
         others = list(_other_files(path))
         if others:
             yield Finding("other files", str(path), f"{len(others)}, such as {others[0].relative_to(path)}")
         below = sorted(parent for parent in used if parent.startswith(f"{name}/"))
         if below:
-            yield Finding("nested folder", str(path), f"pictures lie in {len(below)} below it, such as {below[0]}")
+            yield Finding("nested folder", str(path), f"images lie in {len(below)} below it, such as {below[0]}")
 
 
 def _plain(name: str) -> str:
@@ -68,5 +68,5 @@ def _other_files(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         for name in sorted(files):
-            if not is_hidden(name) and not is_picture(path := Path(parent, name)):
+            if not is_hidden(name) and not is_image(path := Path(parent, name)):
                 yield path

@@ -1,4 +1,4 @@
-"""Pictures that are the same, and pictures that look alike."""
+"""Images that are the same, and images that look alike."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _BITS = 64
-_FEWEST_EDGES = 16  # of the bits; a picture with fewer edges (or fewer gaps) is nearly plain, and all such look alike
+_FEWEST_EDGES = 16  # of the bits; an image with fewer edges (or fewer gaps) is nearly plain, and all such look alike
 _ALIKE = 3  # bits that may differ, so that of four bands of bits one at least is the same
 _BANDS = 4
 
 Hashes = NDArray[np.uint64]
 
 
-def difference_hash(picture: Tensor) -> int:
-    """A hash by which pictures that look alike are near: whether each of 8 x 8 places is brighter than that to its
-    right (dHash). It hardly changes when a picture is compressed again or scaled.
+def difference_hash(image: Tensor) -> int:
+    """A hash by which images that look alike are near: whether each of 8 x 8 places is brighter than that to its
+    right (dHash). It hardly changes when an image is compressed again or scaled.
 
     Args:
-        picture: uint8 (3, h, w).
+        image: uint8 (3, h, w).
 
     Returns:
-        64 bits; none is set for a picture of fewer pixels than places.
+        64 bits; none is set for an image of fewer pixels than places.
     """
-    if picture.shape[1] < 8 or picture.shape[2] < 9:
+    if image.shape[1] < 8 or image.shape[2] < 9:
         return 0
-    grey = picture.float().mean(0)[None]
+    grey = image.float().mean(0)[None]
     cells = F.adaptive_avg_pool2d(grey, (8, 9))[0].round()  # rounded, since noise below a level is no edge
     bits = (cells[:, :-1] > cells[:, 1:]).flatten()
     return int(np.packbits(bits.numpy()).view(">u8")[0])
@@ -47,7 +47,7 @@ def repeated(digests: Sequence[bytes | None]) -> list[list[int]]:
 def look_alikes(hashes: Hashes, others: Hashes) -> dict[int, int]:
     """For each of `hashes` that looks like one of `others`, at most three bits apart, the position of the nearest.
 
-    Nearly plain pictures are left out, since their hashes say nothing.
+    Nearly plain images are left out, since their hashes say nothing.
     """
     nearest: dict[int, tuple[int, int]] = {}
     mine, theirs = np.flatnonzero(_has_edges(hashes)), np.flatnonzero(_has_edges(others))

@@ -6,17 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 
 KINDS = {
-    "unreadable": "pictures that cannot be read",
-    "in two splits": "the same picture in two splits: what is learned from is tested on",
-    "in two classes": "the same picture in two classes",
-    "look alike": "pictures of two splits that look the same",
-    "odd size": "pictures much smaller than the others, or very long",
+    "unreadable": "images that cannot be read",
+    "in two splits": "the same image in two splits: what is learned from is tested on",
+    "in two classes": "the same image in two classes",
+    "look alike": "images of two splits that look the same",
+    "odd size": "images much smaller than the others, or very long",
     "similar classes": "classes whose names differ in case, spacing or a plural s only",
-    "class not in split": "classes that a split has no picture of",
-    "rare class": "classes with less than a hundredth of the pictures of the largest",
-    "empty class folder": "class folders without a picture",
-    "other files": "files in class folders that are no pictures",
-    "nested folder": "pictures in folders below a class folder: their class is the upper folder's",
+    "class not in split": "classes that a split has no image of",
+    "rare class": "classes with less than a hundredth of the images of the largest",
+    "empty class folder": "class folders without an image",
+    "other files": "files in class folders that are no images",
+    "nested folder": "images in folders below a class folder: their class is the upper folder's",
 }
 """Every kind of finding, in the order of a report, with what it means."""
 
@@ -27,7 +27,7 @@ class Finding:
 
     Attributes:
         kind: one of `KINDS`.
-        subject: the picture, class or folder.
+        subject: the image, class or folder.
         detail: what is wrong with it.
     """
 
@@ -41,12 +41,12 @@ class Findings:
     """Everything that was found.
 
     Attributes:
-        pictures: how many pictures were looked at.
+        images: how many images were looked at.
         splits: where the splits come from, in words.
         found: the problems, by kind.
     """
 
-    pictures: int
+    images: int
     splits: str
     found: tuple[Finding, ...]
 

@@ -1,4 +1,4 @@
-"""Pictures: found, and decoded to RGB."""
+"""Images: found, and decoded to RGB."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from torch import Tensor
 from modernet.data.images.views import Box, ChooseBox, Interpolation, cut
 from modernet.errors import InputError
 
-PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_UPRIGHT = 1
@@ -35,8 +33,8 @@ _SURPLUS = 2  # pixels that are left for a pixel of the square, so that its smoo
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-class UnreadablePicture(InputError):
-    """A picture that cannot be decoded.
+class UnreadableImage(InputError):
+    """An image that cannot be decoded.
 
     Attributes:
         name: its path, or its file and row.
@@ -44,89 +42,89 @@ class UnreadablePicture(InputError):
     """
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"cannot read the picture {name}: {reason}")
+        super().__init__(f"cannot read the image {name}: {reason}")
         self.name, self.reason = name, reason
 
-    def __reduce__(self) -> tuple[type[UnreadablePicture], tuple[str, str]]:
-        return UnreadablePicture, (self.name, self.reason)  # it crosses from a worker process to the training process
+    def __reduce__(self) -> tuple[type[UnreadableImage], tuple[str, str]]:
+        return UnreadableImage, (self.name, self.reason)  # it crosses from a worker process to the training process
 
 
-class Pictures(Protocol):
-    """Pictures that can be read one by one, in any order, from any thread or process."""
+class Images(Protocol):
+    """Images that can be read one by one, in any order, from any thread or process."""
 
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What a message calls the picture: its path, or its file and row."""
+        """What a message calls the image: its path, or its file and row."""
 
     def identity(self, index: int) -> str:
-        """What stays the same when other pictures are added, and when the data set is moved; no two are alike."""
+        """What stays the same when other images are added, and when the data set is moved; no two are alike."""
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width in pixels as they are stored, without decoding the picture."""
+        """Height and width in pixels as they are stored, without decoding the image."""
 
     def read(self, index: int) -> Tensor:
-        """The picture, uint8 (3, h, w).
+        """The image, uint8 (3, h, w).
 
         Raises:
-            UnreadablePicture: it cannot be decoded.
+            UnreadableImage: it cannot be decoded.
         """
 
     def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
-        """A box of the picture, scaled to a square: `cut` of what `read` gives, in less time.
+        """A box of the image, scaled to a square: `cut` of what `read` gives, in less time.
 
         A JPEG of which a much larger box is wanted is decoded at a half, a quarter or an eighth of its size: that
         changes a byte of the square by less than one in the mean.
 
         Args:
-            choose: called once with the picture's size.
+            choose: called once with the image's size.
 
         Returns:
             uint8 (3, image_size, image_size)
 
         Raises:
-            UnreadablePicture: it cannot be decoded.
+            UnreadableImage: it cannot be decoded.
         """
 
 
-class EncodedPictures(ABC):
-    """Pictures that lie somewhere as the bytes of a file."""
+class EncodedImages(ABC):
+    """Images that lie somewhere as the bytes of a file."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """As `Pictures.name`."""
+        """As `Images.name`."""
 
     @abstractmethod
     def identity(self, index: int) -> str:
-        """As `Pictures.identity`."""
+        """As `Images.identity`."""
 
     @abstractmethod
     def content(self, index: int) -> bytes:
-        """The bytes of a picture.
+        """The bytes of an image.
 
         Raises:
-            UnreadablePicture: they cannot be had.
+            UnreadableImage: they cannot be had.
         """
 
     def size(self, index: int) -> tuple[int, int]:
-        return picture_size(self.content(index), self.name(index))
+        return stored_size(self.content(index), self.name(index))
 
     def read(self, index: int) -> Tensor:
-        return decode_picture(self.content(index), self.name(index))
+        return decode_image(self.content(index), self.name(index))
 
     def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
         return decode_square(self.content(index), self.name(index), choose, image_size, interpolation)
 
 
-class DecodedPictures:
-    """Pictures that come as pixels, all of one size.
+class DecodedImages:
+    """Images that come as pixels, all of one size.
 
     Args:
         pixels: uint8 (n, 3, h, w), or (n, h, w) for grey.
-        file: what the pictures were read from, for messages.
+        file: what the images were read from, for messages.
     """
 
     def __init__(self, pixels: Tensor, file: str) -> None:
@@ -136,7 +134,7 @@ class DecodedPictures:
         return len(self.pixels)
 
     def name(self, index: int) -> str:
-        return f"{self.file}, picture {index}"
+        return f"{self.file}, image {index}"
 
     def identity(self, index: int) -> str:
         return str(index)
@@ -146,28 +144,28 @@ class DecodedPictures:
         return h, w
 
     def read(self, index: int) -> Tensor:
-        picture = self.pixels[index]
-        return picture if picture.ndim == 3 else picture.expand(3, -1, -1)
+        image = self.pixels[index]
+        return image if image.ndim == 3 else image.expand(3, -1, -1)
 
     def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
         return cut(self.read(index), choose(*self.size(index)), image_size, interpolation)
 
 
-def read_picture(path: str | os.PathLike[str]) -> Tensor:
-    """Read one picture as RGB, uint8 (3, h, w), turned upright as its EXIF orientation says.
+def read_image(path: str | os.PathLike[str]) -> Tensor:
+    """Read one image as RGB, uint8 (3, h, w), turned upright as its EXIF orientation says.
 
-    Grey pictures are repeated to three channels, palettes looked up, CMYK and YCbCr converted; transparent pictures are
+    Grey images are repeated to three channels, palettes looked up, CMYK and YCbCr converted; transparent images are
     laid on white; 16-bit grey keeps its upper eight bits; of an animation the first frame is taken.
 
     Raises:
-        UnreadablePicture: the file is missing, truncated, no picture, or of floating-point pixels without a known
+        UnreadableImage: the file is missing, truncated, no image, or of floating-point pixels without a known
             range.
     """
-    return decode_picture(_content(Path(path)), str(path))
+    return decode_image(_content(Path(path)), str(path))
 
 
-def decode_picture(data: bytes, name: str) -> Tensor:
-    """`read_picture` for the bytes of a file; `name` is what the error calls it."""
+def decode_image(data: bytes, name: str) -> Tensor:
+    """`read_image` for the bytes of a file; `name` is what the error calls it."""
     with _opened(data, name) as image:
         return _decoded(image, data)
 
@@ -175,7 +173,7 @@ def decode_picture(data: bytes, name: str) -> Tensor:
 def decode_square(
     data: bytes, name: str, choose: ChooseBox, image_size: int, interpolation: Interpolation = "bilinear"
 ) -> Tensor:
-    """`Pictures.read_square` for the bytes of a file; `name` is what the error calls it."""
+    """`Images.read_square` for the bytes of a file; `name` is what the error calls it."""
     with _opened(data, name) as image:
         orientation = _orientation(image)
         w, h = reversed(image.size) if orientation in _EXIF_SIDEWAYS else image.size
@@ -185,7 +183,7 @@ def decode_square(
             return cut(_decoded(image, data), box, image_size, interpolation)
         image.draft(image.mode, (image.width // shrink, image.height // shrink))
         small = _upright(image)
-        # where the size is no multiple of shrink, the stored picture has a fraction of a pixel too much at its end
+        # where the size is no multiple of shrink, the stored image has a fraction of a pixel too much at its end
         left = box.left / shrink + (small.width - w / shrink if orientation in _EXIF_RIGHT_IS_LEFT else 0)
         top = box.top / shrink + (small.height - h / shrink if orientation in _EXIF_BOTTOM_IS_TOP else 0)
         right, bottom = left + box.width / shrink, top + box.height / shrink
@@ -195,37 +193,37 @@ def decode_square(
         return _pixels(part.resize((image_size, image_size), _FILTERS[interpolation], box=fractions))
 
 
-def picture_size(data: bytes, name: str) -> tuple[int, int]:
+def stored_size(data: bytes, name: str) -> tuple[int, int]:
     """Height and width as they are stored, before any orientation, from the header alone."""
     with _opened(data, name) as image:
         w, h = image.size
         return h, w
 
 
-def picture_format(data: bytes, name: str) -> str:
+def stored_format(data: bytes, name: str) -> str:
     """What PIL calls the format, such as `"JPEG"`, from the header alone."""
     with _opened(data, name) as image:
-        assert image.format is not None  # only of pictures that come from no file
+        assert image.format is not None  # only of images that come from no file
         return image.format
 
 
-def skippable(error: UnreadablePicture) -> InputError:
-    """The error for a picture that stops a run, with what can be done about it."""
+def skippable(error: UnreadableImage) -> InputError:
+    """The error for an image that stops a run, with what can be done about it."""
     return InputError(
-        f"{error}; repair it, remove it, or skip such pictures with skip_unreadable=True (--skip-unreadable)"
+        f"{error}; repair it, remove it, or skip such images with skip_unreadable=True (--skip-unreadable)"
     )
 
 
-def find_pictures(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """The picture files that files, folders (searched to the bottom) and shell patterns (`"photos/*.jpg"`) name.
+def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The image files that files, folders (searched to the bottom) and shell patterns (`"photos/*.jpg"`) name.
 
-    A file that is named itself is taken whatever its suffix; in folders and patterns only pictures count.
+    A file that is named itself is taken whatever its suffix; in folders and patterns only images count.
 
     Returns:
         The paths, sorted, each once.
 
     Raises:
-        InputError: a pattern matches no picture.
+        InputError: a pattern matches no image.
     """
     found: set[Path] = set()
     for pattern in patterns:
@@ -233,30 +231,30 @@ def find_pictures(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
         if path.is_file():
             matches = [path]
         elif path.is_dir():
-            matches = pictures_below(path)
+            matches = images_below(path)
         else:
             globbed = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - patterns may be absolute
-            matches = [match for match in globbed if match.is_file() and is_picture(match)]
+            matches = [match for match in globbed if match.is_file() and is_image(match)]
         if not matches:
             raise InputError(
-                f"no picture matches {str(pattern)!r}; give picture files, folders that hold them, "
+                f"no image matches {str(pattern)!r}; give image files, folders that hold them, "
                 "or a pattern such as 'photos/*.jpg'"
             )
         found.update(matches)
     return sorted(found)
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """Every picture file in a folder and below it, sorted by path; hidden files and folders do not count."""
+def images_below(folder: Path) -> list[Path]:
+    """Every image file in a folder and below it, sorted by path; hidden files and folders do not count."""
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]
-        found += [path for name in files if is_picture(path := Path(parent, name))]
+        found += [path for name in files if is_image(path := Path(parent, name))]
     return sorted(found)
 
 
-def is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path.name)
+def is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name)
 
 
 def is_hidden(name: str) -> bool:
@@ -268,17 +266,17 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UnreadablePicture(str(path), error.strerror or str(error)) from error
+        raise UnreadableImage(str(path), error.strerror or str(error)) from error
 
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """The picture, of which the header is read; what goes wrong with it is an `UnreadablePicture`."""
+    """The image, of which the header is read; what goes wrong with it is an `UnreadableImage`."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             yield image
     except Exception as error:  # on damaged bytes, codecs raise anything from SyntaxError to struct.error
-        raise UnreadablePicture(name, _reason(error, data)) from error
+        raise UnreadableImage(name, _reason(error, data)) from error
 
 
 def _shrink(box: Box, image_size: int) -> int:
@@ -328,5 +326,5 @@ def _reason(error: Exception, data: bytes) -> str:
     if not data:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
-        return "it is not a picture, or of a format that is not supported"
+        return "it is not an image, or of a format that is not supported"
     return " ".join(str(error).split()) or type(error).__name__

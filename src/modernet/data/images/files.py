@@ -1,4 +1,4 @@
-"""Pictures that are a file each, a million of them held compactly."""
+"""Images that are a file each, a million of them held compactly."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import EncodedPictures, UnreadablePicture
+from modernet.data.images.decode import EncodedImages, UnreadableImage
 
 
-class PictureFiles(EncodedPictures):
-    """Picture files below one folder. A million take some 40 MB and reach a worker process in one piece.
+class ImageFiles(EncodedImages):
+    """Image files below one folder. A million take some 40 MB and reach a worker process in one piece.
 
     Args:
         folder: what they all lie below.
@@ -37,7 +37,7 @@ class PictureFiles(EncodedPictures):
         return f"{self.parents[self.parent_of[index]]}/{os.fsdecode(self.names[index].as_py())}"
 
     def path(self, index: int) -> Path:
-        """Where a picture lies."""
+        """Where an image lies."""
         return self.folder / self.identity(index)
 
     def content(self, index: int) -> bytes:
@@ -45,4 +45,4 @@ class PictureFiles(EncodedPictures):
         try:
             return path.read_bytes()
         except OSError as error:
-            raise UnreadablePicture(str(path), error.strerror or str(error)) from error
+            raise UnreadableImage(str(path), error.strerror or str(error)) from error

@@ -1,4 +1,4 @@
-"""A picture of any shape -> the square that a network is shown."""
+"""An image of any shape -> the square that a network is shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 
 class Box(NamedTuple):
-    """A part of a picture, in its pixels."""
+    """A part of an image, in its pixels."""
 
     top: int
     left: int
@@ -22,25 +22,25 @@ class Box(NamedTuple):
 
 
 ChooseBox = Callable[[int, int], Box]
-"""Height and width of an upright picture -> what is shown of it."""
+"""Height and width of an upright image -> what is shown of it."""
 
 
 def central_box(h: int, w: int, crop: float = 1.0) -> Box:
-    """The square in the centre whose side is `crop` of the picture's shorter side."""
+    """The square in the centre whose side is `crop` of the image's shorter side."""
     side = max(round(crop * min(h, w)), 1)
     return Box((h - side) // 2, (w - side) // 2, side, side)
 
 
-def cut(picture: Tensor, box: Box, image_size: int, interpolation: Interpolation = "bilinear") -> Tensor:
-    """Scale a box of a picture to a square, with antialiasing.
+def cut(image: Tensor, box: Box, image_size: int, interpolation: Interpolation = "bilinear") -> Tensor:
+    """Scale a box of an image to a square, with antialiasing.
 
     Args:
-        picture: uint8 (3, h, w).
+        image: uint8 (3, h, w).
 
     Returns:
-        uint8 (3, image_size, image_size); a view of the picture where nothing is to be scaled.
+        uint8 (3, image_size, image_size); a view of the image where nothing is to be scaled.
     """
-    part = picture[:, box.top : box.top + box.height, box.left : box.left + box.width]
+    part = image[:, box.top : box.top + box.height, box.left : box.left + box.width]
     if part.shape[1:] == (image_size, image_size):
         return part
     # channels last and without gaps, the scaling is nearly twice as fast, and its result is channels last as well
@@ -48,21 +48,21 @@ def cut(picture: Tensor, box: Box, image_size: int, interpolation: Interpolation
     return F.interpolate(part, size=(image_size, image_size), mode=interpolation, antialias=True)[0]
 
 
-def fit_picture(
-    picture: Tensor, image_size: int, *, crop: float = 1.0, interpolation: Interpolation = "bilinear"
+def fit_image(
+    image: Tensor, image_size: int, *, crop: float = 1.0, interpolation: Interpolation = "bilinear"
 ) -> Tensor:
-    """Scale a picture so that its shorter side is `image_size / crop`, and keep the square in its centre.
+    """Scale an image so that its shorter side is `image_size / crop`, and keep the square in its centre.
 
-    The square is cut first and then scaled with antialiasing: the same picture up to rounding at its border, and a
+    The square is cut first and then scaled with antialiasing: the same image up to rounding at its border, and a
     panorama of 1 x 10,000 pixels does not become one of 224 x 2,240,000 on the way.
 
     Args:
-        picture: uint8 (3, h, w).
+        image: uint8 (3, h, w).
         image_size: at least 2.
         crop: side of the square, relative to the shorter side.
 
     Returns:
-        uint8 (3, image_size, image_size); the picture itself where nothing is to be done.
+        uint8 (3, image_size, image_size); the image itself where nothing is to be done.
     """
-    h, w = picture.shape[-2:]
-    return cut(picture, central_box(h, w, crop), image_size, interpolation)
+    h, w = image.shape[-2:]
+    return cut(image, central_box(h, w, crop), image_size, interpolation)

@@ -1,7 +1,7 @@
 """Splits -> batches, on the device, the same at every run.
 
 What is random about a part of a batch is a function of (seed, epoch, step, part) alone: a run that resumes in the
-middle of an epoch, or with another number of processes, goes on with exactly the pictures that it would have seen.
+middle of an epoch, or with another number of processes, goes on with exactly the images that it would have seen.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from modernet.data.chance import Stream, generator
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
-from modernet.data.images.decode import DecodedPictures
-from modernet.data.images.views import Interpolation, fit_picture
+from modernet.data.images.decode import DecodedImages
+from modernet.data.images.views import Interpolation, fit_image
 from modernet.data.loading.plan import EvaluationPlan, Part, Plan, TrainingPlan
 from modernet.data.loading.reading import PartReader
 from modernet.data.loading.workers import ReadAhead
@@ -25,7 +25,7 @@ from modernet.data.transforms.mixing import mix
 from modernet.data.transforms.timm_augment import uses_timm_augment
 from modernet.errors import InputError
 from modernet.machine.cores import decoding_workers
-from modernet.recipes import Augmentation, PictureSizes
+from modernet.recipes import Augmentation, ImageSizes
 
 _MOST_WORKERS = 8
 NO_TARGET = -1
@@ -37,9 +37,9 @@ class Batch(NamedTuple):
     Attributes:
         images: float32 (b, 3, h, w), normalised, in channels_last layout.
         targets: int64 (b,), or float32 (b, k) when mixed: the share of each class, before any label smoothing. In
-            evaluation a target of -1 does not count: it belongs to a picture that keeps a process in step with the
-            others where a batch has fewer pictures than there are processes.
-        positions: int64 (b,), on the CPU: where the pictures are in the split (before they were mixed).
+            evaluation a target of -1 does not count: it belongs to an image that keeps a process in step with the
+            others where a batch has fewer images than there are processes.
+        positions: int64 (b,), on the CPU: where the images are in the split (before they were mixed).
     """
 
     images: Tensor
@@ -52,7 +52,7 @@ class Loader(Protocol):
 
     Attributes:
         steps_per_epoch: batches in an epoch.
-        samples_per_epoch: pictures in an epoch, over all processes.
+        samples_per_epoch: images in an epoch, over all processes.
         parts_per_step: how many `Batch`es `batches` yields for each step.
     """
 
@@ -61,7 +61,7 @@ class Loader(Protocol):
     parts_per_step: int
 
     def samples_in_step(self, step: int) -> int:
-        """Pictures in a step of any epoch, over all processes."""
+        """Images in a step of any epoch, over all processes."""
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
         """This process's parts of an epoch's batches, in order, from `first_step` on: what an uninterrupted epoch
@@ -76,7 +76,7 @@ def make_loader(
     batch_size: int,
     device: torch.device,
     augmentation: Augmentation | None,
-    sizes: PictureSizes = PictureSizes(),  # noqa: B008 - frozen
+    sizes: ImageSizes = ImageSizes(),  # noqa: B008 - frozen
     seed: int = 0,
     workers: int | None = None,
     parts: int = 1,
@@ -88,22 +88,22 @@ def make_loader(
     Args:
         dataset: what the split belongs to: it knows size, normalisation and classes.
         split: one of the data set's splits.
-        batch_size: pictures in a batch, over all processes, at least 1.
+        batch_size: images in a batch, over all processes, at least 1.
         device: where the batches are wanted.
-        augmentation: for training: shuffled and augmented, every picture once an epoch, in full batches but for the
-            last two (see `TrainingPlan`). None for evaluation: every picture once, in order, nothing random, the last
+        augmentation: for training: shuffled and augmented, every image once an epoch, in full batches but for the
+            last two (see `TrainingPlan`). None for evaluation: every image once, in order, nothing random, the last
             batch may be short.
-        sizes: how pictures are shown in evaluation, and how they are scaled; the size in training is the data set's.
+        sizes: how images are shown in evaluation, and how they are scaled; the size in training is the data set's.
         seed: of everything random.
-        workers: processes that decode pictures on disk; 0 decodes in this one, None is one for each core that is ours
-            (`cores.decoding_workers`), at most 8. Pictures in memory need them for RandAugment and color jitter only.
+        workers: processes that decode images on disk; 0 decodes in this one, None is one for each core that is ours
+            (`cores.decoding_workers`), at most 8. Images in memory need them for RandAugment and color jitter only.
         parts: into how many parts a training batch is cut, each augmented and mixed by itself; a multiple of `world`.
             A batch of evaluation has one for each process.
         rank, world: which process this is, and of how many: it serves the parts rank, rank + world, ...
 
     Raises:
-        InputError: batch_size is below 1, a batch has fewer pictures than parts, or `rand_augment` is not in timm's
-            notation; while batches are drawn, for a picture on disk that cannot be read.
+        InputError: batch_size is below 1, a batch has fewer images than parts, or `rand_augment` is not in timm's
+            notation; while batches are drawn, for an image on disk that cannot be read.
     """
     assert len(split) > 0, "open_dataset gives no empty split"
     if batch_size < 1:
@@ -141,23 +141,23 @@ def make_loader(
 
 
 def _squares(split: InMemory, size: int, crop: float, interpolation: Interpolation) -> InMemory:
-    """The pictures at another size, of which a test shows the middle."""
+    """The images at another size, of which a test shows the middle."""
     if crop == 1 and size == split.images.shape[-1]:
         return split
-    squares = [fit_picture(image, size, crop=crop, interpolation=interpolation) for image in split.images]
+    squares = [fit_image(image, size, crop=crop, interpolation=interpolation) for image in split.images]
     return InMemory(torch.stack(squares), split.labels)
 
 
 def _one_by_one(split: InMemory) -> OnDisk:
-    """Pictures in memory, for worker processes."""
-    return OnDisk(DecodedPictures(split.images, "the training split"), torch.arange(len(split)), split.labels)
+    """Images in memory, for worker processes."""
+    return OnDisk(DecodedImages(split.images, "the training split"), torch.arange(len(split)), split.labels)
 
 
 def _shared_out(augmentation: Augmentation | None) -> tuple[Augmentation | None, Augmentation | None]:
-    """What is done to pictures one by one while they are read, and what to the batch.
+    """What is done to images one by one while they are read, and what to the batch.
 
-    A flip comes before RandAugment, and costs less while a picture is read than afterwards; where nothing else is done
-    to single pictures, it is left to the batch, so that both kinds of split give the same batches.
+    A flip comes before RandAugment, and costs less while an image is read than afterwards; where nothing else is done
+    to single images, it is left to the batch, so that both kinds of split give the same batches.
     """
     if augmentation is None or (augmentation.crop_scale == 1 and not uses_timm_augment(augmentation)):
         return None, augmentation
@@ -213,12 +213,12 @@ class _Planned:
 
 
 class _MemoryLoader(_Planned):
-    """Serves pictures that live on the device."""
+    """Serves images that live on the device."""
 
     def __init__(self, split: InMemory, plan: Plan, finish: _Finish, device: torch.device) -> None:
         super().__init__(plan)
         self._finish, self._device = finish, device
-        # n h w c, so that a picture is one run of bytes
+        # n h w c, so that an image is one run of bytes
         self._pixels = split.images.to(device).permute(0, 2, 3, 1).contiguous()
         self._labels = split.labels.to(device)
 
@@ -230,7 +230,7 @@ class _MemoryLoader(_Planned):
 
 
 class _DiskLoader(_Planned):
-    """Serves pictures that workers decode."""
+    """Serves images that workers decode."""
 
     def __init__(
         self, split: OnDisk, reader: PartReader, plan: Plan, finish: _Finish, device: torch.device, workers: int

@@ -1,8 +1,8 @@
-"""Which pictures are in which batch, and which process takes which part of it.
+"""Which images are in which batch, and which process takes which part of it.
 
-A batch is what one step of the optimiser sees, over all processes. It is cut into parts, part p having the pictures
+A batch is what one step of the optimiser sees, over all processes. It is cut into parts, part p having the images
 `batch[p::parts]`. Everything random about a part is a function of (seed, epoch, step, part), so that a step shows
-the same pictures, bit for bit, whether one process takes its parts in turn or several share them.
+the same images, bit for bit, whether one process takes its parts in turn or several share them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Part(NamedTuple):
     """One part of one batch.
 
     Attributes:
-        positions: int64 (b,), its pictures, in the split.
+        positions: int64 (b,), its images, in the split.
         epoch, step, part: where its random numbers come from; all counted from 0.
         counts: False for a part that only keeps a process in step with the others.
     """
@@ -41,7 +41,7 @@ class Plan:
     """The batches of every epoch, of which one process serves its parts.
 
     Args:
-        sizes: pictures in each batch of an epoch.
+        sizes: images in each batch of an epoch.
         parts: into how many a batch is cut.
         rank, world: this process serves the parts rank, rank + world, ...
     """
@@ -53,7 +53,7 @@ class Plan:
         self.parts, self.rank, self.world = parts, rank, world
 
     def order(self, epoch: int) -> Positions:
-        """The pictures of an epoch, one batch after the other: int64 (samples,)."""
+        """The images of an epoch, one batch after the other: int64 (samples,)."""
         return np.arange(self.samples)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Part]:
@@ -65,12 +65,12 @@ class Plan:
             start += size
             for part in range(self.rank, self.parts, self.world):
                 positions = batch[part :: self.parts]
-                empty = not len(positions)  # more processes than pictures, which happens in evaluation only
+                empty = not len(positions)  # more processes than images, which happens in evaluation only
                 yield Part(batch[:1] if empty else positions, epoch, step, part, counts=not empty)
 
 
 class EvaluationPlan(Plan):
-    """Every picture once and in order; a batch has one part for each process, and the last batch may be short."""
+    """Every image once and in order; a batch has one part for each process, and the last batch may be short."""
 
     def __init__(self, n: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
         sizes = [min(batch_size, n - start) for start in range(0, n, batch_size)]
@@ -81,24 +81,24 @@ class TrainingPlan(Plan):
     """Shuffled anew for every epoch.
 
     Every place of an epoch is used: all batches are full but the last two, which share what is left evenly. So no
-    batch is smaller than half of the others, and batch norms never see the two pictures that happened to be left.
+    batch is smaller than half of the others, and batch norms never see the two images that happened to be left.
 
-    With `repeats`, an epoch has as many places as the split has pictures, which go to the first n / repeats pictures of
-    its order, `repeats` next to each other for each (Hoffer et al. 2019). Copies of a picture are thus in different
-    parts of a batch. With a part for each process these are the pictures of DeiT's RASampler and timm's
+    With `repeats`, an epoch has as many places as the split has images, which go to the first n / repeats images of
+    its order, `repeats` next to each other for each (Hoffer et al. 2019). Copies of an image are thus in different
+    parts of a batch. With a part for each process these are the images of DeiT's RASampler and timm's
     RepeatAugSampler, but for the order, which is ours, and the last n % 256 places, which those leave out.
 
     Args:
-        n: pictures in the split.
+        n: images in the split.
         batch_size: places in a batch; all are one batch where there are fewer.
         seed: of the order.
         parts, rank, world: as in `Plan`.
-        repeats: copies of a picture in an epoch.
-        shards: int64 (n,), the shard that each picture lies in. Shards are then shuffled as a whole, and pictures only
+        repeats: copies of an image in an epoch.
+        shards: int64 (n,), the shard that each image lies in. Shards are then shuffled as a whole, and images only
             among `SHARDS_OPEN` neighbours, so that few have to be at hand at a time.
 
     Raises:
-        InputError: a batch has fewer pictures than parts.
+        InputError: a batch has fewer images than parts.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class TrainingPlan(Plan):
         self.shards = None if shards is None else np.unique(shards, return_inverse=True)[1]  # counted from 0
         if min(self.sizes) < parts:
             raise InputError(
-                f"the smallest batch of an epoch has {min(self.sizes)} of {n} pictures, too few for {parts} parts; "
+                f"the smallest batch of an epoch has {min(self.sizes)} of {n} images, too few for {parts} parts; "
                 "give a larger batch_size, or fewer processes, or a larger device_batch"
             )
 

@@ -1,4 +1,4 @@
-"""Pictures -> the pixels of a part of a batch, one picture at a time."""
+"""Images -> the pixels of a part of a batch, one image at a time."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from modernet.recipes import Augmentation
 
 
 class PartReader:
-    """Reads the pictures of a part.
+    """Reads the images of a part.
 
-    Here is done what needs the whole picture, or PIL: crop, flip and RandAugment or color jitter, in the order of
+    Here is done what needs the whole image, or PIL: crop, flip and RandAugment or color jitter, in the order of
     timm's training transform.
 
     Args:
-        split: where the pictures are.
-        image_size: side of the square pictures.
-        interpolation: how pictures are scaled.
-        crop: what is shown of a picture that is not cropped at random, as in `fit_picture`.
+        split: where the images are.
+        image_size: side of the square images.
+        interpolation: how images are scaled.
+        crop: what is shown of an image that is not cropped at random, as in `fit_image`.
         augmentation: what is done to each; None is nothing.
-        mean: of the pictures' channels, for RandAugment.
+        mean: of the images' channels, for RandAugment.
         seed: of the augmentation.
 
     Raises:
@@ -47,7 +47,7 @@ class PartReader:
         mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         seed: int = 0,
     ) -> None:
-        self._pictures, self._indices = split.pictures, split.indices
+        self._images, self._indices = split.images, split.indices
         self.image_size, self._interpolation = image_size, interpolation
         self._crop, self._augmentation, self._seed = crop, augmentation, seed
         self._timm_augment: TimmAugment | None = None
@@ -55,12 +55,12 @@ class PartReader:
             self._timm_augment = TimmAugment(augmentation, image_size, mean, interpolation)
 
     def read(self, part: Part, images: Tensor) -> InputError | None:
-        """Write a part's pictures into the first places of `images`, uint8 (b, 3, image_size, image_size).
+        """Write a part's images into the first places of `images`, uint8 (b, 3, image_size, image_size).
 
         Returns:
             The error of the first that cannot be read or fetched: raised, it would come out of a worker as a traceback.
         """
-        rng = generator(self._seed, Stream.PICTURE, part.epoch, part.step, part.part)
+        rng = generator(self._seed, Stream.IMAGE, part.epoch, part.step, part.part)
         for place, index in enumerate(self._indices[part.positions].tolist()):
             try:
                 images[place] = self._square(index, rng)
@@ -73,7 +73,7 @@ class PartReader:
         choose: ChooseBox = partial(central_box, crop=self._crop)
         if augmentation is not None and augmentation.crop_scale < 1:
             choose = partial(random_box, smallest_area=augmentation.crop_scale, rng=rng)
-        square = self._pictures.read_square(index, choose, self.image_size, self._interpolation)
+        square = self._images.read_square(index, choose, self.image_size, self._interpolation)
         if augmentation is not None and rng.random() < augmentation.flip:
             square = square.flip(-1)
         if self._timm_augment is not None:

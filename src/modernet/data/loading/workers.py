@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from modernet.data.images.decode import UnreadablePicture, skippable
+from modernet.data.images.decode import UnreadableImage, skippable
 from modernet.data.loading.plan import Part
 from modernet.data.loading.reading import PartReader
 from modernet.errors import InputError
@@ -31,7 +31,7 @@ class ReadAhead:
 
     Args:
         reader: reads one part.
-        most: pictures in the largest part.
+        most: images in the largest part.
         workers: processes that read; 0 is this one, when a part is asked for.
     """
 
@@ -43,13 +43,13 @@ class ReadAhead:
         """Pixels of each part, uint8 (b, 3, size, size), on the CPU, valid until the next is asked for.
 
         Raises:
-            InputError: a picture cannot be read or fetched.
+            InputError: an image cannot be read or fetched.
         """
         places = [_Place(part, number % len(self._buffers)) for number, part in enumerate(parts)]
         self._order[:] = places
         for place, error in zip(places, self._errors, strict=True):
             if error is not None:
-                raise skippable(error) if isinstance(error, UnreadablePicture) else error
+                raise skippable(error) if isinstance(error, UnreadableImage) else error
             yield self._buffers[place.buffer, : len(place.part.positions)]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub: pictures in parquet files, each fetched when its first picture is needed."""
+"""Data sets of the Hugging Face Hub: images in parquet files, each fetched when its first image is needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import pyarrow as pa
 
-from modernet.data.images.decode import EncodedPictures, UnreadablePicture
+from modernet.data.images.decode import EncodedImages, UnreadableImage
 from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source
 from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
 from modernet.data.sources.parquet import RowNames
@@ -59,7 +59,7 @@ class HubFile:
         return PurePosixPath(f"{PREFIX}{self.repo}") / self.path
 
     def arrow(self, column: str) -> Path:
-        """The pictures of this file as an Arrow file in the cache, fetched and converted if it is not there."""
+        """The images of this file as an Arrow file in the cache, fetched and converted if it is not there."""
         digest = sha256(repr((self, column)).encode()).hexdigest()[:16]
         return cached(f"{digest}-{PurePosixPath(self.path).stem}.arrow", functools.partial(self._make_arrow, column))
 
@@ -75,18 +75,18 @@ class HubFile:
                 raise _refused(self.repo) from error
             raise
         try:
-            write_arrow(target, ParquetFile(parquet, self.name).pictures(column))
+            write_arrow(target, ParquetFile(parquet, self.name).images(column))
         finally:
             parquet.unlink()  # or a full disk would stay full: the limit of the cache does not count it
 
 
-class HubPictures(EncodedPictures):
-    """Pictures in parquet files of the Hub.
+class HubImages(EncodedImages):
+    """Images in parquet files of the Hub.
 
     Args:
         files: of one split.
         rows: how many each has.
-        column: what holds the pictures.
+        column: what holds the images.
     """
 
     def __init__(self, files: Sequence[HubFile], rows: Sequence[int], column: str) -> None:
@@ -105,13 +105,13 @@ class HubPictures(EncodedPictures):
 
     def content(self, index: int) -> bytes:
         file, row = self._names.find(index)
-        content = self._pictures(file)[row].as_py()
+        content = self._images(file)[row].as_py()
         if content is None:
-            raise UnreadablePicture(self.name(index), "the row holds no bytes")
+            raise UnreadableImage(self.name(index), "the row holds no bytes")
         assert isinstance(content, bytes)
         return content
 
-    def _pictures(self, file: int) -> pa.ChunkedArray:
+    def _images(self, file: int) -> pa.ChunkedArray:
         while True:
             try:
                 return _mapped(self._files[file].arrow(self._column))
@@ -132,11 +132,11 @@ def read_hub(spec: str) -> Source:
     """Read `hf:org/name`, `hf:org/name/config`, `hf:org/name@revision`.
 
     Taken are the parquet files of the data set, or, where it has none, those that the Hub converted it to. The labels
-    are read now, by the ranges of their columns, and kept; pictures are fetched when they are needed, a file at a time.
+    are read now, by the ranges of their columns, and kept; images are fetched when they are needed, a file at a time.
 
     Raises:
         InputError: the Hub has no such data set, or not for us, or cannot be reached, or the data set has no labelled
-            pictures in parquet.
+            images in parquet.
     """
     match = _SPEC.fullmatch(spec)
     if match is None:
@@ -161,10 +161,10 @@ def read_hub(spec: str) -> Source:
     classes = known.classes or classes_of(raw["train"])
     splits: dict[str, Labelled] = {}
     for split, values in raw.items():
-        pictures = HubPictures(files[split], rows[split], known.image_column)
+        images = HubImages(files[split], rows[split], known.image_column)
         shards = np.repeat(np.arange(len(rows[split])), rows[split])
-        labels = as_indices(values, classes, pictures.name)
-        splits[split] = Labelled(pictures, np.arange(len(labels)), labels, shards)
+        labels = as_indices(values, classes, images.name)
+        splits[split] = Labelled(images, np.arange(len(labels)), labels, shards)
     return Source(spec, classes, splits["train"], splits.get("validation"), splits.get("test"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import DecodedPictures
+from modernet.data.images.decode import DecodedImages
 from modernet.data.sources.labelled import Labelled, Source, all_of
 from modernet.errors import InputError
 
@@ -48,8 +48,8 @@ def _read_split(path: Path, prefix: str) -> Labelled:
         raise InputError(f"there is no {prefix}-{missing} (or .gz) in {path}; put it beside the others")
     images, labels = _read_array(image_file, ndim=3), _read_array(label_file, ndim=1)
     if len(images) != len(labels) or not len(labels):
-        raise InputError(f"{image_file} has {len(images)} pictures, but {label_file.name} has {len(labels)} labels")
-    return all_of(DecodedPictures(torch.from_numpy(images), str(image_file)), labels.astype(np.int64))
+        raise InputError(f"{image_file} has {len(images)} images, but {label_file.name} has {len(labels)} labels")
+    return all_of(DecodedImages(torch.from_numpy(images), str(image_file)), labels.astype(np.int64))
 
 
 def _read_array(file: Path, ndim: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Image folders: a folder of pictures for each class."""
+"""Image folders: a folder of images for each class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from modernet.errors import InputError
 
 
 def read_image_folder(path: Path) -> Source:
-    """Read `class/picture`, or the same below `train/`, `val/` (`valid/`, `validation/`) and `test/`.
+    """Read `class/image`, or the same below `train/`, `val/` (`valid/`, `validation/`) and `test/`.
 
-    Classes are the folders of the training split in alphabetical order. Pictures may lie deeper inside a class; hidden
-    files and files of other kinds are passed over. The list of many pictures is kept (`listing.py`).
+    Classes are the folders of the training split in alphabetical order. Images may lie deeper inside a class; hidden
+    files and files of other kinds are passed over. The list of many images is kept (`listing.py`).
 
     Raises:
         InputError: no or empty class folders, a second folder for one split, or a class that is not in train.
@@ -52,7 +52,7 @@ def split_folders(path: Path) -> dict[str, Path]:
 
 def _labelled(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Labelled:
     if not listing.class_folders:
-        raise InputError(f"there is no class folder in {folder}; put pictures in a folder for each class")
+        raise InputError(f"there is no class folder in {folder}; put images in a folder for each class")
     number = {name: label for label, name in enumerate(classes)}
     counts = np.bincount(listing.class_of, minlength=len(listing.class_folders))
     for name, count in zip(listing.class_folders, counts, strict=True):
@@ -61,6 +61,6 @@ def _labelled(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Label
                 f"{folder / name} is a class that train has not; it has {len(classes)}, such as {classes[0]!r}"
             )
         if not count:
-            raise InputError(f"there is no picture in the class folder {folder / name}; add some, or remove the folder")
+            raise InputError(f"there is no image in the class folder {folder / name}; add some, or remove the folder")
     labels = np.array([number[name] for name in listing.class_folders], dtype=np.int64)
-    return all_of(listing.pictures, labels[listing.class_of])
+    return all_of(listing.images, labels[listing.class_of])

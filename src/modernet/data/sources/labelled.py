@@ -1,4 +1,4 @@
-"""What a format reader finds: labelled pictures, not yet decoded, in the splits that came with them."""
+"""What a format reader finds: labelled images, not yet decoded, in the splits that came with them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import Pictures
+from modernet.data.images.decode import Images
 from modernet.errors import InputError
 
 # How the world calls the three splits
@@ -26,17 +26,17 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Some pictures of a collection, with their labels.
+    """Some images of a collection, with their labels.
 
     Attributes:
-        pictures: the collection.
-        indices: int64 (n,), which of its pictures.
+        images: the collection.
+        indices: int64 (n,), which of its images.
         labels: int64 (n,), theirs.
         shards: int64 (n,), the shard that each lies in, where shards are fetched when they are first needed: an epoch
-            then goes through a few of them at a time. None where any picture is as near as any other.
+            then goes through a few of them at a time. None where any image is as near as any other.
     """
 
-    pictures: Pictures
+    images: Images
     indices: NDArray[np.int64]
     labels: NDArray[np.int64]
     shards: NDArray[np.int64] | None = None
@@ -46,12 +46,12 @@ class Labelled:
 
     def take(self, positions: NDArray[np.int64]) -> Labelled:
         shards = None if self.shards is None else self.shards[positions]
-        return Labelled(self.pictures, self.indices[positions], self.labels[positions], shards)
+        return Labelled(self.images, self.indices[positions], self.labels[positions], shards)
 
 
-def all_of(pictures: Pictures, labels: NDArray[np.int64]) -> Labelled:
-    assert len(pictures) == len(labels)
-    return Labelled(pictures, np.arange(len(labels)), labels)
+def all_of(images: Images, labels: NDArray[np.int64]) -> Labelled:
+    assert len(images) == len(labels)
+    return Labelled(images, np.arange(len(labels)), labels)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Source:
     Attributes:
         path: its folder, or its address.
         classes: their names.
-        train: the pictures to learn from, or all that there are.
+        train: the images to learn from, or all that there are.
         validation: None where none were set apart.
         test: likewise.
     """
@@ -81,10 +81,10 @@ class Source:
             raise InputError(f"{self.path} has two classes called {duplicates[0]!r}; give each its own name")
         for name, split in (("validation", self.validation), ("test", self.test)):
             if split is not None and not len(split):
-                raise InputError(f"the {name} split of {self.path} is empty; put pictures in it, or remove it")
+                raise InputError(f"the {name} split of {self.path} is empty; put images in it, or remove it")
         missing = np.setdiff1d(np.arange(len(self.classes)), self.train.labels)
         if len(missing):
             raise InputError(
-                f"{self.path} has no training picture of the class {self.classes[missing[0]]!r}; "
+                f"{self.path} has no training image of the class {self.classes[missing[0]]!r}; "
                 "add some, or remove the class"
             )

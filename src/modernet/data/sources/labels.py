@@ -33,7 +33,7 @@ def as_indices(labels: Sequence[int | str], classes: tuple[str, ...], name: Call
     """Labels as indices into `classes`.
 
     Args:
-        name: what a message calls the picture at a position.
+        name: what a message calls the image at a position.
 
     Raises:
         InputError: one is none of the classes.

@@ -1,4 +1,4 @@
-"""What lies in class folders, listed once: a folder of a million pictures opens in seconds the second time.
+"""What lies in class folders, listed once: a folder of a million images opens in seconds the second time.
 
 The list is kept in the cache folder with the time at which every folder last changed. A file that is added, removed or
 renamed changes its folder's time, so to ask for a thousand times is to know whether a million names are still right.
@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import PICTURE_SUFFIXES, is_hidden
-from modernet.data.images.files import PictureFiles
+from modernet.data.images.decode import IMAGE_SUFFIXES, is_hidden
+from modernet.data.images.files import ImageFiles
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
@@ -31,21 +31,21 @@ _KEY = b"modernet listing 1"
 
 
 class Listing(NamedTuple):
-    """The pictures in the class folders of a folder.
+    """The images in the class folders of a folder.
 
     Attributes:
-        class_folders: their names in alphabetical order, also of those without a picture.
-        pictures: all pictures, by class, then by path.
-        class_of: int64 (n,), the class folder of each picture.
+        class_folders: their names in alphabetical order, also of those without an image.
+        images: all images, by class, then by path.
+        class_of: int64 (n,), the class folder of each image.
     """
 
     class_folders: tuple[str, ...]
-    pictures: PictureFiles
+    images: ImageFiles
     class_of: NDArray[np.int64]
 
 
 class _Walked(NamedTuple):
-    """Every folder, the folder itself first, with the time of its last change; every picture, with its folder."""
+    """Every folder, the folder itself first, with the time of its last change; every image, with its folder."""
 
     parents: list[str]
     changed_ns: list[int]
@@ -54,9 +54,9 @@ class _Walked(NamedTuple):
 
 
 def list_classes(folder: Path) -> Listing:
-    """List the class folders of `folder` and the pictures in them and below them.
+    """List the class folders of `folder` and the images in them and below them.
 
-    Hidden files and folders, files of other kinds, and pictures beside the class folders do not count.
+    Hidden files and folders, files of other kinds, and images beside the class folders do not count.
 
     Raises:
         InputError: a folder cannot be listed.
@@ -71,8 +71,8 @@ def list_classes(folder: Path) -> Listing:
     class_folders = [parent for parent in found.parents if parent and "/" not in parent]
     number = {name: position for position, name in enumerate(class_folders)}
     class_of_parent = np.array([number.get(parent.partition("/")[0], -1) for parent in found.parents])
-    pictures = PictureFiles(folder, found.parents, found.parent_of, found.names)
-    return Listing(tuple(class_folders), pictures, class_of_parent[found.parent_of])
+    images = ImageFiles(folder, found.parents, found.parent_of, found.names)
+    return Listing(tuple(class_folders), images, class_of_parent[found.parent_of])
 
 
 def _walk(folder: Path) -> _Walked:
@@ -88,7 +88,7 @@ def _walk(folder: Path) -> _Walked:
         changed_ns.append(_changed_ns(path))  # before its entries are read: a change from now on is seen
         for entry in _entries(path):
             if not entry.is_dir():
-                if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122 - a million times
+                if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - a million times
                     names.append(os.fsencode(entry.name))
                     parent_of.append(number)
             elif not entry.is_symlink():  # it may lead in circles
@@ -134,7 +134,7 @@ def _keep(file: Path, found: _Walked) -> None:
         ):
             out.write_batch(pa.record_batch([found.names, pa.array(found.parent_of)], schema=schema))
     except OSError as error:  # it only costs time
-        say(f"cannot keep the list of pictures in {file.parent} ({error.strerror or error}); it is made anew each time")
+        say(f"cannot keep the list of images in {file.parent} ({error.strerror or error}); it is made anew each time")
 
 
 def _kept(file: Path, folder: Path) -> _Walked | None:

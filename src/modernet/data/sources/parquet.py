@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 import numpy as np
 import pyarrow as pa
 
-from modernet.data.images.decode import EncodedPictures, UnreadablePicture, is_hidden, is_picture
+from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden, is_image
 from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source, all_of
 from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
@@ -34,7 +34,7 @@ def parquet_files(path: Path) -> dict[str, list[Path]]:
     found = _files_in(path)
     if found:
         return found
-    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not _begins_with_picture(entry)]
+    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not _begins_with_image(entry)]
     below = {folder: files for folder in folders if (files := _files_in(folder))}
     if len(below) > 1:
         names = ", ".join(folder.name for folder in below)
@@ -51,7 +51,7 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
 
     Args:
         files: each split's files, as `parquet_files` found them.
-        memory_limit_mb: encoded pictures beyond it are first copied to an Arrow file in the cache folder, since rows
+        memory_limit_mb: encoded images beyond it are first copied to an Arrow file in the cache folder, since rows
             of parquet cannot be reached one by one.
 
     Raises:
@@ -74,11 +74,11 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
         names = RowNames(files[split], [table.rows for table in tables[split]])
         labels = as_indices(values, classes, names.__getitem__)
         if megabytes <= memory_limit_mb:
-            chunks = [chunk for table in tables[split] for chunk in table.pictures(image_column)]
-            pictures = ParquetPictures(pa.chunked_array(chunks, type=pa.large_binary()), names)
+            chunks = [chunk for table in tables[split] for chunk in table.images(image_column)]
+            images = ParquetImages(pa.chunked_array(chunks, type=pa.large_binary()), names)
         else:
-            pictures = MappedPictures(_copy_to_arrow(files[split], image_column), names)
-        splits[split] = all_of(pictures, labels)
+            images = MappedImages(_copy_to_arrow(files[split], image_column), names)
+        splits[split] = all_of(images, labels)
     return Source(path, classes, splits["train"], splits.get("validation"), splits.get("test"))
 
 
@@ -104,8 +104,8 @@ class RowNames:
         return file, row - (int(self._ends[file - 1]) if file else 0)
 
 
-class ParquetPictures(EncodedPictures):
-    """Encoded pictures in an Arrow column.
+class ParquetImages(EncodedImages):
+    """Encoded images in an Arrow column.
 
     Args:
         column: binary (n,)
@@ -126,12 +126,12 @@ class ParquetPictures(EncodedPictures):
     def content(self, index: int) -> bytes:
         content = self._column[index].as_py()
         if content is None:
-            raise UnreadablePicture(self.name(index), "the row holds no bytes")
+            raise UnreadableImage(self.name(index), "the row holds no bytes")
         assert isinstance(content, bytes)
         return content
 
 
-class MappedPictures(ParquetPictures):
+class MappedImages(ParquetImages):
     """The same in an Arrow file, mapped into memory; another process maps the file again instead of getting its
     content.
     """
@@ -140,16 +140,16 @@ class MappedPictures(ParquetPictures):
         super().__init__(map_arrow(file), names)
         self._file = file
 
-    def __reduce__(self) -> tuple[type[MappedPictures], tuple[Path, RowNames]]:
-        return MappedPictures, (self._file, self._names)
+    def __reduce__(self) -> tuple[type[MappedImages], tuple[Path, RowNames]]:
+        return MappedImages, (self._file, self._names)
 
 
-def _begins_with_picture(folder: Path) -> bool:
-    """Whether a folder is one of single pictures, to judge by the first file that the system names: to list them all
+def _begins_with_image(folder: Path) -> bool:
+    """Whether a folder is one of single images, to judge by the first file that the system names: to list them all
     would take minutes for a million.
     """
     with os.scandir(folder) as entries:
-        return any(is_picture(Path(entry.name)) for entry in islice(entries, 1))
+        return any(is_image(Path(entry.name)) for entry in islice(entries, 1))
 
 
 def _files_in(folder: Path) -> dict[str, list[Path]]:
@@ -162,7 +162,7 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
 
 
 def _copy_to_arrow(files: Sequence[Path], column: str) -> Path:
-    """An Arrow file of the pictures' bytes in the cache folder, made once for these files as they are now."""
+    """An Arrow file of the images' bytes in the cache folder, made once for these files as they are now."""
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     digest = sha256(repr((states, column)).encode()).hexdigest()[:16]
     target = cache_folder() / "parquet" / f"{files[0].stem}-{digest}.arrow"
@@ -173,10 +173,10 @@ def _copy_to_arrow(files: Sequence[Path], column: str) -> Path:
         with only_one(target):
             if not target.exists():
                 with whole_file(target) as unfinished:
-                    write_arrow(unfinished, (chunk for file in tracked for chunk in _open(file).pictures(column)))
+                    write_arrow(unfinished, (chunk for file in tracked for chunk in _open(file).images(column)))
     except OSError as error:
         raise InputError(
-            f"cannot copy the pictures to {target}: {error}; set MODERNET_CACHE to a folder on a disk with room"
+            f"cannot copy the images to {target}: {error}; set MODERNET_CACHE to a folder on a disk with room"
         ) from error
     return target
 

@@ -1,4 +1,4 @@
-"""The columns of one parquet file of pictures: labels, names of classes, the pictures' bytes."""
+"""The columns of one parquet file of images: labels, names of classes, the images' bytes."""
 
 from __future__ import annotations
 
@@ -72,15 +72,13 @@ class ParquetFile:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def pictures(self, column: str) -> Iterator[pa.Array]:
-        """The bytes of the pictures, some hundred at a time."""
+    def images(self, column: str) -> Iterator[pa.Array]:
+        """The bytes of the images, some hundred at a time."""
         self.find_column((column,), "image")
         kind = self._table.schema_arrow.field(column).type
         nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
         if not nested and not pa.types.is_binary(kind) and not pa.types.is_large_binary(kind):
-            raise InputError(
-                f"the column {column!r} of {self.name} holds {kind}; pictures are bytes or {{bytes, path}}"
-            )
+            raise InputError(f"the column {column!r} of {self.name} holds {kind}; images are bytes or {{bytes, path}}")
         try:
             for batch in self._table.iter_batches(batch_size=256, columns=[column]):
                 content = pc.struct_field(batch[column], "bytes") if nested else batch[column]
@@ -93,12 +91,12 @@ class ParquetFile:
 
 
 def write_arrow(target: Path, chunks: Iterator[pa.Array]) -> None:
-    """Write pictures as an Arrow file, whose rows can be reached one by one."""
+    """Write images as an Arrow file, whose rows can be reached one by one."""
     with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as out:
         for chunk in chunks:
             out.write_batch(pa.record_batch([chunk], schema=_SCHEMA))
 
 
 def map_arrow(file: Path) -> pa.ChunkedArray:
-    """The pictures of an Arrow file, mapped into memory: binary (n,)."""
+    """The images of an Arrow file, mapped into memory: binary (n,)."""
     return pa.ipc.open_file(pa.memory_map(str(file))).read_all()["image"]

@@ -1,4 +1,4 @@
-"""A name, a folder or an address -> the labelled pictures that lie there."""
+"""A name, a folder or an address -> the labelled images that lie there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from modernet.data.images.decode import is_hidden, is_picture
+from modernet.data.images.decode import is_hidden, is_image
 from modernet.data.sources.cifar import has_cifar, read_cifar
 from modernet.data.sources.hub import PREFIX, read_hub
 from modernet.data.sources.idx import has_idx, read_idx
@@ -34,7 +34,7 @@ class NamedSource(NamedTuple):
 
 
 def read_source(spec: str, *, memory_limit_mb: int = 2048, download: bool = True) -> NamedSource:
-    """Find the pictures that `spec` means, as `open_dataset` describes; nothing is decoded.
+    """Find the images that `spec` means, as `open_dataset` describes; nothing is decoded.
 
     Args:
         spec: anything that `open_dataset` takes, but `"digit_scenes"`, which lies nowhere.
@@ -103,8 +103,8 @@ def _recognised(path: Path, memory_limit_mb: int) -> Source:
     entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
     if any(entry.is_dir() for entry in entries):
         return read_image_folder(path)
-    if any(is_picture(entry) for entry in entries):
-        raise InputError(f"the pictures lie directly in {path}; put them in a folder for each class")
+    if any(is_image(entry) for entry in entries):
+        raise InputError(f"the images lie directly in {path}; put them in a folder for each class")
     found = f"holds nothing that is known, such as {min(entries).name}" if entries else "is empty"
     raise InputError(f"the folder {path} {found}; looked for {_LAYOUTS}")
 

@@ -11,7 +11,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from modernet.data.images.decode import PICTURE_SUFFIXES, is_hidden
+from modernet.data.images.decode import IMAGE_SUFFIXES, is_hidden
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 
@@ -28,7 +28,7 @@ class ShardIndex:
         name: its file's name.
         size: its file's length in bytes.
         keys: what the files of a sample are called, without their suffixes.
-        offsets: where each picture begins in the file.
+        offsets: where each image begins in the file.
         sizes: its length in bytes.
         labels: integers or names.
         sha256: of the whole file; None where nobody has computed it.
@@ -46,16 +46,16 @@ class ShardIndex:
 def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
     """Read the headers of a tar file.
 
-    A sample is the files whose paths agree up to the first dot of their name: a picture (`.jpg`, `.png`, ...) and a
+    A sample is the files whose paths agree up to the first dot of their name: an image (`.jpg`, `.png`, ...) and a
     label, either `.cls` (a number or a name) or `.json` with `label`. Other files are passed over.
 
     Args:
         checksum: compute the sha256, too.
 
     Raises:
-        InputError: it is no plain tar file, it is cut off, or a sample has no label or two pictures.
+        InputError: it is no plain tar file, it is cut off, or a sample has no label or two images.
     """
-    pictures: dict[str, tuple[int, int]] = {}
+    images: dict[str, tuple[int, int]] = {}
     labels: dict[str, int | str] = {}
     try:
         with tarfile.open(path, "r:") as tar:
@@ -65,10 +65,10 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
                     continue
                 stem, _, suffix = name.partition(".")
                 key = f"{folder}/{stem}" if folder else stem
-                if f".{suffix.lower()}" in PICTURE_SUFFIXES:
-                    if key in pictures:
-                        raise InputError(f"{path} has two pictures called {key}; a sample has one")
-                    pictures[key] = member.offset_data, member.size
+                if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                    if key in images:
+                        raise InputError(f"{path} has two images called {key}; a sample has one")
+                    images[key] = member.offset_data, member.size
                 elif suffix in ("cls", "json"):
                     content = tar.extractfile(member)
                     assert content is not None
@@ -79,13 +79,13 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
         raise InputError(
             f"cannot read {path} as tar: {' '.join(str(error).split())}; make it again (shards are plain .tar files)"
         ) from error
-    for key in pictures:
+    for key in images:
         if key not in labels:
             raise InputError(f"{path}, {key} has no label; put {Path(key).name}.cls, a number or a name, beside it")
     size = path.stat().st_size
-    if any(offset + length > size for offset, length in pictures.values()):
-        raise InputError(f"{path} is cut off: a picture lies beyond its end; make it again")
-    found = [labels[key] for key in pictures]
+    if any(offset + length > size for offset, length in images.values()):
+        raise InputError(f"{path} is cut off: an image lies beyond its end; make it again")
+    found = [labels[key] for key in images]
     names = [label for label in found if isinstance(label, str)]
     numbers = [label for label in found if isinstance(label, int)]
     if names and numbers:
@@ -94,8 +94,8 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
     if checksum:
         with path.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
-    offsets, sizes = [offset for offset, _ in pictures.values()], [length for _, length in pictures.values()]
-    return ShardIndex(path.name, size, list(pictures), offsets, sizes, names or numbers, digest)
+    offsets, sizes = [offset for offset, _ in images.values()], [length for _, length in images.values()]
+    return ShardIndex(path.name, size, list(images), offsets, sizes, names or numbers, digest)
 
 
 def write_index(file: Path, shards: list[ShardIndex], classes: tuple[str, ...] | None, **more: Any) -> None:

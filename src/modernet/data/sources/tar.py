@@ -1,8 +1,8 @@
 """Tar shards in WebDataset's layout, on this machine or behind HTTP.
 
-Every picture's place is known from an index, so shards are as good as single files: an exact shuffle, an exact resume,
-every picture once an epoch, however many processes share them. A shard behind HTTP is fetched whole when its first
-picture is needed.
+Every image's place is known from an index, so shards are as good as single files: an exact shuffle, an exact resume,
+every image once an epoch, however many processes share them. A shard behind HTTP is fetched whole when its first
+image is needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import EncodedPictures, UnreadablePicture, is_hidden
+from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden
 from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source
 from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
 from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
@@ -81,8 +81,8 @@ class RemoteShard:
         return open_cached(self.cache_name, self.fetch)
 
 
-class TarPictures(EncodedPictures):
-    """Pictures in tar shards.
+class TarImages(EncodedImages):
+    """Images in tar shards.
 
     Args:
         shards: the tar files.
@@ -112,9 +112,9 @@ class TarPictures(EncodedPictures):
                 file.seek(int(self._offsets[index]))
                 content: bytes = file.read(size)
         except OSError as error:
-            raise UnreadablePicture(self.name(index), error.strerror or str(error)) from error
+            raise UnreadableImage(self.name(index), error.strerror or str(error)) from error
         if len(content) < size:
-            raise UnreadablePicture(self.name(index), "the shard ends before it does")
+            raise UnreadableImage(self.name(index), "the shard ends before it does")
         return content
 
 
@@ -291,7 +291,7 @@ def _source(
     splits: dict[str, Labelled] = {}
     for split, values in raw.items():
         numbers = members[split]
-        pictures = TarPictures([shards[number] for number in numbers], [indexes[number] for number in numbers])
-        labels = as_indices(values, classes, pictures.name)
-        splits[split] = Labelled(pictures, np.arange(len(labels)), labels, pictures.shard_of if remote else None)
+        images = TarImages([shards[number] for number in numbers], [indexes[number] for number in numbers])
+        labels = as_indices(values, classes, images.name)
+        splits[split] = Labelled(images, np.arange(len(labels)), labels, images.shard_of if remote else None)
     return Source(where, classes, splits["train"], splits.get("validation"), splits.get("test"))

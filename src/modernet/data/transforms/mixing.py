@@ -1,4 +1,4 @@
-"""Mixup and CutMix: two pictures become one, and so do their labels. Both by timm: theirs is the published form."""
+"""Mixup and CutMix: two images become one, and so do their labels. Both by timm: theirs is the published form."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from modernet.recipes import Augmentation
 def mix(
     images: Tensor, labels: Tensor, num_classes: int, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix pictures as the recipe says, in place: the first with the last, the second with the last but one, ...
+    """Mix images as the recipe says, in place: the first with the last, the second with the last but one, ...
 
-    timm needs an even number of pictures; the last of an odd number stays as it is.
+    timm needs an even number of images; the last of an odd number stays as it is.
 
     Targets are not smoothed here. timm mixes targets that are smoothed, a share s spread over k classes, which is the
     same as smoothing what is mixed: x (1 - s) a + x s/k + (1 - x) (1 - s) b + (1 - x) s/k = (1 - s) (x a + (1 - x) b) +

@@ -1,6 +1,6 @@
 """Augmentation of whole batches on their device.
 
-What is random is drawn on the CPU, from a generator that the caller seeds, as a few numbers a picture; the pixels are
+What is random is drawn on the CPU, from a generator that the caller seeds, as a few numbers an image; the pixels are
 then moved in one operation for the batch. So a batch is augmented in the same way on every device, except for the
 noise of `erasing`, which is drawn where it is needed.
 """
@@ -75,7 +75,7 @@ def erase(images: Tensor, augmentation: Augmentation, rng: np.random.Generator) 
 def shift_and_flip(
     images: Tensor, down: NDArray[np.int64], right: NDArray[np.int64], flipped: NDArray[np.bool_]
 ) -> Tensor:
-    """Move each picture by whole pixels, filling the border by reflection (the border's own pixels are not repeated),
+    """Move each image by whole pixels, filling the border by reflection (the border's own pixels are not repeated),
     then mirror the chosen ones.
 
     Args:
@@ -88,19 +88,19 @@ def shift_and_flip(
     rows = _reflect(np.arange(h) - down[:, None], h)  # b h
     columns = _reflect(np.arange(w) - right[:, None], w)
     columns = np.where(flipped[:, None], columns[:, ::-1], columns)
-    picture = torch.arange(b, device=images.device)[:, None, None]
+    image = torch.arange(b, device=images.device)[:, None, None]
     row = torch.from_numpy(rows).to(images.device, non_blocking=True)[:, :, None]
     column = torch.from_numpy(columns).to(images.device, non_blocking=True)[:, None, :]
     # with channels last, a pixel's three bytes are one copy; the result is channels last again
-    return images.permute(0, 2, 3, 1)[picture, row, column].permute(0, 3, 1, 2)
+    return images.permute(0, 2, 3, 1)[image, row, column].permute(0, 3, 1, 2)
 
 
 def resample(images: Tensor, boxes: Floats, interpolation: Interpolation = "bilinear") -> Tensor:
-    """Enlarge a box of each picture to the whole picture.
+    """Enlarge a box of each image to the whole image.
 
     Args:
         images: (b, c, h, w), in [0, 255].
-        boxes: (b, 4), top, left, height and width as shares of the picture.
+        boxes: (b, 4), top, left, height and width as shares of the image.
 
     Returns:
         float32 (b, c, h, w), in [0, 255].
@@ -115,10 +115,10 @@ def resample(images: Tensor, boxes: Floats, interpolation: Interpolation = "bili
 
 
 def random_crops(n: int, smallest_area: float, rng: np.random.Generator) -> Floats:
-    """Boxes of a random resized crop of square pictures (Szegedy et al. 2014), not bound to whole pixels.
+    """Boxes of a random resized crop of square images (Szegedy et al. 2014), not bound to whole pixels.
 
     Returns:
-        (n, 4), top, left, height and width as shares of the picture.
+        (n, 4), top, left, height and width as shares of the image.
     """
     height, width = _tries(n, (smallest_area, 1.0), _CROP_RATIOS, rng)
     fits = (height <= 1) & (width <= 1)
@@ -130,12 +130,12 @@ def random_crops(n: int, smallest_area: float, rng: np.random.Generator) -> Floa
 
 
 def random_box(h: int, w: int, smallest_area: float, rng: np.random.Generator) -> Box:
-    """The box of a random resized crop, in whole pixels of a picture of any shape, as torchvision and timm draw it.
+    """The box of a random resized crop, in whole pixels of an image of any shape, as torchvision and timm draw it.
 
     Area uniform, width over height log-uniform from 3:4 to 4:3, place uniform; the first of ten draws that fits. Where
     none does, the largest box in the centre that has such a shape.
     """
-    *tries, down, right = rng.random(2 * _TRIES + 2).tolist()  # plain numbers: for one picture, arrays are slower
+    *tries, down, right = rng.random(2 * _TRIES + 2).tolist()  # plain numbers: for one image, arrays are slower
     low, high = (math.log(ratio) for ratio in _CROP_RATIOS)
     for share, slant in zip(tries[::2], tries[1::2], strict=True):
         area, ratio = h * w * (smallest_area + (1 - smallest_area) * share), math.exp(low + (high - low) * slant)
@@ -147,7 +147,7 @@ def random_box(h: int, w: int, smallest_area: float, rng: np.random.Generator) -
 
 
 def erasing_rectangles(n: int, side: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rectangles of random erasing in square pictures, as timm draws them: area uniform from 2 to 33 %, shape
+    """Rectangles of random erasing in square images, as timm draws them: area uniform from 2 to 33 %, shape
     log-uniform from 3:10 to 10:3, place uniform; the first of ten draws that fits.
 
     Returns:
@@ -178,7 +178,7 @@ def inside(
     side: int,
     device: torch.device,
 ) -> Tensor:
-    """Which pixels of square pictures lie in a rectangle each; what hangs over the border is cut off.
+    """Which pixels of square images lie in a rectangle each; what hangs over the border is cut off.
 
     Args:
         top, left, height, width: (b,) in pixels.

@@ -1,4 +1,4 @@
-"""RandAugment and color jitter, one picture at a time, by timm and torchvision: theirs is the published form."""
+"""RandAugment and color jitter, one image at a time, by timm and torchvision: theirs is the published form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from modernet.recipes import Augmentation
 # m(agnitude), n(umber of operations), p(robability), mstd, mmax, inc(reasing), t(he set of operations)
 _NOTATION = re.compile(r"rand(-(m\d+|n\d+|p\d*\.?\d+|mstd\d*\.?\d+|mmax\d+|inc[01]|t(weights|3a|3aw)))*")
 _ALL_BITS = 8
-_FURTHEST = 0.45  # of the picture's side, by which RandAugment moves it at most, as in timm's training transform
+_FURTHEST = 0.45  # of the image's side, by which RandAugment moves it at most, as in timm's training transform
 
 
 def uses_timm_augment(augmentation: Augmentation) -> bool:
@@ -30,8 +30,8 @@ class TimmAugment:
 
     Args:
         augmentation: its `rand_augment` and `color_jitter`.
-        image_size: side of the pictures in pixels.
-        mean: of each channel, for pictures in [0, 1]; fills what RandAugment uncovers.
+        image_size: side of the images in pixels.
+        mean: of each channel, for images in [0, 1]; fills what RandAugment uncovers.
         interpolation: of RandAugment's geometric operations.
 
     Raises:
@@ -47,9 +47,9 @@ class TimmAugment:
             else _color_jitter(augmentation.color_jitter)
         )
 
-    def __call__(self, picture: Tensor, seed: int) -> Tensor:
+    def __call__(self, pixels: Tensor, seed: int) -> Tensor:
         """uint8 (3, h, w) -> the same, augmented as `seed` says."""
-        image = Image.fromarray(picture.permute(1, 2, 0).numpy())
+        image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
         with seeded(seed):
             image = self._transform(image)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)

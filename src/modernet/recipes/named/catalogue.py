@@ -36,6 +36,7 @@ class NamedRecipe:
 
 
 RECIPES: Registry[NamedRecipe] = Registry("recipe")
+_FORMER_NAMES = {"small_pictures": "small_images"}
 
 
 def register_recipe(named: NamedRecipe) -> None:
@@ -55,7 +56,7 @@ def get_recipe(name: str, model: str | None = None) -> Recipe:
     >>> get_recipe("convnext", model="convnext_small").regularization.drop_path
     0.4
     """
-    named = RECIPES[name]
+    named = RECIPES[_FORMER_NAMES.get(name, name)]
     return named.recipe if model is None else named.for_model(model)
 
 
@@ -63,4 +64,4 @@ def default_recipe(data: str, pretrained: bool = False) -> str:
     """The name of the recipe when none is named: for a data set, or for a network that is trained already."""
     if pretrained:
         return "finetune"
-    return "quick" if data in ("digit_scenes", "mnist") else "small_pictures"
+    return "quick" if data in ("digit_scenes", "mnist") else "small_images"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from modernet.recipes.base import Augmentation, Optimizer, PictureSizes, Recipe, Regularization, Schedule
+from modernet.recipes.base import Augmentation, ImageSizes, Optimizer, Recipe, Regularization, Schedule
 from modernet.recipes.named.catalogue import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 
-_PICTURES = PictureSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
+_IMAGES = ImageSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
 _RAND_AUGMENT = Augmentation(flip=0.5, crop_scale=0.08, rand_augment="rand-m9-mstd0.5-inc1", erasing=0.25)
 _MIXED = replace(_RAND_AUGMENT, mixup=0.8, cutmix=1.0)
 _FROM_SCRATCH = Optimizer(lr=4e-3, lr_batch=4096, weight_decay=0.05)
@@ -24,7 +24,7 @@ register_recipe(
             source="Liu et al. 2022, table 5, and the TRAINING.md of its release",
             batch_size=4096,
             ema_decay=0.9999,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_MIXED,
             optimizer=_FROM_SCRATCH,
             schedule=Schedule(epochs=300, warmup_epochs=20.0),
@@ -47,7 +47,7 @@ register_recipe(
             name="convnext_22k",
             source="Liu et al. 2022, table 5, and the TRAINING.md of its release",
             batch_size=4096,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_MIXED,
             optimizer=_FROM_SCRATCH,
             schedule=Schedule(epochs=90, warmup_epochs=5.0),
@@ -70,7 +70,7 @@ register_recipe(
             name="convnext_finetune_384",
             source="Liu et al. 2022, table 6",
             batch_size=512,
-            pictures=PictureSizes(image_size=384, test_crop=1.0, interpolation="bicubic"),
+            images=ImageSizes(image_size=384, test_crop=1.0, interpolation="bicubic"),
             augmentation=_RAND_AUGMENT,
             optimizer=_fine_tuning(0.7),
             schedule=Schedule(epochs=30, warmup_epochs=0.0),
@@ -81,7 +81,7 @@ register_recipe(
         expected={"convnext_base": 85.1, "convnext_large": 85.5},
         models={"convnext_large": {"drop_path": 0.95}},
         differs="published for Base and Large alone, which begin from weights before averaging (Base) and averaged "
-        "ones (Large); test pictures are scaled to a square there, here their middle is taken",
+        "ones (Large); test images are scaled to a square there, here their middle is taken",
     )
 )
 
@@ -91,7 +91,7 @@ register_recipe(
             name="convnext_22k_to_1k",
             source="Liu et al. 2022, table 6",
             batch_size=512,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_RAND_AUGMENT,
             optimizer=_fine_tuning(0.8),
             schedule=Schedule(epochs=30, warmup_epochs=0.0),
@@ -123,7 +123,7 @@ register_recipe(
             source="Liu et al. 2022, appendix A.1, and the TRAINING.md of its release",
             batch_size=4096,
             ema_decay=0.9999,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_MIXED,
             optimizer=_FROM_SCRATCH,
             schedule=Schedule(epochs=300, warmup_epochs=50.0),
@@ -160,7 +160,7 @@ register_recipe(
             source="Woo et al. 2023, tables 9 to 11, and the TRAINING.md of its release",
             batch_size=1024,
             ema_decay=0.9999,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_MIXED,
             optimizer=Optimizer(
                 lr=2.5e-3, lr_batch=1024, weight_decay=0.05, layer_decay=0.6, layer_decay_groups="paper"
@@ -203,7 +203,7 @@ register_recipe(
                 "drop_path": 0.3,
             },
         },
-        differs="for the rate of Base the paper says 6.25e-3 for 256 pictures and the release 6.25e-4, which is taken, "
+        differs="for the rate of Base the paper says 6.25e-3 for 256 images and the release 6.25e-4, which is taken, "
         "for Large as well; that of Huge, 1.25e-3, is the paper's and may be ten times too high",
     )
 )
@@ -215,7 +215,7 @@ register_recipe(
             source="Ding et al. 2022 and the README of its release: ConvNeXt's recipe",
             batch_size=2048,
             ema_decay=0.9999,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_MIXED,
             optimizer=Optimizer(lr=4e-3, lr_batch=2048, weight_decay=0.05),
             schedule=Schedule(epochs=300, warmup_epochs=10.0),

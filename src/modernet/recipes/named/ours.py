@@ -1,4 +1,4 @@
-"""Our own recipes, for small pictures and small sets."""
+"""Our own recipes, for small images and small sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ register_recipe(
     NamedRecipe(
         Recipe(
             name="quick",
-            source="ours: seconds a network on a laptop, for small pictures with a left and a right (docs/log.md)",
+            source="ours: seconds a network on a laptop, for small images with a left and a right (docs/log.md)",
             batch_size=32,
             augmentation=Augmentation(flip=0.0, shift=0.1),
             optimizer=Optimizer(lr=6e-3),
@@ -23,7 +23,7 @@ register_recipe(
 register_recipe(
     NamedRecipe(
         Recipe(
-            name="small_pictures",
+            name="small_images",
             source="ours: the decisions of ConvNeXt's recipe (Liu et al. 2022, table 5) without RandAugment, shortened",
             batch_size=128,
             augmentation=Augmentation(flip=0.5, shift=0.125, erasing=0.25, mixup=0.8, cutmix=1.0),
@@ -31,8 +31,8 @@ register_recipe(
             schedule=Schedule(epochs=30, warmup_epochs=3.0),
             regularization=Regularization(drop_path=0.1),
         ),
-        purpose="small pictures from random weights",
-        command="modernet train --recipe small_pictures --data cifar10 --model convnext_test",
+        purpose="small images from random weights",
+        command="modernet train --recipe small_images --data cifar10 --model convnext_test",
     )
 )
 
@@ -57,14 +57,14 @@ register_recipe(
     NamedRecipe(
         Recipe(
             name="finetune",
-            source="ours, for some hundred pictures: ConvNeXt's fine-tuning (Liu et al. 2022, table 6), small batch",
+            source="ours, for some hundred images: ConvNeXt's fine-tuning (Liu et al. 2022, table 6), small batch",
             batch_size=32,
             augmentation=Augmentation(flip=0.5, crop_scale=0.5, erasing=0.25),
             optimizer=Optimizer(lr=5e-4, layer_decay=0.85),
             schedule=Schedule(epochs=30, warmup_epochs=2.0),
             regularization=Regularization(drop_path=0.1),
         ),
-        purpose="a few hundred own pictures, from published weights",
+        purpose="a few hundred own images, from published weights",
         command="modernet train --recipe finetune --data my_photos --model convnext_tiny.fb_in22k_ft_in1k",
     )
 )

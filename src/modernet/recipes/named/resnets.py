@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from modernet.recipes.base import Augmentation, Optimizer, PictureSizes, Recipe, Regularization, Schedule
+from modernet.recipes.base import Augmentation, ImageSizes, Optimizer, Recipe, Regularization, Schedule
 from modernet.recipes.named.catalogue import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 
 _CROPS = Augmentation(flip=0.5, crop_scale=0.08)
 
-# --- torchvision's references: train.py with its defaults, 8 x 32 pictures, everything decays
+# --- torchvision's references: train.py with its defaults, 8 x 32 images, everything decays
 
 register_recipe(
     NamedRecipe(
@@ -18,7 +18,7 @@ register_recipe(
             name="resnet_classic",
             source="He et al. 2015, section 3.4, as in torchvision's reference (weights V1)",
             batch_size=256,
-            pictures=PictureSizes(image_size=224, test_crop=0.875),
+            images=ImageSizes(image_size=224, test_crop=0.875),
             augmentation=_CROPS,
             optimizer=Optimizer(
                 optimizer="sgd", lr=0.1, lr_batch=256, weight_decay=1e-4, decay_norms=True, nesterov=False
@@ -45,7 +45,7 @@ register_recipe(
             name="mobilenet_v2",
             source="torchvision's reference for MobileNetV2 (weights V1): the rate is multiplied by 0.98 every epoch",
             batch_size=256,
-            pictures=PictureSizes(image_size=224, test_crop=0.875),
+            images=ImageSizes(image_size=224, test_crop=0.875),
             augmentation=_CROPS,
             optimizer=Optimizer(
                 optimizer="sgd", lr=0.045, lr_batch=256, weight_decay=4e-5, decay_norms=True, nesterov=False
@@ -92,7 +92,7 @@ def _strikes_back(name: str, expected: dict[str, float], differs: str = _TIMM, *
 _strikes_back(
     "resnet_strikes_back_a1",
     {"resnet50": 80.382, "resnet152": 81.998, "resnext50_32x4d": 80.526},
-    pictures=PictureSizes(image_size=224, test_crop=0.95, interpolation="bicubic"),
+    images=ImageSizes(image_size=224, test_crop=0.95, interpolation="bicubic"),
     augmentation=replace(_STRIKES_BACK, mixup=0.2),
     optimizer=_lamb(5e-3, 0.01),
     schedule=Schedule(epochs=600, warmup_epochs=5.0, warmup_lr=1e-4, min_lr=1e-6),
@@ -102,7 +102,7 @@ _strikes_back(
 _strikes_back(
     "resnet_strikes_back_a2",
     {"resnet50": 79.828, "resnet152": 81.764, "resnext50_32x4d": 80.444},
-    pictures=PictureSizes(image_size=224, test_crop=0.95, interpolation="bicubic"),
+    images=ImageSizes(image_size=224, test_crop=0.95, interpolation="bicubic"),
     augmentation=_STRIKES_BACK,
     optimizer=_lamb(5e-3, 0.02),
     schedule=Schedule(epochs=300, warmup_epochs=5.0, warmup_lr=1e-4, min_lr=1e-6),
@@ -111,7 +111,7 @@ _strikes_back(
 _strikes_back(
     "resnet_strikes_back_a3",
     {"resnet50": 78.052, "resnet152": 80.548, "resnext50_32x4d": 79.258},
-    pictures=PictureSizes(image_size=160, test_size=224, test_crop=0.95, interpolation="bicubic"),
+    images=ImageSizes(image_size=160, test_size=224, test_crop=0.95, interpolation="bicubic"),
     augmentation=replace(_STRIKES_BACK, rand_augment="rand-m6-mstd0.5-inc1", repeats=1),
     optimizer=_lamb(8e-3, 0.02),
     schedule=Schedule(epochs=100, warmup_epochs=5.0, warmup_lr=1e-4, min_lr=1e-6),
@@ -127,7 +127,7 @@ register_recipe(
             source="Bello et al. 2021, 'Revisiting ResNets', as in its configurations; 350 epochs",
             batch_size=4096,
             ema_decay=0.9999,
-            pictures=PictureSizes(image_size=160, test_crop=0.875, interpolation="bicubic"),
+            images=ImageSizes(image_size=160, test_crop=0.875, interpolation="bicubic"),
             augmentation=Augmentation(flip=0.5, crop_scale=0.08, rand_augment="rand-m10-n2"),
             optimizer=Optimizer(optimizer="sgd", lr=0.1, lr_batch=256, weight_decay=4e-5, nesterov=False),
             schedule=Schedule(epochs=350, warmup_epochs=5.0, min_lr=0.0),

@@ -1,4 +1,4 @@
-"""Our recipe for a ConvNeXt on some ten thousand small pictures, where time is short."""
+"""Our recipe for a ConvNeXt on some ten thousand small images, where time is short."""
 
 from __future__ import annotations
 

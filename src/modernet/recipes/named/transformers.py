@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from modernet.recipes.base import Augmentation, Optimizer, PictureSizes, Recipe, Regularization, Schedule
+from modernet.recipes.base import Augmentation, ImageSizes, Optimizer, Recipe, Regularization, Schedule
 from modernet.recipes.named.catalogue import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 
-_PICTURES = PictureSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
+_IMAGES = ImageSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
 
 
 def _augmentation(repeats: int) -> Augmentation:
@@ -27,7 +27,7 @@ register_recipe(
             source="Touvron et al. 2020, as in the main.py of its release",
             batch_size=1024,
             ema_decay=0.99996,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_augmentation(repeats=3),
             optimizer=Optimizer(lr=1e-3, lr_batch=1024, weight_decay=0.05),
             schedule=Schedule(epochs=300, warmup_epochs=5.0, warmup_lr=1e-6, min_lr=1e-5),
@@ -37,7 +37,7 @@ register_recipe(
         command=f"{ON_EIGHT_GPUS} --model deit_small --recipe deit --precision bf16",
         expected={"deit_small": 79.9, "deit_tiny": 72.2, "deit_base": 81.8},
         differs="the release changes the rate once an epoch, begins the cosine at step 0, and scales lr alone by the "
-        "batch; three copies a picture are not verified",
+        "batch; three copies an image are not verified",
     )
 )
 
@@ -47,7 +47,7 @@ register_recipe(
             name="swin",
             source="Liu et al. 2021, as in the configurations of its release",
             batch_size=1024,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_augmentation(repeats=1),
             optimizer=Optimizer(lr=5e-4, lr_batch=512, weight_decay=0.05, clip_grad=5.0),
             schedule=Schedule(epochs=300, warmup_epochs=20.0, warmup_lr=5e-7, min_lr=5e-6),
@@ -68,7 +68,7 @@ register_recipe(
             source="Graham et al. 2021, as in the main.py of its release",
             batch_size=2048,
             ema_decay=0.99996,
-            pictures=_PICTURES,
+            images=_IMAGES,
             augmentation=_augmentation(repeats=3),
             optimizer=Optimizer(lr=2e-3, lr_batch=2048, weight_decay=0.025, clip_grad=0.01, clip_mode="agc"),
             schedule=Schedule(epochs=1000, warmup_epochs=5.0, warmup_lr=1e-6, min_lr=1e-5),
@@ -78,6 +78,6 @@ register_recipe(
         command=f"{ON_EIGHT_GPUS} --model levit_256 --recipe levit",
         models={"levit_384": {"drop_path": 0.1}},
         differs="the published 81.6 of levit_256 is of training with a teacher (hard distillation from RegNetY-16GF), "
-        "which is not here, so expect less; the number of GPUs with 256 pictures each is ours",
+        "which is not here, so expect less; the number of GPUs with 256 images each is ours",
     )
 )

@@ -64,7 +64,7 @@ class Share:
         self._name, self._cost, self._advance = name, cost, advance
 
     def open(self, name: str, total: float) -> progress.OpenTask:
-        # what a job does besides its own work (reading pictures, testing) has no share
+        # what a job does besides its own work (reading images, testing) has no share
         share = self._cost / total if name == self._name else 0.0
         return _SharedTask(name, share, self._advance)
 

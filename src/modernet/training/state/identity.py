@@ -11,7 +11,7 @@ from modernet.data import ImageDataset
 
 
 def run_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a record's settings, what decides its numbers: network, pictures, recipe, seed. Flat and JSON-able.
+    """Of a record's settings, what decides its numbers: network, images, recipe, seed. Flat and JSON-able.
 
     Words for people (titles, sources, published figures) are left out, so that a run stays the same run when they are
     written better.
@@ -40,7 +40,7 @@ def file_fingerprint(path: Path) -> str:
 
 
 def fingerprint(dataset: ImageDataset) -> str:
-    """A short digest of a data set: classes, the labels of each split in order, the mean colours of its pictures."""
+    """A short digest of a data set: classes, the labels of each split in order, the mean colours of its images."""
     digest = hashlib.blake2b(repr(dataset.classes).encode(), digest_size=6)
     for split in (dataset.train, dataset.validation, dataset.test):
         digest.update(split.labels.cpu().numpy().tobytes())

@@ -23,9 +23,9 @@ class Cost:
     Once the speed can be trusted, it measures the device's peak, in a second or two, and says the line.
 
     Args:
-        macs: multiply-accumulates of the network for one picture.
+        macs: multiply-accumulates of the network for one image.
         recipe: its precision and length.
-        samples_per_epoch: pictures.
+        samples_per_epoch: images.
         device: this process's; the others are taken to be alike.
         processes: those that train together.
     """

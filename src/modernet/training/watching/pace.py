@@ -13,7 +13,7 @@ READ_INTERVAL_S = 0.5
 
 
 class Pace:
-    """Time, pictures and energy of the training steps, evaluation and checkpoints left out.
+    """Time, images and energy of the training steps, evaluation and checkpoints left out.
 
     Attributes:
         steps_to_read: after how many steps the results should be read next.
