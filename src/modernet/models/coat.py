@@ -33,7 +33,7 @@ from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp
 from modernet.models.backbone import Feature, FeatureInfo, Place, Tokens
 from modernet.models.coat_lite import CoaTLite, CoaTLiteConfig, FactorisedAttention, init_linear
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)

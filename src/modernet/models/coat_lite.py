@@ -46,7 +46,7 @@ from modernet.models.backbone import (
     Tokens,
     new_classifier,
 )
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)

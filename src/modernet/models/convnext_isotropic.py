@@ -25,7 +25,7 @@ from modernet.errors import InputError
 from modernet.layers import drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.convnext import Block, init_weights
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)

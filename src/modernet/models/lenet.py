@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 WIRING = 4 * [[0, 1, 2, 3, 4, 5, 6, 7]] + 4 * [[4, 5, 6, 7, 8, 9, 10, 11]] + 4 * [[0, 1, 2, 3, 8, 9, 10, 11]]
 """The maps of H1 that each of the 12 maps of H2 sees."""

@@ -37,7 +37,7 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, Tokens
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 _PATCH = 16  # what the stem shrinks the picture by
 

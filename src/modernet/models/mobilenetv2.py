@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
 from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 _WIDTHS = (16, 24, 32, 64, 96, 160, 320)
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)

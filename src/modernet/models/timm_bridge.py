@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError, unknown_name
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig, Place
-from modernet.models.zoo import TIMM_PREFIX, ModelEntry, Published
+from modernet.models.entry import TIMM_PREFIX, ModelEntry, Published
 
 
 @dataclass(frozen=True, kw_only=True)
