@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
 
     with progress.shown():
         from modernet.deploy import export_saved
-        from modernet.deploy.export_formats import FORMATS
+        from modernet.deploy.exporting.formats import FORMATS
         from modernet.weights import load_model, load_network
 
         suffix = FORMATS[options.to].suffix

@@ -1,8 +1,8 @@
 """Networks for inference: exact rewrites, the fastest way to run them on this device, files that run elsewhere."""
 
-from modernet.deploy.choices import Choice, Measurement
-from modernet.deploy.export import Exported, export_network, export_saved
-from modernet.deploy.optimized import OptimizedNetwork, Report, Rewrite, optimize
+from modernet.deploy.exporting.export import Exported, export_network, export_saved
+from modernet.deploy.running.choices import Choice, Measurement
+from modernet.deploy.running.optimized import OptimizedNetwork, Report, Rewrite, optimize
 
 __all__ = [
     "Choice",

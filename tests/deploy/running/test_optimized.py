@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 import modernet
-import modernet.deploy.optimized as deploy_optimized
+import modernet.deploy.running.optimized as deploy_optimized
 from deploy.networks import pictures, randomised, relative_error
 from modernet.deploy import Choice, OptimizedNetwork
-from modernet.deploy.choices import Runner, choices, own_function
+from modernet.deploy.running.choices import Runner, choices, own_function
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model, get_entry, list_models
 

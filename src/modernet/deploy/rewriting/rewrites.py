@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from modernet.deploy.projection import Projection, has_hooks, projection_of, used_once
-from modernet.deploy.trace import Arrival, Call, Trace, Value, Visit, follow, trace
+from modernet.deploy.rewriting.projection import Projection, has_hooks, projection_of, used_once
+from modernet.deploy.rewriting.trace import Arrival, Call, Trace, Value, Visit, follow, trace
 from modernet.models import convnext, replknet
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from modernet.deploy.choices import describe
+from modernet.deploy.running.choices import describe
 from modernet.errors import InputError
 
 INPUT, OUTPUT = "pictures", "scores"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from deploy.networks import pictures, randomised
-from modernet.deploy import export_formats as formats
 from modernet.deploy import export_network, export_saved
+from modernet.deploy.exporting import formats
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model
 from modernet.weights import NetworkSpec, SavedNetwork

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from modernet.deploy.choices import Choice, Measurement, Runner, choices, describe, measure
-from modernet.deploy.rewrites import (
+from modernet.deploy.rewriting.rewrites import (
     fold_layer_norm_affines,
     fold_layer_scales,
     fold_norms_back,
     fold_norms_forward,
     merge_branches,
 )
+from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, describe, measure
 from modernet.errors import InputError
 
 TOLERANCE = 1e-4

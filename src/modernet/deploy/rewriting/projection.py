@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modernet.deploy.trace import Call, Trace, Value
+from modernet.deploy.rewriting.trace import Call, Trace, Value
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 

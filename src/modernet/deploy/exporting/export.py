@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
-from modernet.deploy.choices import describe
-from modernet.deploy.export_formats import Run, format_of
-from modernet.deploy.optimized import Rewrite, disagreement, rewritten
+from modernet.deploy.exporting.formats import Run, format_of
+from modernet.deploy.running.choices import describe
+from modernet.deploy.running.optimized import Rewrite, disagreement, rewritten
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable, whole_file
 from modernet.weights import SavedNetwork

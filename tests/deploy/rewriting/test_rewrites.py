@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from deploy.networks import pictures, randomised, relative_error
-from modernet.deploy.rewrites import (
+from modernet.deploy.rewriting.rewrites import (
     fold_layer_norm_affines,
     fold_layer_scales,
     fold_norms_back,
