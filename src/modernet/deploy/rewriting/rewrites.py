@@ -13,9 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from modernet.deploy.rewriting.projection import Projection, has_hooks, projection_of, used_once
+from modernet.deploy.rewriting.projection import Projection, projection_of, used_once
 from modernet.deploy.rewriting.trace import Arrival, Call, Trace, Value, Visit, follow, trace
 from modernet.models import convnext, replknet
+from modernet.torch_internals import has_forward_hooks
 
 
 def merge_branches(network: nn.Module, picture: Tensor) -> int:
@@ -179,7 +180,7 @@ def _without(call: Call, found: Trace) -> _Rest | None:
     visit = call.visit
     if visit is None or visit.module is found.network or len(found.visits[visit.module]) != 1:
         return None
-    if has_hooks(visit.module) or len(visit.inputs) != 1 or visit.inputs[0] not in call.inputs:
+    if has_forward_hooks(visit.module) or len(visit.inputs) != 1 or visit.inputs[0] not in call.inputs:
         return None
     steps = [step for step in visit.steps if isinstance(step, Visit) or not _is_constant(step)]
     if not steps or steps[0] is not call:

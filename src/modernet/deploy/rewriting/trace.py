@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from modernet.torch_internals import in_place_version, tensors_in, tree_leaves, tree_map
 
 
 @dataclass(eq=False, repr=False)
@@ -71,7 +72,7 @@ class Call:
             return tensors.get(leaf, leaf.parameter) if isinstance(leaf, Value) else leaf
 
         out = self.function(*tree_map(fill, self.args), **tree_map(fill, self.kwargs))
-        return [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        return tensors_in(out)
 
 
 @dataclass(eq=False, repr=False)
@@ -159,7 +160,7 @@ class _Recorder(TorchFunctionMode):
 
     def values(self, tree: Any) -> list[Value]:
         """The values of all tensors in something nested."""
-        return [self._value(leaf) for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+        return [self._value(leaf) for leaf in tensors_in(tree)]
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         visit = Visit(module, self.values(inputs))
@@ -181,7 +182,7 @@ class _Recorder(TorchFunctionMode):
 
         call = Call(func, tree_map(noted, tuple(args)), tree_map(noted, kwargs))
         out = func(*args, **kwargs)
-        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        made = tensors_in(out)
         if not made and (func.__name__ in _FACTS or not call.inputs):
             return out
         for value in call.inputs:
@@ -197,11 +198,13 @@ class _Recorder(TorchFunctionMode):
         return out
 
     def _note(self, tensor: Tensor, value: Value) -> None:
-        self._values[tensor] = (value, tensor._version)
+        self._values[tensor] = (value, in_place_version(tensor))
 
     def _value(self, tensor: Tensor) -> Value:
         value, version = self._values.get(tensor, (None, -1))  # type: ignore[no-untyped-call]
-        if value is None or version != tensor._version:  # new to us, or changed in place through one of its views
+        if value is None or version != in_place_version(
+            tensor
+        ):  # new to us, or changed in place through one of its views
             value = Value(tensor.shape, tensor.stride())
             self._note(tensor, value)
         return value  # type: ignore[no-any-return]

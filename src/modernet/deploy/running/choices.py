@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from modernet import progress
 from modernet.kernels import Backend
 from modernet.machine.timing import time_in_turns
 from modernet.models.fused import use_kernels
+from modernet.torch_internals import mark_batch_dynamic, tree_leaves, tree_map, with_frozen_weights, with_own_code
 
 _ROUNDS = 5
 _PART = 2
@@ -108,9 +108,8 @@ class Runner(nn.Module):
     def _run_compiled(self, pictures: Tensor) -> Any:
         if self.choice.any_batch:
             pictures = pictures.detach()  # the mark is on this tensor, and not on the caller's
-            torch._dynamo.maybe_mark_dynamic(pictures, 0)
-        # as one of the compiler's `options` it has no effect: it must hold where the weights are first seen, too
-        with torch._inductor.config.patch(freezing=True):
+            mark_batch_dynamic(pictures)
+        with with_frozen_weights():
             if not self.choice.cuda_graph:
                 return self._compiled(pictures)
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
@@ -194,8 +193,7 @@ def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
     def run(pictures: Tensor) -> Any:
         return network(pictures)
 
-    run.__code__ = run.__code__.replace()
-    return run
+    return with_own_code(run)
 
 
 def _with_affines(network: nn.Module) -> nn.Module:

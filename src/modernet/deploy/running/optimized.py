@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from modernet.deploy.rewriting.rewrites import (
     fold_layer_norm_affines,
@@ -20,6 +19,7 @@ from modernet.deploy.rewriting.rewrites import (
 )
 from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, describe, measure
 from modernet.errors import InputError
+from modernet.torch_internals import tensors_in
 
 TOLERANCE = 1e-4
 """How far scores may be from the original's in float32, relative to the largest one."""
@@ -213,17 +213,13 @@ def disagreement(found: Any, expected: Any, tolerance: float) -> str:
 
 def _error(found: Any, expected: Any) -> float:
     """The largest difference relative to the largest number, over tensors in anything nested."""
-    pairs = zip(_tensors(found), _tensors(expected), strict=True)
+    pairs = zip(tensors_in(found), tensors_in(expected), strict=True)
     errors = [(a.to(b.dtype) - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny) for a, b in pairs]
     return max((float(error.nan_to_num(torch.inf)) for error in errors), default=0.0)
 
 
 def _first(results: Any, count: int) -> list[Tensor]:
-    return [tensor[:count] for tensor in _tensors(results)]
-
-
-def _tensors(results: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(results) if isinstance(leaf, Tensor)]
+    return [tensor[:count] for tensor in tensors_in(results)]
 
 
 def _exactly(network: nn.Module, pictures: Tensor) -> Any:
