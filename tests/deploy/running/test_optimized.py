@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 import modernet
-import modernet.deploy.running.optimized as deploy_optimized
+import modernet.deploy.rewriting.apply as apply
 from deploy.networks import pictures, randomised, relative_error
 from modernet.deploy import Choice, OptimizedNetwork
 from modernet.deploy.running.choices import Runner, choices, own_function
@@ -143,7 +143,7 @@ def test_a_rewrite_that_changes_the_scores_is_not_kept(monkeypatch: pytest.Monke
         list(network.parameters())[-1].add_(1.0)
         return 1
 
-    monkeypatch.setattr(deploy_optimized, "_REWRITES", (("wrong", wrong),))
+    monkeypatch.setattr(apply, "REWRITES", (("wrong", wrong),))
     model, x = network("convnext_test")
     fast = optimized(model, x)
     assert relative_error(fast(x), model(x)) < 1e-5

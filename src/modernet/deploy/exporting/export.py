@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
+from modernet.deploy.agreement import describe_error, disagreement
 from modernet.deploy.exporting.formats import Run, format_of
-from modernet.deploy.running.choices import describe
-from modernet.deploy.running.optimized import Rewrite, disagreement, rewritten
+from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable, whole_file
 from modernet.weights import SavedNetwork
@@ -134,7 +134,7 @@ def export_network(
         rewrites: list[Rewrite] = []
         if optimized:
             step.advance(0, note="rewriting")
-            whole, rewrites = rewritten(
+            whole, rewrites = apply_rewrites(
                 whole,
                 example.pictures,
                 lambda changed: disagreement(changed(example.pictures), example.scores, TOLERANCE),
@@ -212,7 +212,7 @@ def _traced(network: nn.Module, pictures: Tensor, batch: int | None) -> Exported
         return torch.export.export(network, (pictures,), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # whatever the code of a network that is not ours does under the tracer
         number, advice = (" for any number of pictures", "; try batch=1 (--batch 1)") if batch is None else ("", "")
-        raise InputError(f"the network cannot be exported{number}: {describe(error)}{advice}") from error
+        raise InputError(f"the network cannot be exported{number}: {describe_error(error)}{advice}") from error
 
 
 def _compare(run: Run, cases: Sequence[Case], target: Path) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from modernet.deploy.running.choices import describe
+from modernet.deploy.agreement import describe_error
 from modernet.errors import InputError
 
 INPUT, OUTPUT = "pictures", "scores"
@@ -131,4 +131,4 @@ def _cause(error: BaseException) -> str:
     """What lies at the bottom of an error: the exporter's own message is about its steps."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return describe(error) if isinstance(error, Exception) else str(error)
+    return describe_error(error) if isinstance(error, Exception) else str(error)

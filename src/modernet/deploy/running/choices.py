@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet import progress
+from modernet.deploy.agreement import describe_error
 from modernet.kernels import Backend
 from modernet.machine.timing import time_in_turns
 from modernet.models.fused import use_kernels
@@ -163,7 +164,7 @@ def measure(
                 runner = Runner(network, choice, dtype)
                 failure = check(runner)
             except Exception as error:  # no compiler on this machine, an unsupported operation, not enough memory
-                failure = describe(error)
+                failure = describe_error(error)
             if failure:
                 failures[choice] = failure
             else:
@@ -175,12 +176,6 @@ def measure(
     speeds = {choice: len(pictures) / statistics.median(times[str(choice)]) for choice in runners}
     fastest = max(runners, key=speeds.__getitem__)
     return runners[fastest], [Measurement(c, speeds.get(c), failures.get(c, "")) for c in among]
-
-
-def describe(error: Exception) -> str:
-    """An error in one line."""
-    first, _, _ = str(error).strip().partition("\n")
-    return f"{type(error).__name__}: {first}"
 
 
 def own_function(network: nn.Module) -> Callable[[Tensor], Any]:

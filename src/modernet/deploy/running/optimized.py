@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from modernet.deploy.rewriting.rewrites import (
-    fold_layer_norm_affines,
-    fold_layer_scales,
-    fold_norms_back,
-    fold_norms_forward,
-    merge_branches,
-)
-from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, describe, measure
+from modernet.deploy.agreement import disagreement, relative_error
+from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
+from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, measure
 from modernet.errors import InputError
 from modernet.torch_internals import tensors_in
 
 TOLERANCE = 1e-4
 """How far scores may be from the original's in float32, relative to the largest one."""
-
-_REWRITES: tuple[tuple[str, Callable[[nn.Module, Tensor], int]], ...] = (
-    ("parallel branches merged", merge_branches),
-    ("BatchNorms folded into the layer before", fold_norms_back),
-    ("BatchNorms folded into the layers after", fold_norms_forward),
-    ("LayerNorm affines folded into the layers after", fold_layer_norm_affines),
-    ("layer scales folded into the layer before", fold_layer_scales),
-)
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """One kind of rewrite: how often it was made, or why it was not kept."""
-
-    name: str
-    count: int
-    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +129,7 @@ def optimize(
         if again:
             raise InputError(f"run twice on the same pictures, the network's {again}; give one that does no such thing")
         # twice the error that plain PyTorch makes in this dtype, on this device
-        tolerance = max(TOLERANCE, 2 * _error(plain, expected))
+        tolerance = max(TOLERANCE, 2 * relative_error(plain, expected))
 
         def check_rewritten(changed: nn.Module) -> str:
             failure = disagreement(_exactly(changed, few), expected, TOLERANCE)
@@ -163,7 +140,7 @@ def optimize(
         def check_runner(runner: nn.Module) -> str:
             return disagreement(_first(runner(example_input), len(few)), expected, tolerance)
 
-        network, rewrites = rewritten(network, few, check_rewritten)
+        network, rewrites = apply_rewrites(network, few, check_rewritten)
         among = choices(network, example_input.device, len(example_input), compile=compile)
         runner, measured = measure(network, example_input, dtype, among, check_runner, seconds)
     batch, *size = example_input.shape
@@ -184,38 +161,6 @@ def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torc
     if weight.device != example.device:
         raise InputError(f"the network is on {weight.device} and example_input on {example.device}; move one of them")
     return weight.dtype if dtype is None else dtype
-
-
-def rewritten(
-    network: nn.Module, pictures: Tensor, check: Callable[[nn.Module], str]
-) -> tuple[nn.Module, list[Rewrite]]:
-    """The network with every rewrite that stands the check."""
-    rewrites = []
-    for name, rewrite in _REWRITES:
-        changed = copy.deepcopy(network)
-        count = rewrite(changed, pictures)
-        changed.requires_grad_(False)
-        try:
-            failure = check(changed) if count else ""
-        except Exception as error:  # a forward pass may want anything of what was taken away
-            failure = describe(error)
-        if count and not failure:
-            network = changed
-        rewrites.append(Rewrite(name, 0 if failure else count, failure))
-    return network, rewrites
-
-
-def disagreement(found: Any, expected: Any, tolerance: float) -> str:
-    """What is wrong with results, in a line; nothing if they agree."""
-    error = _error(found, expected)
-    return "" if error <= tolerance else f"results differ by {error:.1e} of the largest, more than {tolerance:.1e}"
-
-
-def _error(found: Any, expected: Any) -> float:
-    """The largest difference relative to the largest number, over tensors in anything nested."""
-    pairs = zip(tensors_in(found), tensors_in(expected), strict=True)
-    errors = [(a.to(b.dtype) - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny) for a, b in pairs]
-    return max((float(error.nan_to_num(torch.inf)) for error in errors), default=0.0)
 
 
 def _first(results: Any, count: int) -> list[Tensor]:
