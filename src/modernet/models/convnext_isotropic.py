@@ -6,7 +6,7 @@ ConvNeXt's blocks in the shape of a Vision Transformer: patches of 16 pixels and
 asks with it whether the block itself, without the pyramid of stages, can stand beside attention: at equal size it is
 about as accurate as ViT, and cheaper.
 
-    picture 3 x 224 x 224                      convnext_isotropic_small
+    image 3 x 224 x 224                        convnext_isotropic_small
       16x16 convolution, stride 16   -> 384 x 14 x 14
       18 x block (7x7 depthwise -> LayerNorm -> 1x1 to 4c -> GELU -> 1x1 to c -> +)
       average pool -> LayerNorm -> linear -> 1000

@@ -23,11 +23,11 @@ class Published:
     params_m: float | None = None
     """Parameters in millions."""
     gmacs: float | None = None
-    """Multiply-accumulates in units of 10^9 for one picture of `image_size`."""
+    """Multiply-accumulates in units of 10^9 for one image of `image_size`."""
     top1: float | None = None
     """ImageNet-1K top-1 in per cent, trained on ImageNet-1K alone, at `image_size`."""
     image_size: int = 224
-    """Side of the square picture in pixels."""
+    """Side of the square image in pixels."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class TimmConfig(ModelConfig):
     architecture: str = "resnet50"
     """timm's name of it."""
     image_size: int = 0
-    """Side of the square pictures, for networks that are made for one size; 0 is timm's own."""
+    """Side of the square images, for networks that are made for one size; 0 is timm's own."""
 
 
 class TimmBackbone(Backbone):

@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from modernet.deploy.agreement import describe_error
 from modernet.errors import InputError
 
-INPUT, OUTPUT = "pictures", "scores"
+INPUT, OUTPUT = "images", "scores"
 FACTS = "modernet"
 """Under which name a file holds, as JSON, what its user must know."""
 
@@ -105,8 +105,8 @@ class OnnxModel:
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-        def run(pictures: Tensor) -> Tensor:
-            (scores,) = session.run([OUTPUT], {INPUT: pictures.numpy()})
+        def run(images: Tensor) -> Tensor:
+            (scores,) = session.run([OUTPUT], {INPUT: images.numpy()})
             return torch.from_numpy(scores)
 
         return run

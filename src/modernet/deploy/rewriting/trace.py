@@ -23,7 +23,7 @@ class Value:
     Attributes:
         shape, stride: of the tensor.
         parameter: the tensor itself where it is a parameter or a buffer of the network.
-        producer: what made it; None for parameters, the picture, and tensors made where nobody looked.
+        producer: what made it; None for parameters, the image, and tensors made where nobody looked.
         uses: what took it, in order.
         returned: whether the network gives it to its caller.
     """
@@ -106,18 +106,18 @@ class Trace:
         return None if value is None or value.parameter is None else self.owners.get(id(value.parameter))
 
 
-def trace(network: nn.Module, picture: Tensor) -> Trace:
+def trace(network: nn.Module, image: Tensor) -> Trace:
     """Run a network in evaluation once and note what its tensors do.
 
     Args:
-        picture: `(b, c, h, w)`, what the network is called with; two pictures tell as much as many.
+        image: `(b, c, h, w)`, what the network is called with; two images tell as much as many.
     """
-    recorder = _Recorder(network, picture)
+    recorder = _Recorder(network, image)
     pre_hook = register_module_forward_pre_hook(recorder.enter)
     hook = register_module_forward_hook(recorder.leave)
     try:
         with torch.no_grad(), recorder:
-            out = network(picture)
+            out = network(image)
     finally:
         pre_hook.remove()
         hook.remove()
@@ -142,7 +142,7 @@ _FACTS = frozenset(("__get__", "size", "stride", "dim", "numel", "__len__", "is_
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, network: nn.Module, picture: Tensor) -> None:
+    def __init__(self, network: nn.Module, image: Tensor) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.visits: dict[nn.Module, list[Visit]] = defaultdict(list)
@@ -156,7 +156,7 @@ class _Recorder(TorchFunctionMode):
                 self.owners[id(tensor)] = (module, name)
                 self._note(tensor, Value(tensor.shape, tensor.stride(), parameter=tensor))
         self.owners = {key: owner for key, owner in self.owners.items() if places[key] == 1}
-        self._note(picture, Value(picture.shape, picture.stride()))
+        self._note(image, Value(image.shape, image.stride()))
 
     def values(self, tree: Any) -> list[Value]:
         """The values of all tensors in something nested."""

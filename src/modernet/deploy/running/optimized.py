@@ -49,7 +49,7 @@ class Report:
 
 
 class OptimizedNetwork(nn.Module):
-    """What `optimize` returns: called like the network that it was made from, for pictures of one size.
+    """What `optimize` returns: called like the network that it was made from, for images of one size.
 
     Attributes:
         report: what was rewritten and measured.
@@ -61,19 +61,19 @@ class OptimizedNetwork(nn.Module):
         self.report = report
         self._size = size
 
-    def forward(self, pictures: Tensor) -> Any:
+    def forward(self, images: Tensor) -> Any:
         """`(b, c, h, w)` with any b; c, h and w are the example's.
 
         Raises:
-            InputError: pictures of another size.
+            InputError: images of another size.
         """
-        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != self._size:
-            given, (c, h, w) = "x".join(map(str, pictures.shape)), self._size
+        if images.ndim != 4 or tuple(images.shape[1:]) != self._size:
+            given, (c, h, w) = "x".join(map(str, images.shape)), self._size
             raise InputError(
-                f"pictures are {given}; this network was optimized for (batch)x{c}x{h}x{w}: resize them, or call "
+                f"images are {given}; this network was optimized for (batch)x{c}x{h}x{w}: resize them, or call "
                 "optimize with an example of their size"
             )
-        return self.runner(pictures)
+        return self.runner(images)
 
 
 def optimize(
@@ -95,15 +95,15 @@ def optimize(
     >>> print(network.report)
 
     What may be rewritten is seen in one forward pass of the example, so it holds for the path which that took: where a
-    network pads, shifts or resamples other pictures differently, a rewrite could be wrong for them. So the size of the
-    pictures is fixed; their number is not. Rewrites and ways to run whose scores are not the original's are not used,
+    network pads, shifts or resamples other images differently, a rewrite could be wrong for them. So the size of the
+    images is fixed; their number is not. Rewrites and ways to run whose scores are not the original's are not used,
     and the report says so.
 
     Weights are constants from now on: training goes on with `model`.
 
     Args:
-        model: any module that maps pictures to tensors, of this library or not.
-        example_input: `(b, c, h, w)`, pictures such as will come, on the network's device; their number is the batch
+        model: any module that maps images to tensors, of this library or not.
+        example_input: `(b, c, h, w)`, images such as will come, on the network's device; their number is the batch
             that is measured.
         dtype: in which to compute; None is the network's. Weights are folded in float32 and cast afterwards.
         compile: whether compiling is tried. It takes from seconds to minutes, and again under `torch.inference_mode`.
@@ -114,7 +114,7 @@ def optimize(
         A module that takes `(b, c, h, w)` in any dtype, and gives what `model` does, in `dtype` and without gradients.
 
     Raises:
-        InputError: an example that is no batch of pictures or on another device than the network, a dtype that is not
+        InputError: an example that is no batch of images or on another device than the network, a dtype that is not
             one of floating point, or a network that gives something else each time.
     """
     dtype = _check(model, example_input, dtype)
@@ -127,7 +127,7 @@ def optimize(
         expected = _exactly(network, few)
         again = disagreement(_exactly(network, few), expected, TOLERANCE)
         if again:
-            raise InputError(f"run twice on the same pictures, the network's {again}; give one that does no such thing")
+            raise InputError(f"run twice on the same images, the network's {again}; give one that does no such thing")
         # twice the error that plain PyTorch makes in this dtype, on this device
         tolerance = max(TOLERANCE, 2 * relative_error(plain, expected))
 
@@ -152,7 +152,7 @@ def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torc
     """The dtype to compute in, if what was given can be used."""
     if not isinstance(example, Tensor) or not example.is_floating_point() or example.ndim != 4 or not len(example):
         given = f"{tuple(example.shape)} {example.dtype}" if isinstance(example, Tensor) else type(example).__name__
-        raise InputError(f"example_input is {given}; give pictures as numbers of floating point, (b, c, h, w)")
+        raise InputError(f"example_input is {given}; give images as numbers of floating point, (b, c, h, w)")
     if dtype is not None and not dtype.is_floating_point:
         raise InputError(
             f"dtype is {dtype}; give torch.float32, torch.bfloat16, torch.float16, or None for the model's"
@@ -167,14 +167,14 @@ def _first(results: Any, count: int) -> list[Tensor]:
     return [tensor[:count] for tensor in tensors_in(results)]
 
 
-def _exactly(network: nn.Module, pictures: Tensor) -> Any:
+def _exactly(network: nn.Module, images: Tensor) -> Any:
     """What a network gives, with all bits of float32 on a GPU, where torch's convolutions use fewer unless told to."""
     backends = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:
             backend.fp32_precision = "ieee"
-        return network(pictures)
+        return network(images)
     finally:
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision
