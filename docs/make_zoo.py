@@ -14,14 +14,14 @@ from modernet.models import MODELS, ModelEntry, create_model
 
 HERE = Path(__file__).parent
 HEAD = (
-    "| variant | parameters, M | | MACs, G | | top-1, % | picture | source |\n"
+    "| variant | parameters, M | | MACs, G | | top-1, % | image | source |\n"
     "|---|---:|---:|---:|---:|---:|---:|---|\n"
     "| | computed | published | computed | published | published | | |\n"
 )
 INTRODUCTION = """# The zoo
 
 Made from the registry by `make docs`; a test computes every number again. Multiply-accumulates (MACs) are of
-convolutions and matrix products, for one picture of the size given. Top-1 is on ImageNet-1K, for training on it alone,
+convolutions and matrix products, for one image of the size given. Top-1 is on ImageNet-1K, for training on it alone,
 as the source has it; nothing here was trained by us. Where a source prints a rounded figure, *published* is what its
 own code gives. `modernet show NAME` prints a network stage by stage, `modernet weights NAME` its published weights, and
 `timm:NAME` is any network of timm.

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> list[tuple[str, float]]:
     facts = json.loads(session.get_modelmeta().custom_metadata_map["modernet"])
     guesses = []
     for path in paths:
-        (scores,) = session.run(None, {"pictures": prepare(path, facts)[None]})[0]
+        (scores,) = session.run(None, {"images": prepare(path, facts)[None]})[0]
         probabilities = np.exp(scores - scores.max())
         probabilities /= probabilities.sum()
         best = int(probabilities.argmax())

@@ -17,7 +17,7 @@ def randomised(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def pictures(size: int, channels: int = 3, batch: int = 2) -> Tensor:
+def images(size: int, channels: int = 3, batch: int = 2) -> Tensor:
     return torch.randn(batch, channels, size, size, generator=torch.Generator().manual_seed(1))
 
 

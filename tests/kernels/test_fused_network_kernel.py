@@ -31,12 +31,12 @@ def with_backend(network: nn.Module, backend: Backend) -> nn.Module:
 
 
 @pytest.fixture
-def pictures(device: torch.device) -> Tensor:
+def images(device: torch.device) -> Tensor:
     return torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1)).to(device)
 
 
-def gradients(network: nn.Module, pictures: Tensor) -> list[Tensor]:
-    scores = network(pictures)
+def gradients(network: nn.Module, images: Tensor) -> list[Tensor]:
+    scores = network(images)
     scores.float().square().sum().backward()
     return [scores.detach(), *(p.grad for p in network.parameters() if p.grad is not None)]
 
@@ -49,53 +49,53 @@ def assert_same(found: list[Tensor], expected: list[Tensor], tolerance: float = 
 
 @pytest.mark.parametrize("name", ["convnext_test", "convnextv2_test"])
 def test_a_network_through_its_kernels_gives_the_same_gradients(
-    name: str, device: torch.device, pictures: Tensor
+    name: str, device: torch.device, images: Tensor
 ) -> None:
     network = small_network(name).to(device)
-    expected = gradients(with_backend(network, "reference"), pictures)
-    assert_same(gradients(with_backend(network, "triton"), pictures), expected)
+    expected = gradients(with_backend(network, "reference"), images)
+    assert_same(gradients(with_backend(network, "triton"), images), expected)
 
 
-def test_compiled_without_a_graph_break(device: torch.device, pictures: Tensor) -> None:
+def test_compiled_without_a_graph_break(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
-    expected = gradients(with_backend(network, "reference"), pictures)
+    expected = gradients(with_backend(network, "reference"), images)
     compiled = torch.compile(with_backend(network, "triton"), fullgraph=True, backend="aot_eager")
-    assert_same(gradients(compiled, pictures), expected)
+    assert_same(gradients(compiled, images), expected)
 
 
-def test_with_gradient_checkpointing(device: torch.device, pictures: Tensor) -> None:
+def test_with_gradient_checkpointing(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
-    expected = gradients(with_backend(network, "reference"), pictures)
+    expected = gradients(with_backend(network, "reference"), images)
     checkpointed = with_backend(network, "triton")
     checkpointed.set_grad_checkpointing()
-    assert_same(gradients(checkpointed, pictures), expected)
+    assert_same(gradients(checkpointed, images), expected)
 
 
-def test_under_autocast(device: torch.device, pictures: Tensor) -> None:
+def test_under_autocast(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
     with torch.autocast(device.type, torch.bfloat16):
-        expected = gradients(with_backend(network, "reference"), pictures)
-        found = gradients(with_backend(network, "triton"), pictures)
+        expected = gradients(with_backend(network, "reference"), images)
+        found = gradients(with_backend(network, "triton"), images)
     assert [x.dtype for x in found] == [x.dtype for x in expected]
     assert_same(found, expected, tolerance=0.05)
 
 
-def test_under_distributed_data_parallel(device: torch.device, pictures: Tensor) -> None:
+def test_under_distributed_data_parallel(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
-    expected = gradients(with_backend(network, "reference"), pictures)
+    expected = gradients(with_backend(network, "reference"), images)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
     try:
-        assert_same(gradients(nn.parallel.DistributedDataParallel(with_backend(network, "triton")), pictures), expected)
+        assert_same(gradients(nn.parallel.DistributedDataParallel(with_backend(network, "triton")), images), expected)
     finally:
         torch.distributed.destroy_process_group()
 
 
-def test_exported_without_kernels(device: torch.device, pictures: Tensor) -> None:
+def test_exported_without_kernels(device: torch.device, images: Tensor) -> None:
     network = with_backend(small_network().to(device).eval(), "triton")
-    graph = torch.export.export(network, (pictures,)).graph
+    graph = torch.export.export(network, (images,)).graph
     targets = {str(node.target) for node in graph.nodes if node.op == "call_function"}
     assert not [target for target in targets if "modernet" in target]
     assert any("conv2d" in target for target in targets)

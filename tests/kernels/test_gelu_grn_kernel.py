@@ -40,7 +40,7 @@ def test_the_kernels_are_as_exact_as_pytorch(
     assert_as_exact_as_pytorch(kernel, reference, operands(device, dtype, *shape))
 
 
-def test_no_pictures_give_no_result(device: torch.device) -> None:
+def test_no_images_give_no_result(device: torch.device) -> None:
     assert_as_exact_as_pytorch(kernel, reference, operands(device, torch.float32, 0, 12, 3, 5))
 
 

@@ -53,7 +53,7 @@ def test_the_kernel_is_as_exact_as_pytorch(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_no_pictures_give_no_result(layout: str, device: torch.device) -> None:
+def test_no_images_give_no_result(layout: str, device: torch.device) -> None:
     assert_as_exact_as_pytorch(*forms(layout), operands(layout, device, torch.float32, 0, 8, 3, 5))
 
 

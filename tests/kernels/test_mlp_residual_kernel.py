@@ -72,7 +72,7 @@ def test_the_kernels_are_as_exact_as_pytorch(shape: Shape, dtype: torch.dtype, d
 
 
 @pytest.mark.usefixtures("form")
-def test_no_pictures_give_no_result(device: torch.device) -> None:
+def test_no_images_give_no_result(device: torch.device) -> None:
     assert_agrees(operands(device, torch.float32, (0, 24, 3, 5, 40)))
 
 

@@ -78,7 +78,7 @@ def test_channels_are_normalised_as_in_the_paper() -> None:
     torch.testing.assert_close(layer(a), expected)
 
 
-def test_two_towers_pad_pictures_until_their_windows_cover_them() -> None:
+def test_two_towers_pad_images_until_their_windows_cover_them() -> None:
     network = create_model("alexnet_test").eval()
     x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     padded = F.pad(x, (0, 3, 0, 3))
@@ -104,10 +104,10 @@ def test_dropout_is_where_it_was_published(name: str, places: list[int]) -> None
 
 
 @pytest.mark.parametrize(("name", "smallest"), [("alexnet_test", 64), ("alexnet_one_tower_test", 63)])
-def test_a_picture_that_is_too_small_is_refused(name: str, smallest: int) -> None:
+def test_an_image_that_is_too_small_is_refused(name: str, smallest: int) -> None:
     network = create_model(name).eval()
     assert network(torch.zeros(1, 3, smallest, smallest)).shape == (1, 1000)
-    message = f"pictures are 80x{smallest - 1}; this network takes {smallest}x{smallest} and larger: resize them"
+    message = f"images are 80x{smallest - 1}; this network takes {smallest}x{smallest} and larger: resize them"
     with pytest.raises(InputError, match=message):
         network(torch.zeros(1, 3, 80, smallest - 1))
 

@@ -18,7 +18,7 @@ from modernet.models.coat import resampled
 from modernet.weights import load_weights
 
 
-def pictures(height: int, width: int) -> Tensor:
+def images(height: int, width: int) -> Tensor:
     return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -38,7 +38,7 @@ def equal(theirs: Any, name: str, height: int, width: int, **fields: Any) -> Non
     assert isinstance(ours, Backbone)
     load_weights(ours, theirs.state_dict())
 
-    x = pictures(height, width)
+    x = images(height, width)
     maps = theirs.forward_intermediates(x, intermediates_only=True)
     for found, expected in zip(
         [*ours.forward_intermediates(x, intermediates_only=True), ours(x)], [*maps, theirs(x)], strict=True
@@ -90,15 +90,15 @@ def test_a_grid_is_resampled_and_its_class_token_stays() -> None:
 def test_patches_that_do_not_fit_are_cut_off(name: str) -> None:
     network = create_model(name).eval()
     assert isinstance(network, Backbone)
-    _, maps = network.forward_intermediates(pictures(75, 70))
+    _, maps = network.forward_intermediates(images(75, 70))
     assert [tuple(each.shape[2:]) for each in maps] == [(18, 17), (9, 8), (4, 4), (2, 2)]
     # rows and columns past the last whole patch are not seen; those of the first scale are 4 wide
-    torch.testing.assert_close(network(pictures(75, 70)), network(pictures(75, 70)[:, :, :72, :68]), rtol=0, atol=0)
+    torch.testing.assert_close(network(images(75, 70)), network(images(75, 70)[:, :, :72, :68]), rtol=0, atol=0)
 
 
 def test_every_scale_of_a_coat_sees_the_others() -> None:
     network = create_model("coat_test", features_only=True).eval()
-    x = pictures(64, 64)
+    x = images(64, 64)
     before = network(x)
     with torch.no_grad():
         network.get_parameter("backbone.parallel_blocks.0.factoratt_crpe2.proj.bias").add_(1.0)

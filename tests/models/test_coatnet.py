@@ -14,7 +14,7 @@ from modernet.models import Backbone, create_model
 from modernet.models.coatnet import RelativePositionBias
 
 
-def pictures(size: int) -> Tensor:
+def images(size: int) -> Tensor:
     return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
@@ -57,10 +57,10 @@ def test_coatnet_equals_timm_under_the_same_names(fields: dict[str, Any], theirs
     ours = create_model("coatnet_0", image_size=size, **fields).eval()
     ours.load_state_dict(network.state_dict())
     assert isinstance(ours, Backbone)
-    _, maps = network.forward_intermediates(pictures(size))
+    _, maps = network.forward_intermediates(images(size))
     for found, expected in zip(
-        [*ours.forward_intermediates(pictures(size), intermediates_only=True), ours(pictures(size))],
-        [*maps, network(pictures(size))],
+        [*ours.forward_intermediates(images(size), intermediates_only=True), ours(images(size))],
+        [*maps, network(images(size))],
         strict=True,
     ):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
@@ -79,8 +79,8 @@ def test_the_bias_of_a_query_and_a_key_is_that_of_their_offset() -> None:
             torch.testing.assert_close(found[:, query, key], table[row], rtol=0, atol=0)
 
 
-def test_pictures_of_another_size_are_refused() -> None:
-    with pytest.raises(InputError, match="pictures are 96x64; this network takes 64x64: give another multiple"):
+def test_images_of_another_size_are_refused() -> None:
+    with pytest.raises(InputError, match="images are 96x64; this network takes 64x64: give another multiple"):
         create_model("coatnet_test")(torch.zeros(1, 3, 96, 64))
 
 

@@ -18,11 +18,11 @@ ONE_SIZE = {
     "lenet_test",
     "levit_test",
     "rvt_plus_test",
-}  # refuse pictures of any other size than their own
+}  # refuse images of any other size than their own
 UNPADDED = {
     "alexnet_test",
     "alexnet_one_tower_test",
-}  # maps smaller than picture / stride
+}  # maps smaller than image / stride
 NO_DROP_PATH = {
     "alexnet_one_tower_test",
     "alexnet_test",
@@ -48,7 +48,7 @@ def awake(network: nn.Module) -> nn.Module:
     return network
 
 
-def pictures(name: str, height: int = 0, width: int = 0) -> Tensor:
+def images(name: str, height: int = 0, width: int = 0) -> Tensor:
     size, channels = MODELS[name].published.image_size, MODELS[name].config.in_chans
     generator = torch.Generator().manual_seed(1)
     return torch.randn(2, channels, height or size, width or size, generator=generator)
@@ -83,34 +83,34 @@ class TestBackbone:
         assert sum(p.numel() for p in make(name).parameters()) < 500_000
 
     def test_forward_gives_one_score_a_class(self, name: str) -> None:
-        assert make(name)(pictures(name)).shape == (2, 10)
+        assert make(name)(images(name)).shape == (2, 10)
 
     def test_forward_is_features_then_head(self, name: str) -> None:
         network = make(name).eval()
-        x = pictures(name)
+        x = images(name)
         torch.testing.assert_close(network.forward_head(network.forward_features(x)), network(x), rtol=0, atol=0)
 
     def test_every_parameter_gets_a_gradient(self, name: str) -> None:
         network = awake(make(name))
-        loss(network(pictures(name))).backward()
+        loss(network(images(name))).backward()
         assert without_gradient(network) == []
 
     @pytest.mark.parametrize(("height", "width"), [(96, 64), (64, 64), (72, 72)])
-    def test_other_picture_sizes_work_or_are_refused(self, name: str, height: int, width: int) -> None:
-        network, x = make(name).eval(), pictures(name, height, width)
+    def test_other_image_sizes_work_or_are_refused(self, name: str, height: int, width: int) -> None:
+        network, x = make(name).eval(), images(name, height, width)
         size = MODELS[name].published.image_size
         if name in ONE_SIZE and (height, width) != (size, size):
-            with pytest.raises(InputError, match=f"pictures are {height}x{width}; .*{size}x{size}"):
+            with pytest.raises(InputError, match=f"images are {height}x{width}; .*{size}x{size}"):
                 network(x)
         else:
             assert network(x).shape == (2, 10)
 
-    def test_pictures_of_another_number_of_channels_work(self, name: str) -> None:
-        assert make(name, in_chans=2)(pictures(name)[:, :1].expand(-1, 2, -1, -1)).shape == (2, 10)
+    def test_images_of_another_number_of_channels_work(self, name: str) -> None:
+        assert make(name, in_chans=2)(images(name)[:, :1].expand(-1, 2, -1, -1)).shape == (2, 10)
 
     def test_feature_maps_have_the_shapes_that_feature_info_says(self, name: str) -> None:
         network = make(name).eval()
-        _, maps = network.forward_intermediates(pictures(name))
+        _, maps = network.forward_intermediates(images(name))
         assert [x.shape[1] for x in maps] == network.feature_info.channels()
         assert network.num_features > 0
         if name not in UNPADDED:
@@ -128,13 +128,13 @@ class TestBackbone:
 
         for module_name in network.feature_info.module_name():
             network.get_submodule(module_name).register_forward_hook(keep(module_name))
-        _, maps = network.forward_intermediates(pictures(name))
+        _, maps = network.forward_intermediates(images(name))
         for module_name, feature_map in zip(network.feature_info.module_name(), maps, strict=True):
             torch.testing.assert_close(feature_map, as_map(hooked[module_name], feature_map), rtol=0, atol=0)
 
     def test_forward_intermediates_selects_stages(self, name: str) -> None:
         network = make(name).eval()
-        x = pictures(name)
+        x = images(name)
         count = len(network.feature_info)
         _, everything = network.forward_intermediates(x)
         last, first = network.forward_intermediates(x, [0], stop_early=True)
@@ -161,14 +161,14 @@ class TestBackbone:
         network = create_model(name, features_only=True, out_indices=out_indices)
         assert isinstance(network, FeatureExtractor)
         awake(network)
-        maps = network(pictures(name))
+        maps = network(images(name))
         assert [m.shape[1] for m in maps] == network.feature_info.channels()
         sum(m.square().sum() for m in maps).backward()
         assert without_gradient(network) == []
 
     def test_a_new_classifier_fits_and_0_classes_return_features(self, name: str) -> None:
         network = make(name).double()
-        x = pictures(name).double()
+        x = images(name).double()
         network.reset_classifier(7)
         assert network(x).shape == (2, 7)
         for classifier in map(network.get_submodule, network.classifier_names()):
@@ -185,7 +185,7 @@ class TestBackbone:
 
     def test_pre_logits_are_what_the_classifier_sees(self, name: str) -> None:
         network = make(name).eval()
-        features = network.forward_features(pictures(name))
+        features = network.forward_features(images(name))
         vector = network.forward_head(features, pre_logits=True)
         assert vector.shape == (2, network.num_features)
         if len(network.classifier_names()) == 1:  # else each head may see a vector of its own
@@ -207,10 +207,10 @@ class TestBackbone:
         network, other = make(name).eval(), create_model(name, num_classes=10).eval()
         torch.save(network.state_dict(), tmp_path / "weights.pth")
         other.load_state_dict(torch.load(tmp_path / "weights.pth", weights_only=True))
-        torch.testing.assert_close(other(pictures(name)), network(pictures(name)), rtol=0, atol=0)
+        torch.testing.assert_close(other(images(name)), network(images(name)), rtol=0, atol=0)
 
     def test_drop_path_reaches_the_blocks_while_training_only(self, name: str) -> None:
-        x = pictures(name)
+        x = images(name)
         if name in NO_DROP_PATH:
             with pytest.raises(InputError, match=r"drop_path_rate is 0.9; .* has no residual branches"):
                 make(name, drop_path_rate=0.9)
@@ -235,7 +235,7 @@ class TestBackbone:
         network.set_grad_checkpointing()
         for each in (plain, network):
             torch.manual_seed(3)
-            loss(each(pictures(name))).backward()
+            loss(each(images(name))).backward()
         expected = dict(plain.named_parameters())
         for parameter_name, parameter in network.named_parameters():
             torch.testing.assert_close(parameter.grad, expected[parameter_name].grad, msg=parameter_name)
@@ -246,10 +246,10 @@ class TestBackbone:
     def drop_path(name: str) -> dict[str, float]:
         return {} if name in NO_DROP_PATH else {"drop_path_rate": 0.5}
 
-    def test_torch_export_gives_the_same_scores_for_any_number_of_pictures(self, name: str) -> None:
+    def test_torch_export_gives_the_same_scores_for_any_number_of_images(self, name: str) -> None:
         network = make(name).eval()
-        exported = torch.export.export(network, (pictures(name),), dynamic_shapes=({0: torch.export.Dim("batch")},))
-        five = pictures(name).repeat(3, 1, 1, 1)[:5]
+        exported = torch.export.export(network, (images(name),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        five = images(name).repeat(3, 1, 1, 1)[:5]
         torch.testing.assert_close(exported.module()(five), network(five))
 
     def test_torch_compile_sees_one_graph(self, name: str) -> None:
@@ -258,16 +258,16 @@ class TestBackbone:
         network = awake(make(name, **self.drop_path(name)))
         compiled = torch.compile(network, fullgraph=True, backend="eager")
         torch.manual_seed(4)
-        scores = compiled(pictures(name))
+        scores = compiled(images(name))
         loss(scores).backward()
         torch.manual_seed(4)
-        torch.testing.assert_close(scores, network(pictures(name)))
+        torch.testing.assert_close(scores, network(images(name)))
 
     def test_channels_last_gives_the_same_scores(self, name: str) -> None:
         network = make(name).eval()
-        expected = network(pictures(name))
+        expected = network(images(name))
         network.to(memory_format=torch.channels_last)
-        x = pictures(name).contiguous(memory_format=torch.channels_last)
+        x = images(name).contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
 
     def test_config_values_out_of_range_are_refused(self, name: str) -> None:
@@ -285,11 +285,11 @@ class TestBackbone:
         network = make(name)
         count = len(network.feature_info)
         with pytest.raises(InputError, match=f"the last 99 feature maps were asked for; this network has {count}"):
-            network.forward_intermediates(pictures(name), 99)
+            network.forward_intermediates(images(name), 99)
         with pytest.raises(InputError, match=f"feature map 98 was asked for; this network has 0 to {count - 1}"):
-            network.forward_intermediates(pictures(name), [98])
+            network.forward_intermediates(images(name), [98])
         with pytest.raises(InputError, match=f"no feature map was asked for; this network has 0 to {count - 1}"):
-            network.forward_intermediates(pictures(name), [])
+            network.forward_intermediates(images(name), [])
 
 
 def network_depth(name: str) -> int:

@@ -22,7 +22,7 @@ def randomised(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def pictures(size: int = 64) -> Tensor:
+def images(size: int = 64) -> Tensor:
     return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
@@ -32,7 +32,7 @@ def test_v2_equals_timm(conv_mlp: bool) -> None:
     theirs = randomised(timm.models.ConvNeXt(**shape, use_grn=True, ls_init_value=None, conv_mlp=conv_mlp))
     ours = create_model("convnextv2_test", num_classes=1000, **shape).eval()
     load_weights(ours, theirs.state_dict())
-    torch.testing.assert_close(ours(pictures()), theirs(pictures()), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours(images()), theirs(images()), rtol=1e-4, atol=1e-4)
 
 
 def test_grn_is_its_formula() -> None:
@@ -51,11 +51,11 @@ def test_grn_is_its_formula() -> None:
 def test_merged_branches_give_the_same_scores_and_leave_the_network_alone() -> None:
     network = randomised(create_model("convnext_large_kernel_test"))
     assert isinstance(network, ConvNeXt)
-    expected = network(pictures())
+    expected = network(images())
     merged = merge_branches(network)
     assert not any("dwconv_small" in name for name in merged.state_dict())
-    torch.testing.assert_close(merged(pictures()), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
-    torch.testing.assert_close(network(pictures()), expected, rtol=0, atol=0)
+    torch.testing.assert_close(merged(images()), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    torch.testing.assert_close(network(images()), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_large_kernels_have_the_published_counts_once_merged(name: str, params_m
 def test_the_isotropic_form_is_timms_blocks_at_one_resolution() -> None:
     network = randomised(create_model("convnext_isotropic_test"))
     weights = network.state_dict()
-    x = nn.functional.conv2d(pictures(), weights["stem.weight"], weights["stem.bias"], stride=16)
+    x = nn.functional.conv2d(images(), weights["stem.weight"], weights["stem.bias"], stride=16)
     for index in range(2):
         block = ConvNeXtBlock(16, ls_init_value=None)
         prefix = f"blocks.{index}."
@@ -87,7 +87,7 @@ def test_the_isotropic_form_is_timms_blocks_at_one_resolution() -> None:
         x = block.eval()(x)
     x = nn.functional.layer_norm(x.mean((2, 3)), (16,), weights["norm.weight"], weights["norm.bias"], 1e-6)
     expected = nn.functional.linear(x, weights["head.weight"], weights["head.bias"])
-    torch.testing.assert_close(network(pictures()), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(network(images()), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,11 @@ def pair(name: str, **fields: float) -> tuple[nn.Module, nn.Module]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_with_kernels_gives_the_same_scores_and_gradients(name: str) -> None:
     network, twin = pair(name, drop_path_rate=0.3)
-    pictures = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     scores = []
     for candidate in (network, twin):
         torch.manual_seed(1)  # the same paths are dropped
-        scores.append(candidate(pictures))
+        scores.append(candidate(images))
         scores[-1].square().sum().backward()
     torch.testing.assert_close(*scores)
     for (key, plain), fused in zip(network.named_parameters(), twin.parameters(), strict=True):

@@ -70,15 +70,15 @@ def test_weights_start_within_the_bound_of_their_inputs(network: nn.Module) -> N
     assert network.output.weight.abs().max().item() > 0.8 * 2.4 / 30
 
 
-def test_pictures_of_another_size_are_refused_or_given_a_network_of_theirs(network: nn.Module) -> None:
-    message = r"pictures are 28x28; this network takes 16x16: resize them, or give image_size=\.\.\., a multiple of 4"
+def test_images_of_another_size_are_refused_or_given_a_network_of_theirs(network: nn.Module) -> None:
+    message = r"images are 28x28; this network takes 16x16: resize them, or give image_size=\.\.\., a multiple of 4"
     with pytest.raises(InputError, match=message):
         network(torch.zeros(1, 1, 28, 28))
     assert create_model("lenet1989", image_size=28)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
-def test_pictures_of_other_channels_are_refused(network: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"pictures have 3 channels; this network takes 1: give in_chans=\.\.\."):
+def test_images_of_other_channels_are_refused(network: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"images have 3 channels; this network takes 1: give in_chans=\.\.\."):
         network(torch.zeros(1, 3, 16, 16))
 
 

@@ -28,12 +28,12 @@ def randomised(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def pictures(size: int) -> Tensor:
+def images(size: int) -> Tensor:
     return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def pair(name: str) -> tuple[LeViT, LevitDistilled, int]:
-    """Ours and timm's with the same weights, and the size of their pictures."""
+    """Ours and timm's with the same weights, and the size of their images."""
     if name == "small":
         theirs = LevitDistilled(img_size=96, embed_dim=(32, 48, 64), depth=(1, 2, 1), num_heads=(2, 3, 4), key_dim=8)
         ours, size = create_model("levit_test", num_classes=1000, **SMALL), 96
@@ -47,8 +47,8 @@ def pair(name: str) -> tuple[LeViT, LevitDistilled, int]:
 @pytest.mark.parametrize("name", ["small", "levit_128s"])
 def test_scores_equal_timms(name: str) -> None:
     ours, theirs, size = pair(name)
-    expected = theirs(pictures(size))
-    torch.testing.assert_close(ours(pictures(size)), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+    expected = theirs(images(size))
+    torch.testing.assert_close(ours(images(size)), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("name", ["small", "levit_128s"])
@@ -57,7 +57,7 @@ def test_each_head_scores_as_timms_while_training(name: str) -> None:
     ours.double().train()  # double: the norms of the heads see two vectors, and make much of what rounding does to them
     theirs.double().train()
     theirs.set_distilled_training(True)
-    x = pictures(size).double()
+    x = images(size).double()
     expected = theirs(x)
     vector = ours.forward_head(ours.forward_features(x), pre_logits=True)
     for classifier, scores in zip(ours.classifier_names(), expected, strict=True):
@@ -71,8 +71,8 @@ def test_norms_fold_into_the_layers_beside_them() -> None:
     fused = fuse_norms(network)
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in fused.modules())
     assert any(isinstance(module, nn.BatchNorm1d) for module in network.modules())
-    expected = network(pictures(96))
-    torch.testing.assert_close(fused(pictures(96)), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+    expected = network(images(96))
+    torch.testing.assert_close(fused(images(96)), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
 def test_attention_between_stages_is_a_softmax_over_keys_and_distances() -> None:

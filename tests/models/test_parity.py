@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from modernet.models import create_model
 
 
-def pictures(size: int) -> Tensor:
+def images(size: int) -> Tensor:
     return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
@@ -35,8 +35,8 @@ def test_resnets_equal_torchvision_under_the_same_names(name: str) -> None:
     randomise(theirs)
     ours = create_model(name).eval()
     ours.load_state_dict(theirs.state_dict())
-    expected = theirs(pictures(64))
-    torch.testing.assert_close(ours(pictures(64)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    expected = theirs(images(64))
+    torch.testing.assert_close(ours(images(64)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
 def test_a_resnet_d_equals_timm_under_the_same_names() -> None:
@@ -44,8 +44,8 @@ def test_a_resnet_d_equals_timm_under_the_same_names() -> None:
     randomise(theirs)
     ours = create_model("resnet50d").eval()
     ours.load_state_dict(theirs.state_dict())
-    expected = theirs(pictures(72))  # 9 x 9 before the last shortcut: its pool meets an edge
-    torch.testing.assert_close(ours(pictures(72)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    expected = theirs(images(72))  # 9 x 9 before the last shortcut: its pool meets an edge
+    torch.testing.assert_close(ours(images(72)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
 def timm_name(ours: str) -> str:
@@ -82,5 +82,5 @@ def test_convnext_equals_timm_with_mapped_names(ours_fields: dict[str, Any], the
     ours = create_model("convnext_tiny", **ours_fields).eval()
     assert {timm_name(name) for name in ours.state_dict()} == set(weights)
     ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
-    expected = theirs(pictures(64))
-    torch.testing.assert_close(ours(pictures(64)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    expected = theirs(images(64))
+    torch.testing.assert_close(ours(images(64)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())

@@ -10,7 +10,7 @@ from modernet.models.backbone import Backbone
 
 @pytest.mark.parametrize("name", ["resnet_test", "resnetd_test"])
 @pytest.mark.parametrize(("stride", "sides"), [(4, [16, 8, 4, 2, 1]), (2, [16, 16, 8, 4, 2]), (1, [32, 32, 16, 8, 4])])
-def test_a_stem_for_small_pictures_keeps_more_positions(name: str, stride: int, sides: list[int]) -> None:
+def test_a_stem_for_small_images_keeps_more_positions(name: str, stride: int, sides: list[int]) -> None:
     network = create_model(name, stem_stride=stride).eval()
     assert isinstance(network, Backbone)
 
@@ -29,5 +29,5 @@ def test_the_resnet_18_of_cifar_has_a_3x3_stem_and_its_usual_size() -> None:
 
 
 def test_a_stem_stride_that_no_resnet_has_is_refused() -> None:
-    with pytest.raises(InputError, match="stem_stride is 3; give 4, or 2 or 1 for pictures of 64 or 32 pixels"):
+    with pytest.raises(InputError, match="stem_stride is 3; give 4, or 2 or 1 for images of 64 or 32 pixels"):
         create_model("resnet_test", stem_stride=3)

@@ -26,7 +26,7 @@ def randomised(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def pictures(height: int, width: int | None = None) -> Tensor:
+def images(height: int, width: int | None = None) -> Tensor:
     return torch.randn(2, 3, height, width or height, generator=torch.Generator().manual_seed(0))
 
 
@@ -43,7 +43,7 @@ def test_scores_and_maps_equal_timm(size: int) -> None:
     ours = create_model("swin_test", num_classes=5).eval()
     weights = theirs.state_dict()
     ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
-    x = pictures(size)
+    x = images(size)
     expected = theirs(x)
     torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
     for ours_map, their_map in zip(
@@ -59,7 +59,7 @@ def test_swin_tiny_equals_timm() -> None:
     ours = create_model("swin_tiny").eval()
     weights = theirs.state_dict()
     ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
-    x = pictures(224)[:1]
+    x = images(224)[:1]
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
 
 
@@ -102,12 +102,12 @@ def test_window_attention_is_what_it_is_by_hand(shifted: bool, height: int, widt
     block = randomised(Block(4, 2, window_size=3, shifted=shifted)).double()
     x = torch.randn(2, height, width, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        expected = torch.stack([attention_by_hand(block, picture) for picture in x])
+        expected = torch.stack([attention_by_hand(block, image) for image in x])
         torch.testing.assert_close(block.attend(x), expected)
 
 
 def softmax_attention(attn: WindowAttention, x: Tensor, mask: Tensor | None) -> Tensor:
-    """What `WindowAttention` computes, with the scores of every window of every picture written out."""
+    """What `WindowAttention` computes, with the scores of every window of every image written out."""
     n, t, windows, c = x.shape
     q, k, v = attn.qkv(x).reshape(n, t, windows, 3, attn.heads, -1).unbind(3)
     scores = torch.einsum("ntwhd,nswhd->nwhts", q, k) / q.shape[-1] ** 0.5 + attn.bias()
@@ -148,18 +148,18 @@ class Shapes(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("shifted", [False, True])
-def test_pictures_share_bias_and_mask_and_no_scores_are_stored(shifted: bool) -> None:
-    heads, w, side, pictures = 2, 4, 8, 5
+def test_images_share_bias_and_mask_and_no_scores_are_stored(shifted: bool) -> None:
+    heads, w, side, images = 2, 4, 8, 5
     block = Block(8, heads, window_size=w, shifted=shifted)
     with torch.no_grad(), Shapes() as seen:
-        block.attend(torch.randn(pictures, side, side, 8))
+        block.attend(torch.randn(images, side, side, 8))
     assert "_scaled_dot_product_flash_attention_for_cpu" in seen.operators
     made_for_pairs = [math.prod(shape) for shape in seen.shapes if shape[-2:] == (w * w, w * w)]
     assert max(made_for_pairs) == heads * w**4 * ((side // w) ** 2 if shifted else 1)
 
 
 @pytest.mark.parametrize("size", [64, 52], ids=["whole windows", "padded"])
-def test_it_compiles_to_one_graph_for_any_number_of_pictures(size: int) -> None:
+def test_it_compiles_to_one_graph_for_any_number_of_images(size: int) -> None:
     network = create_model("swin_test", num_classes=5).eval()
     torch.compiler.reset()
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")

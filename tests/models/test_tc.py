@@ -1,4 +1,4 @@
-"""The T-C network: its pictures, its shared weights, and configs that make none."""
+"""The T-C network: its images, its shared weights, and configs that make none."""
 
 from __future__ import annotations
 

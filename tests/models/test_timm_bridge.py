@@ -21,7 +21,7 @@ def make(name: str, **fields: Any) -> Backbone:
     return network.eval()
 
 
-def pictures() -> Tensor:
+def images() -> Tensor:
     return torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
 
 
@@ -30,7 +30,7 @@ def test_it_is_timms_network_with_our_contract(name: str) -> None:
     network, theirs = make(name), timm.create_model(name.removeprefix("timm:"), num_classes=5).eval()
     report = load_weights(network, theirs.state_dict())
     assert report.project == "timm"
-    x = pictures()
+    x = images()
     with torch.no_grad():
         scores = network(x)
         torch.testing.assert_close(scores, theirs(x), rtol=0, atol=0)
@@ -52,7 +52,7 @@ def test_feature_maps_come_in_the_order_asked_for_and_what_is_idle_is_removed() 
     torch.manual_seed(0)
     extractor = create_model("timm:regnetx_002", features_only=True, out_indices=(2, 1)).eval()
     assert isinstance(extractor, FeatureExtractor)
-    maps = extractor(pictures())
+    maps = extractor(images())
     assert [m.shape[1] for m in maps] == extractor.feature_info.channels() == [56, 24]
     assert sum(p.numel() for p in extractor.parameters()) < 0.2 * sum(p.numel() for p in whole.parameters())
 
@@ -60,24 +60,24 @@ def test_feature_maps_come_in_the_order_asked_for_and_what_is_idle_is_removed() 
 def test_a_new_classifier_checkpointing_and_stochastic_depth() -> None:
     network = make("timm:regnety_002", drop_path_rate=0.1)
     network.reset_classifier(7)
-    assert network(pictures()).shape == (2, 7)
+    assert network(images()).shape == (2, 7)
     network.reset_classifier(0)
-    assert network(pictures()).shape == (2, network.num_features)
+    assert network(images()).shape == (2, network.num_features)
     network.set_grad_checkpointing()
     with pytest.raises(InputError, match="timm:regnety_002 does not run stage by stage"):
-        network.forward_stage(0, pictures())
+        network.forward_stage(0, images())
 
 
 def test_features_are_what_comes_before_the_pool() -> None:
     network = make("timm:regnetx_002")
     bare = create_model("timm:regnetx_002", num_classes=0, global_pool="").eval()
     load_weights(bare, network.state_dict(), skip_head=True)
-    torch.testing.assert_close(bare(pictures()), network.forward_features(pictures()), rtol=0, atol=0)
+    torch.testing.assert_close(bare(images()), network.forward_features(images()), rtol=0, atol=0)
     crossvit = create_model("timm:crossvit_tiny_240", features_only=True).eval()  # knows no empty pool
     assert len(crossvit(torch.randn(1, 3, 240, 240))) == len(crossvit.feature_info)  # type: ignore[arg-type]
 
 
-def test_a_picture_size_is_passed_on_where_the_network_knows_it() -> None:
+def test_an_image_size_is_passed_on_where_the_network_knows_it() -> None:
     assert make("timm:vit_tiny_patch16_224", image_size=64)(torch.randn(1, 3, 64, 64)).shape == (1, 5)
     with pytest.raises(InputError, match="timm:regnetx_002 does not take image_size; leave it out"):
         make("timm:regnetx_002", image_size=64)

@@ -82,10 +82,10 @@ def test_features_are_the_last_relu_of_every_stage_and_the_last_pool() -> None:
     assert network.feature_info.module_name()[4] == "features.29"  # "conv5_3"
 
 
-def test_a_picture_that_is_too_small_is_refused() -> None:
+def test_an_image_that_is_too_small_is_refused() -> None:
     network = create_model("vgg_test").eval()
     assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 1000)
-    with pytest.raises(InputError, match="pictures are 9x7; this network takes 8x8 and larger: resize them"):
+    with pytest.raises(InputError, match="images are 9x7; this network takes 8x8 and larger: resize them"):
         network(torch.zeros(1, 3, 9, 7))
 
 

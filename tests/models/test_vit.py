@@ -1,4 +1,4 @@
-"""Vision Transformers: timm's numbers, any picture size, two heads."""
+"""Vision Transformers: timm's numbers, any image size, two heads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4, "num_clas
 OURS = {"patch_size": 8, "dim": 32, "depth": 2, "heads": 4, "num_classes": 5}
 
 
-def pictures(height: int, width: int | None = None) -> Tensor:
+def images(height: int, width: int | None = None) -> Tensor:
     return torch.randn(2, 3, height, width or height, generator=torch.Generator().manual_seed(0))
 
 
@@ -44,7 +44,7 @@ def test_scores_and_maps_equal_timm_under_the_same_names(model: str, fields: dic
     reference = randomised(theirs())
     network = create_model(model, image_size=32, **OURS, **fields).eval()
     network.load_state_dict(reference.state_dict())
-    x = pictures(32)
+    x = images(32)
     torch.testing.assert_close(network(x), reference(x), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
         network.forward_intermediates(x, intermediates_only=True),
@@ -55,11 +55,11 @@ def test_scores_and_maps_equal_timm_under_the_same_names(model: str, fields: dic
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 32), (36, 44), (16, 16)])
-def test_other_picture_sizes_equal_timm(height: int, width: int) -> None:
+def test_other_image_sizes_equal_timm(height: int, width: int) -> None:
     reference = randomised(VisionTransformer(img_size=32, dynamic_img_size=True, dynamic_img_pad=True, **SMALL))
     network = create_model("vit_test", image_size=32, **OURS).eval()
     network.load_state_dict(reference.state_dict())
-    x = pictures(height, width)
+    x = images(height, width)
     torch.testing.assert_close(network(x), reference(x), rtol=1e-5, atol=1e-5)
 
 
@@ -90,9 +90,9 @@ def test_a_new_classifier_renews_both_heads_of_a_distilled_network() -> None:
     network = create_model("deit_test").eval()
     network.reset_classifier(3)
     assert network.head.out_features == network.head_dist.out_features == 3
-    tokens = network.forward_features(pictures(64))
+    tokens = network.forward_features(images(64))
     expected = (network.head(tokens[:, 0]) + network.head_dist(tokens[:, 1])) / 2
-    torch.testing.assert_close(network(pictures(64)), expected, rtol=0, atol=0)
+    torch.testing.assert_close(network(images(64)), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

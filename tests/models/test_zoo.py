@@ -14,8 +14,8 @@ import torch
 from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import MODELS, ModelConfig, Published, create_model, list_models
+from modernet.models.entry import register_model
 from modernet.models.resnet import ResNet, ResNetConfig
-from modernet.models.zoo import register_model
 
 DOCS = Path(__file__).parents[2] / "docs"
 COUNTED = [name for name, entry in MODELS.items() if entry.published.params_m is not None]

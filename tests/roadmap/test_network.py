@@ -21,7 +21,7 @@ NANO = road("nano", stem_stride=2)
 ADOPTED = select_steps(NANO, "0-13")
 
 
-def pictures(size: int = 32, channels: int = 3) -> Tensor:
+def images(size: int = 32, channels: int = 3) -> Tensor:
     return torch.randn(2, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
@@ -77,10 +77,8 @@ def convnext_name(ours: str) -> str:
 
 
 def same_scores(ours: nn.Module, theirs: nn.Module, size: int) -> None:
-    expected = theirs.eval()(pictures(size))
-    torch.testing.assert_close(
-        ours.eval()(pictures(size)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item()
-    )
+    expected = theirs.eval()(images(size))
+    torch.testing.assert_close(ours.eval()(images(size)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("depths", [(1, 2, 1, 1), (3, 4, 6, 3)])
@@ -223,28 +221,28 @@ def test_layer_groups_go_from_the_stem_over_the_blocks_to_the_head() -> None:
 def test_a_design_is_a_backbone_for_other_tasks() -> None:
     for step in (ADOPTED[0], ADOPTED[-1]):
         extractor = FeatureExtractor(build(step.design, 0), (0, 1))
-        maps = extractor(pictures())
+        maps = extractor(images())
         assert [m.shape[1] for m in maps] == extractor.feature_info.channels()
         sum(m.square().sum() for m in maps).backward()
         assert [name for name, p in extractor.named_parameters() if p.grad is None] == []
 
 
-def test_one_channel_pictures_and_new_classes() -> None:
+def test_one_channel_images_and_new_classes() -> None:
     network = build(ADOPTED[-1].design, 5, in_chans=1)
-    assert network(pictures(channels=1)).shape == (2, 5)
+    assert network(images(channels=1)).shape == (2, 5)
     network.reset_classifier(0)
-    assert network(pictures(channels=1)).shape == (2, 96)
+    assert network(images(channels=1)).shape == (2, 96)
 
 
 @pytest.mark.parametrize("row", [0, -1])
 def test_torch_export_and_compile_take_both_ends(row: int) -> None:
     network = build(ADOPTED[row].design, 2).eval()
-    expected = network(pictures())
-    exported = torch.export.export(network, (pictures(),))
-    torch.testing.assert_close(exported.module()(pictures()), expected)
+    expected = network(images())
+    exported = torch.export.export(network, (images(),))
+    torch.testing.assert_close(exported.module()(images()), expected)
     torch.compiler.reset()
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(pictures()), expected)
+    torch.testing.assert_close(compiled(images()), expected)
 
 
 def test_values_out_of_range_are_refused() -> None:

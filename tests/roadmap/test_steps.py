@@ -187,7 +187,7 @@ def test_an_unknown_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("image_size", "stride"), [(8, 1), (31, 1), (32, 2), (64, 2), (127, 2), (128, 4), (224, 4)])
-def test_the_stem_stride_follows_the_picture(image_size: int, stride: int) -> None:
+def test_the_stem_stride_follows_the_image(image_size: int, stride: int) -> None:
     assert default_stem_stride(image_size) == stride
 
 
@@ -198,6 +198,6 @@ def test_the_last_stage_keeps_2x2_positions(image_size: int) -> None:
         assert build(step.design, 2).eval().forward_features(x).shape[2] >= 2
 
 
-def test_a_picture_of_few_pixels_is_refused() -> None:
-    with pytest.raises(InputError, match="pictures have 7 pixels a side; the road's networks need 8 or more"):
+def test_an_image_of_few_pixels_is_refused() -> None:
+    with pytest.raises(InputError, match="images have 7 pixels a side; the road's networks need 8 or more"):
         default_stem_stride(7)

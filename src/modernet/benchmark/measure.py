@@ -19,6 +19,7 @@ from modernet.counting.traffic import Work, count_work
 from modernet.machine.memory import available_bytes, is_out_of_memory, refusing_too_much, release, transient_bytes
 from modernet.machine.settings import gpu_settings
 from modernet.machine.timing import rounds_in_turns
+from modernet.torch_internals import with_recompile_limit
 
 _WARM_UP = 3
 
@@ -165,9 +166,7 @@ def _compiled_for_each(cases: Sequence[Case]) -> Iterator[None]:
     if all(case.compile == "off" for case in cases):
         yield
         return
-    import torch._dynamo
-
-    with torch._dynamo.config.patch(recompile_limit=1000, accumulated_recompile_limit=10_000):
+    with with_recompile_limit(1000):
         yield
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from modernet.benchmark.case import OPTIMIZED_PREFIX
 from modernet.errors import InputError, unknown_name
 from modernet.models import MODELS, create_model, get_entry, list_models
-from modernet.models.zoo import TIMM_PREFIX
+from modernet.models.entry import TIMM_PREFIX
 
 TORCHVISION_PREFIX = "torchvision:"
 """What names of torchvision's networks begin with."""

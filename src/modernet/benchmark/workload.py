@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves
 
 from modernet.benchmark.case import CHOSEN, Case
 from modernet.benchmark.targets import Target
 from modernet.machine.device import last_cache_bytes
 from modernet.machine.memory import available_bytes
 from modernet.machine.settings import set_tf32
+from modernet.torch_internals import tree_leaves
 
 _MOST_BATCHES = 64
 _LEARNING_RATE = 1e-4  # so small that no number of steps ends in infinities, which a GPU multiplies faster

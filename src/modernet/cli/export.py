@@ -25,7 +25,7 @@ class Options:
 
       session = onnxruntime.InferenceSession("network.onnx")
       facts = json.loads(session.get_modelmeta().custom_metadata_map["modernet"])
-      scores = session.run(None, {"pictures": pictures})[0]
+      scores = session.run(None, {"images": images})[0]
 
       inside = {"modernet.json": ""}
       network = torch.export.load("network.pt2", extra_files=inside).module()
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
 
     with progress.shown():
         from modernet.deploy import export_saved
-        from modernet.deploy.export_formats import FORMATS
+        from modernet.deploy.exporting.formats import FORMATS
         from modernet.weights import load_model, load_network
 
         suffix = FORMATS[options.to].suffix
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     for rewrite in done.rewrites:
         if rewrite.count or rewrite.failure:
             print(f"{rewrite.count:>4}  {rewrite.name}{rewrite.failure and f' (not kept: {rewrite.failure})'}")
-    number, *shape = done.pictures
+    number, *shape = done.images
     print(
         f"{done.path}: {saved.spec.name} for {done.dtype} pictures {number or 'any'} x {' x '.join(map(str, shape))}; "
         f"scores differ from the network's by {done.difference:.1e} at most ({done.allowed:.1e} is allowed)"

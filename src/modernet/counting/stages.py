@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from modernet.counting.macs import meta_image, on_meta
 from modernet.errors import InputError
 from modernet.models import Backbone
+from modernet.torch_internals import tensors_in
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,14 @@ class _Trace(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = tensors_in((args, kwargs))
         self.params |= {id(tensor): tensor.numel() for tensor in tensors if isinstance(tensor, nn.Parameter)}
         fields = [self._fields[tensor] for tensor in tensors if tensor in self._fields]
         out = func(*args, **kwargs)
         if fields:
             known = [field for field in fields if field is not None]
             field = _follow(func.__name__, known, args, kwargs) if len(known) == len(fields) else None
-            self._fields.update({leaf: field for leaf in tree_leaves(out) if isinstance(leaf, Tensor)})
+            self._fields.update(dict.fromkeys(tensors_in(out), field))
         return out
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from modernet.counting.macs import on_meta
+from modernet.torch_internals import tensors_in
 
 _aten = torch.ops.aten
 
@@ -61,7 +61,7 @@ def count_work(
     images = images.contiguous(memory_format=memory_format)
     counter = FlopCounterMode(display=False, custom_mapping={_aten.convolution_backward: _convolution_backward_flops})
     with _FusedAttention(), counter, _Traffic() as traffic, torch.set_grad_enabled(training):
-        scores = [leaf for leaf in tree_leaves(meta(images)) if isinstance(leaf, Tensor)]
+        scores = tensors_in(meta(images))
         if training:
             torch.autograd.backward(scores, [torch.empty_like(leaf) for leaf in scores])
     return Work(counter.get_total_flops(), traffic.eager_bytes, traffic.fused_bytes)
@@ -95,8 +95,7 @@ _POINTWISE = (_aten._to_copy.default, _aten.copy_.default)
 
 def _bytes(tensors: Any) -> int:
     """Of all tensors in a structure, as they lie in memory."""
-    leaves = [leaf for leaf in tree_leaves(tensors) if isinstance(leaf, Tensor)]
-    return sum(min(leaf.nbytes, leaf.untyped_storage().nbytes()) for leaf in leaves)
+    return sum(min(leaf.nbytes, leaf.untyped_storage().nbytes()) for leaf in tensors_in(tensors))
 
 
 def _convolution_backward_flops(

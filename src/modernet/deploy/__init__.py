@@ -1,8 +1,9 @@
 """Networks for inference: exact rewrites, the fastest way to run them on this device, files that run elsewhere."""
 
-from modernet.deploy.choices import Choice, Measurement
-from modernet.deploy.export import Exported, export_network, export_saved
-from modernet.deploy.optimized import OptimizedNetwork, Report, Rewrite, optimize
+from modernet.deploy.exporting.export import Exported, export_network, export_saved
+from modernet.deploy.rewriting.apply import Rewrite
+from modernet.deploy.running.choices import Choice, Measurement
+from modernet.deploy.running.optimized import OptimizedNetwork, Report, optimize
 
 __all__ = [
     "Choice",

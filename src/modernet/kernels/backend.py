@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from modernet.errors import InputError
+from modernet.torch_internals import constant_when_compiled
 
 Backend = Literal["auto", "reference", "triton"]
 """`reference`: plain PyTorch. `triton`: the kernel, or an error. `auto`: the kernel where it was measured to win."""
@@ -96,29 +97,18 @@ def read_measured() -> list[Measured]:
 _fewest: dict[str, int] = {}
 """The fewest positions from which on a kernel wins."""
 
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def _constant_when_compiled(function: F) -> F:
-    """What `torch.compiler.assume_constant_result` does; but that imports torch._dynamo, which takes seconds.
-
-    Compiling does not see it beneath `functools.cache`.
-    """
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
-
 
 def _key(kernel: str, device: str, dtype: str, shape: tuple[int, ...], training: bool) -> str:
     # number by number: so compiling for any size makes of the sizes in it what they are this time
     return f"{kernel} {device} {dtype} {' '.join(f'{n}' for n in shape)} {training}"
 
 
-@_constant_when_compiled
+@constant_when_compiled
 def _wins_from(key: str) -> int:
     return _fewest.get(key, sys.maxsize)
 
 
-@_constant_when_compiled
+@constant_when_compiled
 def _device_name(index: int) -> str:
     return torch.cuda.get_device_name(index)
 

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _statistics_left_alone(block: nn.Module) -> Iterator[None]:
-    norms = [module for module in block.modules() if isinstance(module, _BatchNorm) and module.training]
+    norms = [module for module in block.modules() if isinstance(module, _BATCH_NORMS) and module.training]
     momenta = [norm.momentum for norm in norms]
     counts = [None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone() for norm in norms]
     for norm in norms:

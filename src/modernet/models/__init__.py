@@ -20,8 +20,9 @@ from modernet.models import (  # importing a family registers its variants
     vit,
 )
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
+from modernet.models.entry import MODELS, ModelEntry, Published
 from modernet.models.feature_extractor import FeatureExtractor
-from modernet.models.zoo import MODELS, ModelEntry, Published, create_model, get_entry, list_models
+from modernet.models.zoo import create_model, get_entry, list_models
 
 __all__ = [
     "MODELS",

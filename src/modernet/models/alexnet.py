@@ -10,7 +10,7 @@ It was cut into two towers, one for each of its two GPUs of 3 GB, that see each 
 convolution and in the linear layers only: that is where grouped convolutions come from. `alexnet` is that network;
 `alexnet_one_tower` is its successor of 2014 for one device, which most people know as torchvision's `alexnet`.
 
-    picture                                3 x 224 x 224                      (alexnet)
+    image                                  3 x 224 x 224                      (alexnet)
     11x11 conv stride 4, ReLU             96 x  55 x  55  -> feature 0
     normalisation, max-pool 3x3 stride 2  96 x  27 x  27
     5x5 conv in 2 groups, ReLU           256 x  27 x  27  -> feature 1
@@ -26,13 +26,13 @@ convolution and in the linear layers only: that is where grouped convolutions co
 Parameter names are torchvision's, where the number of a layer counts the layers without parameters too; the original
 release (cuda-convnet) is in a format of its own.
 Two towers: windows of 11 at stride 4 give 55x55 only if they may reach over the border of 224x224. As in cuda-
-convnet, pictures are padded at the right and at the bottom until the windows cover them: 224 to 227 (and pictures of
+convnet, images are padded at the right and at the bottom until the windows cover them: 224 to 227 (and images of
 227x227, which Caffe's copy takes, not at all). The paper counts 253,440 neurons in the first layer, but 55x55x96 are
 290,400. Channels are normalised across both towers, as in the paper's formula and in Caffe, with the paper's
 constants (Caffe has k = 1 and a fifth of its alpha).
 One tower: as torchvision has it, without the normalisation that the release of 2014 kept, with PyTorch's
 initialisation.
-Deviations of both: maps of another size than 6x6 are averaged to it, as in torchvision, so that other pictures pass;
+Deviations of both: maps of another size than 6x6 are averaged to it, as in torchvision, so that other images pass;
 and the classifier starts as in the rest of this zoo.
 """
 
@@ -46,7 +46,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ class AlexNet(Backbone):
             smallest = 64 if self._towers == 2 else 63  # the last max-pool's window is 3x3
             if min(height, width) < smallest:
                 raise InputError(
-                    f"pictures are {height}x{width}; this network takes {smallest}x{smallest} and larger: resize them"
+                    f"images are {height}x{width}; this network takes {smallest}x{smallest} and larger: resize them"
                 )
             if self._towers == 2:
                 x = F.pad(x, (0, (11 - width) % 4, 0, (11 - height) % 4))  # until windows at stride 4 cover it

@@ -34,7 +34,7 @@ class ModelConfig:
     num_classes: int = 1000
     """Outputs of the classifier; 0 is no classifier: the network returns the pooled features."""
     in_chans: int = 3
-    """Channels of the picture."""
+    """Channels of the image."""
     drop_path_rate: float = 0.0
     """Stochastic depth of the last block; earlier blocks less, in a line."""
     global_pool: GlobalPool = "avg"
@@ -76,7 +76,7 @@ class Feature:
     num_chs: int
     """Channels."""
     reduction: int
-    """Stride: pixels of the picture for one position, in each direction."""
+    """Stride: pixels of the image for one position, in each direction."""
     module: str
     """Name of the submodule whose output it is, as a map `(b, c, h, w)`, channels last or as tokens."""
 
@@ -121,7 +121,7 @@ class FeatureInfo(Sequence[Feature]):
 
 
 class Backbone(nn.Module, ABC):
-    """A network that turns pictures `(b, in_chans, h, w)` into feature maps, and those into class scores.
+    """A network that turns images `(b, in_chans, h, w)` into feature maps, and those into class scores.
 
     Attributes:
         num_classes: outputs of the classifier; 0 when there is none.
@@ -153,7 +153,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward_stage(self, index: int, x: Any) -> Any:
-        """Run stage `index` on the output of the stage before it, or on the picture for stage 0."""
+        """Run stage `index` on the output of the stage before it, or on the image for stage 0."""
 
     def feature_map(self, x: Any) -> Tensor:
         """A stage's output as the feature map `feature_info[index]`, `(b, c, h, w)`."""
@@ -220,7 +220,7 @@ class Backbone(nn.Module, ABC):
         return x if pre_logits else self._classify(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures `(b, in_chans, h, w)` -> class scores `(b, num_classes)`."""
+        """Images `(b, in_chans, h, w)` -> class scores `(b, num_classes)`."""
         return self.forward_head(self.forward_features(x))
 
     def forward_intermediates(
@@ -234,7 +234,7 @@ class Backbone(nn.Module, ABC):
         """The outputs of several stages in one pass.
 
         Args:
-            x: pictures, `(b, in_chans, h, w)`.
+            x: images, `(b, in_chans, h, w)`.
             indices: which entries of `feature_info`; a number n means the last n; None means all.
             stop_early: do not compute stages after the last one asked for.
             intermediates_only: return the list alone.

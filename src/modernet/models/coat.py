@@ -5,7 +5,7 @@ Xu, Xu, Chang, Tu, "Co-Scale Conv-Attentional Image Transformers", 2021, arXiv 2
 The serial blocks of a CoaT-Lite (`coat_lite.py`), then three of its scales side by side: in a parallel block, every
 scale adds the attention output of the two others, resampled to its grid.
 
-    picture                                          3 x 224 x 224
+    image                                            3 x 224 x 224
     serial_blocks1   patches of 4, norm; blocks    152 x  56 x  56   2 blocks    (CoaT Mini)
     serial_blocks2   patches of 2, norm; blocks    216 x  28 x  28   2 blocks
     serial_blocks3   patches of 2, norm; blocks    216 x  14 x  14   2 blocks
@@ -15,7 +15,7 @@ scale adds the attention output of the two others, resampled to its grid.
 
 Parameter names are those of the authors' code (mlpc-ucsd/CoaT), and timm's. There, a parallel block lists its one MLP
 three times: the same tensors again, which are here once, under the first name. The norm that the authors' classifier
-has and never uses (`norm1`) is left out, as in timm. Pictures of any size from 32 pixels work: the scales are resampled
+has and never uses (`norm1`) is left out, as in timm. Images of any size from 32 pixels work: the scales are resampled
 to each other's size.
 """
 
@@ -33,7 +33,7 @@ from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp
 from modernet.models.backbone import Feature, FeatureInfo, Place, Tokens
 from modernet.models.coat_lite import CoaTLite, CoaTLiteConfig, FactorisedAttention, init_linear
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)

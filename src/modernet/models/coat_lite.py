@@ -8,7 +8,7 @@ square. What that loses, the relative position, comes back by depthwise convolut
 5 and 7 for different heads; others, over the tokens, say where a token is. The scales run one after the other, each
 with a class token of its own. CoaT (`coat.py`) goes on with parallel blocks.
 
-    picture                                          3 x 224 x 224
+    image                                            3 x 224 x 224
     serial_blocks1   patches of 4, norm; blocks     64 x  56 x  56   2 blocks    (CoaT-Lite Tiny)
     serial_blocks2   patches of 2, norm; blocks    128 x  28 x  28   2 blocks
     serial_blocks3   patches of 2, norm; blocks    256 x  14 x  14   2 blocks
@@ -17,7 +17,7 @@ with a class token of its own. CoaT (`coat.py`) goes on with parallel blocks.
 
 Parameter names are those of the authors' code (mlpc-ucsd/CoaT), and timm's. There, every block also lists the position
 encodings of its scale under its own name: the same tensors again, which are here once, under the first name. The norms
-that the authors' classifiers have and never use (`norm1`, `norm2`, `norm3`) are left out, as in timm. Pictures of any
+that the authors' classifiers have and never use (`norm1`, `norm2`, `norm3`) are left out, as in timm. Images of any
 size from 32 pixels work: as there, patches that do not fit are cut off.
 """
 
@@ -46,7 +46,7 @@ from modernet.models.backbone import (
     Tokens,
     new_classifier,
 )
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,7 @@ class CoaTLite(Backbone):
         return [f"{part}{index + 1}" for part in ("cls_token", "patch_embed", "cpe", "crpe", "serial_blocks")]
 
     def forward_stage(self, index: int, x: Any) -> Any:
-        """Stage 0 takes the picture, the others tokens; all give tokens, the class token first."""
+        """Stage 0 takes the image, the others tokens; all give tokens, the class token first."""
         scale = index + 1
         patches: Tensor = self.get_submodule(f"patch_embed{scale}")(x if index == 0 else x.as_map())
         grid = (patches.shape[1], patches.shape[2])

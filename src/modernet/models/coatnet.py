@@ -2,13 +2,13 @@
 
 Dai, Liu, Le, Tan, "CoAtNet: Marrying Convolution and Attention for All Data Sizes", 2021, arXiv 2106.04803.
 
-Convolution generalises from few pictures, attention learns more from many; CoAtNet stacks both in one network. Its
+Convolution generalises from few images, attention learns more from many; CoAtNet stacks both in one network. Its
 first two stages are MBConv blocks (from MobileNetV2 and EfficientNet) and its last two are transformer blocks, because
 attention over all positions is affordable only where the grid is small. The attention weight of two positions is a
 product of their features plus a number learnt for their offset: the second is what a convolution has, the first what
 it lacks. Norms come first in every block, and every stage halves the grid in its first block.
 
-    picture                                 3 x 224 x 224
+    image                                   3 x 224 x 224
     stem       3x3 / 2, BN, GELU, 3x3      64 x 112 x 112
     stages.0   MBConv, 3x3 depthwise, SE   96 x  56 x  56   2 blocks        (CoAtNet-0)
     stages.1   MBConv, 3x3 depthwise, SE  192 x  28 x  28   3 blocks
@@ -37,7 +37,7 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class CoAtNetConfig(ModelConfig):
     head_dim: int = 32
     """Channels of an attention head."""
     image_size: int = 224
-    """Side of the square pictures, a multiple of 32; the relative position biases are made for it."""
+    """Side of the square images, a multiple of 32; the relative position biases are made for it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -265,7 +265,7 @@ class CoAtNet(Backbone):
         height, width = x.shape[2:]
         if (height, width) != (self.image_size, self.image_size):
             raise InputError(
-                f"pictures are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give another "
+                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give another "
                 "multiple of 32 as image_size when you make it, or resize them"
             )
         x = self.stem(x)

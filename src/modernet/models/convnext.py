@@ -9,9 +9,9 @@ What a ResNet becomes when it is given the design choices of a Swin Transformer 
 patches, depthwise convolution for attention (both mix positions and leave channels alone), 7x7 kernels for its windows,
 an inverted bottleneck for its MLP, GELU and LayerNorm, one of each a block. No attention is left in it, and it is at
 least as accurate. V2 adds global response normalisation, which makes the channels of a block compete, so that
-pre-training with masked pictures works for a convolutional network as well.
+pre-training with masked images works for a convolutional network as well.
 
-    picture 3 x 224 x 224                                       convnext_tiny
+    image 3 x 224 x 224                                         convnext_tiny
       4x4 convolution, stride 4, LayerNorm     -> 96 x 56 x 56
       3 x block                                                 block, c channels:
       LayerNorm, 2x2 convolution, stride 2     -> 192 x 28 x 28    7x7 depthwise -> LayerNorm
@@ -38,7 +38,7 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class ConvNeXtConfig(ModelConfig):
     depths: tuple[int, ...] = (3, 3, 9, 3)
     dims: tuple[int, ...] = (96, 192, 384, 768)
     stem_stride: int = 4
-    """Size and stride of the patches that the stem cuts; 2 or 1 for pictures of 64 or 32 pixels."""
+    """Size and stride of the patches that the stem cuts; 2 or 1 for images of 64 or 32 pixels."""
     layer_scale_init: float = 1e-6
     """Where every entry of `gamma` starts; 0 is no layer scale."""
     grn: bool = False
@@ -326,7 +326,7 @@ def _v2(depths: tuple[int, ...], dims: tuple[int, ...]) -> ConvNeXtConfig:
     return ConvNeXtConfig(depths=depths, dims=dims, grn=True, layer_scale_init=0.0)
 
 
-# top-1 of the supervised form where the paper gives it: the fine-tuned one has seen the pictures twice
+# top-1 of the supervised form where the paper gives it: the fine-tuned one has seen the images twice
 _WOO = "Woo et al. 2023, tables 14 and 15"
 
 

@@ -6,7 +6,7 @@ ConvNeXt's blocks in the shape of a Vision Transformer: patches of 16 pixels and
 asks with it whether the block itself, without the pyramid of stages, can stand beside attention: at equal size it is
 about as accurate as ViT, and cheaper.
 
-    picture 3 x 224 x 224                      convnext_isotropic_small
+    image 3 x 224 x 224                        convnext_isotropic_small
       16x16 convolution, stride 16   -> 384 x 14 x 14
       18 x block (7x7 depthwise -> LayerNorm -> 1x1 to 4c -> GELU -> 1x1 to c -> +)
       average pool -> LayerNorm -> linear -> 1000
@@ -25,7 +25,7 @@ from modernet.errors import InputError
 from modernet.layers import drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
 from modernet.models.convnext import Block, init_weights
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)

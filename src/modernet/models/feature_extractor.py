@@ -26,7 +26,7 @@ class FeatureExtractor(nn.Module):
         self.backbone = backbone
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Pictures `(b, in_chans, h, w)` -> `(b, num_chs, h / reduction, w / reduction)` for each of `feature_info`."""
+        """Images `(b, in_chans, h, w)` -> `(b, num_chs, h / reduction, w / reduction)` for each of `feature_info`."""
         maps = self.backbone.forward_intermediates(x, self._indices, stop_early=True, intermediates_only=True)
         assert isinstance(maps, list)
         return maps

@@ -4,10 +4,10 @@ Rao, Zhao, Zhu, Lu, Zhou, "Global Filter Networks for Image Classification", 202
 
 A Vision Transformer whose attention is replaced by the oldest way to let every position see every other: the Fourier
 transform. The grid of tokens is transformed, every frequency of every channel is multiplied by a learnt complex number,
-and the product is transformed back. That is a depthwise convolution with a kernel as large as the picture, which wraps
+and the product is transformed back. That is a depthwise convolution with a kernel as large as the image, which wraps
 around at its edges, for n log n operations instead of the n^2 of attention.
 
-    picture 3 x 224 x 224                                gfnet_small
+    image 3 x 224 x 224                                  gfnet_small
       16x16 patches + position embedding   -> 384 x 14 x 14    block, c channels:
       19 x block                           -> 384 x 14 x 14      LayerNorm -> FFT -> times a filter -> inverse FFT
       LayerNorm -> average pool -> linear -> 1000                LayerNorm -> linear to 4c -> GELU -> linear to c -> +
@@ -16,7 +16,7 @@ around at its edges, for n log n operations instead of the n^2 of attention.
 
 Parameter names are those of the authors' code (raoyongming/GFNet). Its networks take one size; here the filters and the
 position embeddings are resampled for other grids, filters by bicubic interpolation of their frequencies, as the authors
-do for fine-tuning at 384. Pictures and grids are padded with zeros at the right and the bottom to whole patches.
+do for fine-tuning at 384. Images and grids are padded with zeros at the right and the bottom to whole patches.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class GFNetConfig(ModelConfig):
     """A GFNet of one grid."""
 
     image_size: int = 224
-    """Side in pixels of the square picture that filters and position embeddings are made for; others are resampled."""
+    """Side in pixels of the square image that filters and position embeddings are made for; others are resampled."""
     patch_size: int = 16
     """Side of a patch in pixels."""
     dim: int = 384
@@ -64,7 +64,7 @@ class GFNetPyramidConfig(ModelConfig):
     """A GFNet of four grids, each half as fine as the one before."""
 
     image_size: int = 224
-    """Side in pixels of the square picture that filters and position embeddings are made for; others are resampled."""
+    """Side in pixels of the square image that filters and position embeddings are made for; others are resampled."""
     dims: tuple[int, ...] = (64, 128, 256, 512)
     """Channels of each stage."""
     depths: tuple[int, ...] = (3, 3, 10, 3)
@@ -89,7 +89,7 @@ class GlobalFilter(nn.Module):
     """Circular convolution with a kernel as large as the grid, by the Fourier transform. `(b, h, w, c)` in and out.
 
     `complex_weight` is the transform of the kernel times the root of the grid's size, `(h, w / 2 + 1, c, 2)`: real and
-    imaginary part of the frequencies that a real picture needs.
+    imaginary part of the frequencies that a real image needs.
     """
 
     def __init__(self, dim: int, side: int) -> None:

@@ -8,7 +8,7 @@ small neighbourhoods, and the units of a map share one kernel, so that 64,660 co
 learn; maps shrink by strides, two at a time, while they become more. Everything is learned by back-propagation, one
 digit at a time. The paper reached 5.0 % error on 2,007 test digits after 23 passes over 7,291 others.
 
-    picture          1 x 16 x 16   in [-1, 1], background -1
+    image            1 x 16 x 16   in [-1, 1], background -1
     H1, 5x5 / 2     12 x  8 x  8   -> feature 0        1,068 parameters    19,968 connections
     H2, 5x5 / 2     12 x  4 x  4   -> feature 1        2,592               38,592
     H3, all to all  30                                 5,790                5,790
@@ -20,7 +20,7 @@ H2 sees 8 of the 12 maps of H1; the paper does not print which, so `WIRING` is A
 Parameter names are ours (the paper has no code); `H1`, `H2` and `H3` are its names for the layers. Deviations: the
 scores are the sums that enter the output units, so that every loss fits; the tanh and the squared error that the paper
 puts on them are the loss's business (see examples/lenet_usps.py). The paper scales its tanh; ours is plain, as in the
-replication. Pictures of other sizes need other biases: `image_size` says which.
+replication. Images of other sizes need other biases: `image_size` says which.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 WIRING = 4 * [[0, 1, 2, 3, 4, 5, 6, 7]] + 4 * [[4, 5, 6, 7, 8, 9, 10, 11]] + 4 * [[0, 1, 2, 3, 8, 9, 10, 11]]
 """The maps of H1 that each of the 12 maps of H2 sees."""
@@ -46,9 +46,9 @@ class LeNetConfig(ModelConfig):
     num_classes: int = 10
     """Outputs of the classifier; 0 is no classifier: the network returns the 30 units of H3."""
     in_chans: int = 1
-    """Channels of the picture."""
+    """Channels of the image."""
     image_size: int = 16
-    """Side of the square picture in pixels, a multiple of 4."""
+    """Side of the square image in pixels, a multiple of 4."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,12 +109,12 @@ class LeNet(Backbone):
             channels, height, width = x.shape[1:]
             if channels != self._in_chans:  # the wiring of H1 would not see the others
                 raise InputError(
-                    f"pictures have {channels} channels; this network takes {self._in_chans}: "
+                    f"images have {channels} channels; this network takes {self._in_chans}: "
                     "give in_chans=... when you make it"
                 )
             if (height, width) != (self._size, self._size):
                 raise InputError(
-                    f"pictures are {height}x{width}; this network takes {self._size}x{self._size}: resize them, or "
+                    f"images are {height}x{width}; this network takes {self._size}x{self._size}: resize them, or "
                     "give image_size=..., a multiple of 4, when you make it"
                 )
         x = layer(x)

@@ -4,12 +4,12 @@ Graham, El-Nouby, Touvron, Stock, Joulin, Jegou, Douze, "LeViT: a Vision Transfo
 Inference", 2021, arXiv 2104.01136.
 
 A transformer made for speed at inference, by looking at what convolutional networks do well: a stem of four small
-convolutions shrinks the picture sixteen times, the grid shrinks further from stage to stage, by attention whose queries
+convolutions shrinks the image sixteen times, the grid shrinks further from stage to stage, by attention whose queries
 are every other position, and BatchNorm stands where LayerNorm would, so that it can be folded into the layer before it.
 Positions are known by a learnt number for each head and each distance between two of them. It learns from a teacher by
 a second head of its own; the mean of both heads is the answer.
 
-    picture 3 x 224 x 224                                            levit_256
+    image 3 x 224 x 224                                              levit_256
       4 x (3x3 convolution, stride 2), Hardswish    -> 196 tokens x 256    attention, heads of keys 32, values 64
       4 x (attention, MLP)                          -> 196 tokens x 256      query, key, value: linear -> BatchNorm
       attention of every other position, MLP        -> 49 tokens x 384       softmax(query key + distances) value
@@ -37,9 +37,9 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, Tokens
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
-_PATCH = 16  # what the stem shrinks the picture by
+_PATCH = 16  # what the stem shrinks the image by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class LeViTConfig(ModelConfig):
     """A LeViT: one number for each of its three stages."""
 
     image_size: int = 224
-    """Side of the square pictures; a multiple of 16."""
+    """Side of the square images; a multiple of 16."""
     dims: tuple[int, ...] = (256, 384, 512)
     """Channels of a token."""
     depths: tuple[int, ...] = (4, 4, 4)
@@ -83,7 +83,7 @@ class ConvNorm(nn.Sequential):
 
 
 class LinearNorm(nn.Sequential):
-    """Linear -> BatchNorm over all tokens of all pictures. `(b, t, cin) -> (b, t, cout)`."""
+    """Linear -> BatchNorm over all tokens of all images. `(b, t, cin) -> (b, t, cout)`."""
 
     def __init__(self, cin: int, cout: int, *, bn_weight: float = 1.0) -> None:
         super().__init__()
@@ -217,12 +217,12 @@ class LeViT(Backbone):
         self.head_dist = self.make_classifier(config.num_classes)
 
     def forward_stage(self, index: int, x: Any) -> Tokens:
-        """Stage 0 takes the picture, the others tokens; all give tokens."""
+        """Stage 0 takes the image, the others tokens; all give tokens."""
         if index == 0:
             height, width = x.shape[2:]
             if (height, width) != (self.image_size, self.image_size):
                 raise InputError(
-                    f"pictures are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give "
+                    f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give "
                     "image_size when you make it, or resize them"
                 )
             x = self.patch_embed(x).flatten(2).transpose(1, 2)  # b c h w -> b (h w) c

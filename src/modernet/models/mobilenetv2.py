@@ -7,7 +7,7 @@ convolution in the wide part, where it costs little, and no activation at the na
 channels carry. ConvNeXt takes the inverted bottleneck from here (by way of the transformer's MLP, which has the same
 shape) and the depthwise convolution from here and from ResNeXt.
 
-    picture 3 x 224 x 224                                     mobilenet_v2
+    image 3 x 224 x 224                                       mobilenet_v2
       3x3 convolution, stride 2              -> 32 x 112 x 112     block, c channels:
       1 block                                -> 16 x 112 x 112       1x1 to 6c, BN, ReLU6
       2 blocks, the first with stride 2      -> 24 x 56 x 56         3x3 depthwise, BN, ReLU6
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
 from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 _WIDTHS = (16, 24, 32, 64, 96, 160, 320)
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)

@@ -4,11 +4,11 @@ Ding, Zhang, Han, Ding, "Scaling Up Your Kernels to 31x31: Revisiting Large Kern
 2203.06717.
 
 How large may a kernel be? In a network of depthwise convolutions, shortcuts and 1x1 convolutions, kernels of 31x31 cost
-little arithmetic, and a few of them see more of the picture than many small ones: the receptive field of a transformer
+little arithmetic, and a few of them see more of the image than many small ones: the receptive field of a transformer
 without its attention. Such a kernel alone learns small things badly, so a 5x5 runs beside it while training. Both are
 linear, so after training they are one kernel, and the small one is free.
 
-    picture 3 x 224 x 224                                             replknet_31b
+    image 3 x 224 x 224                                               replknet_31b
       3x3, stride 2; 3x3 depthwise; 1x1; 3x3 depthwise, stride 2    -> 128 x 56 x 56
       2 x (31x31 block, feed-forward block)                         -> 128 x 56 x 56   31x31 block, c channels:
       1x1; 3x3 depthwise, stride 2                                  -> 256 x 28 x 28     BatchNorm -> 1x1 -> ReLU
@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +243,7 @@ def _folded(layer: ConvNorm) -> tuple[Tensor, Tensor]:
 
 # --- variants -------------------------------------------------------------------------------------------------------
 # Counts are of the form with two kernels, which is trained. The published ones are without the small kernel: 79.539 M
-# and 15.354 G, 172.184 M and 95.989 G. 31L and XL learned from more pictures than ImageNet-1K's, so they have no top-1.
+# and 15.354 G, 172.184 M and 95.989 G. 31L and XL learned from more images than ImageNet-1K's, so they have no top-1.
 
 _DING = "Ding et al. 2022"
 

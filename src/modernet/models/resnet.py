@@ -7,11 +7,11 @@ arXiv 1812.01187 (ResNet-D).
 
 A block learns what to add to its input, and not what to put in its place: so a hundred layers train as easily as ten.
 A bottleneck makes its 3x3 convolution cheap by 1x1 convolutions around it. ResNeXt splits that 3x3 into groups, which
-buys width for the same arithmetic, and is the step before depthwise convolution. ResNet-D loses less of the picture:
+buys width for the same arithmetic, and is the step before depthwise convolution. ResNet-D loses less of the image:
 three 3x3 convolutions for the 7x7 of the stem, and an average pool before the shortcut's 1x1, whose stride of 2 would
 ignore three positions of four.
 
-    picture 3 x 224 x 224                                          resnet50
+    image 3 x 224 x 224                                            resnet50
       7x7 convolution, stride 2 -> BatchNorm, ReLU -> 64 x 112 x 112
       3x3 max-pool, stride 2                       -> 64 x 56 x 56    bottleneck of width w:
       3 x bottleneck, w = 64                       -> 256 x 56 x 56      1x1 to w -> BatchNorm, ReLU
@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class ResNetConfig(ModelConfig):
                 "others need block='bottleneck'"
             )
         if self.stem_stride not in (1, 2, 4):
-            raise InputError(f"stem_stride is {self.stem_stride}; give 4, or 2 or 1 for pictures of 64 or 32 pixels")
+            raise InputError(f"stem_stride is {self.stem_stride}; give 4, or 2 or 1 for images of 64 or 32 pixels")
         if self.groups < 1 or self.width * self.base_width < 64:
             raise InputError(
                 f"width is {self.width}, groups {self.groups} and base_width {self.base_width}, so no channel is left; "

@@ -3,12 +3,12 @@
 Mao, Qi, Chen, Li, Duan, Ye, He, Xue, "Towards Robust Vision Transformer", 2022, arXiv 2105.07926.
 
 A Vision Transformer put together from what proved robust when its parts were tried one by one against corrupted,
-adversarial and drawn pictures: a stem of convolutions instead of bare patches, no class token (all positions are
+adversarial and drawn images: a stem of convolutions instead of bare patches, no class token (all positions are
 averaged), no position embedding (a depthwise convolution in the MLP tells tokens where they are), many heads, and few
 changes of resolution. The starred models, here `plus`, also scale the attention between every two positions by a learnt
 number, and are trained with noise on single patches.
 
-    picture 3 x 224 x 224                              rvt_tiny
+    image 3 x 224 x 224                                rvt_tiny
       7x7 convolution, stride 2 -> BatchNorm
       3x3 max-pool, stride 2              -> 32 x 56 x 56     block, c channels:
       4x4 convolution, stride 4           -> 192 x 14 x 14      LayerNorm -> attention (plus: scores times numbers)
@@ -34,10 +34,10 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 _STEM_WIDTH = 32
-_PATCH = 16  # what the stem shrinks the picture by
+_PATCH = 16  # what the stem shrinks the image by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class RVTConfig(ModelConfig):
     """An RVT: one number for each stage."""
 
     image_size: int = 224
-    """Side of the square pictures, where attention is scaled; other networks take any size."""
+    """Side of the square images, where attention is scaled; other networks take any size."""
     depths: tuple[int, ...] = (12,)
     """Blocks."""
     heads: tuple[int, ...] = (6,)
@@ -228,11 +228,11 @@ class RVT(Backbone):
             return int(rest[0]) + 1, 0
         return STEM if module == "patch_embed" else HEAD
 
-    def _check_size(self, pictures: Tensor) -> None:
-        height, width = pictures.shape[2:]
+    def _check_size(self, images: Tensor) -> None:
+        height, width = images.shape[2:]
         if self.has_one_size and (height, width) != (self.image_size, self.image_size):
             raise InputError(
-                f"pictures are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give "
+                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give "
                 "image_size when you make it, or resize them"
             )
 

@@ -4,11 +4,11 @@ Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo, "Swin Transformer: Hierarchical Vision 
 2021, arXiv 2103.14030.
 
 The transformer that became a general backbone by taking back what convolutional networks knew: attention stays inside
-windows of 7 x 7 positions, so that its cost grows with the picture and not with its square; stages of falling
+windows of 7 x 7 positions, so that its cost grows with the image and not with its square; stages of falling
 resolution give detectors their pyramid; every other block shifts its windows by half, so that neighbours meet.
 ConvNeXt's road leads towards this network with convolutions alone, and asks what remains of its advantage.
 
-    picture 3 x 224 x 224                                     swin_tiny
+    image 3 x 224 x 224                                       swin_tiny
       4x4 convolution, stride 4, LayerNorm   -> 56 x 56 x 96      block, c channels:
       2 x block, 3 heads                                            LayerNorm -> attention in 7x7 windows -> +
       2x2 neighbours joined, LayerNorm, linear -> 28 x 28 x 192     LayerNorm -> c to 4c, GELU, to c      -> +
@@ -16,9 +16,9 @@ ConvNeXt's road leads towards this network with convolutions alone, and asks wha
       ... 6 x block at 14 x 14 x 384, 2 x block at 7 x 7 x 768
       LayerNorm -> average pool -> linear -> 1000
 
-Parameter names are those of the paper's code; its index and mask buffers are computed. Pictures of any size work, as in
+Parameter names are those of the paper's code; its index and mask buffers are computed. Images of any size work, as in
 its detection code: maps are padded with zeros to whole windows after the norm, and odd sides before they are halved.
-There a map that fits into one window is not shifted, which the classification code decides once for its own picture
+There a map that fits into one window is not shifted, which the classification code decides once for its own image
 size: at that size both agree, and the scores are the release's.
 """
 
@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class TCConfig(ModelConfig):
     num_classes: int = 2
     """Outputs of the classifier: T and C; 0 is no classifier: the network returns the sums of its hidden units."""
     in_chans: int = 1
-    """Channels of the picture."""
+    """Channels of the image."""
     kernels: int = 1
     """Different sets of weights among the hidden units; the book has one."""
 
@@ -93,7 +93,7 @@ def tc_problem(grid_size: int) -> tuple[Tensor, Tensor]:
         grid_size: side of the grid in squares, 5 or more.
 
     Returns:
-        Pictures `(n, 1, grid_size, grid_size)` of 0 and 1, and their labels, 0 for T and 1 for C; n is
+        Images `(n, 1, grid_size, grid_size)` of 0 and 1, and their labels, 0 for T and 1 for C; n is
         `8 (grid_size - 4)^2`, half of each.
 
     Raises:
@@ -104,16 +104,16 @@ def tc_problem(grid_size: int) -> tuple[Tensor, Tensor]:
     t = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
     c = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
     places = range(1, grid_size - 3)
-    pictures, labels = [], []
+    images, labels = [], []
     for label, letter in enumerate((t, c)):
         for turns in range(4):
             for top in places:
                 for left in places:
-                    picture = torch.zeros(1, grid_size, grid_size)
-                    picture[0, top : top + 3, left : left + 3] = letter.rot90(turns)
-                    pictures.append(picture)
+                    image = torch.zeros(1, grid_size, grid_size)
+                    image[0, top : top + 3, left : left + 3] = letter.rot90(turns)
+                    images.append(image)
                     labels.append(label)
-    return torch.stack(pictures), torch.tensor(labels)
+    return torch.stack(images), torch.tensor(labels)
 
 
 # --- variants -------------------------------------------------------------------------------------------------------

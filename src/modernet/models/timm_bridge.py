@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError, unknown_name
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig, Place
-from modernet.models.zoo import TIMM_PREFIX, ModelEntry, Published
+from modernet.models.entry import TIMM_PREFIX, ModelEntry, Published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class TimmConfig(ModelConfig):
     architecture: str = "resnet50"
     """timm's name of it."""
     image_size: int = 0
-    """Side of the square pictures, for networks that are made for one size; 0 is timm's own."""
+    """Side of the square images, for networks that are made for one size; 0 is timm's own."""
 
 
 class TimmBackbone(Backbone):

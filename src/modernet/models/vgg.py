@@ -9,7 +9,7 @@ ImageNet's classification of 2014 and was for years the backbone of detectors (F
 losses; its 3x3 convolutions and its doubling of channels are in the ResNets that replaced it. Most of its weights
 (103 of VGG-16's 138 million) are in one layer: the first linear one.
 
-    picture                     3 x 224 x 224     (VGG-16)
+    image                       3 x 224 x 224     (VGG-16)
     2 x (3x3 conv, ReLU)       64 x 224 x 224  -> feature 0
     max-pool, 2 x ...         128 x 112 x 112  -> feature 1
     max-pool, 3 x ...         256 x  56 x  56  -> feature 2
@@ -23,7 +23,7 @@ losses; its 3x3 convolutions and its doubling of channels are in the ResNets tha
 Parameter names are torchvision's; the paper's own release is in Caffe's format. The variants are the paper's
 configurations A, B, D and E. Deviations, as in torchvision: the weights start as He et al. 2015 proposed (the paper
 started its deep networks from the trained shallow one), the `_bn` variants have a batch norm after every convolution,
-and maps of another size than 7x7 are averaged to it, so that pictures of 32x32 and larger pass.
+and maps of another size than 7x7 are averaged to it, so that images of 32x32 and larger pass.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class VGG(Backbone):
         smallest = 2 ** (len(self.feature_info) - 1)
         if index == 0 and min(height, width) < smallest:
             raise InputError(
-                f"pictures are {height}x{width}; this network takes {smallest}x{smallest} and larger: resize them"
+                f"images are {height}x{width}; this network takes {smallest}x{smallest} and larger: resize them"
             )
         for layer in self._layers(index):
             x = self.features[layer](x)

@@ -5,20 +5,20 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recog
 Touvron, Cord, Douze, Massa, Sablayrolles, Jegou, "Training data-efficient image transformers & distillation through
 attention", 2020, arXiv 2012.12877.
 
-The picture is cut into patches, each patch becomes a token, and a plain text transformer does the rest: every block
+The image is cut into patches, each patch becomes a token, and a plain text transformer does the rest: every block
 lets all tokens look at all others, at one resolution from the first layer to the last. Nothing but the patches knows
-that a picture has two dimensions. With the data of Google it beat ResNets; DeiT showed that ImageNet alone is enough if
+that an image has two dimensions. With the data of Google it beat ResNets; DeiT showed that ImageNet alone is enough if
 the training is strong (RandAugment, mixup, cutmix, stochastic depth), the recipe that the first step of the road gives
 to a ResNet. The distilled DeiT has a second token whose head learned from a teacher.
 
-    picture 3 x 224 x 224                                          deit_small
+    image 3 x 224 x 224                                            deit_small
       16x16 patches -> 14 x 14 tokens of 384, a class token in front, position embeddings added
       12 x [ LayerNorm -> attention over 197 tokens, 6 heads -> + ]
            [ LayerNorm -> 384 -> 1536, GELU -> 384            -> + ]
       LayerNorm -> class token (or the mean of the patches) -> linear -> 1000
 
 Parameter names are those of the DeiT release, which are timm's. A network made with `global_pool="avg"` has its norm
-after the mean, called `fc_norm`, as in MAE's fine-tuning. Pictures of any size work: the position embeddings are
+after the mean, called `fc_norm`, as in MAE's fine-tuning. Images of any size work: the position embeddings are
 resampled, and sides that are no multiple of the patch are padded with zeros at the right and the bottom. Training with
 a teacher needs the scores of the two heads apart; here their mean is returned, as the release does in evaluation.
 """
@@ -46,7 +46,7 @@ from modernet.models.backbone import (
     Tokens,
     new_classifier,
 )
-from modernet.models.zoo import Published, register_model
+from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ViTConfig(ModelConfig):
     """A Vision Transformer."""
 
     image_size: int = 224
-    """Side in pixels of the square picture that the position embeddings are made for; others are resampled."""
+    """Side in pixels of the square image that the position embeddings are made for; others are resampled."""
     patch_size: int = 16
     """Side of a patch in pixels."""
     dim: int = 768
@@ -181,9 +181,9 @@ class VisionTransformer(Backbone):
         tokens = self.embed(x) if isinstance(x, Tensor) else x
         return Tokens(self.run_blocks(self.blocks[index], tokens.x), tokens.grid)
 
-    def embed(self, pictures: Tensor) -> Tokens:
+    def embed(self, images: Tensor) -> Tokens:
         """`(b, in_chans, h, w)` -> tokens with their positions, before the first block."""
-        x = self.patch_embed(pictures)
+        x = self.patch_embed(images)
         grid = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)  # b c h w -> b hw c
         x = torch.cat([self.prefix_tokens().expand(x.shape[0], -1, -1), x], dim=1)

@@ -1,81 +1,22 @@
-"""The zoo: every named network, how to make one, and what was published about it."""
+"""The zoo: every named network, and how to make one."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
 from modernet.errors import InputError, unknown_name
-from modernet.models.backbone import Backbone, ModelConfig
+from modernet.models.entry import MODELS, TIMM_PREFIX, ModelEntry
 from modernet.models.feature_extractor import FeatureExtractor
-from modernet.registry import Registry
-
-Config = TypeVar("Config", bound=ModelConfig)
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the source says about a variant. Parameters and MACs are recomputed by a test."""
-
-    source: str
-    """Paper and place, in a few words."""
-    params_m: float | None = None
-    """Parameters in millions."""
-    gmacs: float | None = None
-    """Multiply-accumulates in units of 10^9 for one picture of `image_size`."""
-    top1: float | None = None
-    """ImageNet-1K top-1 in per cent, trained on ImageNet-1K alone, at `image_size`."""
-    image_size: int = 224
-    """Side of the square picture in pixels."""
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """A named variant: a config, the network that it configures, and what was published."""
-
-    name: str
-    config: ModelConfig
-    network: Callable[[Any], Backbone]
-    published: Published
-
-    @property
-    def family(self) -> str:
-        """Name of the file that the network is in."""
-        return self.network.__module__.rpartition(".")[2]
-
-    @property
-    def about(self) -> str:
-        """What that file says of the family: papers, the idea, a diagram."""
-        return inspect.cleandoc(sys.modules[self.network.__module__].__doc__ or "")
-
-
-MODELS: Registry[ModelEntry] = Registry("model")
-TIMM_PREFIX = "timm:"
-"""What names of timm's networks begin with."""
-
-
-def register_model(
-    network: Callable[[Config], Backbone], published: Published
-) -> Callable[[Callable[[], Config]], Callable[[], Config]]:
-    """Register the decorated function, which returns a config, under its own name."""
-
-    def register(variant: Callable[[], Config]) -> Callable[[], Config]:
-        MODELS.add(variant.__name__, ModelEntry(variant.__name__, variant(), network, published))
-        return variant
-
-    return register
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names that match a shell pattern: `"convnext*"` of the zoo, `"timm:regnet*"` of timm."""
     if pattern.startswith(TIMM_PREFIX):
-        from modernet.models.timm_bridge import timm_names
+        from modernet.models.timm_bridge import timm_names  # here, since timm takes seconds to import
 
         return timm_names(pattern)
     return MODELS.names(pattern)
@@ -88,7 +29,7 @@ def get_entry(name: str) -> ModelEntry:
         InputError: there is none; the message names the closest ones.
     """
     if name.startswith(TIMM_PREFIX):
-        from modernet.models.timm_bridge import timm_entry
+        from modernet.models.timm_bridge import timm_entry  # here, since timm takes seconds to import
 
         return timm_entry(name)
     return MODELS[name]

@@ -38,7 +38,7 @@ class Design:
     stem: Stem = "resnet"
     """`resnet`: overlapping 7x7 convolution and max-pool; `patchify`: patches side by side, each one projected."""
     stem_stride: int = 4
-    """Pixels of the picture for one position after the stem, in each direction.
+    """Pixels of the image for one position after the stem, in each direction.
 
     A ResNet stem has 4 (7x7 of stride 2, 3x3 max-pool of stride 2), 2 (without the pool) or 1 (a 3x3 of stride 1
     instead); a patchify stem any: it is the size of its patches.

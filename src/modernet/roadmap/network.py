@@ -113,7 +113,7 @@ class Block(nn.Module):
 
 
 def new_stem(design: Design, in_chans: int) -> nn.Sequential:
-    """Picture to the first stage's width: `(b, in_chans, h, w) -> (b, widths[0], h / stem_stride, w / stem_stride)`."""
+    """Image to the first stage's width: `(b, in_chans, h, w) -> (b, widths[0], h / stem_stride, w / stem_stride)`."""
     width, stride = design.widths[0], design.stem_stride
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if design.stem == "patchify":

@@ -88,7 +88,7 @@ def road(size: str = "tiny", *, stem_stride: int = 4, layer_scale_init: float | 
 
     Args:
         size: `nano` trains on a laptop; `tiny` is ResNet-50 to ConvNeXt-T, `base` is ResNet-200 to ConvNeXt-B.
-        stem_stride: total stride of every row's stem; 4 as published, less for small pictures (`default_stem_stride`).
+        stem_stride: total stride of every row's stem; 4 as published, less for small images (`default_stem_stride`).
         layer_scale_init: where layer scale starts in the last row; None is the size's own.
 
     Raises:
@@ -117,7 +117,7 @@ def road(size: str = "tiny", *, stem_stride: int = 4, layer_scale_init: float | 
             "training_recipe",
             "Modern recipe",
             "The same network under a modern recipe: AdamW, warm-up and cosine decay, label smoothing. The paper's is "
-            "also longer and mixes pictures; what a walk used is in its records.",
+            "also longer and mixes images; what a walk used is in its records.",
             {},
         ),
         "2": (
@@ -129,7 +129,7 @@ def road(size: str = "tiny", *, stem_stride: int = 4, layer_scale_init: float | 
         "3": (
             "patchify_stem",
             "Patchify stem",
-            f"The stem cuts the picture into patches of {stem_stride}x{stem_stride} pixels and projects each of them. "
+            f"The stem cuts the image into patches of {stem_stride}x{stem_stride} pixels and projects each of them. "
             "The paper does not say what follows the projection: here norm and activation stay.",
             {"stem": "patchify"},
         ),
@@ -235,15 +235,15 @@ def select_steps(steps: Sequence[Step], spec: str) -> list[Step]:
 
 
 def default_stem_stride(image_size: int) -> int:
-    """The stem's stride for square pictures of `image_size` pixels: 4 as published if the picture is large enough.
+    """The stem's stride for square images of `image_size` pixels: 4 as published if the image is large enough.
 
     Below 128 pixels it is 2, and below 32 it is 1, so that the fourth stage keeps 2x2 positions down to 16 pixels.
 
     Raises:
-        InputError: the picture is smaller than the 8 pixels that four stages need.
+        InputError: the image is smaller than the 8 pixels that four stages need.
     """
     if image_size < 8:
-        raise InputError(f"pictures have {image_size} pixels a side; the road's networks need 8 or more")
+        raise InputError(f"images have {image_size} pixels a side; the road's networks need 8 or more")
     return 4 if image_size >= 128 else 2 if image_size >= 32 else 1
 
 

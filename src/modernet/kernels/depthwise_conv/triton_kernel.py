@@ -13,7 +13,7 @@ it then reads serves up to k output rows.
             for every output row within reach of it:         no loop: unrolled, sums and taps are registers
                 sums[output row] += value * taps[row - output row]
 
-Columns are counted through the pictures of a batch (`picture * width + column`), so a block of columns has no waste on
+Columns are counted through the images of a batch (`image * width + column`), so a block of columns has no waste on
 narrow maps. Kernels above 9 x 9 are cut into bands of rows, since their taps would not fit in registers; bands that see
 nothing but padding are left out, which is half of the work of 31 x 31 kernels on 14 x 14 maps.
 """
@@ -163,9 +163,9 @@ def convolve(
     """ROWS output rows from row `top` on, each a float32 tensor of columns x channels.
 
     Args:
-        x: pointers to row 0 of the pictures at every column and channel.
+        x: pointers to row 0 of the images at every column and channel.
         taps_ptr: `(rows of all bands * k, c)`, of the type of x.
-        column: in its picture; far outside where there is none.
+        column: in its image; far outside where there is none.
         channel: those of the block.
     """
     pad: tl.constexpr = KERNEL // 2
@@ -174,7 +174,7 @@ def convolve(
     for _ in tl.static_range(ROWS):
         sums = sums + (tl.zeros((column.shape[0], channel.shape[0]), tl.float32),)
     tops = top + tl.zeros((1, 1), tl.int32)  # not a scalar: the interpreter wants masks to be tensors
-    # the bands of kernel rows that see a row of the picture from at least one of the output rows
+    # the bands of kernel rows that see a row of the image from at least one of the output rows
     first = tl.maximum(pad - top - (ROWS - 1), 0) // BAND
     last = tl.minimum(height - 1 + pad - top, KERNEL - 1) // BAND
     for band in range(first, last + 1):
@@ -240,8 +240,8 @@ def _weight_gradient(
     """Sums over a share of the positions of dy[row, column] * x[row + i - pad, column + shift - pad], for a band of
     kernel rows i, SHIFTS kernel columns, and BLOCK channels, written to `sums[share, i, shift, channel]`.
 
-    Lanes are kernel columns x columns of the picture, so that each kernel column is a warp's, and all of them read the
-    same rows of the picture through one cache. As in the forward pass a value of x serves every output row in reach.
+    Lanes are kernel columns x columns of the image, so that each kernel column is a warp's, and all of them read the
+    same rows of the image through one cache. As in the forward pass a value of x serves every output row in reach.
     """
     pad: tl.constexpr = KERNEL // 2
     blocks: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK

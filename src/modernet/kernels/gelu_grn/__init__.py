@@ -26,7 +26,7 @@ def gelu_grn(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-6, *, backe
 
     Passes over the activation, in the kernels: forward 3 (one read for the energy, one read and one write), backward 5
     (two reads for the sums, two reads and one write). GELU is computed again each time, so that nothing between is
-    stored. Kept for the backward pass: `x`, and the energy, a float32 number a channel and picture. It has no second
+    stored. Kept for the backward pass: `x`, and the energy, a float32 number a channel and image. It has no second
     derivative.
 
     Args:

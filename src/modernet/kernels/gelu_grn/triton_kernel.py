@@ -1,13 +1,13 @@
 """GELU and global response normalisation as Triton kernels.
 
-Both directions have the same form: a kernel that sums over the positions of each picture, a little arithmetic with a
-number a channel and picture, and a kernel that goes over the activation once more. Sums have two stages and no atomics:
-a program adds up the positions of its part of a picture, and the parts are added up afterwards, in the same order in
+Both directions have the same form: a kernel that sums over the positions of each image, a little arithmetic with a
+number a channel and image, and a kernel that goes over the activation once more. Sums have two stages and no atomics:
+a program adds up the positions of its part of an image, and the parts are added up afterwards, in the same order in
 every run.
 
 With n the share, E the energy, M its mean over channels and eps in y = gamma h n + beta + h, and g the gradient of y:
 
-    S = sum of g h over positions                           gradient of gamma: sum of n S over pictures
+    S = sum of g h over positions                           gradient of gamma: sum of n S over images
     the gradient of n is gamma S, and n = E / (M + eps), so
     gradient of E = (gamma S - mean over channels of (gamma S n)) / (M + eps)
     gradient of h = g (1 + gamma n) + h (gradient of E) / E
@@ -42,12 +42,12 @@ class Blocks(NamedTuple):
 
 
 BLOCKS = Blocks()
-"""Rows of 256 bytes in bfloat16; a picture of 56 x 56 is 13 parts. Not swept on a GPU yet."""
+"""Rows of 256 bytes in bfloat16; an image of 56 x 56 is 13 parts. Not swept on a GPU yet."""
 
 
 @triton.jit
 def _image_and_channels(channels, BLOCK_CHANNELS: tl.constexpr):
-    """Which picture and which channels a program has; neighbours in memory are neighbours in the grid."""
+    """Which image and which channels a program has; neighbours in memory are neighbours in the grid."""
     across = tl.cdiv(channels, BLOCK_CHANNELS)
     channel = (tl.program_id(0) % across) * BLOCK_CHANNELS + tl.arange(0, BLOCK_CHANNELS)
     return (tl.program_id(0) // across).to(tl.int64), channel

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils._pytree import tree_map
 
 from modernet.errors import InputError
 from modernet.models import Backbone
 from modernet.models.fused import use_kernels
 from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, Recipe
+from modernet.torch_internals import tree_map
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _SYNC_BUFFERS = (  # renamed in torch 2.15

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
-from modernet.deploy.choices import Choice, Measurement, Runner, choices, describe, measure
-from modernet.deploy.rewrites import (
-    fold_layer_norm_affines,
-    fold_layer_scales,
-    fold_norms_back,
-    fold_norms_forward,
-    merge_branches,
-)
+from modernet.deploy.agreement import disagreement, relative_error
+from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
+from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, measure
 from modernet.errors import InputError
+from modernet.torch_internals import tensors_in
 
 TOLERANCE = 1e-4
 """How far scores may be from the original's in float32, relative to the largest one."""
-
-_REWRITES: tuple[tuple[str, Callable[[nn.Module, Tensor], int]], ...] = (
-    ("parallel branches merged", merge_branches),
-    ("BatchNorms folded into the layer before", fold_norms_back),
-    ("BatchNorms folded into the layers after", fold_norms_forward),
-    ("LayerNorm affines folded into the layers after", fold_layer_norm_affines),
-    ("layer scales folded into the layer before", fold_layer_scales),
-)
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """One kind of rewrite: how often it was made, or why it was not kept."""
-
-    name: str
-    count: int
-    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +49,7 @@ class Report:
 
 
 class OptimizedNetwork(nn.Module):
-    """What `optimize` returns: called like the network that it was made from, for pictures of one size.
+    """What `optimize` returns: called like the network that it was made from, for images of one size.
 
     Attributes:
         report: what was rewritten and measured.
@@ -84,19 +61,19 @@ class OptimizedNetwork(nn.Module):
         self.report = report
         self._size = size
 
-    def forward(self, pictures: Tensor) -> Any:
+    def forward(self, images: Tensor) -> Any:
         """`(b, c, h, w)` with any b; c, h and w are the example's.
 
         Raises:
-            InputError: pictures of another size.
+            InputError: images of another size.
         """
-        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != self._size:
-            given, (c, h, w) = "x".join(map(str, pictures.shape)), self._size
+        if images.ndim != 4 or tuple(images.shape[1:]) != self._size:
+            given, (c, h, w) = "x".join(map(str, images.shape)), self._size
             raise InputError(
-                f"pictures are {given}; this network was optimized for (batch)x{c}x{h}x{w}: resize them, or call "
+                f"images are {given}; this network was optimized for (batch)x{c}x{h}x{w}: resize them, or call "
                 "optimize with an example of their size"
             )
-        return self.runner(pictures)
+        return self.runner(images)
 
 
 def optimize(
@@ -118,15 +95,15 @@ def optimize(
     >>> print(network.report)
 
     What may be rewritten is seen in one forward pass of the example, so it holds for the path which that took: where a
-    network pads, shifts or resamples other pictures differently, a rewrite could be wrong for them. So the size of the
-    pictures is fixed; their number is not. Rewrites and ways to run whose scores are not the original's are not used,
+    network pads, shifts or resamples other images differently, a rewrite could be wrong for them. So the size of the
+    images is fixed; their number is not. Rewrites and ways to run whose scores are not the original's are not used,
     and the report says so.
 
     Weights are constants from now on: training goes on with `model`.
 
     Args:
-        model: any module that maps pictures to tensors, of this library or not.
-        example_input: `(b, c, h, w)`, pictures such as will come, on the network's device; their number is the batch
+        model: any module that maps images to tensors, of this library or not.
+        example_input: `(b, c, h, w)`, images such as will come, on the network's device; their number is the batch
             that is measured.
         dtype: in which to compute; None is the network's. Weights are folded in float32 and cast afterwards.
         compile: whether compiling is tried. It takes from seconds to minutes, and again under `torch.inference_mode`.
@@ -137,7 +114,7 @@ def optimize(
         A module that takes `(b, c, h, w)` in any dtype, and gives what `model` does, in `dtype` and without gradients.
 
     Raises:
-        InputError: an example that is no batch of pictures or on another device than the network, a dtype that is not
+        InputError: an example that is no batch of images or on another device than the network, a dtype that is not
             one of floating point, or a network that gives something else each time.
     """
     dtype = _check(model, example_input, dtype)
@@ -150,9 +127,9 @@ def optimize(
         expected = _exactly(network, few)
         again = disagreement(_exactly(network, few), expected, TOLERANCE)
         if again:
-            raise InputError(f"run twice on the same pictures, the network's {again}; give one that does no such thing")
+            raise InputError(f"run twice on the same images, the network's {again}; give one that does no such thing")
         # twice the error that plain PyTorch makes in this dtype, on this device
-        tolerance = max(TOLERANCE, 2 * _error(plain, expected))
+        tolerance = max(TOLERANCE, 2 * relative_error(plain, expected))
 
         def check_rewritten(changed: nn.Module) -> str:
             failure = disagreement(_exactly(changed, few), expected, TOLERANCE)
@@ -163,7 +140,7 @@ def optimize(
         def check_runner(runner: nn.Module) -> str:
             return disagreement(_first(runner(example_input), len(few)), expected, tolerance)
 
-        network, rewrites = rewritten(network, few, check_rewritten)
+        network, rewrites = apply_rewrites(network, few, check_rewritten)
         among = choices(network, example_input.device, len(example_input), compile=compile)
         runner, measured = measure(network, example_input, dtype, among, check_runner, seconds)
     batch, *size = example_input.shape
@@ -175,7 +152,7 @@ def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torc
     """The dtype to compute in, if what was given can be used."""
     if not isinstance(example, Tensor) or not example.is_floating_point() or example.ndim != 4 or not len(example):
         given = f"{tuple(example.shape)} {example.dtype}" if isinstance(example, Tensor) else type(example).__name__
-        raise InputError(f"example_input is {given}; give pictures as numbers of floating point, (b, c, h, w)")
+        raise InputError(f"example_input is {given}; give images as numbers of floating point, (b, c, h, w)")
     if dtype is not None and not dtype.is_floating_point:
         raise InputError(
             f"dtype is {dtype}; give torch.float32, torch.bfloat16, torch.float16, or None for the model's"
@@ -186,54 +163,18 @@ def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torc
     return weight.dtype if dtype is None else dtype
 
 
-def rewritten(
-    network: nn.Module, pictures: Tensor, check: Callable[[nn.Module], str]
-) -> tuple[nn.Module, list[Rewrite]]:
-    """The network with every rewrite that stands the check."""
-    rewrites = []
-    for name, rewrite in _REWRITES:
-        changed = copy.deepcopy(network)
-        count = rewrite(changed, pictures)
-        changed.requires_grad_(False)
-        try:
-            failure = check(changed) if count else ""
-        except Exception as error:  # a forward pass may want anything of what was taken away
-            failure = describe(error)
-        if count and not failure:
-            network = changed
-        rewrites.append(Rewrite(name, 0 if failure else count, failure))
-    return network, rewrites
-
-
-def disagreement(found: Any, expected: Any, tolerance: float) -> str:
-    """What is wrong with results, in a line; nothing if they agree."""
-    error = _error(found, expected)
-    return "" if error <= tolerance else f"results differ by {error:.1e} of the largest, more than {tolerance:.1e}"
-
-
-def _error(found: Any, expected: Any) -> float:
-    """The largest difference relative to the largest number, over tensors in anything nested."""
-    pairs = zip(_tensors(found), _tensors(expected), strict=True)
-    errors = [(a.to(b.dtype) - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny) for a, b in pairs]
-    return max((float(error.nan_to_num(torch.inf)) for error in errors), default=0.0)
-
-
 def _first(results: Any, count: int) -> list[Tensor]:
-    return [tensor[:count] for tensor in _tensors(results)]
+    return [tensor[:count] for tensor in tensors_in(results)]
 
 
-def _tensors(results: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(results) if isinstance(leaf, Tensor)]
-
-
-def _exactly(network: nn.Module, pictures: Tensor) -> Any:
+def _exactly(network: nn.Module, images: Tensor) -> Any:
     """What a network gives, with all bits of float32 on a GPU, where torch's convolutions use fewer unless told to."""
     backends = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:
             backend.fp32_precision = "ieee"
-        return network(pictures)
+        return network(images)
     finally:
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from modernet.deploy.choices import describe
+from modernet.deploy.agreement import describe_error
 from modernet.errors import InputError
 
-INPUT, OUTPUT = "pictures", "scores"
+INPUT, OUTPUT = "images", "scores"
 FACTS = "modernet"
 """Under which name a file holds, as JSON, what its user must know."""
 
@@ -105,8 +105,8 @@ class OnnxModel:
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-        def run(pictures: Tensor) -> Tensor:
-            (scores,) = session.run([OUTPUT], {INPUT: pictures.numpy()})
+        def run(images: Tensor) -> Tensor:
+            (scores,) = session.run([OUTPUT], {INPUT: images.numpy()})
             return torch.from_numpy(scores)
 
         return run
@@ -131,4 +131,4 @@ def _cause(error: BaseException) -> str:
     """What lies at the bottom of an error: the exporter's own message is about its steps."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return describe(error) if isinstance(error, Exception) else str(error)
+    return describe_error(error) if isinstance(error, Exception) else str(error)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from deploy.networks import pictures, randomised, relative_error
-from modernet.deploy.rewrites import (
+from deploy.networks import images, randomised, relative_error
+from modernet.deploy.rewriting.rewrites import (
     fold_layer_norm_affines,
     fold_layer_scales,
     fold_norms_back,
@@ -63,10 +63,10 @@ def kinds(network: nn.Module, kind: type[nn.Module]) -> int:
 @pytest.mark.parametrize(
     ("conv", "norm", "x"),
     [
-        (nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), pictures(8)),
-        (nn.Conv2d(4, 8, 3, stride=2, groups=2), nn.BatchNorm2d(8, affine=False), pictures(8, 4)),
-        (nn.Conv1d(3, 8, 3), nn.BatchNorm1d(8), pictures(8).flatten(2)),
-        (nn.Linear(8, 4), nn.BatchNorm1d(4), pictures(8)[:, 0, 0]),
+        (nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), images(8)),
+        (nn.Conv2d(4, 8, 3, stride=2, groups=2), nn.BatchNorm2d(8, affine=False), images(8, 4)),
+        (nn.Conv1d(3, 8, 3), nn.BatchNorm1d(8), images(8).flatten(2)),
+        (nn.Linear(8, 4), nn.BatchNorm1d(4), images(8)[:, 0, 0]),
     ],
 )
 def test_a_batch_norm_is_done_by_the_layer_before(conv: nn.Module, norm: nn.Module, x: Tensor) -> None:
@@ -80,7 +80,7 @@ def test_a_batch_norm_is_folded_through_what_moves_channels() -> None:
         x = net.linear(x.flatten(2).transpose(1, 2))  # b c h w -> b t c
         return net.norm(x.flatten(0, 1)).reshape(x.shape)
 
-    assert folds(Net(forward, linear=nn.Linear(3, 8), norm=nn.BatchNorm1d(8)), fold_norms_back, pictures(4)) == 1
+    assert folds(Net(forward, linear=nn.Linear(3, 8), norm=nn.BatchNorm1d(8)), fold_norms_back, images(4)) == 1
 
 
 def test_channels_in_another_order_keep_their_own_numbers() -> None:
@@ -88,13 +88,13 @@ def test_channels_in_another_order_keep_their_own_numbers() -> None:
         y = net.conv(x).unflatten(1, (2, 4)).transpose(1, 2).flatten(1, 2)  # ShuffleNet's shuffle
         return net.norm(y)
 
-    assert folds(Net(forward, conv=nn.Conv2d(3, 8, 3), norm=nn.BatchNorm2d(8)), fold_norms_back, pictures(8)) == 1
+    assert folds(Net(forward, conv=nn.Conv2d(3, 8, 3), norm=nn.BatchNorm2d(8)), fold_norms_back, images(8)) == 1
 
 
 def test_what_follows_the_norm_in_its_module_stays() -> None:
     network = timm.create_model("test_efficientnet", num_classes=5)
     norms = kinds(network, nn.BatchNorm2d)
-    count, changed = rewritten(network, fold_norms_back, pictures(64))
+    count, changed = rewritten(network, fold_norms_back, images(64))
     assert count == norms > 0
     assert kinds(changed, nn.SiLU) == kinds(network, nn.SiLU) > 0
 
@@ -144,16 +144,16 @@ def positions_for_channels(net: Net, x: Tensor) -> Tensor:
 def test_a_batch_norm_stays_where_its_layer_serves_others_too(forward: Callable[[Net, Tensor], Tensor]) -> None:
     layers = {"conv": nn.Conv2d(3, 8, 3, padding=1), "other": nn.Conv2d(3, 8, 1)}
     network = Net(forward, norm=nn.BatchNorm2d(8), smaller=nn.BatchNorm2d(4), **layers)
-    assert folds(network, fold_norms_back, pictures(8)) == 0
+    assert folds(network, fold_norms_back, images(8)) == 0
 
 
-def test_a_batch_norm_by_the_pictures_own_statistics_stays() -> None:
+def test_a_batch_norm_by_the_images_own_statistics_stays() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False))
     network = randomised(network)
-    assert fold_norms_back(network, pictures(8)) == 0
+    assert fold_norms_back(network, images(8)) == 0
     training = randomised(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
     training[1].train()  # type: ignore[index]
-    assert fold_norms_back(training, pictures(8)) == 0
+    assert fold_norms_back(training, images(8)) == 0
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -161,12 +161,12 @@ def test_a_batch_norm_by_the_pictures_own_statistics_stays() -> None:
 def test_layers_that_somebody_listens_to_stay(place: int, hook: str) -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
     getattr(network[place], hook)(lambda *_: None)
-    assert folds(network, fold_norms_back, pictures(8)) == 0
+    assert folds(network, fold_norms_back, images(8)) == 0
 
 
 def test_weights_that_are_computed_anew_stay() -> None:
     conv = parametrizations.weight_norm(nn.Conv2d(3, 8, 3))
-    assert folds(nn.Sequential(conv, nn.BatchNorm2d(8)), fold_norms_back, pictures(8)) == 0
+    assert folds(nn.Sequential(conv, nn.BatchNorm2d(8)), fold_norms_back, images(8)) == 0
 
 
 # --- BatchNorm into the layers after --------------------------------------------------------------------------------
@@ -178,18 +178,18 @@ def test_a_batch_norm_is_done_by_the_layers_after() -> None:
         return net.first(y) + net.second(y)
 
     layers = {"first": nn.Conv2d(6, 4, 1, groups=2), "second": nn.Conv2d(6, 4, 1, bias=False)}
-    assert folds(Net(forward, norm=nn.BatchNorm2d(6), **layers), fold_norms_forward, pictures(8, 6)) == 1
+    assert folds(Net(forward, norm=nn.BatchNorm2d(6), **layers), fold_norms_forward, images(8, 6)) == 1
 
 
 @pytest.mark.parametrize(("padding", "count"), [(0, 1), ("valid", 1), (1, 0), ("same", 0)])
 def test_a_batch_norm_stays_before_padding(padding: int | str, count: int) -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 8, 3, padding=padding))
-    assert folds(network, fold_norms_forward, pictures(8)) == count
+    assert folds(network, fold_norms_forward, images(8)) == count
 
 
 def test_a_batch_norm_stays_where_others_take_what_it_gives() -> None:
     network = Net(lambda net, x: net.conv(y := net.norm(x)) + y, norm=nn.BatchNorm2d(3), conv=nn.Conv2d(3, 3, 1))
-    assert folds(network, fold_norms_forward, pictures(8)) == 0
+    assert folds(network, fold_norms_forward, images(8)) == 0
 
 
 # --- LayerNorm's affine ---------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def neighbours_joined(net: Net, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("forward", [windows, averaged, two_takers, neighbours_joined])
 def test_the_affine_part_of_a_layer_norm_is_done_by_the_layers_after(forward: Callable[[Net, Tensor], Tensor]) -> None:
     layers = {"linear": nn.Linear(6, 4, bias=False), "other": nn.Linear(6, 4), "wide": nn.Linear(12, 4)}
-    count, changed = rewritten(Net(forward, norm=nn.LayerNorm(6), **layers), fold_layer_norm_affines, pictures(8, 6))
+    count, changed = rewritten(Net(forward, norm=nn.LayerNorm(6), **layers), fold_layer_norm_affines, images(8, 6))
     assert count == 1
     assert changed.norm.weight is None
     assert changed.norm.bias is None
@@ -266,17 +266,17 @@ def test_the_affine_part_of_a_layer_norm_stays(forward: Callable[[Net, Tensor], 
     layers: dict[str, nn.Module] = {"linear": nn.Linear(6, 4), "other": nn.Linear(6, 4), "same": nn.Linear(6, 6)}
     layers |= {"conv": nn.Conv2d(6, 4, 1), "square": nn.Linear(8, 4)}
     network = Net(forward, norm=nn.LayerNorm(6), **layers)
-    assert folds(network, fold_layer_norm_affines, pictures(8, 6)) == 0
+    assert folds(network, fold_layer_norm_affines, images(8, 6)) == 0
 
 
 def test_a_layer_norm_over_more_than_channels_stays() -> None:
     network = nn.Sequential(nn.LayerNorm([8, 8]), nn.Linear(8, 4))
-    assert folds(network, fold_layer_norm_affines, pictures(8)) == 0
+    assert folds(network, fold_layer_norm_affines, images(8)) == 0
 
 
 def test_convolutions_without_padding_take_the_affine_part_too() -> None:
     network = nn.Sequential(LayerNorm2d(3), nn.Conv2d(3, 8, 2, stride=2))
-    assert folds(network, fold_layer_norm_affines, pictures(8)) == 1
+    assert folds(network, fold_layer_norm_affines, images(8)) == 1
 
 
 # --- layer scale ----------------------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ class Scaled(nn.Module):
 @pytest.mark.parametrize("inplace", [False, True])
 def test_a_module_that_multiplies_is_done_by_the_layer_before(inplace: bool) -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), Scaled((8, 1, 1), inplace=inplace))
-    count, changed = rewritten(network, fold_layer_scales, pictures(8))
+    count, changed = rewritten(network, fold_layer_scales, images(8))
     assert count == 1
     assert isinstance(changed[1], nn.Identity)  # type: ignore[index]
 
@@ -314,7 +314,7 @@ def can_do_without(net: Net, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("forward", [needs_its_gamma, can_do_without])
 def test_a_parameter_that_multiplies_is_taken_away_or_set_to_ones(forward: Callable[[Net, Tensor], Tensor]) -> None:
     network = Net(forward, conv=nn.Conv2d(3, 8, 3), gamma=nn.Parameter(torch.linspace(0.5, 1.5, 8)))
-    count, changed = rewritten(network, fold_layer_scales, pictures(8))
+    count, changed = rewritten(network, fold_layer_scales, images(8))
     assert count == 1
     gamma = changed.gamma
     if forward is can_do_without:
@@ -344,7 +344,7 @@ def computed_gamma(net: Net, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("forward", [gamma_twice, scales_positions, branch_used_twice, computed_gamma])
 def test_other_products_stay(forward: Callable[[Net, Tensor], Tensor]) -> None:
     network = Net(forward, conv=nn.Conv2d(3, 8, 1), gamma=nn.Parameter(torch.linspace(0.5, 1.5, 8).reshape(8, 1, 1)))
-    assert folds(network, fold_layer_scales, pictures(8)) == 0
+    assert folds(network, fold_layer_scales, images(8)) == 0
 
 
 # --- networks that everybody knows ----------------------------------------------------------------------------------
@@ -364,11 +364,11 @@ def test_other_products_stay(forward: Callable[[Net, Tensor], Tensor]) -> None:
 def test_the_counts_of_known_networks(name: str, rewrite: Rewrite, count: int) -> None:
     network = create_model(name, num_classes=10)
     size = 32 if name == "resnet50" else 224 if name.startswith("swin") else 32
-    assert folds(network, rewrite, pictures(size, batch=1)) == count
+    assert folds(network, rewrite, images(size, batch=1)) == count
 
 
 @pytest.mark.parametrize(("name", "count"), [("convnext_large_kernel_test", 2), ("replknet_test", 4)])
 def test_branches_are_merged(name: str, count: int) -> None:
-    assert folds(create_model(name, num_classes=10), merge_branches, pictures(64)) == count
+    assert folds(create_model(name, num_classes=10), merge_branches, images(64)) == count
     merged = create_model(name, num_classes=10, small_kernel=0)
-    assert folds(merged, merge_branches, pictures(64)) == (4 if name == "replknet_test" else 0)  # its norms are merged
+    assert folds(merged, merge_branches, images(64)) == (4 if name == "replknet_test" else 0)  # its norms are merged

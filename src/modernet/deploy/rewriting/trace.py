@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from modernet.torch_internals import in_place_version, tensors_in, tree_leaves, tree_map
 
 
 @dataclass(eq=False, repr=False)
@@ -22,7 +23,7 @@ class Value:
     Attributes:
         shape, stride: of the tensor.
         parameter: the tensor itself where it is a parameter or a buffer of the network.
-        producer: what made it; None for parameters, the picture, and tensors made where nobody looked.
+        producer: what made it; None for parameters, the image, and tensors made where nobody looked.
         uses: what took it, in order.
         returned: whether the network gives it to its caller.
     """
@@ -71,7 +72,7 @@ class Call:
             return tensors.get(leaf, leaf.parameter) if isinstance(leaf, Value) else leaf
 
         out = self.function(*tree_map(fill, self.args), **tree_map(fill, self.kwargs))
-        return [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        return tensors_in(out)
 
 
 @dataclass(eq=False, repr=False)
@@ -105,18 +106,18 @@ class Trace:
         return None if value is None or value.parameter is None else self.owners.get(id(value.parameter))
 
 
-def trace(network: nn.Module, picture: Tensor) -> Trace:
+def trace(network: nn.Module, image: Tensor) -> Trace:
     """Run a network in evaluation once and note what its tensors do.
 
     Args:
-        picture: `(b, c, h, w)`, what the network is called with; two pictures tell as much as many.
+        image: `(b, c, h, w)`, what the network is called with; two images tell as much as many.
     """
-    recorder = _Recorder(network, picture)
+    recorder = _Recorder(network, image)
     pre_hook = register_module_forward_pre_hook(recorder.enter)
     hook = register_module_forward_hook(recorder.leave)
     try:
         with torch.no_grad(), recorder:
-            out = network(picture)
+            out = network(image)
     finally:
         pre_hook.remove()
         hook.remove()
@@ -141,7 +142,7 @@ _FACTS = frozenset(("__get__", "size", "stride", "dim", "numel", "__len__", "is_
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, network: nn.Module, picture: Tensor) -> None:
+    def __init__(self, network: nn.Module, image: Tensor) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.visits: dict[nn.Module, list[Visit]] = defaultdict(list)
@@ -155,11 +156,11 @@ class _Recorder(TorchFunctionMode):
                 self.owners[id(tensor)] = (module, name)
                 self._note(tensor, Value(tensor.shape, tensor.stride(), parameter=tensor))
         self.owners = {key: owner for key, owner in self.owners.items() if places[key] == 1}
-        self._note(picture, Value(picture.shape, picture.stride()))
+        self._note(image, Value(image.shape, image.stride()))
 
     def values(self, tree: Any) -> list[Value]:
         """The values of all tensors in something nested."""
-        return [self._value(leaf) for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+        return [self._value(leaf) for leaf in tensors_in(tree)]
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         visit = Visit(module, self.values(inputs))
@@ -181,7 +182,7 @@ class _Recorder(TorchFunctionMode):
 
         call = Call(func, tree_map(noted, tuple(args)), tree_map(noted, kwargs))
         out = func(*args, **kwargs)
-        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        made = tensors_in(out)
         if not made and (func.__name__ in _FACTS or not call.inputs):
             return out
         for value in call.inputs:
@@ -197,11 +198,13 @@ class _Recorder(TorchFunctionMode):
         return out
 
     def _note(self, tensor: Tensor, value: Value) -> None:
-        self._values[tensor] = (value, tensor._version)
+        self._values[tensor] = (value, in_place_version(tensor))
 
     def _value(self, tensor: Tensor) -> Value:
         value, version = self._values.get(tensor, (None, -1))  # type: ignore[no-untyped-call]
-        if value is None or version != tensor._version:  # new to us, or changed in place through one of its views
+        if value is None or version != in_place_version(
+            tensor
+        ):  # new to us, or changed in place through one of its views
             value = Value(tensor.shape, tensor.stride())
             self._note(tensor, value)
         return value  # type: ignore[no-any-return]

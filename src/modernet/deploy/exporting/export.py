@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
-from modernet.deploy.choices import describe
-from modernet.deploy.export_formats import Run, format_of
-from modernet.deploy.optimized import Rewrite, disagreement, rewritten
+from modernet.deploy.agreement import describe_error, disagreement
+from modernet.deploy.exporting.formats import Run, format_of
+from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable, whole_file
 from modernet.weights import SavedNetwork
@@ -29,14 +29,14 @@ Another runtime adds numbers in another order. In float32 that moved the scores 
 MobileNetV2 and DeiT-S by 0.6 to 1.4 millionths of the largest; what is left is room for deeper networks and for trained
 weights. An operation that is translated wrongly moves them by per cents.
 """
-_TRACED = 2  # pictures: with one, a program would be for one alone
+_TRACED = 2  # images: with one, a program would be for one alone
 _TRIED = (1, 3)  # so a number that it was traced with shows
 
 
 class Case(NamedTuple):
-    """Pictures that a file is tried with, and the scores that it must give."""
+    """Images that a file is tried with, and the scores that it must give."""
 
-    pictures: Tensor
+    images: Tensor
     scores: Tensor
 
 
@@ -46,15 +46,15 @@ class Exported:
 
     Attributes:
         path: the file.
-        pictures: what it takes, `(b, c, h, w)`; b is None for any number.
-        dtype: of the pictures: `float32`, normalised; or `uint8`, as they are decoded.
-        difference: the largest difference between its scores and the network's, on random pictures.
+        images: what it takes, `(b, c, h, w)`; b is None for any number.
+        dtype: of the images: `float32`, normalised; or `uint8`, as they are decoded.
+        difference: the largest difference between its scores and the network's, on random images.
         allowed: how large that might have been.
         rewrites: what was rewritten first; empty unless that was asked for.
     """
 
     path: Path
-    pictures: tuple[int | None, int, int, int]
+    images: tuple[int | None, int, int, int]
     dtype: str
     difference: float
     allowed: float
@@ -62,7 +62,7 @@ class Exported:
 
 
 class FromPixels(nn.Module):
-    """A network that takes pictures as they are decoded, uint8, and normalises them itself."""
+    """A network that takes images as they are decoded, uint8, and normalises them itself."""
 
     mean: Tensor
     std: Tensor
@@ -73,8 +73,8 @@ class FromPixels(nn.Module):
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
-    def forward(self, pictures_u8: Tensor) -> Any:
-        return self.network((pictures_u8 / 255 - self.mean) / self.std)
+    def forward(self, images_u8: Tensor) -> Any:
+        return self.network((images_u8 / 255 - self.mean) / self.std)
 
 
 def export_network(
@@ -90,20 +90,20 @@ def export_network(
 ) -> Exported:
     """Write a network to a file that needs no code of ours: what it computes, with its weights, in float32 on a CPU.
 
-    The file is read back, an ONNX model by onnxruntime, and compared with the network on random pictures. It takes its
+    The file is read back, an ONNX model by onnxruntime, and compared with the network on random images. It takes its
     name only if their scores agree within `TOLERANCE`. The network is left as it is.
 
     Args:
-        network: any module that maps pictures `(b, c, h, w)` to one tensor, of this library or not.
-        image_size: side in pixels of the square pictures that it will get.
+        network: any module that maps images `(b, c, h, w)` to one tensor, of this library or not.
+        image_size: side in pixels of the square images that it will get.
         path: `.pt2` for torch.export's program, `.onnx` for an ONNX model; a file that is there is replaced.
-        in_chans: channels of the pictures.
-        batch: how many pictures it will get at once; None is any number.
+        in_chans: channels of the images.
+        batch: how many images it will get at once; None is any number.
         optimized: first fold norms, scales and branches into the layers beside them, as `optimize` does.
-        normalisation: mean and std of each channel, for pictures in [0, 1], to compute in the file, which then takes
-            uint8 pictures.
+        normalisation: mean and std of each channel, for images in [0, 1], to compute in the file, which then takes
+            uint8 images.
         facts: what else its user must know, JSON-able. It lies under `modernet` in an ONNX model's metadata, and as
-            `modernet.json` among the extra files of a `.pt2`, together with the size and type of the pictures.
+            `modernet.json` among the extra files of a `.pt2`, together with the size and type of the images.
 
     Raises:
         InputError: the suffix is neither, packages for ONNX are not installed, the network cannot be exported so, or
@@ -111,18 +111,18 @@ def export_network(
 
     >>> modernet.export_network(network, 224, "network.onnx")
     >>> session = onnxruntime.InferenceSession("network.onnx")
-    >>> scores = session.run(None, {"pictures": pictures})[0]
+    >>> scores = session.run(None, {"images": images})[0]
     """
     target, kind = Path(path), format_of(Path(path))
     if batch is not None and batch < 1:
-        raise InputError(f"batch is {batch}; give 1 or more, or None for any number of pictures")
+        raise InputError(f"batch is {batch}; give 1 or more, or None for any number of images")
     kind.check(network)
     check_writable(target.parent)
     eager = copy.deepcopy(network).eval().requires_grad_(False).to("cpu", torch.float32)
     eager = eager.to(memory_format=torch.contiguous_format)
     shape = (in_chans, image_size, image_size)
     dtype = "float32" if normalisation is None else "uint8"
-    facts = dict(facts or {}) | {"modernet": version("modernet"), "pictures": [batch, *shape], "dtype": dtype}
+    facts = dict(facts or {}) | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
     with torch.inference_mode(False), torch.no_grad(), progress.task("exporting", 4) as step:
         step.advance(0, note="running the network")
         generator = torch.Generator().manual_seed(0)
@@ -134,13 +134,13 @@ def export_network(
         rewrites: list[Rewrite] = []
         if optimized:
             step.advance(0, note="rewriting")
-            whole, rewrites = rewritten(
+            whole, rewrites = apply_rewrites(
                 whole,
-                example.pictures,
-                lambda changed: disagreement(changed(example.pictures), example.scores, TOLERANCE),
+                example.images,
+                lambda changed: disagreement(changed(example.images), example.scores, TOLERANCE),
             )
         step.advance(note="tracing")
-        program = _traced(whole, example.pictures, batch)
+        program = _traced(whole, example.images, batch)
         step.advance(note="writing")
         with whole_file(target) as unfinished:
             kind.write(program, unfinished, facts)
@@ -158,12 +158,12 @@ def export_saved(
     optimized: bool = False,
     with_normalisation: bool = False,
 ) -> Exported:
-    """Write a trained network to a file together with its classes and what pictures must look like for it.
+    """Write a trained network to a file together with its classes and what images must look like for it.
 
     Args:
         saved: from `load_network` or `load_model`.
         path, batch, optimized: as for `export_network`.
-        with_normalisation: let the file take uint8 pictures and normalise them itself; then it names no mean and std.
+        with_normalisation: let the file take uint8 images and normalise them itself; then it names no mean and std.
 
     Raises:
         InputError: as for `export_network`.
@@ -192,33 +192,33 @@ def export_saved(
 
 
 def _case(network: nn.Module, shape: tuple[int, ...], dtype: str, generator: torch.Generator) -> Case:
-    """Random pictures, and what the network says of them."""
+    """Random images, and what the network says of them."""
     if dtype == "uint8":
-        pictures = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+        images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
     else:
-        pictures = torch.randn(shape, generator=generator)
-    scores = network(pictures)
+        images = torch.randn(shape, generator=generator)
+    scores = network(images)
     if not isinstance(scores, Tensor):
         raise InputError(f"the network gives a {type(scores).__name__}; export one that gives one tensor")
     if not scores.isfinite().all():
         raise InputError("the network gives scores that are no numbers; export one whose weights are finite")
-    return Case(pictures, scores)
+    return Case(images, scores)
 
 
-def _traced(network: nn.Module, pictures: Tensor, batch: int | None) -> ExportedProgram:
-    """The network's operations in a graph, for as many pictures or for any number."""
+def _traced(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
+    """The network's operations in a graph, for as many images or for any number."""
     shapes = ({0: Dim("batch")},) if batch is None else None
     try:
-        return torch.export.export(network, (pictures,), dynamic_shapes=shapes, strict=False)
+        return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # whatever the code of a network that is not ours does under the tracer
-        number, advice = (" for any number of pictures", "; try batch=1 (--batch 1)") if batch is None else ("", "")
-        raise InputError(f"the network cannot be exported{number}: {describe(error)}{advice}") from error
+        number, advice = (" for any number of images", "; try batch=1 (--batch 1)") if batch is None else ("", "")
+        raise InputError(f"the network cannot be exported{number}: {describe_error(error)}{advice}") from error
 
 
 def _compare(run: Run, cases: Sequence[Case], target: Path) -> tuple[float, float]:
     """The largest difference between a file's scores and the network's, and the largest that is allowed."""
     largest = max(float(case.scores.abs().max()) for case in cases)
-    difference = max(float((run(case.pictures) - case.scores).abs().nan_to_num(torch.inf).max()) for case in cases)
+    difference = max(float((run(case.images) - case.scores).abs().nan_to_num(torch.inf).max()) for case in cases)
     if difference > TOLERANCE * largest:
         raise InputError(
             f"{target} was not written: its scores differ from the network's by {difference:.1e}, and "

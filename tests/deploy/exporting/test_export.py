@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deploy.networks import pictures, randomised
-from modernet.deploy import export_formats as formats
+from deploy.networks import images, randomised
 from modernet.deploy import export_network, export_saved
+from modernet.deploy.exporting import formats
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model
 from modernet.weights import NetworkSpec, SavedNetwork
@@ -39,7 +39,7 @@ def run_torch(path: Path, x: Tensor) -> Tensor:
 
 
 def run_onnx(path: Path, x: Tensor) -> Tensor:
-    return torch.from_numpy(onnxruntime.InferenceSession(path).run(None, {"pictures": x.numpy()})[0])
+    return torch.from_numpy(onnxruntime.InferenceSession(path).run(None, {"images": x.numpy()})[0])
 
 
 def facts_in(path: Path) -> dict[str, Any]:
@@ -66,20 +66,20 @@ def saved() -> SavedNetwork:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_networks_become_programs_for_any_number_of_pictures(name: str, tmp_path: Path) -> None:
+def test_networks_become_programs_for_any_number_of_images(name: str, tmp_path: Path) -> None:
     size, channels = MODELS[name].published.image_size, MODELS[name].config.in_chans
     done = export_network(make(name), size, tmp_path / "network.pt2", in_chans=channels)
 
     assert done.difference <= 0.1 * done.allowed  # the file was read back, and runs the same operations
-    assert done.pictures == (None, channels, size, size)
+    assert done.images == (None, channels, size, size)
 
 
 @pytest.mark.parametrize("name", IN_ONNX)
 @torch.no_grad()
-def test_networks_become_onnx_models_for_any_number_of_pictures(name: str, tmp_path: Path) -> None:
+def test_networks_become_onnx_models_for_any_number_of_images(name: str, tmp_path: Path) -> None:
     network, size = make(name), MODELS[name].published.image_size
     done = export_network(network, size, tmp_path / "network.onnx")
-    x = pictures(size, batch=5)
+    x = images(size, batch=5)
     expected = network(x)
 
     onnx.checker.check_model(done.path, full_check=True)
@@ -101,14 +101,14 @@ def test_what_its_user_must_know_is_in_the_file(saved: SavedNetwork, suffix: str
         "interpolation": "bicubic",
         "mean": [0.5, 0.4, 0.3],
         "std": [0.2, 0.3, 0.4],
-        "pictures": [None, 3, 32, 32],
+        "images": [None, 3, 32, 32],
         "dtype": "float32",
     }
 
 
 @pytest.mark.parametrize(("suffix", "run"), [(".pt2", run_torch), (".onnx", run_onnx)])
 @torch.no_grad()
-def test_a_file_can_normalise_pictures_itself(saved: SavedNetwork, suffix: str, run: Any, tmp_path: Path) -> None:
+def test_a_file_can_normalise_images_itself(saved: SavedNetwork, suffix: str, run: Any, tmp_path: Path) -> None:
     done = export_saved(saved, tmp_path / f"network{suffix}", with_normalisation=True, optimized=True)
     pixels = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
     mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (saved.mean, saved.std))
@@ -121,12 +121,12 @@ def test_a_file_can_normalise_pictures_itself(saved: SavedNetwork, suffix: str, 
 
 
 @pytest.mark.parametrize(("suffix", "run"), [(".pt2", run_torch), (".onnx", run_onnx)])
-def test_a_file_for_one_number_of_pictures_takes_that_number(suffix: str, run: Any, tmp_path: Path) -> None:
+def test_a_file_for_one_number_of_images_takes_that_number(suffix: str, run: Any, tmp_path: Path) -> None:
     done = export_network(small(), 8, tmp_path / f"network{suffix}", batch=4)
 
-    assert run(done.path, pictures(8, batch=4)).shape == (4, 5)
+    assert run(done.path, images(8, batch=4)).shape == (4, 5)
     with pytest.raises(Exception, match=r"4|shape"):
-        run(done.path, pictures(8, batch=3))
+        run(done.path, images(8, batch=3))
 
 
 def test_norms_are_folded_before_if_that_is_asked_for(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_norms_are_folded_before_if_that_is_asked_for(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_the_network_is_left_as_it_is(tmp_path: Path) -> None:
     network = small(nn.BatchNorm2d(4), nn.Dropout())
-    x = pictures(8)
+    x = images(8)
     expected = network(x)
     network = network.to(torch.bfloat16, memory_format=torch.channels_last).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -178,14 +178,14 @@ def test_scores_that_are_no_numbers_are_not_kept(tmp_path: Path, monkeypatch: py
 
 
 class Counted(nn.Module):
-    """Asks for the number of pictures as a number of Python."""
+    """Asks for the number of images as a number of Python."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(len(x), -1)
 
 
 class Branching(nn.Module):
-    """Goes by what is on the pictures."""
+    """Goes by what is on the images."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
@@ -214,10 +214,10 @@ class Listed(nn.Module):
     ("network", "name", "options", "message"),
     [
         (Listed(), "a.gguf", {}, r"cannot export to .*a.gguf: give a name that ends with .pt2 .torch.export. or .onnx"),
-        (Listed(), "a.onnx", {"batch": 0}, "batch is 0; give 1 or more, or None for any number of pictures"),
+        (Listed(), "a.onnx", {"batch": 0}, "batch is 0; give 1 or more, or None for any number of images"),
         (Listed(), "a.pt2", {}, "the network gives a list; export one that gives one tensor"),
         (Rooted(), "a.pt2", {}, "the network gives scores that are no numbers; export one whose weights are finite"),
-        (Counted(), "a.pt2", {}, r"cannot be exported for any number of pictures: UserError: .*try batch=1"),
+        (Counted(), "a.pt2", {}, r"cannot be exported for any number of images: UserError: .*try batch=1"),
         (Branching(), "a.pt2", {"batch": 1}, r"the network cannot be exported: \w+: [^\n]*$"),
         (Decomposed(), "a.onnx", {}, r"ONNX lacks what this network does \(.*svd.*\); export a .pt2"),
         (Listed(), "file/a.onnx", {}, r"cannot write to .*file: .*; give another --out"),

@@ -2,7 +2,7 @@
 
 Each changes a network in place and says how often. None goes by names or by classes of networks, but for the branches
 that are merged: what may be rewritten is seen in a trace of one forward pass (`trace.py`), so a rewrite holds for the
-path which that picture took, and for numbers that no gradient step changes any more.
+path which that image took, and for numbers that no gradient step changes any more.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from modernet.deploy.projection import Projection, has_hooks, projection_of, used_once
-from modernet.deploy.trace import Arrival, Call, Trace, Value, Visit, follow, trace
+from modernet.deploy.rewriting.projection import Projection, projection_of, used_once
+from modernet.deploy.rewriting.trace import Arrival, Call, Trace, Value, Visit, follow, trace
 from modernet.models import convnext, replknet
+from modernet.torch_internals import has_forward_hooks
 
 
-def merge_branches(network: nn.Module, picture: Tensor) -> int:
+def merge_branches(network: nn.Module, image: Tensor) -> int:
     """A small kernel beside a large one becomes part of it: RepLKNet, and ConvNeXt with large kernels."""
     branches = [module for module in network.modules() if isinstance(module, convnext.Block | replknet.LargeKernel)]
     return sum(module.merge() for module in branches)
 
 
-def fold_norms_back(network: nn.Module, picture: Tensor) -> int:
+def fold_norms_back(network: nn.Module, image: Tensor) -> int:
     """A BatchNorm into the convolution or linear layer that alone feeds it."""
-    found = trace(network, picture)
+    found = trace(network, image)
     count = 0
     for call in found.calls:
         projection = projection_of(call, found)
@@ -45,9 +46,9 @@ def fold_norms_back(network: nn.Module, picture: Tensor) -> int:
     return count
 
 
-def fold_norms_forward(network: nn.Module, picture: Tensor) -> int:
+def fold_norms_forward(network: nn.Module, image: Tensor) -> int:
     """A BatchNorm into the linear layers and unpadded convolutions that take what it gives, where nothing else does."""
-    found = trace(network, picture)
+    found = trace(network, image)
     count = 0
     for call in found.calls:
         affine, rest = _batch_norm(call), _without(call, found)
@@ -57,12 +58,12 @@ def fold_norms_forward(network: nn.Module, picture: Tensor) -> int:
     return count
 
 
-def fold_layer_norm_affines(network: nn.Module, picture: Tensor) -> int:
+def fold_layer_norm_affines(network: nn.Module, image: Tensor) -> int:
     """Scale and shift of a LayerNorm into the linear layers and unpadded convolutions that take what it gives.
 
-    The norm itself stays: mean and variance are the picture's.
+    The norm itself stays: mean and variance are the image's.
     """
-    found = trace(network, picture)
+    found = trace(network, image)
     count = 0
     for call in found.calls:
         if call.name != "layer_norm" or len(call.argument(1, "normalized_shape")) != 1:
@@ -80,12 +81,12 @@ def fold_layer_norm_affines(network: nn.Module, picture: Tensor) -> int:
     return count
 
 
-def fold_layer_scales(network: nn.Module, picture: Tensor) -> int:
+def fold_layer_scales(network: nn.Module, image: Tensor) -> int:
     """A parameter that multiplies what a linear layer or a convolution gives into that layer.
 
     It is then None where the forward pass takes that for "no layer scale", as ours do, and ones elsewhere.
     """
-    found = trace(network, picture)
+    found = trace(network, image)
     left: list[tuple[nn.Module, str, Tensor]] = []
     count = 0
     for call in found.calls:
@@ -108,7 +109,7 @@ def fold_layer_scales(network: nn.Module, picture: Tensor) -> int:
         else:
             left.append((*place, torch.ones_like(_tensor(source))))
         count += 1
-    _take_away(left, network, picture)
+    _take_away(left, network, image)
     return count
 
 
@@ -162,7 +163,7 @@ def _absorbed_by_next(value: Value, dim: int, affine: _Affine, found: Trace) -> 
 
 def _batch_norm(call: Call) -> _Affine | None:
     """What a BatchNorm does by its running statistics; None for anything else."""
-    if call.name != "batch_norm" or call.argument(5, "training", False):  # then by those of the pictures
+    if call.name != "batch_norm" or call.argument(5, "training", False):  # then by those of the images
         return None
     mean, variance = call.argument(1, "running_mean"), call.argument(2, "running_var")
     weight, bias = call.argument(3, "weight"), call.argument(4, "bias")
@@ -179,7 +180,7 @@ def _without(call: Call, found: Trace) -> _Rest | None:
     visit = call.visit
     if visit is None or visit.module is found.network or len(found.visits[visit.module]) != 1:
         return None
-    if has_hooks(visit.module) or len(visit.inputs) != 1 or visit.inputs[0] not in call.inputs:
+    if has_forward_hooks(visit.module) or len(visit.inputs) != 1 or visit.inputs[0] not in call.inputs:
         return None
     steps = [step for step in visit.steps if isinstance(step, Visit) or not _is_constant(step)]
     if not steps or steps[0] is not call:
@@ -229,13 +230,13 @@ def _scale_by_channel(factor: Value, product: Arrival, num_channels: int) -> Ten
     return scale.to(factors.device) if torch.equal(scale[numbers], everywhere) else None
 
 
-def _take_away(left: list[tuple[nn.Module, str, Tensor]], network: nn.Module, picture: Tensor) -> None:
+def _take_away(left: list[tuple[nn.Module, str, Tensor]], network: nn.Module, image: Tensor) -> None:
     """Set parameters to None, or all to these numbers if the network does not run so."""
     for module, attribute, _ in left:
         setattr(module, attribute, None)
     try:
         with torch.no_grad():
-            network(picture)
+            network(image)
     except Exception:  # whatever a forward pass raises that wants its parameter
         for module, attribute, ones in left:
             setattr(module, attribute, nn.Parameter(ones, requires_grad=False))

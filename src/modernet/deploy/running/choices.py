@@ -11,16 +11,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from modernet import progress
+from modernet.deploy.agreement import describe_error
 from modernet.kernels import Backend
 from modernet.machine.timing import time_in_turns
 from modernet.models.fused import use_kernels
+from modernet.torch_internals import mark_batch_dynamic, tree_leaves, tree_map, with_frozen_weights, with_own_code
 
 _ROUNDS = 5
 _PART = 2
-"""Pictures at once where a batch is cut into parts: the fewest that one program for any number of them takes."""
+"""Images at once where a batch is cut into parts: the fewest that one program for any number of them takes."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Choice:
         channels_last: whether the channels of a position lie side by side in memory, or the positions of a channel.
         compiled: by `torch.compile` with frozen weights: they are constants of the program, which lays them out as its
             matrix products and convolutions want them, and computes once what depends on them alone.
-        any_batch: compiled once for all numbers of pictures, instead of for the example's and, later, for any other.
+        any_batch: compiled once for all numbers of images, instead of for the example's and, later, for any other.
             On a CPU this is not only a convenience: for a number that it knows, the compiler gives matrix products to
             MKL, else to oneDNN, which computes the activation on the way and may be the faster of the two.
-        part: how many pictures go through the network at once; 0 is all. Of few pictures more stays in the cache.
+        part: how many images go through the network at once; 0 is all. Of few images more stays in the cache.
         cuda_graph: the whole program launched at once; only where compiled.
         kernels: by the fused kernels of this library; None is without.
     """
@@ -48,7 +49,7 @@ class Choice:
 
     def __str__(self) -> str:
         parts = ["compiled" if self.compiled else "eager"]
-        parts += ["any batch"] * self.any_batch + [f"{self.part} pictures at once"] * (self.part > 0)
+        parts += ["any batch"] * self.any_batch + [f"{self.part} images at once"] * (self.part > 0)
         parts += ["CUDA graph"] * self.cuda_graph
         parts += [] if self.kernels is None else [f"kernels {self.kernels}"]
         return ", ".join([*parts, "channels last" if self.channels_last else "contiguous"])
@@ -64,7 +65,7 @@ def choices(network: nn.Module, device: torch.device, batch: int, *, compile: bo
     if not compile:
         return found
     if device.type != "cuda":
-        # the compiler lays out maps channels last by itself here; of one picture it makes a program for one
+        # the compiler lays out maps channels last by itself here; of one image it makes a program for one
         found.append(Choice(channels_last=True, compiled=True))
         if batch > 1:
             found.append(Choice(channels_last=True, compiled=True, any_batch=True))
@@ -80,7 +81,7 @@ def choices(network: nn.Module, device: torch.device, batch: int, *, compile: bo
 
 
 class Runner(nn.Module):
-    """A network run in one way. It takes pictures of any layout and dtype, and gives what the network gives."""
+    """A network run in one way. It takes images of any layout and dtype, and gives what the network gives."""
 
     def __init__(self, network: nn.Module, choice: Choice, dtype: torch.dtype) -> None:
         super().__init__()
@@ -94,28 +95,27 @@ class Runner(nn.Module):
             self._compiled = torch.compile(own_function(network), options=options)
         self.network = network
 
-    def forward(self, pictures: Tensor) -> Any:
-        pictures = pictures.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
+    def forward(self, images: Tensor) -> Any:
+        images = images.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
         with torch.no_grad():
-            if self.choice.part == 0 or len(pictures) <= self.choice.part:
-                return self._run(pictures)
-            parts = pictures.tensor_split(len(pictures) // self.choice.part)
+            if self.choice.part == 0 or len(images) <= self.choice.part:
+                return self._run(images)
+            parts = images.tensor_split(len(images) // self.choice.part)
             return _joined(parts, [self._run(part) for part in parts])
 
-    def _run(self, pictures: Tensor) -> Any:
-        return self._run_compiled(pictures) if self.choice.compiled else self.network(pictures)
+    def _run(self, images: Tensor) -> Any:
+        return self._run_compiled(images) if self.choice.compiled else self.network(images)
 
-    def _run_compiled(self, pictures: Tensor) -> Any:
+    def _run_compiled(self, images: Tensor) -> Any:
         if self.choice.any_batch:
-            pictures = pictures.detach()  # the mark is on this tensor, and not on the caller's
-            torch._dynamo.maybe_mark_dynamic(pictures, 0)
-        # as one of the compiler's `options` it has no effect: it must hold where the weights are first seen, too
-        with torch._inductor.config.patch(freezing=True):
+            images = images.detach()  # the mark is on this tensor, and not on the caller's
+            mark_batch_dynamic(images)
+        with with_frozen_weights():
             if not self.choice.cuda_graph:
-                return self._compiled(pictures)
+                return self._compiled(images)
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             # what the graph gives now lies where it will write the next time
-            return tree_map(_clone, self._compiled(pictures))
+            return tree_map(_clone, self._compiled(images))
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Measurement:
 
 def measure(
     network: nn.Module,
-    pictures: Tensor,
+    images: Tensor,
     dtype: torch.dtype,
     among: list[Choice],
     check: Callable[[nn.Module], str],
@@ -145,7 +145,7 @@ def measure(
 
     Args:
         network: is left as it is.
-        pictures: what the speed is measured with.
+        images: what the speed is measured with.
         dtype: in which everything is computed.
         among: the ways. The first is how the network was checked before; what others raise is why they are not chosen.
         check: what is wrong with a runner's results, in a line; nothing if they are right.
@@ -164,24 +164,18 @@ def measure(
                 runner = Runner(network, choice, dtype)
                 failure = check(runner)
             except Exception as error:  # no compiler on this machine, an unsupported operation, not enough memory
-                failure = describe(error)
+                failure = describe_error(error)
             if failure:
                 failures[choice] = failure
             else:
                 runners[choice] = runner
             counted.advance()
-    calls: Mapping[str, Callable[[], object]] = {str(c): partial(runner, pictures) for c, runner in runners.items()}
+    calls: Mapping[str, Callable[[], object]] = {str(c): partial(runner, images) for c, runner in runners.items()}
     turn_s = seconds / (_ROUNDS * len(calls))
-    times = time_in_turns(calls, pictures.device, rounds=_ROUNDS, turn_s=turn_s, name="choosing")
-    speeds = {choice: len(pictures) / statistics.median(times[str(choice)]) for choice in runners}
+    times = time_in_turns(calls, images.device, rounds=_ROUNDS, turn_s=turn_s, name="choosing")
+    speeds = {choice: len(images) / statistics.median(times[str(choice)]) for choice in runners}
     fastest = max(runners, key=speeds.__getitem__)
     return runners[fastest], [Measurement(c, speeds.get(c), failures.get(c, "")) for c in among]
-
-
-def describe(error: Exception) -> str:
-    """An error in one line."""
-    first, _, _ = str(error).strip().partition("\n")
-    return f"{type(error).__name__}: {first}"
 
 
 def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
@@ -191,11 +185,10 @@ def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
     All modules share the code that calls their forward pass.
     """
 
-    def run(pictures: Tensor) -> Any:
-        return network(pictures)
+    def run(images: Tensor) -> Any:
+        return network(images)
 
-    run.__code__ = run.__code__.replace()
-    return run
+    return with_own_code(run)
 
 
 def _with_affines(network: nn.Module) -> nn.Module:
@@ -220,7 +213,7 @@ def _joined(parts: Sequence[Tensor], results: Sequence[Any]) -> Any:
     for part, result in zip(parts, results, strict=True):
         for leaf in tree_leaves(result):
             if not isinstance(leaf, Tensor) or leaf.shape[:1] != part.shape[:1]:
-                raise ValueError("the network gives something that is not of one picture each")
+                raise ValueError("the network gives something that is not of one image each")
     return tree_map(lambda *leaves: torch.cat(leaves), *results)
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 import modernet
-import modernet.deploy.optimized as deploy_optimized
-from deploy.networks import pictures, randomised, relative_error
+import modernet.deploy.rewriting.apply as apply
+from deploy.networks import images, randomised, relative_error
 from modernet.deploy import Choice, OptimizedNetwork
-from modernet.deploy.choices import Runner, choices, own_function
+from modernet.deploy.running.choices import Runner, choices, own_function
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model, get_entry, list_models
 
@@ -23,11 +23,11 @@ NAMES = [*list_models("*_test"), "timm:test_vit", "timm:test_resnet", "timm:test
 
 
 def network(name: str, **fields: Any) -> tuple[nn.Module, Tensor]:
-    """A network that does something everywhere, and two pictures for it."""
+    """A network that does something everywhere, and two images for it."""
     torch.manual_seed(0)
     entry = get_entry(name)
     size, channels = entry.published.image_size, entry.config.in_chans if name in MODELS else 3
-    return randomised(create_model(name, num_classes=10, **fields)), pictures(size, channels)
+    return randomised(create_model(name, num_classes=10, **fields)), images(size, channels)
 
 
 def optimized(model: nn.Module, x: Tensor, **options: Any) -> OptimizedNetwork:
@@ -44,7 +44,7 @@ def test_every_network_gives_the_same_scores_and_is_left_as_it_is(name: str) -> 
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
     model.eval()
-    other = pictures(x.shape[2], x.shape[1], batch=3) + 1
+    other = images(x.shape[2], x.shape[1], batch=3) + 1
     scores = fast(other)
     assert not scores.requires_grad
     assert relative_error(scores, model(other)) < 1e-5
@@ -53,7 +53,7 @@ def test_every_network_gives_the_same_scores_and_is_left_as_it_is(name: str) -> 
 
 def test_feature_maps_stay_the_same() -> None:
     model = randomised(create_model("convnext_test", features_only=True))
-    x = pictures(64)
+    x = images(64)
     fast = optimized(model, x)
     assert sum(rewrite.count for rewrite in fast.report.rewrites) > 0
     for found, expected in zip(fast(x), model(x), strict=True):
@@ -111,7 +111,7 @@ class Lopsided(nn.Module):
 
 def test_a_rewrite_that_the_network_does_not_survive_is_not_kept() -> None:
     model = randomised(Lopsided())
-    x = pictures(16)
+    x = images(16)
     fast = optimized(model, x)
     torch.testing.assert_close(fast(x), model(x), rtol=0, atol=0)
     (failure,) = [rewrite.failure for rewrite in fast.report.rewrites if rewrite.failure]
@@ -134,8 +134,8 @@ class Counting(nn.Module):
 
 
 def test_a_network_that_gives_something_else_each_time_is_refused() -> None:
-    with pytest.raises(InputError, match=r"run twice on the same pictures, the network's results differ by 1.0e\+00"):
-        optimized(Counting(), pictures(8))
+    with pytest.raises(InputError, match=r"run twice on the same images, the network's results differ by 1.0e\+00"):
+        optimized(Counting(), images(8))
 
 
 def test_a_rewrite_that_changes_the_scores_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_a_rewrite_that_changes_the_scores_is_not_kept(monkeypatch: pytest.Monke
         list(network.parameters())[-1].add_(1.0)
         return 1
 
-    monkeypatch.setattr(deploy_optimized, "_REWRITES", (("wrong", wrong),))
+    monkeypatch.setattr(apply, "REWRITES", (("wrong", wrong),))
     model, x = network("convnext_test")
     fast = optimized(model, x)
     assert relative_error(fast(x), model(x)) < 1e-5
@@ -168,7 +168,7 @@ def test_without_a_compiler_the_network_runs_eagerly_and_the_report_says_why(mon
 
 def test_a_way_to_run_that_gives_other_scores_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_wrongly(run: Callable[[Tensor], Any], options: Any) -> Callable[[Tensor], Any]:
-        return lambda pictures: run(pictures).softmax(1)
+        return lambda images: run(images).softmax(1)
 
     monkeypatch.setattr(torch, "compile", compile_wrongly)
     model, x = network("convnext_test")
@@ -178,9 +178,9 @@ def test_a_way_to_run_that_gives_other_scores_is_not_chosen(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_compiled_networks_have_frozen_weights_and_one_may_take_any_number_of_pictures() -> None:
+def test_compiled_networks_have_frozen_weights_and_one_may_take_any_number_of_images() -> None:
     body = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
-    model, x = randomised(nn.Sequential(*body)), pictures(16, batch=3)
+    model, x = randomised(nn.Sequential(*body)), images(16, batch=3)
     packed = counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"]
     report = modernet.optimize(model, x, seconds=0.0).report
     assert [m.failure for m in report.measured] == [""] * 5
@@ -192,7 +192,7 @@ def test_compiled_networks_have_frozen_weights_and_one_may_take_any_number_of_pi
     runner(x)
     with torch._dynamo.config.patch(error_on_recompile=True):
         for batch in (2, 5):
-            x = pictures(16, batch=batch)
+            x = images(16, batch=batch)
             assert relative_error(runner(x), model(x)) < 1e-5
 
 
@@ -204,14 +204,14 @@ def test_a_batch_cut_into_parts_gives_the_same_results() -> None:
         assert relative_error(runner(x[:batch]), model(x[:batch])) < 1e-5
 
 
-def test_results_that_are_not_of_one_picture_each_are_not_put_together() -> None:
+def test_results_that_are_not_of_one_image_each_are_not_put_together() -> None:
     class WithLoss(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
             return x, x.mean((0, 2, 3))
 
     runner = Runner(WithLoss(), Choice(True, part=2), torch.float32)
-    with pytest.raises(ValueError, match="not of one picture each"):
-        runner(pictures(8, batch=4))
+    with pytest.raises(ValueError, match="not of one image each"):
+        runner(images(8, batch=4))
 
 
 def test_every_compiled_network_has_a_code_of_its_own() -> None:
@@ -230,29 +230,29 @@ def test_on_a_gpu_graphs_and_kernels_are_candidates_too() -> None:
 
 
 @pytest.mark.parametrize("size", [(2, 3, 32, 64), (2, 1, 64, 64), (3, 64, 64)])
-def test_pictures_of_another_size_are_refused(size: tuple[int, ...]) -> None:
+def test_images_of_another_size_are_refused(size: tuple[int, ...]) -> None:
     model, x = network("convnext_test")
     fast = optimized(model, x)
     given = "x".join(map(str, size))
-    with pytest.raises(InputError, match=f"pictures are {given}; this network was optimized for .batch.x3x64x64"):
+    with pytest.raises(InputError, match=f"images are {given}; this network was optimized for .batch.x3x64x64"):
         fast(torch.zeros(size))
 
 
 @pytest.mark.parametrize(
     ("example", "message"),
     [
-        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), r"example_input is \(2, 3, 8, 8\) torch.uint8; give pictures as"),
-        (torch.zeros(3, 8, 8), r"example_input is \(3, 8, 8\) torch.float32; give pictures as"),
-        (torch.zeros(0, 3, 8, 8), r"example_input is \(0, 3, 8, 8\) torch.float32; give pictures as"),
-        ([1, 2], "example_input is list; give pictures as"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), r"example_input is \(2, 3, 8, 8\) torch.uint8; give images as"),
+        (torch.zeros(3, 8, 8), r"example_input is \(3, 8, 8\) torch.float32; give images as"),
+        (torch.zeros(0, 3, 8, 8), r"example_input is \(0, 3, 8, 8\) torch.float32; give images as"),
+        ([1, 2], "example_input is list; give images as"),
         (torch.zeros(2, 3, 8, 8, device="meta"), "the network is on cpu and example_input on meta; move one of them"),
     ],
 )
-def test_examples_that_are_no_pictures_for_this_network_are_refused(example: Any, message: str) -> None:
+def test_examples_that_are_no_images_for_this_network_are_refused(example: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         modernet.optimize(nn.Conv2d(3, 4, 1), example)
 
 
 def test_a_dtype_of_whole_numbers_is_refused() -> None:
     with pytest.raises(InputError, match=r"dtype is torch.int8; give torch.float32, torch.bfloat16, torch.float16"):
-        modernet.optimize(nn.Conv2d(3, 4, 1), pictures(8), dtype=torch.int8)
+        modernet.optimize(nn.Conv2d(3, 4, 1), images(8), dtype=torch.int8)

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modernet.deploy.trace import Call, Trace, Value
+from modernet.deploy.rewriting.trace import Call, Trace, Value
+from modernet.torch_internals import has_forward_hooks
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -88,7 +89,7 @@ def projection_of(call: Call, found: Trace) -> Projection | None:
         return None
     weight, bias = call.argument(1, "weight"), call.argument(2, "bias")
     layer, _ = found.owner(weight) or (None, "")
-    if not isinstance(layer, Layer) or has_hooks(layer):
+    if not isinstance(layer, Layer) or has_forward_hooks(layer):
         return None
     given = [value for value in (weight, bias) if value is not None]
     own = [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
@@ -100,8 +101,3 @@ def projection_of(call: Call, found: Trace) -> Projection | None:
 def used_once(value: Value) -> bool:
     """Whether one call alone takes it."""
     return len(value.uses) == 1
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody looks at what the module takes or gives."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)

@@ -1,0 +1,33 @@
+"""Whether a changed network, or a file made from it, still gives the original's results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from modernet.torch_internals import tensors_in
+
+
+def disagreement(results: Any, expected: Any, tolerance: float) -> str:
+    """Return one line about how results differ from those expected; empty if they agree.
+
+    Args:
+        results, expected: tensors, or nested containers of them.
+        tolerance: largest difference allowed, relative to the largest expected number.
+    """
+    error = relative_error(results, expected)
+    return "" if error <= tolerance else f"results differ by {error:.1e} of the largest, more than {tolerance:.1e}"
+
+
+def relative_error(results: Any, expected: Any) -> float:
+    """Return the largest difference relative to the largest expected number, over all tensors; NaN counts as inf."""
+    pairs = zip(tensors_in(results), tensors_in(expected), strict=True)
+    errors = [(a.to(b.dtype) - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny) for a, b in pairs]
+    return max((float(error.nan_to_num(torch.inf)) for error in errors), default=0.0)
+
+
+def describe_error(error: Exception) -> str:
+    """Return an error's type and the first line of its message."""
+    first, _, _ = str(error).strip().partition("\n")
+    return f"{type(error).__name__}: {first}"

@@ -1,0 +1,60 @@
+"""All rewrites, one after another, each kept only if the network still gives the same results."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from modernet.deploy.agreement import describe_error
+from modernet.deploy.rewriting.rewrites import (
+    fold_layer_norm_affines,
+    fold_layer_scales,
+    fold_norms_back,
+    fold_norms_forward,
+    merge_branches,
+)
+
+REWRITES: tuple[tuple[str, Callable[[nn.Module, Tensor], int]], ...] = (
+    ("parallel branches merged", merge_branches),
+    ("BatchNorms folded into the layer before", fold_norms_back),
+    ("BatchNorms folded into the layers after", fold_norms_forward),
+    ("LayerNorm affines folded into the layers after", fold_layer_norm_affines),
+    ("layer scales folded into the layer before", fold_layer_scales),
+)
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One kind of rewrite: how often it was applied, or why it was not kept."""
+
+    name: str
+    count: int
+    failure: str = ""
+
+
+def apply_rewrites(
+    network: nn.Module, images: Tensor, check: Callable[[nn.Module], str]
+) -> tuple[nn.Module, list[Rewrite]]:
+    """Return a copy of a network with every rewrite that passes the check, and what was done.
+
+    Args:
+        network: left unchanged.
+        images: `(b, c, h, w)`, the input of the forward pass that is traced.
+        check: returns one line about what is wrong with a rewritten network; empty if nothing is.
+    """
+    rewrites = []
+    for name, rewrite in REWRITES:
+        changed = copy.deepcopy(network)
+        count = rewrite(changed, images)
+        changed.requires_grad_(False)
+        try:
+            failure = check(changed) if count else ""
+        except Exception as error:  # a forward pass may rely on a parameter that was removed, and raise anything
+            failure = describe_error(error)
+        if count and not failure:
+            network = changed
+        rewrites.append(Rewrite(name, 0 if failure else count, failure))
+    return network, rewrites

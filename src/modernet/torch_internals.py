@@ -1,0 +1,106 @@
+"""Every use of PyTorch that its public API does not cover, one function each.
+
+Written against torch 2.15 and run with 2.11 to 2.15. Each function says what would replace it;
+`tests/test_torch_internals.py` pins the behaviour, so a release of torch that changes one of them fails there, by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+from torch import Tensor, nn
+from torch.utils import _pytree
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+# --- nested containers: torch.utils._pytree has no public name; torch.func and torch.export document its behaviour ---
+
+
+def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Apply a function to every leaf of nested tuples, lists and dicts; `others` have the same structure."""
+    return _pytree.tree_map(function, tree, *others)
+
+
+def tree_leaves(tree: Any) -> list[Any]:
+    """Return the leaves of nested tuples, lists and dicts, in order."""
+    return _pytree.tree_leaves(tree)
+
+
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Return the tensors among the leaves of nested tuples, lists and dicts, in order."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+# --- modules and tensors -------------------------------------------------------------------------------------------
+
+
+def in_place_version(tensor: Tensor) -> int:
+    """Return the number of in-place changes of a tensor, through any of its views; autograd keeps it for its checks."""
+    return tensor._version
+
+
+def has_forward_hooks(module: nn.Module) -> bool:
+    """Return whether forward hooks or forward pre-hooks are registered on a module; torch offers no query."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+# --- torch.compile: torch._dynamo and torch._inductor take seconds to import, so only where they are needed ---------
+
+
+def constant_when_compiled(function: F) -> F:
+    """Let `torch.compile` call a function while tracing and take its result as a constant.
+
+    The same as `torch.compiler.assume_constant_result`, which imports `torch._dynamo`. The mark must be on the function
+    itself: under `functools.cache` the compiler does not see it.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def mark_batch_dynamic(tensor: Tensor) -> None:
+    """Ask `torch.compile` for one program for every size of dimension 0, where the network allows it.
+
+    Unlike `torch._dynamo.mark_dynamic`, which is public, it does not raise for a network that fixes the size.
+    """
+    import torch._dynamo
+
+    torch._dynamo.maybe_mark_dynamic(tensor, 0)
+
+
+def with_frozen_weights() -> AbstractContextManager[Any]:
+    """Return a context in which inductor makes constants of a network's weights.
+
+    As an entry of `torch.compile(options=...)`, `freezing` has no effect: it must hold when the weights are first seen.
+    """
+    import torch._inductor.config
+
+    return cast(AbstractContextManager[Any], torch._inductor.config.patch(freezing=True))
+
+
+def with_recompile_limit(programs: int) -> AbstractContextManager[Any]:
+    """Return a context in which dynamo keeps so many programs for one code object, instead of 8.
+
+    In torch 2.15 `torch.compiler.config.patch` does the same.
+    """
+    import torch._dynamo
+
+    config = torch._dynamo.config
+    return cast(
+        AbstractContextManager[Any],
+        config.patch(recompile_limit=programs, accumulated_recompile_limit=10 * programs),
+    )
+
+
+def with_own_code(function: F) -> F:
+    """Give a function a code object of its own, and return it.
+
+    Dynamo keys its programs by code object and keeps 8 for each; after that it silently runs eagerly. Functions that
+    are made by one `def` share their code, and so do the forward passes of all modules of a class.
+    """
+    assert isinstance(function, FunctionType)
+    function.__code__ = function.__code__.replace()
+    return cast(F, function)

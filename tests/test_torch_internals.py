@@ -1,0 +1,150 @@
+"""What the package relies on beyond PyTorch's public API. A test that fails here names what a new release changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from modernet.torch_internals import (
+    constant_when_compiled,
+    has_forward_hooks,
+    in_place_version,
+    mark_batch_dynamic,
+    tensors_in,
+    tree_leaves,
+    tree_map,
+    with_frozen_weights,
+    with_own_code,
+    with_recompile_limit,
+)
+
+
+class Compilations:
+    """A backend for `torch.compile` that runs the graph eagerly and counts how often it was asked for a program."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        self.count += 1
+        return graph.forward
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler() -> None:
+    torch.compiler.reset()
+
+
+def test_leaves_of_a_tree_come_in_order() -> None:
+    a, b = torch.zeros(1), torch.zeros(2)
+    tree = (a, {"x": [b, 3]}, None)
+    assert [leaf for leaf in tree_leaves(tree) if not isinstance(leaf, Tensor)] == [3, None]
+    assert [len(tensor) for tensor in tensors_in(tree)] == [1, 2]
+
+
+def test_a_function_is_mapped_over_trees_of_one_structure() -> None:
+    assert tree_map(lambda a, b: a + b, (1, {"x": [2]}), (10, {"x": [20]})) == (11, {"x": [22]})
+
+
+def test_a_change_through_a_view_raises_the_version_of_its_base() -> None:
+    x = torch.zeros(4)
+    before = in_place_version(x)
+    x[:2].add_(1)
+    assert in_place_version(x) > before
+
+
+@pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])
+def test_forward_hooks_are_seen(register: str) -> None:
+    module = nn.Linear(2, 2)
+    assert not has_forward_hooks(module)
+    handle = getattr(module, register)(lambda *_: None)
+    assert has_forward_hooks(module)
+    handle.remove()
+    assert not has_forward_hooks(module)
+
+
+def test_a_marked_function_is_called_while_compiling_and_its_result_is_constant() -> None:
+    @constant_when_compiled
+    def num_entries() -> int:
+        return sum(1 for _ in Path("/").iterdir())  # the compiler cannot trace this
+
+    def double(x: Tensor) -> Tensor:
+        return x * num_entries()
+
+    compiled = torch.compile(double, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(torch.ones(2)), torch.full((2,), float(num_entries())))
+
+
+@pytest.mark.parametrize(("mark", "programs"), [(True, 1), (False, 2)])
+def test_one_program_serves_every_batch_size_where_the_batch_is_marked(mark: bool, programs: int) -> None:
+    backend = Compilations()
+    network = torch.compile(nn.Linear(3, 3), backend=backend)
+    for batch in (2, 4, 7):
+        x = torch.zeros(batch, 3)
+        if mark:
+            mark_batch_dynamic(x)
+        network(x)
+    assert backend.count == programs
+
+
+def test_a_marked_batch_is_no_error_where_the_network_fixes_its_size() -> None:
+    class Fixed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.reshape(4, 3)
+
+    x = torch.zeros(4, 3)
+    mark_batch_dynamic(x)
+    assert torch.compile(Fixed(), backend="eager")(x).shape == (4, 3)
+
+
+def test_weights_are_frozen_inside_the_context_only() -> None:
+    import torch._inductor.config as config
+
+    assert not config.freezing
+    with with_frozen_weights():
+        assert config.freezing
+    assert not config.freezing
+
+
+def programs_of(functions: list[Callable[[Tensor], Tensor]]) -> int:
+    """Return how many programs are compiled when each function is compiled and called once."""
+    backend = Compilations()
+    for function in functions:
+        torch.compile(function, backend=backend)(torch.ones(2))
+    return backend.count
+
+
+def multiples(count: int) -> list[Callable[[Tensor], Tensor]]:
+    """Return functions that share one code object; each needs a program of its own."""
+
+    def times(factor: int) -> Callable[[Tensor], Tensor]:
+        def multiply(x: Tensor) -> Tensor:
+            return x * factor
+
+        return multiply
+
+    return [times(factor) for factor in range(2, count + 2)]
+
+
+def test_functions_that_share_code_run_eagerly_beyond_the_limit() -> None:
+    limit = torch._dynamo.config.recompile_limit
+    with torch._dynamo.config.patch(automatic_dynamic_shapes=False):
+        assert programs_of(multiples(limit + 4)) == limit
+
+
+def test_functions_with_code_of_their_own_are_all_compiled() -> None:
+    limit = torch._dynamo.config.recompile_limit
+    with torch._dynamo.config.patch(automatic_dynamic_shapes=False):
+        assert programs_of([with_own_code(function) for function in multiples(limit + 4)]) == limit + 4
+
+
+def test_a_higher_limit_compiles_functions_that_share_code() -> None:
+    limit = torch._dynamo.config.recompile_limit
+    with torch._dynamo.config.patch(automatic_dynamic_shapes=False), with_recompile_limit(limit + 4):
+        assert programs_of(multiples(limit + 4)) == limit + 4
+    assert torch._dynamo.config.recompile_limit == limit
