@@ -14,7 +14,7 @@ import pytest
 from modernet.errors import InputError
 from modernet.records import Record
 from modernet.report import write_page
-from modernet.report.figures import averaged, curves_figure, ramp
+from modernet.report.road.figure import averaged, curves_figure, ramp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -9,15 +9,15 @@ from typing import TypeVar
 from modernet import progress
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report.benchmark import MODES, benchmark_of, summarise_benchmarks
-from modernet.report.benchmark_tables import benchmark_markdown
-from modernet.report.charts import road_chart
-from modernet.report.factorial import summarise_factorials
-from modernet.report.factorial_chart import factorial_chart
+from modernet.report.benchmark.chart import speed_chart
+from modernet.report.benchmark.summary import MODES, benchmark_of, summarise_benchmarks
+from modernet.report.benchmark.tables import benchmark_markdown
+from modernet.report.benchmark.timm_csv import write_timm_csv
+from modernet.report.factorial.chart import factorial_chart
+from modernet.report.factorial.summary import summarise_factorials
 from modernet.report.page import write_page
-from modernet.report.road import summarise_road
-from modernet.report.speed_chart import speed_chart
-from modernet.report.timm_csv import write_timm_csv
+from modernet.report.road.chart import road_chart
+from modernet.report.road.summary import summarise_road
 
 PAGE_NAME, TABLE_NAME = "report.html", "results.md"
 _Drawn = TypeVar("_Drawn")

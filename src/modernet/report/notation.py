@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from modernet.records import Record
-from modernet.report.benchmark import GROUPED_BY, Benchmark, model_of
-from modernet.report.road import Road, RoadStep
+from modernet.report.benchmark.summary import GROUPED_BY, Benchmark, model_of
+from modernet.report.road.summary import Road, RoadStep
 
 MISSING = "–"
 _WORDS = {

@@ -11,18 +11,18 @@ from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report import notation
-from modernet.report.benchmark import KIND, Benchmark, summarise_benchmarks
-from modernet.report.benchmark_tables import Column, facts, legend, measured_columns, network_column
-from modernet.report.factorial import Factorial, belongs_to_a_factorial, summarise_factorials
-from modernet.report.factorial_figure import factorial_figure
-from modernet.report.factorial_tables import LEGEND, EffectRow, effect_rows, failures, study_findings, study_place
-from modernet.report.figure_style import Figure
-from modernet.report.figures import cost_figure, curves_figure, ramp, road_figure
-from modernet.report.findings import findings
-from modernet.report.labels import labels, written_value
+from modernet.report.benchmark.figure import accuracy_figure, speed_figure
+from modernet.report.benchmark.summary import KIND, Benchmark, summarise_benchmarks
+from modernet.report.benchmark.tables import Column, facts, legend, measured_columns, network_column
+from modernet.report.drawing.figure_style import Figure
+from modernet.report.factorial.figure import factorial_figure
+from modernet.report.factorial.summary import Factorial, belongs_to_a_factorial, summarise_factorials
+from modernet.report.factorial.tables import LEGEND, EffectRow, effect_rows, failures, study_findings, study_place
 from modernet.report.notation import case_names, group_words
-from modernet.report.road import Road, belongs_to_a_road, devices, summarise_road
-from modernet.report.speed_figures import accuracy_figure, speed_figure
+from modernet.report.road.figure import cost_figure, curves_figure, ramp, road_figure
+from modernet.report.road.findings import findings
+from modernet.report.road.summary import Road, belongs_to_a_road, devices, summarise_road
+from modernet.report.training.labels import labels, written_value
 
 _ABOUT_ACCURACY = (
     "Accuracy: published with the network, not measured here; a network without one is not drawn. Each network at the "

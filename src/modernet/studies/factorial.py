@@ -2,7 +2,7 @@
 
 A walk changes one thing at a time, so it cannot see that a decision is good only beside another one. Here every network
 is a ConvNeXt with some of the chosen decisions undone, as a fractional factorial says which (`fraction.py`); what comes
-out is analysed in `report/effects.py`.
+out is analysed in `report/factorial/effects.py`.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from modernet.report.factorial import Factorial
-from modernet.report.factorial_tables import effect_rows
-from modernet.report.figure_style import CLEAR, DOT, INK, PAPER, Figure, new_axis, new_layout, plain
+from modernet.report.drawing.figure_style import CLEAR, DOT, INK, PAPER, Figure, new_axis, new_layout, plain
+from modernet.report.factorial.summary import Factorial
+from modernet.report.factorial.tables import effect_rows
 
 
 def factorial_figure(study: Factorial) -> Figure:

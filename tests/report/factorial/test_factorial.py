@@ -13,7 +13,7 @@ from rich.console import Console
 from modernet.errors import InputError
 from modernet.records import Record
 from modernet.report import factorial_table, summarise_factorials, write_report
-from modernet.report.factorial import Factorial
+from modernet.report.factorial.summary import Factorial
 
 DECISIONS = {"gelu": "ReLU to GELU", "layer_norm": "BatchNorm to LayerNorm", "kernel_7": "Kernel <7x7>", "stem": "Stem"}
 HALF = [(*row, row[0] * row[1] * row[2]) for row in itertools.product((-1, 1), repeat=3)]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modernet.files.atomic import whole_file
-from modernet.report.chart_style import BAR, CLEAR, DOT, DPI, EDGE, FAINT, INK, MACS, RULE, SIDE, WIDTH, short
+from modernet.report.drawing.chart_style import BAR, CLEAR, DOT, DPI, EDGE, FAINT, INK, MACS, RULE, SIDE, WIDTH, short
 from modernet.report.notation import MISSING, digits_of, interval, number, place, quantity, signed
-from modernet.report.road import Road
+from modernet.report.road.summary import Road
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modernet.report.notation import digits_of, number, seeds_in_words, signed
-from modernet.report.road import Road, RoadStep
+from modernet.report.road.summary import Road, RoadStep
 from modernet.report.statistics import welch_interval
 
 

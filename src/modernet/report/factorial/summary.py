@@ -10,8 +10,8 @@ from typing import Any
 
 from modernet.errors import InputError
 from modernet.records import Record
-from modernet.report.effects import Effects, estimate_effects
-from modernet.report.road import devices
+from modernet.report.factorial.effects import Effects, estimate_effects
+from modernet.report.road.summary import devices
 from modernet.report.statistics import spread
 
 STUDY = "factorial"

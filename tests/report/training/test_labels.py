@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modernet.records import Record
-from modernet.report.labels import labels
+from modernet.report.training.labels import labels
 
 Runs = Callable[..., Record]
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from modernet.report.label_places import Box, distance, place_labels
+from modernet.report.drawing.label_places import Box, distance, place_labels
 
 BOUNDS = Box(0, 0, 1600, 800)
 LABEL = (180.0, 24.0)

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modernet.records import Record
-from modernet.report.charts import accuracy_limits, shown_values
-from modernet.report.figure_style import (
+from modernet.report.drawing.figure_style import (
     BAR,
     CLEAR,
     DOT,
@@ -29,7 +28,8 @@ from modernet.report.figure_style import (
     shared_labels,
 )
 from modernet.report.notation import difference, digits_of, mean_and_spread, number, quantity, signed
-from modernet.report.road import Road, RoadStep
+from modernet.report.road.chart import accuracy_limits, shown_values
+from modernet.report.road.summary import Road, RoadStep
 
 # Stops of a ramp that grows evenly in lightness, so that the order of the lines is seen without telling hues apart.
 _RAMP_LIGHT = ("#33105e", "#2f5d9e", "#1f8f8a", "#5aa83a", "#d49a00")

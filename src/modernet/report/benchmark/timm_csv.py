@@ -9,7 +9,7 @@ from typing import Any
 
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report.benchmark import device_of, model_of
+from modernet.report.benchmark.summary import device_of, model_of
 
 _SETTINGS = ("dtype", "layout", "compile", "threads")
 _METRICS = ("peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high", "top1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modernet.report.effects import Effect
-from modernet.report.factorial import Factorial
+from modernet.report.factorial.effects import Effect
+from modernet.report.factorial.summary import Factorial
 from modernet.report.notation import MISSING, digits_of, number, signed
 
 if TYPE_CHECKING:

@@ -6,10 +6,28 @@ import math
 from collections.abc import Collection, Mapping
 
 from modernet.records import Record
-from modernet.report.benchmark import GROUPED_BY, Benchmark, accuracy_marks, is_baseline, model_of, quartiles, speed_of
-from modernet.report.figure_style import BAR, CLEAR, EDGE, INK, Figure, new_axis, new_layout, plain, shared_labels
+from modernet.report.benchmark.chart import mark_area, speed_limits, speed_ticks
+from modernet.report.benchmark.summary import (
+    GROUPED_BY,
+    Benchmark,
+    accuracy_marks,
+    is_baseline,
+    model_of,
+    quartiles,
+    speed_of,
+)
+from modernet.report.drawing.figure_style import (
+    BAR,
+    CLEAR,
+    EDGE,
+    INK,
+    Figure,
+    new_axis,
+    new_layout,
+    plain,
+    shared_labels,
+)
 from modernet.report.notation import case_names, measured, number, quantity
-from modernet.report.speed_chart import mark_area, speed_limits, speed_ticks
 
 _ROW = 44  # pixels: a name, and a bar below it
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from modernet.report import alias_sets, estimate_effects
-from modernet.report.effects import Effects, holm
+from modernet.report.factorial.effects import Effects, holm
 
 FULL = list(itertools.product((-1, 1), repeat=3))
 HALF = [(*row, row[0] * row[1] * row[2]) for row in FULL]  # D = ABC, resolution IV

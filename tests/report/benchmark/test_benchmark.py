@@ -24,10 +24,10 @@ from modernet.report import (
     write_page,
     write_report,
 )
-from modernet.report.benchmark import accuracy_marks
+from modernet.report.benchmark.chart import speed_limits, speed_ticks
+from modernet.report.benchmark.figure import accuracy_figure, speed_figure
+from modernet.report.benchmark.summary import accuracy_marks
 from modernet.report.notation import measured, setting_in_words
-from modernet.report.speed_chart import speed_limits, speed_ticks
-from modernet.report.speed_figures import accuracy_figure, speed_figure
 
 Cases = Callable[..., Record]
 

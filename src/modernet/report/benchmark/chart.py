@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report.benchmark import (
+from modernet.report.benchmark.summary import (
     GROUPED_BY,
     Benchmark,
     accuracy_marks,
@@ -20,8 +20,8 @@ from modernet.report.benchmark import (
     quartiles,
     speed_of,
 )
-from modernet.report.chart_style import BAR, CLEAR, DPI, EDGE, FAINT, INK, RULE, WIDTH, short
-from modernet.report.label_places import Box, distance, place_labels
+from modernet.report.drawing.chart_style import BAR, CLEAR, DPI, EDGE, FAINT, INK, RULE, WIDTH, short
+from modernet.report.drawing.label_places import Box, distance, place_labels
 from modernet.report.notation import case_names, conditions, group_words, measured, quantity
 
 if TYPE_CHECKING:

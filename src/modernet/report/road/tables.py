@@ -14,7 +14,7 @@ from modernet.report.notation import (
     quantity,
     signed,
 )
-from modernet.report.road import Road, RoadStep
+from modernet.report.road.summary import Road, RoadStep
 
 if TYPE_CHECKING:
     from rich.table import Table

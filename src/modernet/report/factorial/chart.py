@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modernet.files.atomic import whole_file
-from modernet.report.chart_style import CLEAR, DOT, DPI, FAINT, INK, RULE, SIDE, WIDTH, short
-from modernet.report.effects import Effect
-from modernet.report.factorial import Factorial
-from modernet.report.factorial_tables import effect_rows, study_place
+from modernet.report.drawing.chart_style import CLEAR, DOT, DPI, FAINT, INK, RULE, SIDE, WIDTH, short
+from modernet.report.factorial.effects import Effect
+from modernet.report.factorial.summary import Factorial
+from modernet.report.factorial.tables import effect_rows, study_place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

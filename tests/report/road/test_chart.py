@@ -9,7 +9,7 @@ from PIL import Image
 
 from modernet.records import Record
 from modernet.report import road_chart, summarise_road
-from modernet.report.charts import accuracy_limits
+from modernet.report.road.chart import accuracy_limits
 
 Runs = Callable[..., Record]
 Walk = Callable[..., list[Record]]

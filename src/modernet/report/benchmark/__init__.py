@@ -1,0 +1,1 @@
+"""Records of `modernet benchmark`: summary, tables, charts, CSV."""

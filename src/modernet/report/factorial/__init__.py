@@ -1,0 +1,1 @@
+"""Records of factorial studies: summary, effects, tables, charts."""

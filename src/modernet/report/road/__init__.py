@@ -1,0 +1,1 @@
+"""Records of walks of the road: summary, tables, charts."""
