@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ import pytest
 
 from modernet.errors import InputError
 from modernet.records import Record
-from modernet.report import write_page
-from modernet.report.road.figure import averaged, curves_figure, ramp
+from modernet.report import page, write_page
+from modernet.report.drawing.curves import averaged, curves_figure, ramp
+from modernet.report.section import Section
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -96,6 +97,23 @@ def test_no_records_are_an_error_in_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_record_belongs_to_the_first_kind_that_puts_it_into_a_section(
+    run: Runs, training_run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Greedy:
+        def sections(self, records: Sequence[Record]) -> list[Section]:
+            taken = [record for record in records if record.name == "resnet18"]
+            return [Section("other", f"Seen {len(records)}", "", {"runs": taken}, taken)]
+
+    records = [run("1"), training_run("resnet18"), training_run("vit_tiny")]
+    first, *rest = page.KINDS
+    monkeypatch.setattr(page, "KINDS", (first, Greedy(), *rest))
+    found = page.arrange(records)
+    assert [section.kind for section in found] == ["road", "other", "training"]
+    assert found[1].title == "Seen 2"
+    assert [record.name for record in found[2].records] == ["vit_tiny"]
+
+
 def test_the_page_holds_plotly_once_and_little_else(records: list[Record], tmp_path: Path) -> None:
     write_page(records, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -136,7 +154,7 @@ def test_the_page_says_what_was_found_what_failed_and_where_numbers_come_from(op
     assert "epochs" not in road.locator(".recipe tr.differs th").all_inner_texts()
     training = page.locator("#training-1").inner_text()
     assert all(text in training for text in ("convnext_atto", "91.2", "vit_tiny", "Failed: loss is nan"))
-    assert "usps_top1 71.25" in page.locator("#others").inner_text()
+    assert "usps_top1 71.25" in page.locator("#other-1").inner_text()
 
 
 def test_every_table_has_headers_and_every_chart_a_text(opened: Visit) -> None:
@@ -305,8 +323,8 @@ def test_the_page_says_how_many_runs_shared_the_machine(run: Runs, tmp_path: Pat
     record.environment.update(workers=2, threads=1)
     write_page([record], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "test pictures · CPU, 1 thread, 2 runs side by side</p>" in text
-    assert "<dt>Device</dt><dd>CPU, 1 thread, 2 runs side by side</dd>" in text
+    assert "test images · CPU, 1 thread, 2 concurrent runs</p>" in text
+    assert "<dt>Device</dt><dd>CPU, 1 thread, 2 concurrent runs</dd>" in text
 
 
 def test_learning_curves_average_the_seeds_epoch_by_epoch(run: Runs) -> None:

@@ -27,7 +27,8 @@ from modernet.report import (
 from modernet.report.benchmark.chart import speed_limits, speed_ticks
 from modernet.report.benchmark.figure import accuracy_figure, speed_figure
 from modernet.report.benchmark.summary import accuracy_marks
-from modernet.report.notation import measured, setting_in_words
+from modernet.report.benchmark.wording import setting_label
+from modernet.report.notation import measured
 
 Cases = Callable[..., Record]
 
@@ -256,7 +257,7 @@ def test_a_measurement_has_three_digits_at_most_four_decimals_and_its_interval_a
     ],
 )
 def test_a_setting_is_understood_where_it_stands_alone(name: str, value: object, words: str) -> None:
-    assert setting_in_words(name, value) == words
+    assert setting_label(name, value) == words
 
 
 def test_a_batch_that_was_never_found_is_a_dash(made_up_case: Cases) -> None:
@@ -420,7 +421,7 @@ def test_the_page_has_a_section_a_run_the_newest_first(
     titles = re.findall(r'<h2 id="benchmark-\d-title">(.*?)</h2>', text)
     assert titles == ["Speed on CPU, 2 threads, 2026-12-24", "Speed on NVIDIA Made-Up, 2026-11-20"]
     assert f'<a href="#benchmark-2">{titles[1]}: ' in text
-    assert 'id="others"' not in text
+    assert 'id="other-1"' not in text
 
 
 def test_links_to_runs_of_one_device_and_day_tell_them_apart(made_up_case: Cases, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_effects_and_interactions_are_found_and_named() -> None:
 def test_the_table_says_effects_intervals_stars_and_aliases() -> None:
     text = printed(summarise_factorials(study())[0])
 
-    assert "size nano · 32×32 pixels · 8 networks, 2 seeds each · 1,000 test pictures · CPU, 1 thread" in text
+    assert "size nano · 32×32 pixels · 8 networks, 2 seeds each · 1,000 test images · CPU, 1 thread" in text
     assert "BatchNorm to LayerNorm" in text
     assert "**" in text
     assert "ReLU to GELU × BatchNorm to LayerNorm" in text

@@ -11,7 +11,7 @@ from scipy import stats
 from modernet.errors import InputError
 from modernet.records import Record
 from modernet.report import Road, RoadStep, findings, road_markdown, summarise_road
-from modernet.report.notation import place
+from modernet.report.road.wording import conditions
 
 Runs = Callable[..., Record]
 Walk = Callable[..., list[Record]]
@@ -125,8 +125,8 @@ def test_roads_of_different_stem_stride_stay_apart_and_name_it(run: Runs) -> Non
     roads = summarise_road(records)
     assert [[step.test_mean for step in road.steps] for road in roads] == [[72.0, 73.0], [74.0, 75.0], [90.0]]
     assert [road.stem_stride for road in roads] == [2, 4, None]
-    assert "stem stride 2" in place(roads[0])
-    assert "stem stride" not in place(roads[2])
+    assert "stem stride 2" in conditions(roads[0])
+    assert "stem stride" not in conditions(roads[2])
 
 
 def test_a_speed_that_was_not_measured_is_left_out_of_the_mean(run: Runs) -> None:
@@ -143,7 +143,7 @@ def test_devices_say_how_many_runs_shared_them(run: Runs) -> None:
     alone.environment.update(workers=1, threads=2)
     shared.environment.update(workers=3, threads=1, device="CPU, 1 thread")
     (road,) = summarise_road([alone, shared, run("2")])
-    assert road.devices == ("CPU, 2 threads", "CPU, 1 thread, 3 runs side by side")
+    assert road.devices == ("CPU, 2 threads", "CPU, 1 thread, 3 concurrent runs")
 
 
 def test_records_of_other_studies_make_no_road(training_run: Runs, run: Runs) -> None:

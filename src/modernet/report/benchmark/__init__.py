@@ -1,1 +1,5 @@
-"""Records of `modernet benchmark`: summary, tables, charts, CSV."""
+"""Runs of `modernet benchmark`: a section for each, the newest first."""
+
+from modernet.report.benchmark.section import sections
+
+__all__ = ["sections"]

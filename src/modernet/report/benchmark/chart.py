@@ -20,9 +20,10 @@ from modernet.report.benchmark.summary import (
     quartiles,
     speed_of,
 )
+from modernet.report.benchmark.wording import case_names, conditions, group_label
 from modernet.report.drawing.chart_style import BAR, CLEAR, DPI, EDGE, FAINT, INK, RULE, WIDTH, short
 from modernet.report.drawing.label_places import Box, distance, place_labels
-from modernet.report.notation import case_names, conditions, group_words, measured, quantity
+from modernet.report.notation import measured, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +134,7 @@ def mark_area(case: Record, most: float) -> float:
 
 def _panel(benchmark: Benchmark, cases: Mapping[int, Record]) -> _Panel:
     names = case_names(benchmark, GROUPED_BY)
-    return _Panel(group_words(benchmark, cases), cases, [names[row - 1] for row in cases])
+    return _Panel(group_label(benchmark, cases), cases, [names[row - 1] for row in cases])
 
 
 def _height(panel: _Panel) -> float:

@@ -16,6 +16,7 @@ from modernet.report.benchmark.summary import (
     quartiles,
     speed_of,
 )
+from modernet.report.benchmark.wording import case_names
 from modernet.report.drawing.figure_style import (
     BAR,
     CLEAR,
@@ -27,7 +28,7 @@ from modernet.report.drawing.figure_style import (
     plain,
     shared_labels,
 )
-from modernet.report.notation import case_names, measured, number, quantity
+from modernet.report.notation import measured, number, quantity
 
 _ROW = 44  # pixels: a name, and a bar below it
 

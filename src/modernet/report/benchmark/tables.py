@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from modernet.records import Record
 from modernet.report.benchmark.summary import Benchmark, benchmark_of, is_baseline, model_of, versions_of
-from modernet.report.notation import MISSING, case_names, case_settings, conditions, measured, number, peaks, quantity
-from modernet.report.road.tables import markdown_text
+from modernet.report.benchmark.wording import case_names, case_settings, conditions, peaks
+from modernet.report.notation import MISSING, markdown_text, measured, number, quantity
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,7 +9,7 @@ from modernet.files.atomic import whole_file
 from modernet.report.drawing.chart_style import CLEAR, DOT, DPI, FAINT, INK, RULE, SIDE, WIDTH, short
 from modernet.report.factorial.effects import Effect
 from modernet.report.factorial.summary import Factorial
-from modernet.report.factorial.tables import effect_rows, study_place
+from modernet.report.factorial.tables import conditions, effect_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def factorial_chart(study: Factorial, path: Path) -> None:
         figure.text(x, y_inches / height, text, size=size, color=color, va="baseline", ha="left")
 
     note(0.02, height - 0.34, short(f"Decisions of the road together, on {study.data}", 80), 13, INK)
-    note(0.02, height - 0.58, short(study_place(study), 140), 8.5, FAINT)
+    note(0.02, height - 0.58, short(conditions(study), 140), 8.5, FAINT)
     note(0.02, 0.30, "Dot: effect of a decision, or of an interaction (×). Line: 95 % interval over seeds.", 7.8, FAINT)
     stars = "* the interval excludes zero; ** also when all effects are judged together (Holm)."
     if any(len(effect.terms) > 1 for effect in effects):

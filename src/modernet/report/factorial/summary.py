@@ -11,7 +11,7 @@ from typing import Any
 from modernet.errors import InputError
 from modernet.records import Record
 from modernet.report.factorial.effects import Effects, estimate_effects
-from modernet.report.road.summary import devices
+from modernet.report.origin import devices
 from modernet.report.statistics import spread
 
 STUDY = "factorial"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modernet.report.factorial.effects import Effect
 from modernet.report.factorial.summary import Factorial
-from modernet.report.notation import MISSING, digits_of, number, signed
+from modernet.report.notation import MISSING, digits_of, interval, number, signed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +41,7 @@ def effect_rows(study: Factorial) -> list[EffectRow]:
             EffectRow(
                 names[0],
                 signed(effect.value, digits),
-                f"{interval(effect, digits)}{_stars(effect)}",
+                f"{interval(effect.low, effect.high, digits)}{_stars(effect)}",
                 f"or {', '.join(names[1:])}, or their sum" if len(names) > 1 else "",
             )
         )
@@ -53,14 +53,7 @@ def term_title(study: Factorial, term: tuple[str, ...]) -> str:
     return f" {TIMES} ".join(study.decisions[name] for name in term)
 
 
-def interval(effect: Effect, digits: int) -> str:
-    """The interval in brackets; empty where there is none."""
-    if effect.low is None:
-        return ""
-    return f"[{signed(effect.low, digits)}, {signed(effect.high, digits)}]"
-
-
-def study_place(study: Factorial) -> str:
+def conditions(study: Factorial) -> str:
     """What was studied on, in one line."""
     parts = [f"size {study.size}"]
     if study.image_size is not None:
@@ -68,11 +61,11 @@ def study_place(study: Factorial) -> str:
     counts = " to ".join(map(str, study.seeds))
     parts.append(f"{study.planned} networks, {counts} {'seed' if counts == '1' else 'seeds'} each")
     if study.n_test is not None:
-        parts.append(f"{number(study.n_test, 0)} test pictures")
+        parts.append(f"{number(study.n_test, 0)} test images")
     return " · ".join([*parts, *study.devices])
 
 
-def study_findings(study: Factorial) -> str:
+def findings(study: Factorial) -> str:
     """A few sentences computed from the numbers, no more than the intervals allow."""
     if study.effects is None:
         missing = "one network has" if study.missing == 1 else f"{study.missing} networks have"
@@ -118,13 +111,13 @@ def factorial_table(study: Factorial) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    notes = [study_findings(study), LEGEND, *failures(study)]
+    notes = [findings(study), LEGEND, *failures(study)]
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
         min_width=78,  # the notes below are as wide
-        title=Text(f"Decisions of the road together, on {study.data}\n{study_place(study)}"),
+        title=Text(f"Decisions of the road together, on {study.data}\n{conditions(study)}"),
         caption=Text("\n".join(notes)),
         title_justify="left",
         caption_justify="left",

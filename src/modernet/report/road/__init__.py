@@ -1,1 +1,5 @@
-"""Records of walks of the road: summary, tables, charts."""
+"""Walks of the road from ResNet to ConvNeXt: a section for each."""
+
+from modernet.report.road.section import sections
+
+__all__ = ["sections"]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from modernet.files.atomic import whole_file
 from modernet.report.drawing.chart_style import BAR, CLEAR, DOT, DPI, EDGE, FAINT, INK, MACS, RULE, SIDE, WIDTH, short
-from modernet.report.notation import MISSING, digits_of, interval, number, place, quantity, signed
+from modernet.report.notation import MISSING, digits_of, number, quantity, signed
 from modernet.report.road.summary import Road
+from modernet.report.road.wording import conditions, interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +83,7 @@ def road_chart(road: Road, path: Path) -> None:
         )
 
     write(0.012, 0.24, short(f"From ResNet to ConvNeXt on {road.data}", 64), 14, weight="bold")
-    write(0.012, 0.52, short(place(road), 120), 9.5, color=FAINT)
+    write(0.012, 0.52, short(conditions(road), 120), 9.5, color=FAINT)
     side = any(step.side_step for step in road.steps)
     key = (
         "Bar: mean · whisker: ± standard deviation · dots: seeds"

@@ -5,12 +5,9 @@ Text from records is escaped, because plotly reads a few HTML tags in its labels
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from modernet.records import Record
 from modernet.report.drawing.figure_style import (
     BAR,
     CLEAR,
@@ -27,13 +24,10 @@ from modernet.report.drawing.figure_style import (
     plain,
     shared_labels,
 )
-from modernet.report.notation import difference, digits_of, mean_and_spread, number, quantity, signed
+from modernet.report.notation import digits_of, number, quantity, signed
 from modernet.report.road.chart import accuracy_limits, shown_values
 from modernet.report.road.summary import Road, RoadStep
-
-# Stops of a ramp that grows evenly in lightness, so that the order of the lines is seen without telling hues apart.
-_RAMP_LIGHT = ("#33105e", "#2f5d9e", "#1f8f8a", "#5aa83a", "#d49a00")
-_RAMP_DARK = ("#8d7be0", "#5b9be0", "#35b5ac", "#9ccf5c", "#ffd75e")
+from modernet.report.road.wording import difference, mean_and_std
 
 
 def road_figure(road: Road) -> Figure:
@@ -127,7 +121,7 @@ def _about(step: RoadStep, road: Road) -> str:
     seeds = ", ".join(f"{run.settings.get('seed')}: {number(run.metrics['test_top1'], digits)}" for run in step.runs)
     lines = [
         f"<b>{plain(step.row)} {plain(step.title)}</b>",
-        f"test top-1 {mean_and_spread(step, digits)} %",
+        f"test top-1 {mean_and_std(step, digits)} %",
         f"seeds {plain(seeds)}",
     ]
     if step.delta is not None:
@@ -175,58 +169,3 @@ def cost_figure(road: Road) -> Figure:
         "yaxis": new_axis("test top-1, %") | {"automargin": True},
     }
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
-
-
-def ramp(count: int) -> list[str]:
-    """`count` colours from the first line to the last, dark to light, each for both themes."""
-    places = [0.0 if count == 1 else i / (count - 1) for i in range(count)]
-    return [f"light-dark({_between(_RAMP_LIGHT, place)}, {_between(_RAMP_DARK, place)})" for place in places]
-
-
-def _between(stops: Sequence[str], place: float) -> str:
-    left = min(int(place * (len(stops) - 1)), len(stops) - 2)
-    share = place * (len(stops) - 1) - left
-    channels = []
-    for offset in (1, 3, 5):
-        low, high = (int(stops[i][offset : offset + 2], 16) for i in (left, left + 1))
-        channels.append(round(low + (high - low) * share))
-    return "#{:02x}{:02x}{:02x}".format(*channels)
-
-
-def curves_figure(
-    lines: Mapping[str, Sequence[Record]], metric: str, title: str, *, logarithmic: bool = False
-) -> Figure:
-    """One learning curve a line, averaged over its runs epoch by epoch.
-
-    Args:
-        lines: the name of each line and its runs, in order; a line keeps its colour in every chart of the same lines.
-        metric: the column of the history, such as `"train_loss"`.
-        title: of the vertical axis, with its unit.
-        logarithmic: draw the vertical axis in powers; for losses.
-    """
-    traces = []
-    for (name, runs), color in zip(lines.items(), ramp(len(lines)), strict=True):
-        curve = averaged(runs, metric)
-        traces.append(
-            {
-                "type": "scatter", "mode": "lines" if len(curve) > 1 else "markers", "name": plain(name),
-                "x": list(curve), "y": list(curve.values()), "line": {"color": color, "width": 1.8},
-                "marker": {"color": color}, "hovertemplate": "%{fullData.name}<br>epoch %{x}: %{y:.4~g}<extra></extra>",
-            }
-        )  # fmt: skip
-    layout = new_layout(height=320) | {
-        "xaxis": new_axis("epoch") | {"rangemode": "tozero"},
-        "yaxis": new_axis(title) | {"automargin": True, "type": "log" if logarithmic else "linear"},
-    }
-    return {"data": traces, "layout": layout | {"showlegend": False}}
-
-
-def averaged(runs: Sequence[Record], metric: str) -> dict[float, float]:
-    """The mean of a metric over the runs that have it, by epoch."""
-    by_epoch: dict[float, list[float]] = {}
-    for run in runs:
-        for row in run.history:
-            value = row.get(metric)
-            if value is not None and math.isfinite(value):
-                by_epoch.setdefault(row["epoch"], []).append(value)
-    return {epoch: statistics.mean(values) for epoch, values in sorted(by_epoch.items())}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modernet.report.notation import digits_of, number, seeds_in_words, signed
+from modernet.report.notation import digits_of, number, signed
 from modernet.report.road.summary import Road, RoadStep
+from modernet.report.road.wording import seed_counts
 from modernet.report.statistics import welch_interval
 
 
@@ -22,13 +23,13 @@ def _ends(road: Road, digits: int) -> str:
     first, last = finished[0], finished[-1]
     assert first.test_mean is not None
     assert last.test_mean is not None
-    n = "" if road.n_test is None else f", {number(road.n_test, 0)} test pictures"
+    n = "" if road.n_test is None else f", {number(road.n_test, 0)} test images"
     start, end = _percent(first.test_mean, digits), _percent(last.test_mean, digits)
     if first is last:
-        return f"{first.title} reaches {start} test top-1 ({seeds_in_words([first])}{n})."
+        return f"{first.title} reaches {start} test top-1 ({seed_counts([first])}{n})."
     text = (
         f"From {first.title} to {last.title}, mean test top-1 goes from {start} to {end} "
-        f"({seeds_in_words([first, last])}{n}): {signed(last.test_mean - first.test_mean, digits)} points"
+        f"({seed_counts([first, last])}{n}): {signed(last.test_mean - first.test_mean, digits)} points"
     )
     whole = welch_interval(last.test_top1, first.test_top1)
     if whole is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from modernet.errors import InputError
 from modernet.records import Record
+from modernet.report.origin import devices
 from modernet.report.statistics import spread, welch_interval
 
 STUDY = "roadmap"
@@ -124,17 +125,6 @@ def summarise_road(records: Iterable[Record]) -> list[Road]:
     for runs in walks:
         strides.setdefault(_size_and_data(runs[0]), set()).add(_stem_stride(runs[0]))
     return [_summary(runs, name_stride=len(strides[_size_and_data(runs[0])]) > 1) for runs in walks]
-
-
-def devices(records: Iterable[Record]) -> tuple[str, ...]:
-    """Where runs ran, each once: `"NVIDIA H200"`, `"CPU, 1 thread, 2 runs side by side"`."""
-    environments = [record.environment for record in records if record.environment.get("device")]
-    return tuple(dict.fromkeys(str(environment["device"]) + _side_by_side(environment) for environment in environments))
-
-
-def _side_by_side(environment: Mapping[str, Any]) -> str:
-    workers = environment.get("workers", 1)
-    return f", {workers} runs side by side" if workers > 1 else ""
 
 
 def _setting(run: Record, name: str) -> Any:

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modernet.report.notation import (
-    MISSING,
-    difference,
-    digits_of,
-    mean_and_spread,
-    number,
-    place,
-    quantity,
-    signed,
-)
+from modernet.report.notation import MISSING, digits_of, markdown_text, number, quantity, signed
 from modernet.report.road.summary import Road, RoadStep
+from modernet.report.road.wording import conditions, difference, mean_and_std
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +33,7 @@ def road_table(road: Road) -> Table:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
-        title=Text(f"ResNet to ConvNeXt on {road.data}\n{place(road)}"),
+        title=Text(f"ResNet to ConvNeXt on {road.data}\n{conditions(road)}"),
         caption=Text("\n".join([_legend(road), *_error_lines(road)])),
         title_justify="left",
         caption_justify="left",
@@ -61,7 +53,7 @@ def road_markdown(road: Road) -> str:
     rows = [_HEADINGS, ("--:", ":--", "--:", "--:", ":--", *["--:"] * (len(_HEADINGS) - 5))]
     rows += [tuple(markdown_text(cell) for cell in _cells(step, road)) for step in road.steps]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    notes = [markdown_text(line) for line in (f"{road.data}: {place(road)}.", _legend(road), *_error_lines(road))]
+    notes = [markdown_text(line) for line in (f"{road.data}: {conditions(road)}.", _legend(road), *_error_lines(road))]
     return "\n".join([*lines, "", "  \n".join(notes), ""])
 
 
@@ -73,7 +65,7 @@ def _cells(step: RoadStep, road: Road) -> tuple[str, ...]:
     return (
         step.row,
         f"({step.title})" if step.side_step else step.title,
-        mean_and_spread(step, digits),
+        mean_and_std(step, digits),
         str(step.seeds),
         difference(step, digits),
         quantity(step.params),
@@ -87,9 +79,3 @@ def _error_lines(road: Road) -> list[str]:
     return [
         f"Failed at {step.row} {step.title}: {error}" for step in road.steps for error in dict.fromkeys(step.errors)
     ]
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is: nothing of it becomes a cell, markup or HTML."""
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_|[]<>#~$" else letter for letter in text)
-    return " ".join(escaped.split())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modernet.records import Record
+from modernet.report.origin import setting_value
 
 _Choices = dict[tuple[str, str], Any]  # (one of `_PARTS`, leaf) -> value
 _PARTS = ("of recipes", "recipe", "model_fields", "data", "run")  # in the order in which a label says them
@@ -28,16 +29,11 @@ def labels(runs: Sequence[Record]) -> list[str]:
     return _numbered(written)
 
 
-def written_value(value: object) -> str:
-    """A setting's value in words: None is `off`, and `1e-3` is as short as it was typed."""
-    return "off" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _differences(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     choices = [_choices(run) for run in settings]
     leaves = sorted(dict.fromkeys(leaf for run in choices for leaf in run), key=lambda leaf: _PARTS.index(leaf[0]))
     differing = [leaf for leaf in leaves if _differs(leaf, choices)]
-    return [[f"{leaf[1]} {written_value(run[leaf])}" for leaf in differing if leaf in run] for run in choices]
+    return [[f"{leaf[1]} {setting_value(run[leaf])}" for leaf in differing if leaf in run] for run in choices]
 
 
 def _choices(settings: Mapping[str, Any]) -> _Choices:
@@ -58,7 +54,7 @@ def _differs(leaf: tuple[str, str], choices: Sequence[_Choices]) -> bool:
     found: dict[object, set[str]] = {}
     for run in choices:
         among = run["of recipes", "recipe"] if leaf[0] == "recipe" else None
-        found.setdefault(among, set()).add(written_value(run[leaf]) if leaf in run else "")
+        found.setdefault(among, set()).add(setting_value(run[leaf]) if leaf in run else "")
     return any(len(values) > 1 for values in found.values())
 
 
