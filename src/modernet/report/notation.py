@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
+from modernet.records import Metric
+
 MISSING = "–"
-
-
-def digits_of(n_test: int | None) -> int:
-    """Return the decimals of an accuracy in per cent: 2 from 10,000 test images on, where one image is 0.01 points."""
-    return 2 if n_test is not None and n_test >= 10_000 else 1
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def number(value: float | None, digits: int) -> str:
@@ -48,6 +46,31 @@ def measured(value: float | None, like: float | None = None) -> str:
         return MISSING
     size = abs(value if like is None else like)
     return number(value, 2 if size == 0 else min(max(0, 2 - math.floor(math.log10(size))), 4))
+
+
+def axis_title(metric: Metric, split: str) -> str:
+    """Format the title of an axis: `test top-1, %`."""
+    return f"{split} {metric.title}{metric.unit and f', {metric.unit}'}"
+
+
+def with_unit(value: float, digits: int, unit: str) -> str:
+    """Format a number with its unit: `91.2 %`."""
+    return f"{number(value, digits)}{unit and f'{NO_BREAK}{unit}'}"
+
+
+def in_unit(metric: Metric) -> str:
+    """Format the unit of a metric after a sentence: `, in per cent`; empty if it has none."""
+    return f", in {'per cent' if metric.unit == '%' else metric.unit}" if metric.unit else ""
+
+
+def points(metric: Metric) -> str:
+    """Return the unit of differences of a metric: percentage points for a percentage."""
+    return "points" if metric.unit == "%" else metric.unit
+
+
+def heading(title: str) -> str:
+    """Capitalise a metric's title for a heading, unless it has capitals of its own: `Top-1`, `mIoU`."""
+    return title.capitalize() if title.islower() else title
 
 
 def plural(count: int, noun: str) -> str:

@@ -95,7 +95,7 @@ def test_the_latest_finished_run_of_a_seed_counts() -> None:
     again = replace(records[0], metrics={"test_top1": 12.0}, environment={"created": "2026-11-21T10:00:00+00:00"})
     (found,) = summarise_factorials([again, *records])
 
-    assert found.networks[0].test_top1[0] == 12.0
+    assert found.networks[0].scores[0] == 12.0
 
 
 def test_effects_wait_until_every_network_has_a_finished_run() -> None:

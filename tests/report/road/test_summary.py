@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from modernet.errors import InputError
-from modernet.records import Record
+from modernet.records import Metric, Record
 from modernet.report import Road, RoadStep, findings, road_markdown, summarise_road
 from modernet.report.road.wording import conditions
 
@@ -189,3 +189,21 @@ def test_findings_name_the_steps_that_failed(run: Runs) -> None:
     assert "Runs failed at Training recipe (1 of 2), Stage ratio (1 of 1)." in findings(road)
     (nothing,) = summarise_road([run("2", error="killed")])
     assert findings(nothing).startswith("No step of the road has a finished run.")
+
+
+def test_a_road_is_walked_by_the_primary_metric_of_its_records(run: Runs) -> None:
+    iou = Metric("miou", "mIoU", unit="", digits=3, limits=(0.0, 1.0))
+    scores = {("1", 0): 0.5, ("1", 1): 0.51, ("2", 0): 0.6, ("2", 1): 0.62}
+    records = [
+        dataclasses.replace(run(row, seed=seed), metrics={"test_miou": score, "test_n": 40}, task_metrics=(iou,))
+        for (row, seed), score in scores.items()
+    ]
+    (road,) = summarise_road(records)
+    assert (road.metric, road.digits) == (iou, 3)
+    assert road.steps[1].delta == pytest.approx(0.105)
+    text = findings(road)
+    assert "mean test mIoU goes from 0.505 to 0.610" in text
+    assert "+0.105, with a 95" in text
+    assert "| Test mIoU |" in road_markdown(road)
+    assert "0.505 ± 0.007" in road_markdown(road)
+    assert [len(one.steps) for one in summarise_road([*records, run("1")])] == [2, 1]

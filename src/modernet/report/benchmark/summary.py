@@ -133,6 +133,11 @@ def speed_of(case: Record) -> float | None:
     return None if case.error is not None else case.metrics.get("images_per_second")
 
 
+def accuracy_of(case: Record) -> float | None:
+    """Return the published value of the primary metric; None if there is none."""
+    return case.metrics.get(case.primary.name)
+
+
 def is_baseline(case: Record) -> bool:
     """Whether the ratios of other cases refer to this one: its own is 1 without any spread."""
     return [case.metrics.get(name) for name in ("ratio", "ratio_low", "ratio_high")] == [1.0, 1.0, 1.0]
@@ -153,8 +158,8 @@ def accuracy_marks(cases: Mapping[int, Record]) -> dict[int, Record]:
 
     None at all where fewer than two accuracies are known: such a chart would show nothing that bars do not.
     """
-    known = {row: case for row, case in fastest_of_each_network(cases).items() if "top1" in case.metrics}
-    return known if len({case.metrics["top1"] for case in known.values()}) > 1 else {}
+    known = {row: case for row, case in fastest_of_each_network(cases).items() if accuracy_of(case) is not None}
+    return known if len({accuracy_of(case) for case in known.values()}) > 1 else {}
 
 
 def quartiles(case: Record) -> tuple[float, float, float]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from modernet.records import Record
-from modernet.report.benchmark.summary import Benchmark, benchmark_of, is_baseline, model_of, versions_of
+from modernet.report.benchmark.summary import Benchmark, accuracy_of, benchmark_of, is_baseline, model_of, versions_of
 from modernet.report.benchmark.wording import case_names, case_settings, conditions, peaks
-from modernet.report.notation import MISSING, markdown_text, measured, number, quantity
+from modernet.report.notation import MISSING, heading, in_unit, markdown_text, measured, number, quantity, with_unit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,6 +63,8 @@ def setting_columns(benchmark: Benchmark) -> list[Column]:
 
 def measured_columns(benchmark: Benchmark) -> list[Column]:
     """What was measured and counted: columns without any value are left out, and facts of a network that is alone."""
+    metric = benchmark.cases[0].primary
+    digits = metric.digits_for(None)
     columns = [
         _column(benchmark, "Images/s", _speed),
         _column(benchmark, "ms", lambda case: Cell(measured(case.metrics.get("latency_ms")))),
@@ -72,7 +74,7 @@ def measured_columns(benchmark: Benchmark) -> list[Column]:
         columns += [
             _column(benchmark, "Params", lambda case: Cell(quantity(case.metrics.get("params")))),
             _column(benchmark, "MACs", lambda case: Cell(quantity(case.metrics.get("macs")))),
-            _column(benchmark, "Top-1", lambda case: Cell(number(case.metrics.get("top1"), 1))),
+            _column(benchmark, heading(metric.title), lambda case: Cell(number(accuracy_of(case), digits))),
         ]
     columns += [
         _column(benchmark, "TFLOP/s", _arithmetic),
@@ -100,8 +102,9 @@ def legend(benchmark: Benchmark) -> str:
     sentences = [f"Images/s: median over {over} [quartiles].", "ms: one batch."]
     if "MB" in headings:
         sentences.append("MB: peak memory.")
-    if "Top-1" in headings:
-        sentences.append("Top-1: published, ImageNet-1K, per cent.")
+    metric = benchmark.cases[0].primary
+    if (title := heading(metric.title)) in headings:
+        sentences.append(f"{title}: published, ImageNet-1K{in_unit(metric)}.")
     if "TFLOP/s" in headings:
         sentences.append("TFLOP/s: achieved (share of the measured peak).")
     if "Bound by" in headings:
@@ -209,14 +212,17 @@ def _with_interval(case: Record, name: str) -> Cell:
     return Cell(measured(value), interval)
 
 
-def _network_facts(cases: Iterable[Record]) -> list[str]:
-    """Parameters, multiply-accumulates and accuracy of the one network that ran, where the cases agree on them."""
+def _network_facts(cases: Sequence[Record]) -> list[str]:
+    """Format parameters, MACs and accuracy of the only network, where the cases agree on them."""
     known = []
-    for name, words in (("params", "{} parameters"), ("macs", "{} MACs"), ("top1", "published top-1 {} %")):
+    for name, template in (("params", "{} parameters"), ("macs", "{} MACs")):
         values = {case.metrics[name] for case in cases if name in case.metrics}
         if len(values) == 1:
-            value = values.pop()
-            known.append(words.format(number(value, 1) if name == "top1" else quantity(value)))
+            known.append(template.format(quantity(values.pop())))
+    metric = cases[0].primary
+    accuracies = {value for case in cases if (value := accuracy_of(case)) is not None}
+    if len(accuracies) == 1:
+        known.append(f"published {metric.title} {with_unit(accuracies.pop(), metric.digits_for(None), metric.unit)}")
     return known
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report.benchmark.summary import device_of, model_of
+from modernet.report.benchmark.summary import accuracy_of, device_of, model_of
 
 _SETTINGS = ("dtype", "layout", "compile", "threads")
-_METRICS = ("peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high", "top1")
+_METRICS = ("peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high")
 
 
 def write_timm_csv(cases: Sequence[Record], path: Path) -> None:
@@ -44,7 +44,8 @@ def _row(case: Record) -> dict[str, Any]:
     row["param_count"] = _rounded(metrics.get("params"), 1e6, 2)
     row |= {name: settings.get(name) for name in _SETTINGS}
     row |= {name: _rounded(metrics.get(name), 1, 4) for name in _METRICS}
-    return row | {"device": device_of(case)}
+    accuracy = {case.primary.name: _rounded(accuracy_of(case), 1, 4)}
+    return row | accuracy | {"device": device_of(case)}
 
 
 def _rounded(value: float | None, unit: float, digits: int) -> float | None:

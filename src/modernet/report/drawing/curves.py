@@ -6,8 +6,9 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from modernet.records import Record
+from modernet.records import Metric, Record
 from modernet.report.drawing.figure_style import Figure, new_axis, new_layout, plain
+from modernet.report.notation import axis_title
 from modernet.report.section import Chart, Curves
 
 # Stops of a ramp that grows evenly in lightness, so that the order of the lines is seen without telling hues apart.
@@ -15,12 +16,17 @@ _RAMP_LIGHT = ("#33105e", "#2f5d9e", "#1f8f8a", "#5aa83a", "#d49a00")
 _RAMP_DARK = ("#8d7be0", "#5b9be0", "#35b5ac", "#9ccf5c", "#ffd75e")
 
 
-def learning_curves(lines: Mapping[str, Sequence[Record]], *, averaged: bool) -> Curves | None:
-    """Return curves of the training loss and of the validation top-1; None if no run has a history."""
+def learning_curves(lines: Mapping[str, Sequence[Record]], metric: Metric, *, averaged: bool) -> Curves | None:
+    """Return curves of the training loss and of a metric on the validation split; None if no run has a history.
+
+    Args:
+        lines: label of each line -> its runs.
+        averaged: whether a line is the mean over several runs.
+    """
     over = ", averaged over seeds" if averaged else ""
     loss = curves_figure(lines, "train_loss", "training loss", logarithmic=True)
-    top1 = curves_figure(lines, "validation_top1", "validation top-1, %")
-    charts = [Chart(f"Training loss by epoch{over}.", loss), Chart(f"Validation top-1 by epoch{over}.", top1)]
+    score = curves_figure(lines, f"validation_{metric.name}", axis_title(metric, "validation"))
+    charts = [Chart(f"Training loss by epoch{over}.", loss), Chart(f"Validation {metric.title} by epoch{over}.", score)]
     drawn = [chart for chart in charts if any(trace["x"] for trace in chart.figure["data"])]
     return Curves(list(zip(lines, ramp(len(lines)), strict=True)), drawn) if drawn else None
 

@@ -9,7 +9,7 @@ from modernet.records import Record
 from modernet.report.factorial.chart import factorial_chart
 from modernet.report.factorial.figure import factorial_figure
 from modernet.report.factorial.summary import Factorial, summarise_factorials
-from modernet.report.factorial.tables import LEGEND, conditions, effect_rows, failures, findings
+from modernet.report.factorial.tables import conditions, effect_rows, failures, findings, legend
 from modernet.report.origin import origin
 from modernet.report.section import Chart, Image, Section
 
@@ -21,14 +21,14 @@ def sections(records: Sequence[Record]) -> list[Section]:
 
 def _section(study: Factorial) -> Section:
     figure = factorial_figure(study)
-    caption = "Effects on test top-1; line: 95 % interval; …: two-way interactions that are not distinguishable."
+    caption = f"Effects on test {study.metric.title}; line: 95 % interval; …: indistinguishable two-way interactions."
     networks = [f"network {record.settings['network']}" for record in study.records]
     content = {
         "study": study,
         "conditions": conditions(study),
         "findings": findings(study),
         "charts": [Chart(caption, figure)] if figure["data"] else [],
-        "legend": LEGEND,
+        "legend": legend(study),
         "effects": effect_rows(study),
         "failures": failures(study),
         "origin": origin(study.records, networks, lambda names: "every network"),

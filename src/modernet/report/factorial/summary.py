@@ -1,4 +1,4 @@
-"""Records of a factorial study -> one summary a study: its networks, and the effects of its decisions."""
+"""Summarise the records of factorial studies: their networks, and the effects of their decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modernet.errors import InputError
-from modernet.records import Record
+from modernet.records import Metric, Record
 from modernet.report.factorial.effects import Effects, estimate_effects
 from modernet.report.origin import devices
 from modernet.report.statistics import spread
@@ -20,32 +20,32 @@ _NEEDED = ("network", "networks", "decisions", "levels", "size", "data", "recipe
 
 @dataclass(frozen=True)
 class FactorialNetwork:
-    """One combination of decisions. Accuracies in per cent.
+    """One combination of decisions. Scores are values of the study's metric.
 
     Attributes:
-        number: its place in the study, from 0.
+        number: its index in the study.
         levels: +1 for each decision that is on, -1 for each that is off.
-        params, macs: of the network; None where no run came far enough to count them.
-        test_top1: of each finished run, in the order of the seeds.
-        errors: why runs failed, one line each, of the seeds that have no finished run.
+        params, macs: of the network; None if no run got as far as counting them.
+        scores: the test score of each finished run, in the order of the seeds.
+        errors: errors of failed runs, one line each, for seeds without a finished run.
     """
 
     number: int
     levels: Mapping[str, int]
     params: int | None
     macs: int | None
-    test_top1: tuple[float, ...]
+    scores: tuple[float, ...]
     errors: tuple[str, ...]
 
     @property
     def mean(self) -> float | None:
-        """Mean test top-1; None without a finished run."""
-        return statistics.mean(self.test_top1) if self.test_top1 else None
+        """The mean score; None without a finished run."""
+        return statistics.mean(self.scores) if self.scores else None
 
     @property
     def std(self) -> float | None:
         """Standard deviation over seeds; None for fewer than two."""
-        return spread(self.test_top1)
+        return spread(self.scores)
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,23 @@ class Factorial:
     """One study.
 
     Attributes:
-        size: of the road that the decisions are of; `data` the name of the data set, `image_size` its pictures' side in
-            pixels, `n_test` the pictures behind an accuracy.
-        decisions: name of each decision -> its title for people.
-        planned: how many networks the study has when it is complete.
+        size: of the road that the decisions are from.
+        data: name of the data set; `image_size` in pixels, `n_test` test images, None if the records do not say.
+        metric: the primary metric of its runs.
+        decisions: name -> title for people.
+        planned: number of networks of the complete study.
         networks: those that have records, in order.
-        effects: in percentage points of test top-1; None until every network has a finished run.
-        devices: where its runs ran.
-        records: every run behind it.
+        effects: in units of the metric, percentage points for a percentage; None until all networks have a finished
+            run.
+        devices: see `origin.devices`.
+        records: all runs.
     """
 
     size: str
     data: str
     image_size: int | None
     n_test: int | None
+    metric: Metric
     decisions: Mapping[str, str]
     planned: int
     networks: tuple[FactorialNetwork, ...]
@@ -75,27 +78,32 @@ class Factorial:
     records: tuple[Record, ...] = field(repr=False)
 
     @property
+    def digits(self) -> int:
+        """Decimals of its scores."""
+        return self.metric.digits_for(self.n_test)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
-        """How many finished runs networks have: `(2,)`, or the fewest and the most where they differ."""
-        counts = {len(network.test_top1) for network in self.networks}
+        """Finished runs per network: `(2,)`, or the smallest and the largest number if they differ."""
+        counts = {len(network.scores) for network in self.networks}
         return tuple(sorted({min(counts), max(counts)}))
 
     @property
     def missing(self) -> int:
-        """Networks without a finished run."""
-        return self.planned - sum(bool(network.test_top1) for network in self.networks)
+        """Number of networks without a finished run."""
+        return self.planned - sum(bool(network.scores) for network in self.networks)
 
 
 def belongs_to_a_factorial(record: Record) -> bool:
-    """Whether a record is a training run of a factorial study."""
+    """Return whether a record is a training run of a factorial study."""
     return record.kind == "train" and record.settings.get("study") == STUDY
 
 
 def summarise_factorials(records: Iterable[Record]) -> list[Factorial]:
-    """One summary for each study; records of other studies are passed over.
+    """Return a summary for each study; records of other studies are ignored.
 
-    Runs belong together when they share size, decisions, data set and recipe. Where one seed of a network was run more
-    than once, the latest finished run counts.
+    Runs belong together if they share size, decisions, data set, primary metric and recipe. If one seed of a network
+    was run more than once, the latest finished run counts.
 
     Raises:
         InputError: a record of a study does not say which network it is of.
@@ -118,7 +126,7 @@ def _study_of(run: Record) -> str:
     facts = [data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")]
     stride = run.settings.get("model_fields", {}).get("stem_stride")
     shared = [run.settings[name] for name in ("size", "networks", "decisions", "recipe")]
-    return json.dumps([*shared, facts, stride])
+    return json.dumps([*shared, facts, stride, run.primary.name])
 
 
 def _summary(runs: Sequence[Record]) -> Factorial:
@@ -129,17 +137,18 @@ def _summary(runs: Sequence[Record]) -> Factorial:
     first = runs[0].settings
     decisions: dict[str, str] = first["decisions"]
     effects = None
-    if len(networks) == first["networks"] and all(network.test_top1 for network in networks):
+    if len(networks) == first["networks"] and all(network.scores for network in networks):
         effects = estimate_effects(
             list(decisions),
             [[network.levels[name] for name in decisions] for network in networks],
-            [network.test_top1 for network in networks],
+            [network.scores for network in networks],
         )
     return Factorial(
         size=first["size"],
         data=str(first["data"].get("name")),
         image_size=first["data"].get("image_size"),
         n_test=first["data"].get("n_test"),
+        metric=runs[0].primary,
         decisions=decisions,
         planned=first["networks"],
         networks=networks,
@@ -150,11 +159,11 @@ def _summary(runs: Sequence[Record]) -> Factorial:
 
 
 def _network(number: int, runs: Sequence[Record]) -> FactorialNetwork:
-    """Of one network's runs in the order of their dates, the last finished one of each seed."""
+    """Summarise one network from its runs in the order of their dates; the last finished run of each seed counts."""
     finished: dict[Any, float] = {
-        run.settings.get("seed"): run.metrics["test_top1"]
+        run.settings.get("seed"): score
         for run in runs
-        if run.error is None and "test_top1" in run.metrics
+        if run.error is None and (score := run.score("test")) is not None
     }
     failed = {
         run.settings.get("seed"): run.error for run in runs if run.error and run.settings.get("seed") not in finished
@@ -165,6 +174,6 @@ def _network(number: int, runs: Sequence[Record]) -> FactorialNetwork:
         levels=settings["levels"],
         params=settings.get("params"),
         macs=settings.get("macs"),
-        test_top1=tuple(finished[seed] for seed in sorted(finished, key=lambda seed: (str(type(seed)), seed))),
+        scores=tuple(finished[seed] for seed in sorted(finished, key=lambda seed: (str(type(seed)), seed))),
         errors=tuple(failed.values()),
     )

@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING
 
 from modernet.report.factorial.effects import Effect
 from modernet.report.factorial.summary import Factorial
-from modernet.report.notation import MISSING, digits_of, interval, number, signed
+from modernet.report.notation import MISSING, interval, number, points, signed
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-LEGEND = (
-    "Effects in points of test top-1: the mean over all networks with the decision minus that over all without it. "
+_LEGEND = (
+    "Effects {unit}test {title}: the mean over all networks with the decision minus that over all without it. "
     "An interaction is what a decision's effect gains where the other one is on, and loses where it is off. "
     "95 % intervals (Student's) from the spread of seeds, pooled over networks; * the interval excludes zero; "
     "** it also holds when all effects are judged together (Holm)."
 )
 TIMES = "×"
+
+
+def legend(study: Factorial) -> str:
+    """Return what the columns of effects mean."""
+    unit = points(study.metric)
+    return _LEGEND.format(title=study.metric.title, unit=f"in {unit} of " if unit else "on ")
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class EffectRow:
 
 def effect_rows(study: Factorial) -> list[EffectRow]:
     """The effects as they are printed: decisions first, then interactions, the largest first."""
-    digits = digits_of(study.n_test)
+    digits = study.digits
     rows = []
     for effect in study.effects.effects if study.effects else ():
         names = [term_title(study, term) for term in effect.terms]
@@ -73,7 +79,7 @@ def findings(study: Factorial) -> str:
     effects = study.effects.effects
     if study.effects.noise_std is None:
         return "There is no interval for any effect: it takes two seeds of a network that differ."
-    digits = digits_of(study.n_test)
+    digits = study.digits
     named = [effect for effect in effects if effect.holds_among_all]
     alone = [effect for effect in effects if effect.excludes_zero]
     has = "has" if len(alone) == 1 else "have"
@@ -111,7 +117,7 @@ def factorial_table(study: Factorial) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    notes = [findings(study), LEGEND, *failures(study)]
+    notes = [findings(study), legend(study), *failures(study)]
     table = Table(
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from modernet.files.atomic import whole_file
 from modernet.report.drawing.chart_style import BAR, CLEAR, DOT, DPI, EDGE, FAINT, INK, MACS, RULE, SIDE, WIDTH, short
-from modernet.report.notation import MISSING, digits_of, number, quantity, signed
+from modernet.report.notation import MISSING, number, quantity, signed
 from modernet.report.road.summary import Road
 from modernet.report.road.wording import conditions, interval
 
@@ -37,7 +37,7 @@ def accuracy_limits(values: Sequence[float]) -> tuple[float, float]:
 
 def shown_values(road: Road) -> list[float]:
     """Every accuracy that a chart of the road draws: seeds, and both ends of the whiskers."""
-    values = [top1 for step in road.steps for top1 in step.test_top1]
+    values = [top1 for step in road.steps for top1 in step.test_scores]
     for step in road.steps:
         if step.test_mean is not None and step.test_std is not None:
             values += [max(step.test_mean - step.test_std, 0.0), min(step.test_mean + step.test_std, 100.0)]
@@ -121,7 +121,7 @@ def _draw_bars(axes: Axes, road: Road) -> float:
         if step.test_std is not None:
             axes.errorbar(step.test_mean, y, xerr=step.test_std, color=INK, elinewidth=1.1, capsize=5, capthick=1.1)
         axes.scatter(
-            step.test_top1,
+            step.test_scores,
             [y] * step.seeds,
             s=12,
             color=DOT,
@@ -132,7 +132,7 @@ def _draw_bars(axes: Axes, road: Road) -> float:
         )
         # The number stands at the foot of the bar, where no whisker and no dot can cross it.
         axes.text(
-            0.03 if start else 0.015, y, number(step.test_mean, digits_of(road.n_test)), transform=across,
+            0.03 if start else 0.015, y, number(step.test_mean, road.digits), transform=across,
             va="center_baseline", size=8.5, color=INK,
         )  # fmt: skip
         if start:  # a cut through the foot of the bar says that its length is not to be read from zero
@@ -162,7 +162,7 @@ def _draw_published(axes: Axes, road: Road) -> None:
 def _draw_differences(axes: Axes, road: Road) -> None:
     """The difference of each step and its interval, right of the bars."""
     across = axes.get_yaxis_transform()
-    digits = digits_of(road.n_test)
+    digits = road.digits
     axes.text(1.16, -0.95, "difference", transform=across, size=8.5, color=FAINT, va="center", ha="center")
     for y, step in enumerate(road.steps):
         if step.against is None:

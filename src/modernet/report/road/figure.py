@@ -24,7 +24,7 @@ from modernet.report.drawing.figure_style import (
     plain,
     shared_labels,
 )
-from modernet.report.notation import digits_of, number, quantity, signed
+from modernet.report.notation import number, quantity, signed
 from modernet.report.road.chart import accuracy_limits, shown_values
 from modernet.report.road.summary import Road, RoadStep
 from modernet.report.road.wording import difference, mean_and_std
@@ -44,8 +44,8 @@ def road_figure(road: Road) -> Figure:
     traces.append(
         {
             "type": "scatter", "mode": "markers", "name": "one seed", "hoverinfo": "skip",
-            "x": [top1 for _, step in measured for top1 in step.test_top1],
-            "y": [y for y, step in measured for _ in step.test_top1],
+            "x": [top1 for _, step in measured for top1 in step.test_scores],
+            "y": [y for y, step in measured for _ in step.test_scores],
             "marker": {"size": 6, "color": DOT, "line": {"color": PAPER, "width": 1}},
         }
     )  # fmt: skip
@@ -91,7 +91,7 @@ def _bars(
         "width": 0.68,
         "hovertext": [_about(step, road) for _, step in chosen],
         "hoverinfo": "text",
-        "text": [number(step.test_mean, digits_of(road.n_test)) for _, step in chosen],
+        "text": [number(step.test_mean, road.digits) for _, step in chosen],
         "textposition": "inside",
         "insidetextanchor": "start",
         "textfont": {"color": INK, "size": 11},
@@ -117,8 +117,8 @@ def _failed(y: int, step: RoadStep) -> dict[str, Any]:
 
 def _about(step: RoadStep, road: Road) -> str:
     """What a pointer over a step shows."""
-    digits = digits_of(road.n_test)
-    seeds = ", ".join(f"{run.settings.get('seed')}: {number(run.metrics['test_top1'], digits)}" for run in step.runs)
+    digits = road.digits
+    seeds = ", ".join(f"{run.settings.get('seed')}: {number(run.score('test'), digits)}" for run in step.runs)
     lines = [
         f"<b>{plain(step.row)} {plain(step.title)}</b>",
         f"test top-1 {mean_and_std(step, digits)} %",

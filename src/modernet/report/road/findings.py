@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modernet.report.notation import digits_of, number, signed
+from modernet.report.notation import number, plural, points, signed, with_unit
 from modernet.report.road.summary import Road, RoadStep
 from modernet.report.road.wording import seed_counts
 from modernet.report.statistics import welch_interval
@@ -12,7 +12,7 @@ from modernet.report.statistics import welch_interval
 
 def findings(road: Road) -> str:
     """A few sentences computed from the numbers: both ends, the steps whose interval excludes zero, what failed."""
-    digits = digits_of(road.n_test)
+    digits = road.digits
     return " ".join(filter(None, (_ends(road, digits), _steps(road, digits), _failures(road))))
 
 
@@ -24,17 +24,19 @@ def _ends(road: Road, digits: int) -> str:
     assert first.test_mean is not None
     assert last.test_mean is not None
     n = "" if road.n_test is None else f", {number(road.n_test, 0)} test images"
-    start, end = _percent(first.test_mean, digits), _percent(last.test_mean, digits)
+    start, end = (with_unit(mean, digits, road.metric.unit) for mean in (first.test_mean, last.test_mean))
+    metric = f"test {road.metric.title}"
     if first is last:
-        return f"{first.title} reaches {start} test top-1 ({seed_counts([first])}{n})."
+        return f"{first.title} reaches {start} {metric} ({seed_counts([first])}{n})."
+    unit = f" {points(road.metric)}".rstrip()
     text = (
-        f"From {first.title} to {last.title}, mean test top-1 goes from {start} to {end} "
-        f"({seed_counts([first, last])}{n}): {signed(last.test_mean - first.test_mean, digits)} points"
+        f"From {first.title} to {last.title}, mean {metric} goes from {start} to {end} "
+        f"({seed_counts([first, last])}{n}): {signed(last.test_mean - first.test_mean, digits)}{unit}"
     )
-    whole = welch_interval(last.test_top1, first.test_top1)
+    whole = welch_interval(last.test_scores, first.test_scores)
     if whole is None:
         return f"{text}. With so few seeds there is no interval for it."
-    text += f", with a {_percent(95, 0)} interval from {signed(whole[0], digits)} to {signed(whole[1], digits)}"
+    text += f", with a {with_unit(95, 0, '%')} interval from {signed(whole[0], digits)} to {signed(whole[1], digits)}"
     if whole[0] * whole[1] > 0:
         return f"{text}."
     return f"{text}, which includes zero: these runs do not show that the two ends differ."
@@ -53,13 +55,13 @@ def _steps(road: Road, digits: int) -> str:
         )
     elif not clear:
         sentences.append(
-            f"Of {_steps_in_words(len(judged))} with an interval, none excludes zero: "
+            f"Of {plural(len(judged), 'step')} with an interval, none excludes zero: "
             "these runs do not show that any single step helps or harms."
         )
     else:
         named = ", ".join(f"{step.title} ({signed(step.delta, digits)})" for step in clear)
         sentences.append(
-            f"Of {_steps_in_words(len(judged))} with an interval, {len(clear)} "
+            f"Of {plural(len(judged), 'step')} with an interval, {len(clear)} "
             f"{'differs' if len(clear) == 1 else 'differ'} from the adopted step before: {named}."
         )
         if len(clear) < len(judged):
@@ -67,9 +69,7 @@ def _steps(road: Road, digits: int) -> str:
                 "For the rest the interval includes zero: these runs do not show whether they help or harm."
             )
     if judged and len(judged) < len(compared):
-        sentences.append(
-            f"{_steps_in_words(len(compared) - len(judged)).capitalize()} had too few seeds for an interval."
-        )
+        sentences.append(f"{plural(len(compared) - len(judged), 'step')} had too few seeds for an interval.")
     return " ".join(sentences)
 
 
@@ -82,11 +82,3 @@ def _failures(road: Road) -> str:
 
 def _listed(steps: Sequence[RoadStep]) -> str:
     return ", ".join(f"{step.title} ({len(step.errors)} of {len(step.errors) + step.seeds})" for step in steps)
-
-
-def _percent(value: float, digits: int) -> str:
-    return f"{number(value, digits)}\N{NO-BREAK SPACE}%"
-
-
-def _steps_in_words(count: int) -> str:
-    return "one step" if count == 1 else f"{count} steps"

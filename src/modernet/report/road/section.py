@@ -28,7 +28,7 @@ def _section(road: Road) -> Section:
     about_paper = f" Diamonds: the paper's {road.published_of}." if road.published_of else ""
     charts = [
         Chart(
-            "Mean test top-1 of each step; whisker: ± standard deviation over seeds; dots: the seeds."
+            f"Mean test {road.metric.title} of each step; whisker: ± standard deviation over seeds; dots: the seeds."
             + about_paper
             + about_axis,
             figure,
@@ -46,7 +46,7 @@ def _section(road: Road) -> Section:
         "wording": wording,
         "findings": findings(road),
         "charts": charts,
-        "curves": learning_curves(lines, averaged=True),
+        "curves": learning_curves(lines, road.metric, averaged=True),
         "origin": origin(road.records, rows, _row_range),
     }
     return Section(

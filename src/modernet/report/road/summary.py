@@ -1,4 +1,4 @@
-"""Records of walks from ResNet to ConvNeXt -> one summary a road: each step with its mean, spread and difference."""
+"""Summarise the records of walks of the road: each step with its mean, spread and difference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modernet.errors import InputError
-from modernet.records import Record
+from modernet.records import Metric, Record
 from modernet.report.origin import devices
 from modernet.report.statistics import spread, welch_interval
 
@@ -18,23 +18,22 @@ STUDY = "roadmap"
 
 @dataclass(frozen=True)
 class RoadStep:
-    """One step of the road, over all its seeds. Accuracies and differences of accuracies are in percentage points.
+    """One step of the road over all its seeds. Scores are values of the road's metric.
 
     Attributes:
         row: its number in the road; alternatives of one decision share the number: `"8a"`, `"8b"`.
-        step: its name in code; `title` its name for people; `change` what it changed, in one sentence.
-        side_step: it was tried, but the road went on from another step.
-        params, macs: of the network; None where no run came far enough to count them.
-        runs: the finished runs, one a seed, in the order of their seeds.
-        seeds: how many runs finished.
-        test_mean, test_std, validation_mean: top-1 over the finished runs; `test_std` has n − 1 in the denominator and
+        step: its name in code; `title` for people; `change` is what it changed, in one sentence.
+        side_step: tried, but the road continued from another step.
+        params, macs: of the network; None if no run got as far as counting them.
+        runs: the finished runs, one per seed, in the order of their seeds; `seeds` is their number.
+        test_mean, test_std, validation_mean: scores over the finished runs; `test_std` has n − 1 in the denominator and
             is None for one seed.
         images_per_second: mean training speed of the finished runs.
-        against: the row of the adopted step that it is compared with; None for the first.
-        delta: `test_mean` minus that of `against`; None where one of the two has no finished run.
-        delta_low, delta_high: the 95 % Welch interval of `delta` over seeds; None where `welch_interval` gives none.
-        published_top1: the paper's ImageNet-1K value; `published_delta` its difference to that of `against`.
-        errors: why runs failed, one line each, of the seeds that have no finished run.
+        against: row of the adopted step that it is compared with; None for the first.
+        delta: `test_mean` minus that of `against`; None if either has no finished run.
+        delta_low, delta_high: 95 % Welch interval of `delta` over seeds; None if `welch_interval` returns None.
+        published_top1: the paper's ImageNet-1K value; `published_delta` is its difference to that of `against`.
+        errors: errors of failed runs, one line each, for seeds without a finished run.
     """
 
     row: str
@@ -59,9 +58,9 @@ class RoadStep:
     errors: list[str]
 
     @property
-    def test_top1(self) -> tuple[float, ...]:
-        """Test top-1 of each finished run, in the order of the seeds."""
-        return tuple(run.metrics["test_top1"] for run in self.runs)
+    def test_scores(self) -> tuple[float, ...]:
+        """The test score of each finished run, in the order of the seeds."""
+        return tuple(run.metrics[f"test_{run.primary.name}"] for run in self.runs)
 
     @property
     def excludes_zero(self) -> bool:
@@ -75,18 +74,20 @@ class Road:
 
     Attributes:
         size: which road: `"nano"`, `"tiny"`, `"base"`.
-        data: the name of the data set; `classes`, `image_size` in pixels, `n_train`, `n_validation` and `n_test`
-            pictures in its splits; None where the records do not say.
-        stem_stride: total stride of every stem where another road of the same size and data set has another, to tell
-            them apart; None elsewhere.
-        devices: where its runs ran, as `devices` says it.
-        published_of: the networks that the paper's values are of, in words; None where there are no such values.
+        data: name of the data set; `metric` is the primary metric on it.
+        classes, image_size, n_train, n_validation, n_test: number of classes, pixels, images in each split; None if the
+            records do not say.
+        stem_stride: total stride of every stem, if another road of the same size and data set has another one; else
+            None.
+        devices: see `origin.devices`.
+        published_of: the networks behind the paper's values; None without such values.
         steps: in the order of the road.
-        records: every run behind it in the order of the steps, failed and repeated ones too.
+        records: all runs in the order of the steps, including failed and repeated ones.
     """
 
     size: str
     data: str
+    metric: Metric
     classes: int | None
     image_size: int | None
     n_train: int | None
@@ -99,23 +100,28 @@ class Road:
     records: tuple[Record, ...] = field(repr=False)
 
     @property
+    def digits(self) -> int:
+        """Decimals of its scores."""
+        return self.metric.digits_for(self.n_test)
+
+    @property
     def adopted(self) -> tuple[RoadStep, ...]:
-        """The steps that the road went on from: all but the side steps."""
+        """The steps that the road continued from: all but the side steps."""
         return tuple(step for step in self.steps if not step.side_step)
 
 
 def belongs_to_a_road(record: Record) -> bool:
-    """Whether a record is a training run of the study that walks the road."""
+    """Return whether a record is a training run of a walk of the road."""
     return record.kind == "train" and record.settings.get("study") == STUDY
 
 
 def summarise_road(records: Iterable[Record]) -> list[Road]:
-    """One summary for each road that was walked; records of other studies are passed over.
+    """Return a summary for each road that was walked; records of other studies are ignored.
 
-    Runs belong to one road when they share size, data set (name, picture size, pictures in each split), stem stride and
-    recipe. The first step has a recipe of its own, ResNet's classic one; its runs join the road that shares the rest
-    and whose recipe has the most values in common with theirs. Where one seed of a step was run more than once, the
-    latest finished run counts.
+    Runs belong to one road if they share size, data set (name, image size, images in each split), stem stride, primary
+    metric and recipe. The first step has ResNet's classic recipe; its runs join the road that shares the rest and whose
+    recipe has the most values in common with theirs. If one seed of a step was run more than once, the latest finished
+    run counts.
 
     Raises:
         InputError: a record of a road does not say which step it is.
@@ -136,7 +142,7 @@ def _setting(run: Record, name: str) -> Any:
 
 
 def _walks(runs: Sequence[Record]) -> list[list[Record]]:
-    """The runs of each road, in order of appearance."""
+    """Group runs by road, in order of appearance."""
     walks: dict[str, list[Record]] = {}
     beginnings = [run for run in runs if _setting(run, "order") == 0]
     for run in runs:
@@ -160,6 +166,7 @@ def _place(run: Record) -> list[Any]:
         _setting(run, "size"),
         _stem_stride(run),
         *(data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")),
+        run.primary.name,
     ]
 
 
@@ -173,7 +180,7 @@ def _stem_stride(run: Record) -> int | None:
 
 
 def _values_in_common(run: Record, walk: Sequence[Record]) -> int:
-    """How many leaves of the run's recipe have the value that the walk's own recipe gives them."""
+    """Count the settings of the run's recipe that the walk's recipe has with the same value."""
     mine, theirs = run.settings.get("recipe", {}), walk[-1].settings.get("recipe", {})
     return sum(name in theirs and theirs[name] == value for name, value in mine.items())
 
@@ -190,6 +197,7 @@ def _summary(runs: Sequence[Record], *, name_stride: bool) -> Road:
     return Road(
         size=runs[0].settings["size"],
         data=str(data.get("name")),
+        metric=runs[-1].primary,
         classes=data.get("classes"),
         image_size=data.get("image_size"),
         n_train=data.get("n_train"),
@@ -209,21 +217,22 @@ def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
     before = _compared_with(row, earlier)
     by_seed: dict[Any, Record] = {}
     for run in sorted(runs, key=lambda run: str(run.environment.get("created", ""))):
-        if run.error is None and "test_top1" in run.metrics:
+        if run.error is None and run.score("test") is not None:
             by_seed[run.settings.get("seed")] = run
     finished = tuple(by_seed[seed] for seed in sorted(by_seed, key=lambda seed: (str(type(seed)), seed)))
     failed = {
         run.settings.get("seed"): run.error for run in runs if run.settings.get("seed") not in by_seed and run.error
     }
 
-    test_top1 = [run.metrics["test_top1"] for run in finished]
-    mean = _mean(finished, "test_top1")
+    metric = runs[-1].primary.name
+    scores = [run.metrics[f"test_{metric}"] for run in finished]
+    mean = _mean(finished, f"test_{metric}")
     published = settings.get("published_top1")
     delta = interval = published_delta = None
     if before is not None:
         if mean is not None and before.test_mean is not None:
             delta = mean - before.test_mean
-        interval = welch_interval(test_top1, before.test_top1)
+        interval = welch_interval(scores, before.test_scores)
         if published is not None and before.published_top1 is not None:
             published_delta = published - before.published_top1
     return RoadStep(
@@ -237,8 +246,8 @@ def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
         runs=finished,
         seeds=len(finished),
         test_mean=mean,
-        test_std=spread(test_top1),
-        validation_mean=_mean(finished, "validation_top1"),
+        test_std=spread(scores),
+        validation_mean=_mean(finished, f"validation_{metric}"),
         images_per_second=_mean(finished, "train_images_per_second"),
         against=None if before is None else before.row,
         delta=delta,
@@ -251,7 +260,7 @@ def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
 
 
 def _compared_with(row: str, earlier: Sequence[RoadStep]) -> RoadStep | None:
-    """The last adopted step of an earlier decision: 8a to 8d are four answers to one question, all asked of step 7."""
+    """Return the last adopted step of an earlier decision: 8a to 8d are alternatives, all compared with step 7."""
     for step in reversed(earlier):
         if not step.side_step and _decision(step.row) != _decision(row):
             return step

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modernet.report.notation import MISSING, digits_of, markdown_text, number, quantity, signed
+from modernet.report.notation import MISSING, in_unit, markdown_text, number, quantity, signed
 from modernet.report.road.summary import Road, RoadStep
 from modernet.report.road.wording import conditions, difference, mean_and_std
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_HEADINGS = ("", "Step", "Test top-1", "n", "Difference [95 %]", "Params", "MACs", "Img/s", "Paper")
+_HEADINGS = ("", "Step", "Test {title}", "n", "Difference [95 %]", "Params", "MACs", "Img/s", "Paper")
 _LEGEND = (
-    "Accuracies in per cent: mean ± standard deviation over n seeds. Difference: to the adopted step before, with its "
+    "Test {title}{unit}: mean ± standard deviation over n seeds. Difference: to the adopted step before, with its "
     "95 % Welch interval over seeds; * the interval excludes zero. (Parentheses): tried, not adopted. "
     "Paper: ImageNet-1K top-1{of} and its difference."
 )
 
 
 def _legend(road: Road) -> str:
-    return _LEGEND.format(of=f" of {road.published_of}" if road.published_of else "")
+    of = f" of {road.published_of}" if road.published_of else ""
+    return _LEGEND.format(title=road.metric.title, unit=in_unit(road.metric), of=of)
+
+
+def _headings(road: Road) -> list[str]:
+    return [heading.format(title=road.metric.title) for heading in _HEADINGS]
 
 
 def road_table(road: Road) -> Table:
@@ -38,7 +43,7 @@ def road_table(road: Road) -> Table:
         title_justify="left",
         caption_justify="left",
     )
-    for column, heading in enumerate(_HEADINGS):
+    for column, heading in enumerate(_headings(road)):
         name = heading == "Step"
         table.add_column(heading, justify="left" if column in (0, 1, 4) else "right", no_wrap=not name, overflow="fold")
     for step in road.steps:
@@ -50,7 +55,7 @@ def road_table(road: Road) -> Table:
 
 def road_markdown(road: Road) -> str:
     """The same table in Markdown, for a README."""
-    rows = [_HEADINGS, ("--:", ":--", "--:", "--:", ":--", *["--:"] * (len(_HEADINGS) - 5))]
+    rows = [tuple(_headings(road)), ("--:", ":--", "--:", "--:", ":--", *["--:"] * (len(_HEADINGS) - 5))]
     rows += [tuple(markdown_text(cell) for cell in _cells(step, road)) for step in road.steps]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     notes = [markdown_text(line) for line in (f"{road.data}: {conditions(road)}.", _legend(road), *_error_lines(road))]
@@ -58,7 +63,7 @@ def road_markdown(road: Road) -> str:
 
 
 def _cells(step: RoadStep, road: Road) -> tuple[str, ...]:
-    digits = digits_of(road.n_test)
+    digits = road.digits
     paper = MISSING if step.published_top1 is None else number(step.published_top1, 2)
     if step.published_delta is not None:
         paper += f" {signed(step.published_delta, 2)}"
