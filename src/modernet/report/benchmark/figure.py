@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 
 from modernet.records import Record
+from modernet.report.benchmark.case import BenchmarkCase
 from modernet.report.benchmark.chart import mark_area, speed_limits, speed_ticks
 from modernet.report.benchmark.summary import (
     GROUPED_BY,
@@ -123,9 +124,11 @@ def _about(name: str, case: Record) -> str:
         f"{measured(median)} images/s, quartiles {measured(low, median)} to {measured(high, median)}",
     ]
     if "latency_ms" in metrics:
-        lines.append(f"{measured(metrics['latency_ms'])} ms a batch of {case.settings.get('batch')}")
+        lines.append(f"{measured(metrics['latency_ms'])} ms a batch of {BenchmarkCase.from_record(case).batch}")
     if "ratio" in metrics and not is_baseline(case):
-        lines.append(f"{measured(metrics['ratio'])} times as fast as {plain(str(case.settings.get('ratio_to')))}")
+        lines.append(
+            f"{measured(metrics['ratio'])} times as fast as {plain(str(BenchmarkCase.from_record(case).ratio_to))}"
+        )
     if "params" in metrics or "macs" in metrics:
         lines.append(f"{quantity(metrics.get('macs'))} MACs, {quantity(metrics.get('params'))} parameters")
     if "top1" in metrics:

@@ -8,7 +8,7 @@ from pathlib import Path
 from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report.benchmark.chart import speed_chart
-from modernet.report.benchmark.summary import MODES, benchmark_of
+from modernet.report.benchmark.summary import MODES, benchmark_of, setting
 from modernet.report.benchmark.tables import benchmark_markdown
 from modernet.report.benchmark.timm_csv import write_timm_csv
 
@@ -32,7 +32,7 @@ def write_benchmark(records: Sequence[Record], folder: Path) -> list[Path]:
         unfinished.write_text(f"# {benchmark.title}\n\n{benchmark_markdown(records)}", encoding="utf-8")
     written = [folder / TABLE_NAME]
     for mode in MODES:
-        cases = [case for case in benchmark.finished if case.settings.get("mode") == mode]
+        cases = [case for case in benchmark.finished if setting(case, "mode") == mode]
         if cases:
             write_timm_csv(cases, folder / f"{mode}.csv")
             written.append(folder / f"{mode}.csv")

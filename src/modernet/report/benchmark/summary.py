@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modernet.errors import InputError
 from modernet.records import Record
+from modernet.report.benchmark.case import KIND, BenchmarkCase
 
-KIND = "benchmark"
 SETTINGS = ("mode", "dtype", "layout", "compile", "batch", "image_size", "threads")  # what cases of a run may differ in
 GROUPED_BY = ("mode", "dtype", "image_size")  # only where these agree does it say much which network is faster
 MODES = ("infer", "train")
@@ -48,19 +47,19 @@ class Benchmark:
     @property
     def shared(self) -> dict[str, Any]:
         """The settings that all cases agree in, with their values."""
-        return {name: self.cases[0].settings.get(name) for name in SETTINGS if name not in self.differing}
+        return {name: setting(self.cases[0], name) for name in SETTINGS if name not in self.differing}
 
     @property
     def differing(self) -> tuple[str, ...]:
         """The names of the settings in which cases differ."""
-        return tuple(name for name in SETTINGS if len({case.settings.get(name) for case in self.cases}) > 1)
+        return tuple(name for name in SETTINGS if len({setting(case, name) for case in self.cases}) > 1)
 
     @property
     def groups(self) -> tuple[dict[int, Record], ...]:
         """The cases by what `GROUPED_BY` names, in order of appearance, each with its row, counted from 1."""
         found: dict[tuple[Any, ...], dict[int, Record]] = {}
         for row, case in enumerate(self.cases, start=1):
-            found.setdefault(tuple(case.settings.get(name) for name in GROUPED_BY), {})[row] = case
+            found.setdefault(tuple(setting(case, name) for name in GROUPED_BY), {})[row] = case
         return tuple(found.values())
 
 
@@ -73,7 +72,7 @@ def summarise_benchmarks(records: Iterable[Record]) -> list[Benchmark]:
     runs: dict[str, list[Record]] = {}
     for record in records:
         if record.kind == KIND:
-            runs.setdefault(str(_setting(record, "benchmark")), []).append(record)
+            runs.setdefault(BenchmarkCase.from_record(record).benchmark, []).append(record)
     benchmarks = [_summary(name, cases) for name, cases in runs.items()]
     return sorted(benchmarks, key=lambda benchmark: benchmark.created, reverse=True)
 
@@ -98,13 +97,13 @@ def benchmark_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """
     return [
         {
-            "model": record.settings.get("model", record.name),
-            **{name: record.settings.get(name) for name in SETTINGS},
+            "model": model_of(record),
+            **{name: setting(record, name) for name in SETTINGS},
             **{name: record.metrics.get(name) for name in _MEASURED},
             "device": device_of(record),
             "params": _count(record, "params"),
             "macs": _count(record, "macs"),
-            "bound": record.settings.get("bound"),
+            "bound": BenchmarkCase.from_record(record).bound,
             "error": record.error,
             "versions": versions_of(record),
         }
@@ -112,14 +111,19 @@ def benchmark_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     ]
 
 
+def setting(case: Record, name: str) -> Any:
+    """Return one of `SETTINGS` of a case."""
+    return getattr(BenchmarkCase.from_record(case), name)
+
+
 def model_of(case: Record) -> str:
     """The name under which the network was asked for: `"convnext_tiny"`, `"timm:convnext_tiny"`."""
-    return str(case.settings.get("model", case.name))
+    return BenchmarkCase.from_record(case).model
 
 
 def device_of(case: Record) -> str:
     """Where a case ran, in words where the record has them."""
-    return str(case.environment.get("device") or case.settings.get("device") or "an unnamed device")
+    return str(case.environment.get("device") or BenchmarkCase.from_record(case).device or "an unnamed device")
 
 
 def versions_of(case: Record, packages: Collection[str] = ()) -> str:
@@ -170,17 +174,9 @@ def quartiles(case: Record) -> tuple[float, float, float]:
 
 
 def _summary(name: str, cases: Sequence[Record]) -> Benchmark:
-    ordered = sorted(cases, key=lambda case: int(_setting(case, "index")))
+    ordered = sorted(cases, key=lambda case: BenchmarkCase.from_record(case).index)
     created = max(str(case.environment.get("created", "")) for case in cases)
     return Benchmark(name, device_of(ordered[0]), created, tuple(ordered))
-
-
-def _setting(record: Record, name: str) -> Any:
-    if name not in record.settings:
-        raise InputError(
-            f"the record {record.name!r} of a benchmark has no setting {name!r}; run it again to write it anew"
-        )
-    return record.settings[name]
 
 
 def _count(record: Record, name: str) -> int | None:

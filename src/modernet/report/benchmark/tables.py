@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from modernet.records import Record
-from modernet.report.benchmark.summary import Benchmark, accuracy_of, benchmark_of, is_baseline, model_of, versions_of
+from modernet.report.benchmark.case import BenchmarkCase
+from modernet.report.benchmark.summary import (
+    Benchmark,
+    accuracy_of,
+    benchmark_of,
+    is_baseline,
+    model_of,
+    setting,
+    versions_of,
+)
 from modernet.report.benchmark.wording import case_names, case_settings, conditions, peaks
 from modernet.report.notation import MISSING, heading, in_unit, markdown_text, measured, number, quantity, with_unit
 
@@ -78,7 +87,7 @@ def measured_columns(benchmark: Benchmark) -> list[Column]:
         ]
     columns += [
         _column(benchmark, "TFLOP/s", _arithmetic),
-        _column(benchmark, "Bound by", lambda case: Cell(case.settings.get("bound") or MISSING), text=True),
+        _column(benchmark, "Bound by", lambda case: Cell(BenchmarkCase.from_record(case).bound or MISSING), text=True),
     ]
     if any("ratio" in case.metrics and not is_baseline(case) for case in benchmark.cases):
         columns.append(_column(benchmark, "Ratio", _ratio, text=True))
@@ -97,7 +106,7 @@ def facts(benchmark: Benchmark) -> list[str]:
 def legend(benchmark: Benchmark) -> str:
     """What the columns mean, in the order of the columns."""
     headings = {column.heading for column in measured_columns(benchmark)}
-    rounds = {case.settings.get("rounds") for case in benchmark.cases}
+    rounds = {BenchmarkCase.from_record(case).rounds for case in benchmark.cases}
     over = f"{rounds.pop()} rounds" if len(rounds) == 1 and None not in rounds else "rounds"
     sentences = [f"Images/s: median over {over} [quartiles].", "ms: one batch."]
     if "MB" in headings:
@@ -187,7 +196,7 @@ def _column(benchmark: Benchmark, heading: str, write: Callable[[Record], Cell],
 
 
 def _setting(case: Record, name: str) -> Cell:
-    value = case.settings.get(name)
+    value = setting(case, name)
     return Cell(MISSING if value is None else str(value))
 
 
@@ -228,7 +237,7 @@ def _network_facts(cases: Sequence[Record]) -> list[str]:
 
 def _baseline(benchmark: Benchmark) -> str:
     """What ratios refer to: one case, or in each circumstance another one of the first model."""
-    named = {str(case.settings["ratio_to"]) for case in benchmark.cases if case.settings.get("ratio_to")}
+    named = set(filter(None, (BenchmarkCase.from_record(case).ratio_to for case in benchmark.cases)))
     if len(named) == 1:
         return named.pop()
     return f"{model_of(benchmark.cases[0])} under the same options, or the most similar ones"

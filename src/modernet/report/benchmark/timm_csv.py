@@ -9,7 +9,8 @@ from typing import Any
 
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report.benchmark.summary import accuracy_of, device_of, model_of
+from modernet.report.benchmark.case import BenchmarkCase
+from modernet.report.benchmark.summary import accuracy_of, device_of, model_of, setting
 
 _SETTINGS = ("dtype", "layout", "compile", "threads")
 _METRICS = ("peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high")
@@ -30,19 +31,19 @@ def write_timm_csv(cases: Sequence[Record], path: Path) -> None:
 
 
 def _row(case: Record) -> dict[str, Any]:
-    metrics, settings = case.metrics, case.settings
-    mode = settings["mode"]
+    metrics, settings = case.metrics, BenchmarkCase.from_record(case)
+    mode = settings.mode
     row: dict[str, Any] = {
         "model": model_of(case),
         f"{mode}_samples_per_sec": _rounded(metrics.get("images_per_second"), 1, 2),
         f"{mode}_step_time": _rounded(metrics.get("latency_ms"), 1, 3),
-        f"{mode}_batch_size": settings.get("batch"),
-        f"{mode}_img_size": settings.get("image_size"),
+        f"{mode}_batch_size": settings.batch,
+        f"{mode}_img_size": settings.image_size,
     }
     if mode == "infer":
         row["infer_gmacs"] = _rounded(metrics.get("macs"), 1e9, 2)
     row["param_count"] = _rounded(metrics.get("params"), 1e6, 2)
-    row |= {name: settings.get(name) for name in _SETTINGS}
+    row |= {name: setting(case, name) for name in _SETTINGS}
     row |= {name: _rounded(metrics.get(name), 1, 4) for name in _METRICS}
     accuracy = {case.primary.name: _rounded(accuracy_of(case), 1, 4)}
     return row | accuracy | {"device": device_of(case)}

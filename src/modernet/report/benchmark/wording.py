@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from modernet.records import Record
-from modernet.report.benchmark.summary import GROUPED_BY, Benchmark, model_of
+from modernet.report.benchmark.summary import GROUPED_BY, Benchmark, model_of, setting
 from modernet.report.notation import measured, plural
 
 _LABELS = {
@@ -39,15 +39,15 @@ def conditions(benchmark: Benchmark) -> str:
 
 def group_label(benchmark: Benchmark, cases: Mapping[int, Record]) -> str:
     """Format what distinguishes one of the benchmark's `groups`: `training, bfloat16`; empty if it is the only one."""
-    settings = next(iter(cases.values())).settings
+    first = next(iter(cases.values()))
     names = [name for name in GROUPED_BY if name in benchmark.differing]
-    return ", ".join(filter(None, (setting_label(name, settings.get(name)) for name in names)))
+    return ", ".join(filter(None, (setting_label(name, setting(first, name)) for name in names)))
 
 
 def case_settings(benchmark: Benchmark, leave_out: Collection[str] = ()) -> list[str]:
     """Format the settings in which cases differ, for each case, except those in `leave_out`."""
     names = [name for name in benchmark.differing if name not in leave_out]
-    labels = [[setting_label(name, case.settings.get(name)) for name in names] for case in benchmark.cases]
+    labels = [[setting_label(name, setting(case, name)) for name in names] for case in benchmark.cases]
     return [", ".join(filter(None, labels_of_case)) for labels_of_case in labels]
 
 
@@ -61,9 +61,7 @@ def case_names(benchmark: Benchmark, leave_out: Collection[str] = ()) -> list[st
 def peaks(benchmark: Benchmark) -> str:
     """Format the device's peaks measured in the same run, for each dtype; empty if the records have none."""
     arithmetic = {
-        case.settings.get("dtype"): case.metrics["peak_tflops"]
-        for case in benchmark.cases
-        if "peak_tflops" in case.metrics
+        setting(case, "dtype"): case.metrics["peak_tflops"] for case in benchmark.cases if "peak_tflops" in case.metrics
     }
     parts = [f"{measured(value)} TFLOP/s in {dtype}" for dtype, value in arithmetic.items()]
     copies = [case.metrics["peak_gb_per_second"] for case in benchmark.cases if "peak_gb_per_second" in case.metrics]

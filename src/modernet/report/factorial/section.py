@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from modernet.records import Record
 from modernet.report.factorial.chart import factorial_chart
 from modernet.report.factorial.figure import factorial_figure
+from modernet.report.factorial.place import FactorialPlace
 from modernet.report.factorial.summary import Factorial, summarise_factorials
 from modernet.report.factorial.tables import conditions, effect_rows, failures, findings, legend
 from modernet.report.origin import origin
@@ -22,7 +23,7 @@ def sections(records: Sequence[Record]) -> list[Section]:
 def _section(study: Factorial) -> Section:
     figure = factorial_figure(study)
     caption = f"Effects on test {study.metric.title}; line: 95 % interval; …: indistinguishable two-way interactions."
-    networks = [f"network {record.settings['network']}" for record in study.records]
+    networks = [f"network {FactorialPlace.from_record(record).network}" for record in study.records]
     content = {
         "study": study,
         "conditions": conditions(study),

@@ -6,16 +6,12 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from modernet.errors import InputError
 from modernet.records import Metric, Record
 from modernet.report.factorial.effects import Effects, estimate_effects
+from modernet.report.factorial.place import FactorialPlace, belongs_to_a_factorial
 from modernet.report.origin import devices
 from modernet.report.statistics import spread
-
-STUDY = "factorial"
-_NEEDED = ("network", "networks", "decisions", "levels", "size", "data", "recipe")
 
 
 @dataclass(frozen=True)
@@ -94,11 +90,6 @@ class Factorial:
         return self.planned - sum(bool(network.scores) for network in self.networks)
 
 
-def belongs_to_a_factorial(record: Record) -> bool:
-    """Return whether a record is a training run of a factorial study."""
-    return record.kind == "train" and record.settings.get("study") == STUDY
-
-
 def summarise_factorials(records: Iterable[Record]) -> list[Factorial]:
     """Return a summary for each study; records of other studies are ignored.
 
@@ -108,72 +99,71 @@ def summarise_factorials(records: Iterable[Record]) -> list[Factorial]:
     Raises:
         InputError: a record of a study does not say which network it is of.
     """
-    studies: dict[str, list[Record]] = {}
+    studies: dict[str, list[_Run]] = {}
     for record in records:
         if belongs_to_a_factorial(record):
-            studies.setdefault(_study_of(record), []).append(record)
+            run = _Run(record, FactorialPlace.from_record(record))
+            studies.setdefault(_study_of(run), []).append(run)
     return [_summary(runs) for runs in studies.values()]
 
 
-def _study_of(run: Record) -> str:
-    for name in _NEEDED:
-        if name not in run.settings:
-            raise InputError(
-                f"the record {run.name!r} of a factorial study has no setting {name!r}; run the study again to write "
-                "it anew"
-            )
-    data = run.settings["data"]
-    facts = [data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")]
-    stride = run.settings.get("model_fields", {}).get("stem_stride")
-    shared = [run.settings[name] for name in ("size", "networks", "decisions", "recipe")]
-    return json.dumps([*shared, facts, stride, run.primary.name])
+@dataclass(frozen=True)
+class _Run:
+    record: Record
+    place: FactorialPlace
 
 
-def _summary(runs: Sequence[Record]) -> Factorial:
-    by_number: dict[int, list[Record]] = {}
-    for run in sorted(runs, key=lambda run: (run.settings["network"], str(run.environment.get("created", "")))):
-        by_number.setdefault(run.settings["network"], []).append(run)
-    networks = tuple(_network(number, of_one) for number, of_one in by_number.items())
-    first = runs[0].settings
-    decisions: dict[str, str] = first["decisions"]
+def _study_of(run: _Run) -> str:
+    """Return a key that the runs of one study share."""
+    place, settings = run.place, run.record.settings
+    facts = [settings["data"].get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")]
+    stride = settings.get("model_fields", {}).get("stem_stride")
+    shared = [place.size, place.networks, dict(place.decisions), settings["recipe"]]
+    return json.dumps([*shared, facts, stride, run.record.primary.name])
+
+
+def _summary(runs: Sequence[_Run]) -> Factorial:
+    by_number: dict[int, list[_Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.place.network, str(run.record.environment.get("created", "")))):
+        by_number.setdefault(run.place.network, []).append(run)
+    networks = tuple(map(_network, by_number.values()))
+    first, data = runs[0].place, runs[0].record.settings["data"]
+    decisions = first.decisions
     effects = None
-    if len(networks) == first["networks"] and all(network.scores for network in networks):
+    if len(networks) == first.networks and all(network.scores for network in networks):
         effects = estimate_effects(
             list(decisions),
             [[network.levels[name] for name in decisions] for network in networks],
             [network.scores for network in networks],
         )
     return Factorial(
-        size=first["size"],
-        data=str(first["data"].get("name")),
-        image_size=first["data"].get("image_size"),
-        n_test=first["data"].get("n_test"),
-        metric=runs[0].primary,
+        size=first.size,
+        data=str(data.get("name")),
+        image_size=data.get("image_size"),
+        n_test=data.get("n_test"),
+        metric=runs[0].record.primary,
         decisions=decisions,
-        planned=first["networks"],
+        planned=first.networks,
         networks=networks,
         effects=effects,
-        devices=devices(runs),
-        records=tuple(run for of_one in by_number.values() for run in of_one),
+        devices=devices(run.record for run in runs),
+        records=tuple(run.record for runs_of_network in by_number.values() for run in runs_of_network),
     )
 
 
-def _network(number: int, runs: Sequence[Record]) -> FactorialNetwork:
+def _network(runs: Sequence[_Run]) -> FactorialNetwork:
     """Summarise one network from its runs in the order of their dates; the last finished run of each seed counts."""
-    finished: dict[Any, float] = {
-        run.settings.get("seed"): score
-        for run in runs
-        if run.error is None and (score := run.score("test")) is not None
-    }
+    records, place = [run.record for run in runs], runs[-1].place
+    scores = {run.settings.get("seed"): run.score("test") for run in records if run.error is None}
+    finished = {seed: score for seed, score in scores.items() if score is not None}
     failed = {
-        run.settings.get("seed"): run.error for run in runs if run.error and run.settings.get("seed") not in finished
+        run.settings.get("seed"): run.error for run in records if run.error and run.settings.get("seed") not in finished
     }
-    settings = runs[-1].settings
     return FactorialNetwork(
-        number=number,
-        levels=settings["levels"],
-        params=settings.get("params"),
-        macs=settings.get("macs"),
+        number=place.network,
+        levels=place.levels,
+        params=records[-1].settings.get("params"),
+        macs=records[-1].settings.get("macs"),
         scores=tuple(finished[seed] for seed in sorted(finished, key=lambda seed: (str(type(seed)), seed))),
         errors=tuple(failed.values()),
     )

@@ -12,6 +12,7 @@ from modernet.report.road import wording
 from modernet.report.road.chart import road_chart
 from modernet.report.road.figure import cost_figure, road_figure
 from modernet.report.road.findings import findings
+from modernet.report.road.place import RoadPlace
 from modernet.report.road.summary import Road, summarise_road
 from modernet.report.section import Chart, Image, Section
 
@@ -40,7 +41,7 @@ def _section(road: Road) -> Section:
             Chart("Accuracy against cost. Numbers are the steps' rows; the line follows the adopted steps.", cost)
         )
     lines = {f"{step.row} {step.title}": step.runs for step in road.steps if step.runs}
-    rows = [str(record.settings["row"]) for record in road.records]
+    rows = [RoadPlace.from_record(record).row for record in road.records]
     content = {
         "road": road,
         "wording": wording,

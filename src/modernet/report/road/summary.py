@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from modernet.errors import InputError
 from modernet.records import Metric, Record
 from modernet.report.origin import devices
+from modernet.report.road.place import RoadPlace, belongs_to_a_road
 from modernet.report.statistics import spread, welch_interval
-
-STUDY = "roadmap"
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,6 @@ class Road:
         return tuple(step for step in self.steps if not step.side_step)
 
 
-def belongs_to_a_road(record: Record) -> bool:
-    """Return whether a record is a training run of a walk of the road."""
-    return record.kind == "train" and record.settings.get("study") == STUDY
-
-
 def summarise_road(records: Iterable[Record]) -> list[Road]:
     """Return a summary for each road that was walked; records of other studies are ignored.
 
@@ -126,95 +119,102 @@ def summarise_road(records: Iterable[Record]) -> list[Road]:
     Raises:
         InputError: a record of a road does not say which step it is.
     """
-    walks = _walks([record for record in records if belongs_to_a_road(record)])
+    runs = [_Run(record, RoadPlace.from_record(record)) for record in records if belongs_to_a_road(record)]
+    walks = _walks(runs)
     strides: dict[tuple[str, str], set[int | None]] = {}
-    for runs in walks:
-        strides.setdefault(_size_and_data(runs[0]), set()).add(_stem_stride(runs[0]))
-    return [_summary(runs, name_stride=len(strides[_size_and_data(runs[0])]) > 1) for runs in walks]
+    for walk in walks:
+        strides.setdefault(_size_and_data(walk[0]), set()).add(_stem_stride(walk[0]))
+    return [_summary(walk, name_stride=len(strides[_size_and_data(walk[0])]) > 1) for walk in walks]
 
 
-def _setting(run: Record, name: str) -> Any:
-    if name not in run.settings:
-        raise InputError(
-            f"the record {run.name!r} of a road has no setting {name!r}; walk the road again to write it anew"
-        )
-    return run.settings[name]
+@dataclass(frozen=True)
+class _Run:
+    record: Record
+    place: RoadPlace
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        data: Mapping[str, Any] = self.record.settings["data"]
+        return data
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        recipe: Mapping[str, Any] = self.record.settings.get("recipe", {})
+        return recipe
 
 
-def _walks(runs: Sequence[Record]) -> list[list[Record]]:
+def _walks(runs: Sequence[_Run]) -> list[list[_Run]]:
     """Group runs by road, in order of appearance."""
-    walks: dict[str, list[Record]] = {}
-    beginnings = [run for run in runs if _setting(run, "order") == 0]
+    walks: dict[str, list[_Run]] = {}
     for run in runs:
-        if run.settings["order"] != 0:
-            walks.setdefault(json.dumps([_place(run), run.settings.get("recipe")], sort_keys=True), []).append(run)
-    for run in beginnings:
-        neighbours = [walk for walk in walks.values() if _place(walk[-1]) == _place(run)]
-        if not neighbours:
-            walks[json.dumps(_place(run))] = [run]
+        if run.place.order != 0:
+            walks.setdefault(json.dumps([_shared(run), run.recipe], sort_keys=True), []).append(run)
+    for run in runs:
+        if run.place.order != 0:
             continue
-        closeness = [_values_in_common(run, walk) for walk in neighbours]
+        neighbours = [walk for walk in walks.values() if _shared(walk[-1]) == _shared(run)]
+        if not neighbours:
+            walks[json.dumps(_shared(run))] = [run]
+            continue
+        closeness = [_values_in_common(run, walk[-1]) for walk in neighbours]
         for walk, close in zip(neighbours, closeness, strict=True):
             if close == max(closeness):
                 walk.insert(0, run)
     return list(walks.values())
 
 
-def _place(run: Record) -> list[Any]:
-    data = _setting(run, "data")
+def _shared(run: _Run) -> list[Any]:
+    """What all runs of a road share, except the recipe."""
     return [
-        _setting(run, "size"),
+        run.place.size,
         _stem_stride(run),
-        *(data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")),
-        run.primary.name,
+        *(run.data.get(name) for name in ("name", "image_size", "n_train", "n_validation", "n_test")),
+        run.record.primary.name,
     ]
 
 
-def _size_and_data(run: Record) -> tuple[str, str]:
-    return run.settings["size"], str(run.settings["data"].get("name"))
+def _size_and_data(run: _Run) -> tuple[str, str]:
+    return run.place.size, str(run.data.get("name"))
 
 
-def _stem_stride(run: Record) -> int | None:
-    stride: int | None = run.settings.get("model_fields", {}).get("stem_stride")
+def _stem_stride(run: _Run) -> int | None:
+    stride: int | None = run.record.settings.get("model_fields", {}).get("stem_stride")
     return stride
 
 
-def _values_in_common(run: Record, walk: Sequence[Record]) -> int:
-    """Count the settings of the run's recipe that the walk's recipe has with the same value."""
-    mine, theirs = run.settings.get("recipe", {}), walk[-1].settings.get("recipe", {})
-    return sum(name in theirs and theirs[name] == value for name, value in mine.items())
+def _values_in_common(run: _Run, other: _Run) -> int:
+    """Count the settings of a run's recipe that another run's recipe has with the same value."""
+    return sum(name in other.recipe and other.recipe[name] == value for name, value in run.recipe.items())
 
 
-def _summary(runs: Sequence[Record], *, name_stride: bool) -> Road:
-    by_row: dict[str, list[Record]] = {}
-    runs = sorted(runs, key=lambda run: (_setting(run, "order"), str(_setting(run, "row"))))
+def _summary(runs: Sequence[_Run], *, name_stride: bool) -> Road:
+    by_row: dict[str, list[_Run]] = {}
+    runs = sorted(runs, key=lambda run: (run.place.order, run.place.row))
     for run in runs:
-        by_row.setdefault(str(run.settings["row"]), []).append(run)
+        by_row.setdefault(run.place.row, []).append(run)
     steps: list[RoadStep] = []
     for runs_of_step in by_row.values():
-        steps.append(_step(runs_of_step, steps))
-    data = runs[0].settings["data"]
+        steps.append(_step(runs_of_step[-1].place, [run.record for run in runs_of_step], steps))
+    first, records = runs[0], tuple(run.record for run in runs)
     return Road(
-        size=runs[0].settings["size"],
-        data=str(data.get("name")),
-        metric=runs[-1].primary,
-        classes=data.get("classes"),
-        image_size=data.get("image_size"),
-        n_train=data.get("n_train"),
-        n_validation=data.get("n_validation"),
-        n_test=data.get("n_test"),
-        stem_stride=_stem_stride(runs[0]) if name_stride else None,
-        devices=devices(runs),
-        published_of=runs[0].settings.get("published_of"),
+        size=first.place.size,
+        data=str(first.data.get("name")),
+        metric=first.record.primary,
+        classes=first.data.get("classes"),
+        image_size=first.data.get("image_size"),
+        n_train=first.data.get("n_train"),
+        n_validation=first.data.get("n_validation"),
+        n_test=first.data.get("n_test"),
+        stem_stride=_stem_stride(first) if name_stride else None,
+        devices=devices(records),
+        published_of=first.place.published_of,
         steps=tuple(steps),
-        records=tuple(runs),
+        records=records,
     )
 
 
-def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
-    settings = runs[-1].settings
-    row = str(settings["row"])
-    before = _compared_with(row, earlier)
+def _step(place: RoadPlace, runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
+    before = _compared_with(place.row, earlier)
     by_seed: dict[Any, Record] = {}
     for run in sorted(runs, key=lambda run: str(run.environment.get("created", ""))):
         if run.error is None and run.score("test") is not None:
@@ -227,20 +227,19 @@ def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
     metric = runs[-1].primary.name
     scores = [run.metrics[f"test_{metric}"] for run in finished]
     mean = _mean(finished, f"test_{metric}")
-    published = settings.get("published_top1")
     delta = interval = published_delta = None
     if before is not None:
         if mean is not None and before.test_mean is not None:
             delta = mean - before.test_mean
         interval = welch_interval(scores, before.test_scores)
-        if published is not None and before.published_top1 is not None:
-            published_delta = published - before.published_top1
+        if place.published_top1 is not None and before.published_top1 is not None:
+            published_delta = place.published_top1 - before.published_top1
     return RoadStep(
-        row=row,
-        step=str(settings.get("step", row)),
-        title=str(settings.get("title", settings.get("step", row))),
-        change=str(settings.get("change", "")),
-        side_step=bool(settings.get("side_step", False)),
+        row=place.row,
+        step=place.step,
+        title=place.title,
+        change=place.change,
+        side_step=place.side_step,
         params=_counted(runs, "params"),
         macs=_counted(runs, "macs"),
         runs=finished,
@@ -253,7 +252,7 @@ def _step(runs: Sequence[Record], earlier: Sequence[RoadStep]) -> RoadStep:
         delta=delta,
         delta_low=None if interval is None else interval[0],
         delta_high=None if interval is None else interval[1],
-        published_top1=published,
+        published_top1=place.published_top1,
         published_delta=published_delta,
         errors=list(failed.values()),
     )
