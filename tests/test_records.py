@@ -1,10 +1,20 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from modernet.errors import InputError
-from modernet.records import RECORD_NAME, SCHEMA, Record, environment, read_record, read_records
+from modernet.records import (
+    CLASSIFICATION,
+    RECORD_NAME,
+    SCHEMA,
+    Metric,
+    Record,
+    environment,
+    read_record,
+    read_records,
+)
 
 RECORD = Record("train", "resnet18", {"seed": 3}, {"test_top1": 93.25}, [{"epoch": 1.0, "train_loss": 0.5}])
 
@@ -46,6 +56,9 @@ def test_a_folder_without_records_is_said(tmp_path: Path) -> None:
         ("[]", "no field 'schema'"),
         (json.dumps({"schema": SCHEMA + 1}), "upgrade modernet"),
         (json.dumps({"schema": SCHEMA, "colour": "red"}), "is not a record"),
+        (json.dumps(asdict(RECORD) | {"task_metrics": [{"name": "miou"}]}), "missing 1 required .* argument: 'title'"),
+        (json.dumps(asdict(RECORD) | {"task_metrics": []}), "a record needs at least one task metric"),
+        (json.dumps(asdict(RECORD) | {"task_metrics": 3}), "is not a record"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -68,3 +81,30 @@ def test_the_environment_names_versions_and_device() -> None:
     assert found["device"] == "a toaster"
     assert found["versions"].keys() >= {"python", "modernet", "torch"}
     json.dumps(found)
+
+
+def test_a_record_keeps_what_its_metrics_mean(tmp_path: Path) -> None:
+    perplexity = Metric("perplexity", "perplexity", "", 2, higher_is_better=False, limits=(1.0, None))
+    record = Record("train", "x", {}, {"test_perplexity": 8.5, "test_n": 50}, task_metrics=(perplexity,))
+    record.write(tmp_path / RECORD_NAME)
+
+    read = read_record(tmp_path / RECORD_NAME)
+    assert read == record
+    assert read.primary == perplexity
+    assert (read.score("test"), read.score("validation")) == (8.5, None)
+
+
+def test_a_record_of_an_early_version_is_of_a_classifier() -> None:
+    path = Path(__file__).parents[1] / "docs/results/roadmap-nano-digit_scenes/04-depthwise_conv/seed-0/record.json"
+    assert "task_metrics" not in json.loads(path.read_text(encoding="utf-8"))
+
+    record = read_record(path)
+    assert record.task_metrics == CLASSIFICATION
+    assert record.score("test") == record.metrics["test_top1"] == 82.4
+    assert record.primary.title == "top-1"
+
+
+@pytest.mark.parametrize(("n", "digits"), [(None, 1), (1000, 1), (9_999, 1), (10_000, 2)])
+def test_more_samples_give_a_percentage_more_decimals(n: int | None, digits: int) -> None:
+    assert Metric("top1", "top-1").digits_for(n) == digits
+    assert Metric("loss", "loss", "", digits=4).digits_for(n) == 4

@@ -1,4 +1,4 @@
-"""Records: what was run and what came out, as JSON. The only thing that travels from a run to a report."""
+"""Records: what was run and what came out, as JSON. Reports read nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,18 +21,53 @@ _VERSIONED = ("modernet", "torch", "torchvision", "timm", "triton", "accelerate"
 
 
 @dataclass(frozen=True)
+class Metric:
+    """What a metric of a task means. Records store its values as `{split}_{name}`, such as `test_top1`.
+
+    Attributes:
+        name: in code: `"top1"`, `"miou"`.
+        title: for people: `"top-1"`, `"mIoU"`.
+        unit: `"%"`, `"ms"`; empty if it has none.
+        digits: decimals of its values; None derives them from the number of samples, see `digits_for`.
+        higher_is_better: the direction of progress.
+        limits: the smallest and the largest possible value; None where there is no bound.
+    """
+
+    name: str
+    title: str
+    unit: str = "%"
+    digits: int | None = None
+    higher_is_better: bool = True
+    limits: tuple[float | None, float | None] = (0.0, 100.0)
+
+    def digits_for(self, n: float | None) -> int:
+        """Return the decimals of a value over `n` samples.
+
+        By default 2 from 10,000 samples on, where one sample changes a percentage by 0.01 points, and 1 for fewer.
+        """
+        if self.digits is not None:
+            return self.digits
+        return 2 if n is not None and n >= 10_000 else 1
+
+
+CLASSIFICATION = (Metric("top1", "top-1"), Metric("top5", "top-5"))
+"""The metrics of records that do not describe theirs: all of them are of classifiers."""
+
+
+@dataclass(frozen=True)
 class Record:
     """One finished run.
 
     Attributes:
-        kind: what sort of run: `"train"`, `"evaluate"`, ...
-        name: the run in a few words, for a table's row.
-        settings: all that is needed to run it again: model, data, recipe, seed; for a study, the step it belongs to.
-        metrics: what came out, by name with its unit (`test_top1` in per cent, `train_images_per_second`).
-            How many samples stand behind an accuracy is a metric of its own (`test_n`).
-        history: one row of metrics an epoch, in order.
-        environment: date, versions, device and commit, as `environment()` gives them.
-        error: why the run failed, in one line; None for a run that came to its end.
+        kind: the command that wrote it: `"train"`, `"evaluate"`, ...
+        name: a short label, for a row of a table.
+        settings: everything needed to repeat the run: model, data, recipe, seed; for a study, its place in the study.
+        metrics: results, by name with unit (`test_top1` in per cent, `train_images_per_second`). The number of samples
+            behind the metrics of a split is a metric itself (`test_n`).
+        history: one row of metrics per epoch, in order.
+        environment: date, versions, device and commit, as `environment()` returns them.
+        error: why the run failed, in one line; None if it finished.
+        task_metrics: what the task's metrics mean, the primary one first.
     """
 
     kind: str
@@ -43,12 +78,26 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     schema: int = SCHEMA
+    task_metrics: tuple[Metric, ...] = CLASSIFICATION
+
+    def __post_init__(self) -> None:
+        if not self.task_metrics:
+            raise ValueError("a record needs at least one task metric, its primary one")
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that reports compare runs by."""
+        return self.task_metrics[0]
+
+    def score(self, split: str, metric: Metric | None = None) -> float | None:
+        """Return a metric (default: the primary one) on `"test"` or `"validation"`; None if it was not measured."""
+        return self.metrics.get(f"{split}_{(metric or self.primary).name}")
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the record as JSON, whole or not at all.
+        """Write the record as JSON, atomically.
 
         Raises:
-            ValueError: a metric is not finite. A record never holds NaN, which is not JSON.
+            ValueError: a metric is not finite; JSON has no NaN.
         """
         text = json.dumps(asdict(self), indent=1, allow_nan=False)
         with whole_file(path) as unfinished:
@@ -56,7 +105,7 @@ class Record:
 
 
 def read_record(path: str | os.PathLike[str]) -> Record:
-    """Read one record.
+    """Read one record. Without `task_metrics`, as in records of early versions, its metrics are `CLASSIFICATION`.
 
     Raises:
         InputError: the file is missing, is not a record, or was written by a newer modernet.
@@ -72,16 +121,24 @@ def read_record(path: str | os.PathLike[str]) -> Record:
     if fields["schema"] != SCHEMA:
         raise InputError(f"{path} has schema {fields['schema']}; this modernet reads schema {SCHEMA}: upgrade modernet")
     try:
+        if "task_metrics" in fields:
+            fields["task_metrics"] = tuple(map(_read_metric, fields["task_metrics"]))
         return Record(**fields)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"{path} is not a record: {error}") from error
 
 
+def _read_metric(fields: dict[str, Any]) -> Metric:
+    metric = Metric(**fields)
+    low, high = metric.limits  # a list in JSON
+    return replace(metric, limits=(low, high))
+
+
 def read_records(folder: str | os.PathLike[str]) -> list[Record]:
-    """Every record (`record.json`) in a folder and below it, in the order of their paths.
+    """Read every `record.json` in a folder and its subfolders, in the order of their paths.
 
     Raises:
-        InputError: the folder does not exist, or holds no record.
+        InputError: the folder does not exist, or contains no record.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -93,10 +150,10 @@ def read_records(folder: str | os.PathLike[str]) -> list[Record]:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Date, versions, machine and commit of this process.
+    """Return date, versions, machine and commit of this process.
 
     Args:
-        device: the device in words, as the caller knows it: `"NVIDIA H200"`, `"CPU, 2 threads"`.
+        device: its name for people: `"NVIDIA H200"`, `"CPU, 2 threads"`.
     """
     versions = {"python": platform.python_version()}
     for package in _VERSIONED:
@@ -114,7 +171,7 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this package runs from; None for an installed package."""
+    """Return the commit of the checkout that this package runs from; None for an installed package."""
     here = Path(__file__).parent
     if not (here.parents[1] / ".git").exists():
         return None

@@ -5,16 +5,17 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from modernet.errors import InputError
-from modernet.records import Record
-from modernet.report import write_page
-from modernet.report.figures import averaged, curves_figure, ramp
+from modernet.records import Metric, Record
+from modernet.report import page, write_page
+from modernet.report.drawing.curves import averaged, curves_figure, ramp
+from modernet.report.section import Section
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -96,6 +97,23 @@ def test_no_records_are_an_error_in_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_record_belongs_to_the_first_kind_that_puts_it_into_a_section(
+    run: Runs, training_run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Greedy:
+        def sections(self, records: Sequence[Record]) -> list[Section]:
+            taken = [record for record in records if record.name == "resnet18"]
+            return [Section("other", f"Seen {len(records)}", "", {"runs": taken}, taken)]
+
+    records = [run("1"), training_run("resnet18"), training_run("vit_tiny")]
+    first, *rest = page.KINDS
+    monkeypatch.setattr(page, "KINDS", (first, Greedy(), *rest))
+    found = page.arrange(records)
+    assert [section.kind for section in found] == ["road", "other", "training"]
+    assert found[1].title == "Seen 2"
+    assert [record.name for record in found[2].records] == ["vit_tiny"]
+
+
 def test_the_page_holds_plotly_once_and_little_else(records: list[Record], tmp_path: Path) -> None:
     write_page(records, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -136,7 +154,7 @@ def test_the_page_says_what_was_found_what_failed_and_where_numbers_come_from(op
     assert "epochs" not in road.locator(".recipe tr.differs th").all_inner_texts()
     training = page.locator("#training-1").inner_text()
     assert all(text in training for text in ("convnext_atto", "91.2", "vit_tiny", "Failed: loss is nan"))
-    assert "usps_top1 71.25" in page.locator("#others").inner_text()
+    assert "usps_top1 71.25" in page.locator("#other-1").inner_text()
 
 
 def test_every_table_has_headers_and_every_chart_a_text(opened: Visit) -> None:
@@ -272,8 +290,8 @@ def test_a_training_run_shows_its_counts_and_a_dash_for_a_speed_that_was_not_mea
     del hasty.metrics["train_images_per_second"]
     write_page([training_run("vit_tiny"), hasty], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert cells_of(text, "vit_tiny")[4:7] == ["3.40M", "550M", "1,200"]
-    assert cells_of(text, "resnet18")[4:7] == ["3.40M", "550M", "–"]
+    assert cells_of(text, "vit_tiny")[5:8] == ["3.40M", "550M", "1,200"]
+    assert cells_of(text, "resnet18")[5:8] == ["3.40M", "550M", "–"]
 
 
 def test_the_page_lists_the_pictures_that_could_not_be_read(training_run: Runs, tmp_path: Path) -> None:
@@ -305,8 +323,8 @@ def test_the_page_says_how_many_runs_shared_the_machine(run: Runs, tmp_path: Pat
     record.environment.update(workers=2, threads=1)
     write_page([record], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "test pictures · CPU, 1 thread, 2 runs side by side</p>" in text
-    assert "<dt>Device</dt><dd>CPU, 1 thread, 2 runs side by side</dd>" in text
+    assert "test images · CPU, 1 thread, 2 concurrent runs</p>" in text
+    assert "<dt>Device</dt><dd>CPU, 1 thread, 2 concurrent runs</dd>" in text
 
 
 def test_learning_curves_average_the_seeds_epoch_by_epoch(run: Runs) -> None:
@@ -322,3 +340,36 @@ def test_learning_curves_average_the_seeds_epoch_by_epoch(run: Runs) -> None:
 def test_the_lines_of_a_chart_have_colours_of_their_own() -> None:
     assert len(set(ramp(17))) == 17
     assert ramp(1) == ["light-dark(#33105e, #8d7be0)"]
+
+
+def segmentation_run(name: str, miou: float, *, higher_is_better: bool = True) -> Record:
+    """A run of a task that the report does not know."""
+    metrics = {"test_miou": miou, "test_pixel_accuracy": 93.21, "test_n": 40, "validation_miou": 61.0}
+    history = [{"epoch": epoch, "train_loss": 2.0 / epoch, "validation_miou": 20.0 * epoch} for epoch in (1, 2, 3)]
+    described = (
+        Metric("miou", "mIoU", digits=2, higher_is_better=higher_is_better),
+        Metric("pixel_accuracy", "pixel accuracy"),
+    )
+    settings = {"data": {"name": "digit_scenes"}, "seed": 0, "params": 3_400_000, "macs": 550_000_000}
+    return Record("train", name, settings, metrics, history, task_metrics=described)
+
+
+def test_runs_of_a_task_that_the_report_does_not_know_get_curves_and_a_table(
+    training_run: Runs, tmp_path: Path
+) -> None:
+    records = [segmentation_run("upernet", 61.234), segmentation_run("fcn", 58.0), training_run("resnet18")]
+    write_page(records, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r'<h2 id="training-\d-title">(.*?)</h2>', text) == [
+        "Training on digit_scenes, mIoU",
+        "Training on digit_scenes, top-1",
+    ]
+    assert cells_of(text, "upernet")[:4] == ["61.23", "93.2", "40", "61.00"]
+    assert '<th scope="col">Test mIoU</th>' in text
+    assert "Validation mIoU by epoch." in text
+    assert "validation mIoU, %" in text
+
+
+def test_the_page_marks_metrics_whose_lower_values_are_better(tmp_path: Path) -> None:
+    write_page([segmentation_run("a", 1.0, higher_is_better=False)], tmp_path / "page.html")
+    assert '<th scope="col">Test mIoU ↓</th>' in (tmp_path / "page.html").read_text(encoding="utf-8")

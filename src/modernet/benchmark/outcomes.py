@@ -15,8 +15,7 @@ from modernet.machine.device import describe, device_name
 from modernet.machine.peaks import Peaks
 from modernet.machine.timing import speed_ratio
 from modernet.records import Record, environment
-
-_SETTINGS = ("model", "mode", "dtype", "layout", "compile", "batch", "image_size")
+from modernet.report import BenchmarkCase
 
 
 def as_records(
@@ -42,23 +41,29 @@ def as_records(
         metrics |= _shares(outcome, peaks)
         if reference is not None:
             metrics |= _ratios(outcome, by_case[reference])
-        settings = {
-            "benchmark": run,
-            "index": index,
-            **{name: getattr(outcome.case, name) for name in _SETTINGS},
-            "device": str(device),
-            "threads": outcome.case.threads,
-            "rounds": len(outcome.seconds),
-            "turn_s": turn_s,
-            "ratio_to": None if reference is None else reference.label,
-            "bound": _bound(metrics),
-            "optimized": outcome.report,
-        }
+        case = BenchmarkCase(
+            benchmark=run,
+            index=index,
+            model=outcome.case.model,
+            mode=outcome.case.mode,
+            dtype=outcome.case.dtype,
+            layout=outcome.case.layout,
+            compile=outcome.case.compile,
+            batch=outcome.case.batch,
+            image_size=outcome.case.image_size,
+            device=str(device),
+            threads=outcome.case.threads,
+            rounds=len(outcome.seconds),
+            turn_s=turn_s,
+            ratio_to=None if reference is None else reference.label,
+            bound=_bound(metrics),
+            optimized=outcome.report,
+        )
         records.append(
             Record(
                 kind="benchmark",
                 name=outcome.case.model,
-                settings=settings,
+                settings=case.to_settings(),
                 metrics={name: float(value) for name, value in metrics.items() if value is not None},
                 history=[{"seconds": seconds} for seconds in outcome.seconds],
                 environment={**circumstances, "device": describe(device, outcome.case.threads)},

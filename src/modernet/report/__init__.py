@@ -1,27 +1,34 @@
 """Records -> tables, charts, one HTML page. Reads records and nothing else; needs no torch."""
 
-from modernet.report.benchmark import Benchmark, benchmark_rows, summarise_benchmarks
-from modernet.report.benchmark_tables import benchmark_markdown, benchmark_table
-from modernet.report.charts import road_chart
-from modernet.report.effects import Effect, Effects, alias_sets, estimate_effects
-from modernet.report.factorial import Factorial, FactorialNetwork, summarise_factorials
-from modernet.report.factorial_chart import factorial_chart
-from modernet.report.factorial_tables import factorial_table
-from modernet.report.findings import findings
-from modernet.report.folder import write_benchmark, write_report
+from modernet.report.benchmark.case import BenchmarkCase
+from modernet.report.benchmark.chart import speed_chart
+from modernet.report.benchmark.folder import write_benchmark
+from modernet.report.benchmark.summary import Benchmark, benchmark_rows, summarise_benchmarks
+from modernet.report.benchmark.tables import benchmark_markdown, benchmark_table
+from modernet.report.factorial.chart import factorial_chart
+from modernet.report.factorial.effects import Effect, Effects, alias_sets, estimate_effects
+from modernet.report.factorial.place import FactorialPlace
+from modernet.report.factorial.summary import Factorial, FactorialNetwork, summarise_factorials
+from modernet.report.factorial.tables import factorial_table
+from modernet.report.folder import write_report
 from modernet.report.page import write_page
-from modernet.report.road import Road, RoadStep, summarise_road
-from modernet.report.speed_chart import speed_chart
+from modernet.report.road.chart import road_chart
+from modernet.report.road.findings import findings
+from modernet.report.road.place import RoadPlace
+from modernet.report.road.summary import Road, RoadStep, summarise_road
+from modernet.report.road.tables import road_markdown, road_table
 from modernet.report.statistics import spread, welch_interval
-from modernet.report.tables import road_markdown, road_table
 
 __all__ = [
     "Benchmark",
+    "BenchmarkCase",
     "Effect",
     "Effects",
     "Factorial",
     "FactorialNetwork",
+    "FactorialPlace",
     "Road",
+    "RoadPlace",
     "RoadStep",
     "alias_sets",
     "benchmark_markdown",

@@ -2,7 +2,7 @@
 
 A walk changes one thing at a time, so it cannot see that a decision is good only beside another one. Here every network
 is a ConvNeXt with some of the chosen decisions undone, as a fractional factorial says which (`fraction.py`); what comes
-out is analysed in `report/effects.py`.
+out is analysed in `report/factorial/effects.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from modernet import progress
 from modernet.recipes import Recipe
 from modernet.records import Record
+from modernet.report import FactorialPlace
 from modernet.roadmap import DEFAULT_DECISIONS, default_stem_stride, road, select_decisions, switched
 from modernet.studies.fraction import new_fraction
 from modernet.studies.runs import Run, Study, finish_runs
@@ -80,16 +81,17 @@ def run_factorial(
 
     def plan(network: int, seed: int) -> Run:
         levels = fraction[network]
-        words = {
-            "study": "factorial",
-            "network": network,
-            "networks": len(fraction),
-            "decisions": {decision.name: decision.title for decision in chosen},
-            "levels": {decision.name: level for decision, level in zip(chosen, levels, strict=True)},
-        }
+        place = FactorialPlace(
+            size=size,
+            network=network,
+            networks=len(fraction),
+            decisions={decision.name: decision.title for decision in chosen},
+            levels={decision.name: level for decision, level in zip(chosen, levels, strict=True)},
+        )
         signs = "".join("+" if level > 0 else "−" for level in levels)
         design = switched(end, chosen, levels)
-        return Run.of_design(study, f"network-{network:02d}", f"network {signs}", design, study.recipe, seed, words)
+        folder = f"network-{network:02d}"
+        return Run.of_design(study, folder, f"network {signs}", design, study.recipe, seed, place.to_settings())
 
     # a study that is stopped has every network once
     places = [(network, seed) for seed in range(seeds) for network in range(len(fraction))]

@@ -130,7 +130,7 @@ class Run:
         """
         dataset = study.images()
         spec = NetworkSpec.of_design(name, design)
-        words = {**words, "size": study.size, **asdict(_counts(design, len(dataset.classes), dataset.image_size))}
+        words = {**words, **asdict(_counts(design, len(dataset.classes), dataset.image_size))}
         settings = classifier_settings(spec, dataset, recipe, seed, words)
         return Run(study, study.folder / place / f"seed-{seed}", spec, recipe, seed, words, settings)
 

@@ -10,6 +10,7 @@ import torch
 from modernet import progress
 from modernet.recipes import Recipe, get_recipe
 from modernet.records import Record
+from modernet.report import RoadPlace
 from modernet.roadmap import Step, default_stem_stride, road, select_steps
 from modernet.studies.runs import Run, Study, finish_runs
 
@@ -110,15 +111,16 @@ def _plan(study: Study, step: Step, seed: int) -> Run:
     recipe = classic_recipe(study.recipe) if step.classic_recipe else study.recipe
     # the paper has no nano size: its decisions stand beside those of the paper's smallest
     published = road("tiny")[step.order] if study.size == "nano" else step
-    words = {
-        "study": "roadmap",
-        "row": step.row,
-        "order": step.order,
-        "step": step.name,
-        "title": step.title,
-        "change": step.change,
-        "side_step": step.side_step,
-        "published_top1": published.published_top1,
-        "published_of": "ResNet-200 to ConvNeXt-B" if study.size == "base" else "ResNet-50 to ConvNeXt-T",
-    }
-    return Run.of_design(study, f"{step.order:02d}-{step.name}", step.title, step.design, recipe, seed, words)
+    place = RoadPlace(
+        size=study.size,
+        row=step.row,
+        order=step.order,
+        step=step.name,
+        title=step.title,
+        change=step.change,
+        side_step=step.side_step,
+        published_top1=published.published_top1,
+        published_of="ResNet-200 to ConvNeXt-B" if study.size == "base" else "ResNet-50 to ConvNeXt-T",
+    )
+    folder = f"{step.order:02d}-{step.name}"
+    return Run.of_design(study, folder, step.title, step.design, recipe, seed, place.to_settings())

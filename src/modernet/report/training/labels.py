@@ -1,0 +1,67 @@
+"""What tells training runs of one name apart, in a few words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modernet.records import Record
+from modernet.report.origin import setting_value
+
+_Choices = dict[tuple[str, str], Any]  # (one of `_PARTS`, leaf) -> value
+_PARTS = ("of recipes", "recipe", "model_fields", "data", "run")  # in the order in which a label says them
+
+
+def labels(runs: Sequence[Record]) -> list[str]:
+    """A label for each run, in order: its name and, where runs share it, what differs among them.
+
+    What differs is a value of the recipe, a field of the model, a fact of the data, or the seed:
+    `resnet18 (lr 0.002, seed 1)`. Recipes of different names are told apart by those; their values are compared where
+    the names are equal. Runs that agree in everything are numbered: `resnet18, run 2`.
+    """
+    written = [run.name for run in runs]
+    for name in dict.fromkeys(written):
+        places = [place for place, run in enumerate(runs) if run.name == name]
+        for place, words in zip(places, _differences([runs[place].settings for place in places]), strict=True):
+            if words:
+                written[place] = f"{name} ({', '.join(words)})"
+    return _numbered(written)
+
+
+def _differences(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    choices = [_choices(run) for run in settings]
+    leaves = sorted(dict.fromkeys(leaf for run in choices for leaf in run), key=lambda leaf: _PARTS.index(leaf[0]))
+    differing = [leaf for leaf in leaves if _differs(leaf, choices)]
+    return [[f"{leaf[1]} {setting_value(run[leaf])}" for leaf in differing if leaf in run] for run in choices]
+
+
+def _choices(settings: Mapping[str, Any]) -> _Choices:
+    recipe = dict(settings.get("recipe", {}))
+    data = {name: fact for name, fact in settings.get("data", {}).items() if name not in ("name", "unreadable")}
+    parts: tuple[Mapping[str, Any], ...] = (
+        {"recipe": recipe.pop("name", None)},
+        {name: value for name, value in recipe.items() if name != "source"},
+        settings.get("model_fields", {}),
+        data,
+        {"seed": settings.get("seed")},
+    )
+    return {(part, name): value for part, leaves in zip(_PARTS, parts, strict=True) for name, value in leaves.items()}
+
+
+def _differs(leaf: tuple[str, str], choices: Sequence[_Choices]) -> bool:
+    """Whether the runs differ in it; values of recipes are compared between recipes of one name only."""
+    found: dict[object, set[str]] = {}
+    for run in choices:
+        among = run["of recipes", "recipe"] if leaf[0] == "recipe" else None
+        found.setdefault(among, set()).add(setting_value(run[leaf]) if leaf in run else "")
+    return any(len(values) > 1 for values in found.values())
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    counts, seen = Counter(names), Counter[str]()
+    numbered = []
+    for name in names:
+        seen[name] += 1
+        numbered.append(f"{name}, run {seen[name]}" if counts[name] > 1 else name)
+    return numbered

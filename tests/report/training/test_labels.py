@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from modernet.records import Record
+from modernet.report.training.labels import labels
+
+Runs = Callable[..., Record]
+
+
+def test_runs_with_names_of_their_own_are_called_by_them(training_run: Runs) -> None:
+    assert labels([training_run("resnet18"), training_run("vit_tiny", seed=1, recipe={"lr": 0.1})]) == [
+        "resnet18",
+        "vit_tiny",
+    ]
+
+
+def test_runs_of_one_name_say_all_that_differs_among_them_and_nothing_else(training_run: Runs) -> None:
+    runs = [
+        training_run("resnet18", recipe={"lr": 1e-3, "clip_grad": None}),
+        training_run("vit_tiny", seed=5),
+        training_run("resnet18", seed=1, recipe={"clip_grad": 1.0}),
+        training_run("resnet18", recipe={"clip_grad": None}, model_fields={"stem_stride": 2}),
+        training_run("resnet18", recipe={"clip_grad": None}, data={"image_size": 64, "unreadable": ["a.png"]}),
+    ]
+    assert labels(runs) == [
+        "resnet18 (lr 0.001, clip_grad off, image_size 32, seed 0)",
+        "vit_tiny",
+        "resnet18 (lr 0.002, clip_grad 1, image_size 32, seed 1)",
+        "resnet18 (lr 0.002, clip_grad off, stem_stride 2, image_size 32, seed 0)",
+        "resnet18 (lr 0.002, clip_grad off, image_size 64, seed 0)",
+    ]
+
+
+def test_the_name_of_a_recipe_stands_for_its_values(training_run: Runs) -> None:
+    classic = {"name": "classic", "source": "He et al. 2015", "lr": 0.1, "mixup": 0.0}
+    runs = [training_run(), training_run(recipe={"mixup": 0.2}), training_run(recipe=classic)]
+    assert labels(runs) == [
+        "convnext_atto (recipe road, mixup 0.8)",
+        "convnext_atto (recipe road, mixup 0.2)",
+        "convnext_atto (recipe classic, mixup 0)",
+    ]
+
+
+def test_runs_that_agree_in_everything_are_numbered(training_run: Runs) -> None:
+    assert labels([training_run(), training_run()]) == ["convnext_atto, run 1", "convnext_atto, run 2"]
+    runs = [training_run(), training_run(seed=1), training_run()]
+    assert labels(runs) == [
+        "convnext_atto (seed 0), run 1",
+        "convnext_atto (seed 1)",
+        "convnext_atto (seed 0), run 2",
+    ]
+
+
+def test_a_record_without_settings_has_a_label() -> None:
+    assert labels([Record("train", "odd", {}, {})] * 2) == ["odd, run 1", "odd, run 2"]
