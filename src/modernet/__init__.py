@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from modernet.recipes import get_recipe as get_recipe
     from modernet.studies import run_factorial as run_factorial
     from modernet.studies import walk_road as walk_road
+    from modernet.tasks import load_network as load_network
     from modernet.tasks import train_classifier as train_classifier
     from modernet.weights import NetworkSpec as NetworkSpec
     from modernet.weights import convert as convert
     from modernet.weights import create_model as create_model
     from modernet.weights import list_weights as list_weights
     from modernet.weights import load_model as load_model
-    from modernet.weights import load_network as load_network
     from modernet.weights import load_weights as load_weights
 
 _HOMES = {
@@ -48,7 +48,7 @@ _HOMES = {
     "list_models": "models",
     "list_weights": "weights",
     "load_model": "weights",
-    "load_network": "weights",
+    "load_network": "tasks",
     "load_weights": "weights",
     "open_dataset": "data",
     "optimize": "deploy",

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from modernet.errors import InputError, RunStopped
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Value = TypeVar("Value")
 _ENDED = "another process of this run has ended; its message says why"
@@ -63,6 +66,23 @@ class Processes:
         except RuntimeError as error:
             raise FailedElsewhere(_ENDED) from error
         return values  # type: ignore[return-value]
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Return the sum of a tensor over all processes, on its device; all must call this at the same point.
+
+        Raises:
+            FailedElsewhere: another process has ended.
+        """
+        if self.alone:
+            return value
+        import torch.distributed as dist
+
+        total = value.clone()
+        try:
+            dist.all_reduce(total)
+        except RuntimeError as error:
+            raise FailedElsewhere(_ENDED) from error
+        return total
 
     def wait(self) -> None:
         """Go on when every process is here."""

@@ -1,6 +1,6 @@
-"""The command line: a verb a file. A verb parses its options, calls one documented function, and prints.
+"""The command line, one verb per file. A verb parses its options, calls one documented function, and prints.
 
-Modules of verbs import nothing heavy at the top, so that `--help` is instant.
+Verbs import nothing heavy at module level, so that `--help` is instant.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from modernet.errors import InputError, RunStopped, unknown_name
 _VERBS = {
     "roadmap": "walk the road from ResNet to ConvNeXt on real images; `roadmap show` prints its steps",
     "models": "list the networks",
-    "show": "tell what a network is, and print it stage by stage",
+    "show": "describe a network, stage by stage",
     "weights": "list published weights and their licences",
     "convert": "write weights under another project's names",
     "recipes": "list training recipes with their sources and results",
     "data": "check a data set, or pack it into shards",
-    "train": "train a classifier on your images",
-    "evaluate": "test a trained network",
-    "predict": "name what is on images",
+    "train": "train a network on your images",
+    "evaluate": "test a trained network on a data set",
+    "predict": "predict what is in images",
     "export": "write a trained network to a file that runs without modernet: torch.export or ONNX",
     "benchmark": "measure networks side by side on this device: speed, memory, share of its peak",
-    "report": "make one HTML page of a folder of runs",
+    "report": "make an HTML page from a folder of runs",
 }
 
 _HELP = """\
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: what follows the program's name; None takes those of this process.
+        arguments: those after the program's name; None: this process's.
 
     Returns:
-        The exit code: 0; 1 for a failure on the way; 2 for a mistake of the user, told in one line; 130 when stopped.
+        The exit code: 0; 1 for a failure; 2 for a user's mistake, reported in one line; 130 when stopped.
     """
     code: int | None = None
     verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:
-        # whoever read our output has gone (`| head`); nothing is left to say, also not when Python closes stdout
+        # the reader of our output has exited (`| head`); Python must not report it again when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:

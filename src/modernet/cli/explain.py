@@ -1,4 +1,4 @@
-"""Every value of a training run, and where it comes from."""
+"""Explain every value of a training run."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ class Explained:
 
     name: str
     value: Any
-    """As the run uses it: learning rates are those for its batch."""
+    """As the run uses it: learning rates scaled to its batch."""
     origin: str
-    """Where it comes from, in words."""
+    """Where it comes from, for people."""
     stated: float | None = None
-    """A learning rate as it was given, before it followed the batch."""
+    """A learning rate before scaling."""
 
 
 def explain(
     arguments: Sequence[str], run: Mapping[str, Any], recipe: Recipe, execution: Execution, world: int = 1
 ) -> list[Explained]:
-    """Every value of a run, and where it comes from.
+    """Explain every value of a run.
 
     Args:
-        arguments: the options as they were typed.
-        run: values that belong to neither of the following, with `recipe`, `model` and `weights` among them.
-        recipe: as it results from the recipe called `run["recipe"]` and the options.
-        execution: as it results from the options.
+        arguments: the options as typed.
+        run: values outside recipe and execution, with `recipe`, `model` and `weights` among them.
+        recipe: the recipe named `run["recipe"]` with the options applied.
+        execution: the execution with the options applied.
         world: processes that share the batch.
 
     Raises:
-        InputError: the batch cannot be cut as `execution` says.
+        InputError: the batch cannot be divided as `execution` asks.
     """
     typed = _typed(arguments)
-    parts = execution.parts(recipe.batch_size, world)
+    count = execution.micro_batches(recipe.batch_size, world)
     origins = {"recipe": "default of the weights" if _is_pretrained(run) else "default of the data"}
     found = [
         Explained(name, value, _COMMAND_LINE if name in typed else origins.get(name, "default"))
@@ -55,7 +55,7 @@ def explain(
     for name, value in vars(execution).items():
         origin = _COMMAND_LINE if name in typed else "default"
         if name == "device_batch":
-            origin += f"; a batch is computed in {parts} part{'s' if parts > 1 else ''}"
+            origin += f"; {count} micro-batch{'es' if count > 1 else ''} per step"
         found.append(Explained(name, value, origin))
     return found
 
@@ -89,7 +89,7 @@ def _is_pretrained(run: Mapping[str, Any]) -> bool:
 
 
 def as_json(values: Iterable[Explained]) -> dict[str, dict[str, Any]]:
-    """Name -> `value`, `from`, and `stated` for a learning rate that followed the batch."""
+    """Name -> `value`, `from`, and `stated` for a scaled learning rate."""
     return {
         each.name: {"value": each.value, "from": each.origin} | ({} if each.stated is None else {"stated": each.stated})
         for each in values
@@ -97,13 +97,13 @@ def as_json(values: Iterable[Explained]) -> dict[str, dict[str, Any]]:
 
 
 def as_table(recipe: str, values: Iterable[Explained]) -> Table:
-    """The values for people."""
+    """Return the values as a table."""
     rows = [[each.name, plain(each.value), each.origin] for each in values]
     title = f"{recipe}: {RECIPES[recipe].recipe.source}"
     return simple_table(title, {"field": False, "value": False, "from": False}, rows)
 
 
 def _typed(arguments: Sequence[str]) -> set[str]:
-    """Names of the options among the arguments, `no_` before a switch left out."""
+    """Return the names of the options among the arguments, without the `no_` of switches."""
     words = (word.partition("=")[0] for word in arguments if word.startswith("--"))
     return {word.removeprefix("--").replace("-", "_").removeprefix("no_") for word in words}

@@ -66,7 +66,8 @@ def main(arguments: Sequence[str]) -> None:
     with progress.shown():
         from modernet.deploy import export_saved
         from modernet.deploy.exporting.formats import FORMATS
-        from modernet.weights import load_model, load_network
+        from modernet.tasks import load_network
+        from modernet.weights import load_model
 
         suffix = FORMATS[options.to].suffix
         if options.out is not None and options.out.suffix != suffix:

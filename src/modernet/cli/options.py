@@ -1,13 +1,14 @@
-"""Typed dataclasses -> options of a verb (tyro); a mistake becomes one line."""
+"""Command-line options from typed dataclasses (tyro); a mistake is reported in one line."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import inspect
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
@@ -19,12 +20,14 @@ from modernet.recipes import Recipe, default_recipe, get_recipe
 Options = TypeVar("Options")
 
 
-@dataclass(frozen=True)
-class RecipeOptions(Recipe):
-    """Fields of the recipe."""
+_Hidden = Annotated[str, tyro.conf.Suppress]
 
-    name: Annotated[str, tyro.conf.Suppress]
-    source: Annotated[str, tyro.conf.Suppress]
+
+@functools.cache
+def options_of(recipe: Any) -> type[Recipe]:
+    """Return a type of recipe whose fields are options, except for name and source."""
+    hidden = [("name", _Hidden), ("source", _Hidden)]
+    return dataclasses.make_dataclass(recipe.__name__, hidden, bases=(recipe,), frozen=True)
 
 
 def parse(options: type[Options], verb: str, arguments: Sequence[str], default: Options | None = None) -> Options:
@@ -54,7 +57,7 @@ def parse(options: type[Options], verb: str, arguments: Sequence[str], default: 
 
 
 def given(arguments: Sequence[str], option: str, default: str) -> str:
-    """The value of an option, for defaults that depend on it; everything else is left to `parse`."""
+    """Return the value of an option before parsing, for defaults that depend on it."""
     for argument, following in pairwise([*arguments, ""]):
         if argument == option and following:
             return following
@@ -63,14 +66,14 @@ def given(arguments: Sequence[str], option: str, default: str) -> str:
     return default
 
 
-def recipe_options(arguments: Sequence[str]) -> tuple[str, RecipeOptions]:
-    """The recipe that the arguments name, or the default one of what they name: its name and its values.
+def recipe_options(arguments: Sequence[str]) -> tuple[str, Recipe]:
+    """Return the name and the values of the recipe that the arguments name, or of their default one.
 
-    The values, which are those for the network where the recipe has some, are the defaults of the options that override
-    them. A length given by `--epochs` alone shortens the warm-up in proportion.
+    The values are the defaults of the options that override them; a recipe may have some for the network. `--epochs`
+    alone scales the warm-up in proportion.
 
     Raises:
-        InputError: no recipe is called so, or it cannot last for so many epochs.
+        InputError: there is no such recipe, or its number of epochs is out of range.
     """
     data, model = given(arguments, "--data", "digit_scenes"), given(arguments, "--model", "")
     pretrained = "." in model or given(arguments, "--weights", "") != ""
@@ -79,17 +82,20 @@ def recipe_options(arguments: Sequence[str]) -> tuple[str, RecipeOptions]:
     epochs = given(arguments, "--epochs", "")
     if epochs.isdecimal():  # anything else is for the parser to complain of
         recipe = recipe.lasting(int(epochs))
-    return name, RecipeOptions(**vars(recipe))
+    return name, options_of(type(recipe))(**vars(recipe))  # type: ignore[arg-type]
 
 
-def recipe_from(options: RecipeOptions) -> Recipe:
-    """The recipe that the options describe."""
-    return Recipe(**vars(options))
+def recipe_from(options: Recipe) -> Recipe:
+    """Return the recipe that the options describe, as a plain recipe of its task."""
+    plain: type[Recipe] = type(options).__mro__[1]
+    return plain(**vars(options))
 
 
 def _first_sentence(box: str) -> str:
-    """What tyro says below the title of its box, up to the next rule, on one line; rules are dashes where that is all
-    that the terminal can show."""
+    """Return the text below the title of tyro's box, up to the next rule, on one line.
+
+    Rules are drawn with dashes on terminals without box characters.
+    """
     words: list[str] = []
     titled = False
     for line in box.splitlines():

@@ -1,13 +1,16 @@
-"""What verbs print: tables for people, JSON for programs. Results go to stdout, everything else to stderr."""
+"""Output of the verbs: tables for people, JSON for programs. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from modernet.records import Metric
 
 _PIPE_WIDTH = 400
 
@@ -18,7 +21,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table; in a pipe without colour, and wide enough to cut nothing."""
+    """Print a table; in a pipe without color, and wide enough to truncate nothing."""
     from rich.console import Console
 
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
@@ -26,7 +29,7 @@ def print_table(table: Table) -> None:
 
 
 def simple_table(title: str, columns: dict[str, bool], rows: list[list[str]]) -> Table:
-    """A table of text.
+    """Make a table of text.
 
     Args:
         columns: heading -> whether the column holds numbers, which are aligned to the right.
@@ -42,8 +45,24 @@ def simple_table(title: str, columns: dict[str, bool], rows: list[list[str]]) ->
     return table
 
 
+def results(metrics: Iterable[Metric], values: Mapping[str, float], split: str = "") -> str:
+    """Format metrics with their number of samples: `top-1 93.13 %, top-5 99.20 % (n = 10000)`.
+
+    Args:
+        values: by the metric's name, with `split` and an underscore in front if it is given; `n` among them.
+    """
+    prefix = split and f"{split}_"
+    n = values.get(f"{prefix}n")
+    texts = [
+        f"{metric.title} {values[prefix + metric.name]:.{metric.digits_for(n)}f} {metric.unit}".rstrip()
+        for metric in metrics
+        if prefix + metric.name in values
+    ]
+    return ", ".join(texts) + ("" if n is None else f" (n = {n:.0f})")
+
+
 def quantity(count: int) -> str:
-    """A count with four digits and a prefix: `4.456 G`, `28.59 M`, `71.81 k`."""
+    """Format a count with four digits and a prefix: `4.456 G`, `28.59 M`, `71.81 k`."""
     for prefix, unit in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if count >= unit:
             return f"{count / unit:.4g} {prefix}"
@@ -51,7 +70,7 @@ def quantity(count: int) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value of a recipe in a few characters; a dash for None and the empty."""
+    """Format a value of a recipe briefly; a dash for None and empty values."""
     if value is None or value == "" or value == []:
         return "-"
     if isinstance(value, bool):

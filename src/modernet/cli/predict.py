@@ -14,7 +14,7 @@ from modernet.cli.output import print_json
 
 @dataclass(frozen=True)
 class Options:
-    """Name what is on images, with probabilities.
+    """Predict what is in images.
 
     Examples:
       modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
@@ -23,17 +23,17 @@ class Options:
     """
 
     what: tyro.conf.Positional[tuple[str, ...]]
-    """Images, folders of images, or patterns; without --model, the folder of a finished run comes first."""
+    """Images, folders of images, or patterns; without --model, preceded by the folder of a finished run."""
     model: str | None = None
-    """Network with published weights (fetched once; see modernet weights), or with those of --weights."""
+    """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
-    """File of weights for --model: of its authors, timm, torchvision, transformers or OpenMMLab."""
+    """Weights for --model: a file of its authors, timm, torchvision, transformers or OpenMMLab."""
     top: int = 5
-    """How many classes to name for each."""
+    """Number of classes to print per image."""
     skip_unreadable: bool = False
-    """Leave out images that cannot be read, and say which."""
+    """Skip images that cannot be read, and list them."""
     json: bool = False
-    """Print JSON: a list of objects with image and predictions (label, probability)."""
+    """Print JSON: a list of objects with image and predictions; of a classifier (label, probability)."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -42,8 +42,8 @@ def main(arguments: Sequence[str]) -> None:
     from modernet import progress
     from modernet.data import find_images
     from modernet.errors import InputError
-    from modernet.evaluation import predict
-    from modernet.weights import load_model, load_network
+    from modernet.tasks import get_task, load_network
+    from modernet.weights import load_model
 
     if options.model is None and options.weights is not None:
         raise InputError("--weights needs --model NAME, the network that they belong to")
@@ -55,11 +55,12 @@ def main(arguments: Sequence[str]) -> None:
             images = list(options.what)
             saved = load_model(options.model, options.weights)
         paths = find_images(images)
+        predict = get_task(saved.task).predict
         predictions = predict(saved, paths, top=options.top, skip_unreadable=options.skip_unreadable)
     if options.json:
         print_json([asdict(prediction) for prediction in predictions])
         return
     for prediction in predictions:
         print(prediction.image)
-        for guess in prediction.predictions:
-            print(f"  {100 * guess.probability:5.1f} %  {guess.label}")
+        for line in prediction.lines():
+            print(f"  {line}")

@@ -7,21 +7,23 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from modernet.cli.options import RecipeOptions, parse, recipe_from, recipe_options
+from modernet.cli.options import parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table, quantity, simple_table
 from modernet.errors import InputError
+from modernet.recipes import Recipe
 
 if TYPE_CHECKING:
     from modernet.records import Record
 
+R = TypeVar("R", bound=Recipe)
 Size = Literal["nano", "tiny", "base"]
 _DEFAULT_STEPS, _DEFAULT_SEEDS = "0-13", {"walk": 3, "factorial": 2}
 
 
 @dataclass(frozen=True)
-class WalkOptions:
+class WalkOptions(Generic[R]):
     """Walk the road from ResNet to ConvNeXt: every step trained on the same images under one recipe.
 
     Examples:
@@ -36,7 +38,7 @@ class WalkOptions:
 
     recipe: str
     """Recipe of every step but 0, which has that of ResNet's time. The options below override its values."""
-    settings: RecipeOptions
+    settings: R
     data: str = "digit_scenes"
     """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     size: Size = "nano"
@@ -89,10 +91,12 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["show"]:
         _show(parse(ShowOptions, "roadmap show", arguments[1:]))
         return 0
-    return _study(parse(WalkOptions, "roadmap", arguments, default=WalkOptions(*recipe_options(arguments))))
+    name, recipe = recipe_options(arguments)
+    kind: Any = WalkOptions
+    return _study(parse(kind[type(recipe)], "roadmap", arguments, default=WalkOptions(name, recipe)))
 
 
-def _study(options: WalkOptions) -> int:
+def _study(options: WalkOptions[Recipe]) -> int:
     """Walk or try combinations, print, and return the exit code: 1 if a run failed."""
     if options.study == "factorial" and options.steps is not None:
         raise InputError("--steps is of a walk; for --study factorial give --decisions")
@@ -134,7 +138,7 @@ def _study(options: WalkOptions) -> int:
     return int(any(record.error is not None for record in records))
 
 
-def _print_walk(options: WalkOptions, records: list[Record], folder: Path) -> None:
+def _print_walk(options: WalkOptions[Recipe], records: list[Record], folder: Path) -> None:
     from modernet.records import read_records
     from modernet.report import road_table, summarise_road
 
@@ -146,7 +150,7 @@ def _print_walk(options: WalkOptions, records: list[Record], folder: Path) -> No
     print(f"chart: {folder / 'road.png'}\npage:  {folder / 'report.html'}")
 
 
-def _print_factorial(options: WalkOptions, records: list[Record], folder: Path) -> None:
+def _print_factorial(options: WalkOptions[Recipe], records: list[Record], folder: Path) -> None:
     from dataclasses import asdict
 
     from modernet.report import factorial_table, summarise_factorials

@@ -1,4 +1,4 @@
-"""What a trained network does on a data set, or says of single images."""
+"""Evaluate a trained classifier on a data set, or predict single images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from modernet.weights import SavedNetwork
 
 @dataclass(frozen=True)
 class Guess:
-    """A class and how sure the network is of it."""
+    """A class and its probability."""
 
     label: str
     probability: float
@@ -28,11 +28,15 @@ class Guess:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of an image."""
+    """The most probable classes of an image."""
 
     image: str
     predictions: list[Guess]
     """From the most to the least probable."""
+
+    def lines(self) -> list[str]:
+        """Return the prediction as text, a class per line."""
+        return [f"{100 * guess.probability:5.1f} %  {guess.label}" for guess in self.predictions]
 
 
 def evaluate_saved(
@@ -43,7 +47,7 @@ def evaluate_saved(
     batch_size: int = 128,
     device: torch.device | None = None,
 ) -> Accuracy:
-    """Accuracy of a trained network on a split of a data set, with images normalised and cut as it was tested.
+    """Measure the accuracy of a trained network on a split of a data set, with images prepared as in its test.
 
     Args:
         dataset: opened at the network's `image_size`.
@@ -72,7 +76,7 @@ def evaluate_saved(
 def predict(
     saved: SavedNetwork, paths: Sequence[Path], *, top: int = 5, skip_unreadable: bool = False
 ) -> list[Prediction]:
-    """What a trained network says of images: the most probable classes of each.
+    """Return the most probable classes of each image.
 
     Args:
         top: how many classes to name; all, if there are fewer.

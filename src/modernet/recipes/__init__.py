@@ -1,31 +1,28 @@
 """Training recipes: typed values, each with its source. Needs no torch."""
 
-from modernet.recipes.base import (
-    Augmentation,
-    ImageSizes,
-    LayerGroups,
-    Optimizer,
-    Recipe,
-    Regularization,
-    Schedule,
-    leaves,
-)
+from modernet.recipes.base import LayerGroups, Optimizer, Range, Recipe, Schedule, leaves
+from modernet.recipes.classification import ClassificationRecipe, Regularization, for_classification
 from modernet.recipes.execution import Execution
+from modernet.recipes.images import Augmentation, ImageRecipe, ImageSizes
 from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_recipe
 from modernet.recipes.rates import rate_factor
 
 __all__ = [
     "RECIPES",
     "Augmentation",
+    "ClassificationRecipe",
     "Execution",
+    "ImageRecipe",
     "ImageSizes",
     "LayerGroups",
     "NamedRecipe",
     "Optimizer",
+    "Range",
     "Recipe",
     "Regularization",
     "Schedule",
     "default_recipe",
+    "for_classification",
     "get_recipe",
     "leaves",
     "rate_factor",

@@ -10,24 +10,24 @@ from modernet.errors import InputError
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run uses the machine: its speed and memory, and what it computes only up to rounding."""
+    """How a run uses the machine. Changes speed and memory, and results by rounding only."""
 
     device_batch: int | None = None
-    """Images that a device takes at once; a larger share of the batch is accumulated. None is the whole share."""
+    """Micro-batch of a device; gradients are accumulated over the rest of its share. None: the whole share at once."""
     shard: bool = False
-    """Spread weights, gradients and the optimiser's state over the processes (FSDP2), for networks that do not fit."""
+    """Shard weights, gradients and optimizer state over the processes (FSDP2)."""
     compile: bool = False
     """Compile the network with torch.compile."""
     checkpointing: bool = False
-    """Compute the inside of each block again in the backward pass: a third more time, far less memory."""
+    """Gradient checkpointing: recompute each block in the backward pass; a third more time, far less memory."""
     kernels: bool = False
-    """Use the fused kernels that were measured to win on this device."""
+    """Use the fused kernels that were measured to be faster on this device."""
     loading_workers: int | None = None
-    """Processes that decode images; None is one for each core of this process, at most 8."""
+    """Processes that decode images; None: one per core of this process, at most 8."""
     non_finite: Literal["stop", "skip"] = "stop"
-    """What to do when a loss is NaN or infinite: stop, or leave out that step and count it."""
+    """When a loss is NaN or infinite: stop, or skip that step and count it."""
     tracker: str = ""
-    """Where curves go besides metrics.jsonl: tensorboard, wandb, mlflow or another of accelerate's trackers."""
+    """Also log curves to tensorboard, wandb, mlflow or another tracker of accelerate."""
 
     def __post_init__(self) -> None:
         if self.device_batch is not None and self.device_batch < 1:
@@ -35,8 +35,8 @@ class Execution:
         if self.loading_workers is not None and self.loading_workers < 0:
             raise InputError(f"loading_workers is {self.loading_workers}; give 0 (in this process) or more")
 
-    def parts(self, batch_size: int, world: int = 1) -> int:
-        """Into how many parts `world` processes cut a batch: one each, or more where `device_batch` says so.
+    def micro_batches(self, batch_size: int, world: int = 1) -> int:
+        """Return into how many micro-batches `world` processes divide a batch: one each, or more by `device_batch`.
 
         Raises:
             InputError: `device_batch` does not divide it.

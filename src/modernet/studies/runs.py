@@ -5,25 +5,23 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from modernet import progress
-from modernet.counting import Counts, count
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.images.views import Interpolation
 from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable
 from modernet.machine.cores import usable_cores
-from modernet.recipes import Recipe, default_recipe, get_recipe
+from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report
 from modernet.roadmap import Design
-from modernet.roadmap.network import build
 from modernet.studies.running.cluster import Cluster
 from modernet.studies.running.runner import run_all
 from modernet.tasks import train_classifier
@@ -40,7 +38,7 @@ class Study:
 
     data: str
     size: str
-    recipe: Recipe
+    recipe: ClassificationRecipe
     skip_unreadable: bool
     device: str
     folder: Path
@@ -91,10 +89,10 @@ class Study:
         device = device or choose_device()
         if workers is None:
             workers = min(usable_cores(), _MOST_WORKERS) if size == "nano" and device.type == "cpu" else 1
-        recipe = recipe or get_recipe(default_recipe(data))
+        chosen = for_classification(recipe or get_recipe(default_recipe(data)))
         check_writable(where)
         _opened.cache_clear()
-        return Study(data, size, recipe, skip_unreadable, str(device), where, workers, machines)
+        return Study(data, size, chosen, skip_unreadable, str(device), where, workers, machines)
 
     def images(self) -> ImageDataset:
         """The images; opened once a process."""
@@ -112,7 +110,7 @@ class Run:
     folder: Path
     """Where its record and weights go."""
     spec: NetworkSpec
-    recipe: Recipe
+    recipe: ClassificationRecipe
     seed: int
     words: dict[str, Any]
     """What the record's settings say of its place in the study."""
@@ -121,16 +119,21 @@ class Run:
 
     @staticmethod
     def of_design(
-        study: Study, place: str, name: str, design: Design, recipe: Recipe, seed: int, words: dict[str, Any]
+        study: Study,
+        place: str,
+        name: str,
+        design: Design,
+        recipe: ClassificationRecipe,
+        seed: int,
+        words: dict[str, Any],
     ) -> Run:
-        """The training of a design; `place` is its folder's name, and `words` also get its parameters and MACs.
+        """The training of a design; `place` is its folder's name, and `words` say where it belongs in the study.
 
         Raises:
             InputError: the images are too small for the network.
         """
         dataset = study.images()
         spec = NetworkSpec.of_design(name, design)
-        words = {**words, **asdict(_counts(design, len(dataset.classes), dataset.image_size))}
         settings = classifier_settings(spec, dataset, recipe, seed, words)
         return Run(study, study.folder / place / f"seed-{seed}", spec, recipe, seed, words, settings)
 
@@ -187,12 +190,6 @@ def _cpus_of_a_run(size: str, device: torch.device) -> int:
     if device.type == "cpu":
         return 1 if size == "nano" else usable_cores()
     return max(1, usable_cores() // max(1, torch.cuda.device_count()))
-
-
-@functools.cache
-def _counts(design: Design, num_classes: int, image_size: int) -> Counts:
-    with torch.device("meta"):
-        return count(build(design, num_classes), image_size)
 
 
 def _is_finished(run: Run) -> bool:

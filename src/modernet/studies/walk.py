@@ -8,7 +8,7 @@ import os
 import torch
 
 from modernet import progress
-from modernet.recipes import Recipe, get_recipe
+from modernet.recipes import ClassificationRecipe, Recipe, for_classification, get_recipe
 from modernet.records import Record
 from modernet.report import RoadPlace
 from modernet.roadmap import Step, default_stem_stride, road, select_steps
@@ -84,7 +84,7 @@ def walk_road(
     return sorted(records, key=lambda record: (record.settings["order"], record.settings["seed"]))
 
 
-def classic_recipe(recipe: Recipe) -> Recipe:
+def classic_recipe(recipe: ClassificationRecipe) -> ClassificationRecipe:
     """The recipe of ResNet's time, as long and with the same images, batch and augmentation in space as a modern one.
 
     SGD, a tenth of the learning rate after each third, no label smoothing, no mixing, no erasing, no drop path. The
@@ -92,7 +92,7 @@ def classic_recipe(recipe: Recipe) -> Recipe:
     2017), a short walk with small batches would end before the network has learned anything (docs/log.md).
     """
     images, space = recipe.images, recipe.augmentation
-    return get_recipe("classic").replace(
+    return for_classification(get_recipe("classic")).replace(
         epochs=recipe.schedule.epochs,
         batch_size=recipe.batch_size,
         lr=0.1 * math.sqrt(recipe.batch_size / 256),

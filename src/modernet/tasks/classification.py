@@ -1,76 +1,94 @@
-"""Training a classifier: the loop's task, and one run from images to record."""
+"""Image classification."""
 
 from __future__ import annotations
 
-import os
+import functools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from modernet import progress
-from modernet.counting import count
-from modernet.data import Batch, ImageDataset, Loader, image_name, make_loader
+from modernet import evaluation, progress
+from modernet.counting import Counts, count
+from modernet.data import Batch, ImageDataset, Loader, image_name, make_loader, open_dataset
 from modernet.errors import InputError
-from modernet.evaluation import Accuracy, evaluate_classifier
-from modernet.files.atomic import check_writable
+from modernet.evaluation import evaluate_classifier, evaluate_saved
 from modernet.models import Backbone
-from modernet.processes import ALONE, Processes
-from modernet.recipes import Execution, Recipe, leaves
-from modernet.records import RECORD_NAME, Record, environment
+from modernet.recipes import ClassificationRecipe, for_classification, leaves
+from modernet.records import CLASSIFICATION, Metric, Record
 from modernet.tasks.criterion import criterion
 from modernet.tasks.head import drop_features, scale_head
-from modernet.training.loop import train
-from modernet.training.non_finite import check_finite
-from modernet.training.placement.placement import choose_device
-from modernet.training.state.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint
-from modernet.training.state.identity import file_fingerprint, fingerprint, run_identity
-from modernet.training.watching.cost import Cost
-from modernet.weights import NetworkSpec, StartingWeights, save_network
+from modernet.tasks.opening import open_request
+from modernet.tasks.registry import TrainRequest
+from modernet.training.context import RunContext
+from modernet.training.run import RunOptions, RunSpec, run_task
+from modernet.training.state.identity import file_fingerprint, fingerprint
+from modernet.training.task import HeldOut, Task
+from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, save_network
 
-_EVALUATION_BATCH = 128  # keeps nothing for a backward pass, so it may be larger than a small training batch
+_EVALUATION_BATCH = 128  # no backward pass: it may be larger than a small training batch
 
 
-class Classification:
-    """The loop's task: the recipe's loss, accuracy on the validation split.
+class Classification(Task):
+    """Training of a classifier.
 
     Args:
-        network: images `(b, 3, h, w)` -> scores `(b, k)`.
-        loader: batches of `dataset.train`.
-        validation: an evaluation loader.
+        network: images `(b, 3, h, w)` -> logits `(b, k)`.
+        spec: how the network was built, to save it.
+        seed: of the order of the images and their augmentation.
     """
+
+    kind: ClassVar[str] = "classification"
+    metrics: ClassVar[tuple[Metric, ...]] = CLASSIFICATION
 
     def __init__(
         self,
         network: nn.Module,
+        spec: NetworkSpec,
         dataset: ImageDataset,
-        loader: Loader,
-        validation: Loader,
-        recipe: Recipe,
-        processes: Processes = ALONE,
+        recipe: ClassificationRecipe,
+        context: RunContext,
+        seed: int = 0,
     ) -> None:
         self.network = network
-        self.loader = loader
-        self._dataset, self._validation, self._processes = dataset, validation, processes
+        self._spec, self._dataset, self._recipe, self._context = spec, dataset, recipe, context
         self._criterion = criterion(recipe)
+        self._held_out: dict[HeldOut, Loader] = {}
+        self.batches: Loader = make_loader(
+            dataset,
+            dataset.train,
+            batch_size=recipe.batch_size,
+            device=context.device,
+            augmentation=recipe.augmentation,
+            sizes=recipe.images,
+            seed=seed,
+            workers=context.execution.loading_workers,
+            parts=context.micro_batches,
+            rank=context.processes.rank,
+            world=context.processes.world,
+        )
+
+    def weight(self, batch: Batch) -> float:
+        return len(batch.images)
 
     def loss(self, network: Callable[..., Any], batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         try:
-            scores = network(batch.images)
+            logits = network(batch.images)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise InputError(
-                "this network's batch norms need more than one image in a part of a batch; give a larger "
-                "--batch-size or --device-batch, or fewer processes"
+                "the batch norms of this network need more than one image per micro-batch; give a larger --batch-size "
+                "or --device-batch, or fewer processes"
             ) from error
-        loss = self._criterion(scores, batch.targets)
-        if batch.targets.ndim == 2:  # mixed images: the share of right answers is not defined
+        loss = self._criterion(logits, batch.targets)
+        if batch.targets.ndim == 2:  # accuracy is not defined for mixed images
             return loss, {}
-        return loss, {"top1": 100 * (scores.detach().argmax(1) == batch.targets).float().mean()}
+        return loss, {"top1": 100 * (logits.detach().argmax(1) == batch.targets).float().mean()}
 
     def samples(self, batch: Batch) -> int:
         return len(batch.images)
@@ -79,21 +97,46 @@ class Classification:
         split, positions = self._dataset.train, batch.positions
         return lambda: [image_name(split, position) for position in positions.tolist()]
 
-    def evaluate(self, network: nn.Module) -> dict[str, float]:
-        accuracy = evaluate_classifier(network, self._validation, "validating", self._processes)
-        return {"validation_loss": accuracy.loss, "validation_top1": accuracy.top1}
+    def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
+        title = "validating" if split == "validation" else "testing"
+        if split not in self._held_out:
+            self._held_out[split] = self._loader_of(split)
+        return asdict(evaluate_classifier(network, self._held_out[split], title, self._context.processes))
+
+    def save(self, folder: Path, network: nn.Module) -> None:
+        save_network(folder, network, self._spec, self._dataset, self._recipe.images)
+
+    def _loader_of(self, split: HeldOut) -> Loader:
+        processes, recipe = self._context.processes, self._recipe
+        batch = max(recipe.batch_size // self._context.micro_batches, _EVALUATION_BATCH) * processes.world
+        return make_loader(
+            self._dataset,
+            getattr(self._dataset, split),
+            batch_size=batch,
+            device=self._context.device,
+            augmentation=None,
+            sizes=recipe.images,
+            workers=self._context.execution.loading_workers,
+            rank=processes.rank,
+            world=processes.world,
+        )
 
 
 def classifier_settings(
-    spec: NetworkSpec, dataset: ImageDataset, recipe: Recipe, seed: int, study: Mapping[str, Any] | None = None
+    spec: NetworkSpec,
+    dataset: ImageDataset,
+    recipe: ClassificationRecipe,
+    seed: int,
+    study: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a record says was run; two runs with equal settings give equal results on one device.
+    """Return the settings of a run's record; two runs with equal settings give equal results on one device.
 
     Args:
-        study: where the run belongs, as the study that asks for it writes it.
+        study: the place of the run in its study, as the study writes it.
     """
     return {
         **(study or {}),
+        **asdict(_cost(spec.kind, spec.name, json.dumps(spec.fields), len(dataset.classes), dataset.image_size)),
         "model": spec.name,
         "model_kind": spec.kind,
         "model_fields": dict(spec.fields),
@@ -106,214 +149,91 @@ def classifier_settings(
 def train_classifier(
     spec: NetworkSpec,
     dataset: ImageDataset,
-    recipe: Recipe,
+    recipe: ClassificationRecipe,
     *,
     seed: int = 0,
     start: StartingWeights | None = None,
-    folder: str | os.PathLike[str],
-    device: torch.device | None = None,
     study: Mapping[str, Any] | None = None,
-    workers: int = 1,
-    execution: Execution | None = None,
-    processes: Processes = ALONE,
-    tell_cost: bool = False,
-    should_stop: Callable[[], bool] = lambda: False,
+    **run: Unpack[RunOptions],
 ) -> Record:
     """Train a classifier, test it, and leave its weights and its record in a folder.
-
-    If the folder holds a checkpoint of this run, training goes on from it. Nothing is chosen on the test split: the
-    network of the last step is tested, once.
 
     Args:
         spec: the network.
         dataset: the images, with their three splits.
         recipe: how to train.
-        seed: of the first weights, the order of the images, and all noise.
-        start: weights to begin with instead of random ones, the classifier excepted. Their normalisation of images
-            takes the place of the data's own.
-        folder: gets `record.json`, `network.json`, `model.safetensors`, `metrics.jsonl`; checkpoints while the run is
-            unfinished. Several processes need one that all of them see.
-        device: where to train; None is this machine's accelerator if it has one.
-        study: what to add to the record's settings; `params` and `macs` are counted here if they are not in it.
-        workers: how many such runs share the machine, for the record.
-        execution: how to use the machine; None is as plainly as possible.
-        processes: those that train together, from `join_processes`; each makes this same call.
-        tell_cost: say what the run will take, once its speed is known.
-        should_stop: asked after every step; see `Interrupted`.
-
-    Returns:
-        The record, as the first process writes it; in the others times and energy may differ.
+        seed: of the initial weights, the order of the images, and all noise.
+        start: weights to start from instead of random ones, except for the classifier. Images are normalised as they
+            require.
+        study: the place of the run in its study, for the record's settings.
+        run: `folder` and the other arguments of `run_task`.
 
     Raises:
-        Interrupted: `should_stop` said so; the same call goes on from the checkpoint.
-        NonFiniteLoss: the loss became NaN or infinite.
-        DiskFull: there was no room for a checkpoint.
-        InputError: the images are too small for the network, the weights to start from do not fit it, the batch
-            cannot be cut as the execution wants it, or the folder's checkpoint belongs to another run.
+        InputError: the images are too small for the network, or the weights to start from do not fit; and what
+            `run_task` raises.
     """
-    where = Path(folder)
-    device = device or choose_device(processes)
-    execution = execution or Execution()
-    if processes.main:
-        check_writable(where)
-    study = dict(study or {})
     if start is not None:
         dataset = replace(dataset, mean=start.mean, std=start.std)
-    if "macs" not in study:
-        with torch.device("meta"):
-            study |= asdict(count(spec.build(len(dataset.classes)), dataset.image_size))
     settings = classifier_settings(spec, dataset, recipe, seed, study)
     if start is not None:
         settings["weights"] = {"file": start.path.name, "fingerprint": file_fingerprint(start.path)}
-    identity = run_identity(settings)
-    checkpoint = _read_together(where, identity, processes)
-    parts = _parts(recipe, execution, processes, checkpoint)
 
-    torch.manual_seed(seed)
-    network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
-    if start is not None:
-        loaded = start.load_into(network)
-        resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
-        progress.say(f"starting from {start.path.name} ({loaded.project}'s names){resampled}; the classifier is new")
-    assert isinstance(network, Backbone), "zoo and road make backbones"
-    scale_head(network, recipe.regularization.head_init_scale)
-    drop_features(network, recipe.regularization.dropout)
-    training = make_loader(
-        dataset,
-        dataset.train,
-        batch_size=recipe.batch_size,
-        device=device,
-        augmentation=recipe.augmentation,
-        sizes=recipe.images,
-        seed=seed,
-        workers=execution.loading_workers,
-        parts=parts,
-        rank=processes.rank,
-        world=processes.world,
+    def build(context: RunContext) -> Classification:
+        network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
+        if start is not None:
+            loaded = start.load_into(network)
+            resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
+            progress.say(f"starting from {start.path.name} ({loaded.project} names){resampled}; the classifier is new")
+        assert isinstance(network, Backbone), "every NetworkSpec builds a backbone"
+        scale_head(network, recipe.regularization.head_init_scale)
+        drop_features(network, recipe.regularization.dropout)
+        return Classification(network, spec, dataset, recipe, context, seed)
+
+    return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)
+
+
+@functools.cache
+def _cost(kind: Any, name: str, fields: str, num_classes: int, image_size: int) -> Counts:
+    """Count parameters and multiply-accumulates of a network; studies ask for the same one once per seed."""
+    with torch.device("meta"):
+        return count(NetworkSpec(kind, name, json.loads(fields)).build(num_classes), image_size)
+
+
+# --- what the command line asks for ----------------------------------------------------------------------------------
+
+metrics = CLASSIFICATION
+
+
+def prepare(request: TrainRequest) -> Callable[..., Record]:
+    """As `TaskModule.prepare`."""
+    recipe = for_classification(request.recipe)
+    spec, start, dataset = open_request(request, recipe)
+    return functools.partial(train_classifier, spec, dataset, recipe, seed=request.seed, start=start)
+
+
+def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
+    """As `TaskModule.build_network`."""
+    return spec.build(num_classes)
+
+
+def evaluate(
+    saved: SavedNetwork,
+    data: str,
+    split: Literal["train", "validation", "test"],
+    *,
+    batch_size: int,
+    device: torch.device,
+    skip_unreadable: bool,
+) -> dict[str, float]:
+    """As `TaskModule.evaluate`."""
+    dataset = open_dataset(
+        data,
+        image_size=saved.image_size,
+        skip_unreadable=skip_unreadable,
+        whole_images=saved.crop < 1,
+        interpolation=saved.interpolation,
     )
-    batch = max(recipe.batch_size // parts, _EVALUATION_BATCH) * processes.world
-    validation, testing = (
-        make_loader(
-            dataset,
-            split,
-            batch_size=batch,
-            device=device,
-            augmentation=None,
-            sizes=recipe.images,
-            workers=execution.loading_workers,
-            rank=processes.rank,
-            world=processes.world,
-        )
-        for split in (dataset.validation, dataset.test)
-    )
-    cost = None
-    if tell_cost and processes.main:
-        cost = Cost(study["macs"], recipe, training.samples_per_epoch, device, processes)
-    trained = train(
-        Classification(network, dataset, training, validation, recipe, processes),
-        recipe,
-        seed=seed,
-        device=device,
-        folder=where,
-        identity=identity,
-        checkpoint=checkpoint,
-        execution=execution,
-        parts=parts,
-        processes=processes,
-        should_stop=should_stop,
-        name=spec.name,
-        cost=cost,
-    )
-    test = evaluate_classifier(trained.network, testing, "testing", processes)
-
-    speed = trained.images_per_second
-    metrics = {
-        **_accuracy_metrics("test", test),
-        "validation_top1": trained.history[-1]["validation_top1"],
-        "validation_n": len(dataset.validation),
-        **({} if speed is None else {"train_images_per_second": speed}),
-        **({} if trained.energy_joules is None else {"train_energy_kwh": trained.energy_joules / 3.6e6}),
-        **({"skipped_steps": trained.skipped} if trained.skipped else {}),
-        "seconds": trained.train_seconds,
-    }
-    check_finite(metrics, "on the test split")
-    record = Record(
-        kind="train",
-        name=spec.name,
-        settings=settings,
-        metrics=metrics,
-        history=trained.history,
-        environment={
-            **environment(describe_device(device)),
-            "workers": workers,
-            "processes": processes.world,
-            "execution": asdict(execution) | {"parts": parts},
-        },
-    )
-    if processes.main:
-        save_network(where, trained.network, spec, dataset, recipe.images)
-        record.write(where / RECORD_NAME)
-        remove_checkpoint(where)
-    processes.wait()
-    return record
+    return asdict(evaluate_saved(saved, dataset, split, batch_size=batch_size, device=device))
 
 
-def _read_together(folder: Path, identity: Mapping[str, Any], processes: Processes) -> Checkpoint | None:
-    """The checkpoint that all processes go on from.
-
-    Raises:
-        InputError: none can be read, or the processes do not see the same one.
-    """
-    found, failure = None, None
-    try:
-        found = read_checkpoint(folder, identity)
-    except InputError as error:
-        failure = error
-    seen = processes.gather((found is not None and found.step, str(failure or "")))
-    if failure is None and len(set(seen)) > 1:
-        failure = InputError(
-            f"not all processes see the same checkpoint in {folder}; give an --out on a file system that they share"
-        )
-    if failure is not None:
-        raise failure
-    return found
-
-
-def _parts(recipe: Recipe, execution: Execution, processes: Processes, checkpoint: Checkpoint | None) -> int:
-    """Into how many parts a batch is cut: one a process, or more where devices take fewer images at once.
-
-    Raises:
-        InputError: that does not come out even, or a run would go on with other parts than it began with.
-    """
-    parts = execution.parts(recipe.batch_size, processes.world)
-    if checkpoint is None or checkpoint.parts == parts:
-        return parts
-    if execution.device_batch is not None:
-        raise InputError(
-            f"the run began with {checkpoint.parts} parts of each batch, not {parts}; leave out --device-batch"
-        )
-    if checkpoint.parts % processes.world:
-        raise InputError(
-            f"the run began with {checkpoint.parts} parts of each batch, which {processes.world} processes cannot "
-            f"share evenly; go on with a number of processes that divides {checkpoint.parts}"
-        )
-    return checkpoint.parts
-
-
-def describe_device(device: torch.device) -> str:
-    """The device in words, for a record."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type == "cpu":
-        threads = torch.get_num_threads()
-        return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-    return device.type
-
-
-def _accuracy_metrics(split: str, accuracy: Accuracy) -> dict[str, float]:
-    return {
-        f"{split}_top1": accuracy.top1,
-        f"{split}_top5": accuracy.top5,
-        f"{split}_loss": accuracy.loss,
-        f"{split}_n": accuracy.n,
-    }
+predict = evaluation.predict

@@ -1,4 +1,4 @@
-"""What a recipe does to the classifier of a network before training."""
+"""Changes to the classifier of a network before training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modernet.models import Backbone
 
 
 def drop_features(network: Backbone, rate: float) -> None:
-    """Dropout of what enters the classifier, while it trains; names and weights of the network stay as they are.
+    """Add dropout before the classifier, in training mode; names and weights of the network stay as they are.
 
     Args:
         rate: in [0, 1); 0 changes nothing.
@@ -29,7 +29,7 @@ def drop_features(network: Backbone, rate: float) -> None:
 
 
 def scale_head(network: Backbone, factor: float) -> None:
-    """Multiply weights and biases of the classifier: with a small factor, training begins with nearly equal scores.
+    """Multiply weights and biases of the classifier; with a small factor, training starts from nearly equal logits.
 
     Raises:
         InputError: the classifier has no linear layer, and the factor is not 1.

@@ -1,8 +1,10 @@
 """Training: one loop for every task, and what a run leaves behind."""
 
+from modernet.training.context import Intervals, RunContext
 from modernet.training.loop import Trained, train
 from modernet.training.non_finite import NonFiniteLoss
 from modernet.training.placement.placement import choose_device
+from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.state.checkpoint import DiskFull, has_checkpoint, prepare_folder, read_checkpoint
 from modernet.training.state.identity import differences, run_identity
 from modernet.training.stopping import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
@@ -11,7 +13,11 @@ from modernet.training.task import Task
 __all__ = [
     "DiskFull",
     "Interrupted",
+    "Intervals",
     "NonFiniteLoss",
+    "RunContext",
+    "RunOptions",
+    "RunSpec",
     "Task",
     "Trained",
     "choose_device",
@@ -21,6 +27,7 @@ __all__ = [
     "prepare_folder",
     "read_checkpoint",
     "run_identity",
+    "run_task",
     "stop_requested_by_signal",
     "train",
 ]

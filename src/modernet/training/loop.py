@@ -1,7 +1,7 @@
-"""The one training loop.
+"""The training loop.
 
 It knows no network, loss or metric: those are a `Task`. Every random number of a step is a function of the seed and the
-step alone, so a run that is stopped at any step goes on from its checkpoint to the same losses as one that was not.
+step alone, so a run that is stopped anywhere resumes to the same losses as one that was not.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from modernet import progress
-from modernet.processes import ALONE, Processes
-from modernet.recipes import Execution, Recipe
+from modernet.recipes import Recipe
+from modernet.training.context import Intervals, RunContext
 from modernet.training.non_finite import NonFiniteLoss, SkippedStep, check_finite, write_skipped
 from modernet.training.placement.placement import Placement
 from modernet.training.state.checkpoint import Checkpoint
@@ -30,143 +30,133 @@ from modernet.training.task import Task
 from modernet.training.watching.curves import Curves
 from modernet.training.watching.pace import Pace
 
-_CHECKPOINT_INTERVAL_S = 15.0
-_CHECKPOINT_SHARE = 0.05
-"""Largest share of the time that may go into writing checkpoints; a larger network is written less often."""
-_CURVE_INTERVAL_S = 10.0
-
 
 @dataclass(frozen=True)
 class Trained:
-    """What the loop leaves."""
+    """The result of the loop."""
 
     network: nn.Module
-    """The trained network; the average of its weights if the recipe keeps one."""
+    """The trained network; the EMA of its weights if the recipe keeps one."""
     history: list[dict[str, float]]
-    """One row of metrics an epoch."""
-    images_per_second: float | None
-    """Training throughput over all processes, evaluation and the first steps left out; None if it is not known."""
+    """One row of metrics per epoch."""
+    samples_per_second: float | None
+    """Training throughput over all processes, without evaluation and the first steps; None if too short to measure."""
     train_seconds: float
-    """Time in training steps."""
+    """Time spent in training steps."""
     energy_joules: float | None
-    """What the devices say that they took in that time; None where they do not say."""
+    """Energy the devices report over `train_seconds`; None where they do not report it."""
     skipped: int
-    """Steps that were left out, since their loss was not finite."""
+    """Steps skipped because their loss was not finite."""
 
 
 def train(
     task: Task,
     recipe: Recipe,
+    context: RunContext,
     *,
     seed: int,
-    device: torch.device,
     folder: Path,
     identity: Mapping[str, Any],
     checkpoint: Checkpoint | None = None,
-    execution: Execution | None = None,
-    parts: int = 1,
-    processes: Processes = ALONE,
     should_stop: Callable[[], bool] = lambda: False,
     name: str = "training",
     cost: Callable[[Pace, float], str] | None = None,
+    intervals: Intervals = Intervals(),  # noqa: B008 - frozen
 ) -> Trained:
     """Train a task by a recipe.
 
-    The last checkpoints stay in the folder, for whoever calls this to remove once the results are written.
+    The last checkpoints stay in the folder; the caller removes them once the results are written.
 
     Args:
-        task: network, batches, loss and metric.
-        recipe: everything else that matters.
-        seed: of the noise in the network (drop path); the task's loader has its own.
-        device: where the task's batches are.
-        folder: where the first process writes: checkpoints, every 15 seconds or more, when a stop is requested, and at
-            the end; the curves `metrics.jsonl`.
-        identity: what a checkpoint must share with this run to be its own; see `run_identity`.
-        checkpoint: where to go on, as `read_checkpoint` found it.
-        execution: how to use the machine; None is as plainly as possible.
-        parts: into how many parts the task's loader cuts each batch, over all processes.
-        processes: those that train together; each calls this with its own task and device.
-        should_stop: asked after every step; by several processes about twice a second.
-        name: what to call the work in the display of progress.
-        cost: what the first process says of its pace, with a share of the run done, besides images a second.
+        context: where to train; every process calls this with its own.
+        seed: of the noise in the network (drop path); the task's batches have their own.
+        folder: where the first process writes checkpoints (at intervals, when a stop is requested, and at the end) and
+            the curves, `metrics.jsonl`.
+        identity: what a checkpoint must share with this run; see `run_identity`.
+        checkpoint: where to resume, as `read_checkpoint` returned it.
+        should_stop: called after every step, or about twice a second with several processes.
+        name: title of the progress display.
+        cost: what the first process shows of its pace, given the share of the run that is done.
 
     Raises:
-        Interrupted: `should_stop` said so; the checkpoint holds the step.
-        NonFiniteLoss: the loss is not a number any more.
+        Interrupted: `should_stop` returned True; a checkpoint holds the step.
+        NonFiniteLoss: the loss is NaN or infinite.
         DiskFull: a checkpoint could not be written.
-        InputError: the execution does not go with the network or the recipe, or a tracker is not there.
+        InputError: the execution does not suit the network or the recipe, or a tracker is not installed.
     """
-    run = _Run(task, recipe, seed, device, folder, identity, execution or Execution(), parts, processes, cost)
+    run = _Run(task, recipe, context, seed, folder, dict(identity), cost, intervals)
     if checkpoint is not None:
         run.resume(checkpoint)
     run.open_curves(name)
-    total = recipe.schedule.epochs * run.steps_per_epoch
     try:
-        with progress.task(name, total) as shown:
+        with progress.task(name, run.total_steps) as shown:
             shown.advance(run.step)
-            while run.step < total:
+            while run.step < run.total_steps:
                 run.train_epoch(shown, should_stop)
         run.checkpoint(due=True)
         pace = run.pace
         return Trained(
-            run.placement.result(), run.history, pace.images_per_second, pace.seconds, run.energy_joules(), run.skipped
+            run.placement.result(), run.history, pace.samples_per_second, pace.seconds, run.energy_joules(), run.skipped
         )
     finally:
         run.close_curves()
 
 
 @dataclass
-class _StepDone:
-    """A step whose means were not read from the device yet."""
+class _Step:
+    """A step whose results have not been read from the device yet."""
 
-    step: int
-    parts: list[tuple[int, dict[str, Tensor]]]
-    """Samples of each part and its means, on the device."""
+    index: int
+    samples: int
+    keys: list[tuple[str, ...]]
+    """Names of the means of each micro-batch, `loss` first."""
+    values: list[Tensor]
+    """For each micro-batch, its weight and then its means, on the device."""
     names: list[Callable[[], list[str]]]
 
 
 class _Run:
-    """One run of the loop: the objects that move with it, and its counters."""
+    """One run of the loop: the objects that change with it, and its counters."""
 
     def __init__(
         self,
         task: Task,
         recipe: Recipe,
+        context: RunContext,
         seed: int,
-        device: torch.device,
         folder: Path,
-        identity: Mapping[str, Any],
-        execution: Execution,
-        parts: int,
-        processes: Processes,
+        identity: dict[str, Any],
         cost: Callable[[Pace, float], str] | None,
+        intervals: Intervals,
     ) -> None:
-        self.task, self.recipe, self.seed, self.folder = task, recipe, seed, folder
-        self.execution, self.parts, self.processes, self.cost = execution, parts, processes, cost
-        self.identity = dict(identity)
-        self.placement = Placement(task.network, recipe, execution, device, processes)
+        self.task, self.recipe, self.context, self.seed = task, recipe, context, seed
+        self.folder, self.identity, self.cost, self.intervals = folder, identity, cost, intervals
+        self.processes, self.execution = context.processes, context.execution
+        self.placement = Placement(task.network, recipe, self.execution, context.device, self.processes)
         self.optimizer = make_optimizer(self.placement.network, recipe)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
-        self.steps_per_epoch = task.loader.steps_per_epoch
+        self.scaler = torch.amp.GradScaler(context.device.type, enabled=recipe.precision == "fp16")
+        self.steps_per_epoch = task.batches.steps_per_epoch
+        self.total_steps = recipe.schedule.epochs * self.steps_per_epoch
         self.step, self.skipped = 0, 0
         self.history: list[dict[str, float]] = []
-        self.sums: dict[str, tuple[float, float]] = {}  # sum and number of samples of each mean of the epoch
-        self.pace = Pace(device)
+        self.sums: dict[str, tuple[float, float]] = {}  # weighted sum and weight of each mean, over the epoch so far
+        self.pace = Pace(context.device, intervals.read_s)
         self.curves: Curves | None = None
+        self._exact = torch.float32 if context.device.type == "mps" else torch.float64
         self._last_checkpoint, self._checkpoint_seconds = time.monotonic(), 0.0
         self._last_curve = time.monotonic()
 
     # --- one epoch ---------------------------------------------------------------------------------------------------
 
     def train_epoch(self, shown: progress.Task, should_stop: Callable[[], bool]) -> None:
-        """The rest of the epoch that `step` is in, its evaluation, and a checkpoint when one is due."""
+        """Train the rest of the current epoch, evaluate, and write a checkpoint when one is due."""
         epoch, first_step = divmod(self.step, self.steps_per_epoch)
         self.placement.network.train()
-        pending: list[_StepDone] = []
-        batches = self.task.loader.batches(epoch, first_step)
+        pending: list[_Step] = []
+        batches = self.task.batches.batches(epoch, first_step)
         self.pace.start()
         for step in range(first_step, self.steps_per_epoch):
-            pending.append(self._train_step(batches, self.task.loader.samples_in_step(step)))
+            pending.append(self._train_step(batches))
             done = step + 1 == self.steps_per_epoch
             stop = should_stop()
             if len(pending) < self.pace.steps_to_read and not done and not (stop and self.processes.alone):
@@ -180,51 +170,53 @@ class _Run:
             if stop and not done:
                 raise Interrupted(f"stopped at step {self.step}")
 
-        row = {"epoch": float(epoch + 1), "lr": max(group["lr"] for group in self.optimizer.param_groups)}
-        row |= {f"train_{key}": value / count for key, (value, count) in self.sums.items()}
-        assert next(batches, None) is None, "an epoch has as many parts as its steps have"
-        self.placement.share_buffers()
-        with self.placement.autocast():
-            row |= self.task.evaluate(self.placement.evaluated())
-        check_finite(row, f"after epoch {epoch + 1}")
-        if self.skipped:
-            row["skipped_steps"] = float(self.skipped)
-        speed = self.pace.images_per_second
-        self.history.append(row if speed is None else row | {"images_per_second": speed})
-        if self.curves is not None:
-            self.curves.add(self.step, self.history[-1])
-        self.sums = {}
+        assert next(batches, None) is None, "an epoch has as many micro-batches as its steps have"
+        self._finish_epoch(epoch)
         stop, due = self._agree(should_stop())
         self.checkpoint(due)
         if stop:
             raise Interrupted(f"stopped after epoch {epoch + 1}")
 
-    def _train_step(self, batches: Iterator[Any], samples: int) -> _StepDone:
-        """One step of the optimiser over the parts of a batch of so many samples."""
+    def _train_step(self, batches: Iterator[Any]) -> _Step:
+        """Take one optimizer step over the micro-batches of a batch."""
         rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
-        done = _StepDone(self.step, [], [])
-        count, world = self.task.loader.parts_per_step, self.processes.world
+        micro_batches = [next(batches) for _ in range(self.task.batches.parts_per_step)]
+        step = _Step(self.step, 0, [], [], [])
         before = self.placement.buffers() if self.execution.non_finite == "skip" else []
-        for index in range(count):
-            batch = next(batches)
-            torch.manual_seed(_part_seed(self.seed, self.step, self.processes.rank + index * world))
-            with self.placement.adding_gradients(last=index + 1 == count):
+        weights = [self._weight(batch) for batch in micro_batches]
+        shares = self._shares(weights)
+        for index, (batch, weight, share) in enumerate(zip(micro_batches, weights, shares, strict=True)):
+            micro_batch = self.processes.rank + index * self.processes.world
+            torch.manual_seed(_seed_of(self.seed, self.step, micro_batch))
+            with self.placement.adding_gradients(last=index + 1 == len(micro_batches)):
                 loss, means = self.task.loss(self.placement, batch)
-                # the processes' gradients are averaged, the parts' are added
-                share = self.task.samples(batch) * world / samples
-                self.scaler.scale(loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
-            done.parts.append((self.task.samples(batch), _detached({"loss": loss, **means})))
-            done.names.append(self.task.names(batch))
-        self._update(done, before)
+                self.scaler.scale(loss * share.to(loss.dtype)).backward()  # type: ignore[no-untyped-call]
+            values = [weight, loss, *means.values()]
+            step.samples += self.task.samples(batch)
+            step.keys.append(("loss", *means))
+            step.values.append(torch.stack([value.detach().to(self._exact) for value in values]))
+            step.names.append(self.task.names(batch))
+        self._update(step, before)
         self.step += 1
-        return done
+        return step
 
-    def _update(self, done: _StepDone, before: list[Tensor]) -> None:
-        """Take the step, or leave it out and go back to the buffers from before it."""
+    def _weight(self, batch: Any) -> Tensor:
+        return torch.as_tensor(self.task.weight(batch), dtype=self._exact, device=self.context.device)
+
+    def _shares(self, weights: list[Tensor]) -> list[Tensor]:
+        """Return each micro-batch's share of the step's weight over all processes, times their number.
+
+        Gradients are averaged over processes and added over micro-batches. A step without any weight has no gradient.
+        """
+        total = self.processes.sum(torch.stack(weights).sum())
+        return [(weight * self.processes.world / total).nan_to_num(0.0) for weight in weights]
+
+    def _update(self, step: _Step, before: list[Tensor]) -> None:
+        """Update the weights; or skip the step and restore the buffers from before it."""
         self.scaler.unscale_(self.optimizer)
-        if self.execution.non_finite == "skip" and self._is_lost(done):
+        if self.execution.non_finite == "skip" and self._is_lost(step):
             self.placement.restore_buffers(before)
             self.scaler.update()
         else:
@@ -234,43 +226,67 @@ class _Run:
             self.placement.update_average()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _is_lost(self, done: _StepDone) -> bool:
-        """Whether a step must be left out; waits for the device. Its images are written down and not counted."""
-        finite = all(bool(means["loss"].isfinite()) for _, means in done.parts)
-        found = self.processes.gather(None if finite else _names(done))
-        names = [name for part in found if part is not None for name in part]
+    def _is_lost(self, step: _Step) -> bool:
+        """Whether a step must be skipped; waits for the device. Its examples are listed and not counted."""
+        finite = bool(torch.stack([values[1] for values in step.values]).isfinite().all())
+        gathered = self.processes.gather(None if finite else _names(step))
+        names = [name for of_process in gathered if of_process is not None for name in of_process]
         if not names:
             return False
         self.skipped += 1
         if self.processes.main:
-            write_skipped(self.folder, SkippedStep(done.step, names))
-        done.parts.clear()
+            write_skipped(self.folder, SkippedStep(step.index, names))
+        step.samples = 0
+        step.keys.clear()
+        step.values.clear()
         return True
 
-    # --- reading what happened ---------------------------------------------------------------------------------------
+    def _finish_epoch(self, epoch: int) -> None:
+        """Add the row of an epoch to the history, with its evaluation."""
+        row = {"epoch": float(epoch + 1), "lr": max(group["lr"] for group in self.optimizer.param_groups)}
+        row |= {f"train_{key}": value for key, value in _means(self.sums).items()}
+        if (epoch + 1) % self.task.evaluate_every == 0 or self.step == self.total_steps:
+            self.placement.share_buffers()
+            with self.placement.autocast():
+                measured = self.task.evaluate(self.placement.evaluated(), "validation")
+            row |= {f"validation_{key}": value for key, value in measured.items()}
+        check_finite(row, f"after epoch {epoch + 1}")
+        if self.skipped:
+            row["skipped_steps"] = float(self.skipped)
+        speed = self.pace.samples_per_second
+        self.history.append(row if speed is None else row | {f"{self.task.unit}_per_second": speed})
+        if self.curves is not None:
+            self.curves.add(self.step, self.history[-1])
+        self.sums = {}
 
-    def _read(self, pending: list[_StepDone], stop: bool) -> tuple[bool, bool]:
-        """Bring the means of some steps from the device, check them, and add them up over all processes.
+    # --- reading results ---------------------------------------------------------------------------------------------
+
+    def _read(self, pending: list[_Step], stop: bool) -> tuple[bool, bool]:
+        """Read the means of some steps from the device, check them, and sum them over all processes.
 
         Returns:
             Whether to stop, and whether a checkpoint is due.
         """
         sums: dict[str, tuple[float, float]] = {}
         lost: SkippedStep | None = None
-        for done in pending:
-            for samples, means in done.parts:
-                values = {key: float(value) for key, value in means.items()}
+        stacked = [values for step in pending for values in step.values]
+        flat = iter(torch.cat(stacked).tolist() if stacked else [])  # one transfer for all
+        for step in pending:
+            for keys in step.keys:
+                weight = next(flat)
+                values = {key: next(flat) for key in keys}
                 if lost is None and not math.isfinite(values["loss"]):
-                    lost = SkippedStep(done.step, _names(done))
-                _add(sums, {key: (value * samples, float(samples)) for key, value in values.items()})
-        gathered = self.processes.gather((sums, lost))
-        self.pace.stop(len(pending), sum(theirs["loss"][1] for theirs, _ in gathered if "loss" in theirs))
-        for theirs, _ in gathered:
-            _add(self.sums, theirs)
-        self._stop_if_lost([found for _, found in gathered if found is not None])
-        if self.curves is not None and time.monotonic() - self._last_curve > _CURVE_INTERVAL_S and "loss" in sums:
-            total, count = sums["loss"]
-            self.curves.add(self.step, {"loss": total / count, "lr": self.optimizer.param_groups[0]["lr"]})
+                    lost = SkippedStep(step.index, _names(step))
+                _add(sums, {key: (value * weight, weight) for key, value in values.items()})
+        gathered = self.processes.gather((sums, lost, sum(step.samples for step in pending)))
+        self.pace.stop(len(pending), sum(samples for _, _, samples in gathered))
+        for of_process, _, _ in gathered:
+            _add(self.sums, of_process)
+        self._stop_if_lost([found for _, found, _ in gathered if found is not None])
+        curve_due = time.monotonic() - self._last_curve > self.intervals.curve_s
+        means = _means(sums)
+        if self.curves is not None and curve_due and "loss" in means:
+            self.curves.add(self.step, {"loss": means["loss"], "lr": self.optimizer.param_groups[0]["lr"]})
             self._last_curve = time.monotonic()
         return self._agree(stop)
 
@@ -284,8 +300,11 @@ class _Run:
         raise NonFiniteLoss.at_step(step, self.folder)
 
     def _agree(self, stop: bool) -> tuple[bool, bool]:
-        """Whether any process was asked to stop, and whether a checkpoint is due; the first one's clock counts."""
-        interval_s = max(_CHECKPOINT_INTERVAL_S, self._checkpoint_seconds / _CHECKPOINT_SHARE)
+        """Agree on two questions: was any process asked to stop, and is a checkpoint due by the first one's clock?
+
+        All processes read at the same steps, so this also makes the first one's `steps_to_read` everybody's.
+        """
+        interval_s = max(self.intervals.checkpoint_s, self._checkpoint_seconds / self.intervals.checkpoint_share)
         due = time.monotonic() - self._last_checkpoint >= interval_s
         votes = self.processes.gather((stop, due, self.pace.steps_to_read))
         self.pace.steps_to_read = votes[0][2]
@@ -293,26 +312,28 @@ class _Run:
         return stop, stop or votes[0][1]
 
     def _note(self, epoch: int) -> str:
-        means = {key: value / count for key, (value, count) in self.sums.items()}
-        words = [f"epoch {epoch + 1}/{self.recipe.schedule.epochs}"]
+        """Return the end of the progress line: epoch, loss, the primary metric, throughput."""
+        means = _means(self.sums)
+        notes = [f"epoch {epoch + 1}/{self.recipe.schedule.epochs}"]
         if "loss" in means:
-            words.append(f"loss {means['loss']:.3f}")
-        if "top1" in means:
-            words.append(f"top-1 {means['top1']:.1f} %")
-        speed = self.pace.images_per_second
+            notes.append(f"loss {means['loss']:.3f}")
+        metric = self.task.metrics[0]
+        if metric.name in means:
+            notes.append(f"{metric.title} {means[metric.name]:.1f} {metric.unit}".rstrip())
+        speed = self.pace.samples_per_second
         if speed is not None:
-            share = self.step / (self.recipe.schedule.epochs * self.steps_per_epoch)
-            words.append(f"{speed:.0f} images/s{'' if self.cost is None else self.cost(self.pace, share)}")
+            cost = "" if self.cost is None else self.cost(self.pace, self.step / self.total_steps)
+            notes.append(f"{speed:.0f} {self.task.unit}/s{cost}")
         if self.skipped:
-            words.append(f"{self.skipped} steps skipped")
-        return "  ".join(words)
+            notes.append(f"{self.skipped} steps skipped")
+        return "  ".join(notes)
 
     def energy_joules(self) -> float | None:
-        """What the devices of all processes took; None where one does not tell."""
+        """Return the energy of the devices of all processes; None if one does not report it."""
         energies = self.processes.gather(self.pace.energy_joules)
         return sum(energy for energy in energies if energy is not None) if None not in energies else None
 
-    # --- what is written ---------------------------------------------------------------------------------------------
+    # --- curves and checkpoints --------------------------------------------------------------------------------------
 
     def open_curves(self, name: str) -> None:
         if self.processes.main:
@@ -323,18 +344,22 @@ class _Run:
             self.curves.close()
 
     def checkpoint(self, due: bool) -> None:
-        """Write where the run is now, if that is due."""
+        """Write a checkpoint of the current step, if one is due."""
         if not due:
             return
         begin = time.monotonic()
         check_finite({"norm of the weights": self.placement.weight_norm()}, f"at step {self.step}")
-        state = {**self.placement.state(self.optimizer), "scaler": self.scaler.state_dict()}
+        state = {
+            **self.placement.state(self.optimizer),
+            "scaler": self.scaler.state_dict(),
+            "task": self.task.state(),
+        }
         failure: Exception | None = None
         if self.processes.main:
             try:
                 Checkpoint(
                     self.identity,
-                    self.parts,
+                    self.context.micro_batches,
                     self.step,
                     self.skipped,
                     self.sums,
@@ -344,37 +369,38 @@ class _Run:
                 ).write(self.folder)
             except Exception as error:
                 failure = error
-        for failed in self.processes.gather(failure):  # or the others would wait for the first one
+        for failed in self.processes.gather(failure):  # or the other processes would wait for the first one
             if failed is not None:
                 raise failed
         self._last_checkpoint = time.monotonic()
         self._checkpoint_seconds = self._last_checkpoint - begin
 
-    def resume(self, found: Checkpoint) -> None:
-        """Go to where a checkpoint is."""
-        self.placement.load_state(found.state, self.optimizer)
-        self.scaler.load_state_dict(found.state["scaler"])
-        self.step, self.skipped = found.step, found.skipped
-        self.sums, self.history = found.sums, found.history
-        self.pace.go_on_from(found.clock)
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Restore the state of a checkpoint."""
+        self.placement.load_state(checkpoint.state, self.optimizer)
+        self.scaler.load_state_dict(checkpoint.state["scaler"])
+        self.task.load_state(checkpoint.state["task"])
+        self.step, self.skipped = checkpoint.step, checkpoint.skipped
+        self.sums, self.history = checkpoint.sums, checkpoint.history
+        self.pace.resume(checkpoint.clock)
 
 
-def _detached(means: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.detach() for key, value in means.items()}
-
-
-def _names(done: _StepDone) -> list[str]:
-    return [name for names in done.names for name in names()]
+def _names(step: _Step) -> list[str]:
+    return [name for names in step.names for name in names()]
 
 
 def _add(sums: dict[str, tuple[float, float]], more: Mapping[str, tuple[float, float]]) -> None:
-    for key, (value, count) in more.items():
-        total, samples = sums.get(key, (0.0, 0.0))
-        sums[key] = total + value, samples + count
+    for key, (value, weight) in more.items():
+        total, so_far = sums.get(key, (0.0, 0.0))
+        sums[key] = total + value, so_far + weight
 
 
-def _part_seed(seed: int, step: int, part: int) -> int:
-    """A seed for a part of a step, unrelated to those of its neighbours."""
-    place = f"{seed}/{step}" if part == 0 else f"{seed}/{step}/{part}"
-    digest = hashlib.blake2b(place.encode(), digest_size=7).digest()
+def _means(sums: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    return {key: value / weight for key, (value, weight) in sums.items() if weight}
+
+
+def _seed_of(seed: int, step: int, micro_batch: int) -> int:
+    """Return a seed for a micro-batch of a step, unrelated to those of its neighbours."""
+    key = f"{seed}/{step}" if micro_batch == 0 else f"{seed}/{step}/{micro_batch}"
+    digest = hashlib.blake2b(key.encode(), digest_size=7).digest()
     return int.from_bytes(digest, "big")

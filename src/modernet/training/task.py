@@ -1,50 +1,92 @@
-"""What the loop is told of a task: all that it may know."""
+"""The contract between the training loop and what it trains."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
+from modernet.records import Metric
+
+HeldOut = Literal["validation", "test"]
+
 
 class Batches(Protocol):
-    """Batches of an epoch, in parts; from any step on, the same ones as in an epoch that began at step 0."""
+    """Training batches, each divided into micro-batches; resuming at any step yields the same ones."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
+        """Optimizer steps per epoch."""
+
+    @property
+    def samples_per_epoch(self) -> int:
+        """Examples per epoch, over all processes."""
 
     @property
     def parts_per_step(self) -> int:
-        """Parts of a batch that this process sees one after the other; their gradients are added."""
-
-    def samples_in_step(self, step: int) -> int:
-        """Images in the batch of a step of the epoch, over all parts and processes."""
+        """Micro-batches per step in this process; their gradients are accumulated."""
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Any]:
-        """Yield this process's parts of the batches of an epoch, from a step on."""
+        """Yield this process's micro-batches of an epoch, from a step on."""
 
 
-class Task(Protocol):
-    """What is trained."""
+class Task(ABC):
+    """A network, its batches, its loss and its metrics.
 
-    @property
-    def network(self) -> nn.Module:
-        """What is trained; moved to the device by the loop."""
+    Attributes:
+        kind: name of the task, as in `modernet.tasks`.
+        metrics: what `evaluate` measures besides the loss; the first is the primary one.
+        network: what is trained; the loop moves it to the device.
+        batches: the training batches, on the device.
+        evaluate_every: epochs between evaluations on the validation split; the last epoch is always evaluated.
+        unit: what the throughput counts, in the plural.
+    """
 
-    @property
-    def loader(self) -> Batches:
-        """The training batches, on the device."""
+    kind: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+    network: nn.Module
+    batches: Batches
+    evaluate_every: int = 1
+    unit: ClassVar[str] = "images"
 
+    @abstractmethod
+    def weight(self, batch: Any) -> Tensor | float:
+        """Return what the loss of a micro-batch is a mean over: its number of images, valid pixels, tokens...
+
+        The loss of a step is the mean over its whole weight, so that accumulation and several processes give what one
+        process gives, however unevenly the weight is distributed. It may be 0.
+        """
+
+    @abstractmethod
     def loss(self, network: Callable[..., Any], batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss to minimise, and other means over the part to report (`top1` in per cent)."""
+        """Return the mean loss of a micro-batch over its weight, and other means over it to report, by name.
 
+        A mean, rather than a sum, because torch rounds the two differently. It must be 0, with gradients of 0, where
+        the weight is 0.
+        """
+
+    @abstractmethod
     def samples(self, batch: Any) -> int:
-        """Images in a part of a batch."""
+        """Return the number of examples in a micro-batch, for the throughput."""
 
+    @abstractmethod
     def names(self, batch: Any) -> Callable[[], list[str]]:
-        """A function that gives the names of a part's images; it should hold nothing of the device."""
+        """Return a function that names the examples of a micro-batch; it must not keep device tensors alive."""
 
-    def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Metrics on the validation split, after every epoch; the same in every process."""
+    @abstractmethod
+    def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
+        """Measure `loss`, the metrics, and `n` (examples behind them) on a split; equal in every process."""
+
+    @abstractmethod
+    def save(self, folder: Path, network: nn.Module) -> None:
+        """Write the trained network to a folder."""
+
+    def state(self) -> dict[str, Any]:
+        """Return state of the task's own, such as a teacher or a queue, for checkpoints: tensors and plain values."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - by default there is none
+        """Restore what `state` returned."""

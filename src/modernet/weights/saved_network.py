@@ -1,8 +1,9 @@
-"""A trained network as two files: how to build it and feed it, and its weights. No pickle is involved."""
+"""A trained network as two files: how to build and feed it, and its weights. No pickle is involved."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -66,13 +67,21 @@ class SavedNetwork:
     """Side of the square in the image's centre that is looked at, relative to its shorter side."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """How that square is scaled to `image_size`."""
+    task: str = "classification"
+    """Kind of the task that it was trained for."""
 
 
 def save_network(
-    folder: Path, network: nn.Module, spec: NetworkSpec, dataset: ImageDataset, images: ImageSizes
+    folder: Path,
+    network: nn.Module,
+    spec: NetworkSpec,
+    dataset: ImageDataset,
+    images: ImageSizes,
+    task: str = "classification",
 ) -> None:
-    """Write a trained network to a folder, with what an image must look like for it."""
+    """Write a trained network to a folder, with how its images are prepared."""
     description = {
+        "task": task,
         "spec": asdict(spec),
         "classes": dataset.classes,
         "image_size": dataset.image_size if images.test_size is None else images.test_size,
@@ -88,11 +97,19 @@ def save_network(
         unfinished.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
-def load_network(folder: Path) -> SavedNetwork:
-    """Read a network that `save_network` wrote.
+def _build_classifier(task: str, spec: NetworkSpec, num_classes: int) -> nn.Module:
+    return spec.build(num_classes)
+
+
+def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Module] = _build_classifier) -> SavedNetwork:
+    """Load a network that `save_network` wrote.
+
+    Args:
+        build: makes the network of a task from the spec of its backbone and the number of classes;
+            `modernet.tasks.load_network` knows that of every task.
 
     Raises:
-        InputError: the folder holds none, or its files are damaged or do not belong together.
+        InputError: the folder contains no network, or its files are damaged or do not belong together.
     """
     if not (folder / NETWORK_NAME).is_file():
         raise InputError(f"no trained network in {folder}: it has no {NETWORK_NAME}; give the folder of a finished run")
@@ -100,8 +117,9 @@ def load_network(folder: Path) -> SavedNetwork:
         description = json.loads((folder / NETWORK_NAME).read_text(encoding="utf-8"))
         spec = NetworkSpec(**description["spec"])
         classes = tuple(description["classes"])
+        task = description.get("task", "classification")  # early versions knew no other
         with torch.device("meta"):
-            network = spec.build(len(classes))
+            network = build(task, spec, len(classes))
         network.load_state_dict(load_file(folder / WEIGHTS_NAME), assign=True)
         return SavedNetwork(
             network.eval().to(memory_format=torch.channels_last),
@@ -110,8 +128,9 @@ def load_network(folder: Path) -> SavedNetwork:
             description["image_size"],
             tuple(description["mean"]),
             tuple(description["std"]),
-            description.get("crop", 1.0),  # networks of earlier versions have neither
+            description.get("crop", 1.0),  # early versions stored neither
             description.get("interpolation", "bilinear"),
+            task,
         )
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]

@@ -1,16 +1,11 @@
 """Recipes by name, one file per family of papers; importing a file registers its recipes."""
 
-from modernet.recipes.named import convnexts, ours, resnets, small_data, transformers
+import importlib
+import pkgutil
+
 from modernet.recipes.named.catalogue import RECIPES, NamedRecipe, default_recipe, get_recipe
 
-__all__ = [
-    "RECIPES",
-    "NamedRecipe",
-    "convnexts",
-    "default_recipe",
-    "get_recipe",
-    "ours",
-    "resnets",
-    "small_data",
-    "transformers",
-]
+for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+    importlib.import_module(f"{__name__}.{_module}")
+
+__all__ = ["RECIPES", "NamedRecipe", "default_recipe", "get_recipe"]

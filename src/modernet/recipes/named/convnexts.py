@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from modernet.recipes.base import Augmentation, ImageSizes, Optimizer, Recipe, Regularization, Schedule
+from modernet.recipes.base import Optimizer, Schedule
+from modernet.recipes.classification import ClassificationRecipe, Regularization
+from modernet.recipes.images import Augmentation, ImageSizes
 from modernet.recipes.named.catalogue import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 
 _IMAGES = ImageSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
@@ -19,7 +21,7 @@ def _fine_tuning(layer_decay: float) -> Optimizer:
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="convnext",
             source="Liu et al. 2022, table 5, and the TRAINING.md of its release",
             batch_size=4096,
@@ -43,7 +45,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="convnext_22k",
             source="Liu et al. 2022, table 5, and the TRAINING.md of its release",
             batch_size=4096,
@@ -66,7 +68,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="convnext_finetune_384",
             source="Liu et al. 2022, table 6",
             batch_size=512,
@@ -87,7 +89,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="convnext_22k_to_1k",
             source="Liu et al. 2022, table 6",
             batch_size=512,
@@ -118,7 +120,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="convnext_iso",
             source="Liu et al. 2022, appendix A.1, and the TRAINING.md of its release",
             batch_size=4096,
@@ -155,7 +157,7 @@ _V2_LONG = {
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="convnext_v2_finetune",
             source="Woo et al. 2023, tables 9 to 11, and the TRAINING.md of its release",
             batch_size=1024,
@@ -210,7 +212,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="replknet",
             source="Ding et al. 2022 and the README of its release: ConvNeXt's recipe",
             batch_size=2048,

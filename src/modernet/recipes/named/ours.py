@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from modernet.recipes.base import Augmentation, Optimizer, Recipe, Regularization, Schedule
+from modernet.recipes.base import Optimizer, Schedule
+from modernet.recipes.classification import ClassificationRecipe, Regularization
+from modernet.recipes.images import Augmentation
 from modernet.recipes.named.catalogue import NamedRecipe, register_recipe
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="quick",
             source="ours: seconds a network on a laptop, for small images with a left and a right (docs/log.md)",
             batch_size=32,
@@ -22,7 +24,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="small_images",
             source="ours: the decisions of ConvNeXt's recipe (Liu et al. 2022, table 5) without RandAugment, shortened",
             batch_size=128,
@@ -38,7 +40,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="classic",
             source="ours, for step 0 of the road: the rates and decay of He et al. 2015, section 3.4",
             batch_size=256,
@@ -55,7 +57,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="finetune",
             source="ours, for some hundred images: ConvNeXt's fine-tuning (Liu et al. 2022, table 6), small batch",
             batch_size=32,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from modernet.recipes.base import Augmentation, ImageSizes, Optimizer, Recipe, Regularization, Schedule
+from modernet.recipes.base import Optimizer, Schedule
+from modernet.recipes.classification import ClassificationRecipe, Regularization
+from modernet.recipes.images import Augmentation, ImageSizes
 from modernet.recipes.named.catalogue import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 
 _CROPS = Augmentation(flip=0.5, crop_scale=0.08)
@@ -14,7 +16,7 @@ _CROPS = Augmentation(flip=0.5, crop_scale=0.08)
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="resnet_classic",
             source="He et al. 2015, section 3.4, as in torchvision's reference (weights V1)",
             batch_size=256,
@@ -41,7 +43,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="mobilenet_v2",
             source="torchvision's reference for MobileNetV2 (weights V1): the rate is multiplied by 0.98 every epoch",
             batch_size=256,
@@ -80,7 +82,7 @@ def _strikes_back(name: str, expected: dict[str, float], differs: str = _TIMM, *
     source = f"Wightman et al. 2021, 'ResNet strikes back', procedure {name[-2:].upper()}; top-1 as timm measured it"
     register_recipe(
         NamedRecipe(
-            Recipe(name=name, source=source, batch_size=2048, **parts),
+            ClassificationRecipe(name=name, source=source, batch_size=2048, **parts),
             purpose=f"ResNets, {parts['schedule'].epochs} epochs",
             command=f"{ON_EIGHT_GPUS} --model resnet50 --recipe {name} --precision bf16",
             expected=expected,
@@ -122,7 +124,7 @@ _strikes_back(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="resnet_rs",
             source="Bello et al. 2021, 'Revisiting ResNets', as in its configurations; 350 epochs",
             batch_size=4096,

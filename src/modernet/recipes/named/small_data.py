@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from modernet.recipes.base import Augmentation, Optimizer, Recipe, Regularization, Schedule
+from modernet.recipes.base import Optimizer, Schedule
+from modernet.recipes.classification import ClassificationRecipe, Regularization
+from modernet.recipes.images import Augmentation
 from modernet.recipes.named.catalogue import NamedRecipe, register_recipe
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="small_data",
             source="ours: docs/results/small_data says what was measured, and at which scale",
             batch_size=256,

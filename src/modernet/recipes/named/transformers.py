@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from modernet.recipes.base import Augmentation, ImageSizes, Optimizer, Recipe, Regularization, Schedule
+from modernet.recipes.base import Optimizer, Schedule
+from modernet.recipes.classification import ClassificationRecipe, Regularization
+from modernet.recipes.images import Augmentation, ImageSizes
 from modernet.recipes.named.catalogue import ON_EIGHT_GPUS, NamedRecipe, register_recipe
 
 _IMAGES = ImageSizes(image_size=224, test_crop=0.875, interpolation="bicubic")
@@ -22,7 +24,7 @@ def _augmentation(repeats: int) -> Augmentation:
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="deit",
             source="Touvron et al. 2020, as in the main.py of its release",
             batch_size=1024,
@@ -43,7 +45,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="swin",
             source="Liu et al. 2021, as in the configurations of its release",
             batch_size=1024,
@@ -63,7 +65,7 @@ register_recipe(
 
 register_recipe(
     NamedRecipe(
-        Recipe(
+        ClassificationRecipe(
             name="levit",
             source="Graham et al. 2021, as in the main.py of its release",
             batch_size=2048,

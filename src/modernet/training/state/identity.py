@@ -11,10 +11,10 @@ from modernet.data import ImageDataset
 
 
 def run_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a record's settings, what decides its numbers: network, images, recipe, seed. Flat and JSON-able.
+    """Return what decides the numbers of a run, from its record's settings: task, network, data, recipe, seed.
 
-    Words for people (titles, sources, published figures) are left out, so that a run stays the same run when they are
-    written better.
+    Flat and JSON-able. Text for people (titles, sources, published figures) is left out, so that rewording it does not
+    make another run.
     """
     recipe = {key: value for key, value in settings["recipe"].items() if key not in ("name", "source")}
     network = {
@@ -22,13 +22,14 @@ def run_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
     if settings["model_kind"] == "model":  # a design is its fields
         network["model"] = settings["model"]
-    data = {key: settings["data"][key] for key in ("image_size", "fingerprint")}
+    data = {key: settings["data"][key] for key in ("image_size", "fingerprint") if key in settings["data"]}
     start = {"weights": settings["weights"]["fingerprint"]} if "weights" in settings else {}
-    return {**recipe, "seed": settings["seed"], **network, **data, **start}
+    task = settings.get("task", "classification")  # early records do not name theirs
+    return {"task": task, **recipe, "seed": settings["seed"], **network, **data, **start}
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Where one identity differs from another, in words: `lr 0.006, not 0.1`."""
+    """List where one identity differs from another: `lr 0.006, not 0.1`."""
     keys = [*wanted, *(key for key in found if key not in wanted)]
     return [f"{key} {found.get(key)!r}, not {wanted.get(key)!r}" for key in keys if found.get(key) != wanted.get(key)]
 

@@ -1,4 +1,4 @@
-"""How fast a run goes, and what it takes."""
+"""Throughput and energy of a run."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import time
 import torch
 
 _WARMUP_STEPS = 3
-"""Steps at the start of a process that the throughput leaves out: caches fill and kernels are chosen in them."""
-READ_INTERVAL_S = 0.5
-"""About how long the device works before its results are read; to read is to wait for it."""
+"""Steps at the start of a process that the throughput excludes: caches fill and kernels are chosen in them."""
 
 
 class Pace:
-    """Time, images and energy of the training steps, evaluation and checkpoints left out.
+    """Time, examples and energy of the training steps, without evaluation and checkpoints.
+
+    Args:
+        device: the device of this process.
+        read_s: seconds of work between two reads of the results.
 
     Attributes:
-        steps_to_read: after how many steps the results should be read next.
-        seconds: time in training steps, also in processes that this run had before this one.
-        timed_seconds: those of them that the throughput is computed from.
+        steps_to_read: steps until the results should be read next.
+        seconds: time in training steps, including earlier processes of this run.
+        timed_seconds: the part of it that the throughput is computed from.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, read_s: float) -> None:
+        self._device, self._read_s = device, read_s
         self.steps_to_read = 1
         self.seconds = 0.0
         self.timed_seconds, self._timed_samples = 0.0, 0.0
@@ -31,11 +33,11 @@ class Pace:
         self._begin = time.monotonic()
 
     def start(self) -> None:
-        """Training begins, or goes on."""
+        """Start the clock, also after a pause."""
         self._begin = time.monotonic()
 
     def stop(self, steps: int, samples: float) -> None:
-        """Some steps are done, with so many samples over all processes."""
+        """Count steps that are done, and their examples over all processes."""
         now = time.monotonic()
         seconds = now - self._begin
         self._begin = now
@@ -47,20 +49,20 @@ class Pace:
         if self._energy_j is not None and power is not None:
             self._energy_j += power * seconds
         self._steps_here += steps
-        self.steps_to_read = max(1, round(READ_INTERVAL_S * steps / seconds)) if seconds > 0 else 2 * steps
+        self.steps_to_read = max(1, round(self._read_s * steps / seconds)) if seconds > 0 else 2 * steps
 
     @property
-    def images_per_second(self) -> float | None:
-        """Training throughput so far; None before it is known."""
+    def samples_per_second(self) -> float | None:
+        """Training throughput so far; None until it is known."""
         return self._timed_samples / self.timed_seconds if self.timed_seconds > 0 else None
 
     @property
     def energy_joules(self) -> float | None:
-        """What the device says that it took: its power at the end of each interval, times the interval."""
+        """Energy: the power the device reports at the end of each interval, times the interval."""
         return self._energy_j
 
     def counters(self) -> dict[str, float]:
-        """All that a checkpoint needs."""
+        """Return what a checkpoint stores."""
         energy = {} if self._energy_j is None else {"energy_joules": self._energy_j}
         return {
             "train_seconds": self.seconds,
@@ -69,8 +71,8 @@ class Pace:
             **energy,
         }
 
-    def go_on_from(self, counters: dict[str, float]) -> None:
-        """Take over what `counters` said of earlier processes."""
+    def resume(self, counters: dict[str, float]) -> None:
+        """Continue from the `counters` of an earlier process."""
         self.seconds = counters["train_seconds"]
         self.timed_seconds, self._timed_samples = counters["timed_seconds"], counters["timed_samples"]
         if self._energy_j is not None:
@@ -78,10 +80,10 @@ class Pace:
 
 
 def watts(device: torch.device) -> float | None:
-    """The power that a device draws now, in watts; None where it does not tell."""
+    """Return the power that a device draws now, in watts; None if it does not report it."""
     if device.type != "cuda":
         return None
     try:
         return torch.cuda.power_draw(device) / 1000
-    except Exception:  # the driver's package has errors of its own: not there, not supported, not allowed
+    except Exception:  # the driver's package has its own errors: missing, not supported, not permitted
         return None

@@ -1,0 +1,69 @@
+"""What recipes of image tasks share: size, crop and augmentation of the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from modernet.recipes.base import Range, Recipe
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """Size and crop of the images."""
+
+    image_size: Annotated[int | None, Range(2)] = None
+    """Side of the training images in pixels; None: that of the data, or of the pretrained weights."""
+    test_size: Annotated[int | None, Range(2)] = None
+    """Side of the images in validation and test; None: the training size."""
+    test_crop: Annotated[float, Range(1e-3, 1)] = 1.0
+    """Center crop in validation and test, as a share of the shorter side: 0.875 is ImageNet's 224 of 256."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """Interpolation of every resize, in training and test."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Augmentation of the training images, in this order except that shift follows flip."""
+
+    flip: Annotated[float, Range(0, 1)] = 0.5
+    """Probability of a horizontal flip. 0 where left and right matter, as for digits."""
+    shift: Annotated[float, Range(0, 1)] = 0.0
+    """Largest shift in each direction, as a share of the side; the border is filled by reflection."""
+    crop_scale: Annotated[float, Range(1e-3, 1)] = 1.0
+    """Smallest area of a random resized crop, as a share of the image; 1: no crop."""
+    rand_augment: str = ""
+    """RandAugment in timm's notation, such as rand-m9-mstd0.5-inc1: magnitude 9, its noise 0.5; empty is off."""
+    color_jitter: Annotated[float, Range(0)] = 0.0
+    """Largest relative change of brightness, contrast and saturation; not used with RandAugment, as in timm."""
+    erasing: Annotated[float, Range(0, 1)] = 0.0
+    """Probability that a random rectangle (2-33 % of the area) is replaced by noise (Zhong et al. 2017)."""
+    cutout: Annotated[float, Range(0, 1)] = 0.0
+    """Side of a square that is always zeroed, as a share of the image's side (DeVries and Taylor 2017)."""
+    mixup: Annotated[float, Range(0)] = 0.0
+    """Alpha of the Beta distribution of mixup (Zhang et al. 2017); 0: off."""
+    cutmix: Annotated[float, Range(0)] = 0.0
+    """Alpha of the Beta distribution of cutmix (Yun et al. 2019); 0: off."""
+    mix_prob: Annotated[float, Range(0, 1)] = 1.0
+    """Probability that a batch (or image, see `mix_mode`) is mixed at all."""
+    mix_switch_prob: Annotated[float, Range(0, 1)] = 0.5
+    """Probability of cutmix rather than mixup if both are on."""
+    mix_mode: Literal["batch", "pair", "elem"] = "batch"
+    """Draw choice and share once per batch, per pair of images, or per image."""
+    repeats: Annotated[int, Range(1)] = 1
+    """Repeated augmentation (Hoffer et al. 2019): copies of each image per epoch, of proportionally fewer images."""
+
+
+@dataclass(frozen=True)
+class ImageRecipe(Recipe):
+    """A recipe of a task on images."""
+
+    images: ImageSizes = field(default_factory=ImageSizes)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def cuts_images(self) -> bool:
+        """Whether it crops images, and so needs them whole instead of as squares."""
+        sizes = self.images
+        resized = sizes.test_size is not None and sizes.test_size != sizes.image_size
+        return resized or self.augmentation.crop_scale < 1 or sizes.test_crop < 1

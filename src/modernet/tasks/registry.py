@@ -1,0 +1,101 @@
+"""The tasks by name, and what the command line asks of each."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, cast
+
+import torch
+from torch import nn
+
+from modernet.errors import unknown_name
+from modernet.recipes import Recipe
+from modernet.records import Metric, Record
+from modernet.weights import NetworkSpec, SavedNetwork
+from modernet.weights import load_network as load_any_network
+
+_MODULES = {
+    "classification": "modernet.tasks.classification",
+}
+"""Kind of a task -> its module, imported when it is asked for. A new task is one more line."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What `modernet train` was asked to train."""
+
+    recipe: Recipe
+    model: str
+    """A network of the zoo, or `model.tag` to start from published weights."""
+    model_fields: Mapping[str, Any]
+    """Fields of the network's config to change."""
+    weights: Path | None
+    """A file of weights to start from."""
+    data: str
+    seed: int
+    skip_unreadable: bool
+
+
+class Prediction(Protocol):
+    """The prediction for one image: a dataclass of JSON-able fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def image(self) -> str:
+        """Path of the image."""
+
+    def lines(self) -> list[str]:
+        """Return the prediction as text, a line each."""
+
+
+class TaskModule(Protocol):
+    """The functions of a task's module."""
+
+    metrics: tuple[Metric, ...]
+
+    def prepare(self, request: TrainRequest) -> Callable[..., Record]:
+        """Open network, weights and data. The result trains; its arguments are `RunOptions`."""
+
+    def build_network(self, spec: NetworkSpec, num_classes: int) -> nn.Module:
+        """Build the network of a saved run on torch's default device."""
+
+    def evaluate(
+        self,
+        saved: SavedNetwork,
+        data: str,
+        split: Literal["train", "validation", "test"],
+        *,
+        batch_size: int,
+        device: torch.device,
+        skip_unreadable: bool,
+    ) -> dict[str, float]:
+        """Measure the metrics, the loss and `n` of a saved network on a data set."""
+
+    def predict(
+        self, saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool
+    ) -> Sequence[Prediction]:
+        """Predict images with a saved network."""
+
+
+def get_task(kind: str) -> TaskModule:
+    """Return the module of a task.
+
+    Raises:
+        InputError: there is no such task; the message names the closest ones.
+    """
+    if kind not in _MODULES:
+        raise unknown_name("task", kind, _MODULES)
+    return cast(TaskModule, importlib.import_module(_MODULES[kind]))
+
+
+def load_network(folder: Path) -> SavedNetwork:
+    """Load the network of a finished run, whatever its task.
+
+    Raises:
+        InputError: the folder contains no network, or its files are damaged or do not belong together.
+    """
+    return load_any_network(folder, lambda task, spec, classes: get_task(task).build_network(spec, classes))
