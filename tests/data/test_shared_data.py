@@ -34,9 +34,7 @@ def test_caltech_opens_with_mixed_sizes(data_folder: Path) -> None:
 
 
 @pytest.mark.data("tiny_imagenet_50")
-def test_a_large_set_streams_from_disk(
-    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_set_streams_from_disk(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path))
     dataset = open_dataset(str(data_folder), memory_limit_mb=10)
     assert isinstance(dataset.train, OnDisk)

@@ -27,7 +27,8 @@ class Execution:
     non_finite: Literal["stop", "skip"] = "stop"
     """What to do when a loss is NaN or infinite: stop, or leave out that step and count it."""
     tracker: str = ""
-    """Where curves go besides metrics.jsonl: tensorboard, wandb, mlflow or another of accelerate's trackers."""
+    """Where curves go besides metrics.jsonl: tensorboard, wandb, mlflow or another tracker of accelerate.
+    Needs: pip install 'modernet[trackers]'."""
 
     def __post_init__(self) -> None:
         if self.device_batch is not None and self.device_batch < 1:
