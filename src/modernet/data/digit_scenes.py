@@ -1,7 +1,8 @@
 """digit_scenes: real handwritten digits at random place, scale and contrast among clutter. Embedded, no download.
 
-The 1,797 digits of 8x8 pixels are the test set of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998,
-UCI Machine Learning Repository, CC BY 4.0), the same ones as in scikit-learn's `load_digits`. A scene is a softly shaded coloured ground, fragments of other digits, one digit or several, and light noise. It knows its class, boxes,
+The 1,797 digits of 8x8 pixels are the test set of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak
+1998, UCI Machine Learning Repository, CC BY 4.0), the same ones as in scikit-learn's `load_digits`. A scene is a softly
+shaded coloured ground, fragments of other digits, one digit or several, and light noise. It knows its class, boxes,
 instance masks and semantic map, so that every task has data on a fresh machine. With one digit in 32x32 pixels a
 bottleneck ResNet of 0.15 M parameters reaches about 90 % after 12,000 pictures.
 """
