@@ -1,7 +1,8 @@
-"""Small data that tests of several parts train on."""
+"""What tests of several packages share: the order of the tests, and small data to train on."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,22 @@ torch.set_num_threads(1)  # the networks are tiny: more threads wait for each ot
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that no process waits for another at the end."""
+    """Start the longest tests first, so that no worker runs one alone at the end; skip tests of absent hardware."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture
+def data_folder(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of the data set that the test's marker names, `@pytest.mark.data("usps")`, or skip the test."""
+    (name,) = request.node.get_closest_marker("data").args
+    folder = Path(os.environ.get("MODERNET_SHARED_DATA", "")) / name
+    if "MODERNET_SHARED_DATA" not in os.environ or not folder.is_dir():
+        pytest.skip(f"needs the data set {name}: set MODERNET_SHARED_DATA to a folder that contains {name}/")
+    return folder.resolve()
 
 
 def striped(count: int, seed: int, size: int = 16) -> InMemory:

@@ -2,7 +2,8 @@
 
 >>> import modernet
 >>> network = modernet.create_model("convnext_tiny", num_classes=10)
->>> modernet.list_models("resnet*")
+>>> modernet.list_models("resnet1?")
+['resnet18']
 
 Names are loaded at their first use, so that importing the package costs nothing and needs no torch.
 """

@@ -16,6 +16,12 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     Args:
         kind: what it holds, as a noun in the singular, for messages: `"model"`.
+
+    >>> ages = Registry[int]("network")
+    >>> ages.add("lenet", 1989)
+    >>> ages["lennet"]
+    Traceback (most recent call last):
+    modernet.errors.InputError: no network is called 'lennet'; did you mean lenet?
     """
 
     def __init__(self, kind: str) -> None:

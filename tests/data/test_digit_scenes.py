@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from modernet.data import SceneGenerator, make_scenes, open_dataset
-from modernet.data.digit_scenes import SPLITS, source_digits
+from modernet.data.digit_scenes import SPLITS, _digits, source_digits
 from modernet.errors import InputError
 
 CROWD = SceneGenerator("train", image_size=64, num_digits=(2, 5), digit_side=(0.25, 0.5))
@@ -16,8 +19,6 @@ def test_no_source_digit_is_in_two_splits_and_each_is_in_one() -> None:
 
 
 def test_every_split_has_every_digit_in_the_same_share() -> None:
-    from sklearn.datasets import load_digits
-
     labels = load_digits().target
     for split, share in zip(SPLITS, (4 / 6, 1 / 6, 1 / 6), strict=True):
         counts = np.bincount(labels[list(source_digits(split))], minlength=10)
@@ -128,12 +129,22 @@ def test_impossible_scenes_are_refused(fields: dict[str, object], message: str) 
         SceneGenerator("train", **fields)
 
 
-def test_the_sources_are_the_digits_that_scikit_learn_gives() -> None:
-    from sklearn.datasets import load_digits
-
-    from modernet.data.digit_scenes import _digits
-
+def test_the_sources_are_the_digits_of_scikit_learn() -> None:
     images, labels = _digits()
     theirs = load_digits()
     assert np.array_equal(images * 16, theirs.images)
     assert np.array_equal(labels, theirs.target)
+
+
+def test_scenes_are_the_same_bytes_in_every_release() -> None:
+    """Accuracies on digit_scenes are compared across releases."""
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        images, labels = make_scenes(split, 100)
+        digest.update(images.contiguous().numpy().tobytes() + labels.numpy().tobytes())
+    assert digest.hexdigest() == "1885b2834961ca8fdbba1f9137d92e1daa9bd58b4e7fb9cbc97db94bd4dbd1f3"
+    for index in range(50):
+        scene = CROWD.scene(index)
+        for values in (scene.image, scene.boxes_xyxy, scene.labels, scene.masks, scene.semantic):
+            digest.update(values.contiguous().numpy().tobytes())
+    assert digest.hexdigest() == "c5a2730cc228d0e37e4616b4617a26692c157c352da9bd0ad57a341f7fd6aa50"

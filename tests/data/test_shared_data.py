@@ -1,4 +1,4 @@
-"""Real data sets, where they lie beside the checkout."""
+"""Real data sets, from the folder that MODERNET_SHARED_DATA names."""
 
 from __future__ import annotations
 
@@ -10,19 +10,11 @@ import torch
 from modernet.data import OnDisk, make_loader, open_dataset
 from modernet.recipes import Augmentation
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 
-
-def shared(name: str) -> str:
-    if not (SHARED / name).is_dir():
-        pytest.skip(f"the data set {name} is not beside this checkout")
-    return str(SHARED / name)
-
-
-def test_tiny_imagenet_opens_in_memory_with_its_names(tmp_path: Path) -> None:
-    folder = Path(shared("tiny_imagenet_50"))
-    for file in ("train-00000-of-00005.parquet", "validation-00000-of-00001.parquet"):  # a fifth, for the sake of time
-        (tmp_path / file).symlink_to((folder / file).resolve())
+@pytest.mark.data("tiny_imagenet_50")
+def test_tiny_imagenet_opens_in_memory_with_its_names(data_folder: Path, tmp_path: Path) -> None:
+    for file in ("train-00000-of-00005.parquet", "validation-00000-of-00001.parquet"):  # a fifth, to save time
+        (tmp_path / file).symlink_to(data_folder / file)
     dataset = open_dataset(str(tmp_path))
     assert dataset.image_size == 64
     assert len(dataset.train) + len(dataset.validation) == 5_000
@@ -33,16 +25,18 @@ def test_tiny_imagenet_opens_in_memory_with_its_names(tmp_path: Path) -> None:
     assert 10 < int(grey.sum()) < 200
 
 
-def test_caltech_opens_with_mixed_sizes() -> None:
-    dataset = open_dataset(shared("caltech101_10"))
+@pytest.mark.data("caltech101_10")
+def test_caltech_opens_with_mixed_sizes(data_folder: Path) -> None:
+    dataset = open_dataset(str(data_folder))
     assert len(dataset.classes) == 10
     assert dataset.image_size % 32 == 0
     assert (len(dataset.train) + len(dataset.validation), len(dataset.test)) == (600, 301)
 
 
-def test_a_large_set_streams_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.data("tiny_imagenet_50")
+def test_a_large_set_streams_from_disk(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path))
-    dataset = open_dataset(shared("tiny_imagenet_50"), memory_limit_mb=10)
+    dataset = open_dataset(str(data_folder), memory_limit_mb=10)
     assert isinstance(dataset.train, OnDisk)
     loader = make_loader(
         dataset,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-import os
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +14,6 @@ from modernet.models import create_model
 from modernet.models.tc import tc_problem
 
 ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("MODERNET_SHARED_DATA", ROOT / ".." / "shared" / "data"))
 
 
 def example(name: str) -> ModuleType:
@@ -117,9 +115,7 @@ def test_no_pass_at_all_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "--passes is 0; give 1 or more" in capsys.readouterr().err
 
 
-def test_lenet_learns_the_digits_of_its_time() -> None:
-    """Two of its 23 passes; 7.4 to 8.1 % of four seeds."""
-    folder = SHARED / "usps"
-    if not folder.is_dir():
-        pytest.skip(f"the data set usps is not at {folder.resolve()}")
-    assert example("lenet_usps").main([str(folder), "--passes", "2"]) < 9.0
+@pytest.mark.data("usps")
+def test_lenet_learns_the_digits_of_its_time(data_folder: Path) -> None:
+    """Two of its 23 passes; the error is 7.4 to 8.1 % over four seeds."""
+    assert example("lenet_usps").main([str(data_folder), "--passes", "2"]) < 9.0

@@ -18,7 +18,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     The folder of `path` is made if it is missing.
 
     >>> with whole_file("runs/record.json") as unfinished:
-    ...     unfinished.write_text("{}")
+    ...     _ = unfinished.write_text("{}")
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ def use_kernels(network: Network, backend: Backend = "auto") -> Network:
         backend: `auto` uses a kernel only where it was measured to win on this device, for this shape and dtype.
             `triton` always, `reference` never. May be called again with another.
 
-    >>> network = modernet.use_kernels(modernet.create_model("convnext_tiny").cuda())
+    >>> network = use_kernels(modernet.create_model("convnext_tiny").cuda())  # doctest: +SKIP
     """
     for module in network.modules():
         fused = _fused_class(module)

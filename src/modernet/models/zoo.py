@@ -54,8 +54,9 @@ def create_model(
     Raises:
         InputError: unknown name, unknown field, or a value out of range.
 
-    >>> create_model("convnext_tiny", num_classes=10)
-    >>> create_model("resnet50", features_only=True, out_indices=(1, 2, 3, 4))
+    >>> network = create_model("convnext_tiny", num_classes=10)
+    >>> create_model("resnet50", features_only=True, out_indices=(1, 2, 3, 4)).feature_info.reduction()
+    [4, 8, 16, 32]
     """
     entry = get_entry(name)
     known = [field.name for field in dataclasses.fields(entry.config)]

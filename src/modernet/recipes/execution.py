@@ -27,7 +27,8 @@ class Execution:
     non_finite: Literal["stop", "skip"] = "stop"
     """When a loss is NaN or infinite: stop, or skip that step and count it."""
     tracker: str = ""
-    """Also log curves to tensorboard, wandb, mlflow or another tracker of accelerate."""
+    """Also log curves to tensorboard, wandb, mlflow or another tracker of accelerate.
+    Needs: pip install 'modernet[trackers]'."""
 
     def __post_init__(self) -> None:
         if self.device_batch is not None and self.device_batch < 1:

@@ -19,8 +19,8 @@ from modernet.roadmap.design import Design
 def build(design: Design, num_classes: int = 1000, *, in_chans: int = 3, drop_path_rate: float = 0.0) -> Network:
     """The network of a design, with random weights.
 
-    >>> build(Design(), num_classes=10)  # a ResNet-50
-    >>> build(replace(Design(), groups="depthwise", kernel_size=7), num_classes=10)
+    >>> resnet50 = build(Design(), num_classes=10)
+    >>> with_large_kernels = build(Design(groups="depthwise", kernel_size=7), num_classes=10)
     """
     return Network(design, ModelConfig(num_classes=num_classes, in_chans=in_chans, drop_path_rate=drop_path_rate))
 

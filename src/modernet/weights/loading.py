@@ -87,8 +87,8 @@ def load_weights(
     Raises:
         InputError: the file cannot be read or does not fit; the message shows both sides' names and the likely cause.
 
-    >>> network = create_model("convnext_tiny")
-    >>> load_weights(network, "convnext_tiny_1k_224_ema.pth")
+    >>> network = modernet.create_model("convnext_tiny")  # doctest: +SKIP
+    >>> load_weights(network, "convnext_tiny_1k_224_ema.pth")  # doctest: +SKIP
     """
     if isinstance(source, Mapping):
         tensors, found_under, what = dict(source), "", "these weights"

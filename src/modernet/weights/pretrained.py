@@ -35,8 +35,8 @@ def create_model(name: str, *, pretrained: bool = False, **fields: Any) -> nn.Mo
     Raises:
         InputError: unknown name or field, or the weights cannot be had.
 
-    >>> create_model("convnext_tiny", pretrained=True)
-    >>> create_model("convnext_tiny.fb_in22k_ft_in1k", pretrained=True, num_classes=10)
+    >>> network = create_model("convnext_tiny", pretrained=True)  # doctest: +SKIP
+    >>> network = create_model("convnext_tiny.fb_in22k_ft_in1k", pretrained=True, num_classes=10)  # doctest: +SKIP
     """
     model = name.partition(".")[0]
     if not pretrained:
@@ -66,8 +66,8 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     Raises:
         InputError: unknown name, or the weights cannot be had or do not fit.
 
-    >>> network = load_model("convnext_tiny.fb_in22k_ft_in1k")
-    >>> network = load_model("mobilenet_v2", "mobilenet_v2-b0353104.pth")
+    >>> network = load_model("convnext_tiny.fb_in22k_ft_in1k")  # doctest: +SKIP
+    >>> network = load_model("mobilenet_v2", "mobilenet_v2-b0353104.pth")  # doctest: +SKIP
     """
     model = name.partition(".")[0]
     published = weights_of(get_entry(model).name)

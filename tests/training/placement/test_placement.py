@@ -53,6 +53,15 @@ def test_a_compiled_network_gives_the_same_losses(tmp_path: Path, monkeypatch: p
     assert losses(fast) == losses(plain)
 
 
+def test_convolutions_too_narrow_for_training_on_a_cpu_are_refused() -> None:
+    narrow, wide = (create_model("resnet18", depths=(1, 1), width=width) for width in (4, 8))
+    Placement(wide, RANDOM, Execution(), CPU, ALONE)
+    with pytest.raises(
+        InputError, match=r"is a strided convolution of 4 channels, .* make the network wider, so that it "
+    ):
+        Placement(narrow, RANDOM, Execution(), CPU, ALONE)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_scores_are_in_float32_whatever_the_network_computes_in(precision: str) -> None:
     network = create_model("convnext_test", num_classes=2)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_points_are_json_lines(tmp_path: Path) -> None:
 def test_a_tracker_of_accelerate_gets_the_same_points(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # tensorboard's own
+        warnings.simplefilter("ignore", DeprecationWarning)  # from tensorboard itself
         curves = Curves(tmp_path, "tensorboard", "run", {"lr": 0.1, "decay": None, "dims": [1, 2]}, step=0)
         curves.add(3, {"loss": 0.5})
         curves.close()
@@ -40,5 +41,25 @@ def test_an_unknown_tracker_is_named_with_close_ones(tmp_path: Path) -> None:
 
 
 def test_a_tracker_whose_package_is_missing_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="install it with pip install dvclive"):
+    with pytest.raises(
+        InputError, match="the tracker dvclive needs its package, which is not installed; pip install dvclive"
+    ):
         Curves(tmp_path, "dvclive", "run", {}, step=0)
+
+
+def test_without_accelerate_a_tracker_names_the_extra_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(
+        InputError, match=r"needs accelerate, which is not installed; pip install 'modernet\[trackers\]'"
+    ):
+        Curves(tmp_path, "tensorboard", "run", {}, step=0)
+
+
+def test_without_accelerate_a_run_keeps_its_own_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    curves = Curves(tmp_path, "", "run", {}, step=0)
+    curves.add(1, {"loss": 0.5})
+    curves.close()
+    assert (tmp_path / CURVES_NAME).read_text() == '{"step": 1, "loss": 0.5}\n'

@@ -91,8 +91,8 @@ def optimize(
     to run it are measured on the example by turns, and the fastest is kept: layout, `torch.compile` with frozen
     weights, on a GPU also CUDA graphs and the fused kernels of this library. What was done is in `report`:
 
-    >>> network = modernet.optimize(model, torch.randn(8, 3, 224, 224))
-    >>> print(network.report)
+    >>> network = optimize(model, torch.randn(8, 3, 224, 224))  # doctest: +SKIP
+    >>> print(network.report)  # doctest: +SKIP
 
     What may be rewritten is seen in one forward pass of the example, so it holds for the path which that took: where a
     network pads, shifts or resamples other images differently, a rewrite could be wrong for them. So the size of the

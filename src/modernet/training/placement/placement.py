@@ -22,6 +22,7 @@ from modernet.recipes import Execution, Recipe
 from modernet.torch_internals import tree_map
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_LEAST_CHANNELS = 8  # of a strided convolution, for training on a CPU
 _SYNC_BUFFERS = (  # renamed in torch 2.15
     "forward_sync_buffers"
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
@@ -39,7 +40,8 @@ class Placement:
         network: gets its weights from here; it is changed in place.
 
     Raises:
-        InputError: the network cannot be checkpointed, or the execution does not go with the recipe.
+        InputError: the network cannot be checkpointed or not be trained on this device, or the execution does not go
+            with the recipe.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Placement:
             if not isinstance(network, Backbone):
                 raise InputError(f"a {type(network).__name__} has no blocks to checkpoint; leave out --checkpointing")
             network.set_grad_checkpointing()
+        if device.type == "cpu":
+            _refuse_narrow_convolutions(network)
         self.device, self._alone = device, processes.alone
         self._dtype = _DTYPES.get(recipe.precision)
         self._sharded = execution.shard and not processes.alone
@@ -195,3 +199,15 @@ def choose_device(processes: Processes = ALONE) -> torch.device:
 
 def _in_float32(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def _refuse_narrow_convolutions(network: nn.Module) -> None:
+    """torch 2.15.0 does not compute the gradients of these layers reliably on a CPU in channels_last memory."""
+    for name, layer in network.named_modules():
+        if not isinstance(layer, nn.Conv2d) or layer.in_channels >= _LEAST_CHANNELS:
+            continue
+        if any(stride > size for stride, size in zip(layer.stride, layer.kernel_size, strict=True)):
+            raise InputError(
+                f"{name} is a strided convolution of {layer.in_channels} channels, which torch cannot train reliably "
+                f"on a CPU; make the network wider, so that it has {_LEAST_CHANNELS} or more, or train on a GPU"
+            )

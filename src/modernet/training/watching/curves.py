@@ -1,4 +1,4 @@
-"""The curves of a run: JSON lines in its folder always, and the trackers that people use beside them."""
+"""Training curves: JSON lines in the run's folder, and optionally one of accelerate's experiment trackers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-
 from modernet.errors import InputError, unknown_name
 from modernet.files.atomic import whole_file
 
@@ -17,17 +14,17 @@ CURVES_NAME = "metrics.jsonl"
 
 
 class Curves:
-    """Writes what a run measures, point by point, in the order of its steps.
+    """Log the metrics of a run, one point per call, in the order of its steps.
 
     Args:
-        folder: of the run; gets `metrics.jsonl`, and the files of trackers that write any.
-        trackers: names of accelerate's trackers, with commas between them.
-        name: the run's, for the trackers.
-        settings: what was run, for the trackers.
-        step: where the run begins or goes on; what was written of later steps is dropped, since they come again.
+        folder: the run's folder, which receives `metrics.jsonl` and the files of trackers that write any.
+        trackers: names of accelerate's trackers, separated by commas.
+        name: the run's name in the trackers.
+        settings: the run's configuration in the trackers.
+        step: the step at which the run starts or resumes; points of later steps are dropped, because they are repeated.
 
     Raises:
-        InputError: a tracker is unknown, or its package is not there.
+        InputError: a tracker is unknown, or its package or accelerate is not installed.
     """
 
     def __init__(self, folder: Path, trackers: str, name: str, settings: Mapping[str, Any], step: int) -> None:
@@ -43,7 +40,7 @@ class Curves:
                 unfinished.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the values that a run has after a step; all of them are finite."""
+        """Log the values after a step; all of them must be finite."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
         for tracker in self._trackers:
@@ -55,17 +52,24 @@ class Curves:
 
 
 def _tracker(name: str, run: str, folder: Path) -> Any:
+    try:
+        from accelerate import PartialState
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the tracker {name} needs accelerate, which is not installed; pip install 'modernet[trackers]'"
+        ) from error
     if name not in LOGGER_TYPE_TO_CLASS:
         raise unknown_name("tracker", name, LOGGER_TYPE_TO_CLASS)
     if name not in {str(available) for available in get_available_trackers()}:
-        raise InputError(f"the tracker {name} needs its package; install it with pip install {name}")
-    PartialState()  # trackers ask it whether they are in the main process
+        raise InputError(f"the tracker {name} needs its package, which is not installed; pip install {name}")
+    PartialState()  # trackers ask it whether they run in the main process
     kind = LOGGER_TYPE_TO_CLASS[name]
     return kind(run, logging_dir=str(folder)) if kind.requires_logging_directory else kind(run)
 
 
 def _step_of(line: str) -> float:
-    """The step of a line; a line that was cut short by a crash belongs to none."""
+    """Return the step of a line, or infinity for a line that a crash cut short."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
