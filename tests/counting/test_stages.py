@@ -51,7 +51,7 @@ class Chain(Backbone):
     def pool(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
-    def layer_place(self, name: str) -> tuple[float, ...]:
+    def group_key(self, name: str) -> tuple[float, ...]:
         return (0,)
 
 

@@ -1,4 +1,4 @@
-"""AlexNet: the layer sizes of the paper, torchvision's one tower under the same names, and configs that make none."""
+"""AlexNet: the layer sizes of the paper, torchvision's one tower under the same names, and invalid configs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from modernet.models import alexnet, create_model
 
 
 def test_one_tower_equals_torchvision_under_the_same_names() -> None:
-    theirs = torchvision.models.alexnet().eval()
+    reference = torchvision.models.alexnet().eval()
     torch.manual_seed(0)
-    for parameter in theirs.parameters():
+    for parameter in reference.parameters():
         if parameter.ndim == 1:
             nn.init.uniform_(parameter, 0.5, 1.5)
     ours = create_model("alexnet_one_tower").eval()
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict(reference.state_dict())
     for size in (63, 224):
         x = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1))
-        expected = theirs(x)
+        expected = reference(x)
         torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
@@ -53,8 +53,8 @@ def test_two_towers_have_the_layer_sizes_of_the_paper() -> None:
     assert counts.macs == convolutions + 9216 * 4096 + 4096 * 4096 + 4096 * 1000
 
 
-def test_the_towers_meet_in_the_third_convolution_only() -> None:
-    """The gradient of a channel of the first tower reaches the other tower's input through that convolution alone."""
+def test_towers_exchange_channels_in_the_third_convolution_only() -> None:
+    """A gradient crosses from one tower to the other only through that convolution."""
     network = create_model("alexnet_test")
     for layer in network.features:
         if isinstance(layer, nn.Conv2d) and layer.in_channels != 3:
@@ -78,7 +78,7 @@ def test_channels_are_normalised_as_in_the_paper() -> None:
     torch.testing.assert_close(layer(a), expected)
 
 
-def test_two_towers_pad_images_until_their_windows_cover_them() -> None:
+def test_two_towers_pad_images_until_the_windows_cover_them() -> None:
     network = create_model("alexnet_test").eval()
     x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     padded = F.pad(x, (0, 3, 0, 3))
@@ -87,7 +87,7 @@ def test_two_towers_pad_images_until_their_windows_cover_them() -> None:
     assert network.forward_stage(0, x).shape[2:] == (55, 55)
 
 
-def test_two_towers_start_as_in_the_paper() -> None:
+def test_two_towers_are_initialised_as_in_the_paper() -> None:
     torch.manual_seed(0)
     network = create_model("alexnet", hidden=64)
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
@@ -96,7 +96,7 @@ def test_two_towers_start_as_in_the_paper() -> None:
 
 
 @pytest.mark.parametrize(("name", "places"), [("alexnet_test", [2, 5]), ("alexnet_one_tower_test", [0, 3])])
-def test_dropout_is_where_it_was_published(name: str, places: list[int]) -> None:
+def test_dropout_is_placed_as_published(name: str, places: list[int]) -> None:
     """After the hidden linear layers in 2012, before them in torchvision."""
     head = create_model(name, dropout=0.3).classifier
     assert [index for index, layer in enumerate(head) if isinstance(layer, nn.Dropout)] == places
@@ -104,10 +104,10 @@ def test_dropout_is_where_it_was_published(name: str, places: list[int]) -> None
 
 
 @pytest.mark.parametrize(("name", "smallest"), [("alexnet_test", 64), ("alexnet_one_tower_test", 63)])
-def test_an_image_that_is_too_small_is_refused(name: str, smallest: int) -> None:
+def test_images_that_are_too_small_raise(name: str, smallest: int) -> None:
     network = create_model(name).eval()
     assert network(torch.zeros(1, 3, smallest, smallest)).shape == (1, 1000)
-    message = f"images are 80x{smallest - 1}; this network takes {smallest}x{smallest} and larger: resize them"
+    message = f"images are 80x{smallest - 1}; this network needs at least {smallest}x{smallest}: resize them"
     with pytest.raises(InputError, match=message):
         network(torch.zeros(1, 3, 80, smallest - 1))
 
@@ -124,6 +124,6 @@ def test_an_image_that_is_too_small_is_refused(name: str, smallest: int) -> None
         ({"dropout": -0.1}, r"dropout is -0.1; give a rate in \[0, 1\)"),
     ],
 )
-def test_configs_that_make_no_alexnet_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         alexnet.AlexNetConfig(**fields)

@@ -23,7 +23,7 @@ def images(height: int, width: int) -> Tensor:
 
 
 def randomise(network: nn.Module) -> None:
-    """Norms, biases and class tokens too, so that a swapped pair would show."""
+    """Norms, biases and class tokens too, so that swapped parameters show."""
     torch.manual_seed(0)
     for name, parameter in network.named_parameters():
         if parameter.ndim == 1:
@@ -32,37 +32,37 @@ def randomise(network: nn.Module) -> None:
             nn.init.normal_(parameter)
 
 
-def equal(theirs: Any, name: str, height: int, width: int, **fields: Any) -> None:
-    randomise(theirs.eval())
+def equal(reference: Any, name: str, height: int, width: int, **fields: Any) -> None:
+    randomise(reference.eval())
     ours = create_model(name, **fields).eval()
     assert isinstance(ours, Backbone)
-    load_weights(ours, theirs.state_dict())
+    load_weights(ours, reference.state_dict())
 
     x = images(height, width)
-    maps = theirs.forward_intermediates(x, intermediates_only=True)
-    for found, expected in zip(
-        [*ours.forward_intermediates(x, intermediates_only=True), ours(x)], [*maps, theirs(x)], strict=True
+    maps = reference.forward_intermediates(x, intermediates_only=True)
+    for actual, expected in zip(
+        [*ours.forward_intermediates(x, intermediates_only=True), ours(x)], [*maps, reference(x)], strict=True
     ):
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 64)])
 def test_coat_lite_and_its_maps_equal_timm_under_the_same_names(height: int, width: int) -> None:
     fields: dict[str, Any] = {"dims": (16, 24, 32, 48), "depths": (1, 2, 2, 3), "mlp_ratios": (8.0, 4.0, 2.0, 3.0)}
-    theirs = CoaT(
+    reference = CoaT(
         img_size=(height, width),  # type: ignore[arg-type]  # a pair works too
         patch_size=4,
         embed_dims=fields["dims"],
         serial_depths=fields["depths"],
         mlp_ratios=fields["mlp_ratios"],
     )
-    equal(theirs, "coat_lite_tiny", height, width, **fields)
+    equal(reference, "coat_lite_tiny", height, width, **fields)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 64)])
 def test_coat_and_its_maps_equal_timm_under_the_same_names(height: int, width: int) -> None:
     fields: dict[str, Any] = {"dims": (16, 32, 32, 32), "depths": (1, 2, 1, 2), "mlp_ratios": (4.0, 3.0, 3.0, 3.0)}
-    theirs = CoaT(
+    reference = CoaT(
         img_size=(height, width),  # type: ignore[arg-type]  # a pair works too
         patch_size=4,
         embed_dims=fields["dims"],
@@ -70,7 +70,7 @@ def test_coat_and_its_maps_equal_timm_under_the_same_names(height: int, width: i
         parallel_depth=3,
         mlp_ratios=fields["mlp_ratios"],
     )
-    equal(theirs, "coat_tiny", height, width, parallel_depth=3, **fields)
+    equal(reference, "coat_tiny", height, width, parallel_depth=3, **fields)
 
 
 @pytest.mark.parametrize("name", ["coat_lite_tiny", "coat_tiny"])
@@ -78,21 +78,21 @@ def test_real_variants_equal_timm_under_the_same_names(name: str) -> None:
     equal(timm.create_model(name, img_size=64), name, 64, 64)
 
 
-def test_a_grid_is_resampled_and_its_class_token_stays() -> None:
+def test_resampling_a_grid_keeps_its_class_token() -> None:
     tokens = Tokens(torch.randn(2, 1 + 3 * 4, 5), (3, 4))
     assert resampled(tokens, (3, 4)) is tokens.x
-    found = Tokens(resampled(tokens, (7, 2)), (7, 2))
-    torch.testing.assert_close(found.x[:, 0], tokens.x[:, 0], rtol=0, atol=0)
-    torch.testing.assert_close(found.as_map(), F.interpolate(tokens.as_map(), (7, 2), mode="bilinear"))
+    actual = Tokens(resampled(tokens, (7, 2)), (7, 2))
+    torch.testing.assert_close(actual.x[:, 0], tokens.x[:, 0], rtol=0, atol=0)
+    torch.testing.assert_close(actual.as_map(), F.interpolate(tokens.as_map(), (7, 2), mode="bilinear"))
 
 
 @pytest.mark.parametrize("name", ["coat_lite_test", "coat_test"])
-def test_patches_that_do_not_fit_are_cut_off(name: str) -> None:
+def test_incomplete_patches_are_cropped(name: str) -> None:
     network = create_model(name).eval()
     assert isinstance(network, Backbone)
     _, maps = network.forward_intermediates(images(75, 70))
-    assert [tuple(each.shape[2:]) for each in maps] == [(18, 17), (9, 8), (4, 4), (2, 2)]
-    # rows and columns past the last whole patch are not seen; those of the first scale are 4 wide
+    assert [tuple(x.shape[2:]) for x in maps] == [(18, 17), (9, 8), (4, 4), (2, 2)]
+    # rows and columns beyond the last whole patch have no effect; first-scale patches are 4 wide
     torch.testing.assert_close(network(images(75, 70)), network(images(75, 70)[:, :, :72, :68]), rtol=0, atol=0)
 
 
@@ -116,15 +116,15 @@ def test_every_scale_of_a_coat_sees_the_others() -> None:
         ("coat_lite_test", {"windows": (3, 4)}, r"windows is \(3, 4\); give odd sizes above 0"),
         ("coat_lite_test", {"windows": (3, -1)}, r"windows is \(3, -1\); give odd sizes above 0"),
         ("coat_lite_test", {"windows": (3,)}, r"windows \(3,\) and window_heads \(1, 3\): give a number of heads for"),
-        ("coat_lite_test", {"window_heads": (4, 0)}, "give a number of heads for every window"),
-        ("coat_lite_test", {"windows": (), "window_heads": ()}, "give a number of heads for every window"),
+        ("coat_lite_test", {"window_heads": (4, 0)}, "give a number of heads for each window"),
+        ("coat_lite_test", {"windows": (), "window_heads": ()}, "give a number of heads for each window"),
         ("coat_lite_test", {"dims": (8, 16, 26, 32)}, r"dims is \(8, 16, 26, 32\); give multiples of the 4 heads"),
-        ("coat_test", {"dims": (8, 16, 16, 24)}, "parallel blocks add scales 2 to 4 and share their MLP: give these"),
-        ("coat_test", {"mlp_ratios": (4.0, 4.0, 2.0, 2.0)}, "mlp_ratios is .* give these scales equal numbers"),
+        ("coat_test", {"dims": (8, 16, 16, 24)}, "parallel blocks add scales 2 to 4 and share their MLP: give those"),
+        ("coat_test", {"mlp_ratios": (4.0, 4.0, 2.0, 2.0)}, "mlp_ratios is .* give those scales equal values"),
         ("coat_test", {"parallel_depth": 0}, "parallel_depth is 0; give 1 or more"),
         ("coat_test", {"global_pool": "avg"}, "global_pool is 'avg'; give 'token', or ''"),
     ],
 )
-def test_configs_that_make_no_coat_are_refused(name: str, fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(name: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model(name, **fields)

@@ -19,7 +19,7 @@ def images(size: int) -> Tensor:
 
 
 def randomise(network: nn.Module) -> None:
-    """Norms, biases, statistics and position biases too, so that a swapped pair would show."""
+    """Norms, biases, statistics and position biases too, so that swapped parameters show."""
     torch.manual_seed(0)
     for name, parameter in network.named_parameters():
         if parameter.ndim == 1:
@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {"depths": (2, 1, 2, 2), "stem_width": 16}
 
 
 @pytest.mark.parametrize(
-    ("fields", "theirs", "size"),
+    ("fields", "reference", "size"),
     [
         (
             {**SMALL, "dims": (24, 32, 64, 96), "head_dim": 16},
@@ -51,36 +51,38 @@ SMALL: dict[str, Any] = {"depths": (2, 1, 2, 2), "stem_width": 16}
     ],
     ids=["small", "small with equal widths", "coatnet_0"],
 )
-def test_coatnet_equals_timm_under_the_same_names(fields: dict[str, Any], theirs: MaxxVitCfg, size: int) -> None:
-    network = MaxxVit(theirs, img_size=size, transformer_dim_head=fields.get("head_dim", 32)).eval()
+def test_coatnet_equals_timm_under_the_same_names(fields: dict[str, Any], reference: MaxxVitCfg, size: int) -> None:
+    network = MaxxVit(reference, img_size=size, transformer_dim_head=fields.get("head_dim", 32)).eval()
     randomise(network)
     ours = create_model("coatnet_0", image_size=size, **fields).eval()
     ours.load_state_dict(network.state_dict())
     assert isinstance(ours, Backbone)
     _, maps = network.forward_intermediates(images(size))
-    for found, expected in zip(
+    for actual, expected in zip(
         [*ours.forward_intermediates(images(size), intermediates_only=True), ours(images(size))],
         [*maps, network(images(size))],
         strict=True,
     ):
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
-def test_the_bias_of_a_query_and_a_key_is_that_of_their_offset() -> None:
+def test_the_bias_depends_on_the_offset_of_query_and_key() -> None:
     side = 3
     bias = RelativePositionBias(num_heads=2, side=side)
     table = bias.relative_position_bias_table
-    found = bias()
-    assert found.shape == (2, side**2, side**2)
+    actual = bias()
+    assert actual.shape == (2, side**2, side**2)
     for query in range(side**2):
         for key in range(side**2):
             dy, dx = query // side - key // side, query % side - key % side
             row = (dy + side - 1) * (2 * side - 1) + dx + side - 1
-            torch.testing.assert_close(found[:, query, key], table[row], rtol=0, atol=0)
+            torch.testing.assert_close(actual[:, query, key], table[row], rtol=0, atol=0)
 
 
-def test_images_of_another_size_are_refused() -> None:
-    with pytest.raises(InputError, match="images are 96x64; this network takes 64x64: give another multiple"):
+def test_images_of_another_size_raise() -> None:
+    with pytest.raises(
+        InputError, match="images are 96x64; this network takes 64x64: create it with another image_size"
+    ):
         create_model("coatnet_test")(torch.zeros(1, 3, 96, 64))
 
 
@@ -98,6 +100,6 @@ def test_images_of_another_size_are_refused() -> None:
         ({"image_size": 0}, "image_size is 0; give a multiple of 32"),
     ],
 )
-def test_configs_that_make_no_coatnet_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model("coatnet_test", **fields)

@@ -1,4 +1,4 @@
-"""ConvNeXt V2, the isotropic form, and large kernels."""
+"""ConvNeXt V2, isotropic ConvNeXt, and large kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import create_model
-from modernet.models.convnext import GRN, ConvNeXt, merge_branches
+from modernet.models.convnext import GRN, ConvNeXt, merge_small_kernels
 from modernet.weights import load_weights
 
 
@@ -29,13 +29,13 @@ def images(size: int = 64) -> Tensor:
 @pytest.mark.parametrize("conv_mlp", [False, True])
 def test_v2_equals_timm(conv_mlp: bool) -> None:
     shape = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32)}
-    theirs = randomised(timm.models.ConvNeXt(**shape, use_grn=True, ls_init_value=None, conv_mlp=conv_mlp))
+    reference = randomised(timm.models.ConvNeXt(**shape, use_grn=True, ls_init_value=None, conv_mlp=conv_mlp))
     ours = create_model("convnextv2_test", num_classes=1000, **shape).eval()
-    load_weights(ours, theirs.state_dict())
-    torch.testing.assert_close(ours(images()), theirs(images()), rtol=1e-4, atol=1e-4)
+    load_weights(ours, reference.state_dict())
+    torch.testing.assert_close(ours(images()), reference(images()), rtol=1e-4, atol=1e-4)
 
 
-def test_grn_is_its_formula() -> None:
+def test_grn_equals_its_formula() -> None:
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     grn = randomised(GRN(5)).double()
     expected = torch.empty_like(x)
@@ -48,11 +48,11 @@ def test_grn_is_its_formula() -> None:
     torch.testing.assert_close(grn(x), expected)
 
 
-def test_merged_branches_give_the_same_scores_and_leave_the_network_alone() -> None:
+def test_merging_small_kernels_keeps_the_scores_and_the_original_network() -> None:
     network = randomised(create_model("convnext_large_kernel_test"))
     assert isinstance(network, ConvNeXt)
     expected = network(images())
-    merged = merge_branches(network)
+    merged = merge_small_kernels(network)
     assert not any("dwconv_small" in name for name in merged.state_dict())
     torch.testing.assert_close(merged(images()), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
     torch.testing.assert_close(network(images()), expected, rtol=0, atol=0)
@@ -73,16 +73,19 @@ def test_large_kernels_have_the_published_counts_once_merged(name: str, params_m
     assert round(counts.macs / 1e9, 4) == gmacs
 
 
-def test_the_isotropic_form_is_timms_blocks_at_one_resolution() -> None:
+def test_isotropic_convnext_equals_timms_blocks_at_one_resolution() -> None:
     network = randomised(create_model("convnext_isotropic_test"))
     weights = network.state_dict()
     x = nn.functional.conv2d(images(), weights["stem.weight"], weights["stem.bias"], stride=16)
     for index in range(2):
         block = ConvNeXtBlock(16, ls_init_value=None)
         prefix = f"blocks.{index}."
-        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        block_weights = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         block.load_state_dict(
-            {name.replace("dwconv.", "conv_dw.").replace("pwconv", "mlp.fc"): value for name, value in own.items()}
+            {
+                name.replace("dwconv.", "conv_dw.").replace("pwconv", "mlp.fc"): value
+                for name, value in block_weights.items()
+            }
         )
         x = block.eval()(x)
     x = nn.functional.layer_norm(x.mean((2, 3)), (16,), weights["norm.weight"], weights["norm.bias"], 1e-6)
@@ -100,6 +103,6 @@ def test_the_isotropic_form_is_timms_blocks_at_one_resolution() -> None:
         ("convnext_isotropic_test", {"layer_scale_init": -1.0}, "layer_scale_init is -1.0; give a number above 0"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(name: str, fields: dict[str, object], message: str) -> None:
+def test_invalid_configs_raise(name: str, fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model(name, **fields)

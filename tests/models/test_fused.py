@@ -25,7 +25,7 @@ NETWORKS = (
 
 
 def pair(name: str, **fields: float) -> tuple[nn.Module, nn.Module]:
-    """A network and its twin with kernels; layer scales and the like are not left at their start, where they hide."""
+    """Return a network and its twin with kernels; parameters that hide errors at their initial value are randomised."""
     torch.manual_seed(0)
     network = create_model(name, **fields).double()
     with torch.no_grad():
@@ -36,12 +36,12 @@ def pair(name: str, **fields: float) -> tuple[nn.Module, nn.Module]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_with_kernels_gives_the_same_scores_and_gradients(name: str) -> None:
+def test_kernels_give_the_same_scores_and_gradients(name: str) -> None:
     network, twin = pair(name, drop_path_rate=0.3)
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     scores = []
     for candidate in (network, twin):
-        torch.manual_seed(1)  # the same paths are dropped
+        torch.manual_seed(1)  # drop the same paths
         scores.append(candidate(images))
         scores[-1].square().sum().backward()
     torch.testing.assert_close(*scores)
@@ -50,13 +50,13 @@ def test_a_network_with_kernels_gives_the_same_scores_and_gradients(name: str) -
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_names_of_parameters_stay(name: str) -> None:
+def test_kernels_keep_parameter_names(name: str) -> None:
     network, twin = pair(name)
     assert list(twin.state_dict()) == list(network.state_dict())
     twin.load_state_dict(network.state_dict())
 
 
-def test_the_layers_that_have_kernels_use_them() -> None:
+def test_layers_with_kernels_use_them() -> None:
     kinds = {type(module) for module in use_kernels(create_model("convnext_test")).modules()}
     assert {FusedBlock, FusedLayerNorm2d, FusedLayerNorm} <= kinds
     kinds = {type(module) for module in use_kernels(create_model("replknet_test")).modules()}
@@ -80,17 +80,17 @@ def test_the_layers_that_have_kernels_use_them() -> None:
     ],
     ids=repr,
 )
-def test_layers_that_compute_something_else_stay_as_they_are(layer: nn.Module) -> None:
+def test_layers_without_a_matching_kernel_are_unchanged(layer: nn.Module) -> None:
     kind = type(layer)
     assert type(use_kernels(nn.Sequential(layer))[0]) is kind
 
 
-def test_the_backend_can_be_changed_afterwards() -> None:
+def test_the_backend_can_be_changed_later() -> None:
     network = use_kernels(use_kernels(create_model("convnext_test")), "reference")
     backends = {module.backend for module in network.modules() if isinstance(module, FusedBlock)}
     assert backends == {"reference"}
 
 
-def test_a_network_with_kernels_is_copied_with_its_backend() -> None:
+def test_a_copy_keeps_the_backend() -> None:
     network = copy.deepcopy(use_kernels(create_model("convnext_test"), "reference"))
     assert network(torch.randn(1, 3, 32, 32)).shape == (1, 1000)

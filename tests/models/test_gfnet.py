@@ -11,10 +11,10 @@ from modernet.models.gfnet import GlobalFilter, resample_filter
 
 
 @pytest.mark.parametrize("side", [6, 5])
-def test_the_filter_is_a_circular_convolution_written_out(side: int) -> None:
+def test_the_filter_equals_an_explicit_circular_convolution(side: int) -> None:
     layer = GlobalFilter(2, side).double()
     x = torch.randn(1, side, side, 2, dtype=torch.float64)
-    # the transforms share the factor 1 / sqrt(positions), so the kernel is the plain inverse of the filter
+    # both transforms are scaled by 1 / sqrt(positions), so the kernel is the unscaled inverse FFT of the filter
     kernel = torch.fft.irfft2(torch.view_as_complex(layer.complex_weight.detach()), s=(side, side), dim=(0, 1))
     expected = torch.zeros_like(x)
     for y in range(side):
@@ -25,7 +25,7 @@ def test_the_filter_is_a_circular_convolution_written_out(side: int) -> None:
     torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_filter_of_one_number_stays_so_at_every_size() -> None:
+def test_a_constant_filter_stays_constant_at_every_size() -> None:
     weight = torch.full((4, 3, 2, 2), 0.7)
     resampled = resample_filter(weight, 9, 5)
     assert resampled.shape == (9, 5, 2, 2)
@@ -39,7 +39,7 @@ def test_resampling_keeps_the_corners() -> None:
         torch.testing.assert_close(resampled[new], weight[old])
 
 
-def test_bfloat16_transforms_in_float32() -> None:
+def test_bfloat16_inputs_are_transformed_in_float32() -> None:
     network = create_model("gfnet_test").eval()
     x = torch.randn(2, 3, 64, 64)
     expected = network(x)
@@ -58,6 +58,6 @@ def test_bfloat16_transforms_in_float32() -> None:
         ("gfnet_h_test", {"layer_scale_init": 0.0}, "layer_scale_init is 0.0; give a number above 0"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(name: str, fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(name: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model(name, **fields)

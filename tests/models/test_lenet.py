@@ -1,4 +1,4 @@
-"""LeNet of 1989: the counts of the paper, its wiring, and configs that make none."""
+"""LeNet of 1989: the counts of the paper, its wiring, and invalid configs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def network() -> nn.Module:
     return create_model("lenet1989")
 
 
-def test_parameters_and_connections_are_those_of_the_paper(network: nn.Module) -> None:
+def test_parameters_and_connections_equal_the_papers(network: nn.Module) -> None:
     layers = [network.H1, network.H2, network.H3, network.output]
     assert [sum(p.numel() for p in layer.parameters()) for layer in layers] == [1068, 2592, 5790, 310]
     counts = count(network, 16, in_chans=1)
     assert counts.params == 9_760
-    # a unit has a connection for each place of its windows, and one for its bias
+    # a unit has a connection per input of its windows, and one for its bias
     h1 = sum((25 * 1 + 1) * 8 * 8 for _ in range(12))
     h2 = sum((25 * len(seen) + 1) * 4 * 4 for seen in lenet.WIRING)
     connections = h1 + h2 + 30 * (192 + 1) + 10 * (30 + 1)
@@ -33,7 +33,7 @@ def test_parameters_and_connections_are_those_of_the_paper(network: nn.Module) -
     assert counts.macs == connections - units == 63_660
 
 
-def test_a_map_of_h2_sees_the_8_maps_that_the_wiring_names(network: nn.Module) -> None:
+def test_each_map_of_h2_sees_the_8_maps_of_its_wiring(network: nn.Module) -> None:
     assert all(len(set(seen)) == 8 for seen in lenet.WIRING)
     assert sorted(number for seen in lenet.WIRING for number in seen) == sorted(8 * list(range(12))), (
         "each is seen 8 times"
@@ -45,7 +45,7 @@ def test_a_map_of_h2_sees_the_8_maps_that_the_wiring_names(network: nn.Module) -
         assert x.grad.abs().sum((0, 2, 3)).nonzero().flatten().tolist() == seen
 
 
-def test_a_layer_of_maps_equals_its_definition(network: nn.Module) -> None:
+def test_maps_equal_their_definition(network: nn.Module) -> None:
     """Unit (m, i, j) is the tanh of its bias and of m's kernel over the 5x5 around (2i, 2j), -1 outside."""
     layer = network.H2
     nn.init.uniform_(layer.bias)
@@ -61,7 +61,7 @@ def test_a_layer_of_maps_equals_its_definition(network: nn.Module) -> None:
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_weights_start_within_the_bound_of_their_inputs(network: nn.Module) -> None:
+def test_initial_weights_are_bounded_by_fan_in(network: nn.Module) -> None:
     for layer, inputs in [(network.H1, 25), (network.H2, 200), (network.H3, 192), (network.output, 30)]:
         bound = 2.4 / inputs
         assert 0.9 * bound < layer.weight.abs().max().item() <= bound
@@ -70,15 +70,17 @@ def test_weights_start_within_the_bound_of_their_inputs(network: nn.Module) -> N
     assert network.output.weight.abs().max().item() > 0.8 * 2.4 / 30
 
 
-def test_images_of_another_size_are_refused_or_given_a_network_of_theirs(network: nn.Module) -> None:
-    message = r"images are 28x28; this network takes 16x16: resize them, or give image_size=\.\.\., a multiple of 4"
+def test_images_of_another_size_raise_or_need_another_image_size(network: nn.Module) -> None:
+    message = r"images are 28x28; this network takes 16x16: resize them, or create it with another image_size"
     with pytest.raises(InputError, match=message):
         network(torch.zeros(1, 1, 28, 28))
     assert create_model("lenet1989", image_size=28)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
-def test_images_of_other_channels_are_refused(network: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"images have 3 channels; this network takes 1: give in_chans=\.\.\."):
+def test_images_with_other_channels_raise(network: nn.Module) -> None:
+    with pytest.raises(
+        InputError, match=r"images have 3 channels; this network takes 1: create it with another in_chans"
+    ):
         network(torch.zeros(1, 3, 16, 16))
 
 
@@ -90,6 +92,6 @@ def test_images_of_other_channels_are_refused(network: nn.Module) -> None:
         ({"image_size": 0}, "image_size is 0; give a multiple of 4"),
     ],
 )
-def test_configs_that_make_no_lenet_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         lenet.LeNetConfig(**fields)

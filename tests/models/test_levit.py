@@ -33,38 +33,38 @@ def images(size: int) -> Tensor:
 
 
 def pair(name: str) -> tuple[LeViT, LevitDistilled, int]:
-    """Ours and timm's with the same weights, and the size of their images."""
+    """Return ours and timm's with the same weights, and the image size."""
     if name == "small":
-        theirs = LevitDistilled(img_size=96, embed_dim=(32, 48, 64), depth=(1, 2, 1), num_heads=(2, 3, 4), key_dim=8)
+        reference = LevitDistilled(img_size=96, embed_dim=(32, 48, 64), depth=(1, 2, 1), num_heads=(2, 3, 4), key_dim=8)
         ours, size = create_model("levit_test", num_classes=1000, **SMALL), 96
     else:
-        theirs, ours, size = timm.create_model(name), create_model(name), 224
+        reference, ours, size = timm.create_model(name), create_model(name), 224
     assert isinstance(ours, LeViT)
-    load_weights(ours, randomised(theirs).state_dict())
-    return ours.eval(), theirs, size
+    load_weights(ours, randomised(reference).state_dict())
+    return ours.eval(), reference, size
 
 
 @pytest.mark.parametrize("name", ["small", "levit_128s"])
-def test_scores_equal_timms(name: str) -> None:
-    ours, theirs, size = pair(name)
-    expected = theirs(images(size))
+def test_scores_equal_timm(name: str) -> None:
+    ours, reference, size = pair(name)
+    expected = reference(images(size))
     torch.testing.assert_close(ours(images(size)), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("name", ["small", "levit_128s"])
-def test_each_head_scores_as_timms_while_training(name: str) -> None:
-    ours, theirs, size = pair(name)
-    ours.double().train()  # double: the norms of the heads see two vectors, and make much of what rounding does to them
-    theirs.double().train()
-    theirs.set_distilled_training(True)
+def test_each_head_equals_timms_in_training(name: str) -> None:
+    ours, reference, size = pair(name)
+    ours.double().train()  # double: the heads' BatchNorms see two vectors and amplify rounding
+    reference.double().train()
+    reference.set_distilled_training(True)
     x = images(size).double()
-    expected = theirs(x)
+    expected = reference(x)
     vector = ours.forward_head(ours.forward_features(x), pre_logits=True)
     for classifier, scores in zip(ours.classifier_names(), expected, strict=True):
         torch.testing.assert_close(ours.get_submodule(classifier)(vector), scores)
 
 
-def test_norms_fold_into_the_layers_beside_them() -> None:
+def test_norms_fold_into_adjacent_layers() -> None:
     network = create_model("levit_test", num_classes=5, depths=(1, 2, 1))
     assert isinstance(network, LeViT)
     randomised(network)
@@ -75,7 +75,7 @@ def test_norms_fold_into_the_layers_beside_them() -> None:
     torch.testing.assert_close(fused(images(96)), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
-def test_attention_between_stages_is_a_softmax_over_keys_and_distances() -> None:
+def test_attention_between_stages_is_a_softmax_over_keys_with_distance_biases() -> None:
     network = create_model("levit_test")
     layer = network.get_submodule("blocks.2")
     randomised(layer)
@@ -99,10 +99,10 @@ def test_attention_between_stages_is_a_softmax_over_keys_and_distances() -> None
     [
         ({"image_size": 100}, "image_size is 100; give a multiple of 16"),
         ({"depths": (1, 1)}, "give one number in each for each stage"),
-        ({"heads": (1, 0, 1)}, "give 1 or more of each"),
-        ({"dims": (32, 48, 60)}, "give multiples of 8 that are no less than key_dim"),
+        ({"heads": (1, 0, 1)}, "give 1 or more for each"),
+        ({"dims": (32, 48, 60)}, "give multiples of 8, at least key_dim"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model("levit_test", **fields)

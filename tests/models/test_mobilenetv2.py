@@ -14,16 +14,16 @@ from modernet.models.mobilenetv2 import round_to_eight
 
 @pytest.mark.parametrize("width_mult", [0.35, 1.0, 1.4])
 def test_any_width_equals_torchvision_under_the_same_names(width_mult: float) -> None:
-    theirs = torchvision.models.mobilenet_v2(width_mult=width_mult, num_classes=5).eval()
+    reference = torchvision.models.mobilenet_v2(width_mult=width_mult, num_classes=5).eval()
     generator = torch.Generator().manual_seed(0)
-    for name, tensor in theirs.state_dict().items():
+    for name, tensor in reference.state_dict().items():
         if tensor.ndim == 1:
             low, high = (0.5, 1.5) if name.endswith("var") else (-0.5, 1.0)
             nn.init.uniform_(tensor, low, high, generator=generator)
     ours = create_model("mobilenet_v2", width_mult=width_mult, num_classes=5).eval()
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict(reference.state_dict())
     x = torch.randn(2, 3, 64, 64, generator=generator)
-    expected = theirs(x)
+    expected = reference(x)
     torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
@@ -34,7 +34,7 @@ def test_feature_maps_have_every_stride() -> None:
 
 
 @pytest.mark.parametrize(("channels", "expected"), [(1, 8), (11.2, 16), (12, 16), (44.8, 48), (134.4, 136)])
-def test_channels_are_multiples_of_eight_that_lose_at_most_a_tenth(channels: float, expected: int) -> None:
+def test_channels_round_to_multiples_of_eight_and_lose_at_most_10_percent(channels: float, expected: int) -> None:
     assert round_to_eight(channels) == expected
 
 
@@ -46,6 +46,6 @@ def test_channels_are_multiples_of_eight_that_lose_at_most_a_tenth(channels: flo
         ({"dropout": 1.0}, r"dropout is 1.0; give a rate in \[0, 1\)"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(fields: dict[str, object], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model("mobilenet_v2", **fields)

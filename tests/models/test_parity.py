@@ -19,7 +19,7 @@ def images(size: int) -> Tensor:
 
 
 def randomise(network: nn.Module) -> None:
-    """Norms, biases and layer scale too, so that a swapped pair would show."""
+    """Norms, biases and layer scale too, so that swapped parameters show."""
     torch.manual_seed(0)
     for p in network.parameters():
         if p.ndim == 1:
@@ -31,26 +31,26 @@ def randomise(network: nn.Module) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])
 def test_resnets_equal_torchvision_under_the_same_names(name: str) -> None:
-    theirs = torchvision.models.get_model(name, weights=None).eval()
-    randomise(theirs)
+    reference = torchvision.models.get_model(name, weights=None).eval()
+    randomise(reference)
     ours = create_model(name).eval()
-    ours.load_state_dict(theirs.state_dict())
-    expected = theirs(images(64))
+    ours.load_state_dict(reference.state_dict())
+    expected = reference(images(64))
     torch.testing.assert_close(ours(images(64)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
 def test_a_resnet_d_equals_timm_under_the_same_names() -> None:
-    theirs = timm.create_model("resnet50d").eval()
-    randomise(theirs)
+    reference = timm.create_model("resnet50d").eval()
+    randomise(reference)
     ours = create_model("resnet50d").eval()
-    ours.load_state_dict(theirs.state_dict())
-    expected = theirs(images(72))  # 9 x 9 before the last shortcut: its pool meets an edge
+    ours.load_state_dict(reference.state_dict())
+    expected = reference(images(72))  # 9 x 9 before the last shortcut, so its pool meets an edge
     torch.testing.assert_close(ours(images(72)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
 def timm_name(ours: str) -> str:
-    """timm's name for a parameter of a ConvNeXt."""
-    for pattern, theirs in [
+    """Return timm's name for a parameter of a ConvNeXt."""
+    for pattern, reference in [
         (r"^downsample_layers\.0\.", "stem."),
         (r"^downsample_layers\.(\d)\.", r"stages.\1.downsample."),
         (r"^stages\.(\d)\.(\d+)\.", r"stages.\1.blocks.\2."),
@@ -59,12 +59,12 @@ def timm_name(ours: str) -> str:
         (r"^norm\.", "head.norm."),
         (r"^head\.(?=weight|bias)", "head.fc."),
     ]:
-        ours = re.sub(pattern, theirs, ours, count=1)
+        ours = re.sub(pattern, reference, ours, count=1)
     return ours
 
 
 @pytest.mark.parametrize(
-    ("ours_fields", "theirs_fields"),
+    ("ours_fields", "reference_fields"),
     [
         ({"depths": (1, 2, 1, 1), "dims": (8, 16, 24, 32)}, {"depths": (1, 2, 1, 1), "dims": (8, 16, 24, 32)}),
         (
@@ -75,12 +75,12 @@ def timm_name(ours: str) -> str:
     ],
     ids=["small", "small without layer scale", "tiny"],
 )
-def test_convnext_equals_timm_with_mapped_names(ours_fields: dict[str, Any], theirs_fields: dict[str, Any]) -> None:
-    theirs = timm.models.ConvNeXt(**theirs_fields).eval()
-    randomise(theirs)
-    weights = theirs.state_dict()
+def test_convnext_equals_timm_with_mapped_names(ours_fields: dict[str, Any], reference_fields: dict[str, Any]) -> None:
+    reference = timm.models.ConvNeXt(**reference_fields).eval()
+    randomise(reference)
+    weights = reference.state_dict()
     ours = create_model("convnext_tiny", **ours_fields).eval()
     assert {timm_name(name) for name in ours.state_dict()} == set(weights)
     ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
-    expected = theirs(images(64))
+    expected = reference(images(64))
     torch.testing.assert_close(ours(images(64)), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())

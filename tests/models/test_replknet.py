@@ -9,7 +9,7 @@ from torch import nn
 from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import create_model
-from modernet.models.replknet import LargeKernel, RepLKNet, merge_branches
+from modernet.models.replknet import LargeKernel, RepLKNet, reparameterise
 
 
 def randomised(network: nn.Module) -> nn.Module:
@@ -26,11 +26,11 @@ def randomised(network: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("small_kernel", [3, 0])
-def test_merged_equals_unmerged_and_has_the_names_of_the_merged_form(small_kernel: int) -> None:
+def test_merged_equals_unmerged_and_has_the_parameter_names_of_the_merged_form(small_kernel: int) -> None:
     network = create_model("replknet_test", num_classes=5, small_kernel=small_kernel)
     assert isinstance(network, RepLKNet)
     randomised(network)
-    merged = merge_branches(network)
+    merged = reparameterise(network)
     x = torch.randn(2, 3, 72, 64)
     expected = network(x)
     torch.testing.assert_close(merged(x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
@@ -40,7 +40,7 @@ def test_merged_equals_unmerged_and_has_the_names_of_the_merged_form(small_kerne
     torch.testing.assert_close(other(x), merged(x), rtol=0, atol=0)
 
 
-def test_a_small_kernel_looks_at_the_middle_of_the_large_one() -> None:
+def test_a_small_kernel_is_added_to_the_centre_of_the_large_one() -> None:
     layer = randomised(LargeKernel(4, 9, 3, merged=False))
     assert isinstance(layer, LargeKernel)
     before = layer.lkb_origin.conv.weight.clone()  # type: ignore[union-attr]
@@ -67,7 +67,7 @@ def test_without_the_small_kernels_the_counts_are_the_published_ones_and_merging
         merged = count(network, image_size)
     assert (round(counts.params / 1e6, 3), round(counts.macs / 1e9, 3)) == (params_m, gmacs)
     assert merged.macs == counts.macs
-    # a norm has two numbers a channel, the bias that it becomes has one
+    # a norm has two parameters per channel, the bias that replaces it has one
     biases = sum(p.numel() for name, p in network.named_parameters() if name.endswith("lkb_reparam.bias"))
     assert merged.params == counts.params - biases
 
@@ -78,9 +78,9 @@ def test_without_the_small_kernels_the_counts_are_the_published_ones_and_merging
         ({"depths": (1, 1)}, "give one number above 0 in each for every stage"),
         ({"kernel_sizes": (9, 7, 5, 4)}, "kernel_sizes is .*; give odd numbers"),
         ({"small_kernel": 5}, "small_kernel is 5; give an odd number up to"),
-        ({"dw_ratio": 0.1}, "leave no channel; give more"),
+        ({"dw_ratio": 0.1}, "leave no channel; give larger values"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model("replknet_test", **fields)

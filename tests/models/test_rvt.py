@@ -13,7 +13,7 @@ from modernet.models.rvt import Attention, ConvMLP
 
 
 @pytest.mark.parametrize("positions", [0, 6])
-def test_attention_is_a_softmax_over_scores_that_may_be_scaled(positions: int) -> None:
+def test_attention_is_a_softmax_over_optionally_scaled_scores(positions: int) -> None:
     torch.manual_seed(0)
     layer = Attention(8, 2, positions)
     if layer.att_mask is not None:
@@ -60,12 +60,12 @@ def test_the_stages_of_tiny_and_small_have_the_published_shapes() -> None:
     ("fields", "message"),
     [
         ({"depths": (1,)}, "give one number above 0 in each for every stage"),
-        ({"heads": (2, 3)}, "give for each stage a multiple of the one before"),
+        ({"heads": (2, 3)}, "give each stage a multiple of the previous one"),
         ({"head_dim": 0}, "head_dim is 0; give 1 or more"),
         ({"scaled_blocks": 2}, "scaled_blocks is 2; give 0 to 1"),
         ({"image_size": 60}, "image_size is 60; give a multiple of 16"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model("rvt_test", **fields)

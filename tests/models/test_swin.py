@@ -1,4 +1,4 @@
-"""Swin against timm, and against attention written out position by position."""
+"""Swin against timm, and against explicit attention per position."""
 
 from __future__ import annotations
 
@@ -37,34 +37,34 @@ def timm_name(ours: str) -> str:
 
 @pytest.mark.parametrize("size", [64, 32])
 def test_scores_and_maps_equal_timm(size: int) -> None:
-    theirs = randomised(
+    reference = randomised(
         SwinTransformer(img_size=size, embed_dim=24, depths=(2, 2), num_heads=(1, 2), window_size=4, num_classes=5)
     )
     ours = create_model("swin_test", num_classes=5).eval()
-    weights = theirs.state_dict()
+    weights = reference.state_dict()
     ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
     x = images(size)
-    expected = theirs(x)
+    expected = reference(x)
     torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
     for ours_map, their_map in zip(
         ours.forward_intermediates(x, intermediates_only=True),
-        theirs.forward_intermediates(x, intermediates_only=True),
+        reference.forward_intermediates(x, intermediates_only=True),
         strict=True,
     ):
         torch.testing.assert_close(ours_map, their_map, rtol=1e-4, atol=1e-4 * their_map.abs().max().item())
 
 
 def test_swin_tiny_equals_timm() -> None:
-    theirs = timm.create_model("swin_tiny_patch4_window7_224").eval()
+    reference = timm.create_model("swin_tiny_patch4_window7_224").eval()
     ours = create_model("swin_tiny").eval()
-    weights = theirs.state_dict()
+    weights = reference.state_dict()
     ours.load_state_dict({name: weights[timm_name(name)] for name in ours.state_dict()})
     x = images(224)[:1]
-    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours(x), reference(x), rtol=1e-4, atol=1e-4)
 
 
 def attention_by_hand(block: Block, x: Tensor) -> Tensor:
-    """What `Block.attend` does, one position after the other, windows found by arithmetic on coordinates."""
+    """Compute `Block.attend` position by position, with windows derived from coordinates."""
     attn, w, shift = block.attn, block.window_size, block.shift
     height, width, c = x.shape
     d = c // attn.heads
@@ -74,7 +74,7 @@ def attention_by_hand(block: Block, x: Tensor) -> Tensor:
     q, k, v = attn.qkv(padded).reshape(rows, columns, 3, attn.heads, d).unbind(2)
 
     def window(y: int, x: int) -> tuple[int, ...]:
-        """The window of a position, and from which side of the map it came into it."""
+        """Return the window of a position, and from which side of the map it wrapped into it."""
         yy, xx = (y - shift) % rows, (x - shift) % columns
         return yy // w, xx // w, int(y < shift), int(x < shift)
 
@@ -98,7 +98,7 @@ def attention_by_hand(block: Block, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (7, 5), (4, 3)])
-def test_window_attention_is_what_it_is_by_hand(shifted: bool, height: int, width: int) -> None:
+def test_window_attention_equals_an_explicit_loop(shifted: bool, height: int, width: int) -> None:
     block = randomised(Block(4, 2, window_size=3, shifted=shifted)).double()
     x = torch.randn(2, height, width, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_window_attention_is_what_it_is_by_hand(shifted: bool, height: int, widt
 
 
 def softmax_attention(attn: WindowAttention, x: Tensor, mask: Tensor | None) -> Tensor:
-    """What `WindowAttention` computes, with the scores of every window of every image written out."""
+    """Compute `WindowAttention` with explicit scores for every window of every image."""
     n, t, windows, c = x.shape
     q, k, v = attn.qkv(x).reshape(n, t, windows, 3, attn.heads, -1).unbind(3)
     scores = torch.einsum("ntwhd,nswhd->nwhts", q, k) / q.shape[-1] ** 0.5 + attn.bias()
@@ -117,23 +117,23 @@ def softmax_attention(attn: WindowAttention, x: Tensor, mask: Tensor | None) -> 
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_scores_and_gradients_are_those_of_a_softmax_written_out(masked: bool) -> None:
+def test_scores_and_gradients_equal_an_explicit_softmax(masked: bool) -> None:
     attn = randomised(WindowAttention(6, 2, window_size=3)).double()
     mask = shift_mask(2, 2, window_size=3, shift=1, device=torch.device("cpu")) if masked else None
     x = torch.randn(3, 9, 4 if masked else 1, 6, dtype=torch.float64, requires_grad=True)
-    found, expected = attn(x, mask), softmax_attention(attn, x, mask)
-    torch.testing.assert_close(found, expected)
-    weight, inputs = torch.randn_like(found), [x, *attn.parameters()]
-    for ours, theirs in zip(
-        torch.autograd.grad((found * weight).sum(), inputs),
+    actual, expected = attn(x, mask), softmax_attention(attn, x, mask)
+    torch.testing.assert_close(actual, expected)
+    weight, inputs = torch.randn_like(actual), [x, *attn.parameters()]
+    for ours, reference in zip(
+        torch.autograd.grad((actual * weight).sum(), inputs),
         torch.autograd.grad((expected * weight).sum(), inputs),
         strict=True,
     ):
-        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(ours, reference)
 
 
 class Shapes(TorchDispatchMode):
-    """The shape of every tensor that operators return, and the names of the operators."""
+    """Record the operators called, and the shape of every tensor they return."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Shapes(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("shifted", [False, True])
-def test_images_share_bias_and_mask_and_no_scores_are_stored(shifted: bool) -> None:
+def test_images_share_bias_and_mask_and_attention_scores_are_not_stored(shifted: bool) -> None:
     heads, w, side, images = 2, 4, 8, 5
     block = Block(8, heads, window_size=w, shifted=shifted)
     with torch.no_grad(), Shapes() as seen:
@@ -159,7 +159,7 @@ def test_images_share_bias_and_mask_and_no_scores_are_stored(shifted: bool) -> N
 
 
 @pytest.mark.parametrize("size", [64, 52], ids=["whole windows", "padded"])
-def test_it_compiles_to_one_graph_for_any_number_of_images(size: int) -> None:
+def test_it_compiles_to_one_graph_for_any_batch_size(size: int) -> None:
     network = create_model("swin_test", num_classes=5).eval()
     torch.compiler.reset()
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
@@ -171,7 +171,7 @@ def test_it_compiles_to_one_graph_for_any_number_of_images(size: int) -> None:
                 torch.testing.assert_close(compiled(x), network(x))
 
 
-def test_the_index_of_the_bias_is_computed_not_stored() -> None:
+def test_the_bias_index_is_not_in_the_state_dict() -> None:
     network = create_model("swin_test")
     assert set(network.state_dict()) == {name for name, _ in network.named_parameters()}
 
@@ -183,7 +183,7 @@ def test_a_map_of_one_window_is_not_shifted() -> None:
     torch.testing.assert_close(shifted(x), plain(x), rtol=0, atol=0)
 
 
-def test_the_bias_runs_over_the_offsets_row_by_row() -> None:
+def test_bias_offsets_are_in_row_major_order() -> None:
     attention = WindowAttention(4, 1, 2)
     with torch.no_grad():
         attention.relative_position_bias_table.copy_(torch.arange(9.0)[:, None])
@@ -195,12 +195,12 @@ def test_the_bias_runs_over_the_offsets_row_by_row() -> None:
     ("fields", "message"),
     [
         ({"depths": (1,)}, r"depths \(1,\) and heads \(1, 2\): give one number above 0 in each"),
-        ({"dim": 15}, r"dim is 15 and heads \(1, 2\); give channels that the heads divide"),
+        ({"dim": 15}, r"dim is 15 and heads \(1, 2\); give channels divisible by the heads"),
         ({"window_size": 0}, "window_size is 0; give 1 or more"),
         ({"mlp_ratio": 0.0}, "mlp_ratio is 0.0; give a number above 0"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(fields: dict[str, object], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, object], message: str) -> None:
     fields = {"heads": (1, 2), **fields}
     if "dim" in fields:
         fields["heads"] = (2, 2)

@@ -1,4 +1,4 @@
-"""The T-C network: its images, its shared weights, and configs that make none."""
+"""The T-C network: its images, its shared weights, and invalid configs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modernet.errors import InputError
 from modernet.models import create_model, tc
 
 
-def test_there_is_every_rotation_at_every_place_once() -> None:
+def test_every_rotation_occurs_once_at_every_position() -> None:
     images, labels = tc.tc_problem(7)
     assert images.shape == (8 * 9, 1, 7, 7)
     assert labels.tolist() == 36 * [0] + 36 * [1]
@@ -23,7 +23,7 @@ def test_there_is_every_rotation_at_every_place_once() -> None:
     assert bool((inside.sum((0, 1)) > 0).all()), "every other square is used"
 
 
-def test_no_pair_of_squares_tells_t_from_c() -> None:
+def test_no_pair_of_squares_distinguishes_t_from_c() -> None:
     """Over the four rotations, the offsets between their squares are the same (Minsky and Papert 1969)."""
     images, labels = tc.tc_problem(5)
     offsets: list[list[tuple[float, float]]] = []
@@ -34,7 +34,7 @@ def test_no_pair_of_squares_tells_t_from_c() -> None:
     assert offsets[0] == offsets[1]
 
 
-def test_a_grid_without_room_is_refused() -> None:
+def test_a_grid_that_is_too_small_raises() -> None:
     assert len(tc.tc_problem(5)[0]) == 8
     with pytest.raises(
         InputError, match="grid_size is 4; give 5 or more: a letter of 3x3 squares within an empty border"
@@ -42,16 +42,16 @@ def test_a_grid_without_room_is_refused() -> None:
         tc.tc_problem(4)
 
 
-def test_hidden_units_share_their_weights_so_that_the_place_does_not_matter() -> None:
+def test_scores_do_not_depend_on_the_position_of_the_letter() -> None:
     torch.manual_seed(0)
     network = create_model("tc")
     images, _ = tc.tc_problem(8)
-    scores = network(images).unflatten(0, (8, 16))  # letter and rotation, place
+    scores = network(images).unflatten(0, (8, 16))  # letter and rotation, position
     torch.testing.assert_close(scores, scores[:, :1].expand_as(scores))
     assert bool((scores[0, 0] != scores[4, 0]).any())
 
 
-def test_the_network_has_14_parameters_and_11_macs_at_most_a_square() -> None:
+def test_the_network_has_14_parameters_and_at_most_11_macs_per_square() -> None:
     counts = count(create_model("tc"), 8, in_chans=1)
     assert (counts.params, counts.macs) == (9 + 1 + 2 + 2, 9 * 64 + 2)
 
@@ -70,6 +70,6 @@ def test_a_hidden_unit_is_logistic_and_the_pool_is_a_sum() -> None:
         ({"kernels": 0}, "kernels is 0; give 1 or more"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         tc.TCConfig(**fields)

@@ -26,14 +26,14 @@ def images() -> Tensor:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_timms_network_with_our_contract(name: str) -> None:
-    network, theirs = make(name), timm.create_model(name.removeprefix("timm:"), num_classes=5).eval()
-    report = load_weights(network, theirs.state_dict())
+def test_timm_networks_fulfil_the_contract(name: str) -> None:
+    network, reference = make(name), timm.create_model(name.removeprefix("timm:"), num_classes=5).eval()
+    report = load_weights(network, reference.state_dict())
     assert report.project == "timm"
     x = images()
     with torch.no_grad():
         scores = network(x)
-        torch.testing.assert_close(scores, theirs(x), rtol=0, atol=0)
+        torch.testing.assert_close(scores, reference(x), rtol=0, atol=0)
         features = network.forward_features(x)
         torch.testing.assert_close(network.forward_head(features), scores)
         vector = network.forward_head(features, pre_logits=True)
@@ -47,7 +47,7 @@ def test_it_is_timms_network_with_our_contract(name: str) -> None:
     assert sum(p.numel() for n in network.classifier_names() for p in network.get_submodule(n).parameters())
 
 
-def test_feature_maps_come_in_the_order_asked_for_and_what_is_idle_is_removed() -> None:
+def test_feature_maps_come_in_the_requested_order_and_unused_layers_are_removed() -> None:
     whole = make("timm:regnetx_002")
     torch.manual_seed(0)
     extractor = create_model("timm:regnetx_002", features_only=True, out_indices=(2, 1)).eval()
@@ -68,16 +68,16 @@ def test_a_new_classifier_checkpointing_and_stochastic_depth() -> None:
         network.forward_stage(0, images())
 
 
-def test_features_are_what_comes_before_the_pool() -> None:
+def test_an_empty_pool_returns_the_features() -> None:
     network = make("timm:regnetx_002")
     bare = create_model("timm:regnetx_002", num_classes=0, global_pool="").eval()
     load_weights(bare, network.state_dict(), skip_head=True)
     torch.testing.assert_close(bare(images()), network.forward_features(images()), rtol=0, atol=0)
-    crossvit = create_model("timm:crossvit_tiny_240", features_only=True).eval()  # knows no empty pool
+    crossvit = create_model("timm:crossvit_tiny_240", features_only=True).eval()  # does not support an empty pool
     assert len(crossvit(torch.randn(1, 3, 240, 240))) == len(crossvit.feature_info)  # type: ignore[arg-type]
 
 
-def test_an_image_size_is_passed_on_where_the_network_knows_it() -> None:
+def test_image_size_is_passed_on_if_the_network_takes_it() -> None:
     assert make("timm:vit_tiny_patch16_224", image_size=64)(torch.randn(1, 3, 64, 64)).shape == (1, 5)
     with pytest.raises(InputError, match="timm:regnetx_002 does not take image_size; leave it out"):
         make("timm:regnetx_002", image_size=64)

@@ -1,4 +1,4 @@
-"""VGG: torchvision's networks under the same names, and configs that make none."""
+"""VGG: torchvision's networks under the same names, and invalid configs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modernet.models import MODELS, create_model, vgg
 
 
 def randomise(network: nn.Module) -> None:
-    """Biases and norms too, so that a swapped pair would show."""
+    """Biases and norms too, so that swapped parameters show."""
     torch.manual_seed(0)
     for parameter in network.parameters():
         if parameter.ndim == 1:
@@ -30,34 +30,34 @@ def test_a_small_vgg_equals_torchvision_under_the_same_names(batch_norm: bool) -
     plan: list[str | int] = [8, "M", 12, 12, "M", 16, "M", 16, "M", 512, "M"]
     layers = torchvision.models.vgg.make_layers(plan, batch_norm)
     with torch.device("meta"):
-        theirs = torchvision.models.VGG(nn.Sequential(), num_classes=7)
-    theirs.features = layers
+        reference = torchvision.models.VGG(nn.Sequential(), num_classes=7)
+    reference.features = layers
     for index, (cin, cout) in {0: (512 * 49, 32), 3: (32, 32), 6: (32, 7)}.items():
-        theirs.classifier[index] = nn.Linear(cin, cout)  # as there, but narrower
-    randomise(theirs.eval())
+        reference.classifier[index] = nn.Linear(cin, cout)  # the same, but narrower
+    randomise(reference.eval())
     ours = create_model(
         "vgg16", depths=(1, 2, 1, 1, 1), dims=(8, 12, 16, 16, 512), batch_norm=batch_norm, hidden=32, num_classes=7
     ).eval()
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict(reference.state_dict())
     for size in (32, 72):
         x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-        expected = theirs(x)
+        expected = reference(x)
         torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("name", ["vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"])
 def test_every_variant_has_the_layers_of_torchvision(name: str) -> None:
     with torch.device("meta"):
-        ours, theirs = create_model(name), torchvision.models.get_model(name, weights=None, init_weights=False)
-    assert [type(layer) for layer in ours.features] == [type(layer) for layer in theirs.features]
-    assert {n: p.shape for n, p in ours.state_dict().items()} == {n: p.shape for n, p in theirs.state_dict().items()}
+        ours, reference = create_model(name), torchvision.models.get_model(name, weights=None, init_weights=False)
+    assert [type(layer) for layer in ours.features] == [type(layer) for layer in reference.features]
+    assert {n: p.shape for n, p in ours.state_dict().items()} == {n: p.shape for n, p in reference.state_dict().items()}
     meta = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].meta
     counts, published = count(ours, 224), MODELS[name].published
     assert counts.params == meta["num_params"]
     assert (round(counts.macs / 1e9, 3), published.top1) == (meta["_ops"], meta["_metrics"]["ImageNet-1K"]["acc@1"])
 
 
-def test_vgg_starts_as_torchvision_does() -> None:
+def test_vgg_is_initialised_as_in_torchvision() -> None:
     torch.manual_seed(0)
     network = create_model("vgg_test", dims=(64, 128, 64), hidden=256)
     convolution = network.features[3]
@@ -82,10 +82,10 @@ def test_features_are_the_last_relu_of_every_stage_and_the_last_pool() -> None:
     assert network.feature_info.module_name()[4] == "features.29"  # "conv5_3"
 
 
-def test_an_image_that_is_too_small_is_refused() -> None:
+def test_images_that_are_too_small_raise() -> None:
     network = create_model("vgg_test").eval()
     assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 1000)
-    with pytest.raises(InputError, match="images are 9x7; this network takes 8x8 and larger: resize them"):
+    with pytest.raises(InputError, match="images are 9x7; this network needs at least 8x8: resize them"):
         network(torch.zeros(1, 3, 9, 7))
 
 
@@ -100,6 +100,6 @@ def test_an_image_that_is_too_small_is_refused() -> None:
         ({"dropout": 1.0}, r"dropout is 1.0; give a rate in \[0, 1\)"),
     ],
 )
-def test_configs_that_make_no_vgg_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         vgg.VGGConfig(**{"depths": (1, 1, 1), "dims": (8, 8, 8), **fields})

@@ -1,4 +1,4 @@
-"""Vision Transformers: timm's numbers, any image size, two heads."""
+"""Vision Transformers: equal to timm, any image size, two heads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def randomised(network: nn.Module) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("model", "fields", "theirs"),
+    ("model", "fields", "make_reference"),
     [
         ("vit_test", {}, lambda: VisionTransformer(img_size=32, **SMALL)),
         ("vit_test", {"global_pool": "avg"}, lambda: VisionTransformer(img_size=32, global_pool="avg", **SMALL)),
@@ -40,8 +40,10 @@ def randomised(network: nn.Module) -> Any:
     ],
     ids=["class token", "mean of the patches", "distilled"],
 )
-def test_scores_and_maps_equal_timm_under_the_same_names(model: str, fields: dict[str, Any], theirs: Any) -> None:
-    reference = randomised(theirs())
+def test_scores_and_maps_equal_timm_under_the_same_names(
+    model: str, fields: dict[str, Any], make_reference: Any
+) -> None:
+    reference = randomised(make_reference())
     network = create_model(model, image_size=32, **OURS, **fields).eval()
     network.load_state_dict(reference.state_dict())
     x = images(32)
@@ -64,7 +66,7 @@ def test_other_image_sizes_equal_timm(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
+    ("name", "timm_name"),
     [
         ("vit_large_patch16", "vit_large_patch16_224"),
         ("deit_tiny", "deit_tiny_patch16_224"),
@@ -72,11 +74,11 @@ def test_other_image_sizes_equal_timm(height: int, width: int) -> None:
         ("deit_base_distilled", "deit_base_distilled_patch16_224"),
     ],
 )
-def test_names_and_shapes_are_those_of_the_release(ours: str, theirs: str) -> None:
+def test_names_and_shapes_equal_the_releases(name: str, timm_name: str) -> None:
     with torch.device("meta"):
-        expected = timm.create_model(theirs).state_dict()
-        found = create_model(ours).state_dict()
-    assert {name: x.shape for name, x in found.items()} == {name: x.shape for name, x in expected.items()}
+        expected = timm.create_model(timm_name).state_dict()
+        actual = create_model(name).state_dict()
+    assert {name: x.shape for name, x in actual.items()} == {name: x.shape for name, x in expected.items()}
 
 
 @pytest.mark.parametrize("new_grid", [(4, 4), (3, 7), (9, 6)])
@@ -86,7 +88,7 @@ def test_position_embeddings_are_resampled_as_in_timm(new_grid: tuple[int, int])
     torch.testing.assert_close(resample_position_embedding(embedding, (4, 4), new_grid, 1), expected)
 
 
-def test_a_new_classifier_renews_both_heads_of_a_distilled_network() -> None:
+def test_resetting_the_classifier_resets_both_heads_of_a_distilled_network() -> None:
     network = create_model("deit_test").eval()
     network.reset_classifier(3)
     assert network.head.out_features == network.head_dist.out_features == 3
@@ -104,11 +106,11 @@ def test_a_new_classifier_renews_both_heads_of_a_distilled_network() -> None:
         ({"mlp_ratio": 0.0}, "mlp_ratio is 0.0; give a number above 0"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model("vit_test", **fields)
 
 
-def test_a_distilled_network_has_no_mean_of_patches() -> None:
+def test_a_distilled_network_does_not_pool_patches() -> None:
     with pytest.raises(InputError, match="global_pool is 'avg'; give 'token', or ''"):
         create_model("deit_test", global_pool="avg")

@@ -1,4 +1,4 @@
-"""Making networks by name, and what was published about each of them."""
+"""Creating networks by name, and their published figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def decimals(number: float) -> int:
 
 
 def zoo_pages() -> Any:
-    """The script that writes the pages of the zoo."""
+    """Import the script that writes the pages of the zoo."""
     spec = importlib.util.spec_from_file_location("make_zoo", DOCS / "make_zoo.py")
     assert spec is not None
     assert spec.loader is not None
@@ -51,11 +51,11 @@ def test_parameters_and_macs_are_as_published(name: str) -> None:
         assert row in page.read_text(encoding="utf-8").splitlines(), f"{page} is out of date: make docs"
 
 
-def test_only_the_variants_for_tests_have_no_published_counts() -> None:
+def test_only_test_variants_lack_published_counts() -> None:
     assert set(list_models()) - set(COUNTED) == set(list_models("*_test"))
 
 
-def test_the_pages_of_the_zoo_say_what_the_files_say() -> None:
+def test_the_pages_of_the_zoo_are_up_to_date() -> None:
     pages = zoo_pages()
     families = pages.families()
     assert {path.stem for path in (DOCS / "zoo").iterdir()} == families.keys()
@@ -71,7 +71,7 @@ def test_the_pages_of_the_zoo_say_what_the_files_say() -> None:
 
 
 @pytest.mark.parametrize("family", sorted({entry.family for entry in MODELS.values()}))
-def test_every_file_tells_papers_an_idea_a_diagram_and_whose_names(family: str) -> None:
+def test_every_module_docstring_has_papers_an_idea_a_diagram_and_notes(family: str) -> None:
     about = next(entry.about for entry in MODELS.values() if entry.family == family)
     title, *parts = about.split("\n\n")
     assert "\n" not in title
@@ -85,19 +85,19 @@ def test_names_are_listed_by_pattern() -> None:
     assert list_models("no_such*") == []
 
 
-def test_fields_of_the_config_can_be_changed() -> None:
+def test_config_fields_can_be_overridden() -> None:
     network = create_model("convnext_test", dims=(4, 8, 8, 12), stem_stride=2, layer_scale_init=0.0, num_classes=2)
     assert network.feature_info.channels() == [4, 8, 8, 12]
     assert network.feature_info.reduction() == [2, 4, 8, 16]
     assert not [name for name, _ in network.named_parameters() if name.endswith("gamma")]
 
 
-def test_an_unknown_model_is_refused_with_its_neighbours() -> None:
+def test_an_unknown_model_raises_with_suggestions() -> None:
     with pytest.raises(InputError, match="no model is called 'convnext_tny'; did you mean convnext_tiny"):
         create_model("convnext_tny")
 
 
-def test_an_unknown_field_is_refused_with_its_neighbours() -> None:
+def test_an_unknown_field_raises_with_suggestions() -> None:
     with pytest.raises(InputError, match="no field of ConvNeXtConfig is called 'dim'; did you mean dims"):
         create_model("convnext_test", dim=(1, 2, 3, 4))
 
@@ -114,16 +114,16 @@ def test_an_unknown_field_is_refused_with_its_neighbours() -> None:
         ("resnet_test", {"depths": (1, 0)}, r"depths is \(1, 0\); give one number above 0"),
         ("resnet_test", {"block": "wide"}, "block is 'wide'; give 'basic' or 'bottleneck'"),
         ("resnet18", {"groups": 2}, "groups is 2 and base_width is 64; basic blocks have 1 and 64"),
-        ("resnet_test", {"groups": 0}, "groups 0 and base_width 64, so no channel is left; give 1 group"),
-        ("resnet_test", {"base_width": 4}, "base_width 4, so no channel is left; give 1 group"),
+        ("resnet_test", {"groups": 0}, "groups 0 and base_width 64, leaving no channel; give 1 group"),
+        ("resnet_test", {"base_width": 4}, "base_width 4, leaving no channel; give 1 group"),
     ],
 )
-def test_configs_that_make_no_network_are_refused(name: str, fields: dict[str, Any], message: str) -> None:
+def test_invalid_configs_raise(name: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model(name, **fields)
 
 
-def test_a_name_is_registered_once() -> None:
+def test_registering_a_name_twice_raises() -> None:
     def resnet50() -> ResNetConfig:
         return ResNetConfig()
 

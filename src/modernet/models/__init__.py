@@ -1,4 +1,4 @@
-"""One file an architecture family; `backbone.py` is the contract that they all keep, `zoo.py` makes them by name."""
+"""One file per architecture family; `backbone.py` is their common contract, `zoo.py` creates them by name."""
 
 from modernet.models import (  # importing a family registers its variants
     alexnet,

@@ -3,12 +3,12 @@
 Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012.
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, arXiv 1404.5997.
 
-The network that won ImageNet's classification of 2012 by almost eleven points of top-5 and made the field turn to
-learned features: LeNet-5's plan at a thousand times its size, with ReLUs in place of tanh, dropout in its linear
-layers, overlapping max-pools, and a local response normalisation that lets strong channels quieten their neighbours.
-It was cut into two towers, one for each of its two GPUs of 3 GB, that see each other's channels in the third
-convolution and in the linear layers only: that is where grouped convolutions come from. `alexnet` is that network;
-`alexnet_one_tower` is its successor of 2014 for one device, which most people know as torchvision's `alexnet`.
+The network that won ImageNet classification in 2012 by almost eleven points of top-5 error and turned the field to
+learned features: LeNet-5's layout at a thousand times the size, with ReLUs in place of tanh, dropout in the linear
+layers, overlapping max-pools, and local response normalisation, in which strong channels suppress their neighbours.
+It was split into two towers, one for each of two GPUs with 3 GB, which exchange channels only in the third convolution
+and in the linear layers; that is the origin of grouped convolution. `alexnet` is that network; `alexnet_one_tower` is
+its single-device successor of 2014, best known as torchvision's `alexnet`.
 
     image                                  3 x 224 x 224                      (alexnet)
     11x11 conv stride 4, ReLU             96 x  55 x  55  -> feature 0
@@ -23,17 +23,17 @@ convolution and in the linear layers only: that is where grouped convolutions co
     linear, ReLU, dropout               4096
     linear                              1000
 
-Parameter names are torchvision's, where the number of a layer counts the layers without parameters too; the original
-release (cuda-convnet) is in a format of its own.
-Two towers: windows of 11 at stride 4 give 55x55 only if they may reach over the border of 224x224. As in cuda-
-convnet, images are padded at the right and at the bottom until the windows cover them: 224 to 227 (and images of
-227x227, which Caffe's copy takes, not at all). The paper counts 253,440 neurons in the first layer, but 55x55x96 are
-290,400. Channels are normalised across both towers, as in the paper's formula and in Caffe, with the paper's
-constants (Caffe has k = 1 and a fifth of its alpha).
-One tower: as torchvision has it, without the normalisation that the release of 2014 kept, with PyTorch's
+Parameter names are torchvision's, in which layer indices also count layers without parameters; the original release
+(cuda-convnet) has its own format.
+Two towers: 11x11 windows at stride 4 give 55x55 only if they may extend over the border of 224x224. As in cuda-
+convnet, images are padded at the right and bottom until the windows cover them: 224 becomes 227 (and images of
+227x227, which Caffe's version takes, are not padded). The paper counts 253,440 neurons in the first layer, but
+55x55x96 is 290,400. Channels are normalised across both towers, as in the paper's formula and in Caffe, with the
+paper's constants (Caffe has k = 1 and a fifth of its alpha).
+One tower: as in torchvision, without the normalisation that the 2014 release kept, and with PyTorch's default
 initialisation.
-Deviations of both: maps of another size than 6x6 are averaged to it, as in torchvision, so that other images pass;
-and the classifier starts as in the rest of this zoo.
+Deviations of both: maps are average-pooled to 6x6, as in torchvision, so other image sizes work; the classifier is
+initialised as in the rest of this zoo.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlexNetConfig(ModelConfig):
-    """An AlexNet: its towers, and the channels of its five convolutions."""
+    """An AlexNet."""
 
     towers: Literal[1, 2] = 2
-    """2 is the network of 2012: grouped convolutions, local response normalisation and its initialisation; 1 is that of
-    2014."""
+    """2 is the network of 2012: grouped convolutions, local response normalisation and its own initialisation; 1 is the
+    network of 2014."""
     dims: tuple[int, ...] = (96, 256, 384, 384, 256)
-    """Channels of the five convolutions, of both towers together."""
+    """Channels of the five convolutions, summed over towers."""
     hidden: int = 4096
-    """Outputs of each of the two linear layers before the classifier."""
+    """Width of the two linear layers before the classifier."""
     dropout: float = 0.5
-    """Rate of the dropouts: after those two layers for two towers, before them for one."""
+    """Dropout rate: after each of those two layers with two towers, before each with one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,7 +99,7 @@ class AlexNet(Backbone):
 
         def normalise_and_pool() -> None:
             if config.towers == 2:
-                # the paper multiplies alpha = 1e-4 with the sum over 5 channels, PyTorch with their mean
+                # the paper applies alpha = 1e-4 to the sum over 5 channels, PyTorch to their mean
                 layers.append(nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0))
             layers.append(nn.MaxPool2d(3, 2))
 
@@ -130,7 +130,7 @@ class AlexNet(Backbone):
         self.classifier.append(new_classifier(config.hidden, config.num_classes))
 
     def _init_as_in_2012(self) -> None:
-        """Section 5: weights from a normal (sd 0.01); biases 1 in conv 2, 4, 5 and the hidden linear layers, else 0."""
+        """Section 5: normal weights (std 0.01); biases 1 in conv 2, 4, 5 and the hidden linear layers, else 0."""
         layers = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
         for layer, bias in zip(layers, (0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0), strict=True):
             assert layer.bias is not None
@@ -141,34 +141,34 @@ class AlexNet(Backbone):
         return [f"features.{layer}" for layer in self._layers(index)]
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """The layers up to the last ReLU before a max-pool, from that of the stage before; the last max-pool alone."""
+        """Run the layers from one max-pool up to the last ReLU before the next; the last stage is the last max-pool."""
         if index == 0:
             height, width = x.shape[2:]
             smallest = 64 if self._towers == 2 else 63  # the last max-pool's window is 3x3
             if min(height, width) < smallest:
                 raise InputError(
-                    f"images are {height}x{width}; this network takes {smallest}x{smallest} and larger: resize them"
+                    f"images are {height}x{width}; this network needs at least {smallest}x{smallest}: resize them"
                 )
             if self._towers == 2:
-                x = F.pad(x, (0, (11 - width) % 4, 0, (11 - height) % 4))  # until windows at stride 4 cover it
+                x = F.pad(x, (0, (11 - width) % 4, 0, (11 - height) % 4))  # until the stride-4 windows cover it
         for layer in self._layers(index):
             x = self.features[layer](x)
         return x
 
     def pool(self, x: Tensor) -> Tensor:
-        """The map at 6x6, and the two hidden linear layers."""
+        """Pool the map to 6x6 and run the two hidden linear layers."""
         x = self.avgpool(x).flatten(1)
         for layer in range(6):
             x = self.classifier[layer](x)
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """A convolution or a linear layer each."""
+    def group_key(self, name: str) -> GroupKey:
+        """Each convolution; each linear layer."""
         module, layer, *_ = name.split(".")
         return int(module == "classifier"), int(layer)
 
     def _layers(self, index: int) -> range:
-        """Which of `features` are those of a stage."""
+        """Return the indices of a stage's layers in `features`."""
         ends = [int(feature.module.split(".")[1]) + 1 for feature in self.feature_info]
         return range(ends[index - 1] if index else 0, ends[index])
 
@@ -186,7 +186,7 @@ def alexnet_one_tower_test() -> AlexNetConfig:
     return AlexNetConfig(towers=1, dims=(8, 16, 12, 8, 8), hidden=32)
 
 
-# parameters and MACs follow from the paper's layer sizes; it says "60 million" and 40.7 % top-1 error for one network
+# parameters and MACs follow from the paper's layer sizes; the paper states "60 million" and 40.7 % top-1 error for one
 @register_model(
     AlexNet, Published("Krizhevsky et al. 2012; top-1 over ten crops", params_m=60.965, gmacs=0.7244, top1=59.3)
 )

@@ -1,8 +1,8 @@
-"""The backbone contract: what every network of the zoo can do, under the names that the field already uses (timm's).
+"""The backbone contract: what every network of the zoo provides, under timm's names.
 
-A network adds four things: its stages (`forward_stage`), how the last features become a vector (`pool`), what its
-feature maps are (`feature_info`) and where its layers are (`layer_place`). A network whose stages hand on something
-else than a feature map, such as tokens, also says how that is one (`feature_map`). Everything else is here, once.
+An architecture implements four things: its stages (`forward_stage`), pooling (`pool`), a description of its feature
+maps (`feature_info`), and the order of its layers (`group_key`). An architecture whose stages return something other
+than a feature map, such as tokens, also implements the conversion (`feature_map`). Everything else is defined here.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from modernet.layers import checkpoint_block
 
 GlobalPool = Literal["avg", "token", ""]
 
-Place = tuple[float, ...]
-"""Where a layer is between the stem and the head: places sort in that order."""
-STEM: Place = (-math.inf,)
-HEAD: Place = (math.inf,)
+GroupKey = tuple[float, ...]
+"""Sort key of a group of parameters; keys sort from the stem to the head."""
+STEM: GroupKey = (-math.inf,)
+HEAD: GroupKey = (math.inf,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What every architecture's config has; an architecture adds its own fields."""
+    """Fields common to all architectures; each architecture adds its own."""
 
     num_classes: int = 1000
-    """Outputs of the classifier; 0 is no classifier: the network returns the pooled features."""
+    """Outputs of the classifier; with 0 there is no classifier and the network returns pooled features."""
     in_chans: int = 3
-    """Channels of the image."""
+    """Input channels."""
     drop_path_rate: float = 0.0
-    """Stochastic depth of the last block; earlier blocks less, in a line."""
+    """Stochastic depth rate of the last block; the rate rises linearly from 0 at the first."""
     global_pool: GlobalPool = "avg"
-    """How the last features become a vector: their mean, or the class token where there is one. `""` with
-    `num_classes=0` returns the features themselves."""
+    """Pooling of the last features: their mean, or the class token where there is one. `""`, which needs
+    `num_classes=0`, returns the features unpooled."""
 
     pools: ClassVar[tuple[GlobalPool, ...]] = ("avg", "")
-    """The values of `global_pool` that the architecture knows, its own first."""
+    """Values of `global_pool` that the architecture supports, the default first."""
 
     def __post_init__(self) -> None:
         if self.num_classes < 0:
@@ -55,15 +55,15 @@ class ModelConfig:
 
 
 class Tokens(NamedTuple):
-    """What the stages of a transformer hand on."""
+    """Tokens and their grid, which the stages of a transformer return."""
 
     x: Tensor
-    """`(b, t, c)`: class tokens and their like first, then the grid row by row."""
+    """`(b, t, c)`: class and distillation tokens first, then the grid in row-major order."""
     grid: tuple[int, int]
     """Height and width of the grid."""
 
     def as_map(self) -> Tensor:
-        """The tokens of the grid as a feature map `(b, c, h, w)`."""
+        """Return the grid tokens as a feature map `(b, c, h, w)`."""
         height, width = self.grid
         tokens = self.x[:, self.x.shape[1] - height * width :]
         return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)  # b t c -> b c h w
@@ -71,36 +71,36 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature map that a backbone offers."""
+    """One feature map of a backbone."""
 
     num_chs: int
     """Channels."""
     reduction: int
-    """Stride: pixels of the image for one position, in each direction."""
+    """Stride with respect to the input, in pixels."""
     module: str
-    """Name of the submodule whose output it is, as a map `(b, c, h, w)`, channels last or as tokens."""
+    """Name of the submodule that outputs it, as `(b, c, h, w)`, channels last or as tokens."""
 
 
 class FeatureInfo(Sequence[Feature]):
-    """The feature maps of a backbone, from the finest to the coarsest."""
+    """The feature maps of a backbone, finest first."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self._features = tuple(features)
 
     def channels(self) -> list[int]:
-        """Channels of every feature map."""
+        """Return the channels of each feature map."""
         return [feature.num_chs for feature in self._features]
 
     def reduction(self) -> list[int]:
-        """Stride of every feature map."""
+        """Return the stride of each feature map."""
         return [feature.reduction for feature in self._features]
 
     def module_name(self) -> list[str]:
-        """Name of the submodule behind every feature map."""
+        """Return the name of the submodule that outputs each feature map."""
         return [feature.module for feature in self._features]
 
     def select(self, indices: Sequence[int]) -> FeatureInfo:
-        """The feature maps at some indices."""
+        """Return the feature maps at the given indices."""
         return FeatureInfo([self._features[index] for index in indices])
 
     @overload
@@ -121,25 +121,25 @@ class FeatureInfo(Sequence[Feature]):
 
 
 class Backbone(nn.Module, ABC):
-    """A network that turns images `(b, in_chans, h, w)` into feature maps, and those into class scores.
+    """A network from images `(b, in_chans, h, w)` to feature maps to class scores.
 
     Attributes:
-        num_classes: outputs of the classifier; 0 when there is none.
+        num_classes: outputs of the classifier; 0 without one.
         num_features: length of the pooled feature vector.
         feature_info: channels and stride of the output of each stage.
     """
 
     classifier_name: ClassVar[str]
-    """Name of the classifier's submodule, as in the architecture's original release."""
+    """Name of the classifier submodule, as in the architecture's original release."""
     head_modules: ClassVar[tuple[str, ...]]
-    """Attribute names of what comes after the last feature map, the classifier included."""
+    """Attribute names of everything after the last feature map, including the classifier."""
     has_blocks: ClassVar[bool] = True
-    """Whether its stages run their blocks by `run_blocks`, so that those can be checkpointed."""
+    """Whether the stages run blocks through `run_blocks`, which supports gradient checkpointing."""
 
     undecayed: ClassVar[tuple[str, ...]] = ()
-    """Last words of the names of parameters that the architecture's release spares from weight decay."""
+    """Last name components of the parameters that the original release exempts from weight decay."""
     wrapped_name: ClassVar[str] = ""
-    """Name of the submodule that is the whole network, for one of another library."""
+    """Name of the submodule that holds the whole network, where it comes from another library."""
 
     num_features: int
     feature_info: FeatureInfo
@@ -153,74 +153,91 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward_stage(self, index: int, x: Any) -> Any:
-        """Run stage `index` on the output of the stage before it, or on the image for stage 0."""
+        """Run stage `index` on the output of the previous stage; stage 0 takes the images."""
 
     def feature_map(self, x: Any) -> Tensor:
-        """A stage's output as the feature map `feature_info[index]`, `(b, c, h, w)`."""
+        """Return a stage's output as a feature map `(b, c, h, w)`, as described in `feature_info`."""
         y: Tensor = x
         return y
 
     def last_features(self, x: Any) -> Tensor:
-        """The last stage's output as `forward_features` returns it: normalised, where that comes before the pool."""
+        """Return the last stage's output as `forward_features` does, after the final norm if that precedes pooling."""
         return self.feature_map(x)
 
     @abstractmethod
     def pool(self, x: Tensor) -> Tensor:
-        """What `forward_features` returns as the vector `(b, num_features)` that the classifier sees."""
+        """Pool the output of `forward_features` to the classifier's input `(b, num_features)`."""
 
     @abstractmethod
-    def layer_place(self, name: str) -> Place:
-        """Which layer a parameter belongs to: `STEM`, numbers that count layers such as stage and block, or `HEAD`."""
+    def group_key(self, name: str) -> GroupKey:
+        """Return the sort key of a parameter's group for layer-wise learning-rate decay.
 
-    def published_place(self, name: str, groups: str) -> Place:
-        """As `layer_place`, for the groups of the architecture's release; an `InputError` where it has none."""
+        The key is `STEM`, `HEAD`, or numbers that rise with depth, such as (stage, block). Parameters with equal keys
+        form one group. In a ConvNeXt, with the groups of its releases (`published_group_key`) alongside:
+
+            parameter                        `group_key`    "single"    "paper"
+            downsample_layers.0.0.weight     STEM           (0, 0)      STEM
+            stages.0.0.dwconv.weight         (0, 0)         (0, 0)      (0, 0)
+            downsample_layers.1.1.weight     (1, 0)         (1, 0)      (1, 0)
+            stages.1.2.pwconv1.weight        (1, 2)         (1, 2)      (1, 0)
+            stages.2.8.norm.weight           (2, 8)         (2, 8)      (2, 2)
+            head.weight                      HEAD           HEAD        HEAD
+        """
+
+    def published_group_key(self, name: str, groups: str) -> GroupKey:
+        """Return the same key for a grouping that the original release used.
+
+        Raises:
+            InputError: the release has no such grouping.
+        """
         raise InputError(f"a {type(self).__name__} has no published groups {groups!r}; give --layer-decay-groups block")
 
     def layer_groups(self, groups: str = "block") -> list[list[str]]:
-        """Parameter names from the stem to the head, for layer-wise learning-rate decay; each is in one group.
+        """Return parameter names grouped by layer, stem first, for layer-wise learning-rate decay.
 
-        `block` is a group for each block. Others are those of the architecture's release: see `published_place`.
+        Args:
+            groups: `block` for one group per block, or a grouping of the original release (`published_group_key`).
         """
-        found: dict[Place, list[str]] = {}
+        names: dict[GroupKey, list[str]] = {}
         for name, _ in self.named_parameters():
-            place = self.layer_place(name) if groups == "block" else self.published_place(name, groups)
-            found.setdefault(place, []).append(name)
-        return [found[place] for place in sorted(found)]
+            key = self.group_key(name) if groups == "block" else self.published_group_key(name, groups)
+            names.setdefault(key, []).append(name)
+        return [names[key] for key in sorted(names)]
 
     def no_weight_decay(self) -> set[str]:
-        """Names of parameters of several dimensions that do not decay, such as position embeddings; see `undecayed`."""
+        """Return the multi-dimensional parameters exempt from weight decay, such as position embeddings."""
         return {name for name, _ in self.named_parameters() if name.rpartition(".")[2] in self.undecayed}
 
     def stage_modules(self, index: int) -> list[str]:
-        """Names of what stage `index` alone runs, modules or class tokens: a shorter network does not need them."""
+        """Return the modules and parameters that only stage `index` uses; a network cut before it drops them."""
         return [self.feature_info[index].module]
 
     def unused_names(self, indices: Sequence[int]) -> list[str]:
-        """Names of the submodules and parameters that no feature map of these needs: the head and later stages."""
+        """Return the modules and parameters that the given feature maps do not need: the head and later stages."""
         later = range(max(indices) + 1, len(self.feature_info))
         return [*self.head_modules, *(name for index in later for name in self.stage_modules(index))]
 
     def prune(self, indices: Sequence[int]) -> None:
-        """Remove what no feature map of these needs."""
+        """Remove the modules and parameters that the given feature maps do not need."""
         for name in self.unused_names(indices):
             _remove(self, name)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """What the head sees: a feature map `(b, c, h / stride, w / stride)`, or all tokens `(b, t, c)`."""
+        """Return the input of the head: a feature map `(b, c, h / stride, w / stride)`, or all tokens `(b, t, c)`."""
         state: Any = x
         for index in range(len(self.feature_info)):
             state = self.forward_stage(index, state)
         return self.last_features(state)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Class scores `(b, num_classes)` from those features; with `pre_logits`, the classifier's input."""
+        """Return class scores `(b, num_classes)` from features; with `pre_logits`, the classifier's input."""
         if self.global_pool == "":
             return x
         x = self.pool(x)
         return x if pre_logits else self._classify(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(b, in_chans, h, w)` -> class scores `(b, num_classes)`."""
+        """Return class scores `(b, num_classes)` for images `(b, in_chans, h, w)`."""
         return self.forward_head(self.forward_features(x))
 
     def forward_intermediates(
@@ -231,44 +248,44 @@ class Backbone(nn.Module, ABC):
         stop_early: bool = False,
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The outputs of several stages in one pass.
+        """Return the feature maps of several stages from one pass.
 
         Args:
             x: images, `(b, in_chans, h, w)`.
-            indices: which entries of `feature_info`; a number n means the last n; None means all.
-            stop_early: do not compute stages after the last one asked for.
-            intermediates_only: return the list alone.
+            indices: entries of `feature_info`; an int n means the last n, None means all.
+            stop_early: skip the stages after the last one requested.
+            intermediates_only: return only the list.
 
         Returns:
-            What `forward_features` returns (the last feature map that was computed, if that was not the last stage)
-            and the list of maps `(b, c, h, w)` asked for; or the list alone.
+            The output of `forward_features` (after an early stop: the last feature map computed) and the list of
+            requested feature maps `(b, c, h, w)`; or only the list.
         """
         wanted = self.feature_indices(indices)
         count = len(self.feature_info)
         last = max(wanted) if stop_early else count - 1
         state: Any = x
-        found: dict[int, Tensor] = {}
+        maps: dict[int, Tensor] = {}
         for index in range(last + 1):
             state = self.forward_stage(index, state)
             if index in wanted:
-                found[index] = self.feature_map(state)
-        intermediates = [found[index] for index in wanted]
+                maps[index] = self.feature_map(state)
+        intermediates = [maps[index] for index in wanted]
         if intermediates_only:
             return intermediates
-        return self.last_features(state) if last == count - 1 else found[last], intermediates
+        return self.last_features(state) if last == count - 1 else maps[last], intermediates
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Keep only what enters each block for the backward pass, which then computes its inside again.
+        """Keep only each block's input for the backward pass and recompute its activations there.
 
         Raises:
-            InputError: this network has no blocks.
+            InputError: the network has no blocks.
         """
         if enable and not self.has_blocks:
-            raise InputError(f"{type(self).__name__} has no blocks to checkpoint; train it without")
+            raise InputError(f"{type(self).__name__} has no blocks to checkpoint; train it without checkpointing")
         self._grad_checkpointing = enable
 
     def run_blocks(self, blocks: nn.Module, x: Tensor) -> Tensor:
-        """A block, or the blocks of an `nn.Sequential` one after the other; checkpointed if that was asked for."""
+        """Run a block, or the blocks of an `nn.Sequential` in order, with gradient checkpointing if it is enabled."""
         if self._grad_checkpointing and torch.is_grad_enabled():
             for block in blocks if isinstance(blocks, nn.Sequential) else [blocks]:
                 x = checkpoint_block(block, x)
@@ -277,19 +294,19 @@ class Backbone(nn.Module, ABC):
         return y
 
     def get_classifier(self) -> nn.Module:
-        """The last layer: most often a `Linear`; an `Identity` when `num_classes` is 0."""
+        """Return the classifier, usually a `Linear`; an `Identity` if `num_classes` is 0."""
         return self.get_submodule(self.classifier_name)
 
     def classifier_names(self) -> tuple[str, ...]:
-        """Names of the submodules that give class scores: one, or two where there is a head for a teacher's scores."""
+        """Return the names of the classifiers: one, or two for a network with a distillation head."""
         return (self.classifier_name,)
 
     def make_classifier(self, num_classes: int) -> nn.Module:
-        """A freshly initialised classifier for vectors of `num_features`; an `Identity` for 0 classes."""
+        """Return a newly initialised classifier for `num_features` inputs; an `Identity` for 0 classes."""
         return new_classifier(self.num_features, num_classes)
 
     def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
-        """Put a freshly initialised classifier in place; 0 classes: none, the network returns features."""
+        """Replace the classifier by a newly initialised one; with 0 classes the network returns features."""
         pool = self.global_pool if global_pool is None else global_pool
         _check_pool(num_classes, pool, self._pools)
         reference = next(self.parameters())
@@ -304,24 +321,24 @@ class Backbone(nn.Module, ABC):
         return scores
 
     def feature_indices(self, indices: int | Sequence[int] | None) -> list[int]:
-        """Indices into `feature_info` as a list of numbers from 0."""
+        """Return indices into `feature_info` as non-negative integers."""
         count = len(self.feature_info)
         if indices is None:
             return list(range(count))
         if isinstance(indices, int):
             if not 1 <= indices <= count:
-                raise InputError(f"the last {indices} feature maps were asked for; this network has {count}")
+                raise InputError(f"out_indices is {indices}; this network has {count} feature maps: give 1 to {count}")
             return list(range(count - indices, count))
         if not indices:
-            raise InputError(f"no feature map was asked for; this network has 0 to {count - 1}")
+            raise InputError(f"out_indices is empty; give feature maps from 0 to {count - 1}")
         for index in indices:
             if not -count <= index < count:
-                raise InputError(f"feature map {index} was asked for; this network has 0 to {count - 1}")
+                raise InputError(f"there is no feature map {index}; give indices from 0 to {count - 1}")
         return [index % count for index in indices]
 
 
 def new_classifier(num_features: int, num_classes: int) -> nn.Module:
-    """A linear classifier with weights from a truncated normal (sd 0.02) and zero bias; an identity for 0 classes."""
+    """Return a linear classifier, weights truncated normal (std 0.02), bias zero; an `Identity` for 0 classes."""
     if num_classes == 0:
         return nn.Identity()
     layer = nn.Linear(num_features, num_classes)
@@ -331,7 +348,7 @@ def new_classifier(num_features: int, num_classes: int) -> nn.Module:
 
 
 def _remove(network: nn.Module, name: str) -> None:
-    """Take away a parameter, such as a class token, or put an identity in a submodule's place."""
+    """Remove a parameter, such as a class token, or replace a submodule by an identity."""
     owner, _, leaf = name.rpartition(".")
     if leaf in dict(network.get_submodule(owner).named_parameters(recurse=False)):
         network.get_submodule(owner).register_parameter(leaf, None)

@@ -2,8 +2,8 @@
 
 Xu, Xu, Chang, Tu, "Co-Scale Conv-Attentional Image Transformers", 2021, arXiv 2104.06399.
 
-The serial blocks of a CoaT-Lite (`coat_lite.py`), then three of its scales side by side: in a parallel block, every
-scale adds the attention output of the two others, resampled to its grid.
+The serial blocks of a CoaT-Lite (`coat_lite.py`), then three of its scales in parallel: in a parallel block, each
+scale adds the attention outputs of the two others, resampled to its grid.
 
     image                                            3 x 224 x 224
     serial_blocks1   patches of 4, norm; blocks    152 x  56 x  56   2 blocks    (CoaT Mini)
@@ -13,10 +13,9 @@ scale adds the attention output of the two others, resampled to its grid.
     parallel_blocks  scales 2, 3, 4 at once        216 x (28 x 28, 14 x 14, 7 x 7)   6 blocks
     head             norms, class tokens of the three scales weighted by `aggregate`, linear -> class scores
 
-Parameter names are those of the authors' code (mlpc-ucsd/CoaT), and timm's. There, a parallel block lists its one MLP
-three times: the same tensors again, which are here once, under the first name. The norm that the authors' classifier
-has and never uses (`norm1`) is left out, as in timm. Images of any size from 32 pixels work: the scales are resampled
-to each other's size.
+Parameter names are those of the authors' code (mlpc-ucsd/CoaT), and timm's. There, a parallel block lists its single
+MLP three times, as shared tensors; here it appears once, under the first name. The authors' unused norm (`norm1`) is
+omitted, as in timm. Images of any size from 32 pixels work, since the scales are resampled to each other's size.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp
-from modernet.models.backbone import Feature, FeatureInfo, Place, Tokens
+from modernet.models.backbone import Feature, FeatureInfo, GroupKey, Tokens
 from modernet.models.coat_lite import CoaTLite, CoaTLiteConfig, FactorisedAttention, init_linear
 from modernet.models.entry import Published, register_model
 
@@ -41,27 +40,29 @@ class CoaTConfig(CoaTLiteConfig):
     """A CoaT: the serial blocks of a CoaT-Lite, then parallel blocks over its scales 2 to 4."""
 
     dims: tuple[int, ...] = (152, 152, 152, 152)
-    """Channels of each scale, multiples of the number of heads; the last three are equal."""
+    """Channels per scale, multiples of the number of heads; the last three must be equal."""
     mlp_ratios: tuple[float, ...] = (4.0, 4.0, 4.0, 4.0)
-    """Channels inside each scale's MLPs, as multiples of `dims`; the last three are equal."""
+    """Hidden channels of each scale's MLPs, as multiples of `dims`; the last three must be equal."""
     parallel_depth: int = 6
-    """Parallel blocks."""
+    """Number of parallel blocks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(set(self.dims[1:])) > 1 or len(set(self.mlp_ratios[1:])) > 1:
             raise InputError(
                 f"dims is {self.dims} and mlp_ratios is {self.mlp_ratios}; parallel blocks add scales 2 to 4 and share "
-                "their MLP: give these scales equal numbers"
+                "their MLP: give those scales equal values"
             )
         if self.parallel_depth < 1:
-            raise InputError(f"parallel_depth is {self.parallel_depth}; give 1 or more (a coat_lite has none)")
+            raise InputError(
+                f"parallel_depth is {self.parallel_depth}; give 1 or more, or use a coat_lite, which has none"
+            )
 
 
 class ParallelBlock(nn.Module):
-    """A serial block for each of scales 2 to 4, each of which adds the others' attention outputs; they share the MLP.
+    """A serial block per scale 2 to 4, each adding the others' attention outputs; the MLP is shared.
 
-    The digits of the parameter names are the part of the block, then the scale.
+    In parameter names such as `norm12`, the last digit is the scale.
     """
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, *, drop_path: float = 0.0) -> None:
@@ -70,7 +71,7 @@ class ParallelBlock(nn.Module):
             self.add_module(f"norm1{scale}", nn.LayerNorm(dim, eps=1e-6))
             self.add_module(f"factoratt_crpe{scale}", FactorisedAttention(dim, num_heads))
             self.add_module(f"norm2{scale}", nn.LayerNorm(dim, eps=1e-6))
-        self.mlp2 = Mlp(dim, int(dim * mlp_ratio))  # of scales 3 and 4 too
+        self.mlp2 = Mlp(dim, int(dim * mlp_ratio))  # shared with scales 3 and 4
         self.drop_path = DropPath(drop_path)
 
     def forward(
@@ -91,7 +92,7 @@ class ParallelBlock(nn.Module):
 
 
 def resampled(tokens: Tokens, grid: tuple[int, int]) -> Tensor:
-    """A class token and a grid, resampled to another size of the grid (bilinear). `(b, 1 + t, c)`."""
+    """Resample a class token and its grid bilinearly to another grid size. Returns `(b, 1 + t, c)`."""
     if tokens.grid == grid:
         return tokens.x
     y = F.interpolate(tokens.as_map(), grid, mode="bilinear")
@@ -99,23 +100,23 @@ def resampled(tokens: Tokens, grid: tuple[int, int]) -> Tensor:
 
 
 class Scales(NamedTuple):
-    """What the stages of a CoaT hand on from the parallel blocks on."""
+    """Output of the stages of a CoaT from the parallel blocks on."""
 
     tokens: Sequence[Tokens]
     """Scales 2, 3 and 4."""
     current: Tokens
-    """The one that is the stage's feature map."""
+    """The scale that is the stage's feature map."""
 
     def as_map(self) -> Tensor:
-        """The stage's feature map `(b, c, h, w)`."""
+        """Return the stage's feature map `(b, c, h, w)`."""
         return self.current.as_map()
 
 
 class CoaT(CoaTLite):
-    """The serial blocks of a CoaT-Lite, parallel blocks over scales 2 to 4, and a classifier that sees all three.
+    """The serial blocks of a CoaT-Lite, parallel blocks over scales 2 to 4, and a classifier over all three.
 
-    Feature map 0 is that of the first serial blocks, maps 1 to 3 are the three scales after the parallel blocks, as in
-    the authors' detectors. So stage 1 runs everything else, and stages 2 and 3 hand on what it found.
+    Feature map 0 comes from the first serial blocks, maps 1 to 3 are the three scales after the parallel blocks, as in
+    the authors' detectors. Stage 1 therefore runs all remaining blocks; stages 2 and 3 only select a scale.
     """
 
     head_modules = ("norm2", "norm3", "norm4", "aggregate", "head")
@@ -127,7 +128,7 @@ class CoaT(CoaTLite):
             ParallelBlock(dim, heads, ratio, drop_path=config.drop_path_rate) for _ in range(config.parallel_depth)
         )
         self.parallel_blocks.apply(init_linear)
-        self.scales = nn.ModuleList(nn.Identity() for _ in range(3))  # the feature maps under a name of their own
+        self.scales = nn.ModuleList(nn.Identity() for _ in range(3))  # gives each feature map a module name
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.norm3 = nn.LayerNorm(dim, eps=1e-6)
         self.aggregate = nn.Conv1d(3, 1, 1)
@@ -136,11 +137,11 @@ class CoaT(CoaTLite):
         )
 
     def stage_modules(self, index: int) -> list[str]:
-        own, second, third, fourth = (super(CoaT, self).stage_modules(each) for each in range(4))
-        return [own, [*second, *third, *fourth, "parallel_blocks"], [], []][index]
+        first, second, third, fourth = (super(CoaT, self).stage_modules(scale) for scale in range(4))
+        return [first, [*second, *third, *fourth, "parallel_blocks"], [], []][index]
 
     def unused_names(self, indices: Sequence[int]) -> list[str]:
-        """Also the last parallel block's MLP norms of scales whose maps are not asked for."""
+        """Also the MLP norms of the last parallel block for scales that are not requested."""
         names = super().unused_names(indices)
         if max(indices) > 0:
             last = f"parallel_blocks.{len(self.parallel_blocks) - 1}"
@@ -148,14 +149,14 @@ class CoaT(CoaTLite):
         return names
 
     def forward_stage(self, index: int, x: Any) -> Any:
-        """Stage 0 is scale 1; stage 1 the others and the parallel blocks; stages 2 and 3 choose the next scale."""
+        """Stage 0 is scale 1; stage 1 the other scales and the parallel blocks; stages 2 and 3 select a scale."""
         if index == 0:
             return super().forward_stage(index, x)
         if index > 1:
             return self._at(x.tokens, index)
         scales: list[Tokens] = []
-        for each in (1, 2, 3):
-            x = super().forward_stage(each, x)
+        for scale in (1, 2, 3):
+            x = super().forward_stage(scale, x)
             scales.append(x)
         positions, relatives = [[self.get_submodule(f"{part}{n}") for n in (2, 3, 4)] for part in ("cpe", "crpe")]
         for block in self.parallel_blocks:
@@ -163,7 +164,7 @@ class CoaT(CoaTLite):
         return self._at(scales, index)
 
     def last_features(self, x: Any) -> Tensor:
-        """All tokens `(b, t, c)`, normalised: the class tokens of scales 2, 3 and 4, then their grids."""
+        """Return all tokens `(b, t, c)`, normalised: the class tokens of scales 2, 3 and 4, then their grids."""
         tokens = [norm(y) for norm, (y, _) in zip((self.norm2, self.norm3, self.norm4), x.tokens, strict=True)]
         return torch.cat([*(y[:, :1] for y in tokens), *(y[:, 1:] for y in tokens)], dim=1)
 
@@ -171,19 +172,19 @@ class CoaT(CoaTLite):
         x = self.aggregate(x[:, :3]).squeeze(1)  # b 3 c -> b c
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """As in a CoaT-Lite, with the parallel blocks before the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """As in CoaT-Lite, with the parallel blocks before the head."""
         module, block, *_ = f"{name}.".split(".")
-        return (5, int(block)) if module == "parallel_blocks" else super().layer_place(name)
+        return (5, int(block)) if module == "parallel_blocks" else super().group_key(name)
 
     def _at(self, tokens: Sequence[Tokens], index: int) -> Scales:
-        """The three scales, with the one that is feature map `index`."""
+        """Return the three scales, with feature map `index` selected."""
         x, grid = tokens[index - 1]
         return Scales(tokens, Tokens(self.scales[index - 1](x), grid))
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# top-1 from the authors' repository; MACs computed with its definition, the paper rounds some of them up
+# top-1 from the authors' repository; MACs computed with its definition, some of which the paper rounds up
 
 _XU = "Xu et al. 2021; mlpc-ucsd/CoaT"
 

@@ -2,11 +2,11 @@
 
 Xu, Xu, Chang, Tu, "Co-Scale Conv-Attentional Image Transformers", 2021, arXiv 2104.06399.
 
-A pyramid of tokens at four scales, like a ConvNet's. Its attention is factorised: keys and values are summed up in one
-matrix for a head, which every query then reads, so that the cost grows with the number of tokens and not with its
-square. What that loses, the relative position, comes back by depthwise convolutions over the values, with windows of 3,
-5 and 7 for different heads; others, over the tokens, say where a token is. The scales run one after the other, each
-with a class token of its own. CoaT (`coat.py`) goes on with parallel blocks.
+A pyramid of tokens at four scales, as in a ConvNet. Attention is factorised: keys and values are reduced to one matrix
+per head, which every query reads, so the cost is linear in the number of tokens instead of quadratic. The relative
+position information this loses is restored by depthwise convolutions over the values, with windows of 3, 5 and 7 for
+different heads; further depthwise convolutions over the tokens encode position. The scales run in sequence, each with
+its own class token. CoaT (`coat.py`) adds parallel blocks.
 
     image                                            3 x 224 x 224
     serial_blocks1   patches of 4, norm; blocks     64 x  56 x  56   2 blocks    (CoaT-Lite Tiny)
@@ -16,9 +16,9 @@ with a class token of its own. CoaT (`coat.py`) goes on with parallel blocks.
     head             norm, the last scale's class token, linear -> class scores
 
 Parameter names are those of the authors' code (mlpc-ucsd/CoaT), and timm's. There, every block also lists the position
-encodings of its scale under its own name: the same tensors again, which are here once, under the first name. The norms
-that the authors' classifiers have and never use (`norm1`, `norm2`, `norm3`) are left out, as in timm. Images of any
-size from 32 pixels work: as there, patches that do not fit are cut off.
+encodings of its scale, as shared tensors; here they appear once, under the first name. The authors' unused norms
+(`norm1`, `norm2`, `norm3`) are omitted, as in timm. Images of any size from 32 pixels work; as in the authors' code,
+incomplete patches are cropped.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from modernet.models.backbone import (
     Feature,
     FeatureInfo,
     GlobalPool,
+    GroupKey,
     ModelConfig,
-    Place,
     Tokens,
     new_classifier,
 )
@@ -58,15 +58,15 @@ class CoaTLiteConfig(ModelConfig):
     global_pool: GlobalPool = "token"
     """`"token"`: the class token. `""` with `num_classes=0` returns all tokens."""
     depths: tuple[int, ...] = (2, 2, 2, 2)
-    """Serial blocks of each scale."""
+    """Serial blocks per scale."""
     dims: tuple[int, ...] = (64, 128, 256, 320)
-    """Channels of each scale, multiples of the number of heads."""
+    """Channels per scale, multiples of the number of heads."""
     mlp_ratios: tuple[float, ...] = (8.0, 8.0, 4.0, 4.0)
-    """Channels inside each scale's MLPs, as multiples of `dims`."""
+    """Hidden channels of each scale's MLPs, as multiples of `dims`."""
     windows: tuple[int, ...] = (3, 5, 7)
-    """Sizes of the windows of the relative position encoding, odd."""
+    """Window sizes of the relative position encoding, odd."""
     window_heads: tuple[int, ...] = (2, 3, 3)
-    """Attention heads for each of these windows; their sum is the number of heads of every block."""
+    """Attention heads per window size; their sum is the number of heads in every block."""
 
     pools: ClassVar[tuple[GlobalPool, ...]] = ("token", "")
 
@@ -79,7 +79,7 @@ class CoaTLiteConfig(ModelConfig):
             raise InputError(f"windows is {self.windows}; give odd sizes above 0")
         if len(self.window_heads) != len(self.windows) or min(self.window_heads, default=0) < 1:
             raise InputError(
-                f"windows {self.windows} and window_heads {self.window_heads}: give a number of heads for every window"
+                f"windows {self.windows} and window_heads {self.window_heads}: give a number of heads for each window"
             )
         if any(dim % sum(self.window_heads) for dim in self.dims):
             raise InputError(f"dims is {self.dims}; give multiples of the {sum(self.window_heads)} heads")
@@ -112,7 +112,7 @@ class PositionEncoding(nn.Module):
 
 
 class RelativePositionEncoding(nn.Module):
-    """Queries times depthwise convolutions of the values, with one window for each group of heads (section 3.2)."""
+    """Queries times depthwise convolutions of the values, with one window size per group of heads (section 3.2)."""
 
     def __init__(self, dim: int, windows: Sequence[int], window_heads: Sequence[int]) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class RelativePositionEncoding(nn.Module):
         )
 
     def forward(self, q: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Queries and values `(b, heads, 1 + h w, d)` -> the same shape, zero for the class token."""
+        """Return the encoding of queries and values `(b, heads, 1 + h w, d)`, same shape; zero for the class token."""
         b, heads, _, d = q.shape
         maps = v[:, :, 1:].transpose(2, 3).reshape(b, heads * d, *grid)  # b heads t d -> b c h w
         parts = maps.split_with_sizes(self.channels, dim=1)
@@ -154,7 +154,7 @@ class FactorisedAttention(nn.Module):
 class SerialBlock(nn.Module):
     """Position encoding; attention and MLP, each after a norm and with a shortcut. `(b, 1 + h w, c)` in and out.
 
-    The two position encodings belong to the scale, all of whose blocks share them.
+    The two position encodings belong to the scale and are shared by its blocks.
     """
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, *, drop_path: float = 0.0) -> None:
@@ -173,7 +173,7 @@ class SerialBlock(nn.Module):
 
 
 class CoaTLite(Backbone):
-    """Four scales of serial blocks, each with a class token; the last one's goes to the linear classifier."""
+    """Four scales of serial blocks, each with a class token; the last class token goes to the linear classifier."""
 
     classifier_name = "head"
     head_modules: ClassVar[tuple[str, ...]] = ("norm4", "head")
@@ -206,7 +206,7 @@ class CoaTLite(Backbone):
         return [f"{part}{index + 1}" for part in ("cls_token", "patch_embed", "cpe", "crpe", "serial_blocks")]
 
     def forward_stage(self, index: int, x: Any) -> Any:
-        """Stage 0 takes the image, the others tokens; all give tokens, the class token first."""
+        """Run one scale. Stage 0 takes images, the others tokens; all return tokens, the class token first."""
         scale = index + 1
         patches: Tensor = self.get_submodule(f"patch_embed{scale}")(x if index == 0 else x.as_map())
         grid = (patches.shape[1], patches.shape[2])
@@ -228,8 +228,8 @@ class CoaTLite(Backbone):
     def pool(self, x: Tensor) -> Tensor:
         return x[:, 0]  # b t c -> b c
 
-    def layer_place(self, name: str) -> Place:
-        """The first patches; serial blocks, what begins a scale going with its first; the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The first patch embedding; each serial block, with anything at the start of its scale; the head."""
         module, block, *_ = f"{name}.".split(".")
         if module.startswith("serial_blocks"):
             return int(module[-1]), int(block)
@@ -238,21 +238,21 @@ class CoaTLite(Backbone):
         return HEAD
 
     def run_block(self, block: nn.Module, *inputs: Any) -> Any:
-        """What `run_blocks` does, for a block that takes more than a tensor; it has no BatchNorm to care for."""
+        """As `run_blocks`, for a block with several inputs and no BatchNorm."""
         if self._grad_checkpointing and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)
 
 
 def init_linear(module: nn.Module) -> None:
-    """Draw the weights of a linear layer as the authors do; convolutions start as torch has them."""
+    """Initialise linear layers as the authors do; convolutions keep torch's default."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# top-1 from the authors' repository; MACs computed with its definition, the paper rounds some of them up
+# top-1 from the authors' repository; MACs computed with its definition, some of which the paper rounds up
 
 _XU = "Xu et al. 2021; mlpc-ucsd/CoaT"
 

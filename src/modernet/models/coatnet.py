@@ -2,11 +2,11 @@
 
 Dai, Liu, Le, Tan, "CoAtNet: Marrying Convolution and Attention for All Data Sizes", 2021, arXiv 2106.04803.
 
-Convolution generalises from few images, attention learns more from many; CoAtNet stacks both in one network. Its
-first two stages are MBConv blocks (from MobileNetV2 and EfficientNet) and its last two are transformer blocks, because
-attention over all positions is affordable only where the grid is small. The attention weight of two positions is a
-product of their features plus a number learnt for their offset: the second is what a convolution has, the first what
-it lacks. Norms come first in every block, and every stage halves the grid in its first block.
+Convolution generalises better from few images, attention has more capacity for many; CoAtNet stacks both in one
+network. Its first two stages are MBConv blocks (from MobileNetV2 and EfficientNet) and its last two are transformer
+blocks, since global attention is affordable only on small grids. The attention score of a pair of positions is the
+product of their features plus a learned bias for their offset: the second is what a convolution has, the first what it
+lacks. Blocks are pre-norm, and every stage halves the grid in its first block.
 
     image                                   3 x 224 x 224
     stem       3x3 / 2, BN, GELU, 3x3      64 x 112 x 112
@@ -17,10 +17,10 @@ it lacks. Norms come first in every block, and every stage halves the grid in it
     head       average pool, LayerNorm, linear and tanh, linear -> class scores
 
 The authors released neither code nor weights. The network, its parameter names and its initialisation are those of
-timm's `coatnet_N_224`, the implementation that people use. It departs from the paper's main text in three places. The
-stride of an MBConv block is on its depthwise convolution, not on its first 1x1; the paper measures both forms (table
-9), and the accuracies here are those of this one where it gives them. Pooling is average, not max. The head has a
-linear layer and a tanh before the classifier. Zero biases replace timm's noise of 1e-6 in the MLPs.
+timm's `coatnet_N_224`, the implementation in common use. It deviates from the paper's main text in three places. The
+stride of an MBConv block is on its depthwise convolution, not on its first 1x1; the paper measures both (table 9), and
+the accuracies given here are for this form where available. Pooling is average, not max. The head has a linear layer
+and a tanh before the classifier. MLP biases start at zero instead of timm's noise of 1e-6.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
@@ -45,15 +45,15 @@ class CoAtNetConfig(ModelConfig):
     """A CoAtNet: two stages of MBConv blocks, then two of transformer blocks."""
 
     depths: tuple[int, ...] = (2, 3, 5, 2)
-    """Blocks of the four stages after the stem."""
+    """Blocks per stage, after the stem."""
     dims: tuple[int, ...] = (96, 192, 384, 768)
-    """Channels of the four stages; the last two multiples of `head_dim`."""
+    """Channels per stage; the last two must be multiples of `head_dim`."""
     stem_width: int = 64
     """Channels of the stem."""
     head_dim: int = 32
-    """Channels of an attention head."""
+    """Channels per attention head."""
     image_size: int = 224
-    """Side of the square images, a multiple of 32; the relative position biases are made for it."""
+    """Image size in pixels, a multiple of 32; the relative position biases have a fixed size."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,7 +85,7 @@ class Stem(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """2x2 average pool -> 1x1 where the channels change. `(b, cin, h, w) -> (b, cout, h / 2, w / 2)`."""
+    """2x2 average pool -> 1x1 if the channels change. `(b, cin, h, w) -> (b, cout, h / 2, w / 2)`."""
 
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Shortcut(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Every channel times a number in (0, 1) that depends on the means of all (Hu et al. 2017, arXiv 1709.01507)."""
+    """Channel attention: gates in (0, 1) computed from the channel means (Hu et al. 2017, arXiv 1709.01507)."""
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class MBConv(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """A learnt number for every head and every offset between two positions of a `side` x `side` grid."""
+    """A learned bias per head and offset between two positions of a `side` x `side` grid."""
 
     def __init__(self, num_heads: int, side: int) -> None:
         super().__init__()
@@ -145,16 +145,16 @@ class RelativePositionBias(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self) -> Tensor:
-        """The bias of every query and key, `(heads, t, t)`."""
+        """Return the bias for each query and key, `(heads, t, t)`."""
         offsets = 2 * self.side - 1
         table = self.relative_position_bias_table.reshape(offsets, offsets, -1)  # dy dx heads
-        # position y of the query sees offsets y - (side - 1) to y of the keys, the key's position counting backwards
+        # a query at y has key offsets y - (side - 1) to y, with key positions in reverse order
         windows = table.unfold(0, self.side, 1).unfold(1, self.side, 1).flip(3, 4)  # y x heads, key's y x
         return windows.permute(2, 0, 1, 3, 4).reshape(-1, self.side**2, self.side**2)
 
 
 class Attention(nn.Module):
-    """Every position attends to all, with relative position biases. `(b, cin, h, w) -> (b, cout, h, w)`."""
+    """Global attention with relative position biases. `(b, cin, h, w) -> (b, cout, h, w)`."""
 
     def __init__(self, cin: int, cout: int, *, head_dim: int, side: int) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """1x1 to 4c -> GELU -> 1x1 back to c, at every position of a map."""
+    """1x1 to 4c -> GELU -> 1x1 back to c. `(b, c, h, w)` in and out."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class Mlp(nn.Module):
 class TransformerBlock(nn.Module):
     """LayerNorm -> attention, LayerNorm -> MLP, with shortcuts. `(b, cin, h, w) -> (b, cout, h / s, w / s)`.
 
-    With stride 2, the grid is halved before the attention, whose `side` is that of its output.
+    With stride 2 the grid is halved before attention; `side` is the output size.
     """
 
     def __init__(
@@ -210,9 +210,9 @@ class TransformerBlock(nn.Module):
 
 
 class Head(nn.Module):
-    """Average pool -> LayerNorm -> linear -> tanh, the vector that its classifier `fc` sees. `(b, c, h, w) -> (b, c)`.
+    """Average pool -> LayerNorm -> linear -> tanh. `(b, c, h, w) -> (b, c)`.
 
-    The classifier is here for its name; the network runs it.
+    The classifier `fc` is defined here for its parameter name, but run by the network.
     """
 
     def __init__(self, dim: int, num_classes: int) -> None:
@@ -259,14 +259,14 @@ class CoAtNet(Backbone):
         self.head = Head(cin, config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """Stage 0 is the stem, stages 1 to 4 are `stages.0` to `stages.3`."""
+        """Run one stage: 0 is the stem, 1 to 4 are `stages.0` to `stages.3`."""
         if index > 0:
             return self.run_blocks(self.get_submodule(f"stages.{index - 1}.blocks"), x)
         height, width = x.shape[2:]
         if (height, width) != (self.image_size, self.image_size):
             raise InputError(
-                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give another "
-                "multiple of 32 as image_size when you make it, or resize them"
+                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: create "
+                "it with another image_size (a multiple of 32), or resize them"
             )
         x = self.stem(x)
         return x
@@ -275,8 +275,8 @@ class CoAtNet(Backbone):
         x = self.head(x)  # b c h w -> b c
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; then every block; then the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each block; the head."""
         module, *rest = name.split(".")
         if module == "stages":
             return int(rest[0]), int(rest[2])
@@ -284,7 +284,7 @@ class CoAtNet(Backbone):
 
 
 def _init_convolution(module: nn.Module) -> None:
-    """As EfficientNet: variance 2 / fan-out, zero biases."""
+    """Initialise as EfficientNet does: variance 2 / fan-out, zero biases."""
     if isinstance(module, nn.Conv2d):
         fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
         nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
@@ -293,7 +293,7 @@ def _init_convolution(module: nn.Module) -> None:
 
 
 def _init_transformer(module: nn.Module) -> None:
-    """As the original vision transformer: Xavier, zero biases."""
+    """Initialise as the original Vision Transformer does: Xavier, zero biases."""
     if isinstance(module, nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
         assert module.bias is not None
@@ -301,7 +301,7 @@ def _init_transformer(module: nn.Module) -> None:
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# parameters and MACs are timm's; top-1 of 0 to 2 is that of the paper's form with strided depthwise convolutions
+# parameters and MACs are timm's; top-1 of 0 to 2 is for the paper's form with strided depthwise convolutions
 
 _DAI = "Dai et al. 2021, tables 3 and 9; counts as in timm"
 
@@ -326,13 +326,13 @@ def coatnet_2() -> CoAtNetConfig:
     return CoAtNetConfig(depths=(2, 6, 14, 2), dims=(128, 256, 512, 1024), stem_width=128)
 
 
-# 84.5 is the accuracy of the paper's form with strided 1x1 convolutions; the other was not measured
+# 84.5 is for the paper's form with strided 1x1 convolutions; the paper does not give the other
 @register_model(CoAtNet, Published(_DAI, params_m=166.966, gmacs=36.453, top1=84.5))
 def coatnet_3() -> CoAtNetConfig:
     return CoAtNetConfig(depths=(2, 6, 14, 2), dims=(192, 384, 768, 1536), stem_width=192)
 
 
-# published with ImageNet-21K pre-training only, so without an ImageNet-1K figure
+# published with ImageNet-21K pre-training only, so there is no ImageNet-1K figure
 @register_model(CoAtNet, Published(_DAI, params_m=275.425, gmacs=62.317))
 def coatnet_4() -> CoAtNetConfig:
     return CoAtNetConfig(depths=(2, 12, 28, 2), dims=(192, 384, 768, 1536), stem_width=192)

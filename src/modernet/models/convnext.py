@@ -5,11 +5,11 @@ Woo, Debnath, Hu, Chen, Liu, Kweon, Xie, "ConvNeXt V2: Co-designing and Scaling 
 2023, arXiv 2301.00808.
 Ding, Zhang, Han, Ding, "Scaling Up Your Kernels to 31x31", 2022, arXiv 2203.06717 (the variants with large kernels).
 
-What a ResNet becomes when it is given the design choices of a Swin Transformer one by one: its stage ratio, a stem of
-patches, depthwise convolution for attention (both mix positions and leave channels alone), 7x7 kernels for its windows,
-an inverted bottleneck for its MLP, GELU and LayerNorm, one of each a block. No attention is left in it, and it is at
-least as accurate. V2 adds global response normalisation, which makes the channels of a block compete, so that
-pre-training with masked images works for a convolutional network as well.
+A ResNet modernised step by step with the design choices of a Swin Transformer: its stage ratio, a patchify stem,
+depthwise convolution in place of attention (both mix positions and leave channels alone), 7x7 kernels in place of
+windows, an inverted bottleneck in place of the MLP, and a single GELU and LayerNorm per block. The result has no
+attention and is at least as accurate. V2 adds global response normalisation, which makes the channels of a block
+compete, so that masked image pre-training works for a convolutional network too.
 
     image 3 x 224 x 224                                         convnext_tiny
       4x4 convolution, stride 4, LayerNorm     -> 96 x 56 x 56
@@ -19,10 +19,10 @@ pre-training with masked images works for a convolutional network as well.
       ... 9 x block at 384 x 14 x 14, 3 x block at 768 x 7 x 7     1x1 back to c -> layer scale (not V2) -> +
       average pool -> LayerNorm -> linear -> 1000
 
-Parameter names are those of the papers' code (facebookresearch/ConvNeXt and ConvNeXt-V2). Atto to nano of the first
-version were trained by timm. In the variants with large kernels a small depthwise convolution runs beside the large
-one while training, which `merge_branches` adds to it afterwards; RepLKNet has a BatchNorm behind each branch, which
-ConvNeXt has nowhere, so here there is none.
+Parameter names are those of the papers' code (facebookresearch/ConvNeXt and ConvNeXt-V2). The V1 variants atto to nano
+were trained by timm. The large-kernel variants train a small depthwise convolution in parallel with the large one;
+`merge_small_kernels` then adds it to the large kernel. RepLKNet has a BatchNorm after each branch; ConvNeXt uses no
+BatchNorm, so there is none here.
 """
 
 from __future__ import annotations
@@ -37,52 +37,39 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvNeXtConfig(ModelConfig):
-    """A ConvNeXt: blocks and channels of each of its four stages."""
+    """A ConvNeXt of four stages."""
 
     depths: tuple[int, ...] = (3, 3, 9, 3)
+    """Blocks per stage."""
     dims: tuple[int, ...] = (96, 192, 384, 768)
+    """Channels per stage."""
     stem_stride: int = 4
-    """Size and stride of the patches that the stem cuts; 2 or 1 for images of 64 or 32 pixels."""
+    """Patch size and stride of the stem; 2 or 1 suit images of 64 or 32 pixels."""
     layer_scale_init: float = 1e-6
-    """Where every entry of `gamma` starts; 0 is no layer scale."""
+    """Initial value of layer scale (`gamma`); 0 disables layer scale."""
     grn: bool = False
     """Global response normalisation after the GELU, as in V2."""
     kernel_sizes: tuple[int, ...] = (7,)
-    """Side of the depthwise kernels: odd, one for all stages or one for each."""
+    """Sizes of the depthwise kernels, odd: one for all stages, or one per stage."""
     small_kernel: int = 0
-    """Side of a depthwise kernel beside the large one; 0 is none."""
+    """Size of a second depthwise kernel in parallel with the large one, odd; 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.depths) != len(self.dims) or min(self.depths, default=0) < 1 or min(self.dims) < 1:
-            raise InputError(
-                f"depths {self.depths} and dims {self.dims}: give one number above 0 in each for every stage"
-            )
-        if len(self.kernel_sizes) not in (1, len(self.depths)) or any(k < 1 or k % 2 == 0 for k in self.kernel_sizes):
-            raise InputError(
-                f"kernel_sizes is {self.kernel_sizes}; give one odd number, "
-                f"or one for each of {len(self.depths)} stages"
-            )
-        if self.small_kernel and (self.small_kernel % 2 == 0 or not 0 < self.small_kernel < min(self.kernel_sizes)):
-            raise InputError(
-                f"small_kernel is {self.small_kernel}; give an odd number below each of kernel_sizes, or 0"
-            )
-        if self.stem_stride < 1:
-            raise InputError(f"stem_stride is {self.stem_stride}; give 1 or more")
-        if self.layer_scale_init < 0:
-            raise InputError(
-                f"layer_scale_init is {self.layer_scale_init}; give a number above 0, or 0 for no layer scale"
-            )
+        _check(self)
 
 
 class GRN(nn.Module):
-    """Global response normalisation: a channel counts by its share of the energy over all positions. `(b, h, w, c)`."""
+    """Global response normalisation over channels-last maps `(b, h, w, c)`.
+
+    Scales each channel by its L2 norm over all positions, relative to the mean norm of the channels.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -99,8 +86,8 @@ class GRN(nn.Module):
 class Block(nn.Module):
     """k x k depthwise -> LayerNorm -> 1x1 to 4c -> GELU -> 1x1 back to c, scaled, added. `(b, c, h, w)` in and out.
 
-    The pointwise convolutions are linear layers on channels-last tensors: the same numbers, and LayerNorm has its
-    channels where it wants them.
+    The 1x1 convolutions are linear layers on channels-last tensors. That is equivalent, and LayerNorm finds the
+    channels in the last dimension.
     """
 
     def __init__(
@@ -129,13 +116,18 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.dwconv(x) if self.dwconv_small is None else self.dwconv(x) + self.dwconv_small(x)
         y = y.permute(0, 2, 3, 1)  # b c h w -> b h w c
-        y = self.pwconv2(self.grn(self.act(self.pwconv1(self.norm(y)))))  # c -> 4c -> c
+        y = self.norm(y)
+        y = self.pwconv1(y)  # c -> 4c
+        y = self.act(y)
+        y = self.grn(y)
+        y = self.pwconv2(y)  # 4c -> c
         y = y if self.gamma is None else self.gamma * y
-        x = x + self.drop_path(y.permute(0, 3, 1, 2))  # b h w c -> b c h w
+        y = y.permute(0, 3, 1, 2)  # b h w c -> b c h w
+        x = x + self.drop_path(y)
         return x
 
     def merge(self) -> bool:
-        """Add the small kernel, if there is one, to the middle of the large one; whether there was."""
+        """Add the small kernel to the centre of the large one. Return whether there was a small kernel."""
         if self.dwconv_small is None:
             return False
         margin = (self.dwconv.kernel_size[0] - self.dwconv_small.kernel_size[0]) // 2
@@ -191,22 +183,23 @@ class ConvNeXt(Backbone):
         return [f"downsample_layers.{index}", f"stages.{index}"]
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """A downsampling layer (the stem for stage 0) and the blocks after it."""
+        """Run a downsampling layer (the stem for stage 0) and the blocks after it."""
         return self.run_blocks(self.stages[index], self.downsample_layers[index](x))
 
     def pool(self, x: Tensor) -> Tensor:
         x = self.norm(x.mean((2, 3)))  # b c h w -> b c
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; then every block, a downsampling layer going with the block after it; then the head."""
-        return STEM if name.startswith("downsample_layers.0.") else self.published_place(name, "single")
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each block, with the downsampling layer before it; the head."""
+        return STEM if name.startswith("downsample_layers.0.") else self.published_group_key(name, "single")
 
-    def published_place(self, name: str, groups: str) -> Place:
-        """The groups of the releases: `paper` (V2 calls it group) or `single`, whose stem goes with the first block.
+    def published_group_key(self, name: str, groups: str) -> GroupKey:
+        """Groups of the releases: `paper` (V2 calls it "group"), or `single`, which joins the stem to the first block.
 
-        In `paper` a stage is one group, but for the third, which has one for three blocks each: 12 groups below the
-        head for 27 blocks, 6 for 9, as the release has them for the classifiers and for the detector with Tiny.
+        In `paper` each stage is one group, except the third, which has one group per three blocks. With 27 blocks in
+        that stage this gives 12 groups below the head, with 9 blocks 6, as in the release's classifiers and its
+        detector with Tiny.
         """
         module, *rest = name.split(".")
         if module not in ("downsample_layers", "stages"):
@@ -215,14 +208,14 @@ class ConvNeXt(Backbone):
         if groups == "single":
             return stage, block
         if groups != "paper":
-            return super().published_place(name, groups)
+            return super().published_group_key(name, groups)
         if module == "downsample_layers" and stage == 0:
             return STEM
         return stage, block // 3 if stage == 2 else 0
 
 
-def merge_branches(network: ConvNeXt) -> ConvNeXt:
-    """The same function with the small kernels added to the middle of the large ones; `network` is left as it is."""
+def merge_small_kernels(network: ConvNeXt) -> ConvNeXt:
+    """Return an equivalent copy whose small kernels are added to the centre of the large ones."""
     network = copy.deepcopy(network)
     for block in network.modules():
         if isinstance(block, Block):
@@ -230,8 +223,28 @@ def merge_branches(network: ConvNeXt) -> ConvNeXt:
     return network
 
 
+def _check(config: ConvNeXtConfig) -> None:
+    if len(config.depths) != len(config.dims) or min(config.depths, default=0) < 1 or min(config.dims) < 1:
+        raise InputError(
+            f"depths {config.depths} and dims {config.dims}: give one number above 0 in each for every stage"
+        )
+    if len(config.kernel_sizes) not in (1, len(config.depths)) or any(k < 1 or k % 2 == 0 for k in config.kernel_sizes):
+        raise InputError(
+            f"kernel_sizes is {config.kernel_sizes}; give one odd number, "
+            f"or one for each of {len(config.depths)} stages"
+        )
+    if config.small_kernel and (config.small_kernel % 2 == 0 or not 0 < config.small_kernel < min(config.kernel_sizes)):
+        raise InputError(f"small_kernel is {config.small_kernel}; give an odd number below each of kernel_sizes, or 0")
+    if config.stem_stride < 1:
+        raise InputError(f"stem_stride is {config.stem_stride}; give 1 or more")
+    if config.layer_scale_init < 0:
+        raise InputError(
+            f"layer_scale_init is {config.layer_scale_init}; give a number above 0, or 0 for no layer scale"
+        )
+
+
 def init_weights(module: nn.Module) -> None:
-    """Truncated normal with a standard deviation of 0.02, zero biases: what `Module.apply` is given."""
+    """Initialise weights from a truncated normal (std 0.02) and biases with zero; for `Module.apply`."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)  # as in the paper's code; its table 5 prints 0.2
         if module.bias is not None:
@@ -268,7 +281,7 @@ def convnext_large() -> ConvNeXtConfig:
     return ConvNeXtConfig(depths=(3, 3, 27, 3), dims=(192, 384, 768, 1536))
 
 
-# published for ImageNet-22K pre-training only, so without an ImageNet-1K figure
+# published with ImageNet-22K pre-training only, so there is no ImageNet-1K figure
 @register_model(ConvNeXt, Published(_LIU, params_m=350.197, gmacs=60.9210))
 def convnext_xlarge() -> ConvNeXtConfig:
     return ConvNeXtConfig(depths=(3, 3, 27, 3), dims=(256, 512, 1024, 2048))
@@ -326,7 +339,7 @@ def _v2(depths: tuple[int, ...], dims: tuple[int, ...]) -> ConvNeXtConfig:
     return ConvNeXtConfig(depths=depths, dims=dims, grn=True, layer_scale_init=0.0)
 
 
-# top-1 of the supervised form where the paper gives it: the fine-tuned one has seen the images twice
+# top-1 of supervised training where the paper gives it; the fine-tuned models were pre-trained on the same images
 _WOO = "Woo et al. 2023, tables 14 and 15"
 
 

@@ -2,8 +2,8 @@
 
 Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, "A ConvNet for the 2020s", 2022, arXiv 2201.03545, section 3.3.
 
-ConvNeXt's blocks in the shape of a Vision Transformer: patches of 16 pixels and one resolution throughout. The paper
-asks with it whether the block itself, without the pyramid of stages, can stand beside attention: at equal size it is
+ConvNeXt's blocks in the layout of a Vision Transformer: patches of 16 pixels and one resolution throughout. The paper
+uses it to ask whether the block alone, without the pyramid of stages, can compete with attention: at equal size it is
 about as accurate as ViT, and cheaper.
 
     image 3 x 224 x 224                        convnext_isotropic_small
@@ -12,7 +12,7 @@ about as accurate as ViT, and cheaper.
       average pool -> LayerNorm -> linear -> 1000
 
 Parameter names are those of the paper's code (models/convnext_isotropic.py): no norm in the stem, layer scale in Large
-alone. The paper and its README disagree about the accuracy of Small (79.7 and 78.7); the paper's is shown.
+only. The paper and its README disagree on the accuracy of Small (79.7 and 78.7); the paper's is given.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.convnext import Block, init_weights
 from modernet.models.entry import Published, register_model
 
@@ -33,13 +33,13 @@ class ConvNeXtIsotropicConfig(ModelConfig):
     """An isotropic ConvNeXt."""
 
     depth: int = 18
-    """Blocks."""
+    """Number of blocks."""
     dim: int = 384
     """Channels."""
     patch_size: int = 16
     """Size and stride of the patches in pixels."""
     layer_scale_init: float = 0.0
-    """Where every entry of `gamma` starts; 0 is no layer scale."""
+    """Initial value of layer scale (`gamma`); 0 disables layer scale."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +51,7 @@ class ConvNeXtIsotropicConfig(ModelConfig):
 
 
 class ConvNeXtIsotropic(Backbone):
-    """Patches, blocks at one resolution, average pool, LayerNorm, linear classifier. A feature map for each block."""
+    """Patches, blocks at one resolution, average pool, LayerNorm, linear classifier. One feature map per block."""
 
     classifier_name = "head"
     head_modules = ("norm", "head")
@@ -74,7 +74,7 @@ class ConvNeXtIsotropic(Backbone):
         self.head = new_classifier(dim, config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """A block; the stem goes with the first."""
+        """Run one block; stage 0 includes the stem."""
         x = self.stem(x) if index == 0 else x
         return self.run_blocks(self.blocks[index], x)
 
@@ -82,8 +82,8 @@ class ConvNeXtIsotropic(Backbone):
         x = self.norm(x.mean((2, 3)))  # b c h w -> b c
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; then every block; then the last norm and the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each block; the final norm and the head."""
         module, block, *_ = name.split(".")
         return (int(block),) if module == "blocks" else STEM if module == "stem" else HEAD
 

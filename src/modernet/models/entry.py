@@ -1,4 +1,4 @@
-"""What the zoo knows of a variant: its config, its network and what was published about it."""
+"""An entry of the zoo: a variant's config, its network class and its published figures."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Config = TypeVar("Config", bound=ModelConfig)
 
 @dataclass(frozen=True)
 class Published:
-    """What the source says about a variant. Parameters and MACs are recomputed by a test."""
+    """Published figures of a variant. A test recomputes parameters and MACs."""
 
     source: str
-    """Paper and place, in a few words."""
+    """Paper and table."""
     params_m: float | None = None
     """Parameters in millions."""
     gmacs: float | None = None
-    """Multiply-accumulates in units of 10^9 for one image of `image_size`."""
+    """Multiply-accumulates in units of 10^9, for one image of `image_size`."""
     top1: float | None = None
-    """ImageNet-1K top-1 in per cent, trained on ImageNet-1K alone, at `image_size`."""
+    """ImageNet-1K top-1 accuracy in %, trained on ImageNet-1K only, at `image_size`."""
     image_size: int = 224
-    """Side of the square image in pixels."""
+    """Side of the square input in pixels."""
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A named variant: a config, the network that it configures, and what was published."""
+    """A named variant: its config, the network class it configures, and its published figures."""
 
     name: str
     config: ModelConfig
@@ -41,24 +41,24 @@ class ModelEntry:
 
     @property
     def family(self) -> str:
-        """Name of the file that the network is in."""
+        """Name of the module that defines the network."""
         return self.network.__module__.rpartition(".")[2]
 
     @property
     def about(self) -> str:
-        """What that file says of the family: papers, the idea, a diagram."""
+        """Docstring of that module: papers, idea, diagram."""
         return inspect.cleandoc(sys.modules[self.network.__module__].__doc__ or "")
 
 
 MODELS: Registry[ModelEntry] = Registry("model")
 TIMM_PREFIX = "timm:"
-"""What names of timm's networks begin with."""
+"""Prefix of the names of timm's networks."""
 
 
 def register_model(
     network: Callable[[Config], Backbone], published: Published
 ) -> Callable[[Callable[[], Config]], Callable[[], Config]]:
-    """Register the decorated function, which returns a config, under its own name."""
+    """Register the config that the decorated function returns, under the function's name."""
 
     def register(variant: Callable[[], Config]) -> Callable[[], Config]:
         MODELS.add(variant.__name__, ModelEntry(variant.__name__, variant(), network, published))

@@ -10,12 +10,12 @@ from modernet.models.backbone import Backbone
 
 
 class FeatureExtractor(nn.Module):
-    """A backbone without its head that returns a list of feature maps: what `features_only=True` makes.
+    """A backbone without its head that returns a list of feature maps; `features_only=True` creates it.
 
-    Stages after the last feature map and the head are removed, so that every parameter left gets a gradient.
+    The head and all stages after the last feature map are removed, so every remaining parameter gets a gradient.
 
     Attributes:
-        feature_info: the feature maps that are returned, in this order.
+        feature_info: the returned feature maps, in order.
     """
 
     def __init__(self, backbone: Backbone, out_indices: int | Sequence[int] | None = None) -> None:
@@ -26,7 +26,7 @@ class FeatureExtractor(nn.Module):
         self.backbone = backbone
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Images `(b, in_chans, h, w)` -> `(b, num_chs, h / reduction, w / reduction)` for each of `feature_info`."""
+        """Return a map `(b, num_chs, h / reduction, w / reduction)` per entry of `feature_info`."""
         maps = self.backbone.forward_intermediates(x, self._indices, stop_early=True, intermediates_only=True)
         assert isinstance(maps, list)
         return maps

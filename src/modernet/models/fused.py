@@ -1,7 +1,7 @@
-"""Networks of the zoo through the fused kernels: the same parameters under the same names, and the same numbers.
+"""Fused kernels for the layers of any network; parameters, their names and the results stay the same.
 
-`convnext.py` and its neighbours say what the networks compute. Here is only which of their layers has a kernel: a layer
-changes its class in place, as torch's FSDP does it, so that optimisers, hooks and checkpoints never notice.
+The architecture files define what the networks compute; this file only lists which layers have a kernel. A layer's
+class is swapped in place, as torch's FSDP does, so optimisers, hooks and checkpoints are unaffected.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class FusedBlock(Block):
-    """A ConvNeXt block as two kernels: depthwise convolution with its norm, and all that follows.
+    """A ConvNeXt block as two kernels: depthwise convolution with its norm, and everything after it.
 
-    Between them V2's normalisation needs the whole map, so there the second half is two matrix products with one kernel
-    between them.
+    V2's GRN reduces over the whole map, so there the second part is two matrix products with one kernel between them.
     """
 
     backend: Backend
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.dwconv.weight
-        if self.dwconv_small is not None:  # two kernels that are added are one kernel
+        if self.dwconv_small is not None:  # the sum of two convolutions is one convolution
             small = self.dwconv_small.weight
             weight = weight + F.pad(small, [(weight.shape[-1] - small.shape[-1]) // 2] * 4)
         y = depthwise_layer_norm(
@@ -42,7 +41,7 @@ class FusedBlock(Block):
                 y, x, first.weight, first.bias, second.weight, second.bias, self.gamma, scale, backend=self.backend
             )
         y = first(y)
-        # in the type of the products, so that autocast writes no float32 that the next one rounds again
+        # in the dtype of the products, or autocast would write float32 that the next product rounds again
         gamma, beta = self.grn.gamma.to(y.dtype), self.grn.beta.to(y.dtype)
         y = second(gelu_grn(y, gamma, beta, backend=self.backend))
         y = y if self.gamma is None else self.gamma * y
@@ -51,7 +50,7 @@ class FusedBlock(Block):
 
 
 class FusedDepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that keeps the size."""
+    """A depthwise convolution with stride 1 and 'same' padding."""
 
     backend: Backend
 
@@ -60,7 +59,7 @@ class FusedDepthwiseConv2d(nn.Conv2d):
 
 
 class FusedLayerNorm2d(LayerNorm2d):
-    """LayerNorm over the channels of a map."""
+    """LayerNorm over the channels of a feature map."""
 
     backend: Backend
 
@@ -81,15 +80,15 @@ Fused = FusedBlock | FusedDepthwiseConv2d | FusedLayerNorm2d | FusedLayerNorm
 
 
 def use_kernels(network: Network, backend: Backend = "auto") -> Network:
-    """Let every layer of a network that has a fused kernel use it; the network is changed in place and returned.
+    """Use the fused kernels in every layer that has one; change the network in place and return it.
 
-    Training and inference, alone or under autocast, `torch.compile`, gradient checkpointing and DDP; while a network is
-    exported, its layers are plain PyTorch. Parameters, their names and the random numbers drawn stay as they are.
+    Works in training and inference, with autocast, `torch.compile`, gradient checkpointing and DDP. During export the
+    layers run as plain PyTorch. Parameters, their names and the random numbers drawn do not change.
 
     Args:
-        network: any module; one that has none of these layers stays as it is.
-        backend: `auto` uses a kernel only where it was measured to win on this device, for this shape and dtype.
-            `triton` always, `reference` never. May be called again with another.
+        network: any module; layers without a kernel are left alone.
+        backend: `auto` uses a kernel only where it was measured to be faster on this device, for this shape and dtype;
+            `triton` always, `reference` never. Calling again with another backend switches.
 
     >>> network = use_kernels(modernet.create_model("convnext_tiny").cuda())  # doctest: +SKIP
     """
@@ -103,7 +102,7 @@ def use_kernels(network: Network, backend: Backend = "auto") -> Network:
 
 
 def _fused_class(module: nn.Module) -> type[nn.Module] | None:
-    """The class whose kernel computes what a layer computes; subclasses may compute something else and have none."""
+    """Return the fused class of a layer; None for subclasses too, since they may compute something else."""
     kind = type(module)
     if kind is Block:
         return FusedBlock
@@ -115,7 +114,7 @@ def _fused_class(module: nn.Module) -> type[nn.Module] | None:
 
 
 def _is_depthwise(conv: nn.Conv2d) -> bool:
-    """Whether it has a kernel for each channel, of odd side, and keeps the size."""
+    """Return whether a convolution is depthwise with an odd kernel, stride 1 and 'same' zero padding."""
     side = conv.kernel_size[0]
     return (
         conv.groups == conv.in_channels == conv.out_channels > 1

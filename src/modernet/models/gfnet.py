@@ -2,10 +2,10 @@
 
 Rao, Zhao, Zhu, Lu, Zhou, "Global Filter Networks for Image Classification", 2021, arXiv 2107.00645.
 
-A Vision Transformer whose attention is replaced by the oldest way to let every position see every other: the Fourier
-transform. The grid of tokens is transformed, every frequency of every channel is multiplied by a learnt complex number,
-and the product is transformed back. That is a depthwise convolution with a kernel as large as the image, which wraps
-around at its edges, for n log n operations instead of the n^2 of attention.
+A Vision Transformer whose attention is replaced by the oldest form of global mixing, the Fourier transform. The grid of
+tokens is transformed, each frequency of each channel is multiplied by a learned complex weight, and the product is
+transformed back. This is a depthwise circular convolution with a kernel as large as the image, at a cost of n log n
+instead of attention's n^2.
 
     image 3 x 224 x 224                                  gfnet_small
       16x16 patches + position embedding   -> 384 x 14 x 14    block, c channels:
@@ -14,9 +14,9 @@ around at its edges, for n log n operations instead of the n^2 of attention.
 
     gfnet_h_small: 4x4 patches, stages at 56, 28, 14 and 7, 2x2 convolutions with stride 2 between them, layer scale
 
-Parameter names are those of the authors' code (raoyongming/GFNet). Its networks take one size; here the filters and the
+Parameter names are those of the authors' code (raoyongming/GFNet). Their networks take one size; here the filters and
 position embeddings are resampled for other grids, filters by bicubic interpolation of their frequencies, as the authors
-do for fine-tuning at 384. Images and grids are padded with zeros at the right and the bottom to whole patches.
+do for fine-tuning at 384. Images and grids are zero-padded at the right and bottom to whole patches.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
 class GFNetConfig(ModelConfig):
-    """A GFNet of one grid."""
+    """A GFNet with a single resolution."""
 
     image_size: int = 224
-    """Side in pixels of the square image that filters and position embeddings are made for; others are resampled."""
+    """Image size in pixels that filters and position embeddings are made for; other sizes resample them."""
     patch_size: int = 16
-    """Side of a patch in pixels."""
+    """Patch size in pixels."""
     dim: int = 384
-    """Channels of a token."""
+    """Channels per token."""
     depth: int = 19
-    """Blocks."""
+    """Number of blocks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,16 +61,16 @@ class GFNetConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class GFNetPyramidConfig(ModelConfig):
-    """A GFNet of four grids, each half as fine as the one before."""
+    """A hierarchical GFNet: four stages, each at half the previous resolution."""
 
     image_size: int = 224
-    """Side in pixels of the square image that filters and position embeddings are made for; others are resampled."""
+    """Image size in pixels that filters and position embeddings are made for; other sizes resample them."""
     dims: tuple[int, ...] = (64, 128, 256, 512)
-    """Channels of each stage."""
+    """Channels per stage."""
     depths: tuple[int, ...] = (3, 3, 10, 3)
-    """Blocks of each stage."""
+    """Blocks per stage."""
     layer_scale_init: float = 1e-3
-    """Where every entry of `gamma` starts."""
+    """Initial value of layer scale (`gamma`)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,10 +86,10 @@ class GFNetPyramidConfig(ModelConfig):
 
 
 class GlobalFilter(nn.Module):
-    """Circular convolution with a kernel as large as the grid, by the Fourier transform. `(b, h, w, c)` in and out.
+    """Circular convolution with a kernel as large as the grid, computed by FFT. `(b, h, w, c)` in and out.
 
-    `complex_weight` is the transform of the kernel times the root of the grid's size, `(h, w / 2 + 1, c, 2)`: real and
-    imaginary part of the frequencies that a real image needs.
+    `complex_weight` `(h, w / 2 + 1, c, 2)` is the real FFT of the kernel times the square root of the grid size, as
+    real and imaginary parts.
     """
 
     def __init__(self, dim: int, side: int) -> None:
@@ -106,7 +106,7 @@ class GlobalFilter(nn.Module):
 
 
 class Block(nn.Module):
-    """LayerNorm -> filter -> LayerNorm -> MLP, scaled, and one shortcut around all. `(b, h, w, c)` in and out."""
+    """LayerNorm -> filter -> LayerNorm -> MLP, scaled, with a single shortcut. `(b, h, w, c)` in and out."""
 
     def __init__(self, dim: int, side: int, *, drop_path: float, layer_scale_init: float = 0.0) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Block(nn.Module):
 
 
 class Patches(nn.Module):
-    """A convolution whose stride is its kernel size; the borders are padded to whole patches. `-> (b, h, w, c)`."""
+    """Patch embedding by a convolution whose stride is its kernel size; pads to whole patches."""
 
     def __init__(self, cin: int, cout: int, patch_size: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Patches(nn.Module):
         self.proj = nn.Conv2d(cin, cout, patch_size, patch_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(b, cin, h, w) -> (b, h / patch, w / patch, cout)`, rounded up."""
+        """`(b, cin, h, w) -> (b, ceil(h / patch), ceil(w / patch), cout)`."""
         below, right = (-side % self.patch_size for side in x.shape[2:])
         if below or right:
             x = F.pad(x, (0, right, 0, below))
@@ -142,7 +142,7 @@ class Patches(nn.Module):
 
 
 class _FilterNetwork(Backbone):
-    """What both kinds share: stages hand on `(b, h, w, c)`, and end in a LayerNorm, a mean and a linear classifier."""
+    """Common base: stages return `(b, h, w, c)`; LayerNorm, average pool and linear classifier follow."""
 
     classifier_name = "head"
     head_modules = ("norm", "head")
@@ -168,7 +168,7 @@ class _FilterNetwork(Backbone):
         return x + positions.reshape(1, *grid, -1)
 
     def _finish(self, dim: int, first_dim: int, num_classes: int) -> None:
-        """The head, the position embeddings and the first values of linear layers."""
+        """Create the head and the position embeddings, and initialise linear layers."""
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pos_embed = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, self._side**2, first_dim), std=0.02))
         self.num_features = dim
@@ -191,13 +191,13 @@ class GFNet(_FilterNetwork):
         self._finish(config.dim, config.dim, config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """A block; patches and position embeddings go with the first."""
+        """Run one block; stage 0 includes patch and position embeddings."""
         if index == 0:
             x = self._with_positions(self.patch_embed(x))
         return self.run_blocks(self.blocks[index], x)
 
-    def layer_place(self, name: str) -> Place:
-        """The embeddings; then every block; then the last norm and the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The embeddings; each block; the final norm and the head."""
         module, *rest = name.split(".")
         if module in ("patch_embed", "pos_embed"):
             return STEM
@@ -230,7 +230,7 @@ class GFNetPyramid(_FilterNetwork):
         self._finish(dims[-1], dims[0], config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """Each stage begins with its patches; position embeddings go with the first."""
+        """Run a patch embedding (stage 0 adds position embeddings), then the blocks."""
         if index == 0:
             x = self._with_positions(self.patch_embed[0](x))
         else:
@@ -240,8 +240,8 @@ class GFNetPyramid(_FilterNetwork):
     def stage_modules(self, index: int) -> list[str]:
         return [f"blocks.{index}", f"patch_embed.{index}"]
 
-    def layer_place(self, name: str) -> Place:
-        """The first patches; every block, a 2x2 convolution going with the block after it; the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The first patch embedding; each block, with the 2x2 convolution before it; the head."""
         module, *rest = name.split(".")
         if module == "blocks":
             return int(rest[0]), int(rest[1])
@@ -251,7 +251,7 @@ class GFNetPyramid(_FilterNetwork):
 
 
 def resample_filter(weight: Tensor, height: int, width: int) -> Tensor:
-    """A filter `(h, w, c, 2)` for other frequencies `(height, width)`: bicubic, from corner to corner."""
+    """Resample a filter `(h, w, c, 2)` to other frequencies `(height, width)`: bicubic, corners aligned."""
     if weight.shape[:2] == (height, width):
         return weight
     grid = weight.flatten(2).permute(2, 0, 1)[None].float()  # h w c 2 -> 1 2c h w
@@ -266,8 +266,8 @@ def _init(module: nn.Module) -> None:
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# Counts are those of the authors' code, without the Fourier transforms and the products with the filters. Drop path and
-# the first layer scale are theirs as well.
+# Counts are those of the authors' code, which excludes the FFTs and the products with the filters. Drop path and the
+# initial layer scale are theirs as well.
 
 _RAO = "Rao et al. 2021"
 

@@ -3,10 +3,10 @@
 LeCun, Boser, Denker, Henderson, Howard, Hubbard, Jackel, "Backpropagation Applied to Handwritten Zip Code
 Recognition", Neural Computation 1(4), 1989.
 
-The first convolutional network on a real task: digits from envelopes, straight from their pixels. Its units look at
-small neighbourhoods, and the units of a map share one kernel, so that 64,660 connections have only 9,760 weights to
-learn; maps shrink by strides, two at a time, while they become more. Everything is learned by back-propagation, one
-digit at a time. The paper reached 5.0 % error on 2,007 test digits after 23 passes over 7,291 others.
+The first convolutional network on a real task: digits from envelopes, directly from pixels. Units have small receptive
+fields, and all units of a map share one kernel, so 64,660 connections have only 9,760 weights to learn; strides of two
+shrink the maps while their number grows. Everything is learned by back-propagation, one digit at a time. The paper
+reached 5.0 % error on 2,007 test digits after 23 passes over 7,291 training digits.
 
     image            1 x 16 x 16   in [-1, 1], background -1
     H1, 5x5 / 2     12 x  8 x  8   -> feature 0        1,068 parameters    19,968 connections
@@ -14,13 +14,13 @@ digit at a time. The paper reached 5.0 % error on 2,007 test digits after 23 pas
     H3, all to all  30                                 5,790                5,790
     output          10                                   310                  310
 
-The kernels of a map are shared, the biases are not: every unit has its own. What lies outside a map is -1. A map of
-H2 sees 8 of the 12 maps of H1; the paper does not print which, so `WIRING` is A. Karpathy's choice in his replication
+Kernels are shared within a map; biases are not, every unit has its own. Padding is -1. Each map of H2 sees 8 of the 12
+maps of H1; the paper does not say which, so `WIRING` is A. Karpathy's choice in his replication
 (karpathy/lecun1989-repro): four maps see the first eight, four the last eight, four the first and the last four.
-Parameter names are ours (the paper has no code); `H1`, `H2` and `H3` are its names for the layers. Deviations: the
-scores are the sums that enter the output units, so that every loss fits; the tanh and the squared error that the paper
-puts on them are the loss's business (see examples/lenet_usps.py). The paper scales its tanh; ours is plain, as in the
-replication. Images of other sizes need other biases: `image_size` says which.
+Parameter names are ours (the paper has no code); `H1`, `H2` and `H3` are the paper's layer names. Deviations: the
+scores are the pre-activations of the output units, so any loss can be used; the paper's tanh and squared error belong
+to the loss (see examples/lenet_usps.py). The paper scales its tanh; ours is plain, as in the replication. Biases depend
+on the image size, so `image_size` fixes it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 WIRING = 4 * [[0, 1, 2, 3, 4, 5, 6, 7]] + 4 * [[4, 5, 6, 7, 8, 9, 10, 11]] + 4 * [[0, 1, 2, 3, 8, 9, 10, 11]]
-"""The maps of H1 that each of the 12 maps of H2 sees."""
+"""For each of the 12 maps of H2, the maps of H1 it sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,11 @@ class LeNetConfig(ModelConfig):
     """A LeNet of 1989."""
 
     num_classes: int = 10
-    """Outputs of the classifier; 0 is no classifier: the network returns the 30 units of H3."""
+    """Outputs of the classifier; with 0 there is no classifier and the network returns the 30 units of H3."""
     in_chans: int = 1
-    """Channels of the image."""
+    """Input channels."""
     image_size: int = 16
-    """Side of the square image in pixels, a multiple of 4."""
+    """Image size in pixels, a multiple of 4."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,10 +59,10 @@ class LeNetConfig(ModelConfig):
 
 
 class Maps(nn.Module):
-    """Maps of tanh units: 5x5 at stride 2, one kernel a map, one bias a unit. `(b, cin, h, w) -> (b, cout, h/2, w/2)`.
+    """5x5 convolution at stride 2, tanh, a bias per unit. `(b, cin, h, w) -> (b, cout, h / 2, w / 2)`.
 
     Args:
-        wiring: the maps of the input that each map of the output sees, the same number for each.
+        wiring: for each output map, the input maps it sees; the same number for each.
         size: side of the output.
     """
 
@@ -70,21 +70,21 @@ class Maps(nn.Module):
 
     def __init__(self, wiring: list[list[int]], size: int) -> None:
         super().__init__()
-        seen = len(wiring[0])
-        self.weight = nn.Parameter(torch.empty(len(wiring), seen, 5, 5))
+        fan_in = len(wiring[0])
+        self.weight = nn.Parameter(torch.empty(len(wiring), fan_in, 5, 5))
         self.bias = nn.Parameter(torch.zeros(len(wiring), size, size))
         self.register_buffer("inputs", torch.tensor(wiring).flatten(), persistent=False)
-        _init(self.weight, 25 * seen)
+        _init(self.weight, 25 * fan_in)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (2, 2, 2, 2), value=-1.0)
-        x = x[:, self.inputs]  # what each map sees, one after the other: b cin h w -> b (cout seen) h w
+        x = x[:, self.inputs]  # gather the inputs of each map: b cin h w -> b (cout fan_in) h w
         x = F.conv2d(x, self.weight, stride=2, groups=len(self.weight)) + self.bias
         return x.tanh()
 
 
 class LeNet(Backbone):
-    """Two layers of maps, 30 units that see all of the second, linear classifier."""
+    """Two convolutional layers, a fully connected layer of 30 units, linear classifier."""
 
     classifier_name = "output"
     head_modules = ("H3", "output")
@@ -107,21 +107,21 @@ class LeNet(Backbone):
         layer = self.get_submodule(f"H{index + 1}")
         if index == 0:
             channels, height, width = x.shape[1:]
-            if channels != self._in_chans:  # the wiring of H1 would not see the others
+            if channels != self._in_chans:  # the wiring of H1 would ignore the others
                 raise InputError(
                     f"images have {channels} channels; this network takes {self._in_chans}: "
-                    "give in_chans=... when you make it"
+                    "create it with another in_chans"
                 )
             if (height, width) != (self._size, self._size):
                 raise InputError(
                     f"images are {height}x{width}; this network takes {self._size}x{self._size}: resize them, or "
-                    "give image_size=..., a multiple of 4, when you make it"
+                    "create it with another image_size (a multiple of 4)"
                 )
         x = layer(x)
         return x
 
     def pool(self, x: Tensor) -> Tensor:
-        """The 30 units of H3."""
+        """Return the 30 units of H3."""
         x = self.H3(x.flatten(1))
         return x.tanh()
 
@@ -131,14 +131,14 @@ class LeNet(Backbone):
             _init(layer.weight, layer.in_features)
         return layer
 
-    def layer_place(self, name: str) -> Place:
-        """One for each layer."""
+    def group_key(self, name: str) -> GroupKey:
+        """One key per layer."""
         module = name.partition(".")[0]
         return HEAD if module == "output" else (int(module.removeprefix("H")),)
 
 
 def _init(weight: Tensor, fan_in: int) -> None:
-    """Uniform within 2.4 / inputs, as the paper has it; the replication divides by their square root."""
+    """Uniform within 2.4 / fan-in, as in the paper; the replication divides by the square root of fan-in."""
     nn.init.uniform_(weight, -2.4 / fan_in, 2.4 / fan_in)
 
 

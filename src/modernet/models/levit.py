@@ -3,11 +3,10 @@
 Graham, El-Nouby, Touvron, Stock, Joulin, Jegou, Douze, "LeViT: a Vision Transformer in ConvNet's Clothing for Faster
 Inference", 2021, arXiv 2104.01136.
 
-A transformer made for speed at inference, by looking at what convolutional networks do well: a stem of four small
-convolutions shrinks the image sixteen times, the grid shrinks further from stage to stage, by attention whose queries
-are every other position, and BatchNorm stands where LayerNorm would, so that it can be folded into the layer before it.
-Positions are known by a learnt number for each head and each distance between two of them. It learns from a teacher by
-a second head of its own; the mean of both heads is the answer.
+A transformer designed for inference speed with ideas from convolutional networks: a stem of four small convolutions
+reduces resolution by sixteen, each stage reduces it further by attention whose queries are every other position, and
+BatchNorm replaces LayerNorm, so that it can be folded into the preceding layer. Position is encoded as a learned
+attention bias per head and distance. A second head learns from a teacher; the prediction is the mean of both heads.
 
     image 3 x 224 x 224                                              levit_256
       4 x (3x3 convolution, stride 2), Hardswish    -> 196 tokens x 256    attention, heads of keys 32, values 64
@@ -18,8 +17,8 @@ a second head of its own; the mean of both heads is the answer.
       4 x (attention, MLP)                          -> 16 tokens x 512       linear to 2c -> BatchNorm -> Hardswish
       mean -> 2 x (BatchNorm -> linear -> 1000), averaged                    linear to c -> BatchNorm -> +
 
-Parameter names are those of the authors' code (facebookresearch/LeViT). Both heads give their mean while training as
-well; the authors' code gives the two apart then. Every block has the same drop path rate, as there.
+Parameter names are those of the authors' code (facebookresearch/LeViT). The mean of both heads is returned in training
+as well, where the authors' code returns them separately. Every block has the same drop path rate, as in their code.
 """
 
 from __future__ import annotations
@@ -36,26 +35,26 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, Tokens
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, Tokens
 from modernet.models.entry import Published, register_model
 
-_PATCH = 16  # what the stem shrinks the image by
+_PATCH = 16  # stride of the stem
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeViTConfig(ModelConfig):
-    """A LeViT: one number for each of its three stages."""
+    """A LeViT of three stages."""
 
     image_size: int = 224
-    """Side of the square images; a multiple of 16."""
+    """Image size in pixels, a multiple of 16."""
     dims: tuple[int, ...] = (256, 384, 512)
-    """Channels of a token."""
+    """Channels per stage."""
     depths: tuple[int, ...] = (4, 4, 4)
-    """Pairs of attention and MLP."""
+    """Pairs of attention and MLP per stage."""
     heads: tuple[int, ...] = (4, 6, 8)
-    """Attention heads; those between two stages have `dims / key_dim`."""
+    """Attention heads per stage; the downsampling attention between stages has `dims / key_dim`."""
     key_dim: int = 32
-    """Channels of a key and a query; values have twice as many, four times as many between two stages."""
+    """Channels per key and query; values have twice as many, four times as many between stages."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,10 +65,10 @@ class LeViTConfig(ModelConfig):
                 f"dims {self.dims}, depths {self.depths} and heads {self.heads}: give one number in each for each stage"
             )
         if min((*self.depths, *self.heads), default=0) < 1:
-            raise InputError(f"depths are {self.depths} and heads {self.heads}; give 1 or more of each")
+            raise InputError(f"depths are {self.depths} and heads {self.heads}; give 1 or more for each")
         if self.key_dim < 1 or any(dim % 8 or dim < self.key_dim for dim in self.dims):
             raise InputError(
-                f"dims are {self.dims} and key_dim is {self.key_dim}; give multiples of 8 that are no less than key_dim"
+                f"dims are {self.dims} and key_dim is {self.key_dim}; give multiples of 8, at least key_dim"
             )
 
 
@@ -83,7 +82,7 @@ class ConvNorm(nn.Sequential):
 
 
 class LinearNorm(nn.Sequential):
-    """Linear -> BatchNorm over all tokens of all images. `(b, t, cin) -> (b, t, cout)`."""
+    """Linear -> BatchNorm over batch and tokens. `(b, t, cin) -> (b, t, cout)`."""
 
     def __init__(self, cin: int, cout: int, *, bn_weight: float = 1.0) -> None:
         super().__init__()
@@ -98,7 +97,7 @@ class LinearNorm(nn.Sequential):
 
 
 class NormLinear(nn.Sequential):
-    """BatchNorm -> linear: a classifier. `(b, c) -> (b, classes)`."""
+    """BatchNorm -> linear, the classifier. `(b, c) -> (b, classes)`."""
 
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()
@@ -109,7 +108,7 @@ class NormLinear(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """A branch and a shortcut around it."""
+    """A residual branch with a shortcut."""
 
     def __init__(self, branch: nn.Module, drop_path: float) -> None:
         super().__init__()
@@ -122,7 +121,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every token attends to all of a grid of `side` x `side`. `(b, t, c) -> (b, t, c)`."""
+    """Global attention on a `side` x `side` grid. `(b, t, c)` in and out."""
 
     attention_bias_idxs: Tensor
 
@@ -143,7 +142,10 @@ class Attention(nn.Module):
 
 
 class AttentionSubsample(nn.Module):
-    """Every other token in each direction attends to all. `(b, t, cin) -> (b, t / 4, cout)`, rounded up."""
+    """Global attention whose queries are every other token per direction of a square grid.
+
+    `(b, side^2, cin) -> (b, ceil(side / 2)^2, cout)`.
+    """
 
     attention_bias_idxs: Tensor
 
@@ -165,7 +167,7 @@ class AttentionSubsample(nn.Module):
 
 
 class Subsample(nn.Module):
-    """Every other token of a square grid in each direction. `(b, t, c) -> (b, t / 4, c)`, rounded up."""
+    """Select every other token per direction of a square grid. `(b, side^2, c) -> (b, ceil(side / 2)^2, c)`."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -176,7 +178,7 @@ class Subsample(nn.Module):
 
 
 class LeViT(Backbone):
-    """Stem of convolutions, three stages of attention and MLPs, mean, two classifiers whose scores are averaged."""
+    """Convolutional stem, three stages of attention and MLPs, average pool, two classifiers with averaged scores."""
 
     classifier_name = "head"
     head_modules = ("head", "head_dist")
@@ -217,18 +219,18 @@ class LeViT(Backbone):
         self.head_dist = self.make_classifier(config.num_classes)
 
     def forward_stage(self, index: int, x: Any) -> Tokens:
-        """Stage 0 takes the image, the others tokens; all give tokens."""
+        """Run one stage. Stage 0 takes images, the others tokens; all return tokens."""
         if index == 0:
             height, width = x.shape[2:]
             if (height, width) != (self.image_size, self.image_size):
                 raise InputError(
-                    f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give "
-                    "image_size when you make it, or resize them"
+                    f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: create "
+                    "it with another image_size, or resize them"
                 )
             x = self.patch_embed(x).flatten(2).transpose(1, 2)  # b c h w -> b (h w) c
         else:
             x = x.x
-        for block in self._own_blocks(index):
+        for block in self._block_range(index):
             x = self.run_blocks(self.blocks[block], x)
         return Tokens(x, (self._sides[index], self._sides[index]))
 
@@ -244,7 +246,7 @@ class LeViT(Backbone):
         return x.mean(1)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """The mean of the scores of both heads."""
+        """Return the mean of both heads' scores."""
         if pre_logits or self.num_classes == 0:
             return super().forward_head(x, pre_logits)
         x = self.pool(x)
@@ -258,23 +260,20 @@ class LeViT(Backbone):
         return NormLinear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def stage_modules(self, index: int) -> list[str]:
-        return [f"blocks.{block}" for block in self._own_blocks(index)] + ["patch_embed"] * (index == 0)
+        return [f"blocks.{block}" for block in self._block_range(index)] + ["patch_embed"] * (index == 0)
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; every attention with the MLP after it; the heads."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each attention with the MLP after it; the heads."""
         module, block, *_ = name.split(".")
         return (int(block) // 2,) if module == "blocks" else STEM if module == "patch_embed" else HEAD
 
-    def _own_blocks(self, index: int) -> range:
-        """Places in `blocks` of what a stage runs."""
+    def _block_range(self, index: int) -> range:
+        """Return the indices of a stage's modules in `blocks`."""
         return range(self._ends[index - 1] if index else 0, self._ends[index])
 
 
 def fuse_norms(network: LeViT) -> LeViT:
-    """The same function in evaluation with every BatchNorm folded into its linear layer or convolution.
-
-    `network` is left as it is; what is returned is for inference alone.
-    """
+    """Return a copy for inference with every BatchNorm folded into its linear layer or convolution."""
     network = copy.deepcopy(network).eval()
     for name, module in list(_with_norms(network)):
         norm = module.bn
@@ -309,10 +308,10 @@ def _mlp(dim: int) -> nn.Sequential:
 
 
 def _distances(side: int, stride: int) -> Tensor:
-    """Number of the distance `(|dy|, |dx|)` between each query, at every `stride`-th position, and each position."""
+    """Return the index of the distance `(|dy|, |dx|)` for each query, at every `stride`-th position, and each key."""
     keys = torch.arange(side)
-    apart = (keys[::stride, None] - keys).abs()  # query's place, key's place along one direction
-    distances = apart[:, None, :, None] * side + apart[None, :, None, :]  # query's y x, key's y x
+    distance = (keys[::stride, None] - keys).abs()  # query, key along one axis
+    distances = distance[:, None, :, None] * side + distance[None, :, None, :]  # query's y x, key's y x
     return distances.flatten(2).flatten(0, 1)
 
 

@@ -2,23 +2,23 @@
 
 Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, arXiv 1801.04381.
 
-The network that turned the residual bottleneck inside out: wide inside, narrow between blocks, with a depthwise
-convolution in the wide part, where it costs little, and no activation at the narrow end, where one would lose what the
-channels carry. ConvNeXt takes the inverted bottleneck from here (by way of the transformer's MLP, which has the same
-shape) and the depthwise convolution from here and from ResNeXt.
+The network that inverted the residual bottleneck: wide inside, narrow between blocks, with a depthwise convolution in
+the wide part, where it is cheap, and no activation at the narrow end, where it would lose information. ConvNeXt takes
+the inverted bottleneck from here (by way of the transformer's MLP, which has the same shape) and the depthwise
+convolution from here and from ResNeXt.
 
     image 3 x 224 x 224                                       mobilenet_v2
       3x3 convolution, stride 2              -> 32 x 112 x 112     block, c channels:
       1 block                                -> 16 x 112 x 112       1x1 to 6c, BN, ReLU6
       2 blocks, the first with stride 2      -> 24 x 56 x 56         3x3 depthwise, BN, ReLU6
-      3 blocks, the first with stride 2      -> 32 x 28 x 28         1x1 to c, BN -> + (if nothing changed shape)
+      3 blocks, the first with stride 2      -> 32 x 28 x 28         1x1 to c, BN -> + (if the shape is unchanged)
       4 and 3 blocks, the first with stride 2 -> 64, then 96 x 14 x 14
       3 and 1 blocks, the first with stride 2 -> 160, then 320 x 7 x 7
       1x1 convolution                        -> 1280 x 7 x 7
       average pool -> dropout -> linear -> 1000
 
-Parameter names are torchvision's. As in the paper, the last 1280 channels grow with a width above 1 and never shrink.
-Drop path on the residual branches is an option that the paper did not have.
+Parameter names are torchvision's. As in the paper, the last 1280 channels scale with a width above 1 but never shrink.
+Drop path on the residual branches is an option that the paper does not have.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
-from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 _WIDTHS = (16, 24, 32, 64, 96, 160, 320)
@@ -41,11 +41,11 @@ class MobileNetV2Config(ModelConfig):
     """A MobileNetV2."""
 
     width_mult: float = 1.0
-    """Factor on all channels, which are rounded to multiples of 8."""
+    """Width multiplier; channels are rounded to multiples of 8."""
     depths: tuple[int, ...] = (1, 2, 3, 4, 3, 3, 1)
-    """Blocks of each of the seven groups of equal width."""
+    """Blocks in each of the seven groups of equal width."""
     dropout: float = 0.2
-    """Before the classifier, while training."""
+    """Dropout rate before the classifier."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +69,7 @@ class ConvBNReLU6(nn.Sequential):
 
 
 class InvertedResidual(nn.Module):
-    """1x1 to `expand` times the channels -> 3x3 depthwise -> 1x1, added to the input where the shapes agree.
+    """1x1 to `expand` times the channels -> 3x3 depthwise -> 1x1, with a shortcut where the shapes match.
 
     `(b, cin, h, w) -> (b, cout, h / stride, w / stride)`.
     """
@@ -99,7 +99,7 @@ class MobileNetV2(Backbone):
         super().__init__(config)
         cin = round_to_eight(32 * config.width_mult)
         layers: list[nn.Module] = [ConvBNReLU6(config.in_chans, cin, 3, 2)]
-        ends, reduction = [], 2  # a stage ends before the next stride
+        ends, reduction = [], 2  # a stage ends before the next strided block
         for width, stride, rates in zip(
             _WIDTHS, _STRIDES, drop_path_rates(config.drop_path_rate, config.depths), strict=True
         ):
@@ -127,7 +127,7 @@ class MobileNetV2(Backbone):
         return [f"features.{layer}" for layer in self._layers(index)]
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """The layers of one resolution; the last stage ends with the wide 1x1 convolution."""
+        """Run the layers at one resolution; the last stage includes the wide 1x1 convolution."""
         for layer in self._layers(index):
             block = self.features[layer]
             x = self.run_blocks(block, x) if isinstance(block, InvertedResidual) else block(x)
@@ -137,14 +137,14 @@ class MobileNetV2(Backbone):
         return x.mean((2, 3))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """With dropout before the classifier."""
+        """Also applies dropout before the classifier."""
         if pre_logits or self.num_classes == 0:
             return super().forward_head(x, pre_logits)
         scores: Tensor = self.classifier(self.pool(x))
         return scores
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; then every block, the wide convolution; then the classifier."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each block; the wide convolution; the classifier."""
         module, layer, *_ = name.split(".")
         return (int(layer),) if module == "features" else HEAD
 
@@ -153,7 +153,7 @@ class MobileNetV2(Backbone):
 
 
 def round_to_eight(channels: float) -> int:
-    """The nearest multiple of 8, at least 8, but never less than nine tenths of what was asked for."""
+    """Round to the nearest multiple of 8, at least 8, and never below 90 % of `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8
 

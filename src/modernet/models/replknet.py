@@ -3,10 +3,10 @@
 Ding, Zhang, Han, Ding, "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs", 2022, arXiv
 2203.06717.
 
-How large may a kernel be? In a network of depthwise convolutions, shortcuts and 1x1 convolutions, kernels of 31x31 cost
-little arithmetic, and a few of them see more of the image than many small ones: the receptive field of a transformer
-without its attention. Such a kernel alone learns small things badly, so a 5x5 runs beside it while training. Both are
-linear, so after training they are one kernel, and the small one is free.
+How large can a kernel be? In a network of depthwise convolutions, shortcuts and 1x1 convolutions, 31x31 kernels add
+little computation, and a few of them have a larger effective receptive field than many small ones: that of a
+transformer, without attention. A large kernel alone learns small-scale patterns poorly, so a 5x5 kernel is trained in
+parallel. Both are linear, so after training they merge into one kernel, and the small one is free.
 
     image 3 x 224 x 224                                               replknet_31b
       3x3, stride 2; 3x3 depthwise; 1x1; 3x3 depthwise, stride 2    -> 128 x 56 x 56
@@ -20,7 +20,7 @@ linear, so after training they are one kernel, and the small one is free.
     BatchNorm, every convolution of a block
 
 Parameter names are those of the authors' code (DingXiaoH/RepLKNet-pytorch); those of its re-parameterised form belong
-to `merged=True`. The norms of intermediate features that its detectors have are left out.
+to `merged=True`. The norms on intermediate features that its detectors use are omitted.
 """
 
 from __future__ import annotations
@@ -33,25 +33,26 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepLKNetConfig(ModelConfig):
-    """A RepLKNet: one number for each of its four stages."""
+    """A RepLKNet of four stages."""
 
     depths: tuple[int, ...] = (2, 2, 18, 2)
-    """Pairs of a large-kernel block and a feed-forward block."""
+    """Pairs of a large-kernel block and a feed-forward block, per stage."""
     dims: tuple[int, ...] = (128, 256, 512, 1024)
+    """Channels per stage."""
     kernel_sizes: tuple[int, ...] = (31, 29, 27, 13)
-    """Side of the large kernels; odd."""
+    """Size of the large kernels per stage, odd."""
     small_kernel: int = 5
-    """Side of the kernel beside the large one while training; odd; 0 is none."""
+    """Size of the parallel kernel used in training, odd; 0 for none."""
     dw_ratio: float = 1.0
-    """Channels of the large kernels for each channel of the block."""
+    """Channels of the large-kernel convolution, as a multiple of the block's channels."""
     merged: bool = False
-    """The form for inference, in which both kernels and their norms are one convolution."""
+    """Build the inference form, in which both kernels and their norms are one convolution."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,11 +66,11 @@ class RepLKNetConfig(ModelConfig):
         if self.small_kernel and (self.small_kernel % 2 == 0 or not 0 < self.small_kernel <= min(self.kernel_sizes)):
             raise InputError(f"small_kernel is {self.small_kernel}; give an odd number up to min(kernel_sizes), or 0")
         if min(self.dims) * min(self.dw_ratio, 1.0) < 1:
-            raise InputError(f"dims {self.dims} and dw_ratio {self.dw_ratio} leave no channel; give more")
+            raise InputError(f"dims {self.dims} and dw_ratio {self.dw_ratio} leave no channel; give larger values")
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution that keeps the size (but for its stride) -> BatchNorm -> ReLU, where that is asked for."""
+    """'Same'-padded convolution -> BatchNorm -> optional ReLU."""
 
     def __init__(
         self, cin: int, cout: int, kernel_size: int, *, stride: int = 1, groups: int = 1, relu: bool = False
@@ -82,7 +83,7 @@ class ConvNorm(nn.Sequential):
 
 
 class LargeKernel(nn.Module):
-    """k x k depthwise and a small one beside it, each with its norm; or both as one. `(b, c, h, w)` in and out."""
+    """k x k depthwise and a parallel small one, each with its norm; or both merged. `(b, c, h, w)` in and out."""
 
     def __init__(self, dim: int, kernel_size: int, small_kernel: int, merged: bool) -> None:
         super().__init__()
@@ -105,7 +106,7 @@ class LargeKernel(nn.Module):
         return y if self.small_conv is None else y + self.small_conv(x)
 
     def merge(self) -> bool:
-        """Put one convolution in the place of both kernels and their norms; whether that was not done before."""
+        """Merge both kernels and their norms into one convolution. Return whether they were separate before."""
         if self.lkb_origin is None:
             return False
         weight, bias = _folded(self.lkb_origin)
@@ -121,7 +122,7 @@ class LargeKernel(nn.Module):
 
 
 class LargeKernelBlock(nn.Module):
-    """BatchNorm -> 1x1 -> ReLU -> k x k depthwise -> ReLU -> 1x1, and a shortcut. `(b, c, h, w)` in and out."""
+    """BatchNorm -> 1x1 -> ReLU -> k x k depthwise -> ReLU -> 1x1, with a shortcut. `(b, c, h, w)` in and out."""
 
     def __init__(
         self, dim: int, inner: int, kernel_size: int, small_kernel: int, *, merged: bool, drop_path: float
@@ -141,7 +142,7 @@ class LargeKernelBlock(nn.Module):
 
 
 class FeedForwardBlock(nn.Module):
-    """BatchNorm -> 1x1 to 4c -> GELU -> 1x1 back to c, and a shortcut. `(b, c, h, w)` in and out."""
+    """BatchNorm -> 1x1 to 4c -> GELU -> 1x1 back to c, with a shortcut. `(b, c, h, w)` in and out."""
 
     def __init__(self, dim: int, *, drop_path: float) -> None:
         super().__init__()
@@ -196,7 +197,7 @@ class RepLKNet(Backbone):
         self.head = new_classifier(dims[-1], config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """Stage 0 includes the stem, the others the transition before them."""
+        """Run one stage, including the stem (stage 0) or the transition before it."""
         x = self.stem(x) if index == 0 else self.transitions[index - 1](x)
         return self.run_blocks(self.get_submodule(f"stages.{index}.blocks"), x)
 
@@ -210,8 +211,8 @@ class RepLKNet(Backbone):
     def stage_modules(self, index: int) -> list[str]:
         return [f"stages.{index}", "stem" if index == 0 else f"transitions.{index - 1}"]
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; every pair of blocks, a transition going with the pair after it; the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each pair of blocks, with the transition before it; the head."""
         module, *rest = name.split(".")
         if module == "stages":
             return int(rest[0]), int(rest[2]) // 2
@@ -220,11 +221,8 @@ class RepLKNet(Backbone):
         return STEM if module == "stem" else HEAD
 
 
-def merge_branches(network: RepLKNet) -> RepLKNet:
-    """The same function in evaluation with both kernels of a block and their norms as one convolution.
-
-    `network` is left as it is.
-    """
+def reparameterise(network: RepLKNet) -> RepLKNet:
+    """Return a copy, equivalent in evaluation, with each block's kernels and norms merged into one convolution."""
     network = copy.deepcopy(network)
     for module in network.modules():
         if isinstance(module, LargeKernel):
@@ -233,7 +231,7 @@ def merge_branches(network: RepLKNet) -> RepLKNet:
 
 
 def _folded(layer: ConvNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution that has its norm in it, by the norm's running statistics."""
+    """Return weight and bias of the convolution with its norm's running statistics folded in."""
     norm = layer.bn
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -242,8 +240,8 @@ def _folded(layer: ConvNorm) -> tuple[Tensor, Tensor]:
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# Counts are of the form with two kernels, which is trained. The published ones are without the small kernel: 79.539 M
-# and 15.354 G, 172.184 M and 95.989 G. 31L and XL learned from more images than ImageNet-1K's, so they have no top-1.
+# Counts are for the training form with two kernels. The published ones exclude the small kernel: 79.539 M and 15.354 G,
+# 172.184 M and 95.989 G. 31L and XL were trained on more than ImageNet-1K, so they have no top-1.
 
 _DING = "Ding et al. 2022"
 

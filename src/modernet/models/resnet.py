@@ -5,11 +5,11 @@ Xie, Girshick, Dollar, Tu, He, "Aggregated Residual Transformations for Deep Neu
 He, Zhang, Zhang, Zhang, Xie, Li, "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2018,
 arXiv 1812.01187 (ResNet-D).
 
-A block learns what to add to its input, and not what to put in its place: so a hundred layers train as easily as ten.
-A bottleneck makes its 3x3 convolution cheap by 1x1 convolutions around it. ResNeXt splits that 3x3 into groups, which
-buys width for the same arithmetic, and is the step before depthwise convolution. ResNet-D loses less of the image:
-three 3x3 convolutions for the 7x7 of the stem, and an average pool before the shortcut's 1x1, whose stride of 2 would
-ignore three positions of four.
+A block learns a residual to add to its input rather than a replacement for it, so a hundred layers train as easily as
+ten. A bottleneck makes its 3x3 convolution cheap with 1x1 convolutions around it. ResNeXt splits the 3x3 into groups,
+which buys width at equal cost and is the step before depthwise convolution. ResNet-D discards less information: three
+3x3 convolutions replace the stem's 7x7, and an average pool precedes the shortcut's 1x1, whose stride of 2 would skip
+three of four positions.
 
     image 3 x 224 x 224                                            resnet50
       7x7 convolution, stride 2 -> BatchNorm, ReLU -> 64 x 112 x 112
@@ -20,8 +20,8 @@ ignore three positions of four.
       3 x bottleneck, w = 512                      -> 2048 x 7 x 7       1x1 to 4w -> BatchNorm -> + -> ReLU
       average pool -> linear -> 1000
 
-Parameter names are torchvision's, which most people's checkpoints use, and for ResNet-D timm's. As in both, the stride
-of a bottleneck is on its 3x3 convolution ("v1.5"), not on the first 1x1 as in the paper. ResNet-200 has the
+Parameter names are torchvision's, which most checkpoints use, and timm's for ResNet-D. As in both, the stride of a
+bottleneck is on its 3x3 convolution ("v1.5"), not on the first 1x1 as in the paper. ResNet-200 has the
 post-activation blocks of its smaller siblings; in He et al. 2016 ("Identity Mappings", arXiv 1603.05027) norm and
 activation come before the convolutions.
 """
@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
@@ -44,17 +44,18 @@ class ResNetConfig(ModelConfig):
     """A ResNet. ResNeXt has `groups` > 1; `base_width` is the width of a group in the first stage."""
 
     depths: tuple[int, ...] = (3, 4, 6, 3)
+    """Blocks per stage."""
     block: Literal["basic", "bottleneck"] = "bottleneck"
     width: int = 64
-    """Channels of the stem and of the first stage's 3x3 convolutions (before `base_width`); doubled at every stage."""
+    """Channels of the stem and of the first stage's 3x3 convolutions (before `base_width`); doubles at each stage."""
     groups: int = 1
     base_width: int = 64
     stem_stride: int = 4
-    """Pixels a position after the stem: 4 as published, 2 without the max-pool, 1 with a 3x3 of stride 1 as well."""
+    """Stride after the stem: 4 as published, 2 without the max-pool, 1 also with a 3x3 convolution of stride 1."""
     deep_stem: bool = False
-    """Three 3x3 convolutions for the 7x7 of the stem, as in ResNet-D."""
+    """Three 3x3 convolutions in place of the stem's 7x7, as in ResNet-D."""
     avg_down: bool = False
-    """A 2x2 average pool takes the stride of a shortcut, as in ResNet-D."""
+    """Downsample shortcuts with a 2x2 average pool instead of a strided 1x1, as in ResNet-D."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,7 +72,7 @@ class ResNetConfig(ModelConfig):
             raise InputError(f"stem_stride is {self.stem_stride}; give 4, or 2 or 1 for images of 64 or 32 pixels")
         if self.groups < 1 or self.width * self.base_width < 64:
             raise InputError(
-                f"width is {self.width}, groups {self.groups} and base_width {self.base_width}, so no channel is left; "
+                f"width is {self.width}, groups {self.groups} and base_width {self.base_width}, leaving no channel; "
                 "give 1 group or more, and width x base_width of 64 or more"
             )
 
@@ -149,7 +150,7 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(cin: int, cout: int, stride: int, avg_down: bool = False) -> nn.Sequential | None:
-    """The projection of a block whose output has another shape than its input; None is the identity."""
+    """Return the shortcut projection of a block whose output shape differs from its input; None for the identity."""
     if stride == 1 and cin == cout:
         return None
     if avg_down:
@@ -207,7 +208,7 @@ class ResNet(Backbone):
         self.fc = new_classifier(cin, config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """Stage 0 is the stem before the max-pool, stages 1 to 4 are `layer1` to `layer4`."""
+        """Run one stage: 0 is the stem before the max-pool, 1 to 4 are `layer1` to `layer4`."""
         if index == 0:
             x = self.relu(self.bn1(self.conv1(x)))
             return x
@@ -218,8 +219,8 @@ class ResNet(Backbone):
     def pool(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; every block; the classifier."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each block; the classifier."""
         module, block, *_ = name.split(".")
         if module.startswith("layer"):
             return int(module.removeprefix("layer")), int(block)
@@ -227,7 +228,7 @@ class ResNet(Backbone):
 
 
 def _deep_stem(in_chans: int, width: int, stride: int) -> nn.Sequential:
-    """3x3 with the stride -> 3x3 -> 3x3, the first two of half the width."""
+    """Strided 3x3 -> 3x3 -> 3x3, the first two at half the width."""
     half = width // 2
     return nn.Sequential(
         nn.Conv2d(in_chans, half, 3, stride, padding=1, bias=False),
@@ -246,7 +247,7 @@ def _init(module: nn.Module) -> None:
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# top-1 as torchvision reports it for its first weights (V1), trained for 90 epochs with the classic recipe
+# top-1 of torchvision's first weights (V1), trained for 90 epochs with the classic recipe
 
 _HE = "He et al. 2015; top-1 torchvision V1"
 _XIE = "Xie et al. 2016; top-1 torchvision V1"
@@ -315,7 +316,7 @@ def resnext101_64x4d() -> ResNetConfig:
     return ResNetConfig(depths=(3, 4, 23, 3), groups=64, base_width=4)
 
 
-# ResNet-D: the paper has 50 layers, timm the others
+# ResNet-D: 50 layers are from the paper, the others from timm
 
 _D = "He et al. 2018; counts timm"
 

@@ -2,24 +2,24 @@
 
 Mao, Qi, Chen, Li, Duan, Ye, He, Xue, "Towards Robust Vision Transformer", 2022, arXiv 2105.07926.
 
-A Vision Transformer put together from what proved robust when its parts were tried one by one against corrupted,
-adversarial and drawn images: a stem of convolutions instead of bare patches, no class token (all positions are
-averaged), no position embedding (a depthwise convolution in the MLP tells tokens where they are), many heads, and few
-changes of resolution. The starred models, here `plus`, also scale the attention between every two positions by a learnt
-number, and are trained with noise on single patches.
+A Vision Transformer assembled from components that proved robust when tested one by one on corrupted images,
+adversarial images and sketches: a convolutional stem instead of plain patches, no class token (average pooling), no
+position embedding (a depthwise convolution in the MLP encodes position), many heads, and few changes of resolution. The
+starred models, here `plus`, also scale attention by a learned factor per pair of positions, and are trained with noise
+on single patches.
 
     image 3 x 224 x 224                                rvt_tiny
       7x7 convolution, stride 2 -> BatchNorm
       3x3 max-pool, stride 2              -> 32 x 56 x 56     block, c channels:
-      4x4 convolution, stride 4           -> 192 x 14 x 14      LayerNorm -> attention (plus: scores times numbers)
+      4x4 convolution, stride 4           -> 192 x 14 x 14      LayerNorm -> attention (plus: scaled scores)
       10 x block                          -> 192 x 14 x 14        -> +
       3x3 depthwise, stride 2             -> 384 x 7 x 7        LayerNorm -> 1x1 to 4c -> 3x3 depthwise -> 1x1 to c
       2 x block                           -> 384 x 7 x 7          -> +
       average pool -> LayerNorm -> linear -> 1000             small and base have one stage
 
 Parameter names are those of the authors' code (vtddggg/Robust-Vision-Transformer), where the MLP of the base models has
-no depthwise convolution and no norms. The authors leave the numbers that scale attention unset; here they begin at 0,
-which halves every score.
+no depthwise convolution and no norms. The authors leave the attention factors uninitialised; here their logits start at
+0, which halves every score.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 _STEM_WIDTH = 32
-_PATCH = 16  # what the stem shrinks the image by
+_PATCH = 16  # stride of the stem
 
 
 @dataclass(frozen=True, kw_only=True)
 class RVTConfig(ModelConfig):
-    """An RVT: one number for each stage."""
+    """An RVT."""
 
     image_size: int = 224
-    """Side of the square images, where attention is scaled; other networks take any size."""
+    """Image size in pixels, fixed where attention is scaled (`scaled_blocks`); otherwise any size works."""
     depths: tuple[int, ...] = (12,)
-    """Blocks."""
+    """Blocks per stage."""
     heads: tuple[int, ...] = (6,)
-    """Attention heads."""
+    """Attention heads per stage."""
     head_dim: int = 64
-    """Channels of a head; a stage has `heads x head_dim`."""
+    """Channels per head; a stage has `heads * head_dim` channels."""
     scaled_blocks: int = 0
-    """How many blocks of the first stage scale the attention between every two positions."""
+    """Number of blocks of the first stage that scale attention per pair of positions."""
     conv_mlp: bool = True
-    """A depthwise convolution, and norms, in the MLP."""
+    """Add a depthwise convolution and norms to the MLP."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +64,7 @@ class RVTConfig(ModelConfig):
                 f"depths {self.depths} and heads {self.heads}: give one number above 0 in each for every stage"
             )
         if any(after % before for before, after in pairwise(self.heads)):
-            raise InputError(f"heads is {self.heads}; give for each stage a multiple of the one before")
+            raise InputError(f"heads is {self.heads}; give each stage a multiple of the previous one")
         if self.head_dim < 1:
             raise InputError(f"head_dim is {self.head_dim}; give 1 or more")
         if not 0 <= self.scaled_blocks <= self.depths[0]:
@@ -74,7 +74,7 @@ class RVTConfig(ModelConfig):
 
 
 class PatchEmbed(nn.Module):
-    """Two convolutions and a max-pool: 16 pixels to a position. `(b, cin, h, w) -> (b, c, h / 16, w / 16)`."""
+    """Two convolutions and a max-pool, stride 16 in total. `(b, cin, h, w) -> (b, c, h / 16, w / 16)`."""
 
     def __init__(self, in_chans: int, dim: int) -> None:
         super().__init__()
@@ -91,10 +91,10 @@ class PatchEmbed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every position attends to all. `(b, h, w, c)` in and out.
+    """Global attention. `(b, h, w, c)` in and out.
 
     Args:
-        positions: how many there are, if the score of every two of them has a learnt factor in (0, 1); 0 is no factor.
+        positions: number of positions, if each pair's score gets a learned factor in (0, 1); 0 for no factors.
     """
 
     def __init__(self, dim: int, heads: int, positions: int) -> None:
@@ -118,7 +118,7 @@ class Attention(nn.Module):
 
 
 class ConvMLP(nn.Module):
-    """1x1 to 4c -> GELU -> 3x3 depthwise -> GELU -> 1x1 to c, a BatchNorm after each. `(b, h, w, c)` in and out."""
+    """1x1 to 4c -> GELU -> 3x3 depthwise -> GELU -> 1x1 to c, BatchNorm after each. `(b, h, w, c)` in and out."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class ConvMLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each after a LayerNorm and with a shortcut. `(b, h, w, c)` in and out."""
+    """LayerNorm -> attention, LayerNorm -> MLP, each with a shortcut. `(b, h, w, c)` in and out."""
 
     def __init__(self, dim: int, heads: int, *, positions: int, conv_mlp: bool, drop_path: float) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class RVT(Backbone):
         self.head = new_classifier(dims[-1], config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """Stage 0 includes the stem, the others the pooling before them."""
+        """Run one stage, including the stem (stage 0) or the pooling before it."""
         if index == 0:
             self._check_size(x)
         x = self.patch_embed(x) if index == 0 else self.pools[index - 1](x)
@@ -219,8 +219,8 @@ class RVT(Backbone):
     def stage_modules(self, index: int) -> list[str]:
         return [f"transformers.{index}", "patch_embed" if index == 0 else f"pools.{index - 1}"]
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; every block, a pooling going with the block after it; the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each block, with the pooling before it; the head."""
         module, *rest = name.split(".")
         if module == "transformers":
             return int(rest[0]), int(rest[2])
@@ -232,14 +232,14 @@ class RVT(Backbone):
         height, width = images.shape[2:]
         if self.has_one_size and (height, width) != (self.image_size, self.image_size):
             raise InputError(
-                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: give "
-                "image_size when you make it, or resize them"
+                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: create "
+                "it with another image_size, or resize them"
             )
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# top-1 as the authors' repository and paper have it; counts are those of the authors' code. The paper gives base plus
-# 91.8 M, which is what it has when all twelve blocks scale their attention; in the code five do
+# top-1 from the authors' repository and paper; counts are those of the authors' code. The paper gives 91.8 M for base
+# plus, which is the count when all twelve blocks scale attention; in the code five do
 
 _MAO = "Mao et al. 2022"
 

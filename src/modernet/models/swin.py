@@ -3,23 +3,23 @@
 Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo, "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
 2021, arXiv 2103.14030.
 
-The transformer that became a general backbone by taking back what convolutional networks knew: attention stays inside
-windows of 7 x 7 positions, so that its cost grows with the image and not with its square; stages of falling
-resolution give detectors their pyramid; every other block shifts its windows by half, so that neighbours meet.
-ConvNeXt's road leads towards this network with convolutions alone, and asks what remains of its advantage.
+The transformer that became a general backbone by reintroducing priors of convolutional networks: attention is limited
+to windows of 7 x 7 positions, so its cost is linear in image size instead of quadratic; stages of decreasing
+resolution provide the pyramid that detectors need; every other block shifts its windows by half, which connects
+neighbouring windows. ConvNeXt approaches this network with convolutions only, and asks what remains of its advantage.
 
     image 3 x 224 x 224                                       swin_tiny
       4x4 convolution, stride 4, LayerNorm   -> 56 x 56 x 96      block, c channels:
       2 x block, 3 heads                                            LayerNorm -> attention in 7x7 windows -> +
-      2x2 neighbours joined, LayerNorm, linear -> 28 x 28 x 192     LayerNorm -> c to 4c, GELU, to c      -> +
+      2x2 patches merged, LayerNorm, linear  -> 28 x 28 x 192       LayerNorm -> c to 4c, GELU, to c      -> +
       2 x block, 6 heads                                          (every second block: windows shifted by 3)
       ... 6 x block at 14 x 14 x 384, 2 x block at 7 x 7 x 768
       LayerNorm -> average pool -> linear -> 1000
 
-Parameter names are those of the paper's code; its index and mask buffers are computed. Images of any size work, as in
-its detection code: maps are padded with zeros to whole windows after the norm, and odd sides before they are halved.
-There a map that fits into one window is not shifted, which the classification code decides once for its own image
-size: at that size both agree, and the scores are the release's.
+Parameter names are those of the paper's code; its index and mask buffers are recomputed. Images of any size work, as in
+the paper's detection code: maps are zero-padded to whole windows after the norm, and odd sides before merging. A map
+that fits into one window is not shifted. The classification code makes that decision once, for its own image size; at
+that size both agree and the scores equal the release's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
@@ -41,17 +41,17 @@ class SwinConfig(ModelConfig):
     """A Swin Transformer."""
 
     depths: tuple[int, ...] = (2, 2, 6, 2)
-    """Blocks of each stage."""
+    """Blocks per stage."""
     dim: int = 96
-    """Channels of the first stage, doubled at every other."""
+    """Channels of the first stage; doubles at each stage."""
     heads: tuple[int, ...] = (3, 6, 12, 24)
-    """Attention heads of each stage."""
+    """Attention heads per stage."""
     window_size: int = 7
-    """Side of a window in positions."""
+    """Window size in positions."""
     patch_size: int = 4
-    """Size and stride of the patches in pixels."""
+    """Patch size and stride in pixels."""
     mlp_ratio: float = 4.0
-    """Hidden channels of the two-layer network for each channel."""
+    """Hidden channels of the MLP, as a multiple of its input channels."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +60,7 @@ class SwinConfig(ModelConfig):
                 f"depths {self.depths} and heads {self.heads}: give one number above 0 in each for every stage"
             )
         if self.dim < 1 or any(self.dim * 2**stage % heads for stage, heads in enumerate(self.heads)):
-            raise InputError(f"dim is {self.dim} and heads {self.heads}; give channels that the heads divide")
+            raise InputError(f"dim is {self.dim} and heads {self.heads}; give channels divisible by the heads")
         for name in ("window_size", "patch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
@@ -69,9 +69,9 @@ class SwinConfig(ModelConfig):
 
 
 class WindowAttention(nn.Module):
-    """Attention among the positions of each window, with a learned bias for every offset between two of them.
+    """Attention within windows, with a learned bias for each relative position.
 
-    `(n, t, windows, c) -> (n, t, windows, c)`, t positions each; a mask may tell the windows apart, not the n.
+    `(n, t, windows, c)` in and out, with t positions per window. A mask may differ between windows, not over n.
     """
 
     relative_position_index: Tensor
@@ -86,10 +86,10 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """`mask` is `(windows, 1, t, t)`, True where two positions may look at each other; None for all, of 1 window.
+        """Attend. `mask` is `(windows, 1, t, t)`, True where a pair may attend; None for all pairs, with 1 window.
 
-        The windows become further heads of one attention, so that the n share bias and mask: repeated for each, those
-        would be larger than the queries.
+        With a mask, windows become additional heads of a single attention call, so that all n share one bias and mask.
+        Expanded over n, those would be larger than the queries.
         """
         n, t, windows, c = x.shape
         heads, d = self.heads, c // self.heads
@@ -97,8 +97,8 @@ class WindowAttention(nn.Module):
         if mask is None:
             parts = self.qkv(x).reshape(n, t, 3, heads, d).unbind(2)
         else:
-            bias = bias.masked_fill(~mask, -100.0)  # windows heads t t; the release's number for "not"
-            # with q, k and v after the heads, those and the windows are one dimension as they lie
+            bias = bias.masked_fill(~mask, -100.0)  # windows heads t t; -100 is the release's masking value
+            # reorder (qkv, heads) to (heads, qkv), so that windows and heads merge into one dimension without a copy
             weight = self.qkv.weight.reshape(3, heads, d, c).transpose(0, 1).reshape(3 * c, c)
             offset = self.qkv.bias.reshape(3, heads, d).transpose(0, 1).flatten()
             parts = F.linear(x, weight, offset).reshape(n, t, windows * heads, 3, d).unbind(3)
@@ -109,14 +109,14 @@ class WindowAttention(nn.Module):
         return x
 
     def bias(self) -> Tensor:
-        """The bias between every two positions of a window, `(1, heads, t, t)`: row of offset, then column."""
+        """Return the relative position bias of a window, `(1, heads, t, t)`."""
         index = self.relative_position_index
         bias = self.relative_position_bias_table.T.index_select(1, index.flatten())
         return bias.reshape(1, self.heads, *index.shape)
 
 
 class Block(nn.Module):
-    """Window attention, then the two linear layers, each after a LayerNorm and with a shortcut. `(b, h, w, c)`."""
+    """LayerNorm -> window attention, LayerNorm -> MLP, each with a shortcut. `(b, h, w, c)` in and out."""
 
     def __init__(
         self, dim: int, heads: int, *, window_size: int, shifted: bool, mlp_ratio: float = 4.0, drop_path: float = 0.0
@@ -136,13 +136,13 @@ class Block(nn.Module):
         return x
 
     def attend(self, x: Tensor) -> Tensor:
-        """Normalise, cut into windows, let each attend to itself, put together again. `(b, h, w, c)` in and out."""
+        """Normalise, partition into windows, attend within each, and reverse. `(b, h, w, c)` in and out."""
         w = self.window_size
         b, height, width, c = x.shape
         below, right = -height % w, -width % w
         rows, columns = (height + below) // w, (width + right) // w
         shift = self.shift if rows > 1 or columns > 1 else 0
-        # compiled, first roll, then norm is one pass over memory, the other order two; but zeros are padded after it
+        # compiled, roll before norm is one pass over memory, the other order two; padding must come after the norm
         norm_last = shift > 0 and not (below or right)
         if not norm_last:
             x = self.norm1(x)
@@ -171,33 +171,33 @@ class Block(nn.Module):
 
 
 def shift_mask(rows: int, columns: int, window_size: int, shift: int, device: torch.device) -> Tensor:
-    """Which positions of a shifted window were neighbours before: `(rows * columns, 1, t, t)`, True where they were.
+    """Return which pairs in a shifted window are true neighbours, `(rows * columns, 1, t, t)`.
 
-    Rolling brings the upper rows below the lowest, the left columns beside the rightmost: the last windows then hold
-    parts of the map that have nothing to do with each other.
+    The cyclic shift wraps the top rows to the bottom and the left columns to the right, so the last windows contain
+    unrelated regions of the map. Pairs across such a boundary are False.
     """
 
-    def together(windows: int) -> Tensor:
-        """The same along one side, `(windows, window_size, window_size)`: whether both came around, or neither."""
-        place = torch.arange(windows * window_size, device=device)
-        came_around = (place >= windows * window_size - shift).reshape(windows, window_size)
-        return came_around[:, :, None] == came_around[:, None, :]
+    def same_region(windows: int) -> Tensor:
+        """The same along one axis, `(windows, window_size, window_size)`: both positions wrapped, or neither."""
+        position = torch.arange(windows * window_size, device=device)
+        wrapped = (position >= windows * window_size - shift).reshape(windows, window_size)
+        return wrapped[:, :, None] == wrapped[:, None, :]
 
-    vertical, horizontal = together(rows), together(columns)
+    vertical, horizontal = same_region(rows), same_region(columns)
     mask = vertical[:, None, :, None, :, None] & horizontal[None, :, None, :, None, :]  # rows columns y x y' x'
     return mask.reshape(rows * columns, 1, window_size**2, window_size**2)
 
 
 def _offsets(window_size: int) -> Tensor:
-    """Number of the offset between every two positions of a window, rows of offsets first: `(t, t)`."""
-    place = torch.arange(window_size)
-    offset = place[:, None] - place[None, :] + window_size - 1  # from 0 to 2 * window_size - 2
+    """Return the index into the bias table for each pair of positions in a window, `(t, t)`; row offset major."""
+    position = torch.arange(window_size)
+    offset = position[:, None] - position[None, :] + window_size - 1  # from 0 to 2 * window_size - 2
     index = offset[:, None, :, None] * (2 * window_size - 1) + offset[None, :, None, :]  # y x y' x'
     return index.reshape(window_size**2, window_size**2)
 
 
 class PatchEmbed(nn.Module):
-    """Each patch a vector. `(b, cin, h, w) -> (b, ceil(h / patch), ceil(w / patch), c)`."""
+    """Patch embedding. `(b, cin, h, w) -> (b, ceil(h / patch), ceil(w / patch), c)`."""
 
     def __init__(self, cin: int, dim: int, patch_size: int) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ class PatchEmbed(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours become one position. `(b, h, w, c) -> (b, ceil(h / 2), ceil(w / 2), 2 c)`."""
+    """Merge 2x2 neighbouring positions into one. `(b, h, w, c) -> (b, ceil(h / 2), ceil(w / 2), 2 c)`."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ class PatchMerging(nn.Module):
 
 
 class Stage(nn.Module):
-    """The blocks of one resolution, and the way to the next, which the next stage takes."""
+    """The blocks at one resolution, and the downsampling that the next stage runs first."""
 
     def __init__(self, blocks: nn.Sequential, downsample: PatchMerging | None) -> None:
         super().__init__()
@@ -242,7 +242,7 @@ class Stage(nn.Module):
 
 
 class SwinTransformer(Backbone):
-    """Patches, stages of window attention, LayerNorm, average pool, linear classifier. Stages are `(b, h, w, c)`."""
+    """Patches, stages of window attention, LayerNorm, average pool, linear classifier. Stages return `(b, h, w, c)`."""
 
     classifier_name = "head"
     head_modules = ("norm", "head")
@@ -282,7 +282,7 @@ class SwinTransformer(Backbone):
         return [first, f"layers.{index}.blocks"]
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """The patches or the merging of the stage before, and the blocks: `(b, h, w, c)`."""
+        """Run the patch embedding (stage 0) or patch merging, then the blocks. Returns `(b, h, w, c)`."""
         x = self.get_submodule(self.stage_modules(index)[0])(x)
         return self.run_blocks(self.get_submodule(f"layers.{index}.blocks"), x)
 
@@ -295,8 +295,8 @@ class SwinTransformer(Backbone):
     def pool(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
-    def layer_place(self, name: str) -> Place:
-        """The patches; then every block, a merging going with the block after it; then the last norm and the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The patch embedding; each block, with the patch merging before it; the final norm and the head."""
         module, *rest = name.split(".")
         if module == "layers":
             return (int(rest[0]), int(rest[2])) if rest[1] == "blocks" else (int(rest[0]) + 1, 0)
@@ -312,7 +312,7 @@ def _init(module: nn.Module) -> None:
 
 # --- variants -------------------------------------------------------------------------------------------------------
 
-_LIU = "Liu et al. 2021, as ConvNeXt's table 1 has it"
+_LIU = "Liu et al. 2021, as in ConvNeXt's table 1"
 _LARGE = "Liu et al. 2021"  # published for ImageNet-22K pre-training only
 
 

@@ -3,23 +3,21 @@
 Rumelhart, Hinton, Williams, "Learning internal representations by error propagation", in Rumelhart, McClelland,
 "Parallel Distributed Processing", volume 1, chapter 8, 1986: "The T-C problem".
 
-Where convolution meets back-propagation for the first time: a T and a C of five squares each are to be told apart in
-every rotation and at every place of a grid. The distances between their squares are the same, so that no pair of
-squares tells them apart: the hidden units need three. Each of these sees 3x3 squares, all have the same weights, and
-what one learns anywhere holds everywhere. Kernels come out that one can read: a bright centre in a dark surround, a
-bar, a blob.
+Where convolution and back-propagation first meet: distinguish a T from a C, five squares each, in every rotation and at
+every position of a grid. Both have the same pairwise distances between squares, so no pair of squares distinguishes
+them; the hidden units need three. Each hidden unit sees 3x3 squares and all share their weights, so anything learned at
+one position holds at all. The learned kernels are interpretable: a bright centre with a dark surround, a bar, a blob.
 
     grid                    1 x h x w      squares 0 or 1
-    3x3 conv, logistic      1 x h x w      -> feature 0: one hidden unit for each square, all with the same weights
+    3x3 conv, logistic      1 x h x w      -> feature 0: one hidden unit per square, with shared weights
     sum over the grid       1
     linear                  2              T, C
 
-Parameter names are ours. Deviations: two scores with a softmax in place of one output unit with a logistic function
-(the difference of the two is that unit's sum); all hidden units have the same weight to the output too, which makes
-them a sum (`global_pool="avg"` is this sum: of a mean over the whole grid, five squares would change almost nothing);
-squares outside the grid are 0; the weights start large and the hidden bias low, so that an empty place excites its
-units little: at small weights T and C excite the hidden units equally, up to the second order, and learning takes
-long to begin.
+Parameter names are ours. Deviations: two scores with a softmax replace one logistic output unit (the difference of the
+two is that unit's input); the hidden units also share their output weight, which reduces them to a sum
+(`global_pool="avg"` means this sum: five squares would hardly change a mean over the whole grid); padding is 0;
+weights are initialised large and the hidden bias low, so that empty regions barely activate the hidden units. With
+small weights, T and C activate the hidden units equally up to second order, and learning is slow to start.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig
 from modernet.models.entry import Published, register_model
 
 
@@ -39,11 +37,11 @@ class TCConfig(ModelConfig):
     """A T-C network."""
 
     num_classes: int = 2
-    """Outputs of the classifier: T and C; 0 is no classifier: the network returns the sums of its hidden units."""
+    """Outputs of the classifier, T and C; with 0 the network returns the sums of its hidden units."""
     in_chans: int = 1
-    """Channels of the image."""
+    """Input channels."""
     kernels: int = 1
-    """Different sets of weights among the hidden units; the book has one."""
+    """Number of kernels in the hidden layer; the book has one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,7 +52,7 @@ class TCConfig(ModelConfig):
 
 
 class TC(Backbone):
-    """3x3 logistic units that share their weights, their sum over the grid, linear classifier."""
+    """3x3 convolution with logistic units, sum over the grid, linear classifier."""
 
     classifier_name = "output"
     head_modules = ("output",)
@@ -76,18 +74,18 @@ class TC(Backbone):
         return x
 
     def pool(self, x: Tensor) -> Tensor:
-        """The sum of each kernel's hidden units."""
+        """Sum each kernel's hidden units over the grid."""
         return x.sum((2, 3))
 
-    def layer_place(self, name: str) -> Place:
+    def group_key(self, name: str) -> GroupKey:
         return STEM if name.startswith("hidden.") else HEAD
 
 
 def tc_problem(grid_size: int) -> tuple[Tensor, Tensor]:
-    """Every T and every C: four rotations at every place of a grid whose outermost squares stay empty.
+    """Return every T and C: four rotations at every position of a grid with an empty border.
 
-    A letter has five squares of a 3x3 box. The empty border lets every letter be seen by all 25 hidden units that reach
-    it, wherever it is.
+    A letter fills five squares of a 3x3 box. The empty border ensures that all 25 hidden units that overlap a letter
+    exist, wherever it is.
 
     Args:
         grid_size: side of the grid in squares, 5 or more.
@@ -97,18 +95,18 @@ def tc_problem(grid_size: int) -> tuple[Tensor, Tensor]:
         `8 (grid_size - 4)^2`, half of each.
 
     Raises:
-        InputError: the grid has no place for a letter.
+        InputError: the grid is too small for a letter.
     """
     if grid_size < 5:
         raise InputError(f"grid_size is {grid_size}; give 5 or more: a letter of 3x3 squares within an empty border")
     t = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
     c = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
-    places = range(1, grid_size - 3)
+    positions = range(1, grid_size - 3)
     images, labels = [], []
     for label, letter in enumerate((t, c)):
         for turns in range(4):
-            for top in places:
-                for left in places:
+            for top in positions:
+                for left in positions:
                     image = torch.zeros(1, grid_size, grid_size)
                     image[0, top : top + 3, left : left + 3] = letter.rot90(turns)
                     images.append(image)
@@ -124,7 +122,7 @@ def tc_test() -> TCConfig:
     return TCConfig(kernels=3)
 
 
-# 14 parameters (9 weights and a bias, 2 weights and 2 biases); 9 multiply-accumulates a square and 2 more
+# 14 parameters (9 weights and a bias, 2 weights and 2 biases); 9 multiply-accumulates per square, and 2
 @register_model(TC, Published("Rumelhart, Hinton & Williams 1986", params_m=0.000014, gmacs=0.000000578, image_size=8))
 def tc() -> TCConfig:
     return TCConfig()

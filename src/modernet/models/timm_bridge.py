@@ -1,10 +1,9 @@
-"""Networks of timm under the contract of this zoo.
+"""timm's networks under the contract of this zoo.
 
 Wightman, "PyTorch Image Models", 2019, github.com/huggingface/pytorch-image-models.
 
-Every network that timm has is here as `timm:NAME`: RegNet, EfficientNet, MobileViT, RepVGG and hundreds more, and the
-neighbours of our own. Nothing of them is ours: the network is timm's, and so are the names of its parameters, behind
-`network.`.
+Every network of timm is available as `timm:NAME`: RegNet, EfficientNet, MobileViT, RepVGG and hundreds more, including
+timm's versions of the architectures here. The network and its parameter names are timm's, under `network.`.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from modernet.errors import InputError, unknown_name
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, ModelConfig, Place
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, GroupKey, ModelConfig
 from modernet.models.entry import TIMM_PREFIX, ModelEntry, Published
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimmConfig(ModelConfig):
-    """A network of timm; its fields beyond these stay as timm has them."""
+    """One of timm's networks; all other settings keep timm's defaults."""
 
     architecture: str = "resnet50"
-    """timm's name of it."""
+    """Name in timm."""
     image_size: int = 0
-    """Side of the square images, for networks that are made for one size; 0 is timm's own."""
+    """Side of the square input, for networks built for one size; 0 keeps timm's default."""
 
 
 class TimmBackbone(Backbone):
-    """A network of timm, which runs as timm runs it.
+    """One of timm's networks, run by timm's own code.
 
-    It does not run stage by stage, so `forward_stage` and what is built on it alone are refused.
+    It does not run stage by stage, so `forward_stage` raises.
     """
 
     classifier_name = "network"
@@ -46,15 +45,18 @@ class TimmBackbone(Backbone):
 
     def __init__(self, config: TimmConfig) -> None:
         super().__init__(config)
-        asked = {"drop_path_rate": config.drop_path_rate or None, "img_size": config.image_size or None}
-        options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        options: dict[str, Any] = {}
+        if config.drop_path_rate:
+            options["drop_path_rate"] = config.drop_path_rate
+        if config.image_size:
+            options["img_size"] = config.image_size
         try:
             network: Any = timm.create_model(
                 config.architecture, num_classes=config.num_classes, in_chans=config.in_chans, **options
             )
         except TypeError as error:
-            given = ", ".join("image_size" if name == "img_size" else name for name in options)
-            raise InputError(f"{TIMM_PREFIX}{config.architecture} does not take {given}; leave it out") from error
+            names = ", ".join("image_size" if name == "img_size" else name for name in options)
+            raise InputError(f"{TIMM_PREFIX}{config.architecture} does not take {names}; leave it out") from error
         self.network = network
         self._architecture = config.architecture
         self.num_features = int(network.head_hidden_size)
@@ -67,8 +69,8 @@ class TimmBackbone(Backbone):
 
     def forward_stage(self, index: int, x: Any) -> Any:
         raise InputError(
-            f"{TIMM_PREFIX}{self._architecture} does not run stage by stage; its feature maps come from "
-            "forward_intermediates"
+            f"{TIMM_PREFIX}{self._architecture} does not run stage by stage; call forward_intermediates for "
+            "its feature maps"
         )
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -99,38 +101,38 @@ class TimmBackbone(Backbone):
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
         wanted = self.feature_indices(indices)
-        found = self.network.forward_intermediates(
+        output = self.network.forward_intermediates(
             x, indices=sorted(set(wanted)), stop_early=stop_early, intermediates_only=intermediates_only
         )
-        maps = found if intermediates_only else found[1]
+        maps = output if intermediates_only else output[1]
         by_index = dict(zip(sorted(set(wanted)), maps, strict=True))
         intermediates = [by_index[index] for index in wanted]
-        return intermediates if intermediates_only else (found[0], intermediates)
+        return intermediates if intermediates_only else (output[0], intermediates)
 
     def prune(self, indices: Sequence[int]) -> None:
         self.network.prune_intermediate_layers(sorted(set(indices)), prune_norm=True, prune_head=True)
 
     @cached_property
     def _layers(self) -> dict[str, int]:
-        """Name of a parameter -> timm's number of its layer."""
+        """Parameter name -> timm's layer index."""
         layers: dict[str, int] = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
         return layers
 
-    def layer_place(self, name: str) -> Place:
-        """timm's groups."""
+    def group_key(self, name: str) -> GroupKey:
+        """timm's layer groups."""
         return (self._layers[name.removeprefix("network.")],)
 
     def no_weight_decay(self) -> set[str]:
-        """timm's names, where the network has some."""
-        spared = getattr(self.network, "no_weight_decay", set)
-        return {f"network.{name}" for name in spared()}
+        """timm's list, empty if the network defines none."""
+        names = getattr(self.network, "no_weight_decay", set)
+        return {f"network.{name}" for name in names()}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         try:
             self.network.set_grad_checkpointing(enable)
         except AssertionError as error:
             raise InputError(
-                f"{TIMM_PREFIX}{self._architecture} has no blocks to checkpoint; train it without"
+                f"{TIMM_PREFIX}{self._architecture} has no blocks to checkpoint; train it without checkpointing"
             ) from error
 
     def get_classifier(self) -> nn.Module:
@@ -138,8 +140,8 @@ class TimmBackbone(Backbone):
         return layer
 
     def classifier_names(self) -> tuple[str, ...]:
-        found = self.network.get_classifier()
-        layers = list(found) if isinstance(found, tuple | nn.ModuleList) else [found]
+        classifier = self.network.get_classifier()
+        layers = list(classifier) if isinstance(classifier, tuple | nn.ModuleList) else [classifier]
         return tuple(name for name, module in self.named_modules() if any(module is layer for layer in layers))
 
     def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
@@ -150,7 +152,7 @@ class TimmBackbone(Backbone):
 
 
 def timm_entry(name: str) -> ModelEntry:
-    """The entry of `timm:NAME`.
+    """Return the entry of `timm:NAME`.
 
     Raises:
         InputError: timm has no such network.
@@ -158,12 +160,12 @@ def timm_entry(name: str) -> ModelEntry:
     architecture = name.removeprefix(TIMM_PREFIX)
     if not timm.is_model(architecture):
         raise unknown_name("network of timm", architecture, timm.list_models())
-    facts: Any = timm.get_pretrained_cfg(architecture)
-    size = facts.input_size[-1] if facts is not None else 224
+    pretrained: Any = timm.get_pretrained_cfg(architecture)
+    size = pretrained.input_size[-1] if pretrained is not None else 224
     published = Published("timm", image_size=size)
     return ModelEntry(name, TimmConfig(architecture=architecture), TimmBackbone, published)
 
 
 def timm_names(pattern: str) -> list[str]:
-    """Names `timm:NAME` that match a shell pattern."""
+    """Return the names `timm:NAME` that match a shell pattern."""
     return [f"{TIMM_PREFIX}{name}" for name in timm.list_models(pattern.removeprefix(TIMM_PREFIX))]

@@ -2,12 +2,12 @@
 
 Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014, arXiv 1409.1556.
 
-One rule for the whole network: 3x3 convolutions only, a max-pool that halves the map after every few of them, and
-twice the channels after it. Two 3x3 convolutions see what one 5x5 sees, with fewer weights and one more nonlinearity
-between them, and so 16 to 19 layers with weights could be trained where AlexNet had 8. It took second place in
-ImageNet's classification of 2014 and was for years the backbone of detectors (Fast R-CNN, SSD) and of perceptual
-losses; its 3x3 convolutions and its doubling of channels are in the ResNets that replaced it. Most of its weights
-(103 of VGG-16's 138 million) are in one layer: the first linear one.
+One rule for the whole network: only 3x3 convolutions, with a max-pool after every few that halves the map, and twice
+the channels after it. Two 3x3 convolutions cover the receptive field of one 5x5 with fewer weights and an extra
+nonlinearity, which made 16 to 19 weight layers trainable where AlexNet had 8. It came second in ImageNet
+classification in 2014 and was for years the backbone of detectors (Fast R-CNN, SSD) and of perceptual losses; the
+ResNets that replaced it kept its 3x3 convolutions and channel doubling. Most of its weights (103 of VGG-16's 138
+million) are in a single layer, the first linear one.
 
     image                       3 x 224 x 224     (VGG-16)
     2 x (3x3 conv, ReLU)       64 x 224 x 224  -> feature 0
@@ -21,9 +21,9 @@ losses; its 3x3 convolutions and its doubling of channels are in the ResNets tha
     linear                   1000
 
 Parameter names are torchvision's; the paper's own release is in Caffe's format. The variants are the paper's
-configurations A, B, D and E. Deviations, as in torchvision: the weights start as He et al. 2015 proposed (the paper
-started its deep networks from the trained shallow one), the `_bn` variants have a batch norm after every convolution,
-and maps of another size than 7x7 are averaged to it, so that images of 32x32 and larger pass.
+configurations A, B, D and E. Deviations, as in torchvision: weights are initialised as in He et al. 2015 (the paper
+initialised its deep networks from the trained shallow one), the `_bn` variants have a BatchNorm after every
+convolution, and maps are average-pooled to 7x7, so images from 32x32 work.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
 
 @dataclass(frozen=True, kw_only=True)
 class VGGConfig(ModelConfig):
-    """A VGG: convolutions and channels of each of its stages."""
+    """A VGG."""
 
     depths: tuple[int, ...] = (2, 2, 3, 3, 3)
-    """3x3 convolutions of each stage; a max-pool ends each."""
+    """3x3 convolutions per stage; each stage is followed by a max-pool."""
     dims: tuple[int, ...] = (64, 128, 256, 512, 512)
-    """Channels of each stage."""
+    """Channels per stage."""
     batch_norm: bool = False
-    """Whether a batch norm follows every convolution."""
+    """Add a BatchNorm after every convolution."""
     hidden: int = 4096
-    """Outputs of each of the two linear layers before the classifier."""
+    """Width of the two linear layers before the classifier."""
     dropout: float = 0.5
-    """Rate of the dropout after each of those two."""
+    """Dropout rate after each of those two layers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +67,7 @@ class VGGConfig(ModelConfig):
 
 
 class VGG(Backbone):
-    """Stages of 3x3 convolutions, a max-pool after each, and three linear layers."""
+    """Stages of 3x3 convolutions with a max-pool after each, then three linear layers."""
 
     classifier_name = "classifier.6"
     head_modules = ("classifier",)
@@ -96,7 +96,7 @@ class VGG(Backbone):
             nn.Linear(config.hidden, config.hidden),
             nn.ReLU(inplace=True),
             nn.Dropout(config.dropout),
-            nn.Identity(),  # the classifier comes after _init
+            nn.Identity(),  # replaced by the classifier after _init
         )
         self.num_features = config.hidden
         self.feature_info = FeatureInfo(features)
@@ -107,26 +107,26 @@ class VGG(Backbone):
         return [f"features.{layer}" for layer in self._layers(index)]
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """A max-pool (none for stage 0) and the convolutions after it; the last stage is the last max-pool alone."""
+        """Run a max-pool (not in stage 0) and the convolutions after it; the last stage is only the final max-pool."""
         height, width = x.shape[2:]
         smallest = 2 ** (len(self.feature_info) - 1)
         if index == 0 and min(height, width) < smallest:
             raise InputError(
-                f"images are {height}x{width}; this network takes {smallest}x{smallest} and larger: resize them"
+                f"images are {height}x{width}; this network needs at least {smallest}x{smallest}: resize them"
             )
         for layer in self._layers(index):
             x = self.features[layer](x)
         return x
 
     def pool(self, x: Tensor) -> Tensor:
-        """The map at 7x7, and the two hidden linear layers."""
+        """Pool the map to 7x7 and run the two hidden linear layers."""
         x = self.avgpool(x).flatten(1)
         for layer in range(6):
             x = self.classifier[layer](x)
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """A convolution and its norm, or a linear layer, each."""
+    def group_key(self, name: str) -> GroupKey:
+        """Each convolution with its norm; each linear layer."""
         module, layer, *_ = name.split(".")
         index = int(layer)
         if module == "classifier":
@@ -134,7 +134,7 @@ class VGG(Backbone):
         return 0, index - isinstance(self.features[index], nn.BatchNorm2d)
 
     def _layers(self, index: int) -> range:
-        """Which of `features` are those of a stage."""
+        """Return the indices of a stage's layers in `features`."""
         ends = [int(feature.module.split(".")[1]) + 1 for feature in self.feature_info]
         return range(ends[index - 1] if index else 0, ends[index])
 
@@ -149,7 +149,7 @@ def _init(module: nn.Module) -> None:
 
 
 # --- variants -------------------------------------------------------------------------------------------------------
-# top-1 as torchvision reports it for its weights, of one central crop
+# top-1 as reported by torchvision for its weights, single centre crop
 
 _SOURCE = "Simonyan & Zisserman 2014; top-1 torchvision"
 

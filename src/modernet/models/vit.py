@@ -5,11 +5,11 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recog
 Touvron, Cord, Douze, Massa, Sablayrolles, Jegou, "Training data-efficient image transformers & distillation through
 attention", 2020, arXiv 2012.12877.
 
-The image is cut into patches, each patch becomes a token, and a plain text transformer does the rest: every block
-lets all tokens look at all others, at one resolution from the first layer to the last. Nothing but the patches knows
-that an image has two dimensions. With the data of Google it beat ResNets; DeiT showed that ImageNet alone is enough if
-the training is strong (RandAugment, mixup, cutmix, stochastic depth), the recipe that the first step of the road gives
-to a ResNet. The distilled DeiT has a second token whose head learned from a teacher.
+The image is cut into patches, each patch becomes a token, and a standard text transformer does the rest: in every
+block all tokens attend to all others, at one resolution from first layer to last. Only the patch embedding knows that
+an image has two dimensions. Pre-trained on Google's data it beat ResNets; DeiT showed that ImageNet-1K suffices with
+strong regularisation (RandAugment, mixup, cutmix, stochastic depth), the recipe that the first step of the road gives
+to a ResNet. The distilled DeiT has a second token whose head learns from a teacher.
 
     image 3 x 224 x 224                                            deit_small
       16x16 patches -> 14 x 14 tokens of 384, a class token in front, position embeddings added
@@ -17,10 +17,10 @@ to a ResNet. The distilled DeiT has a second token whose head learned from a tea
            [ LayerNorm -> 384 -> 1536, GELU -> 384            -> + ]
       LayerNorm -> class token (or the mean of the patches) -> linear -> 1000
 
-Parameter names are those of the DeiT release, which are timm's. A network made with `global_pool="avg"` has its norm
-after the mean, called `fc_norm`, as in MAE's fine-tuning. Images of any size work: the position embeddings are
-resampled, and sides that are no multiple of the patch are padded with zeros at the right and the bottom. Training with
-a teacher needs the scores of the two heads apart; here their mean is returned, as the release does in evaluation.
+Parameter names are those of the DeiT release, which are timm's. With `global_pool="avg"` the norm comes after
+the mean and is called `fc_norm`, as in MAE's fine-tuning. Images of any size work: the position embeddings are
+resampled, and sides that are not a multiple of the patch size are zero-padded at the right and bottom. Distillation
+needs the scores of both heads separately; here their mean is returned, as the release does in evaluation.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from modernet.models.backbone import (
     Feature,
     FeatureInfo,
     GlobalPool,
+    GroupKey,
     ModelConfig,
-    Place,
     Tokens,
     new_classifier,
 )
@@ -54,17 +54,17 @@ class ViTConfig(ModelConfig):
     """A Vision Transformer."""
 
     image_size: int = 224
-    """Side in pixels of the square image that the position embeddings are made for; others are resampled."""
+    """Image size in pixels that the position embeddings are made for; other sizes resample them."""
     patch_size: int = 16
-    """Side of a patch in pixels."""
+    """Patch size in pixels."""
     dim: int = 768
-    """Channels of a token."""
+    """Channels per token."""
     depth: int = 12
-    """Blocks."""
+    """Number of blocks."""
     heads: int = 12
-    """Attention heads; `dim` is a multiple."""
+    """Attention heads; must divide `dim`."""
     mlp_ratio: float = 4.0
-    """Hidden channels of the two-layer network for each channel of a token."""
+    """Hidden channels of the MLP, as a multiple of `dim`."""
     global_pool: GlobalPool = "token"
 
     pools: ClassVar[tuple[GlobalPool, ...]] = ("token", "avg", "")
@@ -86,13 +86,13 @@ class ViTConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DistilledViTConfig(ViTConfig):
-    """A Vision Transformer with a second token and a second head, which learn from a teacher."""
+    """A Vision Transformer with a distillation token and head, which learn from a teacher."""
 
     pools: ClassVar[tuple[GlobalPool, ...]] = ("token", "")
 
 
 class Attention(nn.Module):
-    """Every token looks at all. `(b, t, c) -> (b, t, c)`."""
+    """Multi-head self-attention. `(b, t, c)` in and out."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then the two linear layers, each after a LayerNorm and with a shortcut. `(b, t, c)` in and out."""
+    """LayerNorm -> attention, LayerNorm -> MLP, each with a shortcut. `(b, t, c)` in and out."""
 
     def __init__(self, dim: int, heads: int, *, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Each patch a token. `(b, cin, h, w) -> (b, c, ceil(h / patch), ceil(w / patch))`."""
+    """Patch embedding. `(b, cin, h, w) -> (b, c, ceil(h / patch), ceil(w / patch))`."""
 
     def __init__(self, cin: int, dim: int, patch_size: int) -> None:
         super().__init__()
@@ -143,13 +143,13 @@ class PatchEmbed(nn.Module):
 
 
 class VisionTransformer(Backbone):
-    """Patches, blocks at one resolution, class token or mean, linear classifier. A feature map for each block."""
+    """Patches, blocks at one resolution, class token or mean, linear classifier. One feature map per block."""
 
     classifier_name = "head"
     head_modules: ClassVar[tuple[str, ...]] = ("norm", "fc_norm", "head")
     undecayed = ("cls_token", "dist_token", "pos_embed")
     num_prefix_tokens: ClassVar[int] = 1
-    """Tokens that are no patches."""
+    """Tokens before the patches."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__(config)
@@ -177,12 +177,12 @@ class VisionTransformer(Backbone):
         self.head = new_classifier(dim, config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor | Tokens) -> Tokens:
-        """A block; patches and position embeddings go with the first."""
+        """Run one block; stage 0 includes patch and position embeddings."""
         tokens = self.embed(x) if isinstance(x, Tensor) else x
         return Tokens(self.run_blocks(self.blocks[index], tokens.x), tokens.grid)
 
     def embed(self, images: Tensor) -> Tokens:
-        """`(b, in_chans, h, w)` -> tokens with their positions, before the first block."""
+        """Return the input tokens of the first block, with position embeddings, for images `(b, in_chans, h, w)`."""
         x = self.patch_embed(images)
         grid = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)  # b c h w -> b hw c
@@ -190,7 +190,7 @@ class VisionTransformer(Backbone):
         return Tokens(x + resample_position_embedding(self.pos_embed, self._grid, grid, self.num_prefix_tokens), grid)
 
     def prefix_tokens(self) -> Tensor:
-        """What comes before the patches, `(1, num_prefix_tokens, c)`."""
+        """Return the tokens before the patches, `(1, num_prefix_tokens, c)`."""
         return self.cls_token
 
     def feature_map(self, x: Tokens) -> Tensor:
@@ -201,14 +201,14 @@ class VisionTransformer(Backbone):
         return y
 
     def pool(self, x: Tensor) -> Tensor:
-        """The mean of the patches, or of the tokens before them: the class token, in a distilled network both."""
+        """Average the patches (`avg`), or the prefix tokens: the class token and any distillation token."""
         averaged = self.global_pool == "avg"
         x = x[:, self.num_prefix_tokens :] if averaged else x[:, : self.num_prefix_tokens]
         x = self.fc_norm(x.mean(1))  # b t c -> b c
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """The embeddings; then every block; then the last norm and the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The embeddings; each block; the final norm and the head."""
         module, *rest = name.split(".")
         if module == "blocks":
             return (int(rest[0]),)
@@ -216,7 +216,7 @@ class VisionTransformer(Backbone):
 
 
 class DistilledVisionTransformer(VisionTransformer):
-    """The DeiT with a second token, whose head learned what a teacher says."""
+    """The distilled DeiT: a second token and head, trained to match a teacher."""
 
     head_modules = ("norm", "fc_norm", "head", "head_dist")
     num_prefix_tokens = 2
@@ -230,7 +230,7 @@ class DistilledVisionTransformer(VisionTransformer):
         return torch.cat([self.cls_token, self.dist_token], dim=1)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """The mean of the scores of both heads."""
+        """Return the mean of both heads' scores."""
         if pre_logits or self.num_classes == 0:
             return super().forward_head(x, pre_logits)
         x = (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
@@ -250,7 +250,7 @@ def _init(module: nn.Module) -> None:
 # --- variants -------------------------------------------------------------------------------------------------------
 
 _DOSOVITSKIY = "Dosovitskiy et al. 2020"
-_TOUVRON = "Touvron et al. 2020, as the release's README has it"
+_TOUVRON = "Touvron et al. 2020, as in the release's README"
 
 
 @register_model(VisionTransformer, Published("ours, for tests", image_size=64))
@@ -286,7 +286,7 @@ def vit_large_patch16() -> ViTConfig:
     return ViTConfig(dim=1024, depth=24, heads=16)
 
 
-# timm's 630.765 M and 167.294 G are without the classifier, which its weights lack
+# timm's 630.765 M and 167.294 G exclude the classifier, which its weights do not have
 @register_model(VisionTransformer, Published(_DOSOVITSKIY, params_m=632.046, gmacs=167.295))
 def vit_huge_patch14() -> ViTConfig:
     return ViTConfig(patch_size=14, dim=1280, depth=32, heads=16)

@@ -1,4 +1,4 @@
-"""The zoo: every named network, and how to make one."""
+"""The zoo: list and create networks by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modernet.models.feature_extractor import FeatureExtractor
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names that match a shell pattern: `"convnext*"` of the zoo, `"timm:regnet*"` of timm."""
+    """Return the names that match a shell pattern: `"convnext*"` in the zoo, `"timm:regnet*"` in timm."""
     if pattern.startswith(TIMM_PREFIX):
         from modernet.models.timm_bridge import timm_names  # here, since timm takes seconds to import
 
@@ -23,10 +23,10 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def get_entry(name: str) -> ModelEntry:
-    """The variant called `name`, of this zoo or, as `timm:NAME`, of timm.
+    """Return the entry called `name`, or timm's for `timm:NAME`.
 
     Raises:
-        InputError: there is none; the message names the closest ones.
+        InputError: no such name; the message suggests the closest ones.
     """
     if name.startswith(TIMM_PREFIX):
         from modernet.models.timm_bridge import timm_entry  # here, since timm takes seconds to import
@@ -42,14 +42,14 @@ def create_model(
     out_indices: int | Sequence[int] | None = None,
     **fields: Any,
 ) -> nn.Module:
-    """Make a network of the zoo with random weights.
+    """Create a network of the zoo with random weights.
 
     Args:
-        name: one of `list_models()`, or `timm:NAME` for a network of timm.
-        features_only: return a `FeatureExtractor`, whose output is a list of feature maps, instead of a classifier.
-        out_indices: which feature maps, as indices into `feature_info`; a number n is the last n; None is all.
-        fields: fields of the variant's config to change: `num_classes`, `in_chans`, `drop_path_rate`, `global_pool` for
-            every architecture, and those of its own (`depths`, `dims`, ...).
+        name: one of `list_models()`, or `timm:NAME` for one of timm's.
+        features_only: return a `FeatureExtractor`, which outputs a list of feature maps, instead of a classifier.
+        out_indices: feature maps, as indices into `feature_info`; an int n means the last n, None means all.
+        fields: config fields to override: `num_classes`, `in_chans`, `drop_path_rate` and `global_pool` for every
+            architecture, and the architecture's own (`depths`, `dims`, ...).
 
     Raises:
         InputError: unknown name, unknown field, or a value out of range.
@@ -71,7 +71,7 @@ def create_model(
 
 
 def _checked(name: str, value: Any, default: Any) -> Any:
-    """A field's value if it has the type of the field's default: whole numbers pass for fractions, lists for tuples."""
+    """Return a field's value if it has the type of its default; ints count as floats, lists as tuples."""
     if isinstance(default, tuple) and isinstance(value, list | tuple):
         allowed = all(isinstance(item, type(default[0])) for item in value)
         value = tuple(value)

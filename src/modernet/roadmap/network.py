@@ -1,6 +1,6 @@
-"""Any `Design` as a network: ResNet at one end of the road, ConvNeXt at the other, and what lies between and beside.
+"""The network of any `Design`: ResNet at one end of the road, ConvNeXt at the other.
 
-The 1x1 convolutions are convolutions, not linear layers: the same numbers, and in channels-last memory the same speed.
+The 1x1 convolutions are convolutions, not linear layers, which is equivalent and equally fast in channels-last memory.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
-from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, ModelConfig, Place, new_classifier
+from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.roadmap.design import Design
 
 
 def build(design: Design, num_classes: int = 1000, *, in_chans: int = 3, drop_path_rate: float = 0.0) -> Network:
-    """The network of a design, with random weights.
+    """Build the network of a design with random weights.
 
     >>> resnet50 = build(Design(), num_classes=10)
     >>> with_large_kernels = build(Design(groups="depthwise", kernel_size=7), num_classes=10)
@@ -26,7 +26,7 @@ def build(design: Design, num_classes: int = 1000, *, in_chans: int = 3, drop_pa
 
 
 class Network(Backbone):
-    """Stem, stages of blocks, average pool, linear classifier, as a `Design` says."""
+    """Stem, stages of blocks, average pool and linear classifier, configured by a `Design`."""
 
     classifier_name = "head"
     head_modules = ("norm", "head")
@@ -50,7 +50,7 @@ class Network(Backbone):
         self.head = new_classifier(cin, config.num_classes)
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
-        """A stage; the stem goes with stage 0."""
+        """Run one stage; stage 0 includes the stem."""
         x = self.stem(x) if index == 0 else x
         return self.run_blocks(self.stages[index], x)
 
@@ -58,8 +58,8 @@ class Network(Backbone):
         x = self.norm(x.mean((2, 3), keepdim=True)).flatten(1)  # b c h w -> b c 1 1 -> b c
         return x
 
-    def layer_place(self, name: str) -> Place:
-        """The stem; then every block, a separate downsampling layer going with the block after it; then the head."""
+    def group_key(self, name: str) -> GroupKey:
+        """The stem; each block, with a separate downsampling layer before it; the head."""
         module, *rest = name.split(".")
         if module == "stages":
             return int(rest[0]), 0 if rest[1] == "downsample" else int(rest[1])
@@ -73,7 +73,7 @@ class Block(nn.Module):
         self, design: Design, cin: int, hidden: int, cout: int, *, stride: int = 1, drop_path: float = 0.0
     ) -> None:
         super().__init__()
-        # channels between the convolutions, and which of the three is the k x k
+        # channels before, between and after the convolutions; index of the k x k
         if design.spatial_conv == "first":
             channels, spatial = (cin, cin, hidden, cout), 0
         else:
@@ -83,15 +83,15 @@ class Block(nn.Module):
         for index in range(3):
             norm = design.norms == "all" or index == spatial
             act = index < 2 if design.activations == "all" else index == 1
-            here, there = channels[index], channels[index + 1]
+            inputs, outputs = channels[index], channels[index + 1]
             if index == spatial:
-                groups = here if design.groups == "depthwise" else design.groups
-                conv = new_conv(design, here, there, design.kernel_size, stride, groups=groups, norm_follows=norm)
+                groups = inputs if design.groups == "depthwise" else design.groups
+                conv = new_conv(design, inputs, outputs, design.kernel_size, stride, groups=groups, norm_follows=norm)
             else:
-                conv = new_conv(design, here, there, 1, norm_follows=norm)
+                conv = new_conv(design, inputs, outputs, 1, norm_follows=norm)
             body[f"conv{index + 1}"] = conv
             if norm:
-                body[f"norm{index + 1}"] = new_norm(design, there)
+                body[f"norm{index + 1}"] = new_norm(design, outputs)
             if act:
                 body[f"act{index + 1}"] = new_activation(design)
         self.body = nn.Sequential(body)
@@ -113,7 +113,7 @@ class Block(nn.Module):
 
 
 def new_stem(design: Design, in_chans: int) -> nn.Sequential:
-    """Image to the first stage's width: `(b, in_chans, h, w) -> (b, widths[0], h / stem_stride, w / stem_stride)`."""
+    """Build the stem: `(b, in_chans, h, w) -> (b, widths[0], h / stem_stride, w / stem_stride)`."""
     width, stride = design.widths[0], design.stem_stride
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if design.stem == "patchify":
@@ -131,7 +131,7 @@ def new_stem(design: Design, in_chans: int) -> nn.Sequential:
 
 
 def new_stage(design: Design, index: int, cin: int, stride: int, drop_path: list[float]) -> nn.Sequential:
-    """The blocks of a stage, one for each rate of `drop_path`, after the separate downsampling layer, if any."""
+    """Build a stage: the separate downsampling layer, if any, and one block per rate in `drop_path`."""
     hidden, cout = design.hidden_widths[index], design.out_widths[index]
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if design.downsampling == "separate" and stride > 1:
@@ -155,7 +155,7 @@ def new_conv(
     groups: int = 1,
     padding: int | None = None,
 ) -> nn.Conv2d:
-    """A convolution. It has a bias unless a BatchNorm, which has its own, follows. Padding: half the kernel if None."""
+    """Build a convolution, with a bias unless a BatchNorm follows; padding defaults to half the kernel."""
     padding = kernel_size // 2 if padding is None else padding
     bias = not (norm_follows and design.norm == "batch")
     return nn.Conv2d(cin, cout, kernel_size, stride, padding, groups=groups, bias=bias)
@@ -170,15 +170,14 @@ def new_activation(design: Design) -> nn.Module:
 
 
 def _init(module: nn.Module) -> None:
-    """One rule along the whole road, because the start is part of the recipe and not a step.
+    """Initialise every step of the road alike, since initialisation is part of the recipe and not a step.
 
-    The variance of a weight is one over the number of inputs that it is summed with, so that signals keep their size at
-    any width. ResNet's paper starts from two over the number of outputs, ConvNeXt's code from a standard deviation of
-    0.02, which is meant for hundreds of channels: at a width of 12 it starves a block and little is learned in a few
-    hundred steps.
+    The variance of a weight is 1 / fan-in, which preserves signal variance at any width. ResNet's paper uses
+    2 / fan-out, ConvNeXt's code a standard deviation of 0.02. The latter is meant for hundreds of channels: at a width
+    of 12 it makes activations vanish, and little is learned in a few hundred steps.
     """
     if isinstance(module, nn.Conv2d):
-        inputs = module.weight[0].numel()
-        nn.init.trunc_normal_(module.weight, std=1 / math.sqrt(inputs))
+        fan_in = module.weight[0].numel()
+        nn.init.trunc_normal_(module.weight, std=1 / math.sqrt(fan_in))
         if module.bias is not None:
             nn.init.zeros_(module.bias)
