@@ -29,7 +29,7 @@ def test_drop_path_keeps_the_dtype() -> None:
     assert DropPath(0.5)(torch.ones(4, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
-def test_drop_path_rates_rise_in_a_line_through_all_stages() -> None:
+def test_drop_path_rates_rise_linearly_over_all_stages() -> None:
     rates = drop_path_rates(0.6, (1, 2, 1))
     assert [len(stage) for stage in rates] == [1, 2, 1]
     assert [rate for stage in rates for rate in stage] == pytest.approx([0.0, 0.2, 0.4, 0.6])

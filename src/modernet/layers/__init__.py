@@ -1,4 +1,4 @@
-"""Layers that two or more architectures share."""
+"""Layers shared by two or more architectures."""
 
 from modernet.layers.checkpointing import checkpoint_block
 from modernet.layers.drop_path import DropPath, drop_path_rates

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: less memory for more time (Chen et al. 2016, arXiv 1604.06174)."""
+"""Gradient checkpointing: trade compute for memory (Chen et al. 2016, arXiv 1604.06174)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
-    """Run a block without keeping what is inside it; the backward pass computes that again.
+    """Run a block without storing its activations; the backward pass recomputes them.
 
-    Random numbers are drawn alike both times. BatchNorm counts its statistics once, in the first pass.
+    Both passes draw the same random numbers. BatchNorm updates its running statistics only in the first pass.
     """
     y: Tensor = checkpoint(
-        block, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _statistics_left_alone(block))
+        block, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _running_statistics_frozen(block))
     )
     return y
 
 
 @contextlib.contextmanager
-def _statistics_left_alone(block: nn.Module) -> Iterator[None]:
+def _running_statistics_frozen(block: nn.Module) -> Iterator[None]:
     norms = [module for module in block.modules() if isinstance(module, _BATCH_NORMS) and module.training]
     momenta = [norm.momentum for norm in norms]
     counts = [None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone() for norm in norms]

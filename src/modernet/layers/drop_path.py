@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Drop the whole residual branch of a sample with probability `rate` while training (Huang et al. 2016).
+    """Drop the residual branch of a sample with probability `rate` in training (Huang et al. 2016, arXiv 1603.09382).
 
-    What is kept is divided by `1 - rate`, so the expectation over samples stays the same. The identity in evaluation.
-    Input and output: `(b, ...)`.
+    Kept samples are divided by `1 - rate`, so the expectation is unchanged. The identity in evaluation. `(b, ...)` in
+    and out.
     """
 
     def __init__(self, rate: float) -> None:
@@ -23,7 +23,7 @@ class DropPath(nn.Module):
         return x if scale is None else x * scale.reshape(-1, *[1] * (x.ndim - 1))
 
     def scale(self, x: Tensor) -> Tensor | None:
-        """What every sample of the branch is multiplied with, `(b,)`: 0, or `1 / (1 - rate)`; None for the identity."""
+        """Draw the factor of each sample, `(b,)`: 0 or `1 / (1 - rate)`. None for the identity."""
         if self.rate == 0.0 or not self.training:
             return None
         keep = 1.0 - self.rate
@@ -34,7 +34,7 @@ class DropPath(nn.Module):
 
 
 def drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """The rate of every block of every stage: from 0 at the first block in a straight line to `rate` at the last."""
+    """Return the rate of each block per stage, rising linearly from 0 at the first block to `rate` at the last."""
     total = sum(depths)
     flat = [rate * index / max(total - 1, 1) for index in range(total)]
     starts = [sum(depths[:stage]) for stage in range(len(depths))]

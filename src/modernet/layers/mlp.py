@@ -1,4 +1,4 @@
-"""The two-layer network of transformers."""
+"""The MLP of a transformer block."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class Mlp(nn.Module):
-    """Linear -> GELU -> linear, at every position alone. `(..., c)` in and out.
+    """Linear -> GELU -> linear over the last dimension. `(..., c)` in and out.
 
     Args:
-        dim: channels in and out.
-        hidden: channels between.
+        dim: input and output channels.
+        hidden: hidden channels.
     """
 
     def __init__(self, dim: int, hidden: int) -> None:

@@ -7,9 +7,9 @@ from torch.nn import functional as F
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """LayerNorm over the channels of every position. Input and output: `(b, c, h, w)`.
+    """LayerNorm over the channels at each position. `(b, c, h, w)` in and out.
 
-    In channels-last memory both permutations are free.
+    In channels-last memory format both permutations are views.
     """
 
     def __init__(self, num_channels: int, eps: float = 1e-6) -> None:

@@ -1,4 +1,4 @@
-"""Learned position embeddings on grids of another size."""
+"""Resampling of learned position embeddings."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch.nn import functional as F
 def resample_position_embedding(
     embedding: Tensor, grid: tuple[int, int], new_grid: tuple[int, int], num_prefix_tokens: int
 ) -> Tensor:
-    """Resample the embeddings of a grid, bicubic and antialiased as in timm; those of class tokens stay.
+    """Resample grid embeddings, bicubic and antialiased as in timm; prefix tokens keep theirs.
 
     Args:
-        embedding: `(1, num_prefix_tokens + h * w, c)`, the grid row by row.
-        grid: its height and width.
-        new_grid: the wanted height and width.
-        num_prefix_tokens: how many embeddings come before the grid's.
+        embedding: `(1, num_prefix_tokens + h * w, c)`, the grid in row-major order.
+        grid: current height and width.
+        new_grid: height and width to resample to.
+        num_prefix_tokens: embeddings before the grid, such as the class token's.
 
     Returns:
-        `(1, num_prefix_tokens + new_h * new_w, c)`, of the same dtype; the embedding itself if the grid is the same.
+        `(1, num_prefix_tokens + new_h * new_w, c)` in the same dtype; `embedding` itself if the grids are equal.
     """
     if grid == new_grid:
         return embedding
