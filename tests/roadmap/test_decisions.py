@@ -26,7 +26,7 @@ def test_every_step_that_changes_the_network_is_a_decision() -> None:
     assert by_name["gelu"].off == {"activation": "relu"}
 
 
-def test_all_decisions_on_are_convnext_and_all_off_are_resnet() -> None:
+def test_all_decisions_on_is_convnext_and_all_off_is_resnet() -> None:
     steps = road("nano", stem_stride=2)
     decisions = select_decisions("nano", TOGETHER)
 
@@ -43,7 +43,7 @@ def test_any_two_decisions_combine_in_any_way() -> None:
             assert build(switched(end, decisions, levels), 10).eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-def test_every_network_of_the_default_study_builds() -> None:
+def test_every_network_of_the_default_study_can_be_built() -> None:
     end = road("nano", stem_stride=2)[-1].design
     decisions = select_decisions("nano", DEFAULT_DECISIONS)
     built = set()
@@ -58,28 +58,32 @@ def test_every_network_of_the_default_study_builds() -> None:
 @pytest.mark.parametrize(
     ("size", "spec", "message"),
     [
-        ("nano", "gelu", "decisions is 'gelu'; give two or more, since one alone interacts with nothing"),
+        ("nano", "gelu", "decisions is 'gelu'; give two or more, a single decision has no interactions"),
         ("nano", "gelu,gelu", "give two or more"),
         ("nano", "gelu,gelo", "no decision of the road is called 'gelo'; did you mean gelu?"),
         (
             "nano",
             "resnet,gelu",
-            "resnet is no decision to switch on and off: it is where the road starts; leave it out",
+            "resnet cannot be switched on and off: it is the start of the road; leave it out",
         ),
-        ("nano", "gelu,training_recipe", "training_recipe is no decision to switch on and off: it changes no network"),
+        (
+            "nano",
+            "gelu,training_recipe",
+            "training_recipe cannot be switched on and off: it does not change the network",
+        ),
         (
             "nano",
             "kernel_5,kernel_7",
-            "kernel_5 and kernel_7 both change kernel_size, so they cannot be switched apart",
+            "kernel_5 and kernel_7 both change kernel_size, so they cannot be switched independently",
         ),
         ("base", "increase_width,stage_ratio", "stage_ratio and increase_width both change widths"),
         ("huge", "gelu,layer_norm", "no size of the road is called 'huge'"),
     ],
 )
-def test_decisions_that_cannot_be_switched_are_said(size: str, spec: str, message: str) -> None:
+def test_decisions_that_cannot_be_switched_raise(size: str, spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         select_decisions(size, spec)
 
 
-def test_decisions_come_in_the_order_of_the_road() -> None:
+def test_decisions_are_in_the_order_of_the_road() -> None:
     assert [decision.name for decision in select_decisions("tiny", "layer_norm, gelu")] == ["gelu", "layer_norm"]

@@ -13,15 +13,15 @@ from modernet.roadmap import Design
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"depths": (3, 3)}, r"depths is \(3, 3\) and widths is .*; give each a number for every stage"),
-        ({"depths": (), "widths": ()}, r"depths is \(\) and widths is \(\); give each a number for every stage"),
-        ({"depths": (3, 0, 1, 1)}, r"depths is \(3, 0, 1, 1\); every stage needs 1 or more"),
-        ({"widths": (8, 8, 8, -8)}, r"widths is \(8, 8, 8, -8\); every stage needs 1 or more"),
+        ({"depths": (3, 3)}, r"depths is \(3, 3\) and widths is .*; give one number per stage in each"),
+        ({"depths": (), "widths": ()}, r"depths is \(\) and widths is \(\); give one number per stage in each"),
+        ({"depths": (3, 0, 1, 1)}, r"depths is \(3, 0, 1, 1\); give 1 or more for every stage"),
+        ({"widths": (8, 8, 8, -8)}, r"widths is \(8, 8, 8, -8\); give 1 or more for every stage"),
         ({"kernel_size": 4}, "kernel_size is 4; give an odd number"),
         ({"kernel_size": -1}, "kernel_size is -1; give an odd number"),
-        ({"stem_stride": 3}, r"stem_stride is 3; a resnet stem has 1, 2 or 4 \(patchify: any\)"),
+        ({"stem_stride": 3}, r"stem_stride is 3; give 1, 2 or 4 for a resnet stem \(patchify takes any\)"),
         ({"stem_stride": 0, "stem": "patchify"}, "stem_stride is 0; give 1 or more"),
-        ({"layer_scale_init": 0.0}, "layer_scale_init is 0.0; give more than 0, or None for no factor"),
+        ({"layer_scale_init": 0.0}, "layer_scale_init is 0.0; give more than 0, or None for no layer scale"),
         ({"layer_scale_init": float("nan")}, "layer_scale_init is nan; give more than 0"),
         ({"groups": 0}, "groups is 0; give 1 or more, or 'depthwise'"),
         ({"groups": "each"}, "groups is 'each'; give 1 or more, or 'depthwise'"),
@@ -41,7 +41,7 @@ from modernet.roadmap import Design
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_a_design_that_makes_no_network_is_refused_with_the_reason(fields: dict[str, Any], message: str) -> None:
+def test_invalid_designs_raise(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Design(**fields)
 
@@ -53,6 +53,6 @@ def test_a_bottleneck_is_narrow_inside_and_an_inverted_one_wide() -> None:
     assert (wide.hidden_widths, wide.out_widths) == ((32, 64), (8, 16))
 
 
-def test_the_road_is_shown_without_torch() -> None:
+def test_the_road_does_not_import_torch() -> None:
     code = "import sys; from modernet.roadmap import road; road(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -26,7 +26,7 @@ def images(size: int = 32, channels: int = 3) -> Tensor:
 
 
 def randomise(network: nn.Module) -> None:
-    """Norms, biases and layer scale too, so that a swapped pair would show."""
+    """Norms, biases and layer scale too, so that swapped parameters show."""
     torch.manual_seed(0)
     for p in network.parameters():
         if p.ndim == 1:
@@ -43,7 +43,7 @@ def rename(name: str, pairs: list[tuple[str, str]]) -> str:
 
 
 def resnet_name(ours: str) -> str:
-    """torchvision's name for a parameter of the first design."""
+    """Return torchvision's name for a parameter of the first design."""
     name = rename(
         ours,
         [
@@ -60,7 +60,7 @@ def resnet_name(ours: str) -> str:
 
 
 def convnext_name(ours: str) -> str:
-    """The paper's name for a parameter of the last design."""
+    """Return the paper's name for a parameter of the last design."""
     return rename(
         ours,
         [
@@ -82,7 +82,7 @@ def same_scores(ours: nn.Module, theirs: nn.Module, size: int) -> None:
 
 
 @pytest.mark.parametrize("depths", [(1, 2, 1, 1), (3, 4, 6, 3)])
-def test_the_first_design_is_torchvisions_resnet(depths: tuple[int, ...]) -> None:
+def test_the_first_design_equals_torchvisions_resnet(depths: tuple[int, ...]) -> None:
     theirs = torchvision.models.ResNet(torchvision.models.resnet.Bottleneck, list(depths))
     randomise(theirs)
     weights = theirs.state_dict()
@@ -95,7 +95,9 @@ def test_the_first_design_is_torchvisions_resnet(depths: tuple[int, ...]) -> Non
 @pytest.mark.parametrize(
     ("depths", "dims", "stem_stride"), [((1, 2, 1), (8, 12, 16), 2), ((3, 3, 9, 3), (96, 192, 384, 768), 4)]
 )
-def test_the_last_design_is_the_zoos_convnext(depths: tuple[int, ...], dims: tuple[int, ...], stem_stride: int) -> None:
+def test_the_last_design_equals_the_zoos_convnext(
+    depths: tuple[int, ...], dims: tuple[int, ...], stem_stride: int
+) -> None:
     theirs = ConvNeXt(ConvNeXtConfig(depths=depths, dims=dims, stem_stride=stem_stride))
     randomise(theirs)
     weights = theirs.state_dict()
@@ -108,7 +110,7 @@ def test_the_last_design_is_the_zoos_convnext(depths: tuple[int, ...], dims: tup
 
 
 @pytest.mark.parametrize("step", select_steps(NANO, "0,7,11-13"), ids=lambda step: step.row)
-def test_steps_learn_one_batch_by_heart(step: Step) -> None:
+def test_every_step_overfits_one_batch(step: Step) -> None:
     torch.manual_seed(0)
     x, y = torch.randn(8, 3, 32, 32), torch.arange(8) % 4
     network = build(step.design, 4)
@@ -143,7 +145,7 @@ designs = st.builds(
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(designs)
-def test_any_design_builds_and_every_parameter_gets_a_gradient(design: Design) -> None:
+def test_any_design_can_be_built_and_every_parameter_gets_a_gradient(design: Design) -> None:
     torch.manual_seed(0)
     network = build(design, 3, drop_path_rate=0.0)
     x = torch.randn(8, 3, 32, 32)
@@ -166,7 +168,7 @@ def layers_of(network: Network, stage: int, block: int) -> list[str]:
     return [type(layer).__name__ for layer in network.get_submodule(f"stages.{stage}.{block}.body")]
 
 
-def test_blocks_have_the_norms_and_activations_that_the_paper_says() -> None:
+def test_blocks_have_the_norms_and_activations_of_the_paper() -> None:
     bodies = {step.row: layers_of(build(step.design, 2), 0, 0) for step in ADOPTED}
     conv, bn, ln = "Conv2d", "BatchNorm2d", "LayerNorm2d"
     assert bodies["0"] == [conv, bn, "ReLU", conv, bn, "ReLU", conv, bn]
@@ -176,7 +178,7 @@ def test_blocks_have_the_norms_and_activations_that_the_paper_says() -> None:
     assert bodies["12"] == bodies["13"] == [conv, ln, conv, "GELU", conv]
 
 
-def test_stem_and_shortcuts_keep_their_norm_until_they_go() -> None:
+def test_stem_and_shortcuts_keep_their_norms() -> None:
     networks = {step.row: build(step.design, 2) for step in ADOPTED}
     for row, network in networks.items():
         norm = nn.BatchNorm2d if int(row.rstrip("b")) < 12 else nn.LayerNorm
@@ -210,7 +212,7 @@ def test_drop_path_rises_to_its_rate_over_the_blocks_of_every_step() -> None:
         assert len(rates) == sum(step.design.depths)
 
 
-def test_layer_groups_go_from_the_stem_over_the_blocks_to_the_head() -> None:
+def test_layer_groups_run_from_stem_to_head() -> None:
     groups = build(ADOPTED[-1].design, 2).layer_groups()
     assert len(groups) == 2 + sum(ADOPTED[-1].design.depths)
     assert all(name.startswith("stem.") for name in groups[0])
@@ -227,7 +229,7 @@ def test_a_design_is_a_backbone_for_other_tasks() -> None:
         assert [name for name, p in extractor.named_parameters() if p.grad is None] == []
 
 
-def test_one_channel_images_and_new_classes() -> None:
+def test_one_input_channel_and_a_new_classifier() -> None:
     network = build(ADOPTED[-1].design, 5, in_chans=1)
     assert network(images(channels=1)).shape == (2, 5)
     network.reset_classifier(0)
@@ -235,7 +237,7 @@ def test_one_channel_images_and_new_classes() -> None:
 
 
 @pytest.mark.parametrize("row", [0, -1])
-def test_torch_export_and_compile_take_both_ends(row: int) -> None:
+def test_both_ends_export_and_compile(row: int) -> None:
     network = build(ADOPTED[row].design, 2).eval()
     expected = network(images())
     exported = torch.export.export(network, (images(),))
@@ -245,6 +247,6 @@ def test_torch_export_and_compile_take_both_ends(row: int) -> None:
     torch.testing.assert_close(compiled(images()), expected)
 
 
-def test_values_out_of_range_are_refused() -> None:
+def test_values_out_of_range_raise() -> None:
     with pytest.raises(InputError, match=r"drop_path_rate is 1\.5; give a rate in"):
         build(Design(), 10, drop_path_rate=1.5)

@@ -50,22 +50,22 @@ def published() -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("size", ["tiny", "base"])
-def test_macs_and_parameters_of_every_row_are_the_papers(size: str) -> None:
+def test_macs_and_parameters_of_every_row_equal_the_papers(size: str) -> None:
     columns = slice(0, 2) if size == "tiny" else slice(2, 4)
     counts = {step.row: counted(step) for step in road(size)}
-    found = {row: (round(c.macs / 1e9, 4), round(c.params / 1e6, 3)) for row, c in counts.items()}
-    assert found == {row: numbers[columns] for row, numbers in COMPUTED.items()}
+    actual = {row: (round(c.macs / 1e9, 4), round(c.params / 1e6, 3)) for row, c in counts.items()}
+    assert actual == {row: numbers[columns] for row, numbers in COMPUTED.items()}
 
 
 @pytest.mark.parametrize("size", ["tiny", "base"])
-def test_the_printed_macs_are_the_computed_ones_but_for_two_rows(size: str) -> None:
+def test_printed_macs_equal_computed_ones_except_in_two_rows(size: str) -> None:
     column = 0 if size == "tiny" else 2
     differing = [s.row for s in road(size) if f"{s.published_gmacs:.2f}" != f"{COMPUTED[s.row][column]:.2f}"]
     assert differing == (["12", "13"] if size == "tiny" else [])
 
 
 @pytest.mark.parametrize("size", ["tiny", "base"])
-def test_rows_and_published_figures_are_those_of_the_table(size: str) -> None:
+def test_rows_and_published_figures_equal_the_papers_table(size: str) -> None:
     for step, row in zip(road(size), published(), strict=True):
         assert (step.row, step.name) == (row["row"], row["step"])
         assert step.published_top1 == float(row[f"{size}_top1"])
@@ -77,7 +77,7 @@ def test_rows_and_published_figures_are_those_of_the_table(size: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["nano", "tiny", "base"])
-def test_every_row_says_what_and_in_which_order(size: str) -> None:
+def test_every_row_has_a_title_a_description_and_an_order(size: str) -> None:
     steps = road(size)
     assert [step.order for step in steps] == list(range(17))
     assert (
@@ -89,7 +89,7 @@ def test_every_row_says_what_and_in_which_order(size: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["nano", "tiny", "base"])
-def test_every_adopted_row_changes_one_decision_of_the_row_before(size: str) -> None:
+def test_every_adopted_row_changes_one_decision_of_the_previous_row(size: str) -> None:
     adopted = [step for step in road(size) if not step.side_step]
     changed = {
         after.name: {
@@ -114,13 +114,13 @@ def test_every_adopted_row_changes_one_decision_of_the_row_before(size: str) -> 
     }
 
 
-def test_the_last_row_is_the_convnext_of_the_zoo() -> None:
+def test_the_last_row_equals_the_zoos_convnext() -> None:
     with torch.device("meta"):
         assert counted(road("tiny")[-1]) == count(create_model("convnext_tiny"), 224)
         assert counted(road("base")[-1]) == count(create_model("convnext_base"), 224)
 
 
-def test_the_nano_road_has_no_published_figures_and_its_blocks_start_switched_on() -> None:
+def test_the_nano_road_has_no_published_figures_and_a_layer_scale_of_1() -> None:
     steps = road("nano")
     assert {(step.published_top1, step.published_gmacs) for step in steps} == {(None, None)}
     assert steps[0].design.depths == (1, 2, 2, 1)
@@ -129,15 +129,15 @@ def test_the_nano_road_has_no_published_figures_and_its_blocks_start_switched_on
     assert road("tiny")[-1].design.layer_scale_init == 1e-6
 
 
-def test_stem_stride_and_layer_scale_can_be_chosen() -> None:
+def test_stem_stride_and_layer_scale_can_be_set() -> None:
     steps = road("nano", stem_stride=2, layer_scale_init=0.1)
     assert {step.design.stem_stride for step in steps} == {2}
     assert "2x2 pixels" in steps[3].change
     assert steps[-1].design.layer_scale_init == 0.1
-    assert "from 0.1" in steps[-1].change
+    assert "initially 0.1" in steps[-1].change
 
 
-def test_the_widening_of_the_base_road_is_said() -> None:
+def test_the_base_road_mentions_its_change_of_width() -> None:
     assert "from 64 to 84" in road("base")[2].change
     assert "from 84 to 128" in road("base")[5].change
     assert "width" not in road("tiny")[2].change
@@ -166,26 +166,26 @@ def test_steps_are_selected_by_rows_names_and_ranges(spec: str, rows: list[str])
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("14", "no step of the road is called '14'; there are rows 0, 1, .*13, their names .*ranges .* and 'all'"),
+        ("14", "no step of the road is called '14'; give rows 0, 1, .*13, their names .*ranges .* and 'all'"),
         ("", "no step of the road is called ''"),
         ("0,", "no step of the road is called ''"),
         ("-3", "no step of the road is called ''"),
         ("patchify", "no step of the road is called 'patchify'"),
-        ("9-3", "the range '9-3' of steps runs backwards; write 3-9"),
+        ("9-3", "the range '9-3' of steps runs backwards; give 3-9"),
     ],
 )
-def test_steps_that_do_not_exist_are_refused(spec: str, message: str) -> None:
+def test_nonexistent_steps_raise(spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         select_steps(road("nano"), spec)
 
 
-def test_an_unknown_size_is_refused() -> None:
+def test_an_unknown_size_raises() -> None:
     with pytest.raises(InputError, match="no size of the road is called 'small'; there is: base, nano, tiny"):
         road("small")
 
 
 @pytest.mark.parametrize(("image_size", "stride"), [(8, 1), (31, 1), (32, 2), (64, 2), (127, 2), (128, 4), (224, 4)])
-def test_the_stem_stride_follows_the_image(image_size: int, stride: int) -> None:
+def test_the_stem_stride_follows_the_image_size(image_size: int, stride: int) -> None:
     assert default_stem_stride(image_size) == stride
 
 
@@ -196,6 +196,6 @@ def test_the_last_stage_keeps_2x2_positions(image_size: int) -> None:
         assert build(step.design, 2).eval().forward_features(x).shape[2] >= 2
 
 
-def test_an_image_of_few_pixels_is_refused() -> None:
-    with pytest.raises(InputError, match="images have 7 pixels a side; the road's networks need 8 or more"):
+def test_images_below_8_pixels_raise() -> None:
+    with pytest.raises(InputError, match="image_size is 7; give 8 or more, the minimum for four stages"):
         default_stem_stride(7)

@@ -1,6 +1,6 @@
 """The design space between ResNet and ConvNeXt, and the road through it.
 
-`network.build` makes the network of any design; import it from its module: only that module needs torch.
+`network.build` builds the network of any design. Import it from its module, the only one here that needs torch.
 """
 
 from modernet.roadmap.decisions import DEFAULT_DECISIONS, Decision, road_decisions, select_decisions, switched
