@@ -161,7 +161,7 @@ def test_hidden_labels_of_test_do_not_count(hub: Hub) -> None:
     ("files", "message"),
     [
         ({"a.csv": b""}, r"the data set org/pets has no parquet files train-\*.parquet; fetch it and give its folder"),
-        ({"test.parquet": table([0, 1])}, r"hf:org/pets has parquet files for test, but none for train"),
+        ({"test.parquet": table([0, 1])}, r"hf:org/pets has a test split, but no train split; name its"),
         (
             {"train.parquet": b"no parquet at all"},
             r"cannot read hf:org/pets/train.parquet as parquet: .*; fetch it again",

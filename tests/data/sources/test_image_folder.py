@@ -37,6 +37,15 @@ def test_split_folders_are_read_under_each_spelling(tmp_path: Path, write_folder
     assert (len(source.train), len(source.validation), len(source.test)) == (6, 4, 2)
 
 
+def test_folders_named_for_a_split_and_more_are_splits_only_among_themselves(tmp_path: Path, write_folder) -> None:
+    for split, n in (("train_images", 3), ("test_images", 1)):
+        write_folder(tmp_path / "set" / split, n=n)
+    source = read_image_folder(tmp_path / "set")
+    assert (len(source.train), len(source.test)) == (6, 2)
+    write_folder(tmp_path / "vehicles", ("bullet_train", "car", "test_tube"), n=2)
+    assert read_image_folder(tmp_path / "vehicles").classes == ("bullet_train", "car", "test_tube")
+
+
 def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path, write_folder, monkeypatch) -> None:
     write_folder(tmp_path, ("a", "b", "c"), n=3)
     before = read_image_folder(tmp_path)

@@ -209,14 +209,21 @@ def test_rows_keep_their_split_when_a_file_that_sorts_first_is_added(tmp_path: P
 
 def test_parquet_without_train_or_in_several_folders_is_explained(tmp_path: Path) -> None:
     write(tmp_path / "one" / "test.parquet", [0, 1])
-    with pytest.raises(InputError, match=r"has parquet files for test, but none called train-\*.parquet"):
+    with pytest.raises(InputError, match=r"has a test split, but no train split; name its files train-\*"):
         opened(tmp_path)
     write(tmp_path / "two" / "train.parquet", [0, 1])
     with pytest.raises(InputError, match=r"several folders in .* hold parquet files: one, two; give one of them"):
         parquet_files(tmp_path)
 
 
-def test_other_files_are_no_splits(tmp_path: Path) -> None:
+def test_the_split_may_stand_anywhere_in_the_name(tmp_path: Path) -> None:
+    for name in ("imagenet-train-0.parquet", "imagenet-val-07.parquet"):
+        write(tmp_path / name, [0, 1])
+    source = opened(tmp_path)
+    assert (len(source.train), len(source.validation)) == (2, 2)
+
+
+def test_files_without_a_split_in_their_name_are_ignored(tmp_path: Path) -> None:
     for name in ("trained.parquet", "train.csv", ".train.parquet"):
         (tmp_path / name).touch()
     assert parquet_files(tmp_path) == {}

@@ -36,7 +36,7 @@ def indexed(folder: Path) -> Path:
     return folder
 
 
-def test_a_folder_of_shards_has_the_splits_that_their_names_tell(tmp_path: Path) -> None:
+def test_shards_are_split_by_their_names(tmp_path: Path) -> None:
     for split, shards in (("imagenet-train", 3), ("imagenet-val", 2), ("test", 1)):
         write_shards(tmp_path / "set", split, shards)
     name, source = read_source(str(tmp_path / "set"))
@@ -68,6 +68,12 @@ def test_braces_are_expanded_as_a_shell_does() -> None:
     assert expand_braces("a.tar") == ["a.tar"]
     with pytest.raises(InputError, match=r"the range {3..1} of a-{3..1}.tar runs backwards; give {1..3}"):
         expand_braces("a-{3..1}.tar")
+
+
+@pytest.mark.parametrize("pattern", ["{train-{0..9},val-{0..3}}.tar", "a-{0..9.tar", "a-0..9}.tar"])
+def test_nested_or_unbalanced_braces_are_refused(pattern: str) -> None:
+    with pytest.raises(InputError, match=r"the braces of .*tar are nested or unbalanced; give them one after another"):
+        expand_braces(pattern)
 
 
 def test_an_opened_set_holds_the_images_of_its_shards(tmp_path: Path) -> None:
@@ -152,13 +158,13 @@ def test_the_index_beside_shards_saves_reading_them(tmp_path: Path, monkeypatch:
         read_source(str(folder))
 
 
-def test_names_that_tell_splits_for_some_shards_only_are_refused(tmp_path: Path) -> None:
+def test_shards_without_a_split_beside_others_with_one_are_refused(tmp_path: Path) -> None:
     write_shards(tmp_path, "val", 1)
-    with pytest.raises(InputError, match=r"has shards for validation, but none called train-\*.tar"):
+    with pytest.raises(InputError, match=r"has a validation split, but no train split; name its files train-\*"):
         read_source(str(tmp_path))
     write_shards(tmp_path, "pets", 1)
     with pytest.raises(
-        InputError, match=r"the name of pets-0.tar tells no split, others' do; begin it with train, val"
+        InputError, match=r"pets-0.tar has no split in its name, but other shards do; begin it with train, val"
     ):
         read_source(str(tmp_path))
 

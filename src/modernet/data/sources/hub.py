@@ -15,12 +15,14 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from modernet.data.images.decode import EncodedImages, UnreadableImage
-from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source
-from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
+from modernet.data.sources.assemble import assemble
+from modernet.data.sources.labelled import Source
 from modernet.data.sources.parquet import RowNames
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
+from modernet.data.sources.split_names import require_train, split_of
 from modernet.errors import InputError, unknown_name
 from modernet.files.atomic import whole_file
 from modernet.files.bounded_cache import cached
@@ -31,8 +33,7 @@ from modernet.progress import say, track
 PREFIX = "hf:"
 
 _SPEC = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([^@]+))?(?:@(.+))?")
-_FILE_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?![a-z])", re.IGNORECASE)
-_FOLDER_SPLIT = re.compile(rf"(partial-)?({'|'.join(SPLIT_NAMES)})", re.IGNORECASE)
+_PARTIAL = "partial-"  # how the Hub begins the folder of a split that it converted in part
 _CONVERTED = "refs/convert/parquet"  # where the Hub keeps its own conversion of a data set
 _DEFAULT = "default"
 _THREADS = 8  # files whose labels are read at a time: the network is waited for
@@ -146,26 +147,28 @@ def read_hub(spec: str) -> Source:
     repo, config, revision = match[1], match[2], match[3]
     with _told(repo, revision):
         files = _list_files(repo, config, revision)
-        if "train" not in files:
-            raise InputError(f"{spec} has parquet files for {', '.join(files)}, but none for train")
+        require_train(spec, files)
         known = _read_labels(spec, [file for split in files for file in files[split]])
     first = 0
-    raw: dict[str, list[int | str]] = {}
+    labels: dict[str, list[int | str]] = {}
     rows: dict[str, list[int]] = {}
     for split, of_split in files.items():
         last = first + len(of_split)
-        raw[split] = [label for labels in known.labels[first:last] for label in labels]
+        labels[split] = [label for labels_of_file in known.labels[first:last] for label in labels_of_file]
         rows[split] = known.rows[first:last]
         first = last
-    drop_hidden(raw, spec)
-    classes = known.classes or classes_of(raw["train"])
-    splits: dict[str, Labelled] = {}
-    for split, values in raw.items():
+
+    def images_of(split: str) -> tuple[HubImages, NDArray[np.int64]]:
         images = HubImages(files[split], rows[split], known.image_column)
-        shards = np.repeat(np.arange(len(rows[split])), rows[split])
-        labels = as_indices(values, classes, images.name)
-        splits[split] = Labelled(images, np.arange(len(labels)), labels, shards)
-    return Source(spec, classes, splits["train"], splits.get("validation"), splits.get("test"))
+        return images, np.repeat(np.arange(len(rows[split])), rows[split])
+
+    return assemble(
+        spec,
+        labels,
+        images_of,
+        name_of=lambda split, row: images_of(split)[0].name(row),
+        classes=known.classes or None,
+    )
 
 
 def _list_files(repo: str, config: str | None, revision: str | None) -> dict[str, list[HubFile]]:
@@ -210,16 +213,14 @@ def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFil
         if not isinstance(entry, RepoFile) or path.suffix != ".parquet":
             continue
         folders = list(path.parts[:-1])
-        match = _FILE_SPLIT.match(path.name)
-        split = match[1] if match else None
-        if split is None and folders and (match := _FOLDER_SPLIT.fullmatch(folders[-1])):
-            folders.pop()
-            split, partial = match[2], partial or match[1] is not None
+        split = split_of(path.stem)
+        if split is None and folders and (split := split_of(folders[-1])):
+            partial = folders.pop().startswith(_PARTIAL) or partial
         if split is None:
             continue
         config = "/".join(folders) if folders not in ([], ["data"]) else _DEFAULT
         file = HubFile(repo, commit, entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None)
-        configs.setdefault(config, {}).setdefault(SPLIT_NAMES[split.lower()], []).append(file)
+        configs.setdefault(config, {}).setdefault(split, []).append(file)
     if partial:
         say(f"the Hub has converted only a part of {repo}; what there is of it is used")
     for splits in configs.values():

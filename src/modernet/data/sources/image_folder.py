@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from modernet.data.images.decode import is_hidden
-from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source, all_of
+from modernet.data.sources.labelled import Labelled, Source, all_of
 from modernet.data.sources.listing import Listing, list_classes
+from modernet.data.sources.split_names import is_split_word, split_of
 from modernet.errors import InputError
 
 
@@ -35,9 +36,10 @@ def split_folders(path: Path) -> dict[str, Path]:
         InputError: a second folder for one split, or splits without train.
     """
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    only_splits = all(split_of(folder.name) for folder in folders)  # else `bullet_train` is a class among others
     given: dict[str, Path] = {}
     for folder in folders:
-        split = SPLIT_NAMES.get(folder.name.lower())
+        split = split_of(folder.name) if only_splits or is_split_word(folder.name) else None
         if split is None:
             continue
         if split in given:

@@ -12,17 +12,6 @@ from numpy.typing import NDArray
 from modernet.data.images.decode import Images
 from modernet.errors import InputError
 
-# How the world calls the three splits
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Labelled:

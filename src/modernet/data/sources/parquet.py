@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import islice
@@ -13,15 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden, is_image
-from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source, all_of
-from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
+from modernet.data.sources.assemble import assemble
+from modernet.data.sources.labelled import Source
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
+from modernet.data.sources.split_names import require_train, split_of
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
 from modernet.progress import track
-
-_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?![a-z]).*\.parquet", re.IGNORECASE)
 
 
 def parquet_files(path: Path) -> dict[str, list[Path]]:
@@ -57,29 +55,30 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
     Raises:
         InputError: a file is damaged, a column is missing, a label is missing or out of range.
     """
-    if "train" not in files:
-        raise InputError(f"{path} has parquet files for {', '.join(files)}, but none called train-*.parquet")
+    require_train(path, files)
     tables = {split: [_open(file) for file in paths] for split, paths in files.items()}
     first = tables["train"][0]
     image_column = first.find_column(IMAGE_COLUMNS, "image")
     label_column = first.find_column(LABEL_COLUMNS, "label")
-    raw: dict[str, list[int | str]] = {
+    labels: dict[str, list[int | str]] = {
         split: [label for table in tables[split] for label in table.labels(label_column)] for split in files
     }
-    drop_hidden(raw, path)
-    classes = first.class_names(label_column) or classes_of(raw["train"])
-    megabytes = sum(file.stat().st_size for split in raw for file in files[split]) / 2**20
-    splits: dict[str, Labelled] = {}
-    for split, values in raw.items():
-        names = RowNames(files[split], [table.rows for table in tables[split]])
-        labels = as_indices(values, classes, names.__getitem__)
-        if megabytes <= memory_limit_mb:
-            chunks = [chunk for table in tables[split] for chunk in table.images(image_column)]
-            images = ParquetImages(pa.chunked_array(chunks, type=pa.large_binary()), names)
-        else:
-            images = MappedImages(_copy_to_arrow(files[split], image_column), names)
-        splits[split] = all_of(images, labels)
-    return Source(path, classes, splits["train"], splits.get("validation"), splits.get("test"))
+    names = {split: RowNames(files[split], [table.rows for table in tables[split]]) for split in files}
+    in_memory = sum(file.stat().st_size for paths in files.values() for file in paths) <= memory_limit_mb * 2**20
+
+    def images_of(split: str) -> tuple[ParquetImages, None]:
+        if not in_memory:
+            return MappedImages(_copy_to_arrow(files[split], image_column), names[split]), None
+        chunks = [chunk for table in tables[split] for chunk in table.images(image_column)]
+        return ParquetImages(pa.chunked_array(chunks, type=pa.large_binary()), names[split]), None
+
+    return assemble(
+        path,
+        labels,
+        images_of,
+        name_of=lambda split, row: names[split][row],
+        classes=first.class_names(label_column) or None,
+    )
 
 
 class RowNames:
@@ -155,9 +154,9 @@ def _begins_with_image(folder: Path) -> bool:
 def _files_in(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
-        match = _SPLIT.fullmatch(file.name)
-        if match and file.is_file() and not is_hidden(file.name):
-            found.setdefault(SPLIT_NAMES[match[1].lower()], []).append(file)
+        split = split_of(file.stem)
+        if split and file.suffix.lower() == ".parquet" and file.is_file() and not is_hidden(file.name):
+            found.setdefault(split, []).append(file)
     return found
 
 

@@ -7,6 +7,7 @@ image is needed.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +21,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden
-from modernet.data.sources.labelled import SPLIT_NAMES, Labelled, Source
-from modernet.data.sources.labels import as_indices, classes_of, drop_hidden
+from modernet.data.sources.assemble import assemble
+from modernet.data.sources.labelled import Source
 from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
+from modernet.data.sources.split_names import split_of
 from modernet.errors import InputError
 from modernet.files.bounded_cache import cached, open_cached
 from modernet.files.cache import cache_folder, only_one
 from modernet.files.fetch import FetchError, fetch, fetch_bytes
 from modernet.progress import say, track
 
-_SPLIT = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_NAMES)})(?![a-z])", re.IGNORECASE)
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _WORTH_KEEPING = 64 * 2**20  # bytes of a shard; a smaller one is indexed in no time
@@ -189,8 +190,12 @@ def expand_braces(pattern: str) -> list[str]:
     """`a-{08..10}.tar` -> `a-08.tar`, `a-09.tar`, `a-10.tar`; `{train,val}.tar` -> `train.tar`, `val.tar`.
 
     Raises:
-        InputError: a range runs backwards.
+        InputError: a range runs backwards, or braces are nested or unbalanced.
     """
+    if set("{}") & set(_BRACES.sub("", pattern)):
+        raise InputError(
+            f"the braces of {pattern} are nested or unbalanced; give them one after another, as {{a,b}}-{{0..9}}"
+        )
     parts = _BRACES.split(pattern)  # text and what is in braces, in turn
     choices = [_choices(part, pattern) if number % 2 else [part] for number, part in enumerate(parts)]
     return ["".join(chosen) for chosen in product(*choices)]
@@ -271,27 +276,25 @@ def _source(
     """All shards -> splits by their names."""
     members: dict[str, list[int]] = {}
     for number, shard in enumerate(shards):
-        match = _SPLIT.search(shard.name)
-        members.setdefault(SPLIT_NAMES[match[1].lower()] if match else "", []).append(number)
+        members.setdefault(split_of(shard.name) or "", []).append(number)
     if "" in members:
         if len(members) > 1:
             stray = shards[members[""][0]].name
             raise InputError(
-                f"{where}: the name of {stray} tells no split, others' do; begin it with train, val or test"
+                f"{where}: {stray} has no split in its name, but other shards do; begin it with train, val or test"
             )
         members = {"train": members[""]}
-    if "train" not in members:
-        raise InputError(f"{where} has shards for {', '.join(members)}, but none called train-*.tar")
-    raw: dict[str, list[int | str]] = {
+    labels = {
         split: [label for number in numbers for label in indexes[number].labels] for split, numbers in members.items()
     }
-    drop_hidden(raw, where)
-    if classes is None:
-        classes = classes_of(raw["train"])
-    splits: dict[str, Labelled] = {}
-    for split, values in raw.items():
-        numbers = members[split]
-        images = TarImages([shards[number] for number in numbers], [indexes[number] for number in numbers])
-        labels = as_indices(values, classes, images.name)
-        splits[split] = Labelled(images, np.arange(len(labels)), labels, images.shard_of if remote else None)
-    return Source(where, classes, splits["train"], splits.get("validation"), splits.get("test"))
+
+    @functools.cache
+    def images_of(split: str) -> tuple[TarImages, NDArray[np.int64] | None]:
+        images = TarImages(
+            [shards[number] for number in members[split]], [indexes[number] for number in members[split]]
+        )
+        return images, images.shard_of if remote else None
+
+    return assemble(
+        where, labels, images_of, name_of=lambda split, index: images_of(split)[0].name(index), classes=classes
+    )

@@ -1,0 +1,78 @@
+"""Build a `Source` from labels as files store them, integers or names: the last step of the readers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modernet.data.images.decode import Images
+from modernet.data.sources.labelled import Labelled, Source
+from modernet.data.sources.split_names import require_train
+from modernet.errors import InputError
+from modernet.progress import say
+
+_HIDDEN = -1  # the Hub's label of a test image whose label is not published
+
+
+def assemble(
+    where: Path | str,
+    labels: Mapping[str, Sequence[int | str]],
+    images_of: Callable[[str], tuple[Images, NDArray[np.int64] | None]],
+    *,
+    name_of: Callable[[str, int], str],
+    classes: tuple[str, ...] | None,
+) -> Source:
+    """Build a source from the labels of each split.
+
+    Args:
+        where: the name of the data set in messages.
+        labels: split -> the label of each image as stored: an index into the classes, or a class name. A test split
+            whose labels are all -1 is dropped.
+        images_of: split -> its images, and the shard of each (see `Labelled.shards`). Called only once the labels of
+            the split are known to be valid, since it may copy or convert files.
+        name_of: split, position -> the name of an image in messages.
+        classes: the class names; None derives them from the training labels: names in alphabetical order, or
+            `"0"` to the largest index.
+
+    Raises:
+        InputError: there is no training split, or a label is not one of the classes.
+    """
+    require_train(where, labels)
+    kept = {split: values for split, values in labels.items() if not _hidden(split, values)}
+    if len(kept) < len(labels):
+        say(f"the labels of {where}'s test split are hidden; it is not used")
+    if classes is None:
+        classes = _classes_of(kept["train"])
+    splits: dict[str, Labelled] = {}
+    for split, values in kept.items():
+        indices = _as_indices(values, classes, functools.partial(name_of, split))
+        images, shards = images_of(split)
+        splits[split] = Labelled(images, np.arange(len(indices)), indices, shards)
+    return Source(where, classes, splits["train"], splits.get("validation"), splits.get("test"))
+
+
+def _hidden(split: str, labels: Sequence[int | str]) -> bool:
+    return split == "test" and len(labels) > 0 and all(label == _HIDDEN for label in labels)
+
+
+def _classes_of(labels: Sequence[int | str]) -> tuple[str, ...]:
+    numbers = [label for label in labels if isinstance(label, int)]
+    if numbers:
+        return tuple(str(label) for label in range(max(numbers) + 1))
+    return tuple(sorted({str(label) for label in labels}))
+
+
+def _as_indices(labels: Sequence[int | str], classes: tuple[str, ...], name: Callable[[int], str]) -> NDArray[np.int64]:
+    index = {name: number for number, name in enumerate(classes)}
+    indices = [index.get(label, -1) if isinstance(label, str) else label for label in labels]
+    for position, number in enumerate(indices):
+        if not 0 <= number < len(classes):
+            raise InputError(
+                f"{name(position)} has the label {labels[position]!r}; there are {len(classes)} classes, "
+                f"0 ({classes[0]}) to {len(classes) - 1} ({classes[-1]})"
+            )
+    return np.array(indices, dtype=np.int64)
