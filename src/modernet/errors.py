@@ -1,4 +1,4 @@
-"""A user's mistake, said in one line: what was given, what is allowed, what to do."""
+"""Errors of users in one line: what was given, what is allowed, what to do."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """Something the user gave cannot be used.
 
-    The message is one line that says what was given, what is allowed and how to mend it. The command line prints it
-    without a traceback and exits with code 2; every other exception is a defect of ours and keeps its traceback.
+    The message is one line: what was given, what is allowed, how to fix it. The command line prints it without a
+    traceback and exits with code 2; every other exception is a bug and keeps its traceback.
     """
 
 
 class RunStopped(Exception):
-    """A run ended before its end for a reason that is not a defect of the code; what it had done is kept.
+    """A run ended early, but not because of a bug; what it had done is kept.
 
     The command line prints the message as one line and exits with `exit_code`.
     """
@@ -23,13 +23,32 @@ class RunStopped(Exception):
     exit_code = 1
 
 
+def one_line(error: BaseException) -> str:
+    """Return the message of an exception on one line, or the name of its type if it has no message.
+
+    >>> one_line(ValueError("first\\n  second")), one_line(TimeoutError())
+    ('first second', 'TimeoutError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the exception at the end of a chain of `raise ... from ...`; for `URLError`, the one that it wraps."""
+    while True:
+        reason = getattr(error, "reason", None)
+        cause = error.__cause__ or (reason if isinstance(reason, BaseException) else None)
+        if cause is None or cause is error:
+            return error
+        error = cause
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that does not exist, with the closest ones that do.
+    """Make the error for a name that does not exist, with the closest ones that do.
 
     Args:
         kind: what is named, as a noun: `"model"`.
-        name: what the user gave.
-        known: every name that would have been accepted.
+        name: the name given.
+        known: every accepted name.
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 
 
 class Task(Protocol):
-    """One piece of work whose length is known."""
+    """One piece of work."""
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
         """Say that `amount` more is done; `note` replaces the few words behind the bar (loss, accuracy, speed)."""
@@ -42,7 +42,7 @@ class _Silent:
 class _Bar:
     """A bar of a live display in a terminal."""
 
-    def __init__(self, display: Progress, name: str, total: float) -> None:
+    def __init__(self, display: Progress, name: str, total: float | None) -> None:
         self._display = display
         self._id: TaskID = display.add_task(name, total=total, note="")
 
@@ -60,7 +60,7 @@ class _Lines:
 
     interval_s = 10.0
 
-    def __init__(self, name: str, total: float) -> None:
+    def __init__(self, name: str, total: float | None) -> None:
         self._name, self._total, self._done, self._note = name, total, 0.0, ""
         self._last = time.monotonic()
         self._first: tuple[float, float] | None = None  # when, and how much was done: before lies the start of the work
@@ -76,10 +76,10 @@ class _Lines:
         self._last = now
         since, before = self._first or (now, self._done)
         seconds, done = now - since, self._done - before
-        left_s = round(seconds / done * (self._total - self._done)) if done else None
-        share = self._done / self._total if self._total else 1.0
+        left_s = round(seconds / done * (self._total - self._done)) if done and self._total is not None else None
+        share = "" if self._total is None else f"{self._done / self._total if self._total else 1.0:4.0%}, "
         left = "time left unknown" if left_s is None else f"{left_s // 60}:{left_s % 60:02} left"
-        print(f"{self._name}: {share:4.0%}, {left}  {self._note}".rstrip(), file=sys.stderr, flush=True)
+        print(f"{self._name}: {share}{left}  {self._note}".rstrip(), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         pass
@@ -88,7 +88,7 @@ class _Lines:
 class Display(Protocol):
     """Where tasks are shown."""
 
-    def open(self, name: str, total: float) -> OpenTask:
+    def open(self, name: str, total: float | None) -> OpenTask:
         """Begin to show a task."""
 
     def say(self, message: str) -> None:
@@ -96,7 +96,7 @@ class Display(Protocol):
 
 
 class _LineDisplay:
-    def open(self, name: str, total: float) -> OpenTask:
+    def open(self, name: str, total: float | None) -> OpenTask:
         return _Lines(name, total)
 
     def say(self, message: str) -> None:
@@ -107,7 +107,7 @@ class _LiveDisplay:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def open(self, name: str, total: float) -> OpenTask:
+    def open(self, name: str, total: float | None) -> OpenTask:
         return _Bar(self._progress, name, total)
 
     def say(self, message: str) -> None:
@@ -158,8 +158,8 @@ def _using(display: Display) -> Iterator[None]:
 
 
 @contextmanager
-def task(name: str, total: float) -> Iterator[Task]:
-    """Open a piece of work of length `total` (images, steps, bytes); silent unless inside `shown()`."""
+def task(name: str, total: float | None) -> Iterator[Task]:
+    """Open a piece of work of length `total` (images, steps, bytes; None: unknown); silent unless inside `shown()`."""
     display = _display.get()
     if display is None:
         yield _Silent()

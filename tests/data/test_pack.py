@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.shards import serving
+from http_server import serving
 from modernet.data import pack
 from modernet.data.pack import pack_dataset
 from modernet.data.sources.labelled import Labelled

@@ -7,9 +7,10 @@ import re
 import pytest
 
 from modernet.errors import InputError
+from modernet.files.hub_file import HubFile
 from modernet.models import get_entry
 from modernet.weights import find_weights, list_weights
-from modernet.weights.catalogue import PERMISSIVE, HubFile, WebFile
+from modernet.weights.catalogue import PERMISSIVE, WebFile
 
 ALL = list_weights()
 
@@ -21,7 +22,7 @@ def test_every_entry_says_what_its_user_needs() -> None:
         assert getattr(config, "image_size", entry.image_size) == entry.image_size, entry.name
         assert 0.8 <= entry.crop <= 1, entry.name
         assert len(entry.mean) == len(entry.std) == 3, entry.name
-        assert isinstance(entry.file, HubFile) or re.fullmatch(r"https://\S+\.(pth|pt)", str(entry.file)), entry.name
+        assert isinstance(entry.file, HubFile) or re.fullmatch(r"https://\S+\.(pth|pt)", entry.file.url), entry.name
         if isinstance(entry.file, WebFile) and entry.file.sha256:
             assert re.fullmatch(r"[0-9a-f]{8,64}", entry.file.sha256), entry.name
     assert len({entry.name for entry in ALL}) == len(ALL)

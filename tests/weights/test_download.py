@@ -1,144 +1,151 @@
-"""Published weights onto this machine, from a server in this process."""
+"""Published weights, fetched from a server in this process."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import threading
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save
 from torch import nn
 
+from http_server import Server, serving
 from modernet.errors import InputError
+from modernet.files import fetch as fetching
+from modernet.files.hub_file import HubFile
 from modernet.models import create_model as new_model
-from modernet.weights import create_model, fetch_weights, load_model
+from modernet.progress import shown
+from modernet.weights import create_model, download, fetch_weights, load_model
 from modernet.weights import pretrained as pretrained_module
-from modernet.weights.catalogue import HubFile, PretrainedWeights, WebFile
+from modernet.weights.catalogue import PretrainedWeights, WebFile
 from modernet.weights.download import local_path
 
 
-@dataclass
-class Server:
-    """What a server offers, how it behaves, and what was asked of it."""
-
-    content: bytes
-    address: str = ""
-    breaks_after: int | None = None
-    knows_ranges: bool = True
-    status: int = 200
-    asked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    """Return the weights of a tiny network as safetensors."""
     torch.manual_seed(0)
     network = new_model("convnext_test", num_classes=5)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.1)
-    state = Server(save(network.state_dict()))
+    return save(network.state_dict())
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            wanted = self.headers.get("Range", "")
-            state.asked.append(wanted)
-            if state.status != 200:
-                self.send_error(state.status)
-                return
-            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and state.knows_ranges else 0
-            if start >= len(state.content):
-                self.send_error(416)
-                return
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(state.content) - start))
-            self.end_headers()
-            end = len(state.content) if state.breaks_after is None else start + state.breaks_after
-            self.wfile.write(state.content[start:end])
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    state.address = f"http://127.0.0.1:{running.server_port}/weights.safetensors"
+@pytest.fixture
+def server(content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache"))
-    yield state
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    monkeypatch.setattr(fetching, "_PAUSES_S", (0.0,))
+    with serving(tmp_path, {"/weights.safetensors": content}) as server:
+        yield server
 
 
-def published(server: Server, sha256: str | None = None) -> PretrainedWeights:
-    digest = hashlib.sha256(server.content).hexdigest() if sha256 is None else sha256
+@pytest.fixture
+def published(server: Server, content: bytes) -> PretrainedWeights:
+    file = WebFile(f"{server.url}/weights.safetensors", hashlib.sha256(content).hexdigest())
     return PretrainedWeights(
-        model="convnext_test", tag="local", file=WebFile(server.address, digest), num_classes=5, image_size=64,
+        model="convnext_test", tag="local", file=file, num_classes=5, image_size=64,
         crop=0.9, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), licence="mit",
     )  # fmt: skip
 
 
-def test_a_file_is_fetched_once(server: Server) -> None:
-    path = fetch_weights(published(server))
-    assert path.read_bytes() == server.content
-    assert fetch_weights(published(server)) == path
-    assert server.asked == [""]
+def with_checksum(entry: PretrainedWeights, sha256: str | None) -> PretrainedWeights:
+    assert isinstance(entry.file, WebFile)
+    return replace(entry, file=replace(entry.file, sha256=sha256))
 
 
-@pytest.mark.parametrize("knows_ranges", [True, False])
-def test_a_broken_transfer_goes_on_where_it_ended(server: Server, knows_ranges: bool) -> None:
-    server.breaks_after, server.knows_ranges = 1000, knows_ranges
-    with pytest.raises(InputError, match="cannot be fetched"):
-        fetch_weights(published(server))
-    assert not local_path(published(server)).exists()
-    server.breaks_after = None
-    assert fetch_weights(published(server)).read_bytes() == server.content
-    assert server.asked == ["", "bytes=1000-"]
+def test_a_file_is_fetched_once(server: Server, published: PretrainedWeights, content: bytes) -> None:
+    path = fetch_weights(published)
+    assert path.read_bytes() == content
+    assert fetch_weights(published) == path == local_path(published)
+    assert server.ranges == [None]
 
 
-def test_a_whole_file_that_was_not_moved_yet_is_used(server: Server) -> None:
-    target = local_path(published(server))
-    target.parent.mkdir(parents=True)
-    target.with_name(f"{target.name}.part").write_bytes(server.content)
-    assert fetch_weights(published(server)).read_bytes() == server.content
+def test_a_transfer_that_breaks_off_is_resumed_by_the_next_command(
+    server: Server, published: PretrainedWeights, content: bytes
+) -> None:
+    server.failures = ["cut", 503]
+    with pytest.raises(InputError, match=r"cannot fetch .*503.*, 2 attempts\); check the network and start again"):
+        fetch_weights(published)
+    assert not local_path(published).exists()
+    assert fetch_weights(published).read_bytes() == content
+    assert server.ranges[-1] == f"bytes={len(content) // 2}-"
 
 
-def test_a_file_with_another_hash_is_refused_and_not_kept(server: Server) -> None:
-    with pytest.raises(InputError, match="is damaged: its sha256 begins with"):
-        fetch_weights(published(server, sha256="0" * 64))
-    assert list(local_path(published(server)).parent.iterdir()) == []
+def test_commands_started_together_fetch_a_file_once(
+    server: Server, published: PretrainedWeights, content: bytes
+) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        paths = list(threads.map(fetch_weights, [published] * 4))
+    assert {path.read_bytes() for path in paths} == {content}
+    assert server.ranges == [None]
 
 
-def test_the_beginning_of_a_hash_is_enough(server: Server) -> None:
-    digest = hashlib.sha256(server.content).hexdigest()
-    assert fetch_weights(published(server, sha256=digest[:8])).is_file()
+def test_a_file_with_another_checksum_is_refused_and_not_kept(server: Server, published: PretrainedWeights) -> None:
+    with pytest.raises(InputError, match=r"weights.safetensors has the sha256 [0-9a-f]{8}... instead of 00000000...;"):
+        fetch_weights(with_checksum(published, "0" * 64))
+    assert [path.suffix for path in local_path(published).parent.iterdir()] == [".lock"]
 
 
-def test_without_a_connection_one_line_says_which_file_to_put_where(server: Server) -> None:
-    entry = replace(published(server), file=WebFile("http://127.0.0.1:9/weights.safetensors"))
+def test_the_first_digits_of_a_checksum_are_compared(published: PretrainedWeights, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    assert fetch_weights(with_checksum(published, digest[:8])).is_file()
+    local_path(published).unlink()
+    with pytest.raises(InputError, match=r"instead of [0-9a-f]{8}..."):
+        fetch_weights(with_checksum(published, digest[1:9]))
+
+
+def test_a_file_without_a_checksum_is_announced_as_unverified(
+    published: PretrainedWeights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shown():
+        fetch_weights(published)
+        assert "checksum" not in capsys.readouterr().err
+        local_path(published).unlink()
+        fetch_weights(with_checksum(published, None))
+    assert "is published without a checksum; only its length was verified" in capsys.readouterr().err
+
+
+def test_without_a_connection_the_message_says_which_file_to_put_where(
+    published: PretrainedWeights, content: bytes
+) -> None:
+    entry = replace(published, file=WebFile("http://127.0.0.1:9/weights.safetensors"))
     with pytest.raises(InputError) as error:
         fetch_weights(entry)
     message = str(error.value)
     assert "\n" not in message
-    assert "convnext_test.local is not on this machine and cannot be fetched (" in message
-    assert message.endswith(f"put http://127.0.0.1:9/weights.safetensors at {local_path(entry)}")
+    assert message.startswith("convnext_test.local is not on this machine: cannot fetch http://127.0.0.1:9/weights.saf")
+    assert message.endswith(f", or put the file at {local_path(entry)}")
     local_path(entry).parent.mkdir(parents=True, exist_ok=True)
-    local_path(entry).write_bytes(server.content)
+    local_path(entry).write_bytes(content)
     assert fetch_weights(entry) == local_path(entry)
 
 
-def test_what_the_server_does_not_have_is_said(server: Server) -> None:
-    server.status = 404
-    with pytest.raises(InputError, match=r"cannot be fetched \(Not Found\)"):
-        fetch_weights(published(server))
+def test_a_file_that_the_server_does_not_have_is_an_error(server: Server, published: PretrainedWeights) -> None:
+    server.failures = [404]
+    with pytest.raises(InputError, match=r"cannot fetch .* \(HTTP Error 404: Not Found\); check the address, or put"):
+        fetch_weights(published)
 
 
-def test_the_hub_out_of_reach_is_one_line_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import huggingface_hub
+def test_a_full_disk_is_named_as_such(published: PretrainedWeights, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr(download, "fetch", full_disk)
+    with pytest.raises(
+        InputError, match=r"cannot write .* \(.*No space left on device\); make room, or set MODERNET_CAC"
+    ) as error:
+        fetch_weights(published)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def unreachable(*_: object, **__: object) -> str:
         raise ConnectionError("no route to host\nand much more")
 
@@ -147,16 +154,30 @@ def test_the_hub_out_of_reach_is_one_line_too(monkeypatch: pytest.MonkeyPatch, t
     entry = PretrainedWeights(
         "convnext_test", "hub", HubFile("someone/something"), 5, 64, 0.9, "bicubic", (0.5,) * 3, (0.2,) * 3, "mit"
     )
-    with pytest.raises(InputError, match=r"\(no route to host\); put https://huggingface.co/someone/something/resolve"):
+    with pytest.raises(
+        InputError,
+        match=r"cannot fetch https://huggingface.co/someone/something/resolve/main/model.* \(no route to host and",
+    ):
         fetch_weights(entry)
 
 
+def test_a_damaged_file_in_the_cache_of_the_hub_is_refused(
+    published: PretrainedWeights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ("0" * 64)).write_bytes(b"damaged")
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / ("0" * 64))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(tmp_path / "model.safetensors"))
+    with pytest.raises(
+        InputError, match=r"model.safetensors is damaged: its sha256 is .*, that of https.* is 00000000"
+    ):
+        fetch_weights(replace(published, file=HubFile("someone/something")))
+
+
 @pytest.fixture
-def catalogue(server: Server, monkeypatch: pytest.MonkeyPatch) -> PretrainedWeights:
-    entry = published(server)
-    monkeypatch.setattr(pretrained_module, "find_weights", lambda name: entry)
-    monkeypatch.setattr(pretrained_module, "weights_of", lambda model: (entry,))
-    return entry
+def catalogue(published: PretrainedWeights, monkeypatch: pytest.MonkeyPatch) -> PretrainedWeights:
+    monkeypatch.setattr(pretrained_module, "find_weights", lambda name: published)
+    monkeypatch.setattr(pretrained_module, "weights_of", lambda model: (published,))
+    return published
 
 
 def test_a_network_is_made_with_published_weights(catalogue: PretrainedWeights, server: Server) -> None:
@@ -165,7 +186,7 @@ def test_a_network_is_made_with_published_weights(catalogue: PretrainedWeights, 
     assert torch.equal(network.state_dict()["norm.weight"], other.state_dict()["norm.weight"])
     assert network.state_dict()["head.weight"].shape[0] == 5
     assert other.state_dict()["head.weight"].shape[0] == 3
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_feature_maps_have_published_weights_too(catalogue: PretrainedWeights) -> None:

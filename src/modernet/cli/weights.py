@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.json:
         print_json(
             [
-                {"name": entry.name, "address": str(entry.file), **asdict(entry), "trained_on": entry.trained_on}
+                {"name": entry.name, "address": entry.file.url, **asdict(entry), "trained_on": entry.trained_on}
                 for entry in entries
             ]
         )
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
             str(entry.image_size),
             "" if entry.top1 is None else f"{entry.top1:.1f}",
             entry.licence or "not stated",
-            str(entry.file),
+            entry.file.url,
         ]
         for entry in entries
     ]

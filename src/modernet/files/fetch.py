@@ -1,4 +1,4 @@
-"""Files over HTTP: tried several times, gone on with where they ended, compared with what they should be."""
+"""Fetch files over HTTP: with retries, resumed where they broke off, verified by size and sha256."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import string
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from modernet import progress
-from modernet.errors import InputError
-from modernet.files.cache import cache_folder
+from modernet.errors import InputError, one_line, root_cause
+from modernet.files.cache import only_one
 
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between five attempts
-_PATIENCE_S = 30.0  # without a byte
+_TIMEOUT_S = 30.0  # without a byte
 _CHUNK = 1 << 20
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may be others in a moment
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP statuses
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-_FAILURES = (*_NETWORK, ValueError)  # the last is what Python's client says of addresses and answers without sense
+_FAILURES = (*_NETWORK, ValueError)  # urllib raises ValueError for malformed URLs and responses
 
 _Fetched = TypeVar("_Fetched")
 
 
 class FetchError(InputError):
-    """A file that could not be had.
+    """A file that could not be fetched.
 
     Attributes:
-        status: the server's answer; None where it gave none.
+        status: HTTP status of the response; None without a response.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -43,128 +43,178 @@ class FetchError(InputError):
         return FetchError, (str(self), self.status)  # it crosses from a worker process to the training process
 
 
-def fetch(
-    url: str, target: Path, *, size: int | None = None, sha256: str | None = None, token: str | None = None
-) -> None:
-    """Fetch a file to `target`.
+class _OtherFile(Exception):
+    """A file is not the expected one; the message says how it differs."""
 
-    What was fetched before the connection broke lies beside it (`.part`), and the next attempt goes on from there,
-    also that of a later process, if the server still has the file that it began with (`.part.version` says which).
-    Where neither the server nor a checksum tells that, it begins anew.
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    token: str | None = None,
+    if_changed: str = "fetch it again",
+) -> None:
+    """Fetch a file to `target`, unless it is there.
+
+    One process at a time fetches a target; others wait for it. A download that breaks off stays next to the target
+    (`.part`, with the version of the file in `.part.version`) and is resumed by the next attempt, also of a later
+    process, as long as the server has the same version. If neither a version nor a checksum can show that, it starts
+    over.
 
     Args:
-        size: how many bytes it must have, where that is known.
-        sha256: its checksum, where that is known.
-        token: what lets us in; it is not told to hosts that the server sends us on to.
+        size: expected length in bytes; None accepts any.
+        sha256: expected checksum in hex, or its first digits; None accepts any content.
+        token: Bearer token; not forwarded on redirects.
+        if_changed: advice that ends the message when the file is not the expected one.
 
     Raises:
-        FetchError: the server refuses it, does not answer five times, or has another file than expected.
+        FetchError: the server refuses, fails five times, or has another file than expected.
+        OSError: the file cannot be written (a full disk); the partial download stays.
     """
     partial = target.with_name(f"{target.name}.part")
-    _persistently(url, lambda: _attempt(url, partial, size, sha256 is not None, token))
-    length = partial.stat().st_size
-    if sha256 is not None:
-        with partial.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    if (size is not None and length != size) or (sha256 is not None and found != sha256):
+    with only_one(target):
+        if target.is_file():
+            return
+        verified = False
+        while not verified:
+            resumed = False
+            try:
+                resumed = _with_retries(url, lambda: _attempt(url, partial, size, sha256 is not None, token))
+                _verify(partial, size, sha256)
+                verified = True
+            except _OtherFile as error:
+                _remove(partial)
+                if not resumed:  # else the bytes of an earlier attempt may be to blame: start over
+                    raise FetchError(f"{url} {error}; {if_changed}") from error
+        partial.replace(target)
         _remove(partial)
-        raise FetchError(
-            f"{url} has changed since it was indexed; make its index.json anew, or, where it has none, remove "
-            f"{cache_folder() / 'indexes'}"
-        )
-    partial.replace(target)
-    _remove(partial)
 
 
 def fetch_bytes(url: str) -> bytes:
-    """The content of a small file.
+    """Fetch the content of a small file.
 
     Raises:
         FetchError: as `fetch`.
     """
 
     def attempt() -> bytes:
-        with urllib.request.urlopen(_request(url), timeout=_PATIENCE_S) as answer:
-            content: bytes = answer.read()
+        with urllib.request.urlopen(_request(url), timeout=_TIMEOUT_S) as response:
+            content: bytes = response.read()
             return content
 
-    return _persistently(url, attempt)
+    return _with_retries(url, attempt)
 
 
-def _persistently(url: str, attempt: Callable[[], _Fetched]) -> _Fetched:
+def _with_retries(url: str, attempt: Callable[[], _Fetched]) -> _Fetched:
     pauses_s = iter(_PAUSES_S)
     while True:
         try:
             return attempt()
         except _FAILURES as error:
-            _wait_or_give_up(url, error, next(pauses_s, None))
+            _wait_or_raise(url, error, next(pauses_s, None))
 
 
-def _wait_or_give_up(url: str, error: Exception, pause_s: float | None) -> None:
-    reason = " ".join(str(getattr(error, "reason", "") or error).split()) or type(error).__name__
+def _wait_or_raise(url: str, error: Exception, pause_s: float | None) -> None:
+    reason = one_line(root_cause(error))
     if isinstance(error, urllib.error.HTTPError):
-        error.close()  # it is the answer as well
-    if isinstance(error, urllib.error.HTTPError) and error.code not in _PASSING:
-        raise FetchError(f"cannot fetch {url} ({error.code} {reason}); check the address", error.code) from error
+        error.close()  # it is also the response
+        if error.code not in _TRANSIENT:
+            raise FetchError(f"cannot fetch {url} ({reason}); check the address", error.code) from error
     if isinstance(error, http.client.InvalidURL) or not isinstance(error, _NETWORK):
         raise FetchError(f"cannot fetch {url} ({reason}); check the address") from error
     if pause_s is None:
         raise FetchError(
-            f"cannot fetch {url} ({reason}, {len(_PAUSES_S) + 1} times); check the network and start again: "
-            "what was fetched stays"
+            f"cannot fetch {url} ({reason}, {len(_PAUSES_S) + 1} attempts); check the network and start again: "
+            "the download resumes"
         ) from error
     time.sleep(pause_s)
 
 
-def _attempt(url: str, partial: Path, size: int | None, compared: bool, token: str | None) -> None:
-    """Fetch what is missing of a file.
+def _attempt(url: str, partial: Path, size: int | None, has_checksum: bool, token: str | None) -> bool:
+    """Fetch the missing bytes of a file.
 
     Args:
-        compared: whether a checksum will tell a file that is pieced together from two.
+        has_checksum: a checksum will detect a file that is spliced from two versions.
+
+    Returns:
+        Whether bytes of an earlier attempt are part of it.
 
     Raises:
         ConnectionError: it ended early.
+        _OtherFile: the server's file has another length than `size`.
     """
     start = partial.stat().st_size if partial.is_file() else 0
     if size is not None and start >= size:
-        return
-    begun = (_version_file(partial).read_text() or None) if _version_file(partial).is_file() else None
-    if begun is None and not compared:
+        return True
+    version_file = _version_file(partial)
+    begun = (version_file.read_text() or None) if version_file.is_file() else None
+    if begun is None and not has_checksum:
         start = 0
     try:
-        answer = urllib.request.urlopen(_request(url, start, token, begun), timeout=_PATIENCE_S)
+        response = urllib.request.urlopen(_request(url, start, token, begun), timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code != 416:
+        if error.code != 416:  # no bytes after `start`
             raise
         error.close()
-        _remove(partial)  # there is nothing after what is here, and whether that is all of it is not known
-        raise ConnectionError("the server has less of it than before") from error
-    with answer:
-        resumed, version = answer.status == 206, _version(answer.headers)
-        if resumed and begun is not None and version not in (None, begun):  # it does not know If-Range
+        if error.headers["Content-Range"] == f"bytes */{start}" and has_checksum:
+            return True  # complete, if the checksum agrees
+        _remove(partial)
+        raise ConnectionError("the server's file is shorter than before") from error
+    with response:
+        resumed: bool = response.status == 206
+        version = _version(response.headers)
+        if resumed and begun is not None and version not in (None, begun):  # the server ignores If-Range
             _remove(partial)
-            raise ConnectionError("the server has another file than before")
+            raise ConnectionError("the server's file has changed")
         if not resumed:
             _remove(partial)
             if version is not None:
-                _version_file(partial).write_text(version)
-        length = answer.headers.get("Content-Length")
-        total = None if length is None else int(length) + (start if resumed else 0)
+                version_file.write_text(version)
+        length = response.headers.get("Content-Length")
+        total = size if length is None else int(length) + (start if resumed else 0)
+        if size is not None and total != size:
+            _remove(partial)
+            raise _OtherFile(f"is {total} bytes instead of {size}")
         with (
             partial.open("ab" if resumed else "wb") as out,
-            progress.task(f"fetching {url.rpartition('/')[2]}", total or size or 1) as task,
+            progress.task(f"fetching {url.rpartition('/')[2]}", total) as task,
         ):
             task.advance(start if resumed else 0)
-            while chunk := answer.read(_CHUNK):
+            for chunk in _chunks(response):
                 out.write(chunk)
-                task.advance(len(chunk))
+                task.advance(len(chunk), f"{out.tell() / 1e6:.0f} MB")
     fetched = partial.stat().st_size
     if total is not None and fetched < total:
         raise ConnectionError(f"it ended at {fetched} of {total} bytes")
+    return resumed
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read(_CHUNK)
+        except OSError as error:  # such as ENETDOWN; plain OSError is kept for files that cannot be written
+            raise ConnectionError(one_line(error)) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _verify(file: Path, size: int | None, sha256: str | None) -> None:
+    length = file.stat().st_size
+    if size is not None and length != size:
+        raise _OtherFile(f"is {length} bytes instead of {size}")
+    if sha256 is not None:
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if not found.startswith(sha256):
+            raise _OtherFile(f"has the sha256 {found[:8]}... instead of {sha256[:8]}...")
 
 
 def _version(headers: http.client.HTTPMessage) -> str | None:
-    """What a server calls the content of its file, for If-Range, which takes no weak tag; None where it does not."""
+    """Return the header that identifies the content for If-Range, which takes no weak ETag; None if there is none."""
     for value in (headers["ETag"], headers["Last-Modified"]):
         if value is not None and value.isascii() and value.isprintable() and not value.startswith("W/"):
             return value
@@ -180,21 +230,21 @@ def _remove(partial: Path) -> None:
     _version_file(partial).unlink(missing_ok=True)
 
 
-def _request(url: str, start: int = 0, token: str | None = None, begun: str | None = None) -> urllib.request.Request:
-    """What to ask a server for; letters in the address that HTTP has not are quoted.
+def _request(url: str, start: int = 0, token: str | None = None, version: str | None = None) -> urllib.request.Request:
+    """Make a request; characters that are not legal in a URL are percent-encoded.
 
     Args:
         start: the first byte wanted.
-        begun: the version of the file that the bytes before are of; of another one all is wanted. None is any.
+        version: of the bytes before `start`; if the server has another, it sends the whole file. None accepts any.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: malformed URL.
     """
     parts = urlsplit(url)
-    path, query = (quote(part, safe=string.punctuation) for part in (parts.path, parts.query))  # quoted "%" stay
+    path, query = (quote(part, safe=string.punctuation) for part in (parts.path, parts.query))  # keeps "%20"
     headers = {"Range": f"bytes={start}-"} if start else {}
-    if start and begun is not None:
-        headers["If-Range"] = begun
+    if start and version is not None:
+        headers["If-Range"] = version
     request = urllib.request.Request(parts._replace(path=path, query=query).geturl(), headers=headers)
     if token is not None:
         request.add_unredirected_header("Authorization", f"Bearer {token}")

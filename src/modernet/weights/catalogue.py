@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modernet.errors import InputError, unknown_name
+from modernet.files.hub_file import HubFile
 from modernet.models import get_entry, list_models
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause")
@@ -80,26 +81,12 @@ _ORIGINAL = "https://dl.fbaipublicfiles.com/convnext/"
 
 
 @dataclass(frozen=True)
-class HubFile:
-    """A file on the Hugging Face Hub."""
-
-    repo: str
-    filename: str = "model.safetensors"
-
-    def __str__(self) -> str:
-        return f"https://huggingface.co/{self.repo}/resolve/main/{self.filename}"
-
-
-@dataclass(frozen=True)
 class WebFile:
-    """A file with an address."""
+    """A file at an address."""
 
     url: str
-    sha256: str = ""
-    """The hash or its beginning; empty where the source gives none."""
-
-    def __str__(self) -> str:
-        return self.url
+    sha256: str | None = None
+    """The checksum or its first digits; None where the publisher gives none."""
 
 
 @dataclass(frozen=True)

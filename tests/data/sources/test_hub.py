@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
-from data.shards import Server, png, serving
+from data.shards import png
+from http_server import Server, serving
 from modernet.data import OnDisk, open_dataset
 from modernet.data.images.decode import UnreadableImage
 from modernet.data.sources.hub import read_hub
@@ -88,7 +89,7 @@ TWO_SPLITS = {
 
 def fetched(server: Server) -> list[str]:
     """The files that were fetched whole."""
-    return [path.rpartition("/")[2] for path, part in server.asked if "/resolve/" in path and part is None]
+    return [path.rpartition("/")[2] for path, part in server.requests if "/resolve/" in path and part is None]
 
 
 def test_images_are_fetched_file_by_file_when_they_are_needed(hub: Hub) -> None:
@@ -111,9 +112,9 @@ def test_images_are_fetched_file_by_file_when_they_are_needed(hub: Hub) -> None:
 def test_labels_are_read_once(hub: Hub) -> None:
     with hub({"main": TWO_SPLITS}) as server:
         first = read_hub(f"hf:{REPO}")
-        asked = len([path for path in server.paths() if "/resolve/" in path])
+        asked = len([path for path in server.paths if "/resolve/" in path])
         second = read_hub(f"hf:{REPO}")
-        assert len([path for path in server.paths() if "/resolve/" in path]) == asked > 0
+        assert len([path for path in server.paths if "/resolve/" in path]) == asked > 0
     assert second.train.labels.tolist() == first.train.labels.tolist()
 
 
@@ -214,7 +215,9 @@ def test_images_that_are_refused_are_told(hub: Hub) -> None:
             images.content(0)
         assert not isinstance(caught.value, UnreadableImage)
         server.failures = [404]
-        with pytest.raises(InputError, match=r"cannot fetch http.*train-00000-of-00002.parquet \(404 Not Found\)"):
+        with pytest.raises(
+            InputError, match=r"cannot fetch http.*train-00000-of-00002.parquet \(HTTP Error 404: Not Found\)"
+        ):
             images.content(0)
         assert images.content(0) == png(0)
 
@@ -229,7 +232,7 @@ def test_a_full_disk_leaves_nothing_behind(hub: Hub, tmp_path: Path, monkeypatch
         monkeypatch.setattr("modernet.data.sources.hub.write_arrow", full_disk)
         with pytest.raises(InputError, match=r"cannot keep .*arrow in .*: No space left on device; set MODERNET_CACHE"):
             images.content(0)
-    assert [path.suffix for path in (tmp_path / "cache" / "shards").iterdir()] == [".lock"]
+    assert {path.suffix for path in (tmp_path / "cache" / "shards").iterdir()} == {".lock"}
 
 
 def test_without_a_network_it_is_said_in_a_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

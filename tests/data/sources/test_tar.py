@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.shards import png, serving, write_shards, write_tar
+from data.shards import png, write_shards, write_tar
+from http_server import serving
 from modernet.data import InMemory, OnDisk, make_loader, open_dataset
 from modernet.data.images.decode import UnreadableImage, decode_image
 from modernet.data.sources import tar
@@ -187,12 +188,12 @@ def test_shards_behind_http_are_fetched_when_they_are_needed(tmp_path: Path, cac
     with serving(tmp_path / "served") as server:
         name, source = read_source(f"{server.url}/pets/")
         assert (name, source.classes, source.test) == ("pets", ("cat", "dog"), None)
-        assert server.paths() == ["/pets/index.json"]
+        assert server.paths == ["/pets/index.json"]
         assert source.train.shards is not None
         assert source.train.shards.tolist() == np.repeat(np.arange(4), 8).tolist()
         for index in (17, 18, 23):
             assert source.train.images.content(index) == png(index)
-        assert server.paths() == ["/pets/index.json", "/pets/train-2.tar"]
+        assert server.paths == ["/pets/index.json", "/pets/train-2.tar"]
         assert source.validation is not None
         assert source.validation.images.content(0) == png(100)
     assert pickle.loads(pickle.dumps(source)).train.images.content(20) == png(20), "it needs no network any more"
@@ -205,7 +206,7 @@ def test_training_begins_before_all_is_here(tmp_path: Path, monkeypatch: pytest.
     indexed(write_shards(write_shards(folder, "val", 1), "test", 1))
     with serving(folder) as server:
         dataset = open_dataset(server.url, memory_limit_mb=0)
-        assert server.paths() == ["/index.json", "/train-0.tar", "/train-1.tar"]
+        assert server.paths == ["/index.json", "/train-0.tar", "/train-1.tar"]
     assert dataset.image_size == 8
     assert isinstance(dataset.train, OnDisk)
     assert dataset.train.shards is not None
@@ -216,7 +217,7 @@ def test_addresses_with_braces_use_the_index_beside_them(tmp_path: Path) -> None
     folder = indexed(write_shards(tmp_path / "served" / "pets", "train", 4))
     with serving(tmp_path / "served") as server:
         name, source = read_source(f"{server.url}/pets/train-{{1..2}}.tar")
-        assert (name, len(source.train), server.paths()) == ("pets", 16, ["/pets/index.json"])
+        assert (name, len(source.train), server.paths) == ("pets", 16, ["/pets/index.json"])
         assert source.train.images.content(0) == png(8)
         with pytest.raises(InputError, match=r"/pets/index.json knows no shard http.*/train-4.tar; it has 4, such as"):
             read_source(f"{server.url}/pets/train-{{1..4}}.tar")
@@ -232,7 +233,7 @@ def test_shards_without_an_index_are_fetched_once_to_be_indexed(
         for _ in range(2):
             source = read_source(spec).source
             assert source.train.images.content(9) == png(9)
-        assert server.paths() == ["/index.json", "/train-0.tar", "/train-1.tar", "/index.json"]
+        assert server.paths == ["/index.json", "/train-0.tar", "/train-1.tar", "/index.json"]
         assert source.train.shards is not None
     said = capsys.readouterr().err
     assert said.count("has no index.json: 2 of 2 shards are fetched now to be indexed") == 1
@@ -243,7 +244,9 @@ def test_a_remote_shard_of_other_content_is_refused(tmp_path: Path) -> None:
     write_shards(folder, "train", 2, first=50)
     with serving(folder) as server:
         images = read_source(server.url).source.train.images
-        with pytest.raises(InputError, match=r"train-0.tar has changed since it was indexed; make its index.json anew"):
+        with pytest.raises(
+            InputError, match=r"train-0.tar has the sha256 .*; the shard has changed since it was indexed"
+        ):
             images.content(0)
 
 
@@ -253,7 +256,9 @@ def test_a_network_that_fails_is_no_unreadable_image(tmp_path: Path) -> None:
     with serving(folder) as server:
         images = read_source(server.url).source.train.images
         server.failures = [503, 503]
-        with pytest.raises(InputError, match=r"cannot fetch .*train-0.tar \(Service Unavailable, 2 times\)") as caught:
+        with pytest.raises(
+            InputError, match=r"cannot fetch .*train-0.tar \(HTTP Error 503: .*, 2 attempts\)"
+        ) as caught:
             images.content(0)
         assert not isinstance(caught.value, UnreadableImage)
         assert images.content(0) == png(0)
@@ -263,13 +268,15 @@ def test_an_address_without_shards_is_explained(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         with pytest.raises(InputError, match=r"there is no http.*/pets/index.json; give a folder with the index that"):
             read_source(f"{server.url}/pets")
-        with pytest.raises(InputError, match=r"cannot fetch http.*train-0.tar \(404 Not Found\); check the address"):
+        with pytest.raises(
+            InputError, match=r"cannot fetch http.*train-0.tar \(HTTP Error 404: Not Found\); check the address"
+        ):
             read_source(f"{server.url}/train-0.tar")
         (tmp_path / "index.json").write_text(json.dumps({"name": "something else"}))
         with pytest.raises(InputError, match=r"/index.json is no index of shards; remove it"):
             read_source(server.url)
         server.failures = [500, 500]
-        with pytest.raises(InputError, match=r"cannot fetch http.*/index.json \(Internal Server Error, 2 times\)"):
+        with pytest.raises(InputError, match=r"cannot fetch http.*/index.json \(HTTP Error 500: .*, 2 attempts\)"):
             read_source(server.url)
 
 
@@ -282,7 +289,7 @@ def test_a_network_that_fails_in_a_worker_stops_training_with_its_line(tmp_path:
     loader = make_loader(
         dataset, dataset.train, batch_size=4, device=torch.device("cpu"), augmentation=Augmentation(), workers=1
     )
-    with pytest.raises(FetchError, match=r"^cannot fetch http.*.tar \(\[Errno 111\] Connection refused, 2 times\)"):
+    with pytest.raises(FetchError, match=r"^cannot fetch http.*.tar \(\[Errno 111\] Connection refused, 2 attempts\)"):
         next(iter(loader.batches()))
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, cast
@@ -28,6 +27,7 @@ from modernet.files.atomic import whole_file
 from modernet.files.bounded_cache import cached
 from modernet.files.cache import cache_folder, only_one
 from modernet.files.fetch import FetchError, fetch
+from modernet.files.hub_file import HubFile
 from modernet.progress import say, track
 
 PREFIX = "hf:"
@@ -38,47 +38,6 @@ _CONVERTED = "refs/convert/parquet"  # where the Hub keeps its own conversion of
 _DEFAULT = "default"
 _THREADS = 8  # files whose labels are read at a time: the network is waited for
 _OPEN_FILES = 64
-
-
-@dataclass(frozen=True)
-class HubFile:
-    """A parquet file of a data set, as it was at one commit.
-
-    Attributes:
-        sha256: None for a small file that the Hub keeps in git itself.
-    """
-
-    repo: str
-    commit: str
-    path: str
-    size: int
-    sha256: str | None
-
-    @property
-    def name(self) -> PurePosixPath:
-        """What messages call it."""
-        return PurePosixPath(f"{PREFIX}{self.repo}") / self.path
-
-    def arrow(self, column: str) -> Path:
-        """The images of this file as an Arrow file in the cache, fetched and converted if it is not there."""
-        digest = sha256(repr((self, column)).encode()).hexdigest()[:16]
-        return cached(f"{digest}-{PurePosixPath(self.path).stem}.arrow", functools.partial(self._make_arrow, column))
-
-    def _make_arrow(self, column: str, target: Path) -> None:
-        from huggingface_hub import constants, get_token, hf_hub_url
-
-        url = hf_hub_url(self.repo, self.path, repo_type="dataset", revision=self.commit, endpoint=constants.ENDPOINT)
-        parquet = target.with_name(f"{target.name}.parquet")
-        try:
-            fetch(url, parquet, size=self.size, sha256=self.sha256, token=get_token())
-        except FetchError as error:
-            if error.status in (401, 403):
-                raise _refused(self.repo) from error
-            raise
-        try:
-            write_arrow(target, ParquetFile(parquet, self.name).images(column))
-        finally:
-            parquet.unlink()  # or a full disk would stay full: the limit of the cache does not count it
 
 
 class HubImages(EncodedImages):
@@ -92,7 +51,7 @@ class HubImages(EncodedImages):
 
     def __init__(self, files: Sequence[HubFile], rows: Sequence[int], column: str) -> None:
         self._files, self._column = tuple(files), column
-        self._names = RowNames([file.name for file in files], rows)
+        self._names = RowNames([_name(file) for file in files], rows)
         self._count = sum(rows)
 
     def __len__(self) -> int:
@@ -115,9 +74,37 @@ class HubImages(EncodedImages):
     def _images(self, file: int) -> pa.ChunkedArray:
         while True:
             try:
-                return _mapped(self._files[file].arrow(self._column))
+                return _mapped(_arrow_file(self._files[file], self._column))
             except FileNotFoundError:  # another process removed it just now
                 continue
+
+
+def _arrow_file(file: HubFile, column: str) -> Path:
+    """Return the images of a parquet file as an Arrow file in the cache, fetched and converted if it is not there."""
+    digest = sha256(repr((file, column)).encode()).hexdigest()[:16]
+    name = f"{digest}-{PurePosixPath(file.path).stem}.arrow"
+    return cached(name, functools.partial(_make_arrow, file, column))
+
+
+def _make_arrow(file: HubFile, column: str, target: Path) -> None:
+    from huggingface_hub import get_token
+
+    parquet = target.with_name(f"{target.name}.parquet")
+    try:
+        fetch(file.url, parquet, size=file.size, sha256=file.sha256, token=get_token())
+    except FetchError as error:
+        if error.status in (401, 403):
+            raise _refused(file.repo) from error
+        raise
+    try:
+        write_arrow(target, ParquetFile(parquet, _name(file)).images(column))
+    finally:
+        parquet.unlink()  # the cache limit does not cover it
+
+
+def _name(file: HubFile) -> PurePosixPath:
+    """Return the name of a file in messages."""
+    return PurePosixPath(f"{PREFIX}{file.repo}") / file.path
 
 
 class _Known(NamedTuple):
@@ -219,7 +206,8 @@ def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFil
         if split is None:
             continue
         config = "/".join(folders) if folders not in ([], ["data"]) else _DEFAULT
-        file = HubFile(repo, commit, entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None)
+        sha256_of_file = entry.lfs.sha256 if entry.lfs else None
+        file = HubFile(repo, entry.path, "dataset", commit, entry.size, sha256_of_file)
         configs.setdefault(config, {}).setdefault(split, []).append(file)
     if partial:
         say(f"the Hub has converted only a part of {repo}; what there is of it is used")
@@ -265,9 +253,9 @@ def _open(file: HubFile) -> ParquetFile:
     """A file of the Hub, read by ranges."""
     from huggingface_hub import HfFileSystem, constants
 
-    path = f"datasets/{file.repo}@{file.commit}/{file.path}"
+    path = f"datasets/{file.repo}@{file.revision}/{file.path}"
     remote = HfFileSystem(endpoint=constants.ENDPOINT).open(path, "rb", cache_type="none")
-    return ParquetFile(remote, file.name)
+    return ParquetFile(remote, _name(file))
 
 
 @functools.lru_cache(maxsize=_OPEN_FILES)

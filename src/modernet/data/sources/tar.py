@@ -34,6 +34,10 @@ from modernet.progress import say, track
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _WORTH_KEEPING = 64 * 2**20  # bytes of a shard; a smaller one is indexed in no time
+_STALE_INDEX = (
+    "the shard has changed since it was indexed; recreate index.json, or, if the address has none, remove "
+    "the folder indexes of the cache"
+)
 _ABSENT = (403, 404, 410)  # what servers answer where there is no file; 403 is S3's
 
 
@@ -76,7 +80,7 @@ class RemoteShard:
         return f"{sha256(f'{self.url} {self.sha256}'.encode()).hexdigest()[:16]}-{self.name}"
 
     def fetch(self, target: Path) -> None:
-        fetch(self.url, target, size=self.size, sha256=self.sha256)
+        fetch(self.url, target, size=self.size, sha256=self.sha256, if_changed=_STALE_INDEX)
 
     def open(self) -> BinaryIO:
         return open_cached(self.cache_name, self.fetch)

@@ -63,9 +63,9 @@ class Share:
     def __init__(self, name: str, cost: float, advance: Callable[[float, str | None], None]) -> None:
         self._name, self._cost, self._advance = name, cost, advance
 
-    def open(self, name: str, total: float) -> progress.OpenTask:
+    def open(self, name: str, total: float | None) -> progress.OpenTask:
         # what a job does besides its own work (reading images, testing) has no share
-        share = self._cost / total if name == self._name else 0.0
+        share = self._cost / total if total and name == self._name else 0.0
         return _SharedTask(name, share, self._advance)
 
     def say(self, message: str) -> None:
