@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 500  # characters; compilers put whole programs into their messages
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used.
@@ -23,13 +25,18 @@ class RunStopped(Exception):
     exit_code = 1
 
 
-def one_line(error: BaseException) -> str:
-    """Return the message of an exception on one line, or the name of its type if it has no message.
+def one_line(error: BaseException, *, with_type: bool = False) -> str:
+    """Return the message of an exception on one line of at most 500 characters; its type where it has no message.
 
-    >>> one_line(ValueError("first\\n  second")), one_line(TimeoutError())
-    ('first second', 'TimeoutError')
+    Args:
+        with_type: begin with the type, for messages that would be obscure without it.
+
+    >>> one_line(ValueError("first\\n  second")), one_line(KeyError("a"), with_type=True), one_line(TimeoutError())
+    ('first second', "KeyError: 'a'", 'TimeoutError')
     """
-    return " ".join(str(error).split()) or type(error).__name__
+    name, message = type(error).__name__, " ".join(str(error).split())
+    line = f"{name}: {message}" if with_type and message else message or name
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -16,6 +16,7 @@ from modernet.benchmark.targets import Target
 from modernet.benchmark.workload import Workload, prepare
 from modernet.counting.macs import count, on_meta
 from modernet.counting.traffic import Work, count_work
+from modernet.errors import one_line
 from modernet.machine.memory import available_bytes, is_out_of_memory, refusing_too_much, release, transient_bytes
 from modernet.machine.settings import gpu_settings
 from modernet.machine.timing import rounds_in_turns
@@ -175,5 +176,4 @@ def _in_one_line(error: Exception, case: Case, available: int | None) -> str:
         batch = "one image" if case.batch is None else f"a batch of {case.batch}"
         room = "the memory" if available is None else f"the {available / 1e9:.1f} GB that were free"
         return f"out of memory: {batch} did not fit into {room}; give a smaller --batch, or --batch auto"
-    reason = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {reason}"[:300]
+    return one_line(error, with_type=True)

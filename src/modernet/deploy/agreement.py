@@ -25,9 +25,3 @@ def relative_error(results: Any, expected: Any) -> float:
     pairs = zip(tensors_in(results), tensors_in(expected), strict=True)
     errors = [(a.to(b.dtype) - b).abs().max() / b.abs().max().clamp_min(torch.finfo(b.dtype).tiny) for a, b in pairs]
     return max((float(error.nan_to_num(torch.inf)) for error in errors), default=0.0)
-
-
-def describe_error(error: Exception) -> str:
-    """Return an error's type and the first line of its message."""
-    first, _, _ = str(error).strip().partition("\n")
-    return f"{type(error).__name__}: {first}"

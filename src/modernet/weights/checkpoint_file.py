@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import pickle
 import re
 import warnings
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state", "model", "module", "network")
 """Where training scripts put the weights, the averaged ones first."""
@@ -81,7 +80,7 @@ def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({_first_line(error)}); fetch it again") from error
+        raise InputError(f"{path} is not a whole safetensors file ({_reason(error)}); fetch it again") from error
 
 
 def _read_pickle(path: Path) -> Any:
@@ -103,7 +102,11 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _not_whole(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is not a whole PyTorch checkpoint ({_first_line(error)}); fetch it again")
+    return InputError(f"{path} is not a whole PyTorch checkpoint ({_reason(error)}); fetch it again")
+
+
+def _reason(error: Exception) -> str:
+    return one_line(error).partition(". ")[0].rstrip(".")  # torch's second sentence advises to run the file's code
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:
@@ -117,8 +120,3 @@ def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:
             if tensors:
                 return tensors, f"{wrapper}.{under}" if under else wrapper
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}, ""
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return io.StringIO(text).readline().strip().rstrip(".") or type(error).__name__

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from modernet.data import ImageDataset
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
 from modernet.models import create_model
 from modernet.recipes import ImageSizes
@@ -133,5 +133,6 @@ def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Modul
             task,
         )
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the trained network in {folder} cannot be read ({reason}); train it again") from error
+        raise InputError(
+            f"the trained network in {folder} cannot be read ({one_line(error)}); train it again"
+        ) from error

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from modernet.data.images.views import Box, ChooseBox, Interpolation, cut
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 
@@ -327,4 +327,4 @@ def _reason(error: Exception, data: bytes) -> str:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
         return "it is not an image, or of a format that is not supported"
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modernet.data.images.decode import DecodedImages
 from modernet.data.sources.labelled import Labelled, Source, all_of
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
@@ -71,8 +71,9 @@ def _read_pickle(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         batch = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
         pixels, labels = batch[b"data"], np.array(batch[b"labels"], dtype=np.int64)
     except Exception as error:  # a damaged pickle raises anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{file} is not a batch of CIFAR-10: {reason}; fetch it again from its authors") from error
+        raise InputError(
+            f"{file} is not a batch of CIFAR-10: {one_line(error)}; fetch it again from its authors"
+        ) from error
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or labels.ndim != 1:
         raise InputError(
             f"{file} is not a batch of CIFAR-10: its data is no array of bytes; fetch it again from its authors"

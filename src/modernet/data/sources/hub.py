@@ -22,7 +22,7 @@ from modernet.data.sources.labelled import Source
 from modernet.data.sources.parquet import RowNames
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
 from modernet.data.sources.split_names import require_train, split_of
-from modernet.errors import InputError, unknown_name
+from modernet.errors import InputError, one_line, unknown_name
 from modernet.files.atomic import whole_file
 from modernet.files.bounded_cache import cached
 from modernet.files.cache import cache_folder, only_one
@@ -287,8 +287,9 @@ def _told(repo: str, revision: str | None) -> Iterator[None]:
     except RevisionNotFoundError as error:
         raise InputError(f"the data set {repo} has no revision {revision!r}; give a branch, tag or commit") from error
     except (network_error, OSError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(f"cannot read the data set {repo} of the Hub ({reason}); check the network") from error
+        raise InputError(
+            f"cannot read the data set {repo} of the Hub ({one_line(error)}); check the network"
+        ) from error
 
 
 def _refused(repo: str) -> InputError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from modernet.data.sources.cifar import read_cifar
 from modernet.data.sources.idx import read_idx
 from modernet.data.sources.labelled import Source
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.cache import cache_folder
 from modernet.progress import say
 
@@ -54,7 +54,7 @@ def _fetch(folder: Path, addresses: list[str], filename: str, md5: str, download
         try:
             download_url(address, str(folder), filename, md5)
         except (OSError, RuntimeError) as error:  # no network, or another content than expected
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
         else:
             return file
     raise InputError(

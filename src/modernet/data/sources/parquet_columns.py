@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 
 IMAGE_COLUMNS = ("image", "img", "picture")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
@@ -87,7 +87,7 @@ class ParquetFile:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> InputError:
-        return InputError(f"cannot read {self.name} as parquet: {' '.join(str(error).split())}; fetch it again")
+        return InputError(f"cannot read {self.name} as parquet: {one_line(error)}; fetch it again")
 
 
 def write_arrow(target: Path, chunks: Iterator[pa.Array]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modernet.data.images.decode import IMAGE_SUFFIXES, is_hidden
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
 
 INDEX_FILE = "index.json"
@@ -77,7 +77,7 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
                         labels[key] = label
     except (tarfile.TarError, OSError) as error:
         raise InputError(
-            f"cannot read {path} as tar: {' '.join(str(error).split())}; make it again (shards are plain .tar files)"
+            f"cannot read {path} as tar: {one_line(error)}; make it again (shards are plain .tar files)"
         ) from error
     for key in images:
         if key not in labels:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
-from modernet.deploy.agreement import describe_error, disagreement
+from modernet.deploy.agreement import disagreement
 from modernet.deploy.exporting.formats import Run, format_of
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.atomic import check_writable, whole_file
 from modernet.weights import SavedNetwork
 
@@ -212,7 +212,9 @@ def _traced(network: nn.Module, images: Tensor, batch: int | None) -> ExportedPr
         return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # whatever the code of a network that is not ours does under the tracer
         number, advice = (" for any number of images", "; try batch=1 (--batch 1)") if batch is None else ("", "")
-        raise InputError(f"the network cannot be exported{number}: {describe_error(error)}{advice}") from error
+        raise InputError(
+            f"the network cannot be exported{number}: {one_line(error, with_type=True)}{advice}"
+        ) from error
 
 
 def _compare(run: Run, cases: Sequence[Case], target: Path) -> tuple[float, float]:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from modernet.deploy.agreement import describe_error
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line, root_cause
 
 INPUT, OUTPUT = "images", "scores"
 FACTS = "modernet"
@@ -91,9 +90,8 @@ class OnnxModel:
                 program, (), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
             )
         except torch.onnx.OnnxExporterError as error:
-            raise InputError(
-                f"ONNX lacks what this network does ({_cause(error)}); export a .pt2 (--to torch)"
-            ) from error
+            reason = one_line(root_cause(error), with_type=True)
+            raise InputError(f"ONNX lacks what this network does ({reason}); export a .pt2 (--to torch)") from error
         assert found is not None
         found.model.metadata_props[FACTS] = json.dumps(facts)
         path.write_bytes(found.model_proto.SerializeToString())
@@ -125,10 +123,3 @@ def format_of(path: Path) -> ExportFormat:
         if path.suffix == each.suffix:
             return each
     raise InputError(f"cannot export to {path}: give a name that ends with .pt2 (torch.export) or .onnx")
-
-
-def _cause(error: BaseException) -> str:
-    """What lies at the bottom of an error: the exporter's own message is about its steps."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return describe_error(error) if isinstance(error, Exception) else str(error)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from modernet.deploy.agreement import describe_error
 from modernet.deploy.rewriting.rewrites import (
     fold_layer_norm_affines,
     fold_layer_scales,
@@ -16,6 +15,7 @@ from modernet.deploy.rewriting.rewrites import (
     fold_norms_forward,
     merge_branches,
 )
+from modernet.errors import one_line
 
 REWRITES: tuple[tuple[str, Callable[[nn.Module, Tensor], int]], ...] = (
     ("parallel branches merged", merge_branches),
@@ -53,7 +53,7 @@ def apply_rewrites(
         try:
             failure = check(changed) if count else ""
         except Exception as error:  # a forward pass may rely on a parameter that was removed, and raise anything
-            failure = describe_error(error)
+            failure = one_line(error, with_type=True)
         if count and not failure:
             network = changed
         rewrites.append(Rewrite(name, 0 if failure else count, failure))

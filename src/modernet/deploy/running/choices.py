@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet import progress
-from modernet.deploy.agreement import describe_error
+from modernet.errors import one_line
 from modernet.kernels import Backend
 from modernet.machine.timing import time_in_turns
 from modernet.models.fused import use_kernels
@@ -164,7 +164,7 @@ def measure(
                 runner = Runner(network, choice, dtype)
                 failure = check(runner)
             except Exception as error:  # no compiler on this machine, an unsupported operation, not enough memory
-                failure = describe_error(error)
+                failure = one_line(error, with_type=True)
             if failure:
                 failures[choice] = failure
             else:

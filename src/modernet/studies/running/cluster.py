@@ -21,10 +21,10 @@ from typing import Any
 import torch
 
 from modernet import progress
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
 from modernet.machine.cores import usable_cores
-from modernet.studies.running.jobs import J, Job, Outcome, R, Share, Work, attempt, in_one_line
+from modernet.studies.running.jobs import J, Job, Outcome, R, Share, Work, attempt
 from modernet.studies.running.ray_connection import check_address, check_size, connected, import_ray
 from modernet.training import Interrupted
 
@@ -154,9 +154,11 @@ def _outcome(ray: Any, reference: Any, job: J, cluster: Cluster) -> Outcome[J, A
     except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
         return Outcome(job, error=f"its worker died {_RETRIES + 1} times; out of memory?")
     except errors.RayTaskError as error:  # before the job began: a machine with another modernet, say
-        return Outcome(job, error=f"its worker cannot run it: {in_one_line(error.cause).partition(' traceback:')[0]}")
+        return Outcome(
+            job, error=f"its worker cannot run it: {one_line(error.cause, with_type=True).partition(' traceback:')[0]}"
+        )
     except errors.RayError as error:
-        return Outcome(job, error=in_one_line(error))
+        return Outcome(job, error=one_line(error, with_type=True))
     if isinstance(answer, _Unseen):
         raise InputError(
             f"the machine {answer.machine} of the cluster does not see {cluster.folder}; "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from modernet import progress
+from modernet.errors import one_line
 from modernet.training import Interrupted
 
 
@@ -48,13 +49,7 @@ def attempt(job: J, work: Work[J, R], stop: Callable[[], bool]) -> Outcome[J, R]
     except Interrupted:
         raise
     except Exception as error:
-        return Outcome(job, error=in_one_line(error))
-
-
-def in_one_line(error: BaseException) -> str:
-    """An exception as a record tells it."""
-    reason = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {reason}"[:500]
+        return Outcome(job, error=one_line(error, with_type=True))
 
 
 class Share:
