@@ -29,8 +29,8 @@ from torchvision.transforms import v2
 
 from modernet import progress
 from modernet.data import ImageDataset, OnDisk, make_loader, open_dataset
-from modernet.data.images.decode import decode_square
-from modernet.data.images.views import Box
+from modernet.data.images.decode import decode_view
+from modernet.data.images.views import Box, View
 from modernet.machine.timing import Ratio, rounds_in_turns, speed_ratio
 from modernet.recipes import Augmentation
 from modernet.records import RECORD_NAME, Record, environment
@@ -144,7 +144,7 @@ def difference(split: OnDisk, images: int = 50) -> float:
         data = Path(split.images.name(index)).read_bytes()
         image = Image.open(Path(split.images.name(index))).convert("RGB")
         box = Box(image.height // 10, image.width // 5, image.height * 3 // 4, image.width * 2 // 3)
-        ours = decode_square(data, "", lambda h, w, box=box: box, SIZE)
+        ours, _ = decode_view(data, "", lambda h, w, box=box: View(box, (SIZE, SIZE)))
         part = (box.left, box.top, box.left + box.width, box.top + box.height)
         pils = image.crop(part).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
         found.append(np.abs(ours.permute(1, 2, 0).numpy().astype(int) - np.asarray(pils)).mean())

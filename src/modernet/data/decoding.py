@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from modernet.data.dataset import InMemory, OnDisk
 from modernet.data.images.decode import UnreadableImage, skippable
-from modernet.data.images.views import Interpolation, central_box
+from modernet.data.images.views import Interpolation, Size, central_view
 from modernet.data.sources.labelled import Labelled
 from modernet.machine.cores import decoding_workers
 from modernet.progress import track
@@ -31,18 +31,18 @@ Positions = NDArray[np.int64]
 
 
 def decode(
-    labelled: Labelled, image_size: int, task: str, interpolation: Interpolation = "bilinear"
+    labelled: Labelled, size: Size, task: str, interpolation: Interpolation = "bilinear"
 ) -> tuple[InMemory, Failures]:
-    """Decode every image to a square of `image_size`, scaled by `interpolation`.
+    """Decode the centre of every image, scaled to `size`.
 
     Returns:
         The split, and what could not be read, by position; such an image is black in the split.
     """
-    size = image_size
-    images = torch.zeros((len(labelled), size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    images = torch.zeros((len(labelled), *size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    choose = partial(central_view, size=size)
 
     def store(position: int, index: int) -> None:
-        images[position] = labelled.images.read_square(index, central_box, size, interpolation)
+        images[position] = labelled.images.read_view(index, choose, interpolation)[0]
 
     failures = read_all(labelled, store, task)
     return InMemory(images, torch.from_numpy(labelled.labels)), failures
@@ -74,9 +74,9 @@ def usual_size(labelled: Labelled) -> int:
     return min(max(median // _STRIDE, 1) * _STRIDE, _DEFAULT_SIZE)
 
 
-def are_squares(labelled: Labelled, image_size: int) -> bool:
-    """Whether the same sample is all squares of this size already."""
-    return set(_sizes(labelled)) == {(image_size, image_size)}
+def have_size(labelled: Labelled, size: Size) -> bool:
+    """Whether the same sample has this size already."""
+    return set(_sizes(labelled)) == {size}
 
 
 def _sizes(labelled: Labelled) -> list[tuple[int, int]]:
@@ -91,7 +91,7 @@ def _sizes(labelled: Labelled) -> list[tuple[int, int]]:
 
 
 def measure(
-    split: InMemory | OnDisk, image_size: int, interpolation: Interpolation = "bilinear"
+    split: InMemory | OnDisk, size: Size, interpolation: Interpolation = "bilinear"
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, for images in [0, 1], over a fixed sample of 2,000.
 
@@ -101,7 +101,7 @@ def measure(
     positions = evenly(len(split), _MEASURED)
     if isinstance(split, OnDisk):
         sample = Labelled(split.images, split.indices.numpy()[positions], split.labels.numpy()[positions])
-        split, failures = decode(sample, image_size, "measuring colours", interpolation)
+        split, failures = decode(sample, size, "measuring colours", interpolation)
         for failure in failures.values():
             raise skippable(failure)
         positions = np.arange(len(split))

@@ -10,7 +10,7 @@ from modernet.data import decoding
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk
 from modernet.data.digit_scenes import DIGITS, SplitName, make_scenes
 from modernet.data.images.decode import skippable
-from modernet.data.images.views import Interpolation
+from modernet.data.images.views import Interpolation, as_size
 from modernet.data.sources.labelled import Labelled, Source
 from modernet.data.sources.read import read_source
 from modernet.data.splits import three_splits
@@ -75,7 +75,7 @@ def open_dataset(
 
 def _digit_scenes(image_size: int) -> ImageDataset:
     train, validation, test = (InMemory(*make_scenes(split, n, image_size=image_size)) for split, n in _SCENES)
-    mean, std = decoding.measure(train, image_size)
+    mean, std = decoding.measure(train, as_size(image_size))
     words = "generated; no source digit is in two splits"
     return ImageDataset("digit_scenes", DIGITS, image_size, mean, std, train, validation, test, splits=words)
 
@@ -95,7 +95,7 @@ def _opened(
     size = decoding.usual_size(surveyed) if image_size is None else image_size
     given = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     megabytes = sum(len(part) for part in given.values()) * 3 * size**2 / 2**20
-    in_memory = megabytes <= memory_limit_mb and (not whole_images or decoding.are_squares(surveyed, size))
+    in_memory = megabytes <= memory_limit_mb and (not whole_images or decoding.have_size(surveyed, as_size(size)))
     splits: dict[str, InMemory | OnDisk] = {}
     unreadable: list[str] = []
     for split, part in given.items():
@@ -114,7 +114,7 @@ def _opened(
     if isinstance(train, OnDisk) and train.shards is not None:
         near = torch.from_numpy(_near(train.shards.numpy()))
         measured = OnDisk(train.images, train.indices[near], train.labels[near])
-    mean, std = decoding.measure(measured, size, interpolation)
+    mean, std = decoding.measure(measured, as_size(size), interpolation)
     return ImageDataset(
         name,
         source.classes,
@@ -139,7 +139,7 @@ def _read(
 ) -> tuple[InMemory | OnDisk, list[str]]:
     """One split, without what cannot be read, and the names of that."""
     if in_memory:
-        decoded, failures = decoding.decode(part, size, f"reading {split} images", interpolation)
+        decoded, failures = decoding.decode(part, as_size(size), f"reading {split} images", interpolation)
     elif skip_unreadable:
         failures = decoding.check(part, f"checking {split} images")
     else:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter, ImageOps
 
 from modernet.data import UnreadableImage, fit_image
-from modernet.data.images.decode import DecodedImages, decode_image, decode_square
-from modernet.data.images.views import Box, Interpolation, central_box, cut
+from modernet.data.images.decode import DecodedImages, decode_image, decode_view
+from modernet.data.images.views import IGNORE, Box, Interpolation, View, central_view, cut
 
 
 def one_colour(image: torch.Tensor) -> list[int]:
@@ -54,11 +53,11 @@ def test_fitting_smooths_when_it_shrinks() -> None:
     assert (middle - 100).abs().max() < 20  # without antialiasing it is 0 or 200
 
 
-@given(h=st.integers(1, 40), w=st.integers(1, 40), size=st.integers(2, 40))
+@given(h=st.integers(1, 40), w=st.integers(1, 40), size=st.tuples(st.integers(2, 40), st.integers(2, 40)))
 @settings(deadline=None)
-def test_fitting_gives_a_square_of_bytes_for_any_shape(h: int, w: int, size: int) -> None:
+def test_fitting_gives_the_size_asked_for_for_any_shape(h: int, w: int, size: tuple[int, int]) -> None:
     fitted = fit_image(torch.full((3, h, w), 7, dtype=torch.uint8), size)
-    assert fitted.shape == (3, size, size)
+    assert fitted.shape == (3, *size)
     assert one_colour(fitted) == [7, 7, 7]
 
 
@@ -69,69 +68,171 @@ def test_scaling_a_part_equals_scaling_a_copy_of_it() -> None:
         expected = torch.nn.functional.interpolate(
             image[None, :, 3:23, 5:29], size=(9, 9), mode="bilinear", antialias=True
         )
-        assert torch.equal(cut(layout, box, 9), expected[0])
+        assert torch.equal(cut(layout, box, (9, 9)), expected[0])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_square_is_the_same_bytes_as_a_part_of_what_pil_decodes(mode: str, orientation: int) -> None:
+def test_a_view_is_the_same_bytes_as_a_box_of_what_pil_decodes(mode: str, orientation: int) -> None:
     data = photo(60, 90, mode, orientation)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
     whole = torch.from_numpy(np.array(upright)).permute(2, 0, 1)
     assert torch.equal(decode_image(data, "a"), whole)
     for box in (Box(0, 0, 60, 60), Box(10, 5, 33, 41)):
-        assert torch.equal(decode_square(data, "a", lambda h, w, box=box: box, 32), cut(whole, box, 32))
+        view = View(box, (32, 24))
+        pixels, chosen = decode_view(data, "a", lambda h, w, view=view: view)
+        assert chosen is view
+        assert torch.equal(pixels, view.show(whole))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_jpeg_that_is_decoded_smaller_gives_nearly_the_same_square(
+def test_a_jpeg_that_is_decoded_smaller_gives_nearly_the_same_pixels(
     mode: str, interpolation: Interpolation, orientation: int
 ) -> None:
     data = photo(411, 333, mode, orientation)
-    box = Box(20, 21, 300, 281)
-    whole = cut(decode_image(data, "a"), box, 32, interpolation).float()
-    square = decode_square(data, "a", lambda h, w: box, 32, interpolation).float()
-    assert 0 < (square - whole).abs().mean() < 1
-    beside = cut(decode_image(data, "a"), box._replace(left=box.left + 4), 32, interpolation).float()
-    assert (beside - whole).abs().mean() > 2, "a shift by half a pixel of the square would not be seen"
+    view = View(Box(20, 21, 300, 281), (32, 30), flipped=True)
+    whole = view.show(decode_image(data, "a"), interpolation).float()
+    pixels = decode_view(data, "a", lambda h, w: view, interpolation)[0].float()
+    assert 0 < (pixels - whole).abs().mean() < 1
+    shifted = View(view.box._replace(left=view.box.left + 4), view.size, flipped=True)
+    beside = shifted.show(decode_image(data, "a"), interpolation).float()
+    assert (beside - whole).abs().mean() > 2, "a shift by half a pixel of the view would not be seen"
 
 
 @pytest.mark.parametrize(("side", "smaller"), [(255, False), (256, True)])
 def test_only_what_is_much_too_large_is_decoded_smaller(side: int, smaller: bool) -> None:
     data = photo(300, 300)
-    choose = lambda h, w: Box(0, 0, side, side)  # noqa: E731
-    whole = cut(decode_image(data, "a"), choose(300, 300), 64)
-    assert torch.equal(decode_square(data, "a", choose, 64), whole) != smaller
+    for size in ((64, 64), (64, 20), (20, 64)):
+        view = View(Box(0, 0, side, side), size)
+        whole = view.show(decode_image(data, "a"))
+        assert torch.equal(decode_view(data, "a", lambda h, w, view=view: view)[0], whole) != smaller
 
 
-def test_the_box_is_chosen_by_the_size_of_the_upright_image() -> None:
+def test_the_view_is_chosen_by_the_size_of_the_upright_image() -> None:
     seen: list[tuple[int, int]] = []
 
-    def choose(h: int, w: int) -> Box:
+    def choose(h: int, w: int) -> View:
         seen.append((h, w))
-        return central_box(h, w)
+        return central_view(h, w, (8, 8))
 
     for orientation in (1, 3, 6, 8):
-        decode_square(photo(20, 30, orientation=orientation), "a", choose, 8)
+        decode_view(photo(20, 30, orientation=orientation), "a", choose)
     assert seen == [(20, 30), (20, 30), (30, 20), (30, 20)]
 
 
 @pytest.mark.parametrize("size", [16, 200], ids=["smaller", "whole"])
 def test_a_truncated_photo_is_unreadable_at_any_size(size: int) -> None:
     with pytest.raises(UnreadableImage, match=r"^cannot read the image a.jpg: .*truncated"):
-        decode_square(photo(300, 300)[:-200], "a.jpg", central_box, size)
+        decode_view(photo(300, 300)[:-200], "a.jpg", partial(central_view, size=(size, size)))
 
 
 def test_images_without_loss_are_never_decoded_smaller() -> None:
     data = photo(200, 200, image_format="PNG")
     expected = fit_image(decode_image(data, "a"), 16)
-    assert torch.equal(decode_square(data, "a", central_box, 16), expected)
+    assert torch.equal(decode_view(data, "a", partial(central_view, size=(16, 16)))[0], expected)
 
 
-def test_a_square_of_decoded_images_is_cut_from_them(tmp_path: Path) -> None:
-    pixels = torch.randint(0, 256, (2, 3, 10, 14), dtype=torch.uint8)
-    choose = partial(central_box, crop=0.8)
-    square = DecodedImages(pixels, "file").read_square(1, choose, 6, "bicubic")
-    assert torch.equal(square, fit_image(pixels[1], 6, crop=0.8, interpolation="bicubic"))
+def test_a_view_of_decoded_images_is_cut_from_them() -> None:
+    images = torch.randint(0, 256, (2, 3, 10, 14), dtype=torch.uint8)
+    choose = partial(central_view, size=(6, 6), crop=0.8)
+    pixels, view = DecodedImages(images, "file").read_view(1, choose, "bicubic")
+    assert torch.equal(pixels, fit_image(images[1], 6, crop=0.8, interpolation="bicubic"))
+    assert view == View(Box(1, 3, 8, 8), (6, 6))
+
+
+@given(h=st.integers(1, 60), w=st.integers(1, 60), size=st.tuples(st.integers(2, 40), st.integers(2, 40)))
+def test_the_centre_is_the_largest_box_of_the_views_shape(h: int, w: int, size: tuple[int, int]) -> None:
+    box = central_view(h, w, size).box
+    assert box.height == h or box.width == w
+    assert 0 <= box.top <= h - box.height
+    assert 0 <= box.left <= w - box.width
+    assert abs(box.height - box.width * size[0] / size[1]) <= max(0.5, size[0] / size[1] / 2) or 1 in box[2:]
+
+
+views = st.builds(
+    View,
+    st.builds(Box, st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 20), st.integers(1, 20)),
+    st.tuples(st.integers(2, 20), st.integers(2, 20)),
+    st.booleans(),
+)
+
+
+@given(view=views)
+@settings(deadline=None)
+def test_a_view_pads_beyond_the_border_with_grey(view: View) -> None:
+    h, w = 10, 12
+    pixels = view.show(torch.full((3, h, w), 7, dtype=torch.uint8))
+    assert pixels.shape == (3, *view.size)
+    assert set(pixels.unique().tolist()) <= {7, 128}
+    known = view.map_mask(torch.ones(h, w, dtype=torch.bool))
+    # both round the border to a pixel of the result
+    assert ((pixels[0] == 7) != known).sum() <= sum(view.size) * 2
+
+
+@given(view=views)
+@settings(deadline=None)
+def test_an_unscaled_view_shows_the_pixels_of_its_box(view: View) -> None:
+    view = View(view.box, view.box[2:], view.flipped)
+    image = torch.arange(3 * 10 * 12).to(torch.uint8).view(3, 10, 12)
+    padded = torch.full((3, 60, 60), 128, dtype=torch.uint8)
+    padded[:, 20:30, 20:32] = image
+    expected = padded[:, view.box.top + 20 :, view.box.left + 20 :][:, : view.size[0], : view.size[1]]
+    expected = expected.flip(-1) if view.flipped else expected
+    assert torch.equal(view.show(image), expected)
+    semantic = view.map_semantic(image)
+    outside = view.map_mask(torch.ones(10, 12, dtype=torch.bool)).logical_not()
+    assert torch.equal(semantic.masked_fill(outside, 128), expected)
+    assert set(semantic[:, outside].unique().tolist()) <= {IGNORE}
+
+
+@given(view=views, corners=st.lists(st.integers(0, 10), min_size=4, max_size=4))
+@settings(deadline=None)
+def test_boxes_masks_and_semantic_maps_move_together(view: View, corners: list[int]) -> None:
+    """The box of a mapped mask is the mapped box of the mask, up to the pixels that the map rounds to."""
+    (y0, y1), (x0, x1) = sorted(corners[:2]), sorted(corners[2:])
+    mask = torch.zeros(11, 11, dtype=torch.bool)
+    mask[y0 : y1 + 1, x0 : x1 + 1] = True
+    mapped = view.map_mask(mask)
+    semantic = view.map_semantic(mask.to(torch.uint8))
+    assert torch.equal(semantic == 1, mapped)
+    left, top, right, bottom = view.map_boxes(torch.tensor([[x0, y0, x1 + 1, y1 + 1]], dtype=torch.float32))[0].tolist()
+    rows = torch.arange(view.size[0]) + 0.5
+    columns = torch.arange(view.size[1]) + 0.5
+    near = 1e-3
+    certain = (
+        ((rows > top + near) & (rows < bottom - near))[:, None] & (columns > left + near) & (columns < right - near)
+    )
+    possible = (
+        ((rows > top - near) & (rows < bottom + near))[:, None] & (columns > left - near) & (columns < right + near)
+    )
+    assert not (certain & ~mapped).any()
+    assert not (mapped & ~possible).any()
+
+
+def test_pixels_and_targets_of_a_scaled_view_agree() -> None:
+    """A bright rectangle stays under its box, mask and map, in a smaller view and in a larger one."""
+    image = torch.zeros(3, 64, 80, dtype=torch.uint8)
+    image[:, 16:40, 24:56] = 200
+    mask = image[0] > 0
+    box = torch.tensor([[24.0, 16.0, 56.0, 40.0]])
+    for size in ((32, 32), (96, 120)):
+        for flipped in (False, True):
+            view = View(Box(8, 8, 48, 60), size, flipped)
+            bright = view.show(image)[0] > 100
+            assert (bright != view.map_mask(mask)).sum() <= 2 * sum(size) * 0.1
+            left, top, right, bottom = view.map_boxes(box)[0].round().int().tolist()
+            rows, columns = bright.any(1).nonzero()[:, 0], bright.any(0).nonzero()[:, 0]
+            found = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+            assert max(abs(a - b) for a, b in zip(found, [left, top, right, bottom], strict=True)) <= 1
+
+
+def test_a_jpeg_is_decoded_smaller_also_beyond_its_border() -> None:
+    data = photo(400, 300)
+    view = View(Box(-100, 0, 800, 800), (64, 64))
+    whole = view.show(decode_image(data, "a")).float()
+    pixels = decode_view(data, "a", lambda h, w: view)[0].float()
+    assert 0 < (pixels - whole).abs().mean() < 1
+    assert (pixels[:, :7] == 128).all()
+    assert (pixels[:, :, 25:] == 128).all()

@@ -14,10 +14,11 @@ from timm.data.transforms import RandomResizedCropAndInterpolation
 
 from modernet.data.chance import seeded
 from modernet.data.transforms.on_device import (
+    Moves,
+    draw_moves,
     erase,
     erasing_rectangles,
     inside,
-    move,
     random_box,
     random_crops,
     resample,
@@ -30,6 +31,11 @@ OFF = Augmentation(flip=0.0)
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def move(images: torch.Tensor, augmentation: Augmentation, generator: np.random.Generator) -> torch.Tensor:
+    moves = draw_moves(len(images), images.shape[-2:], augmentation, generator)
+    return images if moves is None else moves.apply(images)
 
 
 def random_images(b: int, h: int, w: int | None = None) -> torch.Tensor:
@@ -138,11 +144,19 @@ def test_the_box_of_a_panorama_is_in_its_centre_as_timms() -> None:
         assert random_box(h, w, 0.9, rng()) == theirs
 
 
+def test_the_boxes_of_a_wide_view_are_wide() -> None:
+    boxes = np.array([random_box(200, 400, 0.1, generator, shape=2.0) for generator in [rng()] for _ in range(500)])
+    ratios = boxes[:, 3] / boxes[:, 2] / 2
+    assert 0.7 < ratios.min() < 0.8
+    assert 1.25 < ratios.max() < 1.4
+    assert random_box(400, 10, 0.9, rng(), shape=2.0)[2:] == (7, 10)
+
+
 def test_erased_rectangles_have_the_distribution_of_timms() -> None:
     side, n = 24, 2000
-    ours = erasing_rectangles(n, side, rng(1))
+    ours = erasing_rectangles(n, (side, side + 8), rng(1))
     erasing = RandomErasing(probability=1.0, mode="pixel", device="cpu")
-    images = torch.full((n, 1, side, side), 5.0)
+    images = torch.full((n, 1, side, side + 8), 5.0)
     with seeded(1):
         erasing(images)
     rows, columns = (images[:, 0] != 5.0).any(2), (images[:, 0] != 5.0).any(1)
@@ -157,8 +171,8 @@ def test_a_small_smallest_area_crops_more_than_a_large_one() -> None:
 
 @given(top=st.integers(-5, 9), left=st.integers(-5, 9), height=st.integers(0, 12), width=st.integers(0, 12))
 def test_inside_is_a_slice_cut_at_the_border(top: int, left: int, height: int, width: int) -> None:
-    mask = inside(*(np.array([value]) for value in (top, left, height, width)), 8, torch.device("cpu"))
-    expected = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    mask = inside(*(np.array([value]) for value in (top, left, height, width)), (8, 6), torch.device("cpu"))
+    expected = torch.zeros(1, 1, 8, 6, dtype=torch.bool)
     expected[:, :, max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = True
     assert torch.equal(mask, expected)
 
@@ -251,3 +265,72 @@ def test_the_ratio_of_crops_is_symmetric() -> None:
     boxes = boxes[(boxes[:, 2:] < 1).all(1)]  # the others may have been cut to fit
     assert abs(np.log(boxes[:, 3] / boxes[:, 2]).mean()) < 0.02
     assert np.abs(np.log(boxes[:, 3] / boxes[:, 2])).max() <= math.log(4 / 3) + 1e-9
+
+
+moves = st.builds(
+    lambda seed, crop: draw_moves(6, (9, 12), Augmentation(flip=0.5, shift=0.4, crop_scale=crop), rng(seed)),
+    st.integers(0, 1000),
+    st.sampled_from([1.0, 0.3]),
+)
+
+
+@given(moves=moves)
+@settings(deadline=None)
+def test_semantic_maps_move_as_images_do(moves: Moves) -> None:
+    """Where the neighbourhood has one colour, interpolated pixels are the nearest ones."""
+    semantic = torch.arange(2, dtype=torch.uint8).repeat_interleave(5)[:9, None].expand(6, 9, 12).contiguous()
+    semantic[:, :, 7:] += 2
+    images = (semantic * 50)[:, None].expand(6, 3, 9, 12)
+    moved = moves.apply(images)[:, 0]
+    mapped = moves.map_semantic(semantic)
+    assert mapped.dtype == torch.uint8
+    sure = (moved % 50).abs() < 1e-3 if moves.crops is None else torch.isclose(moved, moved.round()) & (moved % 50 == 0)
+    assert sure.any()
+    assert torch.equal(mapped[sure], (moved[sure] / 50).to(torch.uint8))
+
+
+@given(moves=moves, y=st.integers(0, 5), x=st.integers(0, 8))
+@settings(deadline=None)
+def test_boxes_and_masks_move_together(moves: Moves, y: int, x: int) -> None:
+    masks = torch.zeros(6, 9, 12, dtype=torch.bool)
+    masks[:, y : y + 3, x : x + 4] = True
+    moved = moves.map_mask(masks)
+    boxes = moves.map_boxes(torch.tensor([[x, y, x + 4, y + 3]] * 6, dtype=torch.float32), 9, 12)
+    near = 1e-3
+    rows, columns = torch.arange(9) + 0.5, torch.arange(12) + 0.5
+    for mask, (left, top, right, bottom) in zip(moved, boxes.tolist(), strict=True):
+        expected = (
+            ((rows > top - near) & (rows < bottom + near))[:, None] & (columns > left - near) & (columns < right + near)
+        )
+        certain = (
+            ((rows > top + near) & (rows < bottom - near))[:, None] & (columns > left + near) & (columns < right - near)
+        )
+        assert not (mask & ~expected).any()
+        assert not (certain & ~mask).any()
+
+
+def test_reflections_at_the_border_keep_their_class_but_belong_to_no_instance() -> None:
+    semantic = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    semantic[:, 1] = 1
+    down = Moves(np.array([2]), np.array([0]), np.array([False]))
+    assert down.map_semantic(semantic)[0, :, 0].tolist() == [0, 1, 0, 1]
+    assert down.map_mask(semantic == 1)[0, :, 0].tolist() == [False, False, False, True]
+    assert down.map_boxes(torch.tensor([[0.0, 1.0, 4.0, 2.0]]), 4, 4).tolist() == [[0, 3, 4, 4]]
+
+
+def test_moves_are_taken_by_image() -> None:
+    everything = draw_moves(5, (8, 8), Augmentation(flip=0.5, shift=0.3, crop_scale=0.5), rng())
+    images = random_images(5, 8)
+    order = np.array([3, 0, 3])
+    assert torch.equal(everything.take(order).apply(images[order]), everything.apply(images)[order])
+
+
+def test_images_need_not_be_square() -> None:
+    everything = Augmentation(flip=0.5, shift=0.2, crop_scale=0.3, erasing=1.0, cutout=0.3)
+    images = random_images(40, 8, 20)
+    moves = draw_moves(40, (8, 20), everything, rng())
+    assert abs(moves.down).max() == 2
+    assert abs(moves.right).max() == 4
+    moved = moves.apply(images)
+    assert moved.shape == images.shape
+    assert erase(moved, everything, rng()).shape == images.shape

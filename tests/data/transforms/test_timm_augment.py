@@ -18,9 +18,12 @@ from modernet.recipes import Augmentation
 MEAN = (0.485, 0.456, 0.406)
 
 
-def pixels(side: int = 32) -> torch.Tensor:
+SIZE = (32, 40)
+
+
+def pixels() -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=generator)
+    return torch.randint(0, 256, (3, *SIZE), dtype=torch.uint8, generator=generator)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
@@ -33,9 +36,9 @@ def test_an_image_becomes_what_timms_training_transform_makes_of_it(
     rand_augment: str, color_jitter: float, interpolation: Interpolation
 ) -> None:
     settings = Augmentation(rand_augment=rand_augment, color_jitter=color_jitter)
-    ours = TimmAugment(settings, 32, MEAN, interpolation)
+    ours = TimmAugment(settings, SIZE, MEAN, interpolation)
     theirs = create_transform(
-        32,
+        SIZE,
         is_training=True,
         hflip=0.0,
         auto_augment=rand_augment or None,
@@ -61,8 +64,8 @@ def test_an_image_becomes_what_timms_training_transform_makes_of_it(
 
 def test_no_bits_left_is_black() -> None:
     """timm's operation as it was when Pillow allowed it: every bit is masked."""
-    augment = TimmAugment(Augmentation(rand_augment="rand-m10-n30-p1-inc1"), 32, MEAN, "bilinear")
-    assert augment(pixels(), 0).shape == (3, 32, 32)  # thirty operations, some of which are posterize with 0 bits
+    augment = TimmAugment(Augmentation(rand_augment="rand-m10-n30-p1-inc1"), SIZE, MEAN, "bilinear")
+    assert augment(pixels(), 0).shape == (3, *SIZE)  # thirty operations, some of which are posterize with 0 bits
     assert _posterize(Image.new("RGB", (4, 4), "white"), 0).getextrema() == ((0, 0),) * 3
     for bits in (1, 4, 8):
         image = Image.fromarray(pixels().permute(1, 2, 0).numpy())
@@ -70,8 +73,8 @@ def test_no_bits_left_is_black() -> None:
 
 
 def test_the_global_generators_stay_as_they_were() -> None:
-    augment = TimmAugment(Augmentation(rand_augment="rand-m9"), 32, MEAN, "bilinear")
-    jitter = TimmAugment(Augmentation(color_jitter=0.4), 32, MEAN, "bilinear")
+    augment = TimmAugment(Augmentation(rand_augment="rand-m9"), SIZE, MEAN, "bilinear")
+    jitter = TimmAugment(Augmentation(color_jitter=0.4), SIZE, MEAN, "bilinear")
     draws = []
     for wanted in (False, True):
         random.seed(0)
@@ -89,7 +92,7 @@ def test_the_global_generators_stay_as_they_were() -> None:
 )
 def test_a_wrong_notation_is_refused_in_one_line(notation: str) -> None:
     with pytest.raises(InputError) as caught:
-        TimmAugment(Augmentation(rand_augment=notation), 32, MEAN, "bilinear")
+        TimmAugment(Augmentation(rand_augment=notation), SIZE, MEAN, "bilinear")
     assert str(caught.value) == (
         f"rand_augment is {notation!r}; give timm's notation, such as rand-m9-mstd0.5-inc1, or nothing"
     )

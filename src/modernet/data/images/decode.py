@@ -18,7 +18,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from modernet.data.images.views import Box, ChooseBox, Interpolation, cut
+from modernet.data.images.views import Box, ChooseView, Interpolation, Size, View, cut
 from modernet.errors import InputError, one_line
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
@@ -29,7 +29,7 @@ _EXIF_SIDEWAYS = (5, 6, 7, 8)
 _EXIF_RIGHT_IS_LEFT = (2, 3, 6, 7)  # the right or lower border of what is stored comes to the left of the upright
 _EXIF_BOTTOM_IS_TOP = (3, 4, 7, 8)  # likewise to the top
 _SHRINKS = (8, 4, 2)  # by which a JPEG can be decoded smaller
-_SURPLUS = 2  # pixels that are left for a pixel of the square, so that its smoothing hides how they were shrunk
+_SURPLUS = 2  # pixels left for each pixel of the result, so that its antialiasing hides how they were shrunk
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -70,17 +70,17 @@ class Images(Protocol):
             UnreadableImage: it cannot be decoded.
         """
 
-    def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
-        """A box of the image, scaled to a square: `cut` of what `read` gives, in less time.
+    def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
+        """Read a view of the image: `View.show` of what `read` returns, in less time.
 
         A JPEG of which a much larger box is wanted is decoded at a half, a quarter or an eighth of its size: that
-        changes a byte of the square by less than one in the mean.
+        changes a byte of the result by less than one in the mean.
 
         Args:
-            choose: called once with the image's size.
+            choose: called once, with the size of the upright image.
 
         Returns:
-            uint8 (3, image_size, image_size)
+            The pixels, uint8 (3, *size), and the view that was chosen, which maps targets.
 
         Raises:
             UnreadableImage: it cannot be decoded.
@@ -115,8 +115,8 @@ class EncodedImages(ABC):
     def read(self, index: int) -> Tensor:
         return decode_image(self.content(index), self.name(index))
 
-    def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
-        return decode_square(self.content(index), self.name(index), choose, image_size, interpolation)
+    def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
+        return decode_view(self.content(index), self.name(index), choose, interpolation)
 
 
 class DecodedImages:
@@ -147,8 +147,9 @@ class DecodedImages:
         image = self.pixels[index]
         return image if image.ndim == 3 else image.expand(3, -1, -1)
 
-    def read_square(self, index: int, choose: ChooseBox, image_size: int, interpolation: Interpolation) -> Tensor:
-        return cut(self.read(index), choose(*self.size(index)), image_size, interpolation)
+    def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
+        view = choose(*self.size(index))
+        return view.show(self.read(index), interpolation), view
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:
@@ -170,27 +171,36 @@ def decode_image(data: bytes, name: str) -> Tensor:
         return _decoded(image, data)
 
 
-def decode_square(
-    data: bytes, name: str, choose: ChooseBox, image_size: int, interpolation: Interpolation = "bilinear"
-) -> Tensor:
-    """`Images.read_square` for the bytes of a file; `name` is what the error calls it."""
+def decode_view(
+    data: bytes, name: str, choose: ChooseView, interpolation: Interpolation = "bilinear"
+) -> tuple[Tensor, View]:
+    """`Images.read_view` for the bytes of a file; `name` is what the error calls it."""
     with _opened(data, name) as image:
-        orientation = _orientation(image)
-        w, h = reversed(image.size) if orientation in _EXIF_SIDEWAYS else image.size
-        box = choose(h, w)
-        shrink = _shrink(box, image_size) if _is_plain_jpeg(image) else 1
-        if shrink == 1:
-            return cut(_decoded(image, data), box, image_size, interpolation)
-        image.draft(image.mode, (image.width // shrink, image.height // shrink))
-        small = _upright(image)
-        # where the size is no multiple of shrink, the stored image has a fraction of a pixel too much at its end
-        left = box.left / shrink + (small.width - w / shrink if orientation in _EXIF_RIGHT_IS_LEFT else 0)
-        top = box.top / shrink + (small.height - h / shrink if orientation in _EXIF_BOTTOM_IS_TOP else 0)
-        right, bottom = left + box.width / shrink, top + box.height / shrink
-        x, y = int(left), int(top)
-        part = small.crop((x, y, math.ceil(right), math.ceil(bottom)))  # or what lies around it would be mixed in
-        fractions = (left - x, top - y, right - x, bottom - y)
-        return _pixels(part.resize((image_size, image_size), _FILTERS[interpolation], box=fractions))
+        h, w = image.height, image.width
+        if _orientation(image) in _EXIF_SIDEWAYS:
+            h, w = w, h
+        view = choose(h, w)
+        return view.render(h, w, lambda box, size: _scaled(image, data, (h, w), box, size, interpolation)), view
+
+
+def _scaled(
+    image: Image.Image, data: bytes, upright: Size, box: Box, size: Size, interpolation: Interpolation
+) -> Tensor:
+    """Decode a box of an image, of height and width `upright`, and scale it to `size`."""
+    shrink = _shrink(box, size) if _is_plain_jpeg(image) else 1
+    if shrink == 1:
+        return cut(_decoded(image, data), box, size, interpolation)
+    (h, w), orientation = upright, _orientation(image)
+    image.draft(image.mode, (image.width // shrink, image.height // shrink))
+    small = _upright(image)
+    # where the size is no multiple of shrink, the stored image has a fraction of a pixel too much at its end
+    left = box.left / shrink + (small.width - w / shrink if orientation in _EXIF_RIGHT_IS_LEFT else 0)
+    top = box.top / shrink + (small.height - h / shrink if orientation in _EXIF_BOTTOM_IS_TOP else 0)
+    right, bottom = left + box.width / shrink, top + box.height / shrink
+    x, y = int(left), int(top)
+    part = small.crop((x, y, math.ceil(right), math.ceil(bottom)))  # or what lies around it would be mixed in
+    fractions = (left - x, top - y, right - x, bottom - y)
+    return _pixels(part.resize((size[1], size[0]), _FILTERS[interpolation], box=fractions))
 
 
 def stored_size(data: bytes, name: str) -> tuple[int, int]:
@@ -279,9 +289,9 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise UnreadableImage(name, _reason(error, data)) from error
 
 
-def _shrink(box: Box, image_size: int) -> int:
+def _shrink(box: Box, size: Size) -> int:
     """By how much a JPEG may be decoded smaller."""
-    room = min(box.height, box.width) / (_SURPLUS * image_size)
+    room = min(box.height / (_SURPLUS * size[0]), box.width / (_SURPLUS * size[1]))
     return next((shrink for shrink in _SHRINKS if shrink <= room), 1)
 
 

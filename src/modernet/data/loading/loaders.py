@@ -16,7 +16,7 @@ from torch import Tensor
 from modernet.data.chance import Stream, generator
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
 from modernet.data.images.decode import DecodedImages
-from modernet.data.images.views import Interpolation, fit_image
+from modernet.data.images.views import Interpolation, Size, as_size, fit_image
 from modernet.data.loading.plan import EvaluationPlan, Part, Plan, TrainingPlan
 from modernet.data.loading.reading import PartReader
 from modernet.data.loading.workers import ReadAhead
@@ -108,10 +108,10 @@ def make_loader(
     assert len(split) > 0, "open_dataset gives no empty split"
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; give 1 or more")
-    size, crop = dataset.image_size, 1.0
+    size, crop = as_size(dataset.image_size), 1.0
     plan: Plan
     if augmentation is None:
-        size, crop = size if sizes.test_size is None else sizes.test_size, sizes.test_crop
+        size, crop = size if sizes.test_size is None else as_size(sizes.test_size), sizes.test_crop
         plan = EvaluationPlan(len(split), batch_size, rank, world)
     else:
         shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
@@ -121,7 +121,7 @@ def make_loader(
     match split:
         case InMemory():
             finish = _Finish(dataset, augmentation, device, seed, sizes.interpolation)
-            return _MemoryLoader(_squares(split, size, crop, sizes.interpolation), plan, finish, device)
+            return _MemoryLoader(_scaled(split, size, crop, sizes.interpolation), plan, finish, device)
         case OnDisk():
             by_reader, by_finish = _shared_out(augmentation)
             reader = PartReader(
@@ -140,12 +140,12 @@ def make_loader(
             raise TypeError(f"a split is InMemory or OnDisk, not {type(split).__name__}")
 
 
-def _squares(split: InMemory, size: int, crop: float, interpolation: Interpolation) -> InMemory:
+def _scaled(split: InMemory, size: Size, crop: float, interpolation: Interpolation) -> InMemory:
     """The images at another size, of which a test shows the middle."""
-    if crop == 1 and size == split.images.shape[-1]:
+    if crop == 1 and size == split.images.shape[-2:]:
         return split
-    squares = [fit_image(image, size, crop=crop, interpolation=interpolation) for image in split.images]
-    return InMemory(torch.stack(squares), split.labels)
+    images = [fit_image(image, size, crop=crop, interpolation=interpolation) for image in split.images]
+    return InMemory(torch.stack(images), split.labels)
 
 
 def _one_by_one(split: InMemory) -> OnDisk:
@@ -187,7 +187,9 @@ class _Finish:
         if self.augmentation is None:
             return Batch(self._normalised(images_u8), labels, positions)
         rng = generator(self.seed, Stream.BATCH, part.epoch, part.step, part.part)
-        moved = on_device.move(images_u8, self.augmentation, rng, self.interpolation)
+        size = images_u8.shape[-2], images_u8.shape[-1]
+        moves = on_device.draw_moves(len(images_u8), size, self.augmentation, rng)
+        moved = images_u8 if moves is None else moves.apply(images_u8, self.interpolation)
         images = on_device.erase(self._normalised(moved), self.augmentation, rng)
         images, targets = mix(images, labels, self.num_classes, self.augmentation, rng)
         return Batch(images, targets, positions)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from modernet.data.images.decode import UnreadableImage, skippable
+from modernet.data.images.views import View
 from modernet.data.loading.plan import Part
 from modernet.data.loading.reading import PartReader
 from modernet.errors import InputError
@@ -40,23 +41,22 @@ class ReadAhead:
         self._order: list[_Place] = []
 
     def __call__(self, parts: list[Part]) -> Iterator[Tensor]:
-        """Pixels of each part, uint8 (b, 3, size, size), on the CPU, valid until the next is asked for.
+        """Pixels of each part, uint8 (b, 3, *size), on the CPU, valid until the next is asked for.
 
         Raises:
             InputError: an image cannot be read or fetched.
         """
         places = [_Place(part, number % len(self._buffers)) for number, part in enumerate(parts)]
         self._order[:] = places
-        for place, error in zip(places, self._errors, strict=True):
-            if error is not None:
-                raise skippable(error) if isinstance(error, UnreadableImage) else error
+        for place, read in zip(places, self._read, strict=True):
+            if isinstance(read, InputError):
+                raise skippable(read) if isinstance(read, UnreadableImage) else read
             yield self._buffers[place.buffer, : len(place.part.positions)]
 
     @cached_property
     def _buffers(self) -> Tensor:
-        """uint8 (k, most, 3, size, size): one for the part in use, and one for each that is read meanwhile."""
-        size = self._reader.image_size
-        shape = (self._workers * _READ_AHEAD + 1, self._most, size, size, 3)
+        """uint8 (k, most, 3, *size): one for the part in use, and one for each that is read meanwhile."""
+        shape = (self._workers * _READ_AHEAD + 1, self._most, *self._reader.size, 3)
         if self._workers:
             _check_room(math.prod(shape))
         buffers = torch.empty(shape, dtype=torch.uint8)
@@ -65,8 +65,8 @@ class ReadAhead:
         return buffers.permute(0, 1, 4, 2, 3)
 
     @cached_property
-    def _errors(self) -> DataLoader[InputError | None]:
-        """What went wrong with each part of `_order`, once it is read."""
+    def _read(self) -> DataLoader[list[View] | InputError]:
+        """The views of each part of `_order`, once it is read, or what went wrong with it."""
         return DataLoader(
             _IntoBuffers(self._reader, self._buffers),
             batch_size=None,  # a key stands for a whole part
@@ -97,9 +97,9 @@ class _Place(NamedTuple):
     buffer: int
 
 
-class _IntoBuffers(Dataset["InputError | None"]):
+class _IntoBuffers(Dataset["list[View] | InputError"]):
     def __init__(self, reader: PartReader, buffers: Tensor) -> None:
         self._reader, self._buffers = reader, buffers
 
-    def __getitem__(self, place: _Place) -> InputError | None:
+    def __getitem__(self, place: _Place) -> list[View] | InputError:
         return self._reader.read(place.part, self._buffers[place.buffer])

@@ -11,14 +11,14 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from modernet.data.chance import seeded
-from modernet.data.images.views import Interpolation
+from modernet.data.images.views import Interpolation, Size
 from modernet.errors import InputError
 from modernet.recipes import Augmentation
 
 # m(agnitude), n(umber of operations), p(robability), mstd, mmax, inc(reasing), t(he set of operations)
 _NOTATION = re.compile(r"rand(-(m\d+|n\d+|p\d*\.?\d+|mstd\d*\.?\d+|mmax\d+|inc[01]|t(weights|3a|3aw)))*")
 _ALL_BITS = 8
-_FURTHEST = 0.45  # of the image's side, by which RandAugment moves it at most, as in timm's training transform
+_FURTHEST = 0.45  # of the image's shorter side, by which RandAugment moves it at most, as in timm's training transform
 
 
 def uses_timm_augment(augmentation: Augmentation) -> bool:
@@ -30,7 +30,7 @@ class TimmAugment:
 
     Args:
         augmentation: its `rand_augment` and `color_jitter`.
-        image_size: side of the images in pixels.
+        size: height and width of the images in pixels.
         mean: of each channel, for images in [0, 1]; fills what RandAugment uncovers.
         interpolation: of RandAugment's geometric operations.
 
@@ -39,10 +39,10 @@ class TimmAugment:
     """
 
     def __init__(
-        self, augmentation: Augmentation, image_size: int, mean: tuple[float, ...], interpolation: Interpolation
+        self, augmentation: Augmentation, size: Size, mean: tuple[float, ...], interpolation: Interpolation
     ) -> None:
         self._transform = (
-            _rand_augment(augmentation.rand_augment, image_size, mean, interpolation)
+            _rand_augment(augmentation.rand_augment, size, mean, interpolation)
             if augmentation.rand_augment
             else _color_jitter(augmentation.color_jitter)
         )
@@ -56,13 +56,13 @@ class TimmAugment:
 
 
 def _rand_augment(
-    notation: str, image_size: int, mean: tuple[float, ...], interpolation: Interpolation
+    notation: str, size: Size, mean: tuple[float, ...], interpolation: Interpolation
 ) -> Callable[[Image.Image], Image.Image]:
     from timm.data.auto_augment import RandAugment, rand_augment_transform  # timm takes seconds to import
     from timm.data.transforms import str_to_pil_interp
 
     settings = {
-        "translate_const": int(_FURTHEST * image_size),
+        "translate_const": int(_FURTHEST * min(size)),
         "img_mean": tuple(min(255, round(255 * value)) for value in mean),
         "interpolation": str_to_pil_interp(interpolation),  # type: ignore[no-untyped-call]
     }
