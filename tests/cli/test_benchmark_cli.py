@@ -114,13 +114,13 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 RECORD = Record(
     "benchmark",
     "convnext_tiny",
-    settings={"dtype": "float32", "batch": 8, "image_size": 224},
+    settings={"benchmark": "1", "index": 0, "dtype": "float32", "batch": 8, "image_size": 224},
     metrics={"images_per_second": 9.0, "ratio": 1.8, "ratio_low": 1.7, "ratio_high": 1.9},
     environment={"device": "CPU, 2 threads"},
 )
 
 
-def test_traps_are_printed_with_their_mend(
+def test_traps_are_printed_with_their_fix(
     short: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     traps = [

@@ -4,10 +4,8 @@ import pytest
 import torch
 
 from modernet.errors import InputError
-from modernet.machine import device, peaks
+from modernet.machine import device
 from modernet.machine.device import choose_device
-from modernet.machine.peaks import measure_peaks
-from modernet.machine.settings import gpu_settings, set_tf32
 
 CPU = torch.device("cpu")
 
@@ -46,35 +44,3 @@ def test_threads_are_all_cores_unless_fewer_are_asked_for(monkeypatch: pytest.Mo
     for threads in (0, 5):
         with pytest.raises(InputError, match=f"threads is {threads}; this process may use 4 cores: give 1 to 4"):
             device.check_threads(threads)
-
-
-def test_peaks_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(peaks._SIZES, "cpu", (64, 128))
-    monkeypatch.setitem(peaks._COPIED_BYTES, "cpu", 2**20)
-    found = measure_peaks(CPU, ["float32"])
-    assert 1e-4 < found.tflops["float32"] < 100
-    assert found.gb_per_second is not None
-    assert 0.1 < found.gb_per_second < 10_000
-
-
-def test_a_dtype_without_a_product_has_no_peak(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object, **__: object) -> None:
-        raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'")
-
-    monkeypatch.setattr(torch, "mm", missing)
-    monkeypatch.setattr(peaks, "_copy_gb_per_second", lambda device: 1.0)
-    assert measure_peaks(CPU, ["float16"]).tflops == {}
-
-
-def test_tf32_is_on_or_off_in_products_and_convolutions_alike_and_set_back_afterwards() -> None:
-    def settings() -> tuple[str, bool, bool]:
-        cudnn = torch.backends.cudnn
-        return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
-
-    before = settings()
-    with gpu_settings(torch.device("cuda")):
-        set_tf32(True)
-        assert settings() == ("high", True, True)
-        set_tf32(False)
-        assert settings() == ("highest", False, True)
-    assert settings() == before

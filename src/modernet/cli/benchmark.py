@@ -140,7 +140,7 @@ def _traps(options: Options, common: dict[str, Any]) -> bool:
         )
     if options.json:
         print_json(
-            [{**asdict(trap), "is_trap": trap.is_one, "device": records[0].environment["device"]} for trap in traps]
+            [{**asdict(trap), "is_trap": trap.is_trap, "device": records[0].environment["device"]} for trap in traps]
         )
     else:
         _print_traps(traps, records)
@@ -150,21 +150,21 @@ def _traps(options: Options, common: dict[str, Any]) -> bool:
 def _print_traps(traps: Sequence[Trap], records: Sequence[Record]) -> None:
     settings = records[0].settings
     circumstances = f"{settings['dtype']}, batch {settings['batch']}, {settings['image_size']} pixels"
-    columns = {"costs": True, "[95 %]": True, "trap": False, "choice": False, "mend": False}
+    columns = {"costs": True, "[95 %]": True, "trap": False, "choice": False, "fix": False}
     rows = [
         [
             f"{trap.cost.median:.2f}x",
             f"[{trap.cost.low:.2f}, {trap.cost.high:.2f}]",
-            "yes" if trap.is_one else "no",
-            trap.what,
-            trap.mend if trap.is_one else "",
+            "yes" if trap.is_trap else "no",
+            trap.choice,
+            trap.fix if trap.is_trap else "",
         ]
         for trap in traps
         if trap.cost.median > 1.0
     ]
     print_table(simple_table(f"Traps on {records[0].environment['device']}: {circumstances}", columns, rows))
     if len(rows) < len(traps):
-        print(f"costing nothing: {', '.join(trap.what for trap in traps[len(rows) :])}")
+        print(f"costing nothing: {', '.join(trap.choice for trap in traps[len(rows) :])}")
     for record in records:
         if record.error is not None:
             print(f"not measured: {record.name} {record.settings['dtype']}: {record.error}")

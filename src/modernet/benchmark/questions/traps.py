@@ -1,13 +1,14 @@
-"""`modernet benchmark --traps`: what costs a user most on this device, and the mend."""
+"""`modernet benchmark --traps`: the choices that cost most on this device, and how to avoid them."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from modernet.benchmark.questions.speed import DEFAULT_BATCH
 from modernet.benchmark.run import run_cases
 from modernet.benchmark.workload import random_batches
 from modernet.machine.device import check_threads, choose_device
-from modernet.machine.peaks import measure_peaks
+from modernet.machine.peaks import product_tflops
 from modernet.machine.timing import Ratio, speed_ratio, time_in_turns
 from modernet.records import Record
 
@@ -26,7 +27,7 @@ KERNEL_SIZES = (3, 5, 7, 9, 11, 13)
 _USUAL = 7
 _CHANNELS, _STRIDE = 96, 4  # of ConvNeXt-T's first stage, where its depthwise convolutions cost most
 _NATIVE = 1.5
-"""A CPU has bfloat16 arithmetic if its products are so many times as fast as float32's; others emulate it."""
+"""A CPU has bfloat16 arithmetic if its matrix products are this many times as fast as in float32; others emulate it."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,18 @@ class Trap:
     """A choice that may cost speed.
 
     Attributes:
-        what: the choice: `convnext_tiny, layout contiguous`.
-        cost: how many times as long it takes as the better choice, with its 95 % interval.
-        mend: what to do about it, in a line.
+        choice: such as `convnext_tiny: layout contiguous instead of channels_last`.
+        cost: its time relative to the better choice, with the 95 % interval.
+        fix: what to do instead, in one line.
     """
 
-    what: str
+    choice: str
     cost: Ratio
-    mend: str
+    fix: str
 
     @property
-    def is_one(self) -> bool:
-        """Whether it costs anything beyond the noise."""
+    def is_trap(self) -> bool:
+        """Whether it costs time beyond the noise: the interval of the cost is above 1."""
         return self.cost.low > 1.0
 
 
@@ -60,62 +61,56 @@ def find_traps(
     turn_s: float = 0.25,
     folder: str | os.PathLike[str] | None = None,
 ) -> tuple[list[Trap], list[Record]]:
-    """Change one choice at a time from what is usually best, and see what that costs in inference.
+    """Change one option at a time from the usually best ones, and measure what that costs in inference.
 
-    The best is channels-last, compiled, on all threads, in bfloat16 where the device multiplies it fast. The choices
-    are the other layout, no compilation, float32, one thread; and for a depthwise convolution alone, whose kernels are
-    written for some sizes and layouts, each kernel size in each layout.
+    The best options are channels-last, compiled, all threads, and bfloat16 where the device multiplies it fast. The
+    alternatives are the other layout, no compilation, float32 and one thread. A depthwise convolution alone is timed
+    with each kernel size in each layout, since its kernels are written for some of them.
 
     Returns:
-        The choices, the most costly first, and the records of the networks' cases, failed ones among them.
+        The choices, the most costly first, and the records of the networks, including failed ones.
 
     Raises:
         InputError, Stopped: as `benchmark_models`.
     """
     where = choose_device(device)
-    dtype = _best_dtype(where)
     best = plan_cases(
         models,
         where,
         modes=("infer",),
-        dtypes=(dtype,),
+        dtypes=(best_dtype(where),),
         layouts=("channels_last",),
         compile_modes=("default",),
         batch=DEFAULT_BATCH[where.type] if batch is None else batch,
         image_size=image_size,
         threads=check_threads(threads),
     )
-    choices = [choice for case in best for choice in _choices(case, where)]
+    choices = [choice for case in best for choice in choices_around(case, where)]
     cases = list(dict.fromkeys(case for choice in choices for case in (choice.better, choice.worse)))
     records = run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=None if folder is None else Path(folder))
-    times = {case: _seconds(record) for case, record in zip(cases, records, strict=True)}
-    traps = [
-        Trap(choice.what, speed_ratio(times[choice.better], times[choice.worse]), choice.mend)
-        for choice in choices
-        if times[choice.better] and times[choice.worse]
-    ]
     with measuring(best, where):
-        traps += _kernel_traps(best[0], where, rounds=rounds, turn_s=turn_s)
+        times = time_kernels(best[0], where, rounds=rounds, turn_s=turn_s)
+    traps = [*case_traps(choices, dict(zip(cases, records, strict=True))), *kernel_traps(times)]
     return sorted(traps, key=lambda trap: trap.cost.median, reverse=True), records
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
     """Two cases that differ in one option."""
 
-    what: str
+    text: str
     better: Case
     worse: Case
-    mend: str
+    fix: str
 
 
-def _choices(best: Case, device: torch.device) -> Iterator[_Choice]:
-    """What a user may choose instead of the best, one option at a time."""
+def choices_around(best: Case, device: torch.device) -> Iterator[Choice]:
+    """Yield what a user may choose instead of the best options, one option at a time."""
 
-    def instead(mend: str, better: Case = best, **option: str | int) -> _Choice:
+    def instead(fix: str, better: Case = best, **option: str | int) -> Choice:
         ((name, value),) = option.items()
-        words = f"{best.model}: {name} {value} instead of {getattr(better, name)}"
-        return _Choice(words, better, replace(better, **option), mend)  # type: ignore[arg-type]
+        text = f"{best.model}: {name} {value} instead of {getattr(better, name)}"
+        return Choice(text, better, replace(better, **option), fix)  # type: ignore[arg-type]
 
     yield instead("network.to(memory_format=torch.channels_last), and the images too", layout="contiguous")
     yield instead("torch.compile(network)", compile="off")
@@ -128,43 +123,65 @@ def _choices(best: Case, device: torch.device) -> Iterator[_Choice]:
         yield instead(f"torch.set_num_threads({best.threads})", threads=1)
 
 
-def _best_dtype(device: torch.device) -> str:
+def best_dtype(
+    device: torch.device, tflops: Callable[[torch.device, str], float | None] = product_tflops
+) -> Literal["bfloat16", "float32"]:
+    """Return the fastest dtype for inference: bfloat16 on a GPU, and on a CPU with arithmetic for it.
+
+    Args:
+        tflops: measures the fastest matrix product of the device in a dtype; None where there is none.
+    """
     if device.type == "cuda":
         return "bfloat16"
-    products = measure_peaks(device, ("float32", "bfloat16")).tflops
-    return "bfloat16" if products.get("bfloat16", 0.0) > _NATIVE * products["float32"] else "float32"
+    half, single = tflops(device, "bfloat16"), tflops(device, "float32")
+    return "bfloat16" if half is not None and single is not None and half > _NATIVE * single else "float32"
 
 
-def _seconds(record: Record) -> list[float]:
-    return [] if record.error is not None else [row["seconds"] for row in record.history]
+def case_traps(choices: Sequence[Choice], records: Mapping[Case, Record]) -> Iterator[Trap]:
+    """Yield the cost of each choice of which both cases were measured."""
+    for choice in choices:
+        better, worse = records[choice.better], records[choice.worse]
+        if better.error is None and worse.error is None:
+            cost = speed_ratio(*([row["seconds"] for row in record.history] for record in (better, worse)))
+            yield Trap(choice.text, cost, choice.fix)
 
 
-def _kernel_traps(case: Case, device: torch.device, *, rounds: int, turn_s: float) -> Iterator[Trap]:
-    """Depthwise convolutions: in which layout a kernel size is slow, and where time grows faster than arithmetic."""
+def time_kernels(case: Case, device: torch.device, *, rounds: int, turn_s: float) -> dict[tuple[int, str], list[float]]:
+    """Time a depthwise convolution of ConvNeXt's first stage: (kernel size, layout) -> seconds per round.
+
+    Args:
+        case: gives batch, dtype and image size.
+    """
     side = max(1, case.image_size // _STRIDE)
+    keys = {f"depthwise {size}x{size} {layout}": (size, layout) for size in KERNEL_SIZES for layout in LAYOUTS}
     calls = {
-        f"depthwise {size}x{size} {layout}": _depthwise(replace(case, layout=layout), size, side, device)
-        for size in KERNEL_SIZES
-        for layout in LAYOUTS
+        name: _depthwise(replace(case, layout=layout), size, side, device) for name, (size, layout) in keys.items()
     }
     times = time_in_turns(calls, device, rounds=rounds, turn_s=turn_s, name="timing kernel sizes")
+    return {keys[name]: seconds for name, seconds in times.items()}
+
+
+def kernel_traps(times: Mapping[tuple[int, str], Sequence[float]]) -> Iterator[Trap]:
+    """Yield for each kernel size its slower layout, and for sizes above 7 the cost beyond their arithmetic.
+
+    Args:
+        times: as `time_kernels` returns them.
+    """
     for size in KERNEL_SIZES:
-        by_layout = {layout: times[f"depthwise {size}x{size} {layout}"] for layout in LAYOUTS}
-        faster, slower = sorted(LAYOUTS, key=lambda layout: statistics.median(by_layout[layout]))
+        faster, slower = sorted(LAYOUTS, key=lambda layout: statistics.median(times[size, layout]))
         yield Trap(
             f"depthwise {size}x{size}: layout {slower} instead of {faster}",
-            speed_ratio(by_layout[faster], by_layout[slower]),
+            speed_ratio(times[size, faster], times[size, slower]),
             f"keep the tensors of this convolution {faster}",
         )
         if size <= _USUAL:
             continue
         taps = (size / _USUAL) ** 2
-        for layout, own in by_layout.items():
-            usual = times[f"depthwise {_USUAL}x{_USUAL} {layout}"]
+        for layout in LAYOUTS:
             yield Trap(
-                f"depthwise {size}x{size} {layout}: time for its arithmetic, against {_USUAL}",
-                speed_ratio([taps * seconds for seconds in usual], own),
-                f"kernels of {_USUAL} and less in this layout, or the other layout",
+                f"depthwise {size}x{size} {layout}: time relative to its arithmetic, compared with {_USUAL}x{_USUAL}",
+                speed_ratio([taps * seconds for seconds in times[_USUAL, layout]], times[size, layout]),
+                f"kernels of at most {_USUAL}x{_USUAL} in this layout, or the other layout",
             )
 
 
