@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from modernet.models import list_models as list_models
     from modernet.models.fused import use_kernels as use_kernels
     from modernet.recipes import get_recipe as get_recipe
+    from modernet.studies import Machines as Machines
     from modernet.studies import run_factorial as run_factorial
     from modernet.studies import walk_road as walk_road
     from modernet.tasks import load_network as load_network
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "InputError": "errors",
+    "Machines": "studies",
     "NetworkSpec": "weights",
     "benchmark_models": "benchmark",
     "check_images": "data",

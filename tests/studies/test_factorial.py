@@ -10,13 +10,18 @@ from modernet.cli import main
 from modernet.errors import InputError
 from modernet.recipes import get_recipe
 from modernet.records import Record
-from modernet.studies import run_factorial, runs
+from modernet.studies import Machines, run_factorial
 
 RECIPE = get_recipe("quick").replace(epochs=1, batch_size=32)
 
 
 def small_study(data: Path, folder: Path, **changes: Any) -> list[Record]:
-    arguments: dict[str, Any] = {"decisions": "gelu,layer_norm", "seeds": 1, "recipe": RECIPE, "workers": 1}
+    arguments: dict[str, Any] = {
+        "decisions": "gelu,layer_norm",
+        "seeds": 1,
+        "recipe": RECIPE,
+        "machines": Machines(workers=1),
+    }
     return run_factorial(str(data), **(arguments | changes), folder=folder)
 
 
@@ -41,10 +46,7 @@ def test_the_command_line_runs_a_study_and_prints_its_effects(
     assert [(run["network"], run["seed"]) for run in answer["runs"]] == [(n, s) for n in range(4) for s in range(2)]
 
 
-def test_networks_are_convnexts_with_decisions_undone(
-    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "train_classifier", _fail)
+def test_networks_are_convnexts_with_decisions_undone(image_folder: Path, tmp_path: Path) -> None:
     records = small_study(image_folder, tmp_path / "study")
 
     fields = [record.settings["model_fields"] for record in records]
@@ -57,16 +59,10 @@ def test_networks_are_convnexts_with_decisions_undone(
     assert records[1].settings["levels"] == {"gelu": 1, "layer_norm": -1}
     assert records[1].settings["study"] == "factorial"
     assert {record.settings["recipe"]["name"] for record in records} == {"quick"}
-    assert {record.error for record in records} == {"RuntimeError: out of luck"}
+    assert [record.error for record in records] == [None] * 4
 
 
-def _fail(*arguments: Any, **options: Any) -> Record:
-    raise RuntimeError("out of luck")
-
-
-def test_a_study_of_other_decisions_is_not_mixed_in(
-    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_with_other_decisions_is_rejected(image_folder: Path, tmp_path: Path) -> None:
     small_study(image_folder, tmp_path / "study", seeds=1, decisions="gelu,fewer_norms")
     with pytest.raises(InputError, match=r"is of a study with other settings \(.*\); give another --out"):
         small_study(image_folder, tmp_path / "study", decisions="layer_norm,fewer_norms")
@@ -80,7 +76,9 @@ def test_a_study_of_other_decisions_is_not_mixed_in(
         ({"decisions": "gelu"}, "give two or more"),
     ],
 )
-def test_wrong_arguments_are_said_before_images_are_read(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_wrong_arguments_are_rejected_before_images_are_read(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         small_study(tmp_path / "nowhere", tmp_path / "study", **change)
 
@@ -90,11 +88,11 @@ def test_wrong_arguments_are_said_before_images_are_read(tmp_path: Path, change:
     [
         (["--study", "factorial", "--steps", "0-3"], "--steps is of a walk; for --study factorial give --decisions"),
         (["--decisions", "gelu,layer_norm"], "--decisions is of --study factorial; for a walk give --steps"),
-        (["--run-gpus", "1"], "--run-cpus and --run-gpus are of runs on a cluster; give --cluster auto"),
+        (["--run-gpus", "1"], "--run-cpus and --run-gpus need a cluster; add --cluster auto"),
         (["--cluster", "nowhere"], "'nowhere' is no address of a Ray cluster; give auto, or HOST:PORT"),
     ],
 )
-def test_options_of_the_other_study_are_said(
+def test_options_that_do_not_apply_are_rejected(
     options: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["roadmap", *options, "--out", str(tmp_path / "run")]) == 2

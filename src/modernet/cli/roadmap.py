@@ -106,7 +106,7 @@ def _study(options: WalkOptions[Recipe]) -> int:
 
     with progress.shown(), progress.task("starting", 1):
         from modernet.roadmap import DEFAULT_DECISIONS
-        from modernet.studies import run_factorial, walk_road
+        from modernet.studies import Machines, run_factorial, walk_road
         from modernet.training import Interrupted
 
     study = "roadmap" if options.study == "walk" else options.study
@@ -117,10 +117,9 @@ def _study(options: WalkOptions[Recipe]) -> int:
         "recipe": recipe_from(options.settings),
         "stem_stride": options.stem_stride,
         "skip_unreadable": options.skip_unreadable,
-        "workers": options.workers,
-        "cluster": options.cluster,
-        "run_cpus": options.run_cpus,
-        "run_gpus": options.run_gpus,
+        "machines": Machines(
+            workers=options.workers, cluster=options.cluster, run_cpus=options.run_cpus, run_gpus=options.run_gpus
+        ),
         "folder": folder,
     }
     try:

@@ -1,4 +1,4 @@
-"""What the studies of the road share: trainings of designs on the same images, each left in a folder of its own."""
+"""What every study does: train networks on the same images, each run in a folder of its own, and report on all."""
 
 from __future__ import annotations
 
@@ -9,102 +9,77 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from modernet import progress
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.images.views import Interpolation
 from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable
-from modernet.machine.cores import usable_cores
 from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report
-from modernet.roadmap import Design
-from modernet.studies.running.cluster import Cluster
+from modernet.studies.running.jobs import Work
+from modernet.studies.running.machines import Machines, Resources
 from modernet.studies.running.runner import run_all
 from modernet.tasks import train_classifier
 from modernet.tasks.classification import classifier_settings
-from modernet.training import choose_device, differences, run_identity
+from modernet.training import differences, run_identity
 from modernet.weights import NetworkSpec
-
-_MOST_WORKERS = 8  # each holds its own copy of torch and of the images
 
 
 @dataclass(frozen=True)
 class Study:
-    """What all runs of a study share, as it was asked for."""
+    """What all runs of a study share."""
 
     data: str
-    size: str
+    seeds: int
+    """Runs of each network, with seeds 0, 1, ..."""
     recipe: ClassificationRecipe
     skip_unreadable: bool
-    device: str
     folder: Path
-    workers: int
-    """Processes side by side; without meaning on a cluster."""
-    cluster: Cluster | None
+    resources: Resources
 
     @staticmethod
     def begin(
         data: str,
         *,
-        size: str,
         seeds: int,
         recipe: Recipe | None,
         skip_unreadable: bool,
-        workers: int | None,
-        device: torch.device | None,
-        cluster: str | None,
-        run_cpus: int | None,
-        run_gpus: float | None,
+        machines: Machines,
+        one_core: bool,
         folder: str | os.PathLike[str],
     ) -> Study:
-        """Check the arguments of a study, before images are read, and choose what was left open.
+        """Check the arguments of a study before images are read, and fill in the defaults.
+
+        Args:
+            one_core: whether a CPU trains these networks fastest with one thread each, because they are small.
 
         Raises:
-            InputError: an argument is out of range, contradicts another one, or `folder` cannot be written to.
+            InputError: an argument is out of range, `folder` cannot be written to, or the recipe is not a classifier's.
         """
         if seeds < 1:
             raise InputError(f"seeds is {seeds}; give 1 or more")
-        if workers is not None and workers < 1:
-            raise InputError(f"workers is {workers}; give 1 or more")
-        if cluster is None and (run_cpus is not None or run_gpus is not None):
-            raise InputError(
-                "--run-cpus and --run-gpus are of runs on a cluster; give --cluster auto, or leave them out"
-            )
-        if cluster is not None and workers is not None:
-            raise InputError(
-                "--workers is of runs on this machine alone; on a cluster give --run-cpus, or leave it out"
-            )
-        machines, where = None, Path(folder)
-        if cluster is not None:
-            gpus = float(torch.cuda.is_available()) if run_gpus is None else run_gpus
-            device = device or torch.device("cuda" if gpus else "cpu")
-            cpus = _cpus_of_a_run(size, device) if run_cpus is None else run_cpus
-            where = where.resolve()  # a task has a working directory of its own
-            data = _from_anywhere(data)
-            machines = Cluster(cluster, where, cpus, gpus)
-        device = device or choose_device()
-        if workers is None:
-            workers = min(usable_cores(), _MOST_WORKERS) if size == "nano" and device.type == "cpu" else 1
+        where = Path(folder)
+        if machines.cluster is not None:  # a worker of the cluster has a working directory of its own
+            where, data = where.resolve(), _absolute(data)
+        resources = machines.resources(where, one_core=one_core)
         chosen = for_classification(recipe or get_recipe(default_recipe(data)))
         check_writable(where)
-        _opened.cache_clear()
-        return Study(data, size, chosen, skip_unreadable, str(device), where, workers, machines)
+        open_images.cache_clear()
+        return Study(data, seeds, chosen, skip_unreadable, where, resources)
 
     def images(self) -> ImageDataset:
-        """The images; opened once a process."""
+        """Return the images; they are opened once per process."""
         images = self.recipe.images
-        return _opened(
+        return open_images(
             self.data, images.image_size, self.skip_unreadable, self.recipe.cuts_images, images.interpolation
         )
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a study: a design with a seed."""
+    """One training of a study: a network with a seed."""
 
     study: Study
     folder: Path
@@ -112,91 +87,129 @@ class Run:
     spec: NetworkSpec
     recipe: ClassificationRecipe
     seed: int
-    words: dict[str, Any]
-    """What the record's settings say of its place in the study."""
+    place: dict[str, Any]
+    """The settings that say where in the study it belongs."""
     settings: dict[str, Any]
-    """What the record will say was run; an earlier record of the same is this run, finished."""
-
-    @staticmethod
-    def of_design(
-        study: Study,
-        place: str,
-        name: str,
-        design: Design,
-        recipe: ClassificationRecipe,
-        seed: int,
-        words: dict[str, Any],
-    ) -> Run:
-        """The training of a design; `place` is its folder's name, and `words` say where it belongs in the study.
-
-        Raises:
-            InputError: the images are too small for the network.
-        """
-        dataset = study.images()
-        spec = NetworkSpec.of_design(name, design)
-        settings = classifier_settings(spec, dataset, recipe, seed, words)
-        return Run(study, study.folder / place / f"seed-{seed}", spec, recipe, seed, words, settings)
+    """All settings of its record; a finished record with the same identity is this run."""
 
     @property
     def name(self) -> str:
-        """What is trained, in words."""
+        """Its label."""
         return self.spec.name
 
     @property
     def cost(self) -> float:
-        """Images that training shows to the network."""
+        """The number of images that training shows to the network."""
         return float(self.recipe.schedule.epochs * self.settings["data"]["n_train"])
 
 
-def finish_runs(study: Study, runs: Sequence[Run], title: str) -> list[Record]:
-    """Train what is not finished yet, and report on all that the study's folder holds.
-
-    A run that fails leaves a record that says why, while the rest goes on.
+def plan_runs(
+    study: Study, folder: str, spec: NetworkSpec, recipe: ClassificationRecipe, place: dict[str, Any]
+) -> list[Run]:
+    """Plan the runs of one network, one per seed.
 
     Args:
-        title: what to call the whole in the display of progress.
-
-    Returns:
-        The records of the runs, in their order.
+        folder: name of the network's folder in the study's.
+        place: the settings that say where in the study the network belongs.
 
     Raises:
-        InputError: the folder holds a run of other settings, or the cluster cannot be used.
-        Interrupted: Ctrl-C; the same call goes on.
+        InputError: the images are too small for the network.
     """
-    todo = [run for run in runs if not _is_finished(run)]
-    if len(todo) < len(runs):
-        progress.say(
-            f"{len(runs) - len(todo)} of {len(runs)} runs are finished in {study.folder}; going on with the rest"
+    dataset = study.images()
+    return [
+        Run(
+            study,
+            study.folder / folder / f"seed-{seed}",
+            spec,
+            recipe,
+            seed,
+            place,
+            classifier_settings(spec, dataset, recipe, seed, place),
         )
-    for outcome in run_all(todo, _train, workers=study.workers, title=title, cluster=study.cluster):
+        for seed in range(study.seeds)
+    ]
+
+
+def train_run(run: Run, should_stop: Callable[[], bool]) -> None:
+    """Train one network; its folder gets the record.
+
+    Raises:
+        Interrupted: `should_stop` returned True.
+    """
+    resources = run.study.resources
+    train_classifier(
+        run.spec,
+        run.study.images(),
+        run.recipe,
+        seed=run.seed,
+        folder=run.folder,
+        device=resources.device,
+        study=run.place,
+        workers=resources.concurrent_runs,
+        should_stop=should_stop,
+    )
+
+
+def finish_runs(study: Study, runs: Sequence[Run], title: str, train: Work[Run, None] = train_run) -> list[Record]:
+    """Train the runs that are not finished yet, and report on everything in the study's folder.
+
+    All networks are trained with seed 0 before any is with seed 1, so an interrupted study has each network once. A
+    failed run leaves a record with its error, and the others continue.
+
+    Args:
+        title: label of the whole in the progress display.
+        train: trains one run; a module-level function, since worker processes import it.
+
+    Returns:
+        The records of the runs, in the order of `runs`.
+
+    Raises:
+        InputError: the folder contains a run with other settings, or the cluster cannot be used.
+        Interrupted: Ctrl-C; the same call resumes.
+    """
+    unfinished = [run for run in runs if not _is_finished(run)]
+    if len(unfinished) < len(runs):
+        progress.say(
+            f"{len(runs) - len(unfinished)} of {len(runs)} runs in {study.folder} are finished; training the others"
+        )
+    unfinished.sort(key=lambda run: run.seed)
+    resources = study.resources
+    for outcome in run_all(unfinished, train, workers=resources.workers, title=title, cluster=resources.cluster):
         if outcome.error is not None:
             _record_failure(outcome.job, outcome.error)
             progress.say(f"{outcome.job.name} failed: {outcome.error}")
     records = [read_record(run.folder / RECORD_NAME) for run in runs]
-    write_report(read_records(study.folder), study.folder)  # with what earlier studies left in this folder
+    write_report(read_records(study.folder), study.folder)  # includes earlier studies in this folder
     return records
 
 
-def _from_anywhere(data: str) -> str:
-    """What is found under the same name from any working directory: names and addresses are, a path becomes whole."""
+@functools.lru_cache(maxsize=1)
+def open_images(
+    data: str, image_size: int | None, skip_unreadable: bool, whole_images: bool, interpolation: Interpolation
+) -> ImageDataset:
+    """Open a data set as `modernet train` does, and keep it for the next run in this process."""
+    return open_dataset(
+        data,
+        image_size=image_size,
+        skip_unreadable=skip_unreadable,
+        whole_images=whole_images,
+        interpolation=interpolation,
+    )
+
+
+def _absolute(data: str) -> str:
+    """Make a path of images absolute; names of data sets and URLs stay as they are."""
     first = Path(expand_braces(data)[0] if data.endswith(".tar") else data)
     if data in DATASET_NAMES or first.is_absolute() or not first.exists():
         return data
     return str(Path.cwd() / data)
 
 
-def _cpus_of_a_run(size: str, device: torch.device) -> int:
-    """One for networks of the nano size, which more threads make slower; else this machine's, shared by its GPUs."""
-    if device.type == "cpu":
-        return 1 if size == "nano" else usable_cores()
-    return max(1, usable_cores() // max(1, torch.cuda.device_count()))
-
-
 def _is_finished(run: Run) -> bool:
-    """Whether an earlier call finished this run in its folder.
+    """Return whether the folder of a run contains its record, without an error.
 
     Raises:
-        InputError: the folder holds a run in this place with other settings.
+        InputError: the folder contains a run with other settings.
     """
     path = run.folder / RECORD_NAME
     if not path.exists():
@@ -212,42 +225,8 @@ def _is_finished(run: Run) -> bool:
     return True
 
 
-def _train(run: Run, should_stop: Callable[[], bool]) -> None:
-    """One run; its record says the rest."""
-    cluster = run.study.cluster
-    train_classifier(
-        run.spec,
-        run.study.images(),
-        run.recipe,
-        seed=run.seed,
-        folder=run.folder,
-        device=torch.device(run.study.device),
-        study=run.words,
-        workers=run.study.workers if cluster is None else cluster.runs_beside(),
-        should_stop=should_stop,
-    )
-
-
 def _record_failure(run: Run, error: str) -> None:
     circumstances = environment("")
-    del circumstances["device"]  # this machine may have no such device, and the run another number of threads
+    del circumstances["device"]  # the run may have used another machine, and this one may not have such a device
     failed = Record("train", run.name, run.settings, metrics={}, environment=circumstances, error=error)
     failed.write(run.folder / RECORD_NAME)
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(
-    data: str,
-    image_size: int | None,
-    skip_unreadable: bool,
-    whole_images: bool,
-    interpolation: Interpolation,
-) -> ImageDataset:
-    """A data set, opened once a process, as `modernet train` opens it."""
-    return open_dataset(
-        data,
-        image_size=image_size,
-        skip_unreadable=skip_unreadable,
-        whole_images=whole_images,
-        interpolation=interpolation,
-    )

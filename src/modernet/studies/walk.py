@@ -1,18 +1,18 @@
-"""Walking the road from ResNet to ConvNeXt: every step trained on the same images under one recipe."""
+"""The walk along the road from ResNet to ConvNeXt: train every step on the same images with one recipe."""
 
 from __future__ import annotations
 
 import math
 import os
 
-import torch
-
 from modernet import progress
 from modernet.recipes import ClassificationRecipe, Recipe, for_classification, get_recipe
 from modernet.records import Record
 from modernet.report import RoadPlace
 from modernet.roadmap import Step, default_stem_stride, road, select_steps
-from modernet.studies.runs import Run, Study, finish_runs
+from modernet.studies.running.machines import LOCAL, Machines
+from modernet.studies.runs import Run, Study, finish_runs, plan_runs
+from modernet.weights import NetworkSpec
 
 
 def walk_road(
@@ -24,71 +24,56 @@ def walk_road(
     recipe: Recipe | None = None,
     stem_stride: int | None = None,
     skip_unreadable: bool = False,
-    workers: int | None = None,
-    device: torch.device | None = None,
-    cluster: str | None = None,
-    run_cpus: int | None = None,
-    run_gpus: float | None = None,
+    machines: Machines = LOCAL,
     folder: str | os.PathLike[str],
 ) -> list[Record]:
     """Train the steps of the road and report on them.
 
-    A step that is finished in `folder` is not trained again, an unfinished one goes on from its checkpoint, and one
-    that fails is reported while the rest goes on. The folder gets a record for each run, `road.png` and `report.html`.
+    Runs that are finished in `folder` are skipped, and unfinished ones resume from their checkpoints. A failed run is
+    reported, and the others continue. The folder gets a record per run, `road.png` and `report.html`.
 
     Args:
-        data: what `open_dataset` opens.
+        data: the images, as `open_dataset` takes them.
         size: `nano`, `tiny` (ResNet-50 to ConvNeXt-T) or `base` (ResNet-200 to ConvNeXt-B).
         steps: which steps: `"0-13"`, `"0,4,13"`, `"8a-8d"`, `"all"`.
-        seeds: trainings of each step, with seeds 0, 1, ...
-        recipe: of every step but 0, which has the recipe of ResNet's time, with the same images, epochs, batch and
-            augmentation in space; None is the `default_recipe` of the data.
-        stem_stride: of every network; None goes by the size of the images.
+        seeds: runs of each step, with seeds 0, 1, ...
+        recipe: recipe of every step but 0, which uses `classic_recipe` of it. Default: the `default_recipe` of the
+            data.
+        stem_stride: stride of every stem. Default: `default_stem_stride` of the image size.
         skip_unreadable: leave out images that cannot be read, instead of stopping.
-        workers: processes side by side; None is one for each core, at most 8, for `nano` on a CPU, and else 1.
-        device: where to train; None is this machine's accelerator if it has one, on a cluster a GPU if a run gets one.
-        cluster: train on the machines of a Ray cluster: `"auto"` is the one that this machine belongs to, or one of
-            this machine alone; `"HOST:PORT"` that of a head node. `folder` is on a file system that all of them share,
-            and so is `data` if it is a path.
-        run_cpus: cores, and threads, of a run on the cluster; None is 1 for `nano` on a CPU, and else this machine's
-            cores, shared by its GPUs.
-        run_gpus: GPUs of a run on the cluster, such as 0.5; None is 1 if this machine has one.
+        machines: where to train, and how many runs at once; one core trains `nano` fastest.
 
     Returns:
-        The records of the steps asked for, those of failed runs included, in the order of steps and seeds.
+        The records of the chosen steps, including failed runs, in the order of steps and seeds.
 
     Raises:
-        InputError: an argument is out of range, the images or the cluster cannot be used, or `folder` holds another
-            walk.
-        Interrupted: Ctrl-C; the same call goes on.
+        InputError: an argument is out of range, the images or the cluster cannot be used, or `folder` contains
+            another walk.
+        Interrupted: Ctrl-C; the same call resumes.
     """
-    select_steps(road(size), steps)  # a wrong name is said before images are read
+    select_steps(road(size), steps)  # reject a wrong name before images are read
     study = Study.begin(
         data,
-        size=size,
         seeds=seeds,
         recipe=recipe,
         skip_unreadable=skip_unreadable,
-        workers=workers,
-        device=device,
-        cluster=cluster,
-        run_cpus=run_cpus,
-        run_gpus=run_gpus,
+        machines=machines,
+        one_core=size == "nano",
         folder=folder,
     )
     stride = default_stem_stride(study.images().image_size) if stem_stride is None else stem_stride
     chosen = select_steps(road(size, stem_stride=stride), steps)
-    places = [(seed, step) for seed in range(seeds) for step in chosen]  # a walk that is stopped has every step once
-    runs = [_plan(study, step, seed) for seed, step in progress.track(places, "counting operations", len(places))]
-    records = finish_runs(study, runs, "walking the road")
-    return sorted(records, key=lambda record: (record.settings["order"], record.settings["seed"]))
+    runs = [
+        run for step in progress.track(chosen, "counting operations", len(chosen)) for run in _plan(study, size, step)
+    ]
+    return finish_runs(study, runs, "walking the road")
 
 
 def classic_recipe(recipe: ClassificationRecipe) -> ClassificationRecipe:
-    """The recipe of ResNet's time, as long and with the same images, batch and augmentation in space as a modern one.
+    """Return the recipe of ResNet's time with the images, epochs, batch and spatial augmentation of a modern recipe.
 
-    SGD, a tenth of the learning rate after each third, no label smoothing, no mixing, no erasing, no drop path. The
-    learning rate is 0.1 for a batch of 256 and follows the square root of the batch: in proportion to it (Goyal et al.
+    SGD, learning rate divided by 10 after each third, no label smoothing, mixing, erasing or drop path. The learning
+    rate is 0.1 for a batch of 256 and scales with the square root of the batch: with linear scaling (Goyal et al.
     2017), a short walk with small batches would end before the network has learned anything (docs/log.md).
     """
     images, space = recipe.images, recipe.augmentation
@@ -107,12 +92,13 @@ def classic_recipe(recipe: ClassificationRecipe) -> ClassificationRecipe:
     )
 
 
-def _plan(study: Study, step: Step, seed: int) -> Run:
+def _plan(study: Study, size: str, step: Step) -> list[Run]:
+    """Plan the runs of one step."""
     recipe = classic_recipe(study.recipe) if step.classic_recipe else study.recipe
-    # the paper has no nano size: its decisions stand beside those of the paper's smallest
-    published = road("tiny")[step.order] if study.size == "nano" else step
+    # the paper has no nano size, so its steps are compared with those of the paper's smallest
+    published = road("tiny")[step.order] if size == "nano" else step
     place = RoadPlace(
-        size=study.size,
+        size=size,
         row=step.row,
         order=step.order,
         step=step.name,
@@ -120,7 +106,7 @@ def _plan(study: Study, step: Step, seed: int) -> Run:
         change=step.change,
         side_step=step.side_step,
         published_top1=published.published_top1,
-        published_of="ResNet-200 to ConvNeXt-B" if study.size == "base" else "ResNet-50 to ConvNeXt-T",
+        published_of="ResNet-200 to ConvNeXt-B" if size == "base" else "ResNet-50 to ConvNeXt-T",
     )
     folder = f"{step.order:02d}-{step.name}"
-    return Run.of_design(study, folder, step.title, step.design, recipe, seed, place.to_settings())
+    return plan_runs(study, folder, NetworkSpec.of_design(step.title, step.design), recipe, place.to_settings())

@@ -21,14 +21,19 @@ from modernet.errors import InputError
 from modernet.machine.cores import usable_cores
 from modernet.recipes import get_recipe
 from modernet.records import Record
-from modernet.studies import runs, walk_road
+from modernet.roadmap import road
+from modernet.studies import Machines
 from modernet.studies.running import cluster, ray_connection
 from modernet.studies.running.cluster import Cluster
+from modernet.studies.running.jobs import Work
 from modernet.studies.running.runner import run_all
+from modernet.studies.runs import Run, Study, finish_runs, plan_runs, train_run
 from modernet.training import Interrupted
+from modernet.weights import NetworkSpec
 from runner_jobs import Sum, add
 
 RECIPE = get_recipe("quick").replace(epochs=2, batch_size=16)
+STEPS = ("resnet", "depthwise_conv", "separate_downsampling")
 TESTS = str(Path(__file__).parents[2])
 RAY = ("raylet", "gcs_server", "ray::")
 
@@ -74,33 +79,37 @@ def results(records: list[Record]) -> list[tuple[Any, ...]]:
     return [*((record.name, record.error, *(record.metrics[name] for name in names)) for record in records), *rows]
 
 
-@pytest.mark.slow
-def test_a_walk_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_numbers(
-    started: list[str],
-    image_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    options: dict[str, Any] = {"steps": "0,4,13", "seeds": 1, "recipe": RECIPE}
-    monkeypatch.chdir(tmp_path)
-    undisturbed = walk_road(str(image_folder), **options, workers=1, folder=tmp_path / "here")
+def study_of_the_road(data: str, machines: Machines, folder: str | Path, train: Work[Run, None]) -> list[Record]:
+    study = Study.begin(
+        data, seeds=1, recipe=RECIPE, skip_unreadable=False, machines=machines, one_core=True, folder=folder
+    )
+    networks = [NetworkSpec.of_design(step.name, step.design) for step in road("nano", stem_stride=1)]
+    planned = [run for spec in networks if spec.name in STEPS for run in plan_runs(study, spec.name, spec, RECIPE, {})]
+    return finish_runs(study, planned, "", train)
 
-    monkeypatch.setattr(runs, "_train", train_and_die_once)
+
+@pytest.mark.slow
+def test_a_run_whose_worker_is_killed_resumes_from_its_checkpoint_to_the_same_numbers(
+    started: list[str], image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    undisturbed = study_of_the_road(str(image_folder), Machines(workers=1), tmp_path / "here", train_run)
     with said() as lines:
-        killed = walk_road(image_folder.name, **options, cluster="auto", folder="cluster")
+        killed = study_of_the_road(image_folder.name, Machines(cluster="auto"), "cluster", train_and_die_once)
 
     assert results(killed) == results(undisturbed)
     assert [record.environment["device"] for record in killed] == ["CPU, 1 thread"] * 3
-    steps = {path.parent.parent.name: [] for path in sorted(tmp_path.rglob("attempt-*"))}
-    for path in sorted(tmp_path.rglob("attempt-*")):
-        steps[path.parent.parent.name].append(int(path.read_text()))
-    whole = steps["00-resnet"][0]
-    assert steps["00-resnet"] == steps["16-separate_downsampling"] == [whole]
-    first, second = steps["04-depthwise_conv"]
+    steps = {
+        name: [int(path.read_text()) for path in sorted((tmp_path / "cluster" / name).rglob("attempt-*"))]
+        for name in STEPS
+    }
+    (whole,) = steps["resnet"]
+    assert steps["separate_downsampling"] == [whole]
+    first, second = steps["depthwise_conv"]
     assert first == 3
     assert second < whole  # the retry did the rest, not all of it
     assert "no Ray cluster is running here; started one on this machine: 1 machine," in started[0]
-    assert "Depthwise conv: its worker died; another one goes on with it" in lines
+    assert "depthwise_conv: its worker died; another one goes on with it" in lines
     assert not (tmp_path / "cluster" / ".cluster").exists()
 
 
@@ -226,22 +235,10 @@ def test_progress_of_a_run_that_begins_again_is_not_counted_twice() -> None:
     assert lines == ["a: its worker died; another one goes on with it"]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"run_cpus": 2}, "--run-cpus and --run-gpus are of runs on a cluster; give --cluster auto"),
-        ({"cluster": "auto", "workers": 2}, "--workers is of runs on this machine alone; on a cluster give --run-cpus"),
-    ],
-)
-def test_options_that_contradict_each_other_are_said(tmp_path: Path, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        walk_road("digit_scenes", **options, folder=tmp_path / "walk")
-
-
 def test_runs_that_share_a_device_are_counted() -> None:
-    assert Cluster("auto", Path(), cpus=10_000).runs_beside() == 1
-    assert Cluster("auto", Path(), gpus=0.25).runs_beside() == 4
-    assert Cluster("auto", Path(), gpus=2.0).runs_beside() == 1
+    assert Cluster("auto", Path(), cpus=10_000).runs_per_machine() == 1
+    assert Cluster("auto", Path(), gpus=0.25).runs_per_machine() == 4
+    assert Cluster("auto", Path(), gpus=2.0).runs_per_machine() == 1
 
 
 def test_results_are_printed_and_what_ray_prints_is_not(capsys: pytest.CaptureFixture[str]) -> None:

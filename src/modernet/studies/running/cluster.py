@@ -60,8 +60,8 @@ class Cluster:
             raise InputError(f"a run gets {self.gpus:g} GPUs; give --run-gpus 0, a share such as 0.5, or whole GPUs")
         check_address(self.address)
 
-    def runs_beside(self) -> int:
-        """How many such runs share a device like this machine's, at most."""
+    def runs_per_machine(self) -> int:
+        """The number of such runs that share a device like this machine's, at most."""
         return max(1, int(1 / self.gpus) if self.gpus else usable_cores() // self.cpus)
 
 
