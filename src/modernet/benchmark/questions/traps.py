@@ -142,7 +142,8 @@ def case_traps(choices: Sequence[Choice], records: Mapping[Case, Record]) -> Ite
     for choice in choices:
         better, worse = records[choice.better], records[choice.worse]
         if better.error is None and worse.error is None:
-            cost = speed_ratio(*([row["seconds"] for row in record.history] for record in (better, worse)))
+            seconds, with_trap = ([row["seconds"] for row in record.history] for record in (better, worse))
+            cost = speed_ratio(seconds, with_trap)
             yield Trap(choice.text, cost, choice.fix)
 
 
