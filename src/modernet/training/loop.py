@@ -247,8 +247,7 @@ class _Run:
         row |= {f"train_{key}": value for key, value in _means(self.sums).items()}
         if (epoch + 1) % self.task.evaluate_every == 0 or self.step == self.total_steps:
             self.placement.share_buffers()
-            with self.placement.autocast():
-                measured = self.task.evaluate(self.placement.evaluated(), "validation")
+            measured = self.task.evaluate(self.placement.evaluated(), "validation")
             row |= {f"validation_{key}": value for key, value in measured.items()}
         check_finite(row, f"after epoch {epoch + 1}")
         if self.skipped:

@@ -133,6 +133,7 @@ def run_task(
             "workers": workers,
             "processes": processes.world,
             "execution": asdict(execution) | {"micro_batches": micro_batches},
+            "evaluation_precision": "fp32",  # of validation and test, whatever the recipe trains in
         },
         task_metrics=task.metrics,
     )
