@@ -14,7 +14,7 @@ import pytest
 from modernet.errors import InputError
 from modernet.records import Metric, Record
 from modernet.report import page, write_page
-from modernet.report.drawing.curves import averaged, curves_figure, ramp
+from modernet.report.drawing.script import vega_script
 from modernet.report.section import Section
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_ALL_DRAWN = "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.main-svg'))"
+_ALL_DRAWN = "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.marks'))"
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +114,12 @@ def test_a_record_belongs_to_the_first_kind_that_puts_it_into_a_section(
     assert [record.name for record in found[2].records] == ["vit_tiny"]
 
 
-def test_the_page_holds_plotly_once_and_little_else(records: list[Record], tmp_path: Path) -> None:
+def test_the_page_contains_vega_once_and_little_else(records: list[Record], tmp_path: Path) -> None:
     write_page(records, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert text.count("* plotly.js v") == 1
-    from plotly.offline import get_plotlyjs
-
-    assert len(text) - len(get_plotlyjs()) < 200_000
+    assert text.count("window.vegaEmbed=") == 1
+    assert len(vega_script()) < 1_000_000
+    assert len(text) - len(vega_script()) < 400_000
 
 
 def test_the_page_opens_from_the_disk_draws_its_charts_and_asks_nothing_of_the_network(
@@ -130,9 +129,9 @@ def test_the_page_opens_from_the_disk_draws_its_charts_and_asks_nothing_of_the_n
     assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
     assert opened.page.locator(".chart").count() == 6  # road, cost, two of its curves, two of the training runs
     road = opened.page.locator("#road-1 .chart").first
-    assert road.locator(".barlayer .point").count() == 16
-    assert "failed" in road.inner_text()
-    assert opened.page.locator("#road-1 .curves .chart").first.locator(".scatterlayer .trace").count() == 16
+    assert road.locator(".bars_marks path").count() == 16
+    assert "failed" in (road.text_content() or "")
+    assert opened.page.locator("#road-1 .curves .chart").first.locator(".mark-line path").count() == 16
 
 
 def test_the_page_says_what_was_found_what_failed_and_where_numbers_come_from(opened: Visit) -> None:
@@ -169,11 +168,14 @@ def test_every_table_has_headers_and_every_chart_a_text(opened: Visit) -> None:
 
 def test_hovering_a_bar_shows_its_seeds_interval_and_macs(opened: Visit) -> None:
     page = opened.page
-    page.locator("#road-1 .chart").first.locator(".barlayer .point path").nth(4).hover(force=True)
-    label = page.locator(".hoverlayer .hovertext").first
-    label.wait_for()
-    text = label.text_content() or ""
-    assert all(part in text for part in ("Depthwise conv", "seeds 0: ", "against 3: ", "2.35G MACs"))
+    page.locator("#road-1 .chart").first.locator(".bars_marks path").nth(4).hover(
+        position={"x": 40, "y": 4}, force=True
+    )
+    box = page.locator("#tooltip")
+    box.wait_for()
+    lines = box.locator("div").all_inner_texts()
+    assert lines[0] == "4 Depthwise conv"
+    assert all(part in "\n".join(lines) for part in ("seeds 0: ", "against 3: ", "2.35G MACs"))
 
 
 def test_dark_mode_changes_the_page_and_its_charts_while_it_is_open(
@@ -181,12 +183,24 @@ def test_dark_mode_changes_the_page_and_its_charts_while_it_is_open(
 ) -> None:
     page = visit(records, color_scheme="light").page
     colors = """() => [getComputedStyle(document.body).backgroundColor,
-                       getComputedStyle(document.querySelector('.chart .ytick text')).fill,
-                       getComputedStyle(document.querySelector('.chart .bars path')).fill]"""
+                       document.querySelector('.chart .role-axis-label text').getAttribute('fill'),
+                       document.querySelector('.chart .bars_marks path').getAttribute('fill')]"""
     light = page.evaluate(colors)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"(before) => ({colors})().every((color, i) => color !== before[i])", arg=light)
     assert page.evaluate(colors)[0] == "rgb(15, 18, 22)"
+
+
+def test_charts_fit_the_window_when_its_width_changes(visit: Callable[..., Visit], records: list[Record]) -> None:
+    page = visit(records, viewport={"width": 1200, "height": 800}).page
+    width = "document.querySelector('.chart svg').getBoundingClientRect().width"
+    fits = f"Math.abs({width} - document.querySelector('.chart').clientWidth) < 3"
+    page.wait_for_function(fits)
+    assert page.evaluate(width) > 900
+    assert "2.35G" in (page.locator("#road-1 .chart").first.text_content() or "")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.wait_for_function(fits)
+    page.wait_for_function("!document.querySelector('.chart').textContent.includes('2.35G')")  # no room for MACs
 
 
 def test_a_phone_scrolls_tables_inside_their_box_but_never_the_page(
@@ -202,15 +216,17 @@ def test_a_phone_scrolls_tables_inside_their_box_but_never_the_page(
 def test_a_pressed_key_picks_its_line_out(opened: Visit) -> None:
     page = opened.page
     key = page.locator("#road-1 .key button").nth(2)
-    opacity = """() => [...document.querySelectorAll('#road-1 .curves .chart')].map(
-        (chart) => chart.data.map((line) => line.opacity ?? 1))"""
-    assert all(value == 1 for chart in page.evaluate(opacity) for value in chart)
+    bright = """(expected) => [...document.querySelectorAll('#road-1 .curves .chart')].every((chart) => {
+        const lines = [...chart.querySelectorAll('.mark-line path')];
+        const bright = lines.flatMap((line, i) => Number(line.getAttribute('opacity')) === 1 ? [i] : []);
+        return JSON.stringify(bright) === JSON.stringify(expected);
+    })"""
+    page.wait_for_function(bright, arg=list(range(16)))
     key.click()
     assert key.get_attribute("aria-pressed") == "true"
-    for chart in page.evaluate(opacity):
-        assert [i for i, value in enumerate(chart) if value == 1] == [2]
+    page.wait_for_function(bright, arg=[2])
     key.click()
-    assert all(value == 1 for chart in page.evaluate(opacity) for value in chart)
+    page.wait_for_function(bright, arg=list(range(16)))
 
 
 def test_text_of_records_never_becomes_markup_or_script(
@@ -231,7 +247,13 @@ def test_text_of_records_never_becomes_markup_or_script(
     assert opened.page.locator("img").count() == 0
     assert opened.page.locator("script").count() == 2
     assert HOSTILE in opened.page.locator("#road-1 h2").inner_text()
-    assert HOSTILE in (opened.page.locator(".chart .ytick text").first.text_content() or "")
+    chart = opened.page.locator("#road-1 .chart").first
+    assert f"{HOSTILE[:30]}" in (chart.text_content() or "")  # the rest is cut off
+    for line in ("</script><script>", "failed: </script>"):
+        chart.locator(".mark-text text", has_text="failed" if "failed" in line else "</script>").first.hover(force=True)
+        opened.page.locator("#tooltip", has_text=line).wait_for()
+        assert opened.page.locator("#tooltip *").count() == opened.page.locator("#tooltip > div").count()
+    assert opened.page.title() == "modernet report"
 
 
 def test_runs_without_history_leave_the_curves_out(visit: Callable[..., Visit], training_run: Runs) -> None:
@@ -255,7 +277,7 @@ def test_a_benchmark_is_drawn_offline_and_its_text_never_becomes_markup(
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
     section = opened.page.locator("#benchmark-1")
     assert section.locator(".chart").count() == 2  # bars of speed, and accuracy against it
-    assert section.locator(".chart").first.locator(".barlayer .point").count() == 2
+    assert section.locator(".chart").first.locator(".bars_marks path").count() == 2
     assert section.locator("tbody tr").count() == 3
     assert f"Failed: {HOSTILE}" in section.locator("tbody").inner_text()
     assert opened.page.locator("img").count() == 0
@@ -278,8 +300,9 @@ def test_training_runs_of_one_name_have_labels_and_curves_of_their_own(training_
         assert f'<span class="name">{label}</span>' in text
         assert cells_of(text, label)[0] == top1
     assert ">resnet18<" not in text
-    figures = [json.loads(figure) for figure in re.findall(r'<script type="application/json">(.*?)</script>', text)]
-    assert [[line["name"] for line in figure["data"]] for figure in figures] == [[first, second, "vit_tiny"]] * 2
+    charts = [json.loads(chart) for chart in re.findall(r'<script type="application/json">(.*?)</script>', text)]
+    named = [[row["about"].partition("\n")[0] for row in chart["data"][0]["values"]] for chart in charts]
+    assert [list(dict.fromkeys(names)) for names in named] == [[first, second, "vit_tiny"]] * 2
     assert f'<th scope="col">{first}, vit_tiny</th><th scope="col">{second}</th>' in text
 
 
@@ -325,21 +348,6 @@ def test_the_page_says_how_many_runs_shared_the_machine(run: Runs, tmp_path: Pat
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "test images · CPU, 1 thread, 2 concurrent runs</p>" in text
     assert "<dt>Device</dt><dd>CPU, 1 thread, 2 concurrent runs</dd>" in text
-
-
-def test_learning_curves_average_the_seeds_epoch_by_epoch(run: Runs) -> None:
-    first = dataclasses.replace(run("1"), history=[{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1.0}])
-    second = dataclasses.replace(
-        run("1"), history=[{"epoch": 1, "train_loss": 4.0}, {"epoch": 2, "validation_top1": 9.0}]
-    )
-    assert averaged([first, second], "train_loss") == {1: 3.0, 2: 1.0}
-    figure = curves_figure({"a": [first, second], "b": [first]}, "train_loss", "loss")
-    assert [trace["y"] for trace in figure["data"]] == [[3.0, 1.0], [2.0, 1.0]]
-
-
-def test_the_lines_of_a_chart_have_colours_of_their_own() -> None:
-    assert len(set(ramp(17))) == 17
-    assert ramp(1) == ["light-dark(#33105e, #8d7be0)"]
 
 
 def segmentation_run(name: str, miou: float, *, higher_is_better: bool = True) -> Record:

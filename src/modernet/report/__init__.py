@@ -1,18 +1,15 @@
 """Records -> tables, charts, one HTML page. Reads records and nothing else; needs no torch."""
 
 from modernet.report.benchmark.case import BenchmarkCase
-from modernet.report.benchmark.chart import speed_chart
 from modernet.report.benchmark.folder import write_benchmark
 from modernet.report.benchmark.summary import Benchmark, benchmark_rows, summarise_benchmarks
 from modernet.report.benchmark.tables import benchmark_markdown, benchmark_table
-from modernet.report.factorial.chart import factorial_chart
 from modernet.report.factorial.effects import Effect, Effects, alias_sets, estimate_effects
 from modernet.report.factorial.place import FactorialPlace
 from modernet.report.factorial.summary import Factorial, FactorialNetwork, summarise_factorials
 from modernet.report.factorial.tables import factorial_table
 from modernet.report.folder import write_report
 from modernet.report.page import write_page
-from modernet.report.road.chart import road_chart
 from modernet.report.road.findings import findings
 from modernet.report.road.place import RoadPlace
 from modernet.report.road.summary import Road, RoadStep, summarise_road
@@ -35,13 +32,10 @@ __all__ = [
     "benchmark_rows",
     "benchmark_table",
     "estimate_effects",
-    "factorial_chart",
     "factorial_table",
     "findings",
-    "road_chart",
     "road_markdown",
     "road_table",
-    "speed_chart",
     "spread",
     "summarise_benchmarks",
     "summarise_factorials",

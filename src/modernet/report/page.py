@@ -10,6 +10,7 @@ from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report import benchmark, factorial, notation, other, road, training
+from modernet.report.drawing.script import vega_script
 from modernet.report.section import Kind, Section
 
 KINDS: tuple[Kind, ...] = (road, factorial, benchmark, training, other)
@@ -19,8 +20,7 @@ KINDS: tuple[Kind, ...] = (road, factorial, benchmark, training, other)
 def write_page(records: Sequence[Record], path: Path) -> None:
     """Write one HTML file with everything in the records: a section for each road, study, benchmark and data set.
 
-    The file contains its scripts and styles (plotly.js once, about 4.8 MB) and makes no network requests. It is written
-    atomically.
+    The file contains its scripts and styles (Vega, 0.9 MB) and makes no network requests. It is written atomically.
 
     Raises:
         InputError: there are no records, or a record lacks a setting that says where it belongs.
@@ -48,7 +48,6 @@ def write_sections(sections: Iterable[Section], path: Path) -> None:
     """Write the page of some sections."""
     import jinja2
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("modernet.report", "."),
@@ -64,6 +63,6 @@ def write_sections(sections: Iterable[Section], path: Path) -> None:
         counts[section.kind] += 1
         html = templates.get_template(f"{section.kind}/section.html.j2").render(section.content)
         rendered.append((f"{section.kind}-{counts[section.kind]}", section, Markup(html)))
-    page = templates.get_template("page.html.j2").render(sections=rendered, plotly_js=get_plotlyjs())
+    page = templates.get_template("page.html.j2").render(sections=rendered, vega=vega_script())
     with whole_file(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")

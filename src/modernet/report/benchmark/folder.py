@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report.benchmark.chart import speed_chart
+from modernet.report.benchmark.chart import write_speed_png
 from modernet.report.benchmark.summary import MODES, benchmark_of, setting
 from modernet.report.benchmark.tables import benchmark_markdown
 from modernet.report.benchmark.timm_csv import write_timm_csv
@@ -36,5 +36,5 @@ def write_benchmark(records: Sequence[Record], folder: Path) -> list[Path]:
         if cases:
             write_timm_csv(cases, folder / f"{mode}.csv")
             written.append(folder / f"{mode}.csv")
-    speed_chart(benchmark, folder / "speed.png")
+    write_speed_png(benchmark, folder / "speed.png")
     return [*written, folder / "speed.png"]

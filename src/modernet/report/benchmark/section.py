@@ -6,8 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from modernet.records import Record
-from modernet.report.benchmark.chart import speed_chart
-from modernet.report.benchmark.figure import accuracy_figure, speed_figure
+from modernet.report.benchmark.chart import accuracy_chart, speed_chart, write_speed_png
 from modernet.report.benchmark.summary import Benchmark, summarise_benchmarks
 from modernet.report.benchmark.tables import facts, legend, measured_columns, network_column
 from modernet.report.benchmark.wording import case_names, group_label
@@ -16,7 +15,7 @@ from modernet.report.section import Chart, Image, Section
 
 _ABOUT_ACCURACY = (
     "Accuracy: published with the network, not measured here; a network without one is not drawn. Each network at the "
-    "fastest of its settings. Numbers are the table's rows; area: parameters; whisker: quartiles."
+    "fastest of its settings. Area: parameters; whisker: quartiles."
 )
 
 
@@ -29,9 +28,9 @@ def _section(benchmark: Benchmark) -> Section:
     charts = []
     for cases in benchmark.groups:
         group = f" ({label})" if (label := group_label(benchmark, cases)) else ""
-        speed, accuracy = speed_figure(benchmark, cases), accuracy_figure(cases)
+        speed = speed_chart(benchmark, cases)
         charts.append(Chart(f"Images per second{group}: median over rounds; whisker: quartiles.", speed))
-        if accuracy["data"]:
+        if (accuracy := accuracy_chart(cases)) is not None:
             charts.append(Chart(f"Accuracy against speed{group}. {_ABOUT_ACCURACY}", accuracy))
     networks = network_column(benchmark)
     content = {
@@ -50,5 +49,5 @@ def _section(benchmark: Benchmark) -> Section:
         f"{benchmark.title}: {networks.cells[0].value}{more}",
         content,
         benchmark.cases,
-        Image("speed", functools.partial(speed_chart, benchmark)),
+        Image("speed", functools.partial(write_speed_png, benchmark)),
     )

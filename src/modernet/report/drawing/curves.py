@@ -1,19 +1,17 @@
-"""Learning curves for the page, as plotly's JSON."""
+"""Learning curves."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from modernet.records import Metric, Record
-from modernet.report.drawing.figure_style import Figure, new_axis, new_layout, plain
+from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, tooltip
+from modernet.report.drawing.theme import ramp
 from modernet.report.notation import axis_title
 from modernet.report.section import Chart, Curves
-
-# Stops of a ramp that grows evenly in lightness, so that the order of the lines is seen without telling hues apart.
-_RAMP_LIGHT = ("#33105e", "#2f5d9e", "#1f8f8a", "#5aa83a", "#d49a00")
-_RAMP_DARK = ("#8d7be0", "#5b9be0", "#35b5ac", "#9ccf5c", "#ffd75e")
 
 
 def learning_curves(lines: Mapping[str, Sequence[Record]], metric: Metric, *, averaged: bool) -> Curves | None:
@@ -24,63 +22,63 @@ def learning_curves(lines: Mapping[str, Sequence[Record]], metric: Metric, *, av
         averaged: whether a line is the mean over several runs.
     """
     over = ", averaged over seeds" if averaged else ""
-    loss = curves_figure(lines, "train_loss", "training loss", logarithmic=True)
-    score = curves_figure(lines, f"validation_{metric.name}", axis_title(metric, "validation"))
-    charts = [Chart(f"Training loss by epoch{over}.", loss), Chart(f"Validation {metric.title} by epoch{over}.", score)]
-    drawn = [chart for chart in charts if any(trace["x"] for trace in chart.figure["data"])]
-    return Curves(list(zip(lines, ramp(len(lines)), strict=True)), drawn) if drawn else None
+    colors = ramp(len(lines))
+    loss = curves(lines, "train_loss", "training loss", colors, logarithmic=True)
+    score = curves(lines, f"validation_{metric.name}", axis_title(metric, "validation"), colors)
+    captions = (f"Training loss by epoch{over}.", f"Validation {metric.title} by epoch{over}.")
+    charts = [Chart(caption, spec) for caption, spec in zip(captions, (loss, score), strict=True) if spec is not None]
+    return Curves(list(zip(lines, colors, strict=True)), charts) if charts else None
 
 
-def ramp(count: int) -> list[str]:
-    """`count` colours from the first line to the last, dark to light, each for both themes."""
-    places = [0.0 if count == 1 else i / (count - 1) for i in range(count)]
-    return [f"light-dark({_between(_RAMP_LIGHT, place)}, {_between(_RAMP_DARK, place)})" for place in places]
+def curves(
+    lines: Mapping[str, Sequence[Record]], column: str, title: str, colors: Sequence[str], *, logarithmic: bool = False
+) -> Spec | None:
+    """Draw one curve per line, averaged over its runs epoch by epoch; None if no run has the column.
 
-
-def _between(stops: Sequence[str], place: float) -> str:
-    left = min(int(place * (len(stops) - 1)), len(stops) - 2)
-    share = place * (len(stops) - 1) - left
-    channels = []
-    for offset in (1, 3, 5):
-        low, high = (int(stops[i][offset : offset + 2], 16) for i in (left, left + 1))
-        channels.append(round(low + (high - low) * share))
-    return "#{:02x}{:02x}{:02x}".format(*channels)
-
-
-def curves_figure(
-    lines: Mapping[str, Sequence[Record]], metric: str, title: str, *, logarithmic: bool = False
-) -> Figure:
-    """One learning curve a line, averaged over its runs epoch by epoch.
+    The parameter `picked` lists the indices of highlighted lines; empty for all.
 
     Args:
-        lines: the name of each line and its runs, in order; a line keeps its colour in every chart of the same lines.
-        metric: the column of the history, such as `"train_loss"`.
+        lines: label of each line -> its runs.
+        column: of the history, such as `"train_loss"`.
         title: of the vertical axis, with its unit.
-        logarithmic: draw the vertical axis in powers; for losses.
+        colors: of each line.
+        logarithmic: scale of the vertical axis, if all values are positive.
     """
-    traces = []
-    for (name, runs), color in zip(lines.items(), ramp(len(lines)), strict=True):
-        curve = averaged(runs, metric)
-        traces.append(
-            {
-                "type": "scatter", "mode": "lines" if len(curve) > 1 else "markers", "name": plain(name),
-                "x": list(curve), "y": list(curve.values()), "line": {"color": color, "width": 1.8},
-                "marker": {"color": color}, "hovertemplate": "%{fullData.name}<br>epoch %{x}: %{y:.4~g}<extra></extra>",
-            }
-        )  # fmt: skip
-    layout = new_layout(height=320) | {
-        "xaxis": new_axis("epoch") | {"rangemode": "tozero"},
-        "yaxis": new_axis(title) | {"automargin": True, "type": "log" if logarithmic else "linear"},
+    rows: list[dict[str, Any]] = [
+        {"line": index, "epoch": epoch, "value": value, "about": tooltip([name, f"epoch {epoch:g}: {value:.4g}"])}
+        for index, (name, runs) in enumerate(lines.items())
+        for epoch, value in averaged(runs, column).items()
+    ]
+    if not rows:
+        return None
+    scale = {"type": "log", "nice": False} if logarithmic and min(row["value"] for row in rows) > 0 else {"zero": False}
+    lengths = [len(averaged(runs, column)) for runs in lines.values()]
+    encoding = {
+        "x": quantitative("epoch", "epoch", axis={"tickMinStep": 1, "grid": False}),
+        "y": quantitative("value", title, scale=scale, axis={"tickCount": 5, "format": ",~r"}),
+        "color": {"field": "line", "type": "nominal", "legend": None}
+        | {"scale": {"domain": list(range(len(lines))), "range": list(colors)}},
+        "opacity": {
+            "condition": {"test": "length(picked) == 0 || indexof(picked, datum.line) >= 0", "value": 1},
+            "value": 0.12,
+        },
     }
-    return {"data": traces, "layout": layout | {"showlegend": False}}
+    points = {"type": "point", "filled": True, "size": 40} if min(lengths) < 2 else None
+    hover = {"mark": {"type": "point", "size": 90, "opacity": 0, "filled": True}}
+    layers: list[Spec] = [
+        {"mark": {"type": "line", "strokeWidth": 1.8, "clip": True}, "encoding": encoding},
+        *([{"mark": points, "encoding": encoding}] if points else []),
+        {**hover, "encoding": {"x": encoding["x"], "y": encoding["y"], "tooltip": ABOUT}},
+    ]
+    return figure(rows, layers, height=270, params={"picked": []})
 
 
-def averaged(runs: Sequence[Record], metric: str) -> dict[float, float]:
-    """The mean of a metric over the runs that have it, by epoch."""
+def averaged(runs: Sequence[Record], column: str) -> dict[float, float]:
+    """Return the mean of a column of the history over the runs that have it, by epoch."""
     by_epoch: dict[float, list[float]] = {}
     for run in runs:
         for row in run.history:
-            value = row.get(metric)
+            value = row.get(column)
             if value is not None and math.isfinite(value):
                 by_epoch.setdefault(row["epoch"], []).append(value)
     return {epoch: statistics.mean(values) for epoch, values in sorted(by_epoch.items())}

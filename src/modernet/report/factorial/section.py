@@ -6,8 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from modernet.records import Record
-from modernet.report.factorial.chart import factorial_chart
-from modernet.report.factorial.figure import factorial_figure
+from modernet.report.factorial.chart import effects_chart, notes, write_factorial_png
 from modernet.report.factorial.place import FactorialPlace
 from modernet.report.factorial.summary import Factorial, summarise_factorials
 from modernet.report.factorial.tables import conditions, effect_rows, failures, findings, legend
@@ -21,14 +20,14 @@ def sections(records: Sequence[Record]) -> list[Section]:
 
 
 def _section(study: Factorial) -> Section:
-    figure = factorial_figure(study)
-    caption = f"Effects on test {study.metric.title}; line: 95 % interval; …: indistinguishable two-way interactions."
+    chart = effects_chart(study)
+    caption = " ".join([f"Effects on test {study.metric.title}.", *notes(study)])
     networks = [f"network {FactorialPlace.from_record(record).network}" for record in study.records]
     content = {
         "study": study,
         "conditions": conditions(study),
         "findings": findings(study),
-        "charts": [Chart(caption, figure)] if figure["data"] else [],
+        "charts": [] if chart is None else [Chart(caption, chart)],
         "legend": legend(study),
         "effects": effect_rows(study),
         "failures": failures(study),
@@ -40,5 +39,5 @@ def _section(study: Factorial) -> Section:
         f"Decisions together: {study.size}, {study.data}",
         content,
         study.records,
-        Image("factorial", functools.partial(factorial_chart, study)),
+        Image("factorial", functools.partial(write_factorial_png, study)),
     )

@@ -1,197 +1,337 @@
-"""The road as one picture: a bar a step, from ResNet at the top to ConvNeXt at the bottom."""
+"""The charts of a road: a bar per step, and accuracy against cost."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from modernet.files.atomic import whole_file
-from modernet.report.drawing.chart_style import BAR, CLEAR, DOT, DPI, EDGE, FAINT, INK, MACS, RULE, SIDE, WIDTH, short
-from modernet.report.notation import MISSING, number, quantity, signed
-from modernet.report.road.summary import Road
-from modernet.report.road.wording import conditions, interval
+from modernet.records import Record
+from modernet.report.drawing.axes import metric_limits
+from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, row, tooltip
+from modernet.report.drawing.png import Panel, write_png
+from modernet.report.drawing.point_labels import BESIDE, LabelledPoint, point_labels
+from modernet.report.drawing.theme import BAR, CLEAR, DOT, EDGE, FAINT, INK, MACS, PAPER, SIDE
+from modernet.report.notation import MISSING, axis_title, number, points, quantity, signed, with_unit
+from modernet.report.road.summary import Road, RoadStep
+from modernet.report.road.wording import conditions, difference, interval, mean_and_std
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+_STEP = 31  # pixels per row
+_ADOPTED, _TRIED = "adopted step", "tried, not adopted"
+_IS_TRIED = f"datum.side == '{_TRIED}'"
+_MEASURED = {"filter": "isValid(datum.mean)"}
+_VARIES = {"filter": "isValid(datum.low)"}
 
-_ROW_HEIGHT, _HEAD, _FOOT = 0.36, 1.12, 1.06  # inches
-_NAMES, _BARS, _DIFFERENCES, _COUNTS = 0.205, 0.425, 0.165, 0.17  # columns, as shares of the width
+
+def write_road_png(road: Road, path: Path) -> None:
+    """Write the chart of a road as a PNG, after figure 2 of "A ConvNet for the 2020s"."""
+    panel = Panel(road_chart(road), notes=notes(road))
+    write_png(path, f"From ResNet to ConvNeXt on {road.data}", conditions(road), [panel])
 
 
-def accuracy_limits(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis of accuracies in per cent: close enough to see the differences, on round numbers.
+def notes(road: Road) -> list[str]:
+    """Return what the marks of the chart mean, a sentence or two per group of marks."""
+    bars = "Bar: mean. Whisker: ± standard deviation over seeds. Dots: seeds."
+    if any(step.published_top1 is not None for step in road.steps):
+        bars += f" Diamonds: the paper{f', {road.published_of}' if road.published_of else ''} (axis above)."
+    lines = [bars]
+    if any(step.delta is not None for step in road.steps):
+        unit = points(road.metric)
+        lines.append(
+            f"Difference: to the adopted step before{unit and f', in {unit}'}, with its 95 % Welch interval over "
+            "seeds; orange: the interval excludes zero."
+        )
+    start, _ = _limits(road)
+    if start:
+        foot = with_unit(start, _decimals(start), road.metric.unit)
+        lines.append(f"The axis of the bars starts at {foot}, not at 0.")
+    return lines
 
-    Zero is kept where the lowest value is near it; with no value the axis is the whole scale, 0 to 100.
+
+def road_chart(road: Road) -> Spec:
+    """Draw a bar per step: the mean of the metric with whiskers and seeds, the paper's values, differences and MACs.
+
+    Names, differences and MACs are columns of text; phones have no room for the latter two, which the table repeats.
     """
-    if not values:
-        return 0.0, 100.0
-    low, high = min(values), max(values)
-    width = max(high - low, 1.0)
-    unit = next(unit for unit in (0.5, 1.0, 2.0, 5.0, 10.0, 20.0) if width <= 8 * unit or unit == 20.0)
-    start = math.floor((low - 0.35 * width) / unit) * unit
-    end = math.ceil((high + 0.06 * width) / unit) * unit
-    return (0.0 if start < 0.25 * low else start), min(end, 100.0)
+    start, end = _limits(road)
+    rows = [_row(index, step, road) for index, step in enumerate(road.steps)]
+    y: Spec = {"y": row(len(rows))}
+    scale = {"domain": [start, end], "nice": False, "zero": False}
+    x = quantitative("mean", axis_title(road.metric, "test"), scale=scale)
+    layers = [
+        _bars(x, y, start, has_sides=any(step.side_step for step in road.steps)),
+        *_whiskers(x, y),
+        _seeds(x, y, road),
+        *_numbers(y, left=14 if start else 6),
+        *_names_and_differences(rows, y),
+    ]
+    if start:  # a cut through the foot of the bars shows that they do not start at zero
+        layers += [_cut(position, len(rows)) for position in (5, 9)]
+    groups: list[Spec] = [{"layer": layers}]
+    published = [step.published_top1 for step in road.steps if step.published_top1 is not None]
+    if published:
+        groups.append(_published(published, y))
+    macs = [step.macs for step in road.steps if step.macs is not None]
+    if macs:
+        groups.append(_macs(max(macs), y))
+    independent = {"scale": {"x": "independent"}, "axis": {"x": "independent"}}
+    return figure(rows, groups, height={"step": _STEP}, resolve=independent)
 
 
-def shown_values(road: Road) -> list[float]:
-    """Every accuracy that a chart of the road draws: seeds, and both ends of the whiskers."""
-    values = [top1 for step in road.steps for top1 in step.test_scores]
+def cost_chart(road: Road) -> Spec | None:
+    """Draw accuracy against MACs: the road as a path, side steps as open points; None without both numbers."""
+    chosen = [step for step in road.steps if step.macs is not None and step.test_mean is not None]
+    if not chosen:
+        return None
+    rows = [_row(index, step, road) for index, step in enumerate(chosen)]
+    x = quantitative("macs", "MACs per image", scale={"zero": False}, axis={"format": "~s", "tickCount": 6})
+    y = quantitative("mean", axis_title(road.metric, "test"), scale={"zero": False}, axis={"tickCount": 6})
+    has_sides = any(step.side_step for step in chosen)
+    fill = {
+        "field": "side",
+        "type": "nominal",
+        "scale": {"domain": [_ADOPTED, _TRIED], "range": [MACS, PAPER]},
+        "legend": {"orient": "bottom", "symbolStrokeColor": MACS} if has_sides else None,
+    }
+    whiskers = {
+        "transform": [_VARIES],
+        "mark": {"type": "rule", "color": FAINT, "opacity": 0.5},
+        "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+    }
+    layers: list[Spec] = [
+        {
+            "transform": [{"filter": f"!({_IS_TRIED})"}],
+            "mark": {"type": "line", "strokeWidth": 0.7, "color": FAINT},
+            "encoding": {"x": x, "y": y, "order": {"field": "row"}},
+        },
+        *([whiskers] if any("low" in values for values in rows) else []),
+        {
+            "mark": {"type": "point", "size": 60, "stroke": MACS, "strokeWidth": 1.4, "opacity": 1},
+            "encoding": {"x": x, "y": y, "fill": fill, "tooltip": ABOUT},
+        },
+    ]
+    labels = [LabelledPoint(step["macs"], step["mean"], step["number"], 9, _along_whisker(step)) for step in rows]
+    return figure(rows, layers, height=300, labels=point_labels(labels, BESIDE, size=10, color=FAINT))
+
+
+def _along_whisker(step: dict[str, Any]) -> list[tuple[float, float]]:
+    if "low" not in step:
+        return []
+    low, high = step["low"], step["high"]
+    return [(step["macs"], low + share / 20 * (high - low)) for share in range(21)]
+
+
+def _limits(road: Road) -> tuple[float, float]:
+    """Return the ends of an axis for every score of the road: seeds, and both ends of the whiskers."""
+    values = [score for step in road.steps for score in step.test_scores]
     for step in road.steps:
-        if step.test_mean is not None and step.test_std is not None:
-            values += [max(step.test_mean - step.test_std, 0.0), min(step.test_mean + step.test_std, 100.0)]
+        if step.test_std is not None:
+            values += _whisker(step, road)
+    return metric_limits(values, road.metric)
+
+
+def _whisker(step: RoadStep, road: Road) -> tuple[float, float]:
+    assert step.test_mean is not None
+    assert step.test_std is not None
+    least, most = road.metric.limits
+    low, high = step.test_mean - step.test_std, step.test_mean + step.test_std
+    return low if least is None else max(low, least), high if most is None else min(high, most)
+
+
+def _row(index: int, step: RoadStep, road: Road) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "row": index,
+        "number": step.row,
+        "title": step.title,
+        "side": _TRIED if step.side_step else _ADOPTED,
+        "clear": step.excludes_zero,
+        "label": number(step.test_mean, road.digits),
+        "delta": "" if step.against is None else signed(step.delta, road.digits),
+        "interval": interval(step, road.digits),
+        "macs": step.macs,
+        "macs_label": quantity(step.macs),
+        "published": step.published_top1,
+        "missing": "failed" if step.errors else "no finished run",
+        "about": _about(step, road),
+    }
+    if step.test_mean is not None:
+        values["mean"] = step.test_mean
+    if step.test_std is not None:
+        values["low"], values["high"] = _whisker(step, road)
     return values
 
 
-def road_chart(road: Road, path: Path) -> None:
-    """Draw the road as a PNG, 1800 pixels wide, after figure 2 of "A ConvNet for the 2020s".
-
-    A bar is a step's mean test top-1, its whisker the standard deviation over seeds, its dots the seeds. Beside it
-    stand the difference to the adopted step before, with its 95 % interval, and the MACs. The paper's ImageNet values
-    are faint marks on a faint axis of their own at the top.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    height = _HEAD + _ROW_HEIGHT * max(len(road.steps), 1) + _FOOT
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    bottom, share = _FOOT / height, 1 - (_HEAD + _FOOT) / height
-    bars = figure.add_axes((_NAMES, bottom, _BARS, share))
-    counts = figure.add_axes((_NAMES + _BARS + _DIFFERENCES, bottom, _COUNTS, share))
-    rows = max(len(road.steps), 1)
-    for axes in (bars, counts):
-        axes.set_ylim(rows - 0.4, -0.6)
-        axes.set_yticks([])
-        axes.spines[["left", "right", "top"]].set_visible(False)
-        axes.spines["bottom"].set_color(RULE)
-        axes.tick_params(axis="x", color=RULE, labelcolor=INK, labelsize=8.5, length=3)
-        axes.set_axisbelow(True)
-        axes.grid(axis="x", color=RULE, linewidth=0.6)
-
-    start = _draw_bars(bars, road)
-    _draw_published(bars, road)
-    _draw_differences(bars, road)
-    _draw_counts(counts, road)
-
-    def write(
-        x: float, inches_from_top: float, text: str, size: float, color: str = INK, weight: str = "normal"
-    ) -> None:
-        figure.text(
-            x, 1 - inches_from_top / height, text, size=size, color=color, weight=weight, va="center", parse_math=False
-        )
-
-    write(0.012, 0.24, short(f"From ResNet to ConvNeXt on {road.data}", 64), 14, weight="bold")
-    write(0.012, 0.52, short(conditions(road), 120), 9.5, color=FAINT)
-    side = any(step.side_step for step in road.steps)
-    key = (
-        "Bar: mean · whisker: ± standard deviation · dots: seeds"
-        + (" · hatched: tried, not adopted" if side else "")
-        + " · ◇ the paper, ImageNet-1K (axis above)\n"
-        "Difference: to the adopted step before, in points, with its 95 % Welch interval over seeds; "
-        "orange: it excludes zero"
-        + (f"\nThe axis of the bars starts at {start:g} %, not at 0" if start else "")
-    )  # fmt: skip
-    figure.text(0.012, 0.08 / height, key, size=7.8, color=FAINT, va="bottom", linespacing=1.45)
-    with whole_file(path) as unfinished:
-        figure.savefig(unfinished, format="png")
+def _about(step: RoadStep, road: Road) -> str:
+    """Return what a pointer over a step shows."""
+    digits, metric = road.digits, road.metric
+    seeds = ", ".join(f"{run.settings.get('seed')}: {number(run.score('test'), digits)}" for run in step.runs)
+    lines = [
+        f"{step.row} {step.title}",
+        f"test {metric.title} {mean_and_std(step, digits)} {metric.unit}".rstrip(),
+        f"seeds {seeds or MISSING}",
+    ]
+    if step.delta is not None:
+        lines.append(f"against {step.against}: {difference(step, digits)}")
+    lines.append(f"{quantity(step.macs)} MACs, {quantity(step.params)} parameters")
+    if step.published_top1 is not None:
+        change = "" if step.published_delta is None else f" ({signed(step.published_delta, 2)})"
+        lines.append(f"paper {number(step.published_top1, 2)} %{change}")
+    lines += [f"failed: {error}" for error in dict.fromkeys(step.errors)]
+    return tooltip(lines)
 
 
-def _draw_bars(axes: Axes, road: Road) -> float:
-    """Bars, whiskers, dots and names; returns where the axis starts."""
-    start, end = accuracy_limits(shown_values(road))
-    axes.set_xlim(start, end)
-    axes.set_xlabel("test top-1, %", size=9, color=INK)
-    across = axes.get_yaxis_transform()  # x as a share of the axes, y in rows
-    for y, step in enumerate(road.steps):
-        faint = step.side_step
-        axes.text(
-            -0.02, y, short(step.title, 24), transform=across, ha="right", va="center_baseline", size=9,
-            color=FAINT if faint else INK, style="italic" if faint else "normal", parse_math=False,
-        )  # fmt: skip
-        if step.test_mean is None:
-            why = "failed" if step.errors else "no finished run"
-            axes.text(0.015, y, why, transform=across, va="center_baseline", size=8.5, color=CLEAR, style="italic")
-            continue
-        axes.barh(
-            y, step.test_mean - start, left=start, height=0.66, color=SIDE if faint else BAR,
-            edgecolor=EDGE, linewidth=0.4, hatch="////" if faint else None, hatch_linewidth=0.4,
-        )  # fmt: skip
-        if step.test_std is not None:
-            axes.errorbar(step.test_mean, y, xerr=step.test_std, color=INK, elinewidth=1.1, capsize=5, capthick=1.1)
-        axes.scatter(
-            step.test_scores,
-            [y] * step.seeds,
-            s=12,
-            color=DOT,
-            edgecolors="white",
-            linewidths=0.5,
-            zorder=3,
-            clip_on=False,
-        )
-        # The number stands at the foot of the bar, where no whisker and no dot can cross it.
-        axes.text(
-            0.03 if start else 0.015, y, number(step.test_mean, road.digits), transform=across,
-            va="center_baseline", size=8.5, color=INK,
-        )  # fmt: skip
-        if start:  # a cut through the foot of the bar says that its length is not to be read from zero
-            for x in (0.008, 0.016):
-                axes.plot([x - 0.004, x + 0.004], [y + 0.45, y - 0.45], color="white", linewidth=1.6, transform=across)
-    return start
+def _bars(x: Spec, y: Spec, start: float, *, has_sides: bool) -> Spec:
+    fill = {
+        "field": "side",
+        "type": "nominal",
+        "scale": {"domain": [_ADOPTED, _TRIED], "range": [BAR, SIDE]},
+        "legend": {"orient": "bottom", "symbolType": "square", "symbolStrokeColor": EDGE} if has_sides else None,
+    }
+    dash = {"condition": {"test": _IS_TRIED, "value": [3, 2]}, "value": [1, 0]}
+    return {
+        "name": "bars",
+        "transform": [_MEASURED],
+        "mark": {"type": "bar", "height": {"band": 0.7}, "stroke": EDGE, "strokeWidth": 0.8},
+        "encoding": {**y, "x": x, "x2": {"datum": start}, "fill": fill, "strokeDash": dash, "tooltip": ABOUT},
+    }
 
 
-def _draw_published(axes: Axes, road: Road) -> None:
-    """The paper's values as open diamonds, on an axis of their own."""
-    published = [(step.published_top1, y) for y, step in enumerate(road.steps) if step.published_top1 is not None]
-    if not published:
-        return
-    other = axes.twiny()
-    values = [value for value, _ in published]
-    other.set_xlim(*accuracy_limits(values))
-    other.spines[["left", "right", "bottom"]].set_visible(False)
-    other.spines["top"].set_color(RULE)
-    other.tick_params(axis="x", color=RULE, labelcolor=FAINT, labelsize=7.5, length=2, pad=1)
-    of = f" of {road.published_of}" if road.published_of else ""
-    other.set_xlabel(f"◇ published, ImageNet-1K top-1{of}, %", size=7.5, color=FAINT, labelpad=4)
-    other.scatter(  # below the middle of the bar, out of the way of whisker and dots
-        values, [y + 0.21 for _, y in published], marker="D", s=9, facecolors="white", edgecolors=FAINT, linewidths=0.8
+def _whiskers(x: Spec, y: Spec) -> list[Spec]:
+    line = {
+        "transform": [_VARIES],
+        "mark": {"type": "rule", "strokeWidth": 1.2, "color": INK},
+        "encoding": {**y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+    }
+    ends: list[Spec] = [
+        {
+            "transform": [_VARIES],
+            "mark": {"type": "tick", "thickness": 1.2, "size": 11, "color": INK, "opacity": 1},
+            "encoding": {**y, "x": {**x, "field": end}},
+        }
+        for end in ("low", "high")
+    ]
+    return [line, *ends]
+
+
+def _seeds(x: Spec, y: Spec, road: Road) -> Spec:
+    dots = [_seed(index, run, road) for index, step in enumerate(road.steps) for run in step.runs]
+    return {
+        "data": {"values": dots},
+        "mark": {"type": "point", "size": 34, "fill": DOT, "stroke": PAPER, "strokeWidth": 1, "opacity": 1},
+        "encoding": {**y, "x": x, "tooltip": ABOUT},
+    }
+
+
+def _seed(index: int, run: Record, road: Road) -> dict[str, Any]:
+    score = run.score("test")
+    assert score is not None
+    value = with_unit(score, road.digits, road.metric.unit)
+    lines = [f"{run.name}, seed {run.settings.get('seed')}", f"test {road.metric.title} {value}"]
+    return {"row": index, "mean": score, "about": tooltip(lines)}
+
+
+def _numbers(y: Spec, left: int) -> list[Spec]:
+    """Means at the foot of the bars, where neither whiskers nor dots cross them, or why there is none."""
+    return [
+        {
+            "transform": [_MEASURED],
+            "mark": {"type": "text", "align": "left", "x": left},
+            "encoding": {**y, "text": {"field": "label", "type": "nominal"}},
+        },
+        {
+            "transform": [{"filter": "!isValid(datum.mean)"}],
+            "mark": {"type": "text", "align": "left", "x": 6, "color": CLEAR, "fontStyle": "italic"},
+            "encoding": {**y, "text": {"field": "missing", "type": "nominal"}, "tooltip": ABOUT},
+        },
+    ]
+
+
+def _names_and_differences(rows: Sequence[dict[str, Any]], y: Spec) -> list[Spec]:
+    """Names to the left of the bars; differences with their intervals to the right."""
+    name_color = {"condition": {"test": _IS_TRIED, "value": FAINT}, "value": INK}
+    name = {"type": "text", "align": "right", "x": -8, "limit": {"expr": "narrow ? 110 : 190"}}
+    columns: list[Spec] = [
+        {
+            "mark": {
+                **name,
+                "text": {"expr": "datum.title"},
+                "fontStyle": {"expr": f"{_IS_TRIED} ? 'italic' : 'normal'"},
+            },
+            "encoding": {**y, "color": name_color, "tooltip": ABOUT},
+        }
+    ]
+    if not any(values["delta"] for values in rows):
+        return columns
+    for field, x, align, other, size in (("delta", 52, "right", INK, 12), ("interval", 58, "left", FAINT, 11)):
+        mark = {"type": "text", "x": {"expr": _right_of_bars(x)}, "align": align, "fontSize": size}
+        mark["text"] = {"expr": f"narrow ? '' : datum.{field}"}
+        if field == "delta":
+            mark["fontWeight"] = {"expr": "datum.clear ? 'bold' : 'normal'"}
+        color = {"condition": {"test": "datum.clear", "value": CLEAR}, "value": other}
+        columns.append({"mark": mark, "encoding": {**y, "color": color}})
+    return [*columns, _heading("difference", 56, "center")]
+
+
+def _right_of_bars(pixels: int) -> str:
+    """Return an expression for a position right of the bars; on phones nothing is there, and needs no room."""
+    return f"width + (narrow ? 0 : {pixels})"
+
+
+def _heading(text: str, x: int, align: str) -> Spec:
+    mark = {"type": "text", "x": {"expr": _right_of_bars(x)}, "y": -12, "align": align, "color": FAINT}
+    return {"data": {"values": [{}]}, "mark": {**mark, "text": {"expr": f"narrow ? '' : '{text}'"}}}
+
+
+def _cut(x: int, rows: int) -> Spec:
+    return {
+        "transform": [_MEASURED],
+        "mark": {"type": "rule", "strokeWidth": 1.6, "color": PAPER, "x": x - 1.5, "x2": x + 1.5},
+        "encoding": {"y": row(rows, bandPosition=0.86), "y2": {"field": "row", "bandPosition": 0.14}},
+    }
+
+
+def _published(values: Sequence[float], y: Spec) -> Spec:
+    """The paper's values as diamonds, on an axis of their own above; below the middle of the bar, clear of whiskers."""
+    margin = max(0.15 * (max(values) - min(values)), 0.5)
+    domain = [min(values) - margin, min(max(values) + margin, 100.0)]
+    axis = {"orient": "top", "grid": False, "labelFontSize": 10, "titleFontSize": 11, "tickSize": 3, "tickCount": 6}
+    x = quantitative(
+        "published",
+        "paper (◊), ImageNet-1K top-1, %",
+        scale={"domain": domain, "nice": False, "zero": False},
+        axis=axis,
     )
+    mark = {"type": "point", "shape": "diamond", "size": 36, "fill": PAPER, "stroke": FAINT, "strokeWidth": 1}
+    return {
+        "transform": [{"filter": "isValid(datum.published)"}],
+        "mark": {**mark, "opacity": 1, "yOffset": 7},
+        "encoding": {**y, "x": x, "tooltip": ABOUT},
+    }
 
 
-def _draw_differences(axes: Axes, road: Road) -> None:
-    """The difference of each step and its interval, right of the bars."""
-    across = axes.get_yaxis_transform()
-    digits = road.digits
-    axes.text(1.16, -0.95, "difference", transform=across, size=8.5, color=FAINT, va="center", ha="center")
-    for y, step in enumerate(road.steps):
-        if step.against is None:
-            continue
-        color = CLEAR if step.excludes_zero else INK if step.delta is not None else FAINT
-        axes.text(
-            1.125, y, signed(step.delta, digits) if step.delta is not None else MISSING, transform=across, size=9,
-            va="center_baseline", ha="right", color=color, weight="bold" if step.excludes_zero else "normal",
-        )  # fmt: skip
-        axes.text(
-            1.14, y, interval(step, digits), transform=across, size=7.5,
-            va="center_baseline", color=CLEAR if step.excludes_zero else FAINT,
-        )  # fmt: skip
+def _macs(most: int, y: Spec) -> Spec:
+    """MACs as a diamond on a stem with its number, right of the differences; nothing on phones."""
+    ends = [{"expr": _right_of_bars(pixels)} for pixels in (155, 230)]
+    scale = {"domain": [0, most], "range": ends, "nice": False}
+    x = {"field": "macs", "type": "quantitative", "axis": None, "scale": scale}
+    exists = {"transform": [{"filter": "!narrow && isValid(datum.macs)"}], "encoding": {**y, "x": x}}
+    label = {
+        "type": "text",
+        "align": "left",
+        "dx": 8,
+        "fontSize": 11,
+        "text": {"expr": "datum.macs_label"},
+    }
+    return {
+        "layer": [
+            {**exists, "mark": {"type": "rule", "color": MACS}, "encoding": {**y, "x": x, "x2": {"datum": 0}}},
+            {**exists, "mark": {"type": "point", "shape": "diamond", "filled": True, "size": 40, "color": MACS}},
+            {**exists, "mark": label},
+            _heading("MACs", 155, "left"),
+        ]
+    }
 
 
-def _draw_counts(axes: Axes, road: Road) -> None:
-    """MACs as a dot on a stem with its number."""
-    axes.set_xlabel("MACs", size=9, color=INK)
-    macs = [step.macs for step in road.steps if step.macs is not None]
-    axes.set_xlim(0, 1.3 * max(macs, default=1))
-    axes.set_xticks([0])
-    axes.set_xticklabels(["0"])
-    for y, step in enumerate(road.steps):
-        if step.macs is None:
-            continue
-        alpha = 0.5 if step.side_step else 1.0
-        axes.plot([0, step.macs], [y, y], color=MACS, linewidth=1.1, alpha=alpha, solid_capstyle="butt")
-        axes.scatter([step.macs], [y], marker="D", s=16, color=MACS, alpha=alpha, linewidths=0, zorder=3)
-        axes.annotate(
-            quantity(step.macs), (step.macs, y), xytext=(5, 0), textcoords="offset points", size=7.8,
-            va="center_baseline", color=INK, alpha=0.7 if step.side_step else 1.0,
-        )  # fmt: skip
+def _decimals(value: float) -> int:
+    """Return the fewest decimals that show a round number exactly."""
+    return next((digits for digits in range(4) if round(value, digits) == value), 4)

@@ -9,8 +9,7 @@ from modernet.records import Record
 from modernet.report.drawing.curves import learning_curves
 from modernet.report.origin import origin
 from modernet.report.road import wording
-from modernet.report.road.chart import road_chart
-from modernet.report.road.figure import cost_figure, road_figure
+from modernet.report.road.chart import cost_chart, notes, road_chart, write_road_png
 from modernet.report.road.findings import findings
 from modernet.report.road.place import RoadPlace
 from modernet.report.road.summary import Road, summarise_road
@@ -23,20 +22,8 @@ def sections(records: Sequence[Record]) -> list[Section]:
 
 
 def _section(road: Road) -> Section:
-    figure = road_figure(road)
-    start = figure["layout"]["xaxis"]["range"][0]
-    about_axis = f" The axis starts at {start:g} %, not at 0." if start else ""
-    about_paper = f" Diamonds: the paper's {road.published_of}." if road.published_of else ""
-    charts = [
-        Chart(
-            f"Mean test {road.metric.title} of each step; whisker: ± standard deviation over seeds; dots: the seeds."
-            + about_paper
-            + about_axis,
-            figure,
-        )
-    ]
-    cost = cost_figure(road)
-    if cost["data"]:
+    charts = [Chart(" ".join([f"Test {road.metric.title} of each step.", *notes(road)]), road_chart(road))]
+    if (cost := cost_chart(road)) is not None:
         charts.append(
             Chart("Accuracy against cost. Numbers are the steps' rows; the line follows the adopted steps.", cost)
         )
@@ -56,7 +43,7 @@ def _section(road: Road) -> Section:
         f"The road: {road.size}, {road.data}",
         content,
         road.records,
-        Image("road", functools.partial(road_chart, road)),
+        Image("road", functools.partial(write_road_png, road)),
     )
 
 
