@@ -13,7 +13,7 @@ format:
 	uv run ruff format .
 	uv run ruff check --fix .
 
-docs:  ## the pages of the zoo, from the registry; charts and tables of speed, from their records
+docs:  ## the pages of the zoo, from the registry; charts and tables of results and speed, from their records
 	uv run python docs/make_zoo.py
 	uv run python docs/make_speed.py
-	uv run modernet report docs/results/roadmap-nano-digit_scenes
+	uv run python docs/make_results.py

@@ -1,4 +1,6 @@
-"""Write docs/speed.md, and the table of speed in README.md, from the records in benchmarks/results: `make docs`."""
+"""Write docs/speed.md, the table of speed in README.md, and the files beside the records, from the records in
+benchmarks/results: `make docs`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from pathlib import Path
 
 from modernet.machine.timing import speed_ratio
 from modernet.records import Record, read_records
-from modernet.report import benchmark_markdown
+from modernet.report import benchmark_markdown, write_benchmark
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -25,7 +27,7 @@ rounds. Compare numbers of one table, not of two: they come from different runs 
 
 
 def comparison_table(folder: Path) -> str:
-    """A row a network: images/s of everything that ran in turns, and how ours compares."""
+    """Return a row per network: images/s of all runtimes measured in turns, and how ours compares."""
     lines = [
         "| | timm | timm, compiled | ONNX Runtime | OpenVINO | `modernet.optimize` "
         "| against the best other | against timm |",
@@ -52,7 +54,7 @@ def comparison_table(folder: Path) -> str:
 
 
 def speed_page() -> str:
-    """docs/speed.md."""
+    """Return docs/speed.md."""
     parts = [INTRODUCTION, "## Optimized networks on a CPU\n", comparison_table(RESULTS / "cpu-amd-epyc")]
     for name, title in NETWORKS.items():
         parts += [f"### {title}\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc" / name))]
@@ -62,7 +64,7 @@ def speed_page() -> str:
 
 
 def with_speed(readme: str) -> str:
-    """The README with its table made anew."""
+    """Return the README with its table replaced."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{comparison_table(RESULTS / 'cpu-amd-epyc')}{END}{after}"
@@ -78,6 +80,8 @@ def _ratio(ours: Record, theirs: Record) -> str:
 
 
 def main() -> None:
+    for folder in (*(RESULTS / "cpu-amd-epyc" / name for name in NETWORKS), RESULTS / "cpu-amd-epyc-zoo"):
+        write_benchmark(read_records(folder), folder)
     (ROOT / "docs/speed.md").write_text(speed_page(), encoding="utf-8")
     readme = ROOT / "README.md"
     readme.write_text(with_speed(readme.read_text(encoding="utf-8")), encoding="utf-8")

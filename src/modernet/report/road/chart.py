@@ -57,7 +57,7 @@ def road_chart(road: Road) -> Spec:
     rows = [_row(index, step, road) for index, step in enumerate(road.steps)]
     y: Spec = {"y": row(len(rows))}
     scale = {"domain": [start, end], "nice": False, "zero": False}
-    x = quantitative("mean", axis_title(road.metric, "test"), scale=scale)
+    x = quantitative("mean", axis_title(road.metric, "test"), scale=scale, axis={"tickCount": 8})
     layers = [
         _bars(x, y, start, has_sides=any(step.side_step for step in road.steps)),
         *_whiskers(x, y),
