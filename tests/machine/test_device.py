@@ -5,7 +5,8 @@ import torch
 
 from modernet.errors import InputError
 from modernet.machine import device
-from modernet.machine.device import choose_device
+from modernet.machine.device import choose_device, default_device
+from modernet.processes import Processes
 
 CPU = torch.device("cpu")
 
@@ -25,6 +26,20 @@ def test_a_gpu_beyond_the_last_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(InputError, match="device is 'cuda:2', but the last GPU of this machine is cuda:1"):
         choose_device("cuda:2")
+
+
+def test_every_process_of_a_training_takes_its_own_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 3)
+    assert default_device() == torch.device("cuda")
+    assert default_device(Processes(rank=3, world=4)) == torch.device("cuda:3")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    assert default_device() == CPU
+
+
+def test_a_gpu_on_the_chip_of_the_cpu_is_not_called_a_cpu() -> None:
+    assert device.describe(torch.device("mps"), 8).startswith("MPS ")
+    assert "thread" not in device.describe(torch.device("mps"), 8)
 
 
 def test_a_cpu_is_named_with_its_threads() -> None:

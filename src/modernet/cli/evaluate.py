@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "evaluate", arguments)
 
     from modernet import progress
+    from modernet.machine.device import default_device
     from modernet.tasks import get_task, load_network
-    from modernet.training import choose_device
 
     saved = load_network(options.run)
     task = get_task(saved.task)
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
             options.data,
             options.split,
             batch_size=options.batch_size,
-            device=choose_device(),
+            device=default_device(),
             skip_unreadable=options.skip_unreadable,
         )
     if options.json:

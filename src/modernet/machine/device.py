@@ -1,4 +1,4 @@
-"""The device under test: which one, its name, its caches, its threads."""
+"""The device that computes: which one, its name, its caches, its threads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import torch
 
 from modernet.errors import InputError
 from modernet.machine.cores import usable_cores
+from modernet.processes import ALONE, Processes
 
-_CACHE_BYTES = 32 * 2**20  # where the system does not say
+_CACHE_BYTES = 32 * 2**20  # if the system does not report it
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device called `cpu`, `cuda` or `cuda:N`; None is the GPU where there is one, else the CPU.
+    """Return the device called `cpu`, `cuda` or `cuda:N`; for None, the GPU if there is one, else the CPU.
 
     Raises:
-        InputError: no device is called so, or this machine has no such GPU.
+        InputError: the name is another one, or this machine has no such GPU.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -37,11 +38,22 @@ def choose_device(name: str | None = None) -> torch.device:
     return torch.device("cuda", number)
 
 
+def default_device(processes: Processes = ALONE) -> torch.device:
+    """Return this machine's accelerator (CUDA, MPS, XPU), else the CPU.
+
+    Each of several processes gets the accelerator of its local rank, which `join_processes` made the current one.
+    """
+    device = torch.accelerator.current_accelerator(check_available=True)
+    if device is None:
+        return torch.device("cpu")
+    return device if processes.alone else torch.device(device.type, torch.accelerator.current_device_index())
+
+
 def check_threads(threads: int | None) -> int:
-    """How many threads the CPU computes with: as many as asked for, or None for all cores that we may use.
+    """Return the number of CPU threads to compute with; for None, one for each core available to this process.
 
     Raises:
-        InputError: more than there are cores, which would wait for each other, or none.
+        InputError: fewer than one, or more than there are cores (they would wait for each other).
     """
     cores = usable_cores()
     if threads is None:
@@ -52,21 +64,21 @@ def check_threads(threads: int | None) -> int:
 
 
 def device_name(device: torch.device) -> str:
-    """What is printed on the device: `NVIDIA H200`, `CPU AMD EPYC`."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU {_cpu_name()}"
+    """Return the name of the model: `NVIDIA H200`, `CPU AMD EPYC 9555`, `MPS Apple M2` (a GPU on the CPU's chip)."""
+    if device.type in ("cuda", "xpu"):
+        return str(torch.get_device_module(device).get_device_name(device))
+    return f"{device.type.upper()} {_cpu_name()}"
 
 
 def describe(device: torch.device, threads: int) -> str:
-    """The device in words, for a record; a CPU with the number of threads that it computed with."""
-    if device.type == "cuda":
+    """Return the name of a device for a record; that of a CPU with the number of threads used."""
+    if device.type != "cpu":
         return device_name(device)
     return f"{device_name(device)}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def last_cache_bytes(device: torch.device) -> int:
-    """Size of the last cache before the memory."""
+    """Return the size in bytes of the last-level cache."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).L2_cache_size)
     sizes = [_bytes(path.read_text()) for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]

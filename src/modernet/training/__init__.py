@@ -3,7 +3,6 @@
 from modernet.training.context import Intervals, RunContext
 from modernet.training.loop import Trained, train
 from modernet.training.non_finite import NonFiniteLoss
-from modernet.training.placement.placement import choose_device
 from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.state.checkpoint import DiskFull, has_checkpoint, prepare_folder, read_checkpoint
 from modernet.training.state.identity import differences, run_identity
@@ -20,7 +19,6 @@ __all__ = [
     "RunSpec",
     "Task",
     "Trained",
-    "choose_device",
     "differences",
     "has_checkpoint",
     "ignoring_ctrl_c",

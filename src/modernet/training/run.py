@@ -12,14 +12,13 @@ import torch
 
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable
-from modernet.machine.device import describe
+from modernet.machine.device import default_device, describe
 from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, Recipe
 from modernet.records import RECORD_NAME, Record, environment
 from modernet.training.context import Intervals, RunContext
 from modernet.training.loop import Trained, train
 from modernet.training.non_finite import check_finite
-from modernet.training.placement.placement import choose_device
 from modernet.training.state.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint
 from modernet.training.state.identity import run_identity
 from modernet.training.task import Task
@@ -91,7 +90,7 @@ def run_task(
             or the task cannot be built.
     """
     where = Path(folder)
-    device = device or choose_device(processes)
+    device = device or default_device(processes)
     execution = execution or Execution()
     if processes.main:
         check_writable(where)

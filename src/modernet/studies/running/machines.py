@@ -9,8 +9,8 @@ import torch
 
 from modernet.errors import InputError
 from modernet.machine.cores import usable_cores
+from modernet.machine.device import default_device
 from modernet.studies.running.cluster import Cluster
-from modernet.training import choose_device
 
 _MAX_WORKERS = 8  # each holds its own copy of torch and of the images
 
@@ -64,7 +64,7 @@ class Machines:
             device = self.device or torch.device("cuda" if gpus else "cpu")
             cpus = _run_cpus(device, one_core) if self.run_cpus is None else self.run_cpus
             return Resources(device, 1, Cluster(self.cluster, folder, cpus, gpus))
-        device = self.device or choose_device()
+        device = self.device or default_device()
         workers = min(usable_cores(), _MAX_WORKERS) if one_core and device.type == "cpu" else 1
         return Resources(device, workers if self.workers is None else self.workers, None)
 

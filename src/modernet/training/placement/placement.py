@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from modernet.errors import InputError
 from modernet.models import Backbone
 from modernet.models.fused import use_kernels
-from modernet.processes import ALONE, Processes
+from modernet.processes import Processes
 from modernet.recipes import Execution, Recipe
 from modernet.torch_internals import tree_map
 
@@ -187,14 +187,6 @@ class Placement:
         if self.average is not None:
             load_weights(self.average.module, state["average"])
             self.average.n_averaged.fill_(state["averaged"])
-
-
-def choose_device(processes: Processes = ALONE) -> torch.device:
-    """This process's accelerator if the machine has one (CUDA, MPS, XPU), else the CPU."""
-    device = torch.accelerator.current_accelerator(check_available=True)
-    if device is None:
-        return torch.device("cpu")
-    return device if processes.alone else torch.device(device.type, torch.accelerator.current_device_index())
 
 
 def _in_float32(value: Any) -> Any:
