@@ -9,24 +9,24 @@ from modernet.errors import InputError
 from modernet.models import create_model
 
 
-def test_a_convolution_and_a_linear_layer_are_counted_by_their_formulas() -> None:
+def test_convolutions_and_linear_layers_match_their_formulas() -> None:
     network = nn.Sequential(nn.Conv2d(2, 6, 3, stride=2, padding=1, groups=2), nn.Flatten(), nn.Linear(6 * 4 * 4, 5))
     convolution, linear = 6 * 1 * 3 * 3, 6 * 4 * 4 * 5
     counts = count(network, 8, in_chans=2)
     assert counts == Counts(params=convolution + 6 + linear + 5, macs=convolution * 4 * 4 + linear)
 
 
-def test_norms_activations_pooling_and_sums_count_no_macs() -> None:
+def test_norms_activations_and_pooling_have_no_macs() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.GELU(), nn.MaxPool2d(2), nn.GroupNorm(1, 3))
     assert count(network, 8) == Counts(params=12, macs=0)
 
 
-def test_a_tied_weight_counts_once_as_parameters_and_twice_as_macs() -> None:
+def test_a_tied_weight_counts_once_in_params_and_twice_in_macs() -> None:
     layer = nn.Conv2d(3, 3, 1, bias=False)
     assert count(nn.Sequential(layer, layer), 2) == Counts(params=9, macs=2 * 9 * 4)
 
 
-def test_counting_leaves_the_network_as_it_is() -> None:
+def test_counting_does_not_change_the_network() -> None:
     network = create_model("resnet_test").train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     count(network, 32)
@@ -34,12 +34,29 @@ def test_counting_leaves_the_network_as_it_is() -> None:
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
 
 
-def test_a_network_without_memory_counts_the_same() -> None:
+def test_a_network_on_the_meta_device_has_the_same_counts() -> None:
     with torch.device("meta"):
         network = create_model("convnext_test")
     assert count(network, 64) == count(create_model("convnext_test"), 64)
 
 
-def test_an_image_without_pixels_is_refused() -> None:
-    with pytest.raises(InputError, match="image_size is 0; give the side of an image in pixels, 1 or more"):
-        count(nn.Identity(), 0)
+def test_images_need_not_be_square() -> None:
+    layer = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    assert count(layer, (4, 6)).macs == 3 * 8 * 9 * 4 * 6
+
+
+@pytest.mark.parametrize(
+    ("image_size", "message"),
+    [
+        (0, "image_size is 0; give the side of an image in pixels, 1 or more"),
+        ((8, 0), r"image_size is \(8, 0\); give the side"),
+    ],
+)
+def test_an_image_without_pixels_is_rejected(image_size: int | tuple[int, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        count(nn.Identity(), image_size)
+
+
+def test_an_image_too_small_for_the_network_is_rejected_with_its_size() -> None:
+    with pytest.raises(InputError, match="images of 2x9 are too small for this network"):
+        count(nn.Conv2d(3, 8, 3), (2, 9))

@@ -21,9 +21,9 @@ def backbone(name: str, **fields: object) -> Backbone:
 
 
 def seen_columns(network: Backbone, stage: int, width: int) -> int:
-    """How many columns of an image change the middle column of a feature map: what it sees, found by trying.
+    """Return how many columns of an image affect the middle column of a feature map, by experiment.
 
-    Image i of the batch is not a number in column i; what depends on that column is not a number either.
+    Image i of the batch is NaN in column i, and so is everything that depends on it.
     """
     x = torch.zeros(width, 3, max(32, network.feature_info.reduction()[stage]), width)
     x[range(width), :, :, range(width)] = torch.nan
@@ -34,7 +34,7 @@ def seen_columns(network: Backbone, stage: int, width: int) -> int:
 
 
 class Chain(Backbone):
-    """One stage that is a list of layers, to try layers that no network of the zoo has."""
+    """A backbone of one stage, to test layers that no network of the zoo has."""
 
     classifier_name, head_modules = "head", ("head",)
 
@@ -66,19 +66,19 @@ class Shortcut(nn.Module):
 
 
 class Gate(nn.Module):
-    """Squeeze and excitation without weights: every position sees the whole image."""
+    """Squeeze and excitation without weights: every position depends on the whole image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x.mean((2, 3), keepdim=True).sigmoid()
 
 
-def test_parameters_that_nothing_uses_count_for_the_head() -> None:
+def test_unused_parameters_count_for_the_head() -> None:
     network = backbone("convnext_test", num_classes=0, global_pool="")
     assert describe_stages(network, 64)[-1].params == 2 * network.num_features
 
 
 @pytest.mark.parametrize("name", list_models("*_test"))
-def test_rows_add_up_to_the_whole_and_have_the_shapes_of_the_run(name: str) -> None:
+def test_rows_add_up_to_the_counts_and_have_the_shapes_of_a_forward_pass(name: str) -> None:
     network = backbone(name, num_classes=7).eval()
     size, in_chans = MODELS[name].published.image_size, MODELS[name].config.in_chans
     rows = describe_stages(network, size, in_chans)
@@ -90,11 +90,11 @@ def test_rows_add_up_to_the_whole_and_have_the_shapes_of_the_run(name: str) -> N
     assert [row.name for row in rows] == [*network.feature_info.module_name(), "head"]
 
 
-def test_the_receptive_fields_of_resnet50_and_convnext_tiny_are_the_known_ones() -> None:
+def test_the_receptive_fields_of_resnet50_and_convnext_tiny_match_the_literature() -> None:
     with torch.device("meta"):
         resnet, convnext = backbone("resnet50"), backbone("convnext_tiny")
     assert [row.receptive_field for row in describe_stages(resnet, 224)] == [7, 35, 91, 267, 427, None]
-    # a 7x7 at stride s sees 6s pixels more; a 2x2 downsampling s more
+    # a 7x7 at stride s adds 6s pixels, a 2x2 downsampling s
     stages, field, stride = [], 4, 4
     for depth in (3, 3, 9, 3):
         field += depth * 6 * stride
@@ -118,7 +118,7 @@ def test_the_receptive_fields_of_resnet50_and_convnext_tiny_are_the_known_ones()
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else str(value),
 )
-def test_the_receptive_field_is_what_the_network_sees(network: Backbone, stage: int) -> None:
+def test_the_receptive_field_matches_an_experiment(network: Backbone, stage: int) -> None:
     field = describe_stages(network, 64)[stage].receptive_field
     assert field is not None
     stride = network.feature_info.reduction()[stage]
@@ -126,7 +126,7 @@ def test_the_receptive_field_is_what_the_network_sees(network: Backbone, stage: 
     assert seen_columns(network, stage, width) == field
 
 
-def test_the_larger_side_counts_where_kernels_are_not_square() -> None:
+def test_the_receptive_field_of_a_rectangular_kernel_is_its_larger_side() -> None:
     assert describe_stages(Chain(nn.Conv2d(3, 3, (1, 9), padding=(0, 4))), 16)[0].receptive_field == 9
 
 
@@ -135,23 +135,27 @@ def test_the_larger_side_counts_where_kernels_are_not_square() -> None:
     [Gate(), nn.GroupNorm(1, 3), nn.LayerNorm([3, 16, 16]), nn.AdaptiveAvgPool2d(4)],
     ids=lambda x: type(x).__name__,
 )
-def test_layers_that_mix_all_positions_see_the_whole_image(layer: nn.Module) -> None:
+def test_layers_that_mix_all_positions_depend_on_the_whole_image(layer: nn.Module) -> None:
     network = Chain(nn.Conv2d(3, 3, 3, padding=1), layer, nn.ReLU())
     assert describe_stages(network, 16)[0].receptive_field is None
 
 
-def test_one_channel_images_are_described() -> None:
+def test_images_need_not_be_square() -> None:
+    assert describe_stages(backbone("resnet_test"), (64, 96))[0].shape == (8, 32, 48)
+
+
+def test_images_may_have_one_channel() -> None:
     assert describe_stages(backbone("resnet_test", in_chans=1), 64, in_chans=1)[0].params == 7 * 7 * 8 + 16
 
 
-def test_an_image_smaller_than_one_position_is_refused() -> None:
+def test_an_image_smaller_than_one_position_is_rejected() -> None:
     with pytest.raises(
         InputError, match="image_size is 16; a position of the last feature map is 32 pixels: give more"
     ):
         describe_stages(backbone("convnext_test"), 16)
 
 
-def test_every_design_of_the_road_is_followed() -> None:
+def test_designs_of_the_road_have_receptive_fields() -> None:
     design = Design(depths=(1, 1), widths=(4, 8))
     for changed in (design, replace(design, downsampling="separate", norm="layer", layer_scale_init=1.0)):
         assert describe_stages(build(changed, 2), 64)[1].receptive_field is not None

@@ -12,7 +12,7 @@ IMAGES = 2 * 3 * 8 * 8  # numbers in a batch of two, 8x8
 
 
 class Applied(nn.Module):
-    """A function of images as a network."""
+    """A network that applies a function."""
 
     def __init__(self, function: object) -> None:
         super().__init__()
@@ -30,7 +30,14 @@ def test_a_convolution_reads_images_and_weights_and_writes_its_output() -> None:
     assert work.eager_bytes == work.fused_bytes == 4 * (IMAGES + weights + out)
 
 
-def test_bytes_follow_the_dtype() -> None:
+def test_images_need_not_be_square() -> None:
+    layer = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    work = count_work(layer, batch=2, image_size=(4, 6), training=False)
+    assert work.flops == 2 * 2 * 8 * 4 * 6 * 27
+    assert work.eager_bytes == 4 * (2 * 3 * 4 * 6 + 8 * 27 + 2 * 8 * 4 * 6)
+
+
+def test_bytes_scale_with_the_dtype() -> None:
     network = nn.Conv2d(3, 8, 3)
     single = count_work(network, batch=2, image_size=8, training=False)
     half = count_work(network, batch=2, image_size=8, training=False, dtype=torch.bfloat16)
@@ -40,7 +47,7 @@ def test_bytes_follow_the_dtype() -> None:
 
 def test_pointwise_operations_move_bytes_unless_they_are_fused() -> None:
     work = count_work(Applied(lambda x: F.gelu(x) + 1), batch=2, image_size=8, training=False)
-    assert work.eager_bytes == 4 * 4 * IMAGES  # each of both reads and writes
+    assert work.eager_bytes == 4 * 4 * IMAGES  # both operations read and write
     assert work.fused_bytes == 0
 
 
@@ -49,29 +56,29 @@ def test_views_are_free(view: object) -> None:
     assert count_work(Applied(view), batch=2, image_size=8, training=False).eager_bytes == 0
 
 
-def test_a_broadcast_tensor_is_read_as_it_lies_in_memory() -> None:
+def test_a_broadcast_tensor_counts_with_its_size_in_memory() -> None:
     bias = torch.zeros(3, 1, 1, device="meta")
     network = Applied(lambda x: x + bias.expand(2, 3, 8, 8))
     assert count_work(network, batch=2, image_size=8, training=False).eager_bytes == 4 * (2 * IMAGES + 3)
 
 
 @pytest.mark.parametrize("groups", [1, 4, 8])
-def test_both_gradients_of_a_convolution_take_as_much_as_the_forward_pass(groups: int) -> None:
+def test_each_gradient_of_a_convolution_costs_as_much_as_the_forward_pass(groups: int) -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=groups))
     first, second = 2 * 2 * 64 * 3 * 8, 2 * 2 * 64 * 8 * 8 * 9 // groups
     assert count_work(network, batch=2, image_size=8, training=False).flops == first + second
-    # images want no gradient, so the first layer has one alone
+    # images need no gradient, so the first layer computes one only
     assert count_work(network, batch=2, image_size=8, training=True).flops == 2 * first + 3 * second
 
 
-def test_a_transposed_convolution_counts_too() -> None:
+def test_a_transposed_convolution_is_counted() -> None:
     network = nn.ConvTranspose2d(3, 8, 2, stride=2)
     forward = 2 * 2 * 64 * 3 * 8 * 4
     assert count_work(network, batch=2, image_size=8, training=False).flops == forward
     assert count_work(network, batch=2, image_size=8, training=True).flops == 2 * forward
 
 
-def test_attention_writes_no_square_of_scores() -> None:
+def test_attention_does_not_write_its_matrix_of_scores() -> None:
     def attend(x: Tensor) -> Tensor:
         tokens = x.flatten(2).transpose(1, 2).unsqueeze(1)  # b 1 t c
         bias = torch.zeros(1, 1, 64, 64, device=x.device, dtype=x.dtype)
@@ -80,11 +87,11 @@ def test_attention_writes_no_square_of_scores() -> None:
     work = count_work(Applied(attend), batch=2, image_size=8, training=False)
     assert work.flops == 2 * 2 * 2 * 64 * 64 * 3
     zeros = bias = 64 * 64
-    seed_and_offset = 2 * 8  # of a dropout that there is not
+    seed_and_offset = 2 * 8  # of a dropout that is off
     assert work.eager_bytes == 4 * (zeros + 3 * IMAGES + bias + IMAGES) + seed_and_offset
 
 
-def test_training_moves_and_computes_about_three_times_as_much() -> None:
+def test_training_costs_about_three_forward_passes() -> None:
     with torch.device("meta"):
         network = create_model("convnext_tiny")
     forward, both = (count_work(network, batch=4, image_size=224, training=training) for training in (False, True))
@@ -93,7 +100,7 @@ def test_training_moves_and_computes_about_three_times_as_much() -> None:
     assert both.fused_bytes < both.eager_bytes
 
 
-def test_counting_leaves_the_network_as_it_is() -> None:
+def test_counting_does_not_change_the_network() -> None:
     network = create_model("resnet_test").eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     count_work(network, batch=2, image_size=32, training=True, dtype=torch.bfloat16)

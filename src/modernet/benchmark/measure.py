@@ -17,7 +17,7 @@ from modernet.benchmark.workload import Workload, prepare
 from modernet.counting.macs import count, on_meta
 from modernet.counting.traffic import Work, count_work
 from modernet.errors import one_line
-from modernet.machine.memory import available_bytes, is_out_of_memory, refusing_too_much, release, transient_bytes
+from modernet.machine.memory import available_bytes, is_out_of_memory, memory_limit, release, transient_bytes
 from modernet.machine.settings import gpu_settings
 from modernet.machine.timing import rounds_in_turns
 from modernet.torch_internals import with_recompile_limit
@@ -91,7 +91,7 @@ def measure(
 def measuring(cases: Sequence[Case], device: torch.device) -> Iterator[None]:
     """In here, the process is set up to measure these cases; afterwards it is as it was before."""
     threads = torch.get_num_threads()
-    with refusing_too_much(device), gpu_settings(device), _compiled_for_each(cases):
+    with memory_limit(device), gpu_settings(device), _compiled_for_each(cases):
         torch.set_num_threads(max(case.threads for case in cases))
         try:
             yield

@@ -1,4 +1,4 @@
-"""What networks cost on paper: parameters, multiply-accumulates, memory traffic, stage by stage."""
+"""The cost of networks on paper: parameters, multiply-accumulates, memory traffic, stage by stage."""
 
 from modernet.counting.macs import Counts, count
 from modernet.counting.stages import StageRow, describe_stages

@@ -12,6 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from modernet.errors import InputError
 
+ImageSize = int | tuple[int, int]
+"""Side of a square image in pixels, or `(height, width)`."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -21,42 +24,44 @@ class Counts:
     macs: int
 
 
-def count(network: nn.Module, image_size: int, in_chans: int = 3) -> Counts:
-    """Count the parameters of a network and its multiply-accumulates for one square image.
+def count(network: nn.Module, image_size: ImageSize, in_chans: int = 3) -> Counts:
+    """Count the parameters of a network and its multiply-accumulates for one image.
 
-    Counted as the papers of the field do: convolutions and matrix products. Norms, activations, biases, sums and
-    pooling are not. The network is left as it is; for its counts alone, make it under `torch.device("meta")`.
+    Counted as in the papers of the field: convolutions and matrix products. Norms, activations, biases, sums and
+    pooling are not. The network is not changed; for the counts alone, build it under `torch.device("meta")`.
 
     Args:
-        network: any module that takes `(1, in_chans, image_size, image_size)`, of this library or not.
-        image_size: side of the image in pixels.
+        network: any module that takes images `(1, in_chans, h, w)`, of this library or not.
+        image_size: side of the image in pixels, or `(h, w)`.
         in_chans: channels of the image.
 
     Raises:
         InputError: the image is too small for the network.
     """
-    image = meta_image(image_size, in_chans)
+    image = meta_images(image_size, in_chans)
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as flops:
             on_meta(network)(image)
     except RuntimeError as error:
+        height, width = image.shape[2:]
         raise InputError(
-            f"images of {image_size}x{image_size} are too small for this network; give a larger --image-size, "
+            f"images of {height}x{width} are too small for this network; give a larger --image-size, "
             "or a smaller stem_stride where the network has one"
         ) from error
     return Counts(params=sum(p.numel() for p in network.parameters()), macs=flops.get_total_flops() // 2)
 
 
 def on_meta(network: nn.Module) -> Any:
-    """A copy of a network in evaluation mode whose tensors have shapes and no values."""
-    # deepcopy takes what `memo` already holds as copied, so that no weight is copied in memory first
+    """Return a copy of a network in evaluation mode whose tensors have shapes but no values."""
+    # deepcopy treats what is in `memo` as copied, so no weight is copied in memory first
     memo: dict[int, Any] = {id(b): b.to("meta") for b in network.buffers()}
     memo |= {id(p): nn.Parameter(p.detach().to("meta"), p.requires_grad) for p in network.parameters()}
     return copy.deepcopy(network, memo).eval()
 
 
-def meta_image(image_size: int, in_chans: int) -> torch.Tensor:
-    """One image of the shape `(1, in_chans, image_size, image_size)` without values."""
-    if image_size < 1:
+def meta_images(image_size: ImageSize, in_chans: int, batch: int = 1) -> torch.Tensor:
+    """Return images `(batch, in_chans, h, w)` without values."""
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width) < 1:
         raise InputError(f"image_size is {image_size}; give the side of an image in pixels, 1 or more")
-    return torch.empty(1, in_chans, image_size, image_size, device="meta")
+    return torch.empty(batch, in_chans, height, width, device="meta")

@@ -1,4 +1,4 @@
-"""A backbone stage by stage: shapes, parameters, multiply-accumulates, receptive fields; found on the meta device."""
+"""A backbone stage by stage: shapes, parameters, multiply-accumulates, receptive fields; on the meta device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from modernet.counting.macs import meta_image, on_meta
+from modernet.counting.macs import ImageSize, meta_images, on_meta
 from modernet.errors import InputError
 from modernet.models import Backbone
 from modernet.torch_internals import tensors_in
@@ -24,12 +24,11 @@ class StageRow:
     """One stage of a backbone, or its head.
 
     Attributes:
-        name: submodule whose output it is, as in `feature_info`; `head` for what follows the last feature map.
-        shape: of its output for one image, without the batch: `(c, h, w)`, or `(classes,)`.
-        params, macs: of this stage alone; a parameter that nothing uses counts for the head. Over all rows they add
-            up to the network's.
-        receptive_field: side in pixels of the square that a position of its output depends on, padding included. None
-            where that is the whole image, or where something else than convolution and pooling mixes positions.
+        name: submodule that computes it, as in `feature_info`; `head` for what follows the last feature map.
+        shape: shape of its output for one image, without the batch: `(c, h, w)`, or `(classes,)`.
+        params, macs: of this stage alone; unused parameters count for the head. They add up to the network's.
+        receptive_field: side in pixels of the square that a position of the output depends on, including padding. None
+            if that is the whole image, or if anything but convolution and pooling mixes positions.
     """
 
     name: str
@@ -39,24 +38,24 @@ class StageRow:
     receptive_field: int | None
 
 
-def describe_stages(backbone: Backbone, image_size: int, in_chans: int = 3) -> list[StageRow]:
-    """A row for each feature map of `feature_info`, in order, and one for the head.
+def describe_stages(backbone: Backbone, image_size: ImageSize, in_chans: int = 3) -> list[StageRow]:
+    """Return a row for each feature map of `feature_info`, in order, and one for the head.
 
     Args:
-        backbone: is left as it is.
-        image_size: side of the square image in pixels.
+        backbone: is not changed.
+        image_size: side of the image in pixels, or `(h, w)`.
         in_chans: channels of the image.
 
     Raises:
         InputError: the image is smaller than one position of the last feature map.
     """
     stride = max(backbone.feature_info.reduction())
-    if image_size < stride:
+    image = meta_images(image_size, in_chans)
+    if min(image.shape[2:]) < stride:
         raise InputError(
             f"image_size is {image_size}; a position of the last feature map is {stride} pixels: give more"
         )
     network: Backbone = on_meta(backbone)
-    image = meta_image(image_size, in_chans)
     trace = _Trace(image)
 
     def row(name: str, compute: Callable[[], Any], output: Callable[[Any], Tensor]) -> tuple[StageRow, Any]:
@@ -78,26 +77,26 @@ def describe_stages(backbone: Backbone, image_size: int, in_chans: int = 3) -> l
 
 @dataclass(frozen=True)
 class _Span:
-    """Along one direction: the first position sees the pixels `low` to `high`, the next one those `jump` further on."""
+    """Along one axis: the first position depends on pixels `low` to `high`, the next one on those `jump` further."""
 
     low: int
     high: int
     jump: int
 
     def slide(self, kernel_size: int, stride: int, before: int, dilation: int) -> _Span:
-        """After a window that slides over it, with `before` positions of padding ahead of the first."""
+        """Return the span after a sliding window, with `before` positions of padding before the first."""
         low = self.low - before * self.jump
         high = self.high + ((kernel_size - 1) * dilation - before) * self.jump
         return _Span(low, high, self.jump * stride)
 
     def join(self, other: _Span) -> _Span:
-        """What a position sees that is the sum of one of each."""
+        """Return the span of the sum of a position of each."""
         return _Span(min(self.low, other.low), max(self.high, other.high), self.jump)
 
 
 @dataclass(frozen=True)
 class _Field:
-    """What the positions of a tensor see."""
+    """The receptive field of the positions of a tensor."""
 
     dims: tuple[int, int]
     """The tensor's dimensions of height and width."""
@@ -105,20 +104,20 @@ class _Field:
     """Along height and width."""
 
     def slide(self, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> _Field:
-        """After a window of `(height, width)`, or of one number for both, that slides over it."""
+        """Return the field after a sliding window of `(height, width)`, or of one number for both."""
         numbers = zip(*(_pair(number) for number in (kernel_size, stride, padding, dilation)), strict=True)
         vertical, horizontal = (span.slide(*n) for span, n in zip(self.spans, numbers, strict=True))
         return replace(self, spans=(vertical, horizontal))
 
     def join(self, other: _Field) -> _Field | None:
-        """What a position sees that is the sum of one of each."""
+        """Return the field of the sum of a position of each; None if their positions do not match."""
         if self.dims != other.dims or [s.jump for s in self.spans] != [s.jump for s in other.spans]:
             return None
         vertical, horizontal = (a.join(b) for a, b in zip(self.spans, other.spans, strict=True))
         return replace(self, spans=(vertical, horizontal))
 
 
-# by the name of the torch function, whichever of its forms is called: nothing here moves a value to another position
+# names of torch functions, in any of their forms, that do not move values to other positions
 # fmt: off
 _POINTWISE = frozenset((
     "add", "sub", "mul", "div", "relu", "gelu", "silu", "sigmoid", "hardswish", "hardsigmoid", "batch_norm",
@@ -128,19 +127,19 @@ _POINTWISE = frozenset((
 
 
 class _Trace(TorchFunctionMode):
-    """Follows the image through torch's functions: what each tensor sees of it, and which parameters were used.
+    """Traces the image through torch's functions: the receptive field of each tensor, and the parameters used.
 
-    A function that it does not know makes a tensor that sees the whole image.
+    The output of an unknown function depends on the whole image.
     """
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()
         self.params: dict[int, int] = {}  # id of a parameter -> its size
-        self._fields = WeakTensorKeyDictionary()  # every tensor that depends on the image -> _Field | None
+        self._fields = WeakTensorKeyDictionary()  # tensors that depend on the image -> _Field | None
         self._fields[image] = _Field((2, 3), (_Span(0, 0, 1), _Span(0, 0, 1)))
 
     def receptive_field(self, x: Tensor) -> int | None:
-        """Side of the square of pixels that a position of `x` sees; None for the whole image."""
+        """Return the side of the square of pixels that a position of `x` depends on; None for the whole image."""
         field: _Field | None = self._fields[x]
         return None if field is None else max(span.high - span.low + 1 for span in field.spans)
 
@@ -160,7 +159,7 @@ class _Trace(TorchFunctionMode):
 
 
 def _follow(name: str, fields: list[_Field], args: Sequence[Any], kwargs: dict[str, Any]) -> _Field | None:
-    """What the output of a torch function sees, from what its inputs see; None for the whole image."""
+    """Return the field of the output of a torch function, from those of its inputs; None for the whole image."""
     field, *others = fields
     if name in _WINDOWS:
         assert field.dims == (2, 3), "the input of a convolution or pooling is not (b, c, h, w)"

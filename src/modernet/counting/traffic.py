@@ -1,4 +1,4 @@
-"""What a network has to compute and to move: floating-point operations and bytes, counted on the meta device."""
+"""The work of a network, counted on the meta device: floating-point operations, and bytes read and written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from modernet.counting.macs import on_meta
+from modernet.counting.macs import ImageSize, meta_images, on_meta
 from modernet.torch_internals import tensors_in
 
 _aten = torch.ops.aten
@@ -22,13 +22,14 @@ _aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Work:
-    """What one batch asks of the device.
+    """The work of one batch.
 
     Attributes:
-        flops: floating-point operations of convolutions and matrix products; a multiply-accumulate is two.
-        eager_bytes: read and written when every operation reads its inputs from memory and writes its outputs there.
-        fused_bytes: the same where pointwise operations are free, since they are done on the way to or from others:
-            what a compiler can hope for.
+        flops: floating-point operations of convolutions and matrix products; a multiply-accumulate counts as two.
+        eager_bytes: bytes read and written if every operation reads its inputs from memory and writes its outputs to
+            memory.
+        fused_bytes: the same if pointwise operations cost nothing, because they are fused into their neighbours: the
+            best that a compiler can reach.
     """
 
     flops: int
@@ -40,7 +41,7 @@ def count_work(
     network: nn.Module,
     *,
     batch: int,
-    image_size: int,
+    image_size: ImageSize,
     training: bool,
     in_chans: int = 3,
     dtype: torch.dtype = torch.float32,
@@ -48,17 +49,15 @@ def count_work(
 ) -> Work:
     """Count the work of a forward pass, or of a forward and backward pass, for one batch of images.
 
-    Views are free, and a broadcast tensor counts as often as it lies in memory. Attention by
-    `scaled_dot_product_attention` is one operation, which writes no square of scores. All is counted in `dtype`, so
-    training under autocast is what it would be without the float32 islands and the casts. The step of the optimizer is
-    left out.
+    Views are free, and a broadcast tensor counts with its size in memory. Attention by `scaled_dot_product_attention`
+    is one operation, which does not write the matrix of scores. Everything is counted in `dtype`, so training under
+    autocast is counted without its float32 operations and its casts. The optimizer's step is not counted.
 
     Raises:
-        Exception: whatever a network raises that cannot run without values.
+        Exception: whatever a network raises that does not run without values.
     """
     meta = on_meta(network).to(dtype=dtype, memory_format=memory_format).train(training)
-    images = torch.empty(batch, in_chans, image_size, image_size, device="meta", dtype=dtype)
-    images = images.contiguous(memory_format=memory_format)
+    images = meta_images(image_size, in_chans, batch).to(dtype=dtype, memory_format=memory_format)
     counter = FlopCounterMode(display=False, custom_mapping={_aten.convolution_backward: _convolution_backward_flops})
     with _FusedAttention(), counter, _Traffic() as traffic, torch.set_grad_enabled(training):
         scores = tensors_in(meta(images))
@@ -68,7 +67,7 @@ def count_work(
 
 
 class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of what operations read and write."""
+    """Sums the bytes that operations read and write."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -88,20 +87,20 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 _FREE = (_aten._unsafe_view.default, _aten.empty.memory_format, _aten.empty_like.default, _aten.new_empty.default)
-"""Operations that touch no memory, without being marked as views."""
+"""Operations that touch no memory but are not marked as views."""
 _POINTWISE = (_aten._to_copy.default, _aten.copy_.default)
-"""Operations that are pointwise without being marked so."""
+"""Operations that are pointwise but not tagged as such."""
 
 
 def _bytes(tensors: Any) -> int:
-    """Of all tensors in a structure, as they lie in memory."""
+    """Return the bytes in memory of all tensors in a structure; a broadcast dimension takes none."""
     return sum(min(leaf.nbytes, leaf.untyped_storage().nbytes()) for leaf in tensors_in(tensors))
 
 
 def _convolution_backward_flops(
     grad_shape: Sequence[int], x_shape: Sequence[int], weight_shape: Sequence[int], *args: Any, **_: Any
 ) -> int:
-    """Each of both gradients takes as much as the forward pass; torch's own count is wrong where there are groups."""
+    """Each of the two gradients costs as much as the forward pass; torch's own count is wrong with groups."""
     transposed, wanted = args[4], args[7]  # of aten.convolution_backward
     positions = x_shape if transposed else grad_shape
     forward = 2 * positions[0] * math.prod(positions[2:]) * math.prod(weight_shape)
@@ -109,7 +108,7 @@ def _convolution_backward_flops(
 
 
 class _FusedAttention(TorchFunctionMode):
-    """Makes attention one operation, as on devices: the meta device takes it apart into products and a softmax."""
+    """Keeps attention one operation, as on real devices: the meta device decomposes it into products and a softmax."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
