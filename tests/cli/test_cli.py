@@ -114,6 +114,7 @@ def test_show_prints_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "64 x 16 x 16" in capsys.readouterr().out
 
 
+@pytest.mark.medium
 def test_the_steps_of_the_road_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("roadmap", "show", "--size", "tiny", "--json") == 0
     rows = {row["row"]: row for row in json.loads(capsys.readouterr().out)}

@@ -13,6 +13,7 @@ from modernet.cli import main
 from modernet.models import create_model
 
 
+@pytest.mark.medium
 def test_a_run_becomes_a_file_that_predicts_the_same(
     picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

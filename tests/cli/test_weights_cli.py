@@ -43,6 +43,7 @@ def test_a_photo_is_named_by_weights_from_a_file(
     assert prediction["predictions"][0]["probability"] > 0.9
 
 
+@pytest.mark.medium
 def test_weights_are_converted_and_the_network_is_named(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_published_weights_are_listed_for_people_and_programs(capsys: pytest.Cap
     assert all(entry["address"].startswith("https://") for entry in entries)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -77,6 +77,7 @@ def test_unused_parameters_count_for_the_head() -> None:
     assert describe_stages(network, 64)[-1].params == 2 * network.num_features
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", list_models("*_test"))
 def test_rows_add_up_to_the_counts_and_have_the_shapes_of_a_forward_pass(name: str) -> None:
     network = backbone(name, num_classes=7).eval()

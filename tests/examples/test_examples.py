@@ -115,6 +115,7 @@ def test_no_pass_at_all_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "--passes is 0; give 1 or more" in capsys.readouterr().err
 
 
+@pytest.mark.medium
 @pytest.mark.data("usps")
 def test_lenet_learns_the_digits_of_its_time(data_folder: Path) -> None:
     """Two of its 23 passes; the error is 7.4 to 8.1 % over four seeds."""

@@ -18,6 +18,7 @@ from modernet.weights import NetworkSpec, SavedNetwork
 EXAMPLE = Path(__file__).parents[2] / "examples" / "run_onnx.py"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("with_normalisation", [False, True])
 def test_an_exported_network_names_pictures_without_us(
     with_normalisation: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -62,6 +62,7 @@ def test_a_kernel_is_taken_from_where_it_wins_and_never_loses_again(
     assert found == (sys.maxsize if fewest is None else fewest)
 
 
+@pytest.mark.medium
 def test_importing_the_kernels_imports_no_compiler() -> None:
     code = "import sys, modernet.kernels; sys.exit(bool({'triton', 'torch._dynamo'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -70,6 +70,7 @@ def test_operations_are_seen_by_those_who_count_them(given: dict[str, Tensor]) -
     assert counted.get_total_flops() == 2 * 9 * given["x"].numel()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("operation", [depthwise_conv, depthwise_layer_norm])
 def test_it_compiles_without_a_break_for_any_size(
     operation: object, given: dict[str, Tensor], norm: dict[str, Tensor]
@@ -92,6 +93,7 @@ def test_it_exports_as_plain_pytorch(given: dict[str, Tensor], norm: dict[str, T
     assert not [node for node in exported.graph.nodes if "modernet" in str(node.target)]
 
 
+@pytest.mark.medium
 def test_they_need_no_triton() -> None:
     code = """
 import sys

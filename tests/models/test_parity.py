@@ -29,6 +29,7 @@ def randomise(network: nn.Module) -> None:
             nn.init.uniform_(buffer, 0.5, 1.5)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])
 def test_resnets_equal_torchvision_under_the_same_names(name: str) -> None:
     reference = torchvision.models.get_model(name, weights=None).eval()

@@ -53,6 +53,7 @@ def test_a_small_kernel_is_added_to_the_centre_of_the_large_one() -> None:
     assert change[..., middle].abs().min() > 0
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("name", "image_size", "params_m", "gmacs"),
     [("replknet_31b", 224, 79.539, 15.354), ("replknet_31b", 384, 79.539, 45.119),

@@ -158,6 +158,7 @@ def test_images_share_bias_and_mask_and_attention_scores_are_not_stored(shifted:
     assert max(made_for_pairs) == heads * w**4 * ((side // w) ** 2 if shifted else 1)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("size", [64, 52], ids=["whole windows", "padded"])
 def test_it_compiles_to_one_graph_for_any_batch_size(size: int) -> None:
     network = create_model("swin_test", num_classes=5).eval()

@@ -25,6 +25,7 @@ def images() -> Tensor:
     return torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", NAMES)
 def test_timm_networks_fulfil_the_contract(name: str) -> None:
     network, reference = make(name), timm.create_model(name.removeprefix("timm:"), num_classes=5).eval()

@@ -37,6 +37,7 @@ def zoo_pages() -> Any:
     return module
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", COUNTED)
 def test_parameters_and_macs_are_as_published(name: str) -> None:
     published = MODELS[name].published

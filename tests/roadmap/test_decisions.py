@@ -34,6 +34,7 @@ def test_all_decisions_on_is_convnext_and_all_off_is_resnet() -> None:
     assert switched(steps[-1].design, decisions, [-1] * 12) == steps[0].design
 
 
+@pytest.mark.medium
 def test_any_two_decisions_combine_in_any_way() -> None:
     """A fraction of resolution IV has every pair of levels of every pair of decisions."""
     end = road("nano", stem_stride=2)[-1].design

@@ -109,6 +109,7 @@ def test_the_last_design_equals_the_zoos_convnext(
     same_scores(ours, theirs, 64)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("step", select_steps(NANO, "0,7,11-13"), ids=lambda step: step.row)
 def test_every_step_overfits_one_batch(step: Step) -> None:
     torch.manual_seed(0)
@@ -236,6 +237,7 @@ def test_one_input_channel_and_a_new_classifier() -> None:
     assert network(images(channels=1)).shape == (2, 96)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("row", [0, -1])
 def test_both_ends_export_and_compile(row: int) -> None:
     network = build(ADOPTED[row].design, 2).eval()

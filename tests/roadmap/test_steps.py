@@ -49,6 +49,7 @@ def published() -> list[dict[str, str]]:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("size", ["tiny", "base"])
 def test_macs_and_parameters_of_every_row_equal_the_papers(size: str) -> None:
     columns = slice(0, 2) if size == "tiny" else slice(2, 4)

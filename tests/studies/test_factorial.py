@@ -25,6 +25,7 @@ def small_study(data: Path, folder: Path, **changes: Any) -> list[Record]:
     return run_factorial(str(data), **(arguments | changes), folder=folder)
 
 
+@pytest.mark.medium
 def test_the_command_line_runs_a_study_and_prints_its_effects(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

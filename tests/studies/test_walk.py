@@ -18,6 +18,7 @@ def short_walk(data: Path, folder: Path, **changes: Any) -> list[Record]:
     return walk_road(str(data), **(arguments | changes), folder=folder)
 
 
+@pytest.mark.medium
 def test_a_walk_leaves_records_a_chart_and_a_page(image_folder: Path, tmp_path: Path) -> None:
     records = short_walk(image_folder, tmp_path / "walk", seeds=2)
 

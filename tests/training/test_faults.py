@@ -111,6 +111,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(
     assert losses(run(tmp_path)) == losses(whole)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_training_with_a_checkpoint_and_a_line(
     number: signal.Signals,

@@ -90,6 +90,7 @@ def test_the_same_seed_gives_the_same_losses(stripes: ImageDataset, tmp_path: Pa
     assert same_weights(one.network, other.network)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("steps", [1, 4, 6, 11], ids=lambda steps: f"after_{steps}_steps")
 def test_a_stopped_run_goes_on_to_the_same_losses(stripes: ImageDataset, tmp_path: Path, steps: int) -> None:
     whole = run(stripes, tmp_path / "whole")

@@ -30,6 +30,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("model", FAMILIES)
 def test_there_and_back_through_files_is_the_same_bit_by_bit(model: str, tmp_path: Path) -> None:
     ours = random_weights(model)
@@ -46,6 +47,7 @@ def test_there_and_back_through_files_is_the_same_bit_by_bit(model: str, tmp_pat
         assert same(load_file(tmp_path / "back.safetensors"), ours), project
 
 
+@pytest.mark.medium
 def test_the_network_is_found_by_names_and_shapes_whatever_its_classes(tmp_path: Path) -> None:
     save_file(random_weights("resnet18", num_classes=7), tmp_path / "theirs.safetensors")
     name, found = convert(tmp_path / "theirs.safetensors", tmp_path / "out.safetensors", "transformers")

@@ -64,6 +64,7 @@ def test_a_network_without_a_classifier_takes_weights_that_have_one() -> None:
     assert torch.equal(network.state_dict()["norm.weight"], source.state_dict()["norm.weight"])
 
 
+@pytest.mark.medium
 def test_another_variant_is_suggested_and_both_sides_are_shown() -> None:
     with torch.device("meta"):
         small = create_model("convnext_small")

@@ -200,6 +200,7 @@ def _quiet() -> None:
     transformers.logging.disable_progress_bar()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", NEIGHBOURS)
 def test_their_weights_give_their_scores(name: str, tmp_path: Any) -> None:
     neighbour = NEIGHBOURS[name]
@@ -220,6 +221,7 @@ def test_what_transformers_has_in_memory_is_known_too(name: str) -> None:
     torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", NEIGHBOURS)
 def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
     neighbour = NEIGHBOURS[name]
@@ -234,6 +236,7 @@ def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
         assert torch.equal(back[each], value), each
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "model",
     [

@@ -111,6 +111,7 @@ def test_what_fails_in_its_turn_leaves_their_turns_to_the_others() -> None:
     assert len(second.history) == 3
 
 
+@pytest.mark.medium
 def test_every_combination_is_a_case_and_models_stand_side_by_side() -> None:
     models = ["convnext_test", "swin_test"]
     records = measured(
@@ -166,6 +167,7 @@ def test_an_optimized_network_is_made_fast_for_the_images_that_it_is_measured_wi
     assert fast.metrics["macs"] == plain.metrics["macs"]
 
 
+@pytest.mark.medium
 def test_the_batch_that_was_found_is_in_the_row() -> None:
     found, failed = measured("fits_four_images", "runs_out_of_memory", batch="auto")
     assert found.settings["batch"] == 4
@@ -218,6 +220,7 @@ def test_the_process_is_left_as_it_was() -> None:
     assert (torch.get_num_threads(), resource.getrlimit(resource.RLIMIT_DATA)) == before
 
 
+@pytest.mark.medium
 def test_every_case_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch stops compiling a function anew after eight times, and runs it as it is; a class has one `forward`."""
     compiled = []

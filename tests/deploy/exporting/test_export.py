@@ -65,6 +65,7 @@ def saved() -> SavedNetwork:
 # --- what is written --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_networks_become_programs_for_any_number_of_images(name: str, tmp_path: Path) -> None:
     size, channels = MODELS[name].published.image_size, MODELS[name].config.in_chans
@@ -74,6 +75,7 @@ def test_networks_become_programs_for_any_number_of_images(name: str, tmp_path: 
     assert done.images == (None, channels, size, size)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", IN_ONNX)
 @torch.no_grad()
 def test_networks_become_onnx_models_for_any_number_of_images(name: str, tmp_path: Path) -> None:
@@ -88,6 +90,7 @@ def test_networks_become_onnx_models_for_any_number_of_images(name: str, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["network.onnx"]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
 def test_what_its_user_must_know_is_in_the_file(saved: SavedNetwork, suffix: str, tmp_path: Path) -> None:
     facts = facts_in(export_saved(saved, tmp_path / f"network{suffix}").path)
@@ -106,6 +109,7 @@ def test_what_its_user_must_know_is_in_the_file(saved: SavedNetwork, suffix: str
     }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("suffix", "run"), [(".pt2", run_torch), (".onnx", run_onnx)])
 @torch.no_grad()
 def test_a_file_can_normalise_images_itself(saved: SavedNetwork, suffix: str, run: Any, tmp_path: Path) -> None:
@@ -129,6 +133,7 @@ def test_a_file_for_one_number_of_images_takes_that_number(suffix: str, run: Any
         run(done.path, images(8, batch=3))
 
 
+@pytest.mark.medium
 def test_norms_are_folded_before_if_that_is_asked_for(tmp_path: Path) -> None:
     network = randomised(small(nn.BatchNorm2d(4)))
     plain = export_network(network, 8, tmp_path / "plain.onnx")
@@ -158,6 +163,7 @@ def test_the_network_is_left_as_it_is(tmp_path: Path) -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", [formats.TorchProgram, formats.OnnxModel])
 def test_a_file_with_other_scores_is_not_kept(kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"network{kind.suffix}"

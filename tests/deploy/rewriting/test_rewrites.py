@@ -350,6 +350,7 @@ def test_other_products_stay(forward: Callable[[Net, Tensor], Tensor]) -> None:
 # --- networks that everybody knows ----------------------------------------------------------------------------------
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("name", "rewrite", "count"),
     [

@@ -34,6 +34,7 @@ def optimized(model: nn.Module, x: Tensor, **options: Any) -> OptimizedNetwork:
     return modernet.optimize(model, x, **{"compile": False, "seconds": 0.0, **options})
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_gives_the_same_scores_and_is_left_as_it_is(name: str) -> None:
     model, x = network(name)
@@ -60,6 +61,7 @@ def test_feature_maps_stay_the_same() -> None:
         assert relative_error(found, expected) < 1e-5
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["resnet_test", "convnext_test", "swin_test"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_in_another_dtype_the_error_is_not_larger_than_plain_torchs(name: str, dtype: torch.dtype) -> None:

@@ -38,6 +38,7 @@ def script(monkeypatch: pytest.MonkeyPatch, scenes: ImageDataset) -> Any:
     return module
 
 
+@pytest.mark.medium
 def test_a_narrow_convnext_learns_digits_in_a_few_seconds(tmp_path: Path, scenes: ImageDataset) -> None:
     recipe = get_recipe("small_data").replace(flip=0.0, batch_size=32).lasting(8)  # 384 steps
 
@@ -46,6 +47,7 @@ def test_a_narrow_convnext_learns_digits_in_a_few_seconds(tmp_path: Path, scenes
     assert record.metrics["test_top1"] > 50  # 66.6 to 71.0 for seeds 0 to 4; chance is 10
 
 
+@pytest.mark.medium
 def test_the_gpu_script_is_rehearsed_stopped_and_goes_on(
     tmp_path: Path, script: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +88,7 @@ def test_epochs_follow_from_seconds_and_speed(script: Any) -> None:
     assert plan.with_epochs(candidate, 100, 1, 45_000).recipe.schedule.epochs == 1
 
 
+@pytest.mark.medium
 def test_what_is_compared_on_a_gpu_has_the_sizes_that_were_asked_for(script: Any) -> None:
     plan = importlib.import_module("small_data_plan")
 

@@ -280,6 +280,7 @@ def test_threads_that_the_device_names_are_not_said_twice(made_up_case: Cases) -
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.medium
 def test_a_benchmark_is_written_as_table_csv_and_chart(cases: list[Record], tmp_path: Path) -> None:
     written = write_benchmark(cases, tmp_path)
     assert [path.name for path in written] == ["results.md", "infer.csv", "speed.png"]

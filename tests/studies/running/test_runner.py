@@ -43,6 +43,7 @@ def jobs(*names: str) -> list[Sum]:
     return [Sum(name, index, 10, cost=2.0) for index, name in enumerate(names)]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_job_has_an_outcome_and_a_failure_does_not_end_the_others(workers: int) -> None:
     total = Total()
@@ -66,6 +67,7 @@ def test_a_job_whose_process_dies_twice_has_failed_and_the_others_go_on() -> Non
     assert outcomes["b"].result == 11
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_stops_what_runs_and_starts_nothing_more(workers: int, tmp_path: Path) -> None:
     diary = tmp_path / "diary"

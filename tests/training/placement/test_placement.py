@@ -36,6 +36,7 @@ def test_checkpointing_gives_the_same_losses(tmp_path: Path) -> None:
     assert losses(checkpointed) == losses(plain)
 
 
+@pytest.mark.medium
 def test_a_compiled_network_gives_the_same_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
     compile_module = nn.Module.compile
@@ -71,6 +72,7 @@ def test_scores_are_in_float32_whatever_the_network_computes_in(precision: str) 
     assert {weight.dtype for weight in placement.network.parameters()} == {torch.float32}
 
 
+@pytest.mark.medium
 def test_fp16_trains_as_float32_does_with_a_scaled_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scaler = torch.amp.GradScaler  # its default scale overflows in the first step, which is then left out
     monkeypatch.setattr(
