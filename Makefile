@@ -1,10 +1,16 @@
-.PHONY: check test bench format docs
+.PHONY: check test test-fast test-oldest bench format docs
 
-check:  ## what CI checks besides the tests: format, lint, types, order of parts
+check:  ## what CI checks besides the tests: format, lint, types, order of imports
 	.ci/check
 
 test:  ## what CI tests
 	uv run pytest
+
+test-fast:  ## the quick tests: under a minute on two cores
+	uv run pytest -m "not slow and not medium"
+
+test-oldest:  ## the tests with the oldest supported versions (torch 2.11, ...), in .venv-oldest
+	.ci/oldest
 
 bench:  ## speed on this machine: optimized networks beside other runtimes on a CPU; on a GPU: benchmarks/gpu_session.py
 	uv run --group neighbours python benchmarks/bench_cpu.py --out benchmarks/results/cpu
