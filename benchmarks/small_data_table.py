@@ -5,18 +5,15 @@ python benchmarks/small_data_table.py docs/results/small_data     make it again,
 
 from __future__ import annotations
 
-import math
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from scipy.special import stdtrit
-
 from modernet.files.atomic import whole_file
 from modernet.records import RECORD_NAME, Record, read_record
-from modernet.report.statistics import CONFIDENCE, welch_interval
+from modernet.statistics import pooled_interval, std, welch_interval
 
 _COPY = (
     "`cifar10` here is a JPEG copy of CIFAR-10: its accuracies are lower than published ones, and cannot be compared "
@@ -85,7 +82,7 @@ def _rows(records: Sequence[Record], welch: bool) -> list[str]:
         if settings["candidate"] != label:
             label += f": {settings['candidate']}"
         seconds = statistics.mean(record.metrics["seconds"] for record in groups[order])
-        spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+        spread = "" if std(values) is None else f" ± {std(values):.1f}"
         rows.append(
             f"| {label} | {settings['params'] / 1e6:.2f} M | {settings['macs'] / 1e6:.0f} M | "
             f"{settings['calibrated_images_per_second']:,.0f} | {settings['recipe']['epochs']} | {seconds:.0f} | "
@@ -102,26 +99,7 @@ def _difference(
     interval = welch_interval(values, baseline) if welch else pooled_interval(values, baseline, every)
     if interval is None:
         return f"{difference:+.1f}"
-    low, high = interval
-    return f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]{' *' if low * high > 0 else ''}"
-
-
-def pooled_interval(
-    values: Sequence[float], baseline: Sequence[float], every: Sequence[Sequence[float]]
-) -> tuple[float, float] | None:
-    """The 95 % interval of mean(values) - mean(baseline), with one spread for all groups, estimated from `every`.
-
-    With two seeds a group's own spread is next to unknown; that of sixteen groups together is not. None where no
-    group has two values.
-    """
-    freedom = sum(len(group) - 1 for group in every)
-    squares = sum(statistics.variance(group) * (len(group) - 1) for group in every if len(group) > 1)
-    if freedom == 0 or squares == 0:
-        return None
-    margin = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
-    margin *= math.sqrt(squares / freedom * (1 / len(values) + 1 / len(baseline)))
-    difference = statistics.mean(values) - statistics.mean(baseline)
-    return difference - margin, difference + margin
+    return f"{difference:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]{' *' if interval.excludes(0) else ''}"
 
 
 if __name__ == "__main__":

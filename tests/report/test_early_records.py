@@ -26,7 +26,9 @@ def test_an_early_road_has_its_published_numbers() -> None:
     assert (first.title, last.title) == ("ResNet-nano", "Separate downsampling")
     assert first.test_scores == pytest.approx((79.0, 75.3, 73.6))
     assert road.steps[1].delta == pytest.approx(16.9667, abs=1e-4)
-    assert (road.steps[1].delta_low, road.steps[1].delta_high) == pytest.approx((11.17353, 22.75980), abs=1e-4)
+    interval = road.steps[1].interval
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((11.17353, 22.75980), abs=1e-4)
     assert road.metric.title == "top-1"
     assert road.published_of == "ResNet-50 to ConvNeXt-T"
 
@@ -36,7 +38,8 @@ def test_an_early_factorial_study_has_its_published_effects() -> None:
     assert study.effects is not None
     norm = next(effect for effect in study.effects.main if effect.terms == (("layer_norm",),))
     assert norm.value == pytest.approx(-18.153125, abs=1e-4)
-    assert (norm.low, norm.high) == pytest.approx((-23.054376, -13.251874), abs=1e-4)
+    assert norm.interval is not None
+    assert (norm.interval.low, norm.interval.high) == pytest.approx((-23.054376, -13.251874), abs=1e-4)
 
 
 def test_an_early_benchmark_has_its_published_speeds() -> None:

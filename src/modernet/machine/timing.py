@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modernet import progress
+from modernet.statistics import bootstrap_interval
 
 if TYPE_CHECKING:
     import torch
-
-CONFIDENCE = 0.95
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -114,8 +111,5 @@ def speed_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 0
     if len(times) != len(baseline) or not times:
         raise ValueError(f"{len(times)} and {len(baseline)} rounds; ratios need the same rounds of both, at least one")
     ratios = [before / after for after, before in zip(times, baseline, strict=True)]
-    chance = random.Random(seed)
-    medians = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(_RESAMPLES))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = medians[round(tail * (_RESAMPLES - 1))], medians[round((1 - tail) * (_RESAMPLES - 1))]
-    return Ratio(statistics.median(ratios), low, high)
+    interval = bootstrap_interval(ratios, seed=seed)
+    return Ratio(statistics.median(ratios), interval.low, interval.high)

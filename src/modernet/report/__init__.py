@@ -14,7 +14,6 @@ from modernet.report.road.findings import findings
 from modernet.report.road.place import RoadPlace
 from modernet.report.road.summary import Road, RoadStep, summarise_road
 from modernet.report.road.tables import road_markdown, road_table
-from modernet.report.statistics import spread, welch_interval
 
 __all__ = [
     "Benchmark",
@@ -36,11 +35,9 @@ __all__ = [
     "findings",
     "road_markdown",
     "road_table",
-    "spread",
     "summarise_benchmarks",
     "summarise_factorials",
     "summarise_road",
-    "welch_interval",
     "write_benchmark",
     "write_page",
     "write_report",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from modernet.records import Metric
+from modernet.statistics import Interval
 
 MISSING = "–"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -22,9 +23,9 @@ def signed(value: float | None, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "−") if value else number(value, digits)
 
 
-def interval(low: float | None, high: float | None, digits: int) -> str:
+def interval(ends: Interval | None, digits: int) -> str:
     """Format the interval of a difference: `[−0.3, +1.2]`; empty if there is none."""
-    return "" if low is None else f"[{signed(low, digits)}, {signed(high, digits)}]"
+    return "" if ends is None else f"[{signed(ends.low, digits)}, {signed(ends.high, digits)}]"
 
 
 def quantity(value: float | None) -> str:

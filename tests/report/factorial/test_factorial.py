@@ -59,9 +59,9 @@ def test_effects_and_interactions_are_found_and_named() -> None:
     assert found.effects is not None
     by_term = {effect.terms[0]: effect for effect in found.effects.effects}
     norm, both = by_term["layer_norm",], by_term["gelu", "layer_norm"]
-    assert norm.low is not None
-    assert norm.high is not None
-    assert norm.low < 4 < norm.high
+    assert norm.interval is not None
+    assert not norm.interval.excludes(4)
+    assert norm.interval.excludes(0)
     assert norm.holds_among_all
     assert both.terms == (("gelu", "layer_norm"), ("kernel_7", "stem"))
     assert both.value == pytest.approx(3, abs=0.5)

@@ -43,7 +43,7 @@ def test_a_step_has_the_mean_the_spread_and_the_interval_of_its_seeds(run: Runs)
     (road,) = summarise_road(records)
     first, second = road.steps
     assert (first.seeds, second.seeds) == (3, 2)
-    assert first.delta is first.delta_low is first.against is None
+    assert first.delta is first.interval is first.against is None
     assert second.test_mean == pytest.approx(85.0)
     assert second.test_std == pytest.approx(2**0.5)
     assert second.validation_mean == pytest.approx(85.4)
@@ -51,12 +51,13 @@ def test_a_step_has_the_mean_the_spread_and_the_interval_of_its_seeds(run: Runs)
     assert second.delta == pytest.approx(85.0 - 81.5)
     assert second.published_delta == pytest.approx(79.36 - 78.82)
     truth = stats.ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
-    assert (second.delta_low, second.delta_high) == pytest.approx((truth.low, truth.high))
+    assert second.interval is not None
+    assert (second.interval.low, second.interval.high) == pytest.approx((truth.low, truth.high))
 
 
 def test_one_seed_gives_a_difference_without_an_interval(walk: Walk) -> None:
     (road,) = summarise_road(walk(seeds=(0,)))
-    assert all(step.delta_low is None and step.delta_high is None and step.test_std is None for step in road.steps)
+    assert all(step.interval is None and step.test_std is None for step in road.steps)
     assert all(step.delta is not None for step in road.steps[1:])
 
 

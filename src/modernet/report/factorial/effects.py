@@ -4,10 +4,10 @@ With levels x = -1 (off) and +1 (on), a response is modelled as
 
     y = m + sum_i b_i x_i + sum_{i<j} b_ij x_i x_j + noise
 
-and an effect is 2b: what switching on changes on average over the other factors. An interaction of A and B is half the
-difference between A's effect where B is on and A's effect where B is off, so A's effect is A ± AB. The variance of the
-noise is pooled from replicates, so that what the model leaves out does not count as noise. Box, Hunter and Hunter,
-"Statistics for Experimenters", 1978, chapter 10.
+and an effect is 2b: the change from switching a factor on, averaged over the other factors. An interaction of A and B
+is half the difference between A's effect where B is on and A's effect where B is off, so A's effect is A ± AB. The
+variance of the noise is pooled from replicates, so that terms missing from the model do not count as noise. Box, Hunter
+and Hunter, "Statistics for Experimenters", 1978, chapter 10.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modernet.report.statistics import CONFIDENCE
+from modernet.statistics import Interval, holm, pooled_variance, student_margin
 
 Term = tuple[str, ...]
 """A factor, `("A",)`, or an interaction, `("A", "B")`."""
@@ -29,49 +29,42 @@ class Effect:
     """One effect, in the unit of the responses.
 
     Attributes:
-        terms: what it is of: a factor or an interaction. Of several, which the runs cannot tell apart (aliases), it is
-            the sum.
+        terms: the factor or the interaction. Of several terms, which the runs cannot tell apart (aliases), the effect
+            is the sum.
         value: the estimate.
-        low, high: its 95 % interval, Student's; None without replicates that vary.
-        p_value: of the hypothesis that it is zero; None likewise.
-        holds_among_all: whether it differs from zero also when all effects are judged together: Holm's procedure keeps
-            the chance of even one false claim among them below 5 %.
+        interval: Student's confidence interval; None without replicates that vary.
+        p_value: of the hypothesis that the effect is zero; None likewise.
+        holds_among_all: whether it differs from zero also when all effects are judged together, by Holm's procedure.
     """
 
     terms: tuple[Term, ...]
     value: float
-    low: float | None = None
-    high: float | None = None
+    interval: Interval | None = None
     p_value: float | None = None
     holds_among_all: bool = False
 
     @property
     def is_main(self) -> bool:
-        """Whether it is of a factor by itself, and not of interactions."""
+        """Whether it is the effect of a single factor, not of an interaction."""
         return len(self.terms[0]) == 1
 
     @property
-    def margin(self) -> float | None:
-        """Half the interval's width."""
-        return None if self.high is None else self.high - self.value
-
-    @property
     def excludes_zero(self) -> bool:
-        """Whether the interval exists and lies on one side of zero."""
-        return self.low is not None and self.high is not None and self.low * self.high > 0
+        """Whether there is an interval, and zero is outside of it."""
+        return self.interval is not None and self.interval.excludes(0)
 
 
 @dataclass(frozen=True)
 class Effects:
-    """What an experiment shows.
+    """The effects that an experiment shows.
 
     Attributes:
         mean: m of the model: the response in the middle of all factors.
         effects: the factors in their order, then the interactions, the largest first.
-        noise_std: standard deviation of replicates, pooled; None where there are none.
+        noise_std: pooled standard deviation of replicates; None without replicates that vary.
         freedom: degrees of freedom of `noise_std`.
-        unexplained_p: of the hypothesis that the model leaves nothing out but noise (lack of fit); small where
-            interactions of three or more factors matter. None where nothing is left to test it by.
+        unexplained_p: p-value of the hypothesis that only noise is missing from the model (lack of fit); small if
+            interactions of three or more factors matter. None without degrees of freedom to test it.
     """
 
     mean: float
@@ -82,7 +75,7 @@ class Effects:
 
     @property
     def main(self) -> tuple[Effect, ...]:
-        """Effects of the factors by themselves."""
+        """Effects of single factors."""
         return tuple(effect for effect in self.effects if effect.is_main)
 
     @property
@@ -99,13 +92,13 @@ def estimate_effects(
     Args:
         factors: names.
         levels: -1 or +1 of each factor in each design.
-        responses: of each design, one value for each replicate, and at least one; designs may have different numbers.
+        responses: of each design, one value per replicate, at least one; designs may have different numbers.
 
     Raises:
-        ValueError: the designs are too few, or too much alike, to estimate every effect.
+        ValueError: the designs are too few or too similar to estimate every effect.
     """
     import numpy as np
-    from scipy.special import fdtrc, stdtr, stdtrit
+    from scipy.special import fdtrc, stdtr
 
     columns = alias_sets(factors, levels)
     model = np.array([[1.0, *row] for row in zip(*columns.values(), strict=True)])
@@ -117,20 +110,17 @@ def estimate_effects(
     covariance = np.linalg.inv(information)
     fit = covariance @ (model.T @ (replicates * means))
 
-    freedom = int(sum(replicates - 1))
-    noise = sum(statistics.variance(values) * (len(values) - 1) for values in responses if len(values) > 1)
-    variance = noise / freedom if freedom else 0.0
+    variance, freedom = pooled_variance(responses)
     values = [float(2 * slope) for slope in fit[1:]]
     terms = list(columns)
-    if variance == 0:  # one seed, or none that varies: they were too few, not the effects certain
+    if variance == 0:  # one seed, or seeds that do not vary: they were too few, the effects are not certain
         effects = [Effect(names, value) for names, value in zip(terms, values, strict=True)]
         return Effects(float(fit[0]), _ordered(effects), None, freedom, None)
 
-    errors = [2 * math.sqrt(variance * covariance[place, place]) for place in range(1, len(fit))]
-    margin = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    errors = [2 * math.sqrt(variance * covariance[index, index]) for index in range(1, len(fit))]
     p_values = [2 * float(stdtr(freedom, -abs(value) / error)) for value, error in zip(values, errors, strict=True)]
     effects = [
-        Effect(names, value, value - margin * error, value + margin * error, p_value, holds)
+        Effect(names, value, Interval.around(value, student_margin(error, freedom)), p_value, holds)
         for names, value, error, p_value, holds in zip(terms, values, errors, p_values, holm(p_values), strict=True)
     ]
     left = len(model) - len(fit)
@@ -140,7 +130,7 @@ def estimate_effects(
 
 
 def alias_sets(factors: Sequence[str], levels: Sequence[Sequence[int]]) -> dict[tuple[Term, ...], tuple[int, ...]]:
-    """Factors and two-way interactions, those together that have the same column of -1 and +1 over the designs.
+    """Group factors and two-way interactions that have the same column of -1 and +1 over the designs.
 
     >>> list(alias_sets("ABC", [(-1, -1, 1), (1, -1, -1), (-1, 1, -1), (1, 1, 1)]))  # C = AB
     [(('A',), ('B', 'C')), (('B',), ('A', 'C')), (('C',), ('A', 'B'))]
@@ -151,19 +141,6 @@ def alias_sets(factors: Sequence[str], levels: Sequence[Sequence[int]]) -> dict[
         column = tuple(math.prod(row[place] for place in chosen) for row in levels)
         by_column.setdefault(column, []).append(tuple(factors[place] for place in chosen))
     return {tuple(terms): column for column, terms in by_column.items()}
-
-
-def holm(p_values: Sequence[float]) -> list[bool]:
-    """Which hypotheses fall when all are judged together, with a chance below 5 % that even one of them is true.
-
-    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979.
-    """
-    falls = [False] * len(p_values)
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        if p_values[place] > (1 - CONFIDENCE) / (len(p_values) - rank):
-            break
-        falls[place] = True
-    return falls
 
 
 def _ordered(effects: Sequence[Effect]) -> tuple[Effect, ...]:

@@ -11,7 +11,7 @@ from modernet.records import Metric, Record
 from modernet.report.factorial.effects import Effects, estimate_effects
 from modernet.report.factorial.place import FactorialPlace, belongs_to_a_factorial
 from modernet.report.origin import devices
-from modernet.report.statistics import spread
+from modernet.statistics import std
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class FactorialNetwork:
     @property
     def std(self) -> float | None:
         """Standard deviation over seeds; None for fewer than two."""
-        return spread(self.scores)
+        return std(self.scores)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def effect_rows(study: Factorial) -> list[EffectRow]:
             EffectRow(
                 names[0],
                 signed(effect.value, digits),
-                f"{interval(effect.low, effect.high, digits)}{_stars(effect)}",
+                f"{interval(effect.interval, digits)}{_stars(effect)}",
                 f"or {', '.join(names[1:])}, or their sum" if len(names) > 1 else "",
             )
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from modernet.report.notation import number, plural, points, signed, with_unit
 from modernet.report.road.summary import Road, RoadStep
 from modernet.report.road.wording import seed_counts
-from modernet.report.statistics import welch_interval
+from modernet.statistics import welch_interval
 
 
 def findings(road: Road) -> str:
@@ -36,8 +36,9 @@ def _ends(road: Road, digits: int) -> str:
     whole = welch_interval(last.test_scores, first.test_scores)
     if whole is None:
         return f"{text}. With so few seeds there is no interval for it."
-    text += f", with a {with_unit(95, 0, '%')} interval from {signed(whole[0], digits)} to {signed(whole[1], digits)}"
-    if whole[0] * whole[1] > 0:
+    ends = f"from {signed(whole.low, digits)} to {signed(whole.high, digits)}"
+    text += f", with a {with_unit(95, 0, '%')} interval {ends}"
+    if whole.excludes(0):
         return f"{text}."
     return f"{text}, which includes zero: these runs do not show that the two ends differ."
 
@@ -46,7 +47,7 @@ def _steps(road: Road, digits: int) -> str:
     compared = [step for step in road.steps if step.delta is not None]
     if not compared:
         return ""
-    judged = [step for step in compared if step.delta_low is not None]
+    judged = [step for step in compared if step.interval is not None]
     clear = [step for step in judged if step.excludes_zero]
     sentences = []
     if not judged:

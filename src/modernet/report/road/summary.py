@@ -11,7 +11,7 @@ from typing import Any
 from modernet.records import Metric, Record
 from modernet.report.origin import devices
 from modernet.report.road.place import RoadPlace, belongs_to_a_road
-from modernet.report.statistics import spread, welch_interval
+from modernet.statistics import Interval, std, welch_interval
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RoadStep:
         images_per_second: mean training speed of the finished runs.
         against: row of the adopted step that it is compared with; None for the first.
         delta: `test_mean` minus that of `against`; None if either has no finished run.
-        delta_low, delta_high: 95 % Welch interval of `delta` over seeds; None if `welch_interval` returns None.
+        interval: of `delta` over seeds, from `welch_interval`.
         published_top1: the paper's ImageNet-1K value; `published_delta` is its difference to that of `against`.
         errors: errors of failed runs, one line each, for seeds without a finished run.
     """
@@ -49,8 +49,7 @@ class RoadStep:
     images_per_second: float | None
     against: str | None
     delta: float | None
-    delta_low: float | None
-    delta_high: float | None
+    interval: Interval | None
     published_top1: float | None
     published_delta: float | None
     errors: list[str]
@@ -62,8 +61,8 @@ class RoadStep:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval of `delta` exists and lies on one side of zero."""
-        return self.delta_low is not None and self.delta_high is not None and self.delta_low * self.delta_high > 0
+        """Whether there is an interval of `delta`, and zero is outside of it."""
+        return self.interval is not None and self.interval.excludes(0)
 
 
 @dataclass(frozen=True)
@@ -245,13 +244,12 @@ def _step(place: RoadPlace, runs: Sequence[Record], earlier: Sequence[RoadStep])
         runs=finished,
         seeds=len(finished),
         test_mean=mean,
-        test_std=spread(scores),
+        test_std=std(scores),
         validation_mean=_mean(finished, f"validation_{metric}"),
         images_per_second=_mean(finished, "train_images_per_second"),
         against=None if before is None else before.row,
         delta=delta,
-        delta_low=None if interval is None else interval[0],
-        delta_high=None if interval is None else interval[1],
+        interval=interval,
         published_top1=place.published_top1,
         published_delta=published_delta,
         errors=list(failed.values()),

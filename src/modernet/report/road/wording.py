@@ -20,7 +20,7 @@ def mean_and_std(step: RoadStep, digits: int) -> str:
 
 def interval(step: RoadStep, digits: int) -> str:
     """Format the interval of the step's difference; empty if there is none."""
-    return notation.interval(step.delta_low, step.delta_high, digits)
+    return notation.interval(step.interval, digits)
 
 
 def difference(step: RoadStep, digits: int) -> str:

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from modernet.statistics import (
+    Interval,
+    bootstrap_interval,
+    holm,
+    pooled_interval,
+    pooled_variance,
+    std,
+    welch_interval,
+)
+
+accuracies = st.lists(st.integers(0, 1000).map(lambda hits: hits / 10), min_size=2, max_size=6)
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")  # scipy, where one side does not vary at all
+@given(accuracies, accuracies)
+def test_welch_interval_agrees_with_scipy(after: list[float], before: list[float]) -> None:
+    interval = welch_interval(after, before)
+    if len(set(after)) == len(set(before)) == 1:
+        assert interval is None
+        return
+    truth = stats.ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((truth.low, truth.high), rel=1e-6, abs=1e-6)
+
+
+def test_welch_interval_covers_the_true_difference_as_often_as_it_promises() -> None:
+    chance = np.random.default_rng(0)
+    hits = 0
+    for _ in range(1000):
+        interval = welch_interval(list(chance.normal(2.0, 1.0, size=3)), list(chance.normal(0.0, 0.3, size=4)))
+        assert interval is not None
+        hits += not interval.excludes(2.0)
+    assert 920 <= hits <= 980  # 950 expected, with a standard deviation of 7
+
+
+@pytest.mark.parametrize(("after", "before"), [([90.0], [80.0, 81.0]), ([90.0, 91.0], [80.0]), ([], [1.0, 2.0])])
+def test_one_seed_on_a_side_gives_no_interval(after: list[float], before: list[float]) -> None:
+    assert welch_interval(after, before) is None
+
+
+def test_seeds_that_all_agree_give_no_interval_rather_than_one_without_width() -> None:
+    assert welch_interval([90.0, 90.0], [80.0, 80.0]) is None
+
+
+def test_std_has_n_minus_one_in_the_denominator() -> None:
+    values = [80.0, 82.0, 87.0]
+    assert std(values) == pytest.approx(float(np.std(values, ddof=1)))
+    assert std([80.0]) is None
+    assert std([]) is None
+
+
+def test_an_interval_excludes_what_is_outside_of_it() -> None:
+    interval = Interval.around(2.0, 0.5)
+    assert (interval.low, interval.high, interval.margin) == (1.5, 2.5, 0.5)
+    assert [interval.excludes(value) for value in (1.4, 1.5, 2.0, 2.5, 2.6)] == [True, False, False, False, True]
+
+
+def test_two_groups_pooled_are_students_test() -> None:
+    after, before = [90.1, 91.4, 92.0], [88.0, 88.9]
+    truth = stats.ttest_ind(after, before, equal_var=True).confidence_interval(0.95)
+    interval = pooled_interval(after, before, [after, before])
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((truth.low, truth.high))
+
+
+def test_pooling_takes_the_variance_of_all_groups() -> None:
+    groups = [[1.0, 3.0], [5.0], [2.0, 2.0, 5.0]]
+    variance, freedom = pooled_variance(groups)
+    assert freedom == 3
+    assert variance == pytest.approx((2.0 * 1 + 3.0 * 2) / 3)
+    assert pooled_variance([[1.0], [2.0]]) == (0.0, 0)
+    assert pooled_interval([1.0], [2.0], [[1.0], [2.0]]) is None
+    assert pooled_interval([1.0, 1.0], [2.0, 2.0], [[1.0, 1.0], [2.0, 2.0]]) is None
+
+
+def test_the_bootstrap_agrees_with_scipy() -> None:
+    values = list(np.random.default_rng(0).lognormal(size=40))
+    truth = stats.bootstrap(
+        (values,), np.median, method="percentile", n_resamples=2000, rng=np.random.default_rng(0)
+    ).confidence_interval
+    interval = bootstrap_interval(values)
+    assert (interval.low, interval.high) == pytest.approx((truth.low, truth.high), abs=0.1)
+    assert bootstrap_interval(values) == interval
+    assert bootstrap_interval([3.0]) == Interval(3.0, 3.0)
+
+
+def test_holm_judges_all_together() -> None:
+    assert holm([0.001, 0.04, 0.2]) == [True, False, False]  # 0.04 > 0.05 / 2
+    assert holm([0.01, 0.02, 0.04]) == [True, True, True]
+    assert holm([0.04, 0.04, 0.001]) == [False, False, True]
+    assert holm([]) == []
+
+
+def test_statistics_load_neither_torch_nor_scipy_before_they_are_needed() -> None:
+    code = "import sys, modernet.statistics; print({'torch', 'scipy', 'numpy'} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "set()"
