@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import ssl
 import string
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from modernet import progress
 from modernet.errors import InputError, one_line, root_cause
 from modernet.files.cache import only_one
+from modernet.files.fingerprint import file_sha256
 
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between five attempts
 _TIMEOUT_S = 30.0  # without a byte
@@ -207,8 +207,7 @@ def _verify(file: Path, size: int | None, sha256: str | None) -> None:
     if size is not None and length != size:
         raise _OtherFile(f"is {length} bytes instead of {size}")
     if sha256 is not None:
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = file_sha256(file)
         if not found.startswith(sha256):
             raise _OtherFile(f"has the sha256 {found[:8]}... instead of {sha256[:8]}...")
 

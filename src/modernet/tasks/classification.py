@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from modernet import evaluation, progress
 from modernet.counting import Counts, count
 from modernet.data import Batch, ImageDataset, Loader, image_name, make_loader, open_dataset
+from modernet.data.fingerprint import fingerprint
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, evaluate_saved
+from modernet.files.fingerprint import file_sha256
 from modernet.models import Backbone
 from modernet.recipes import ClassificationRecipe, for_classification, leaves
 from modernet.records import CLASSIFICATION, Metric, Record
@@ -26,7 +28,6 @@ from modernet.tasks.opening import open_request
 from modernet.tasks.registry import TrainRequest
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
-from modernet.training.state.identity import file_fingerprint, fingerprint
 from modernet.training.task import HeldOut, Task
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, save_network
 
@@ -176,7 +177,7 @@ def train_classifier(
         dataset = replace(dataset, mean=start.mean, std=start.std)
     settings = classifier_settings(spec, dataset, recipe, seed, study)
     if start is not None:
-        settings["weights"] = {"file": start.path.name, "fingerprint": file_fingerprint(start.path)}
+        settings["weights"] = {"file": start.path.name, "fingerprint": file_sha256(start.path)[:12]}
 
     def build(context: RunContext) -> Classification:
         network = spec.build(len(dataset.classes), recipe.regularization.drop_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from modernet.errors import InputError, one_line, root_cause
 from modernet.files.cache import cache_folder
 from modernet.files.fetch import FetchError, fetch
+from modernet.files.fingerprint import file_sha256
 from modernet.files.hub_file import HubFile
 from modernet.progress import say
 from modernet.weights.catalogue import PretrainedWeights
@@ -59,8 +59,7 @@ def _fetch_from_hub(file: HubFile) -> Path:
     path = Path(hf_hub_download(file.repo, file.path, revision=file.revision))
     expected = path.resolve().name  # the Hub's cache names a large file by its sha256
     if re.fullmatch(r"[0-9a-f]{64}", expected):
-        with path.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = file_sha256(path)
         if found != expected:
             raise InputError(
                 f"{path} is damaged: its sha256 is {found[:8]}..., that of {file.url} is {expected[:8]}...; remove it "

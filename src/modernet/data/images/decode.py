@@ -6,6 +6,7 @@ import glob
 import io
 import math
 import os
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import simplejpeg
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -60,6 +62,12 @@ class Images(Protocol):
     def identity(self, index: int) -> str:
         """What stays the same when other images are added, and when the data set is moved; no two are alike."""
 
+    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return a number for each image that changes when its content does, known without reading the images.
+
+        As a rule it is the stored size in bytes, which misses another content of the same size.
+        """
+
     def size(self, index: int) -> tuple[int, int]:
         """Height and width in pixels as they are stored, without decoding the image."""
 
@@ -102,6 +110,10 @@ class EncodedImages(ABC):
         """As `Images.identity`."""
 
     @abstractmethod
+    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As `Images.versions`."""
+
+    @abstractmethod
     def content(self, index: int) -> bytes:
         """The bytes of an image.
 
@@ -138,6 +150,10 @@ class DecodedImages:
 
     def identity(self, index: int) -> str:
         return str(index)
+
+    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        pixels = self.pixels.numpy()  # there is no stored size, but the pixels are in memory
+        return np.array([zlib.crc32(pixels[index].tobytes()) for index in indices.tolist()], dtype=np.int64)
 
     def size(self, index: int) -> tuple[int, int]:
         h, w = self.pixels.shape[-2:]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import sha256
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, cast
 
@@ -27,6 +27,7 @@ from modernet.files.atomic import whole_file
 from modernet.files.bounded_cache import cached
 from modernet.files.cache import cache_folder, only_one
 from modernet.files.fetch import FetchError, fetch
+from modernet.files.fingerprint import json_sha256
 from modernet.files.hub_file import HubFile
 from modernet.progress import say, track
 
@@ -63,6 +64,11 @@ class HubImages(EncodedImages):
     def identity(self, index: int) -> str:
         return self._names.identity(index)
 
+    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As `Images.versions`: of the file of each image, since single images are not known before it is fetched."""
+        of_files = np.array([_version(file) for file in self._files], dtype=np.int64)
+        return of_files[[self._names.find(index)[0] for index in indices.tolist()]]
+
     def content(self, index: int) -> bytes:
         file, row = self._names.find(index)
         content = self._images(file)[row].as_py()
@@ -81,7 +87,7 @@ class HubImages(EncodedImages):
 
 def _arrow_file(file: HubFile, column: str) -> Path:
     """Return the images of a parquet file as an Arrow file in the cache, fetched and converted if it is not there."""
-    digest = sha256(repr((file, column)).encode()).hexdigest()[:16]
+    digest = json_sha256([asdict(file), column])[:16]
     name = f"{digest}-{PurePosixPath(file.path).stem}.arrow"
     return cached(name, functools.partial(_make_arrow, file, column))
 
@@ -100,6 +106,10 @@ def _make_arrow(file: HubFile, column: str, target: Path) -> None:
         write_arrow(target, ParquetFile(parquet, _name(file)).images(column))
     finally:
         parquet.unlink()  # the cache limit does not cover it
+
+
+def _version(file: HubFile) -> int:
+    return (file.size or 0) if file.sha256 is None else int(file.sha256[:15], 16)  # 60 bits
 
 
 def _name(file: HubFile) -> PurePosixPath:
@@ -219,7 +229,7 @@ def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFil
 
 def _read_labels(spec: str, files: Sequence[HubFile]) -> _Known:
     """Labels, rows and columns of the files: read once and kept, since a commit never changes."""
-    kept = cache_folder() / "indexes" / f"{sha256(repr(files).encode()).hexdigest()[:16]}-hub.json"
+    kept = cache_folder() / "indexes" / f"{json_sha256([asdict(file) for file in files])[:16]}-hub.json"
     with only_one(kept):
         try:
             rows, labels, classes, image_column = json.loads(kept.read_bytes())

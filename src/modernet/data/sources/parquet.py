@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePath
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden, is_image
 from modernet.data.sources.assemble import assemble
@@ -19,6 +20,7 @@ from modernet.data.sources.split_names import require_train, split_of
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
+from modernet.files.fingerprint import json_sha256
 from modernet.progress import track
 
 
@@ -122,6 +124,10 @@ class ParquetImages(EncodedImages):
     def identity(self, index: int) -> str:
         return self._names.identity(index)
 
+    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        sizes = pc.fill_null(pc.binary_length(self._column), -1).to_numpy()
+        return np.asarray(sizes[indices], dtype=np.int64)
+
     def content(self, index: int) -> bytes:
         content = self._column[index].as_py()
         if content is None:
@@ -163,7 +169,7 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
 def _copy_to_arrow(files: Sequence[Path], column: str) -> Path:
     """An Arrow file of the images' bytes in the cache folder, made once for these files as they are now."""
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    digest = sha256(repr((states, column)).encode()).hexdigest()[:16]
+    digest = json_sha256([states, column])[:16]
     target = cache_folder() / "parquet" / f"{files[0].stem}-{digest}.arrow"
     if target.exists():
         return target

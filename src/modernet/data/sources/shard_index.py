@@ -7,13 +7,13 @@ import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from modernet.data.images.decode import IMAGE_SUFFIXES, is_hidden
 from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
+from modernet.files.fingerprint import file_sha256
 
 INDEX_FILE = "index.json"
 _FORMAT = "modernet shards 1"
@@ -90,10 +90,7 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
     numbers = [label for label in found if isinstance(label, int)]
     if names and numbers:
         raise InputError(f"{path} has the labels {numbers[0]} and {names[0]!r}; labels are all numbers or all names")
-    digest = None
-    if checksum:
-        with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path) if checksum else None
     offsets, sizes = [offset for offset, _ in images.values()], [length for _, length in images.values()]
     return ShardIndex(path.name, size, list(images), offsets, sizes, names or numbers, digest)
 

@@ -110,6 +110,9 @@ class TarImages(EncodedImages):
     def identity(self, index: int) -> str:
         return f"{self._shards[self.shard_of[index]].name}/{self._keys[index].as_py()}"
 
+    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._sizes[indices]
+
     def content(self, index: int) -> bytes:
         size = int(self._sizes[index])
         try:

@@ -1,0 +1,41 @@
+"""The digest by which a run knows its data set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
+
+_CHUNK = 10_000  # images
+
+
+def fingerprint(dataset: ImageDataset) -> str:
+    """Return a short digest of a data set: classes, labels and images of each split in order, mean and std.
+
+    Images in memory count by their pixels; others by their identity and version (`Images.versions`), so that none is
+    decoded. The digest does not depend on where the data set is stored, or on the number of threads.
+    """
+    digest = hashlib.sha256(json.dumps(dataset.classes).encode())
+    for split in (dataset.train, dataset.validation, dataset.test):
+        digest.update(split.labels.cpu().numpy().tobytes())
+        for content in _contents(split):
+            digest.update(content)
+    digest.update(json.dumps([round(value, 3) for value in (*dataset.mean, *dataset.std)]).encode())
+    return digest.hexdigest()[:12]
+
+
+def _contents(split: Split) -> Iterator[bytes | memoryview]:
+    """Yield what identifies the images of a split, some at a time."""
+    for start in range(0, len(split), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        if isinstance(split, InMemory):
+            # as channels last, in which they are stored: no copy, and the same bytes in any layout
+            yield split.images[chunk].permute(0, 2, 3, 1).contiguous().cpu().numpy().data
+        else:
+            assert isinstance(split, OnDisk)
+            indices = split.indices[chunk].numpy()
+            identities = [split.images.identity(index) for index in indices.tolist()]
+            yield json.dumps(identities).encode()  # names of files need not be UTF-8: JSON escapes them
+            yield split.images.versions(indices).astype("<i8").tobytes()
