@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
 
-_CHUNK = 10_000  # images
+_CHUNK = 1000  # images
 
 
 def fingerprint(dataset: ImageDataset) -> str:
