@@ -104,7 +104,7 @@ def taken(dataset: ImageDataset, part: Part) -> ImageDataset:
             return split
         assert isinstance(split, InMemory), "small images fit into memory"
         places = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n].sort().values
-        return InMemory(split.images[places], split.labels[places])
+        return InMemory(split.images[places], split.targets.take(places.numpy()))
 
     return replace(
         dataset,

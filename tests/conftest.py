@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from modernet.data import ImageDataset, InMemory
+from modernet.data import ClassTargets, ImageDataset, InMemory
 
 torch.set_num_threads(1)  # the networks are tiny: more threads wait for each other longer than they compute
 
@@ -42,7 +42,7 @@ def striped(count: int, seed: int, size: int = 16) -> InMemory:
     stripes = torch.where(labels[:, None, None] == 0, rows, rows.T)
     noise = torch.rand(count, 3, size, size, generator=generator)
     images = (160 * stripes[:, None] + 80 * noise).to(torch.uint8)
-    return InMemory(images.contiguous(memory_format=torch.channels_last), labels)
+    return InMemory(images.contiguous(memory_format=torch.channels_last), ClassTargets(labels))
 
 
 @pytest.fixture(scope="session")

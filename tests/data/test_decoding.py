@@ -7,7 +7,8 @@ import torch
 from modernet.data import decoding, open_dataset
 from modernet.data.decoding import read_all
 from modernet.data.images.decode import DecodedImages, UnreadableImage
-from modernet.data.sources.labelled import Labelled, all_of
+from modernet.data.sources.examples import Examples, labelled
+from modernet.data.targets import NoTargets
 from modernet.machine import cores
 
 IMAGES = DecodedImages(torch.zeros((150, 2, 2), dtype=torch.uint8), "file")
@@ -22,13 +23,13 @@ def test_every_image_is_read_once_and_failures_are_told_by_position() -> None:
         if index == 3:
             raise UnreadableImage("a", "it is torn")
 
-    failures = read_all(Labelled(IMAGES, indices, np.zeros(150, dtype=np.int64)), read, "reading")
+    failures = read_all(Examples(IMAGES, indices, NoTargets(150)), read, "reading")
     assert seen == {position: 149 - position for position in range(150)}
     assert {position: error.reason for position, error in failures.items()} == {146: "it is torn"}
 
 
 def test_of_an_empty_split_nothing_is_read() -> None:
-    empty = all_of(IMAGES, np.zeros(150, dtype=np.int64)).take(np.arange(0))
+    empty = labelled(IMAGES, np.zeros(150, dtype=np.int64)).take(np.arange(0))
     assert read_all(empty, lambda position, index: 1 / 0, "reading") == {}
 
 

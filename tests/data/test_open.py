@@ -174,7 +174,7 @@ def test_an_unreadable_image_stops_with_its_path_and_what_to_do(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("spoiled", "message"),
     [
-        ("train/cat", "no training image of the class 'cat' in .* can be read; repair some"),
+        ("train/cat", "what can be read of .* has no training image of the class 'cat'; add some, or remove the class"),
         ("test", "no test image of .* can be read; repair some, or choose another data set"),
     ],
 )
@@ -218,7 +218,7 @@ def test_a_file_an_empty_folder_and_loose_images_are_explained(tmp_path: Path, w
     with pytest.raises(InputError, match=r"notes.txt is a file; give the folder that holds the data set"):
         open_dataset(str(tmp_path / "other" / "notes.txt"))
     image = write_image(tmp_path / "loose" / "a.png")
-    with pytest.raises(InputError, match=rf"the images lie directly in {image.parent}; put them in a folder for each"):
+    with pytest.raises(InputError, match=rf"the images are directly in {image.parent}; put them in a folder for each"):
         open_dataset(str(image.parent))
 
 
@@ -250,3 +250,85 @@ def test_whole_images_are_kept_in_memory_only_where_they_are_the_squares(tmp_pat
     assert isinstance(squares.train, InMemory)
     assert isinstance(photos.train, OnDisk)
     assert isinstance(open_dataset(str(tmp_path / "photos")).train, InMemory)
+
+
+def test_digit_scenes_have_every_kind_of_targets() -> None:
+    classes, none, semantic, boxes = (
+        open_dataset("digit_scenes", targets=kind) for kind in ("classes", "none", "semantic", "boxes")
+    )
+    assert torch.equal(none.train.images, classes.train.images)
+    assert (none.classes, none.train.targets.collate()) == ((), None)
+    assert (none.mean, none.image_size) == (classes.mean, 32)
+    assert torch.equal(semantic.test.images, boxes.test.images)
+    assert semantic.test.images.shape == (1000, 3, 64, 64)
+    assert semantic.test.images.is_contiguous(memory_format=torch.channels_last)
+    assert semantic.classes == ("ground", *boxes.classes)
+    maps, found = semantic.test.targets.collate(), boxes.test.targets.collate()
+    assert maps.shape == (1000, 64, 64)
+    assert set(found.labels.tolist()) == set(range(10))
+    assert torch.bincount(torch.bincount(found.image, minlength=1000)).tolist()[0] == 0
+    drawn = torch.zeros_like(maps)
+    drawn.index_put_((found.image,), (found.masks * (1 + found.labels[:, None, None])).to(torch.uint8), accumulate=True)
+    assert torch.equal(drawn, maps)
+
+
+def test_scenes_of_several_digits_are_made_at_other_sizes() -> None:
+    assert open_dataset("digit_scenes", targets="boxes", image_size=20).train.images.shape[-2:] == (20, 20)
+    with pytest.raises(
+        InputError, match=r"^image_size is \(32, 48\); digit_scenes are square, give their side in pixels$"
+    ):
+        open_dataset("digit_scenes", targets="semantic", image_size=(32, 48))
+
+
+def test_what_a_data_set_does_not_have_is_refused_with_what_it_has(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path)
+    for targets in ("boxes", "semantic"):
+        with pytest.raises(InputError, match=rf"^{tmp_path} has no {targets} targets; it has classes and none$"):
+            open_dataset(str(tmp_path), targets=targets)
+
+
+@pytest.mark.parametrize("memory_limit_mb", [100, 0])
+def test_images_of_class_folders_are_opened_without_their_classes(
+    tmp_path: Path, write_folder, memory_limit_mb: int
+) -> None:
+    write_folder(tmp_path, n=20)
+    dataset = open_dataset(str(tmp_path), targets="none", memory_limit_mb=memory_limit_mb)
+    assert (dataset.classes, dataset.summary()["classes"]) == ((), 0)
+    assert dataset.splits == "about 80 / 10 / 10 % of the one given set"
+    assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 40
+    assert dataset.train.targets.collate() is None
+    one_class = open_dataset(str(write_folder(tmp_path / "x", ("cat",), n=20)), targets="none")
+    assert len(one_class.train) + len(one_class.validation) + len(one_class.test) == 20
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_images_without_classes_need_no_class_folders(tmp_path: Path, write_image, splits: bool) -> None:
+    for split, n in (("train", 20), ("val", 3), ("test", 4)) if splits else ((".", 40),):
+        for number in range(n):
+            write_image(tmp_path / split / f"{number}.png", seed=number)
+        write_image(tmp_path / split / "deep" / "er" / "0.png", seed=100)
+    dataset = open_dataset(str(tmp_path), targets="none")
+    sizes = [len(dataset.train), len(dataset.validation), len(dataset.test)]
+    assert sizes == [21, 4, 5] if splits else sum(sizes) == 41
+    with pytest.raises(
+        InputError, match=r"there is no class folder in|put them in a folder for each class|only the class"
+    ):
+        open_dataset(str(tmp_path))
+
+
+def test_a_split_without_images_is_named(tmp_path: Path, write_image) -> None:
+    write_image(tmp_path / "train" / "0.png")
+    (tmp_path / "test").mkdir()
+    with pytest.raises(InputError, match=rf"^there is no image in {tmp_path}/test; put some in it$"):
+        open_dataset(str(tmp_path), targets="none")
+
+
+def test_images_are_opened_at_any_shape(tmp_path: Path, write_folder) -> None:
+    write_folder(tmp_path, n=20, size=(30, 40))
+    memory = open_dataset(str(tmp_path), image_size=(12, 24))
+    disk = open_dataset(str(tmp_path), image_size=(12, 24), memory_limit_mb=0)
+    assert memory.train.images.shape[1:] == (3, 12, 24)
+    assert memory.image_size == disk.image_size == (12, 24)
+    assert (memory.mean, memory.std) == (disk.mean, disk.std)
+    with pytest.raises(InputError, match=r"^image_size is \(12, 1\); give the side in pixels, at least 2"):
+        open_dataset(str(tmp_path), image_size=(12, 1))

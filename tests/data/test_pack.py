@@ -11,7 +11,7 @@ import pytest
 from http_server import serving
 from modernet.data import pack
 from modernet.data.pack import pack_dataset
-from modernet.data.sources.labelled import Labelled
+from modernet.data.sources.examples import Examples
 from modernet.data.sources.read import read_source
 from modernet.errors import InputError
 
@@ -31,13 +31,13 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pack, "_plan", lambda source, size: plan(source, size // 50))
 
 
-def content(labelled: Labelled | None) -> Counter[tuple[bytes, int]]:
+def content(examples: Examples | None) -> Counter[tuple[bytes, int]]:
     """What a split holds, in any order."""
-    assert labelled is not None
-    images = labelled.images
+    assert examples is not None
+    images = examples.images
     return Counter(
         (images.content(index), label)
-        for index, label in zip(labelled.indices.tolist(), labelled.labels.tolist(), strict=True)
+        for index, label in zip(examples.indices.tolist(), examples.labels.tolist(), strict=True)
     )
 
 

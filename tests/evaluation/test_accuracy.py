@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.data import ImageDataset, InMemory, make_loader
+from modernet.data import ClassTargets, ImageDataset, InMemory, make_loader
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, evaluate_saved, predict
 from modernet.weights import NetworkSpec, SavedNetwork
@@ -31,7 +31,7 @@ class Lookup(nn.Module):
 def numbered() -> ImageDataset:
     """Ten images of seven classes; all pixels of image i are i."""
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 4, 4).contiguous()
-    split = InMemory(images, torch.arange(10) % 7)
+    split = InMemory(images, ClassTargets(torch.arange(10) % 7))
     return ImageDataset("numbered", tuple("abcdefg"), 4, (0.0,) * 3, (1.0,) * 3, split, split, split)
 
 

@@ -5,27 +5,37 @@ from modernet.data.checking.findings import Finding, Findings
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, image_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decode import UnreadableImage, find_images, read_image
-from modernet.data.images.views import fit_image
+from modernet.data.images.views import IGNORE, View, fit_image
 from modernet.data.loading.loaders import NO_TARGET, Batch, Loader, make_loader
 from modernet.data.open import open_dataset
 from modernet.data.pack import Packed, pack_dataset
 from modernet.data.sources.read import DATASET_NAMES
+from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, NoTargets, SemanticTargets, TargetKind, Targets
 
 __all__ = [
     "DATASET_NAMES",
+    "IGNORE",
     "NO_TARGET",
     "Batch",
+    "BoxBatch",
+    "BoxTargets",
+    "ClassTargets",
     "Finding",
     "Findings",
     "ImageDataset",
     "InMemory",
     "Loader",
+    "NoTargets",
     "OnDisk",
     "Packed",
     "Scene",
     "SceneGenerator",
+    "SemanticTargets",
     "Split",
+    "TargetKind",
+    "Targets",
     "UnreadableImage",
+    "View",
     "check_images",
     "find_images",
     "fit_image",

@@ -1,4 +1,4 @@
-"""What was opened: three splits of labelled images and what a network must know about them."""
+"""What was opened: three splits of images with their targets, and what a network must know about them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from modernet.data.images.decode import Images
+from modernet.data.images.views import Size
+from modernet.data.targets import Targets, class_labels
 
 
 class Split(Protocol):
-    """Labelled images. There are two kinds, `InMemory` and `OnDisk`; `make_loader` serves both."""
+    """Images with their targets. There are two kinds, `InMemory` and `OnDisk`; `make_loader` serves both."""
 
     @property
-    def labels(self) -> Tensor:
-        """The class of each image, int64 (n,)."""
+    def targets(self) -> Targets:
+        """The targets of its images, in order."""
 
     def __len__(self) -> int: ...
 
@@ -26,38 +28,54 @@ class InMemory:
 
     Attributes:
         images: uint8 (n, 3, h, w), in channels_last layout.
-        labels: int64 (n,).
+        targets: of each image as it is in `images`.
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Targets
+
+    def __post_init__(self) -> None:
+        assert len(self.images) == len(self.targets)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of each image, int64 (n,), where targets are classes."""
+        return class_labels(self.targets)
 
 
 @dataclass(frozen=True, eq=False)
 class OnDisk:
-    """Images decoded anew by workers each time that they are shown.
+    """Images that workers decode each time that they are shown.
 
     Attributes:
         images: where they are read from; image `indices[i]` of it is number i of this split.
         indices: int64 (n,).
-        labels: int64 (n,).
-        shards: int64 (n,), the shard that each lies in, as in `Labelled`; None where any image is as near as another.
+        targets: of each image as it is stored.
+        shards: int64 (n,), the shard of each image, as in `Examples`; None where every image is equally near.
     """
 
     images: Images
     indices: Tensor
-    labels: Tensor
+    targets: Targets
     shards: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        assert len(self.indices) == len(self.targets)
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.indices)
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of each image, int64 (n,), where targets are classes."""
+        return class_labels(self.targets)
 
 
 def image_name(split: Split, position: int) -> str:
-    """What a message calls an image of a training split: its path, its file and row, or its number, from 0."""
+    """Return the name of an image of a training split in messages: its path, its file and row, or its index."""
     if isinstance(split, OnDisk):
         return split.images.name(int(split.indices[position]))
     return f"image {position} of the training split"
@@ -65,24 +83,24 @@ def image_name(split: Split, position: int) -> str:
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Images with a class each, opened. No image is in two splits.
+    """Images with their targets, opened. No image is in two splits.
 
     Attributes:
         name: `"digit_scenes"`, or the folder's name.
-        classes: the names of the classes; a label is an index into them.
-        image_size: side in pixels of the square images that a network gets.
+        classes: names of the classes; a label is an index into them. Empty where there are no targets.
+        image_size: side in pixels of the square images that a network gets, or their height and width.
         mean: mean of each channel over the training split, for images in [0, 1]; three channels, grey is repeated.
-        std: standard deviation, in the same way.
+        std: standard deviation of each channel, likewise.
         train: to learn from.
         validation: to choose by.
         test: to report on; nothing is chosen by it.
-        unreadable: the names of all images that were skipped because they could not be read.
-        splits: where the splits come from, in words.
+        unreadable: names of all images that were skipped because they could not be read.
+        splits: a phrase that says where the splits come from.
     """
 
     name: str
     classes: tuple[str, ...]
-    image_size: int
+    image_size: int | Size
     mean: tuple[float, ...]
     std: tuple[float, ...]
     train: Split
@@ -92,7 +110,7 @@ class ImageDataset:
     splits: str = "as given"
 
     def summary(self) -> dict[str, Any]:
-        """What belongs in a record: JSON-able, without the images; `classes` is a count."""
+        """Return what belongs in a record: JSON-able, without the images; `classes` is a count."""
         return {
             "name": self.name,
             "classes": len(self.classes),

@@ -1,4 +1,4 @@
-"""Labelled images -> splits: decoded once where they fit in memory, checked where they are left on disk."""
+"""Examples -> splits: decoded once where they fit in memory, checked where they are left on disk."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from modernet.data.dataset import InMemory, OnDisk
 from modernet.data.images.decode import UnreadableImage, skippable
-from modernet.data.images.views import Interpolation, Size, central_view
-from modernet.data.sources.labelled import Labelled
+from modernet.data.images.views import Box, Interpolation, Size, View, central_view
+from modernet.data.sources.examples import Examples
+from modernet.data.targets import NoTargets
 from modernet.machine.cores import decoding_workers
 from modernet.progress import track
 
@@ -31,40 +32,45 @@ Positions = NDArray[np.int64]
 
 
 def decode(
-    labelled: Labelled, size: Size, task: str, interpolation: Interpolation = "bilinear"
+    examples: Examples, size: Size, task: str, interpolation: Interpolation = "bilinear"
 ) -> tuple[InMemory, Failures]:
-    """Decode the centre of every image, scaled to `size`.
+    """Decode the centre of every image, scaled to `size`, and map the targets.
 
     Returns:
         The split, and what could not be read, by position; such an image is black in the split.
     """
-    images = torch.zeros((len(labelled), *size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    images = torch.zeros((len(examples), *size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    views = [View(Box(0, 0, *size), size)] * len(examples)
     choose = partial(central_view, size=size)
 
     def store(position: int, index: int) -> None:
-        images[position] = labelled.images.read_view(index, choose, interpolation)[0]
+        images[position], views[position] = examples.images.read_view(index, choose, interpolation)
 
-    failures = read_all(labelled, store, task)
-    return InMemory(images, torch.from_numpy(labelled.labels)), failures
-
-
-def check(labelled: Labelled, task: str) -> Failures:
-    """Read every image and keep none: what cannot be read, by position."""
-    return read_all(labelled, lambda position, index: labelled.images.read(index), task)
+    failures = read_all(examples, store, task)
+    return InMemory(images, examples.targets.show(views)), failures
 
 
-def on_disk(labelled: Labelled) -> OnDisk:
-    shards = None if labelled.shards is None else torch.from_numpy(labelled.shards)
-    return OnDisk(labelled.images, torch.from_numpy(labelled.indices), torch.from_numpy(labelled.labels), shards)
+def check(examples: Examples, task: str) -> Failures:
+    """Read every image and keep none.
+
+    Returns:
+        What cannot be read, by position.
+    """
+    return read_all(examples, lambda position, index: examples.images.read(index), task)
 
 
-def usual_size(labelled: Labelled) -> int:
+def on_disk(examples: Examples) -> OnDisk:
+    shards = None if examples.shards is None else torch.from_numpy(examples.shards)
+    return OnDisk(examples.images, torch.from_numpy(examples.indices), examples.targets, shards)
+
+
+def usual_size(examples: Examples) -> int:
     """The size that suits most of a fixed sample of 1,000 images.
 
     Images that are all squares of one size up to 256 keep it. Others get 224, or, where the median of their shorter
     sides is smaller, the multiple of 32 below it, at least 32.
     """
-    sizes = _sizes(labelled)
+    sizes = _sizes(examples)
     if not sizes:
         return _DEFAULT_SIZE
     h, w = sizes[0]
@@ -74,17 +80,17 @@ def usual_size(labelled: Labelled) -> int:
     return min(max(median // _STRIDE, 1) * _STRIDE, _DEFAULT_SIZE)
 
 
-def have_size(labelled: Labelled, size: Size) -> bool:
+def have_size(examples: Examples, size: Size) -> bool:
     """Whether the same sample has this size already."""
-    return set(_sizes(labelled)) == {size}
+    return set(_sizes(examples)) == {size}
 
 
-def _sizes(labelled: Labelled) -> list[tuple[int, int]]:
+def _sizes(examples: Examples) -> list[tuple[int, int]]:
     """Height and width of a fixed sample of 1,000 images."""
     sizes = []
-    for position in evenly(len(labelled), _SURVEYED):
+    for position in evenly(len(examples), _SURVEYED):
         try:
-            sizes.append(labelled.images.size(int(labelled.indices[position])))
+            sizes.append(examples.images.size(int(examples.indices[position])))
         except UnreadableImage:
             continue  # reported when it is decoded
     return sizes
@@ -100,7 +106,7 @@ def measure(
     """
     positions = evenly(len(split), _MEASURED)
     if isinstance(split, OnDisk):
-        sample = Labelled(split.images, split.indices.numpy()[positions], split.labels.numpy()[positions])
+        sample = Examples(split.images, split.indices.numpy()[positions], NoTargets(len(positions)))
         split, failures = decode(sample, size, "measuring colours", interpolation)
         for failure in failures.values():
             raise skippable(failure)
@@ -120,7 +126,7 @@ def evenly(n: int, most: int) -> Positions:
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
-def read_all(labelled: Labelled, read: Callable[[int, int], object], task: str) -> Failures:
+def read_all(examples: Examples, read: Callable[[int, int], object], task: str) -> Failures:
     """Read every image, in threads: the decoders release the interpreter.
 
     Args:
@@ -129,11 +135,11 @@ def read_all(labelled: Labelled, read: Callable[[int, int], object], task: str) 
     Returns:
         The `UnreadableImage` that `read` raised, by position.
     """
-    n = len(labelled)
+    n = len(examples)
     chunks = np.array_split(np.arange(n), max(math.ceil(n / _CHUNK), 1))
     failures: Failures = {}
     with ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads:
-        found = threads.map(partial(_read_chunk, labelled, read), chunks)
+        found = threads.map(partial(_read_chunk, examples, read), chunks)
         try:
             for failed in track(found, task, len(chunks)):
                 failures.update(failed)
@@ -142,11 +148,11 @@ def read_all(labelled: Labelled, read: Callable[[int, int], object], task: str) 
     return failures
 
 
-def _read_chunk(labelled: Labelled, read: Callable[[int, int], object], positions: Positions) -> Failures:
+def _read_chunk(examples: Examples, read: Callable[[int, int], object], positions: Positions) -> Failures:
     failures: Failures = {}
     for position in positions.tolist():
         try:
-            read(position, int(labelled.indices[position]))
+            read(position, int(examples.indices[position]))
         except UnreadableImage as error:
             failures[position] = error
     return failures

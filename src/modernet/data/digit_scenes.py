@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +20,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from modernet.data.dataset import InMemory
+from modernet.data.images.views import Size
+from modernet.data.targets import BoxTargets, ClassTargets, NoTargets, SemanticTargets, TargetKind
 from modernet.errors import InputError
 
 DIGITS = tuple("0123456789")
 SPLITS = ("train", "validation", "test")
 SplitName = Literal["train", "validation", "test"]
 
+_SPLIT_SIZES: tuple[tuple[SplitName, int], ...] = (("train", 1536), ("validation", 300), ("test", 1000))
+_SEVERAL_SIDE = (0.25, 0.5)  # of a digit, as a share of the scene's side, where there are several
 _SOURCE_SHARES = (4 / 6, 5 / 6)  # of each digit's examples, two thirds are for train, a sixth each for the others
 _SOURCE = Path(__file__).with_name("uci_digits.csv.gz")
 _MIN_SIZE = 16
@@ -159,6 +164,59 @@ def make_scenes(split: SplitName, n: int, *, image_size: int = 32, seed: int = 0
         scene = generator.scene(index)
         images[index], labels[index] = scene.image, scene.label
     return images, labels
+
+
+class Scenes(NamedTuple):
+    """The three splits of digit_scenes, in memory."""
+
+    classes: tuple[str, ...]
+    size: Size
+    train: InMemory
+    validation: InMemory
+    test: InMemory
+
+
+def open_scenes(targets: TargetKind = "classes", size: Size | None = None) -> Scenes:
+    """Make the scenes of a task.
+
+    Args:
+        targets: `"classes"` and `"none"` have one digit a scene, `"semantic"` and `"boxes"` one to four smaller ones.
+        size: height and width in pixels, which are equal; None is 32 for one digit, 64 for several.
+
+    Raises:
+        InputError: scenes of this size cannot be made.
+    """
+    several = targets in ("semantic", "boxes")
+    if size is None:
+        size = (64, 64) if several else (32, 32)
+    if size[0] != size[1]:
+        raise InputError(f"image_size is {size}; digit_scenes are square, give their side in pixels")
+    splits = []
+    for split, n in _SPLIT_SIZES:
+        if targets == "classes" or targets == "none":
+            images, labels = make_scenes(split, n, image_size=size[0])
+            splits.append(InMemory(images, ClassTargets(labels) if targets == "classes" else NoTargets(n)))
+        else:
+            splits.append(_several(split, n, size, targets))
+    classes = {"classes": DIGITS, "boxes": DIGITS, "semantic": ("ground", *DIGITS), "none": ()}[targets]
+    return Scenes(classes, size, *splits)
+
+
+def _several(split: SplitName, n: int, size: Size, targets: Literal["semantic", "boxes"]) -> InMemory:
+    """Make scenes with one to four digits of a quarter to a half of the side, where that has enough pixels."""
+    smallest = max(_SEVERAL_SIDE[0], _MIN_DIGIT / size[0])
+    generator = SceneGenerator(split, size[0], (1, 4), (smallest, max(_SEVERAL_SIDE[1], smallest)))
+    scenes = [generator.scene(index) for index in range(n)]
+    images = torch.empty((n, *size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    torch.stack([scene.image for scene in scenes], out=images)
+    if targets == "semantic":
+        return InMemory(images, SemanticTargets(torch.stack([scene.semantic for scene in scenes]), np.arange(n)))
+    boxes, labels, masks = (
+        torch.cat([getattr(scene, name) for scene in scenes]) for name in ("boxes_xyxy", "labels", "masks")
+    )
+    offsets = np.cumsum([0, *(len(scene.labels) for scene in scenes)])
+    crowd = torch.zeros(len(labels), dtype=torch.bool)
+    return InMemory(images, BoxTargets(boxes, labels, crowd, offsets, masks, np.arange(len(labels))))
 
 
 @cache

@@ -12,14 +12,14 @@ _CHUNK = 1000  # images
 
 
 def fingerprint(dataset: ImageDataset) -> str:
-    """Return a short digest of a data set: classes, labels and images of each split in order, mean and std.
+    """Return a short digest of a data set: classes, targets and images of each split in order, mean and std.
 
     Images in memory count by their pixels; others by their identity and version (`Images.versions`), so that none is
     decoded. The digest does not depend on where the data set is stored, or on the number of threads.
     """
     digest = hashlib.sha256(json.dumps(dataset.classes).encode())
     for split in (dataset.train, dataset.validation, dataset.test):
-        digest.update(split.labels.cpu().numpy().tobytes())
+        digest.update(split.targets.digest())
         for content in _contents(split):
             digest.update(content)
     digest.update(json.dumps([round(value, 3) for value in (*dataset.mean, *dataset.std)]).encode())

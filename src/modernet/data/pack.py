@@ -18,7 +18,7 @@ from PIL import Image
 from modernet import progress
 from modernet.data.decoding import evenly
 from modernet.data.images.decode import IMAGE_SUFFIXES, EncodedImages, Images, UnreadableImage, stored_format
-from modernet.data.sources.labelled import Labelled, Source
+from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.read import read_source
 from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
 from modernet.data.sources.tar import tar_files
@@ -101,11 +101,9 @@ def pack_dataset(spec: str, out: Path, *, shard_size_mb: int = 500) -> Packed:
     return Packed(out, len(plan), kept, total, sum(index.size for index in indexes))
 
 
-def _plan(source: Source, shard_size: int) -> Iterator[tuple[str, Labelled]]:
+def _plan(source: Source, shard_size: int) -> Iterator[tuple[str, Examples]]:
     """The name of each shard and what belongs in it."""
-    for split, part in (("train", source.train), ("validation", source.validation), ("test", source.test)):
-        if part is None:
-            continue
+    for split, part in source.splits().items():
         sample = [len(_encoded(part.images, int(part.indices[p]))[0]) for p in evenly(len(part), _SURVEYED).tolist()]
         shards = math.ceil(len(part) * (float(np.mean(sample)) + _AROUND_A_IMAGE) / shard_size)
         order = np.random.default_rng(0).permutation(len(part))
@@ -129,7 +127,7 @@ class _Writer:
     """Writes one shard, unless an earlier packing has."""
 
     def __init__(
-        self, out: Path, name: str, part: Labelled, classes: tuple[str, ...], task: progress.Task, stop: threading.Event
+        self, out: Path, name: str, part: Examples, classes: tuple[str, ...], task: progress.Task, stop: threading.Event
     ) -> None:
         self.file, self.note = out / name, out / f".{name}.json"  # what is known of a finished shard
         self.part, self.classes, self.task, self.stop = part, classes, task, stop

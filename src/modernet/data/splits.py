@@ -8,22 +8,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from modernet.data.sources.labelled import Labelled, Source
+from modernet.data.sources.examples import Examples, Source
 from modernet.errors import InputError
 
 _HELD_OUT = 0.1
 
 
 class ThreeSplits(NamedTuple):
-    train: Labelled
-    validation: Labelled
-    test: Labelled
+    train: Examples
+    validation: Examples
+    test: Examples
     words: str
-    """Where they come from."""
+    """A phrase that says where they come from."""
 
 
 def three_splits(source: Source) -> ThreeSplits:
-    """Use the given splits, and hold out of train about a tenth of each class for what is missing.
+    """Use the given splits, and hold out about a tenth of train, of each class, for what is missing.
 
     | given | train | validation | test |
     |---|---|---|---|
@@ -35,39 +35,46 @@ def three_splits(source: Source) -> ThreeSplits:
     A hash of an image's identity (`Images.identity`: its path, its file and row, its number) decides where it
     belongs, so images that are added or removed move no other: what was learned from is never tested on later. The
     shares are therefore met on average, not exactly. One exception: where a class is so small that a split would have
-    none of it, the images whose hashes are next fill the gap, and may go back when the class has grown.
+    none of it, the images whose hashes are next fill the gap, and may go back when the class has grown. Targets that
+    are not classes (`Targets.strata` is None) are split as one class.
 
     Raises:
         InputError: a class has too few images to be in every split.
     """
     given = source.train, source.validation, source.test
+    of_each = "" if source.train.targets.strata() is None else "of each class "
     match given:
-        case Labelled() as train, Labelled() as validation, Labelled() as test:
+        case Examples() as train, Examples() as validation, Examples() as test:
             return ThreeSplits(train, validation, test, "train, validation and test as given")
-        case Labelled() as everything, None, None:
+        case Examples() as everything, None, None:
             validation, test, train = _held_out(everything, source, parts=2)
-            return ThreeSplits(train, validation, test, "about 80 / 10 / 10 % of each class of the one given set")
-        case Labelled() as everything, None, Labelled() as test:
+            return ThreeSplits(train, validation, test, f"about 80 / 10 / 10 % {of_each}of the one given set")
+        case Examples() as everything, None, Examples() as test:
             validation, train = _held_out(everything, source, parts=1)
-            words = "test as given; validation is about 10 % of each class of the given train"
+            words = f"test as given; validation is about 10 % {of_each}of the given train"
             return ThreeSplits(train, validation, test, words)
-        case Labelled() as everything, Labelled() as test, None:
+        case Examples() as everything, Examples() as test, None:
             validation, train = _held_out(everything, source, parts=1)
-            words = "test is the given validation; validation is about 10 % of each class of the given train"
+            words = f"test is the given validation; validation is about 10 % {of_each}of the given train"
             return ThreeSplits(train, validation, test, words)
     raise AssertionError(given)
 
 
-def _held_out(everything: Labelled, source: Source, parts: int) -> list[Labelled]:
-    """`parts` parts of about 10 % each, and the rest."""
+def _held_out(everything: Examples, source: Source, parts: int) -> list[Examples]:
+    """Split into `parts` parts of about 10 % each, and the rest."""
     places = np.array([_place(everything.images.identity(index)) for index in everything.indices.tolist()])
+    strata = everything.targets.strata()
+    if strata is None:
+        strata, names = np.zeros(len(everything), dtype=np.int64), ["the training split"]
+    else:
+        names = [f"the class {name!r}" for name in source.classes]
     chosen: list[list[NDArray[np.int64]]] = [[] for _ in range(parts + 1)]
-    for label, name in enumerate(source.classes):
-        members = np.flatnonzero(everything.labels == label)
+    for stratum, name in enumerate(names):
+        members = np.flatnonzero(strata == stratum)
         n = len(members)
         if n < parts + 1:
             raise InputError(
-                f"the class {name!r} in {source.path} has too few images, {n}; splitting it into "
+                f"{name} in {source.path} has too few images, {n}; splitting it into "
                 f"{'train, validation and test' if parts == 2 else 'train and validation'} needs at least {parts + 1}"
             )
         members = members[np.argsort(places[members])]
@@ -82,6 +89,6 @@ def _held_out(everything: Labelled, source: Source, parts: int) -> list[Labelled
 
 
 def _place(identity: str) -> float:
-    """Where an image lies in [0, 1): as good as random, but a function of the image alone and always the same."""
+    """Return the place of an image in [0, 1): as good as random, but a function of its identity alone."""
     content = identity.encode(errors="surrogateescape")  # names of files need not be UTF-8
     return int.from_bytes(sha256(content).digest()[:6]) / 2**48

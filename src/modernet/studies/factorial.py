@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from modernet import progress
+from modernet.data.images.views import as_size
 from modernet.recipes import Recipe
 from modernet.records import Record
 from modernet.report import FactorialPlace
@@ -67,7 +68,7 @@ def run_factorial(
         one_core=size == "nano",
         folder=folder,
     )
-    stride = default_stem_stride(study.images().image_size) if stem_stride is None else stem_stride
+    stride = default_stem_stride(min(as_size(study.images().image_size))) if stem_stride is None else stem_stride
     end = road(size, stem_stride=stride)[-1].design
 
     runs: list[Run] = []

@@ -6,6 +6,7 @@ import math
 import os
 
 from modernet import progress
+from modernet.data.images.views import as_size
 from modernet.recipes import ClassificationRecipe, Recipe, for_classification, get_recipe
 from modernet.records import Record
 from modernet.report import RoadPlace
@@ -61,7 +62,7 @@ def walk_road(
         one_core=size == "nano",
         folder=folder,
     )
-    stride = default_stem_stride(study.images().image_size) if stem_stride is None else stem_stride
+    stride = default_stem_stride(min(as_size(study.images().image_size))) if stem_stride is None else stem_stride
     chosen = select_steps(road(size, stem_stride=stride), steps)
     runs = [
         run for step in progress.track(chosen, "counting operations", len(chosen)) for run in _plan(study, size, step)

@@ -7,6 +7,7 @@ import pytest
 
 from modernet.data.images.files import ImageFiles
 from modernet.data.sources.image_folder import read_image_folder
+from modernet.data.sources.read import read_source
 from modernet.errors import InputError
 
 
@@ -105,7 +106,7 @@ def test_two_folders_for_one_split_are_refused(tmp_path: Path, write_folder) -> 
 def test_one_class_is_too_few(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path, ("cat",))
     with pytest.raises(InputError, match=r"has only the class 'cat'; a classifier needs at least two"):
-        read_image_folder(tmp_path)
+        read_source(str(tmp_path))
 
 
 def test_a_split_without_class_folders_is_refused(tmp_path: Path, write_folder) -> None:

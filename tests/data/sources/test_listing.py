@@ -94,7 +94,7 @@ def test_a_folder_that_changed_just_now_is_listed_anew(folder: Path, monkeypatch
 
 
 def test_few_images_leave_nothing_in_the_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_WORTH_KEEPING", 5)
+    monkeypatch.setattr(listing, "_WORTH_KEEPING", 6)
     list_classes(folder)
     assert not (folder.parent / "cache").exists()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -21,13 +22,13 @@ from modernet.errors import InputError
     ],
 )
 def test_an_address_is_called_by_its_folder(monkeypatch: pytest.MonkeyPatch, spec: str, name: str) -> None:
-    monkeypatch.setattr(sources, "read_tar_urls", lambda spec: None)
+    monkeypatch.setattr(sources, "read_tar_urls", Mock())
     assert read_source(spec).name == name
 
 
 @pytest.mark.parametrize("spec", ["hf:org/pets", "hf:org/pets/config", "hf:org/pets@v1", "hf:org/pets/config@refs/x/y"])
 def test_a_data_set_of_the_hub_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch, spec: str) -> None:
-    monkeypatch.setattr(sources, "read_hub", lambda spec: None)
+    monkeypatch.setattr(sources, "read_hub", Mock())
     assert read_source(spec).name == "pets"
 
 

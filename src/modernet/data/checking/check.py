@@ -15,8 +15,8 @@ from modernet.data.checking.duplicates import difference_hash, look_alikes, repe
 from modernet.data.checking.findings import KINDS, Finding, Findings
 from modernet.data.decoding import Failures, read_all
 from modernet.data.images.decode import EncodedImages, decode_image
+from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.data.sources.image_folder import split_folders
-from modernet.data.sources.labelled import Labelled, Source, all_of
 from modernet.data.sources.listing import list_classes
 from modernet.data.sources.read import find_image_folder, read_source
 from modernet.data.splits import three_splits
@@ -72,13 +72,12 @@ class _Survey(NamedTuple):
     failures: Failures
 
 
-def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Labelled], list[Finding]]:
+def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Examples], list[Finding]]:
     """Classes, the splits that are given, and what is wrong with folders."""
     path = find_image_folder(spec)
     if path is None:
         source = read_source(spec).source
-        parts = {"train": source.train, "validation": source.validation, "test": source.test}
-        return source.classes, {split: part for split, part in parts.items() if part is not None}, []
+        return source.classes, source.splits(), []
     folders = dict(sorted(split_folders(path).items(), key=lambda item: _ORDER.index(item[0])))
     listings = {split: list_classes(folder) for split, folder in folders.items()}
     found = [finding for split, folder in folders.items() for finding in folder_problems(folder, listings[split])]
@@ -92,14 +91,14 @@ def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Labelled], list[Findi
     if not classes:
         raise InputError(f"there is no image in the class folders of {path}; put some in a folder for each class")
     number = {name: label for label, name in enumerate(classes)}
-    given: dict[str, Labelled] = {}
+    given: dict[str, Examples] = {}
     for split, listing in listings.items():
         labels = np.array([number.get(name, -1) for name in listing.class_folders], dtype=np.int64)
-        given[split] = all_of(listing.images, labels[listing.class_of])
+        given[split] = labelled(listing.images, labels[listing.class_of])
     return classes, given, found
 
 
-def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Labelled]) -> tuple[dict[str, Labelled], str]:
+def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Examples]) -> tuple[dict[str, Examples], str]:
     """The splits that training would use, in words too."""
     if len(given) > 1:
         return dict(given), f"{', '.join(given)} as given"
@@ -110,7 +109,7 @@ def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Labelled]) 
     return {"train": train, "validation": validation, "test": test}, words
 
 
-def _survey(part: Labelled, task: str) -> _Survey:
+def _survey(part: Examples, task: str) -> _Survey:
     n, images = len(part), part.images
     digests: list[bytes | None] = [None] * n
     hashes, sizes = np.zeros(n, dtype=np.uint64), np.zeros((n, 2), dtype=np.int64)
@@ -130,13 +129,13 @@ def _survey(part: Labelled, task: str) -> _Survey:
     return _Survey(digests, hashes, sizes, failures)
 
 
-def _unreadable(part: Labelled, survey: _Survey) -> Iterator[Finding]:
+def _unreadable(part: Examples, survey: _Survey) -> Iterator[Finding]:
     for _, error in sorted(survey.failures.items()):
         yield Finding("unreadable", error.name, error.reason)
 
 
 def _copies(
-    splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey], classes: tuple[str, ...]
+    splits: Mapping[str, Examples], surveys: Mapping[str, _Survey], classes: tuple[str, ...]
 ) -> Iterator[Finding]:
     """The same bytes in two splits, or in two classes."""
     where = [(split, position) for split, part in splits.items() for position in range(len(part))]
@@ -153,7 +152,7 @@ def _copies(
                 yield Finding("in two classes", subject, f"{classes[label]}; the same as {there}")
 
 
-def _alike(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
+def _alike(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
     """Images that look like one of another split, without being the same."""
     for first, later in combinations(splits, 2):
         ours, theirs = surveys[later], surveys[first]
@@ -164,7 +163,7 @@ def _alike(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -> It
                 yield Finding("look alike", _name(splits[later], position), detail)
 
 
-def _odd_sizes(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
+def _odd_sizes(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
     seen = np.concatenate([survey.sizes[survey.sizes.min(1) > 0] for survey in surveys.values()])
     if not len(seen):
         return
@@ -177,5 +176,5 @@ def _odd_sizes(splits: Mapping[str, Labelled], surveys: Mapping[str, _Survey]) -
                 yield Finding("odd size", _name(part, position), f"{h} x {w}; only its middle would be seen")
 
 
-def _name(part: Labelled, position: int) -> str:
+def _name(part: Examples, position: int) -> str:
     return part.images.name(int(part.indices[position]))

@@ -23,7 +23,7 @@ class ImageFiles(EncodedImages):
 
     Args:
         folder: what they all lie below.
-        parents: the folders that hold them, relative to `folder`, with `/` between their parts.
+        parents: the folders that hold them, relative to `folder`, with `/` between their parts; `""` is `folder`.
         parent_of: int32 (n,), which of `parents` each file lies in.
         names: binary (n,), the files' names as the system encodes them.
     """
@@ -39,7 +39,8 @@ class ImageFiles(EncodedImages):
         return str(self.path(index))
 
     def identity(self, index: int) -> str:
-        return f"{self.parents[self.parent_of[index]]}/{os.fsdecode(self.names[index].as_py())}"
+        parent, name = self.parents[self.parent_of[index]], os.fsdecode(self.names[index].as_py())
+        return f"{parent}/{name}" if parent else name
 
     def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         chunks = np.array_split(indices, len(indices) // _CHUNK + 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,10 +16,11 @@ from torch import Tensor
 from modernet.data.chance import Stream, generator
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
 from modernet.data.images.decode import DecodedImages
-from modernet.data.images.views import Interpolation, Size, as_size, fit_image
+from modernet.data.images.views import Interpolation, Size, as_size, central_view
 from modernet.data.loading.plan import EvaluationPlan, Part, Plan, TrainingPlan
 from modernet.data.loading.reading import PartReader
 from modernet.data.loading.workers import ReadAhead
+from modernet.data.targets import ClassTargets, Targets, transfer
 from modernet.data.transforms import on_device
 from modernet.data.transforms.mixing import mix
 from modernet.data.transforms.timm_augment import uses_timm_augment
@@ -36,15 +37,18 @@ class Batch(NamedTuple):
 
     Attributes:
         images: float32 (b, 3, h, w), normalised, in channels_last layout.
-        targets: int64 (b,), or float32 (b, k) when mixed: the share of each class, before any label smoothing. In
-            evaluation a target of -1 does not count: it belongs to an image that keeps a process in step with the
-            others where a batch has fewer images than there are processes.
+        targets: what `Targets.collate` gives. Of classes, int64 (b,), or float32 (b, k) when mixed: the share of each
+            class, before any label smoothing.
         positions: int64 (b,), on the CPU: where the images are in the split (before they were mixed).
+        counted: how many of the images count. All do in training. In evaluation it is 0 where the only image keeps a
+            process in step with the others, because a batch has fewer images than there are processes; its class is
+            then `NO_TARGET`.
     """
 
     images: Tensor
-    targets: Tensor
+    targets: Any
     positions: Tensor
+    counted: int
 
 
 class Loader(Protocol):
@@ -110,6 +114,7 @@ def make_loader(
         raise InputError(f"batch_size is {batch_size}; give 1 or more")
     size, crop = as_size(dataset.image_size), 1.0
     plan: Plan
+    _check_augmentation(augmentation, split.targets)
     if augmentation is None:
         size, crop = size if sizes.test_size is None else as_size(sizes.test_size), sizes.test_crop
         plan = EvaluationPlan(len(split), batch_size, rank, world)
@@ -120,7 +125,7 @@ def make_loader(
             split = _one_by_one(split)
     match split:
         case InMemory():
-            finish = _Finish(dataset, augmentation, device, seed, sizes.interpolation)
+            finish = _Finish(dataset, split.targets, augmentation, device, seed, sizes.interpolation)
             return _MemoryLoader(_scaled(split, size, crop, sizes.interpolation), plan, finish, device)
         case OnDisk():
             by_reader, by_finish = _shared_out(augmentation)
@@ -133,24 +138,38 @@ def make_loader(
                 mean=dataset.mean,
                 seed=seed,
             )
-            finish = _Finish(dataset, by_finish, device, seed, sizes.interpolation)
+            finish = _Finish(dataset, split.targets, by_finish, device, seed, sizes.interpolation)
             count = decoding_workers(_MOST_WORKERS) if workers is None else workers
-            return _DiskLoader(split, reader, plan, finish, device, count)
+            return _DiskLoader(reader, plan, finish, device, count)
         case _:
             raise TypeError(f"a split is InMemory or OnDisk, not {type(split).__name__}")
+
+
+def _check_augmentation(augmentation: Augmentation | None, targets: Targets) -> None:
+    if augmentation is None:
+        return
+    if (augmentation.mixup or augmentation.cutmix) and not isinstance(targets, ClassTargets):
+        raise InputError("mixup and cutmix need class targets; set both to 0")
+    if augmentation.rand_augment and targets.spatial:
+        raise InputError(
+            "rand_augment would move pixels away from their targets; leave it out: color_jitter, flip, shift and "
+            "crop_scale can be used"
+        )
 
 
 def _scaled(split: InMemory, size: Size, crop: float, interpolation: Interpolation) -> InMemory:
     """The images at another size, of which a test shows the middle."""
     if crop == 1 and size == split.images.shape[-2:]:
         return split
-    images = [fit_image(image, size, crop=crop, interpolation=interpolation) for image in split.images]
-    return InMemory(torch.stack(images), split.labels)
+    h, w = split.images.shape[-2:]
+    view = central_view(h, w, size, crop)
+    images = torch.stack([view.show(image, interpolation) for image in split.images])
+    return InMemory(images, split.targets.show([view] * len(split)))
 
 
 def _one_by_one(split: InMemory) -> OnDisk:
     """Images in memory, for worker processes."""
-    return OnDisk(DecodedImages(split.images, "the training split"), torch.arange(len(split)), split.labels)
+    return OnDisk(DecodedImages(split.images, "the training split"), torch.arange(len(split)), split.targets)
 
 
 def _shared_out(augmentation: Augmentation | None) -> tuple[Augmentation | None, Augmentation | None]:
@@ -170,29 +189,33 @@ class _Finish:
     def __init__(
         self,
         dataset: ImageDataset,
+        targets: Targets,
         augmentation: Augmentation | None,
         device: torch.device,
         seed: int,
         interpolation: Interpolation,
     ) -> None:
         self.augmentation, self.seed, self.interpolation = augmentation, seed, interpolation
-        self.num_classes = len(dataset.classes)
+        self.targets, self.num_classes, self.device = targets, len(dataset.classes), device
         mean, std = (torch.tensor(values, device=device) for values in (dataset.mean, dataset.std))
         self.scale, self.offset = 1 / (255 * std), -mean / std
 
-    def __call__(self, images_u8: Tensor, labels: Tensor, part: Part) -> Batch:
-        positions = torch.from_numpy(part.positions)
-        if not part.counts:
-            labels = torch.full_like(labels, NO_TARGET)
+    def __call__(self, images_u8: Tensor, targets: Any, part: Part) -> Batch:
+        positions, counted = torch.from_numpy(part.positions), len(part.positions) if part.counts else 0
         if self.augmentation is None:
-            return Batch(self._normalised(images_u8), labels, positions)
+            if not part.counts and isinstance(self.targets, ClassTargets):
+                targets = torch.full_like(targets, NO_TARGET)
+            return Batch(self._normalised(images_u8), transfer(targets, self.device), positions, counted)
         rng = generator(self.seed, Stream.BATCH, part.epoch, part.step, part.part)
         size = images_u8.shape[-2], images_u8.shape[-1]
         moves = on_device.draw_moves(len(images_u8), size, self.augmentation, rng)
-        moved = images_u8 if moves is None else moves.apply(images_u8, self.interpolation)
-        images = on_device.erase(self._normalised(moved), self.augmentation, rng)
-        images, targets = mix(images, labels, self.num_classes, self.augmentation, rng)
-        return Batch(images, targets, positions)
+        if moves is not None:
+            images_u8, targets = moves.apply(images_u8, self.interpolation), self.targets.move(targets, moves)
+        targets = transfer(targets, self.device)
+        images = on_device.erase(self._normalised(images_u8), self.augmentation, rng)
+        if isinstance(self.targets, ClassTargets):
+            images, targets = mix(images, targets, self.num_classes, self.augmentation, rng)
+        return Batch(images, targets, positions, counted)
 
     def _normalised(self, images: Tensor) -> Tensor:
         images = images.to(torch.float32, memory_format=torch.channels_last, copy=True)
@@ -222,34 +245,28 @@ class _MemoryLoader(_Planned):
         self._finish, self._device = finish, device
         # n h w c, so that an image is one run of bytes
         self._pixels = split.images.to(device).permute(0, 2, 3, 1).contiguous()
-        self._labels = split.labels.to(device)
+        self._targets = split.targets.to(device)
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
         for part in self._plan.epoch(epoch, first_step):
             chosen = torch.from_numpy(part.positions).to(self._device)
             images = self._pixels[chosen].permute(0, 3, 1, 2)
-            yield self._finish(images, self._labels[chosen], part)
+            yield self._finish(images, self._targets.take(part.positions).collate(), part)
 
 
 class _DiskLoader(_Planned):
     """Serves images that workers decode."""
 
-    def __init__(
-        self, split: OnDisk, reader: PartReader, plan: Plan, finish: _Finish, device: torch.device, workers: int
-    ) -> None:
+    def __init__(self, reader: PartReader, plan: Plan, finish: _Finish, device: torch.device, workers: int) -> None:
         super().__init__(plan)
-        self._split, self._finish, self._device = split, finish, device
+        self._finish, self._device = finish, device
         self._read_ahead = ReadAhead(reader, -(-max(plan.sizes) // plan.parts), workers)
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
         parts = list(self._plan.epoch(epoch, first_step))
-        for part, pixels in zip(parts, self._read_ahead(parts), strict=True):
-            images, labels = pixels, self._split.labels[part.positions]
-            # copies from pinned memory run beside what the device computes; elsewhere a copy must be over before the
-            # buffer is written anew
-            beside = self._device.type == "cuda"
-            if beside:
-                images, labels = images.pin_memory(), labels.pin_memory()
-            images = images.to(self._device, non_blocking=beside)
-            labels = labels.to(self._device, non_blocking=beside)
-            yield self._finish(images, labels, part)
+        for part, (images, targets) in zip(parts, self._read_ahead(parts), strict=True):
+            # copies from pinned memory overlap with what the device computes; elsewhere a copy must be over before the
+            # buffer is written again
+            overlap = self._device.type == "cuda"
+            images = (images.pin_memory() if overlap else images).to(self._device, non_blocking=overlap)
+            yield self._finish(images, targets, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -47,29 +48,29 @@ class PartReader:
         mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         seed: int = 0,
     ) -> None:
-        self._images, self._indices = split.images, split.indices
+        self._images, self._indices, self._targets = split.images, split.indices, split.targets
         self.size, self._interpolation = size, interpolation
         self._crop, self._augmentation, self._seed = crop, augmentation, seed
         self._timm_augment: TimmAugment | None = None
         if augmentation is not None and uses_timm_augment(augmentation):
             self._timm_augment = TimmAugment(augmentation, size, mean, interpolation)
 
-    def read(self, part: Part, images: Tensor) -> list[View] | InputError:
+    def read(self, part: Part, images: Tensor) -> Any:
         """Write a part's images into the first places of `images`, uint8 (b, 3, *size).
 
         Returns:
-            The view of each, or the error of the first that cannot be read or fetched: raised, it would come out of a
-            worker as a traceback.
+            Their targets as a batch, or an `InputError` for the first image or target that cannot be read or fetched:
+            raised, it would come out of a worker as a traceback.
         """
         rng = generator(self._seed, Stream.IMAGE, part.epoch, part.step, part.part)
         views = []
-        for place, index in enumerate(self._indices[part.positions].tolist()):
-            try:
+        try:
+            for place, index in enumerate(self._indices[part.positions].tolist()):
                 images[place], view = self._image(index, rng)
-            except InputError as error:
-                return error
-            views.append(view)
-        return views
+                views.append(view)
+            return self._targets.take(part.positions).show(views).collate()
+        except InputError as error:
+            return error
 
     def _image(self, index: int, rng: np.random.Generator) -> tuple[Tensor, View]:
         choose: ChooseView = partial(central_view, size=self.size, crop=self._crop)

@@ -11,14 +11,13 @@ import shutil
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from modernet.data.images.decode import UnreadableImage, skippable
-from modernet.data.images.views import View
 from modernet.data.loading.plan import Part
 from modernet.data.loading.reading import PartReader
 from modernet.errors import InputError
@@ -28,7 +27,7 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 class ReadAhead:
-    """The pixels of parts, in order.
+    """The pixels and targets of parts, in order.
 
     Args:
         reader: reads one part.
@@ -40,8 +39,9 @@ class ReadAhead:
         self._reader, self._most, self._workers = reader, most, workers
         self._order: list[_Place] = []
 
-    def __call__(self, parts: list[Part]) -> Iterator[Tensor]:
-        """Pixels of each part, uint8 (b, 3, *size), on the CPU, valid until the next is asked for.
+    def __call__(self, parts: list[Part]) -> Iterator[tuple[Tensor, Any]]:
+        """Yield the pixels of each part, uint8 (b, 3, *size), and its targets, on the CPU; pixels are valid until the
+        next part is asked for.
 
         Raises:
             InputError: an image cannot be read or fetched.
@@ -51,7 +51,7 @@ class ReadAhead:
         for place, read in zip(places, self._read, strict=True):
             if isinstance(read, InputError):
                 raise skippable(read) if isinstance(read, UnreadableImage) else read
-            yield self._buffers[place.buffer, : len(place.part.positions)]
+            yield self._buffers[place.buffer, : len(place.part.positions)], read
 
     @cached_property
     def _buffers(self) -> Tensor:
@@ -65,8 +65,8 @@ class ReadAhead:
         return buffers.permute(0, 1, 4, 2, 3)
 
     @cached_property
-    def _read(self) -> DataLoader[list[View] | InputError]:
-        """The views of each part of `_order`, once it is read, or what went wrong with it."""
+    def _read(self) -> DataLoader[Any]:
+        """The targets of each part of `_order`, once it is read, or what went wrong with it."""
         return DataLoader(
             _IntoBuffers(self._reader, self._buffers),
             batch_size=None,  # a key stands for a whole part
@@ -97,9 +97,9 @@ class _Place(NamedTuple):
     buffer: int
 
 
-class _IntoBuffers(Dataset["list[View] | InputError"]):
+class _IntoBuffers(Dataset[Any]):
     def __init__(self, reader: PartReader, buffers: Tensor) -> None:
         self._reader, self._buffers = reader, buffers
 
-    def __getitem__(self, place: _Place) -> list[View] | InputError:
+    def __getitem__(self, place: _Place) -> Any:
         return self._reader.read(place.part, self._buffers[place.buffer])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modernet.data.images.decode import Images
-from modernet.data.sources.labelled import Labelled, Source
+from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.data.sources.split_names import require_train
 from modernet.errors import InputError
 from modernet.progress import say
@@ -32,7 +32,7 @@ def assemble(
         where: the name of the data set in messages.
         labels: split -> the label of each image as stored: an index into the classes, or a class name. A test split
             whose labels are all -1 is dropped.
-        images_of: split -> its images, and the shard of each (see `Labelled.shards`). Called only once the labels of
+        images_of: split -> its images, and the shard of each (see `Examples.shards`). Called only once the labels of
             the split are known to be valid, since it may copy or convert files.
         name_of: split, position -> the name of an image in messages.
         classes: the class names; None derives them from the training labels: names in alphabetical order, or
@@ -47,11 +47,11 @@ def assemble(
         say(f"the labels of {where}'s test split are hidden; it is not used")
     if classes is None:
         classes = _classes_of(kept["train"])
-    splits: dict[str, Labelled] = {}
+    splits: dict[str, Examples] = {}
     for split, values in kept.items():
         indices = _as_indices(values, classes, functools.partial(name_of, split))
         images, shards = images_of(split)
-        splits[split] = Labelled(images, np.arange(len(indices)), indices, shards)
+        splits[split] = labelled(images, indices, shards)
     return Source(where, classes, splits["train"], splits.get("validation"), splits.get("test"))
 
 

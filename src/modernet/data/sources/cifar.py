@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from modernet.data.images.decode import DecodedImages
-from modernet.data.sources.labelled import Labelled, Source, all_of
+from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.errors import InputError, one_line
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -43,7 +43,7 @@ def read_cifar(path: Path) -> Source:
     )
 
 
-def _read_split(batches: list[Path], read: Read) -> Labelled:
+def _read_split(batches: list[Path], read: Read) -> Examples:
     parts = []
     for file in batches:
         pixels, labels = read(file)
@@ -55,7 +55,7 @@ def _read_split(batches: list[Path], read: Read) -> Labelled:
             raise InputError(f"{file} has labels from {labels.min()} to {labels.max()}; CIFAR-10's are 0 to 9")
         parts.append((pixels, labels))
     images = torch.from_numpy(np.concatenate([pixels for pixels, _ in parts])).view(-1, 3, 32, 32)
-    return all_of(DecodedImages(images, str(batches[0].parent)), np.concatenate([labels for _, labels in parts]))
+    return labelled(DecodedImages(images, str(batches[0].parent)), np.concatenate([labels for _, labels in parts]))
 
 
 def _read_binary(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

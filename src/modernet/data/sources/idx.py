@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from modernet.data.images.decode import DecodedImages
-from modernet.data.sources.labelled import Labelled, Source, all_of
+from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.errors import InputError
 
 _IMAGES, _LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
@@ -41,7 +41,7 @@ def read_idx(path: Path, classes: tuple[str, ...] | None = None) -> Source:
     return Source(path, classes, train, test=test)
 
 
-def _read_split(path: Path, prefix: str) -> Labelled:
+def _read_split(path: Path, prefix: str) -> Examples:
     image_file, label_file = _find(path, prefix, _IMAGES), _find(path, prefix, _LABELS)
     if image_file is None or label_file is None:
         missing = _IMAGES if image_file is None else _LABELS
@@ -49,7 +49,7 @@ def _read_split(path: Path, prefix: str) -> Labelled:
     images, labels = _read_array(image_file, ndim=3), _read_array(label_file, ndim=1)
     if len(images) != len(labels) or not len(labels):
         raise InputError(f"{image_file} has {len(images)} images, but {label_file.name} has {len(labels)} labels")
-    return all_of(DecodedImages(torch.from_numpy(images), str(image_file)), labels.astype(np.int64))
+    return labelled(DecodedImages(torch.from_numpy(images), str(image_file)), labels.astype(np.int64))
 
 
 def _read_array(file: Path, ndim: int) -> NDArray[np.uint8]:

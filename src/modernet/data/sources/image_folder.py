@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from modernet.data.images.decode import is_hidden
-from modernet.data.sources.labelled import Labelled, Source, all_of
-from modernet.data.sources.listing import Listing, list_classes
+from modernet.data.sources.examples import Examples, Source, all_of, labelled
+from modernet.data.sources.listing import Listing, list_classes, list_images
 from modernet.data.sources.split_names import is_split_word, split_of
+from modernet.data.targets import NoTargets
 from modernet.errors import InputError
 
 
@@ -25,8 +26,23 @@ def read_image_folder(path: Path) -> Source:
     folders = split_folders(path)
     listings = {split: list_classes(folder) for split, folder in folders.items()}
     classes = listings["train"].class_folders
-    splits = {split: _labelled(folders[split], listing, classes) for split, listing in listings.items()}
+    splits = {split: _examples(folders[split], listing, classes) for split, listing in listings.items()}
     return Source(path, classes, splits["train"], splits.get("validation"), splits.get("test"))
+
+
+def read_unlabelled_folder(path: Path) -> Source:
+    """Read every image below a folder, or below its `train/`, `val/` and `test/`, without looking at folders' names.
+
+    Raises:
+        InputError: no image, a second folder for one split, or splits without train.
+    """
+    splits: dict[str, Examples] = {}
+    for split, folder in split_folders(path).items():
+        images = list_images(folder)
+        if not len(images):
+            raise InputError(f"there is no image in {folder}; put some in it")
+        splits[split] = all_of(images, NoTargets(len(images)))
+    return Source(path, (), splits["train"], splits.get("validation"), splits.get("test"))
 
 
 def split_folders(path: Path) -> dict[str, Path]:
@@ -52,7 +68,7 @@ def split_folders(path: Path) -> dict[str, Path]:
     return {"train": path}
 
 
-def _labelled(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Labelled:
+def _examples(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Examples:
     if not listing.class_folders:
         raise InputError(f"there is no class folder in {folder}; put images in a folder for each class")
     number = {name: label for label, name in enumerate(classes)}
@@ -65,4 +81,4 @@ def _labelled(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Label
         if not count:
             raise InputError(f"there is no image in the class folder {folder / name}; add some, or remove the folder")
     labels = np.array([number[name] for name in listing.class_folders], dtype=np.int64)
-    return all_of(listing.images, labels[listing.class_of])
+    return labelled(listing.images, labels[listing.class_of])

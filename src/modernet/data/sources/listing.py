@@ -27,7 +27,7 @@ from modernet.progress import say, track
 
 _WORTH_KEEPING = 10_000  # to list fewer takes no time
 _COARSEST_CLOCK_NS = 2 * 10**9  # of a file system (FAT): a folder that changed just now may change again unseen
-_KEY = b"modernet listing 1"
+_KEY = b"modernet listing 2"
 
 
 class Listing(NamedTuple):
@@ -61,6 +61,27 @@ def list_classes(folder: Path) -> Listing:
     Raises:
         InputError: a folder cannot be listed.
     """
+    found = _list(folder)
+    class_folders = [parent for parent in found.parents if parent and "/" not in parent]
+    number = {name: position for position, name in enumerate(class_folders)}
+    class_of_parent = np.array([number.get(parent.partition("/")[0], -1) for parent in found.parents])
+    class_of = class_of_parent[found.parent_of]
+    inside = class_of >= 0
+    images = ImageFiles(folder, found.parents, found.parent_of[inside], found.names.filter(pa.array(inside)))
+    return Listing(tuple(class_folders), images, class_of[inside])
+
+
+def list_images(folder: Path) -> ImageFiles:
+    """List all images in a folder and below it, without hidden files and folders.
+
+    Raises:
+        InputError: a folder cannot be listed.
+    """
+    found = _list(folder)
+    return ImageFiles(folder, found.parents, found.parent_of, found.names)
+
+
+def _list(folder: Path) -> _Walked:
     kept = cache_folder() / "listings" / f"{folder.name}-{sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}.arrow"
     found = _kept(kept, folder)
     if found is None:
@@ -68,11 +89,7 @@ def list_classes(folder: Path) -> Listing:
         found = _walk(folder)
         if len(found.names) >= _WORTH_KEEPING and max(found.changed_ns) < began_ns - _COARSEST_CLOCK_NS:
             _keep(kept, found)
-    class_folders = [parent for parent in found.parents if parent and "/" not in parent]
-    number = {name: position for position, name in enumerate(class_folders)}
-    class_of_parent = np.array([number.get(parent.partition("/")[0], -1) for parent in found.parents])
-    images = ImageFiles(folder, found.parents, found.parent_of, found.names)
-    return Listing(tuple(class_folders), images, class_of_parent[found.parent_of])
+    return found
 
 
 def _walk(folder: Path) -> _Walked:
@@ -80,21 +97,29 @@ def _walk(folder: Path) -> _Walked:
     names: list[bytes] = []
     parent_of: list[int] = []
 
+    def add(name: str, parent: int) -> None:
+        if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - a million times
+            names.append(os.fsencode(name))
+            parent_of.append(parent)
+
     def visit(relative: str) -> None:
-        """A folder and all below it, in the order of paths."""
+        """Walk a folder and all below it, in the order of paths."""
         path = folder / relative
         number = len(parents)
         parents.append(relative)
         changed_ns.append(_changed_ns(path))  # before its entries are read: a change from now on is seen
         for entry in _entries(path):
             if not entry.is_dir():
-                if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - a million times
-                    names.append(os.fsencode(entry.name))
-                    parent_of.append(number)
+                add(entry.name, number)
             elif not entry.is_symlink():  # it may lead in circles
                 visit(f"{relative}/{entry.name}")
 
-    classes = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    classes = []
+    for entry in _entries(folder):
+        if entry.is_dir():
+            classes.append(entry.name)
+        else:
+            add(entry.name, 0)
     for name in track(classes, f"listing {folder}", len(classes)):
         visit(name)
     return _Walked(parents, changed_ns, pa.array(names, pa.large_binary()), np.array(parent_of, dtype=np.int32))

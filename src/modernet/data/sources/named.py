@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from modernet.data.sources.cifar import read_cifar
+from modernet.data.sources.examples import Source
 from modernet.data.sources.idx import read_idx
-from modernet.data.sources.labelled import Source
 from modernet.errors import InputError, one_line
 from modernet.files.cache import cache_folder
 from modernet.progress import say

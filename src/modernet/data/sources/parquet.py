@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden, is_image
 from modernet.data.sources.assemble import assemble
-from modernet.data.sources.labelled import Source
+from modernet.data.sources.examples import Source
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
 from modernet.data.sources.split_names import require_train, split_of
 from modernet.errors import InputError

@@ -10,17 +10,19 @@ from typing import NamedTuple
 
 from modernet.data.images.decode import is_hidden, is_image
 from modernet.data.sources.cifar import has_cifar, read_cifar
+from modernet.data.sources.examples import Source
 from modernet.data.sources.hub import PREFIX, read_hub
 from modernet.data.sources.idx import has_idx, read_idx
-from modernet.data.sources.image_folder import read_image_folder
-from modernet.data.sources.labelled import Source
+from modernet.data.sources.image_folder import read_image_folder, read_unlabelled_folder
 from modernet.data.sources.named import NAMES, read_named
 from modernet.data.sources.parquet import parquet_files, read_parquet
 from modernet.data.sources.tar import expand_braces, read_tar_folder, read_tar_paths, read_tar_urls, tar_files
+from modernet.data.targets import TargetKind
 from modernet.errors import InputError, unknown_name
 
 DATASET_NAMES = ("digit_scenes", *NAMES)
 
+_OFFERED: tuple[TargetKind, ...] = ("classes", "none")  # by every layout below
 _LAYOUTS = (
     "class folders, train/ and test/ above them, tar shards train-*.tar, parquet files train-*.parquet, CIFAR-10 "
     "batches or MNIST's IDX files"
@@ -33,17 +35,31 @@ class NamedSource(NamedTuple):
     source: Source
 
 
-def read_source(spec: str, *, memory_limit_mb: int = 2048, download: bool = True) -> NamedSource:
-    """Find the images that `spec` means, as `open_dataset` describes; nothing is decoded.
+def read_source(
+    spec: str, *, targets: TargetKind = "classes", memory_limit_mb: int = 2048, download: bool = True
+) -> NamedSource:
+    """Find the images that `spec` means, and their targets, as `open_dataset` describes; nothing is decoded.
 
     Args:
-        spec: anything that `open_dataset` takes, but `"digit_scenes"`, which lies nowhere.
+        spec: anything that `open_dataset` takes, except `"digit_scenes"`, which is generated.
+        targets: what to find of each image.
         memory_limit_mb: how much encoded parquet may be kept in memory.
         download: whether a name may be fetched.
 
     Raises:
-        InputError: nothing is there, it is of no known layout, or it cannot be used; the message says why.
+        InputError: nothing is there, it is of no known layout, it does not have such targets, or it cannot be used; the
+            message says why.
     """
+    if targets not in _OFFERED:
+        raise InputError(f"{spec} has no {targets} targets; it has {' and '.join(_OFFERED)}")
+    name, source = _found(spec, targets, memory_limit_mb, download)
+    if targets == "none":
+        source = source.without_targets()
+    source.check()
+    return NamedSource(name, source)
+
+
+def _found(spec: str, targets: TargetKind, memory_limit_mb: int, download: bool) -> NamedSource:
     if spec in NAMES:
         return NamedSource(spec, read_named(spec, download))
     if spec.startswith(("http://", "https://")):
@@ -54,7 +70,7 @@ def read_source(spec: str, *, memory_limit_mb: int = 2048, download: bool = True
         paths = [Path(path).expanduser() for path in expand_braces(spec)]
         return NamedSource(paths[0].resolve().parent.name, read_tar_paths(paths, spec))
     path = _existing_folder(spec)
-    return NamedSource(path.resolve().name, _recognised(path, memory_limit_mb))
+    return NamedSource(path.resolve().name, _recognised(path, targets, memory_limit_mb))
 
 
 def _name_of_address(spec: str) -> str:
@@ -95,16 +111,19 @@ def find_image_folder(spec: str) -> Path | None:
     return path if any(entry.is_dir() and not is_hidden(entry.name) for entry in path.iterdir()) else None
 
 
-def _recognised(path: Path, memory_limit_mb: int) -> Source:
+def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int) -> Source:
     """Read a folder in the layout that it has."""
     reader = _reader(path, memory_limit_mb)
     if reader is not None:
         return reader()
     entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
-    if any(entry.is_dir() for entry in entries):
+    has_folders, has_images = any(entry.is_dir() for entry in entries), any(is_image(entry) for entry in entries)
+    if targets == "none" and (has_folders or has_images):
+        return read_unlabelled_folder(path)
+    if has_folders:
         return read_image_folder(path)
-    if any(is_image(entry) for entry in entries):
-        raise InputError(f"the images lie directly in {path}; put them in a folder for each class")
+    if has_images:
+        raise InputError(f"the images are directly in {path}; put them in a folder for each class")
     found = f"holds nothing that is known, such as {min(entries).name}" if entries else "is empty"
     raise InputError(f"the folder {path} {found}; looked for {_LAYOUTS}")
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden
 from modernet.data.sources.assemble import assemble
-from modernet.data.sources.labelled import Source
+from modernet.data.sources.examples import Source
 from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
 from modernet.data.sources.split_names import split_of
 from modernet.errors import InputError

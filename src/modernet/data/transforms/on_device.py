@@ -32,6 +32,7 @@ class Moves:
     """How the images of a batch are shifted, then mirrored, then cropped.
 
     Attributes:
+        size: height and width of the images.
         down, right: int64 (b,), pixels of the shift; what it uncovers is filled by reflection at the border, without
             repeating the border's own pixels.
         flipped: bool (b,)
@@ -39,6 +40,7 @@ class Moves:
             of it; None where nothing is cropped.
     """
 
+    size: Size
     down: Ints
     right: Ints
     flipped: NDArray[np.bool_]
@@ -47,7 +49,7 @@ class Moves:
     def take(self, indices: Ints) -> Moves:
         """Return the moves of some images of the batch, in this order; an image may be taken several times."""
         crops = None if self.crops is None else self.crops[indices]
-        return Moves(self.down[indices], self.right[indices], self.flipped[indices], crops)
+        return Moves(self.size, self.down[indices], self.right[indices], self.flipped[indices], crops)
 
     def apply(self, images: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
         """Move images.
@@ -63,16 +65,16 @@ class Moves:
             images = shift_and_flip(images, self.down, self.right, self.flipped)
         return images if self.crops is None else resample(images, self.crops, interpolation)
 
-    def map_boxes(self, boxes_xyxy: Tensor, h: int, w: int) -> Tensor:
+    def map_boxes(self, boxes_xyxy: Tensor) -> Tensor:
         """Move one box for each image, cut off at the border; reflections have no box.
 
         Args:
-            boxes_xyxy: float32 (b, 4), in pixels of images of h x w.
+            boxes_xyxy: float32 (b, 4), in pixels of the images.
 
         Returns:
             float32 (b, 4), in pixels of the moved images; without area for a box that left its image.
         """
-        device = boxes_xyxy.device
+        (h, w), device = self.size, boxes_xyxy.device
         right, down, flipped = (torch.from_numpy(values).to(device) for values in (self.right, self.down, self.flipped))
         x, y = boxes_xyxy[:, 0::2] + right[:, None], boxes_xyxy[:, 1::2] + down[:, None]  # b 2 each
         x = torch.where(flipped[:, None], (w - x).flip(1), x)
@@ -83,19 +85,18 @@ class Moves:
 
     def map_semantic(self, semantic: Tensor) -> Tensor:
         """Move semantic maps, integers (b, h, w), each pixel taking the nearest one's class, also in reflections."""
-        h, w = semantic.shape[-2:]
-        rows, columns = self._origins(h, w)
+        (h, w), (rows, columns) = self.size, self._origins()
         return _gather(semantic, _reflect(rows, h), _reflect(columns, w))
 
     def map_mask(self, masks: Tensor) -> Tensor:
         """Move one mask for each image, bool (b, h, w); reflections are no part of an instance."""
-        h, w = masks.shape[-2:]
-        rows, columns = self._origins(h, w)
+        (h, w), (rows, columns) = self.size, self._origins()
         inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None]
         return _gather(masks, rows.clip(0, h - 1), columns.clip(0, w - 1)) & torch.from_numpy(inside).to(masks.device)
 
-    def _origins(self, h: int, w: int) -> tuple[Ints, Ints]:
+    def _origins(self) -> tuple[Ints, Ints]:
         """Return which row (b, h) and column (b, w) of the image each one of the result is, before reflection."""
+        h, w = self.size
         rows, columns = np.tile(np.arange(h), (len(self.down), 1)), np.tile(np.arange(w), (len(self.down), 1))
         if self.crops is not None:
             top, left, height, width = self.crops.T[:, :, None]  # b 1 each
@@ -115,8 +116,8 @@ def draw_moves(b: int, size: Size, augmentation: Augmentation, rng: np.random.Ge
         down, right = (rng.integers(-most, most + 1, b) for most in furthest)
         flipped = rng.random(b) < augmentation.flip
     if augmentation.crop_scale == 1:
-        return Moves(down, right, flipped) if moved else None
-    return Moves(down, right, flipped, random_crops(b, augmentation.crop_scale, rng))
+        return Moves(size, down, right, flipped) if moved else None
+    return Moves(size, down, right, flipped, random_crops(b, augmentation.crop_scale, rng))
 
 
 def erase(images: Tensor, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:

@@ -1,0 +1,372 @@
+"""Targets: what a network should answer for each image.
+
+| kind | of an image | of a batch |
+|---|---|---|
+| `ClassTargets` | its class | int64 (b,) |
+| `SemanticTargets` | the class of each pixel | integers (b, h, w), `IGNORE` where it is unknown |
+| `BoxTargets` | boxes with a class each, and masks | `BoxBatch` |
+| `NoTargets` | nothing | None |
+
+Targets follow their images: `show` maps them by the views through which images are decoded, and `move` by the moves of
+a batch on its device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from modernet.data.images.views import View
+from modernet.data.transforms.on_device import Moves
+from modernet.errors import InputError
+
+TargetKind = Literal["classes", "semantic", "boxes", "none"]
+
+Ints = NDArray[np.int64]
+
+
+class Targets(Protocol):
+    """The targets of n images.
+
+    Attributes:
+        spatial: whether they have a place in the image, so that what moves pixels must move them.
+    """
+
+    spatial: ClassVar[bool]
+
+    def __len__(self) -> int: ...
+
+    def take(self, positions: Ints) -> Self:
+        """Return those of some images, in this order; an image may be taken several times."""
+
+    def strata(self) -> Ints | None:
+        """Return the class that a split is balanced over, int64 (n,); None where there is no such thing."""
+
+    def digest(self) -> bytes:
+        """Return bytes that differ where targets differ, for the identity of a run."""
+
+    def check(self, classes: Sequence[str], where: Path | str) -> None:
+        """Check that a network can learn from them.
+
+        Args:
+            classes: names of the classes.
+            where: what a message calls the data set.
+
+        Raises:
+            InputError: there are too few classes, or one without an image.
+        """
+
+    def show(self, views: Sequence[View]) -> Self:
+        """Return what is seen of them through a view of each image, read into memory.
+
+        Raises:
+            UnreadableImage: a map cannot be read.
+        """
+
+    def to(self, device: torch.device) -> Self:
+        """Move what is worth it to a device, from which batches are then taken."""
+
+    def collate(self) -> Any:
+        """Make one batch of all of them, which are in memory."""
+
+    def move(self, batch: Any, moves: Moves) -> Any:
+        """Move the targets of a batch as its images are moved."""
+
+
+class Maps(Protocol):
+    """Maps of integers that are read one by one, such as label maps, or masks in a compressed form."""
+
+    def __len__(self) -> int: ...
+
+    def identity(self, index: int) -> str:
+        """As `Images.identity`."""
+
+    def read(self, index: int) -> Tensor:
+        """Return a map, (h, w), of the size of its upright image.
+
+        Raises:
+            UnreadableImage: it cannot be decoded.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTargets:
+    """One class for each image.
+
+    Attributes:
+        labels: int64 (n,)
+    """
+
+    labels: Tensor
+    spatial: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, positions: Ints) -> ClassTargets:
+        return ClassTargets(self.labels[torch.from_numpy(positions).to(self.labels.device)])
+
+    def strata(self) -> Ints:
+        labels: Ints = self.labels.cpu().numpy()
+        return labels
+
+    def digest(self) -> bytes:
+        return self.strata().tobytes()
+
+    def check(self, classes: Sequence[str], where: Path | str) -> None:
+        if len(classes) < 2:
+            only = f"only the class {classes[0]!r}" if classes else "no class"
+            raise InputError(f"{where} has {only}; a classifier needs at least two")
+        missing = np.setdiff1d(np.arange(len(classes)), self.strata())
+        if len(missing):
+            raise InputError(
+                f"{where} has no training image of the class {classes[missing[0]]!r}; add some, or remove the class"
+            )
+
+    def show(self, views: Sequence[View]) -> ClassTargets:
+        return self
+
+    def to(self, device: torch.device) -> ClassTargets:
+        return ClassTargets(self.labels.to(device))
+
+    def collate(self) -> Tensor:
+        return self.labels
+
+    def move(self, batch: Tensor, moves: Moves) -> Tensor:
+        return batch
+
+
+@dataclass(frozen=True, eq=False)
+class SemanticTargets:
+    """The class of each pixel.
+
+    Attributes:
+        maps: integers (m, h, w), or maps that are read when they are needed; `IGNORE` where the class is unknown.
+        indices: int64 (n,), the map of each image.
+    """
+
+    maps: Tensor | Maps
+    indices: Ints
+    spatial: ClassVar[bool] = True
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def take(self, positions: Ints) -> SemanticTargets:
+        return replace(self, indices=self.indices[positions])
+
+    def strata(self) -> None:
+        return None
+
+    def digest(self) -> bytes:
+        return _digest_of_maps(self.maps, self.indices)
+
+    def check(self, classes: Sequence[str], where: Path | str) -> None:
+        if len(classes) < 2:
+            raise InputError(f"{where} has {len(classes)} classes of pixels; segmentation needs at least two")
+
+    def show(self, views: Sequence[View]) -> SemanticTargets:
+        maps = [
+            view.map_semantic(_read(self.maps, index)) for view, index in zip(views, self.indices.tolist(), strict=True)
+        ]
+        return SemanticTargets(torch.stack(maps), np.arange(len(maps)))
+
+    def to(self, device: torch.device) -> SemanticTargets:
+        return replace(self, maps=_in_memory(self.maps).to(device))
+
+    def collate(self) -> Tensor:
+        maps = _in_memory(self.maps)
+        return maps[torch.from_numpy(self.indices).to(maps.device)]
+
+    def move(self, batch: Tensor, moves: Moves) -> Tensor:
+        return moves.map_semantic(batch)
+
+
+class BoxBatch(NamedTuple):
+    """The n boxes of all images of a batch, one after the other.
+
+    Attributes:
+        boxes_xyxy: float32 (n, 4), in pixels of the images as they are shown; none is empty.
+        labels: int64 (n,)
+        crowd: bool (n,), as in `BoxTargets`.
+        image: int64 (n,), index of the image in the batch, ascending. An image without objects has none.
+        masks: bool (n, h, w), None where there are none.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+    crowd: Tensor
+    image: Tensor
+    masks: Tensor | None
+
+    def take(self, chosen: Tensor) -> BoxBatch:
+        """Return some of the boxes: bool (n,) or int64."""
+        boxes, labels, crowd, image = (column[chosen] for column in self[:4])
+        return BoxBatch(boxes, labels, crowd, image, None if self.masks is None else self.masks[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTargets:
+    """Any number of boxes for each image: m in all, those of image i from `offsets[i]` to `offsets[i + 1]`.
+
+    Attributes:
+        boxes_xyxy: float32 (m, 4), in pixels of the image.
+        labels: int64 (m,)
+        crowd: bool (m,), boxes around a group that nobody counted: not learned from, and no error where it is found.
+        offsets: int64 (n + 1,)
+        masks: bool (k, h, w), or maps that are read when they are needed; None where only boxes are known.
+        mask_of: int64 (m,), which of `masks` is that of each box.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+    crowd: Tensor
+    offsets: Ints
+    masks: Tensor | Maps | None
+    mask_of: Ints
+    spatial: ClassVar[bool] = True
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def take(self, positions: Ints) -> BoxTargets:
+        counts = np.diff(self.offsets)[positions]
+        offsets = np.concatenate(([0], np.cumsum(counts)))
+        chosen = np.repeat(self.offsets[positions] - offsets[:-1], counts) + np.arange(offsets[-1])
+        boxes, labels, crowd = (
+            column[torch.from_numpy(chosen)] for column in (self.boxes_xyxy, self.labels, self.crowd)
+        )
+        return BoxTargets(boxes, labels, crowd, offsets, self.masks, self.mask_of[chosen])
+
+    def strata(self) -> None:
+        return None
+
+    def digest(self) -> bytes:
+        content = blake2b(self.offsets.tobytes(), digest_size=16)
+        for column in (self.boxes_xyxy, self.labels, self.crowd):
+            content.update(column.numpy().tobytes())
+        if self.masks is not None:
+            content.update(_digest_of_maps(self.masks, self.mask_of))
+        return content.digest()
+
+    def check(self, classes: Sequence[str], where: Path | str) -> None:
+        if not classes:
+            raise InputError(f"{where} has no class of objects; a detector needs at least one")
+
+    def show(self, views: Sequence[View]) -> BoxTargets:
+        boxes, masks = [], []
+        for view, first, last in zip(views, self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
+            boxes.append(view.map_boxes(self.boxes_xyxy[first:last]))
+            if self.masks is not None:
+                masks += [view.map_mask(_read(self.masks, index)) for index in self.mask_of[first:last].tolist()]
+        shown = torch.cat(boxes) if boxes else self.boxes_xyxy
+        stack = None if self.masks is None else torch.stack(masks) if masks else torch.zeros(0, *views[0].size).bool()
+        there = _not_empty(shown)
+        counts = np.diff(np.concatenate(([0], np.cumsum(there.numpy())))[self.offsets])
+        return BoxTargets(
+            shown[there],
+            self.labels[there],
+            self.crowd[there],
+            np.concatenate(([0], np.cumsum(counts))),
+            stack if stack is None else stack[there],
+            np.arange(int(there.sum())),
+        )
+
+    def to(self, device: torch.device) -> BoxTargets:
+        return self  # boxes that leave their image are dropped, which is done without waiting for a device
+
+    def collate(self) -> BoxBatch:
+        image = torch.from_numpy(np.repeat(np.arange(len(self)), np.diff(self.offsets)))
+        masks = None if self.masks is None else _in_memory(self.masks)[torch.from_numpy(self.mask_of)]
+        return BoxBatch(self.boxes_xyxy, self.labels, self.crowd, image, masks)
+
+    def move(self, batch: BoxBatch, moves: Moves) -> BoxBatch:
+        each = moves.take(batch.image.numpy())
+        boxes = each.map_boxes(batch.boxes_xyxy)
+        masks = None if batch.masks is None else each.map_mask(batch.masks)
+        return batch._replace(boxes_xyxy=boxes, masks=masks).take(_not_empty(boxes))
+
+
+@dataclass(frozen=True)
+class NoTargets:
+    """Images alone, for training without labels.
+
+    Attributes:
+        n: number of images.
+    """
+
+    n: int
+    spatial: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return self.n
+
+    def take(self, positions: Ints) -> NoTargets:
+        return NoTargets(len(positions))
+
+    def strata(self) -> None:
+        return None
+
+    def digest(self) -> bytes:
+        return str(self.n).encode()
+
+    def check(self, classes: Sequence[str], where: Path | str) -> None:
+        pass
+
+    def show(self, views: Sequence[View]) -> NoTargets:
+        return self
+
+    def to(self, device: torch.device) -> NoTargets:
+        return self
+
+    def collate(self) -> None:
+        return None
+
+    def move(self, batch: None, moves: Moves) -> None:
+        return None
+
+
+def class_labels(targets: Targets) -> Tensor:
+    """Return the labels of class targets, int64 (n,); other targets have none."""
+    assert isinstance(targets, ClassTargets), f"{type(targets).__name__} are not classes"
+    return targets.labels
+
+
+def transfer(batch: Any, device: torch.device) -> Any:
+    """Move the targets of a batch to a device; from pinned memory to a GPU, so that nothing waits for it."""
+    if isinstance(batch, Tensor):
+        if device.type == "cuda" and batch.device.type == "cpu":
+            return batch.pin_memory().to(device, non_blocking=True)
+        return batch.to(device)
+    if isinstance(batch, BoxBatch):
+        return BoxBatch(*(transfer(column, device) for column in batch))
+    return batch
+
+
+def _not_empty(boxes_xyxy: Tensor) -> Tensor:
+    return (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(1)
+
+
+def _read(maps: Tensor | Maps, index: int) -> Tensor:
+    return maps[index] if isinstance(maps, Tensor) else maps.read(index)
+
+
+def _in_memory(maps: Tensor | Maps) -> Tensor:
+    assert isinstance(maps, Tensor), "targets are read by `show` before they are collated"
+    return maps
+
+
+def _digest_of_maps(maps: Tensor | Maps, indices: Ints) -> bytes:
+    content = blake2b(digest_size=16)
+    for index in indices.tolist():
+        each = maps[index].cpu().numpy().tobytes() if isinstance(maps, Tensor) else maps.identity(index).encode()
+        content.update(each)
+    return content.digest()

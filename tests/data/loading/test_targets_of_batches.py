@@ -1,0 +1,179 @@
+"""Targets of every kind, through the loader: what moves an image moves its target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from modernet.data import BoxTargets, ClassTargets, ImageDataset, InMemory, NoTargets, OnDisk, SemanticTargets
+from modernet.data.images.decode import DecodedImages
+from modernet.data.loading.loaders import Batch, Loader, make_loader
+from modernet.errors import InputError
+from modernet.recipes import Augmentation, ImageSizes
+
+CPU = torch.device("cpu")
+H, W = 24, 36
+N = 20
+STEP = 40  # grey levels from one class to the next
+AUGMENTATIONS = {
+    "still": Augmentation(flip=0.0),
+    "flipped": Augmentation(),
+    "shifted": Augmentation(shift=0.2),
+    "cropped": Augmentation(shift=0.1, crop_scale=0.3, erasing=0.0),
+}
+
+
+def maps() -> torch.Tensor:
+    """Semantic maps of rectangles on ground."""
+    rng = np.random.default_rng(0)
+    maps = torch.zeros(N, H, W, dtype=torch.uint8)
+    for number in range(N):
+        top, left = rng.integers(0, H - 12), rng.integers(0, W - 16)
+        maps[number, top : top + 12, left : left + 16] = 1 + number % 5
+    return maps
+
+
+def dataset(targets: str, on_disk: bool) -> ImageDataset:
+    """Images whose grey level is the class of each pixel, normalised so that a batch has the bytes themselves."""
+    known = maps()
+    images = (known[:, None] * STEP).expand(N, 3, H, W).contiguous(memory_format=torch.channels_last)
+    corners = []
+    for mask in known > 0:
+        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+        corners.append([int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1])
+    labels = torch.arange(N) % 5
+    kinds = {
+        "classes": ClassTargets(labels),
+        "semantic": SemanticTargets(known, np.arange(N)),
+        "boxes": BoxTargets(
+            torch.tensor(corners, dtype=torch.float32),
+            labels,
+            torch.zeros(N, dtype=torch.bool),
+            np.arange(N + 1),
+            known > 0,
+            np.arange(N),
+        ),
+        "none": NoTargets(N),
+    }
+    split: InMemory | OnDisk = InMemory(images, kinds[targets])
+    if on_disk:
+        split = OnDisk(DecodedImages(images, "file"), torch.arange(N), kinds[targets])
+    std = (1 / 255,) * 3
+    return ImageDataset("rectangles", ("a", "b", "c", "d", "e"), (H, W), (0.0,) * 3, std, split, split, split)
+
+
+def loader(data: ImageDataset, augmentation: Augmentation | None, **options: object) -> Loader:
+    return make_loader(
+        data, data.train, device=CPU, augmentation=augmentation, **{"batch_size": 8, "workers": 0, **options}
+    )
+
+
+def batches(data: ImageDataset, augmentation: Augmentation | None, **options: object) -> list[Batch]:
+    return [batch for epoch in (0, 1) for batch in loader(data, augmentation, **options).batches(epoch)]
+
+
+@pytest.fixture(params=[False, True], ids=["in memory", "on disk"])
+def on_disk(request: pytest.FixtureRequest) -> bool:
+    return request.param
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_semantic_maps_follow_their_images(name: str, on_disk: bool) -> None:
+    wrong = total = 0
+    for batch in batches(dataset("semantic", on_disk), AUGMENTATIONS[name]):
+        assert batch.targets.shape == (len(batch.images), H, W)
+        assert batch.targets.dtype == torch.uint8
+        grey = batch.images[:, 0].round()
+        plain = grey % STEP == 0  # elsewhere scaling has mixed two classes
+        wrong += int((grey[plain] != batch.targets[plain] * STEP).sum())
+        total += grey.numel()
+    # a crop is scaled by interpolation, which gives exact levels also a pixel beside an edge, by chance
+    assert wrong <= (0 if name != "cropped" else 2e-3 * total)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_boxes_and_masks_follow_their_images(name: str, on_disk: bool) -> None:
+    reflected = AUGMENTATIONS[name].shift > 0
+    seen = 0
+    for batch in batches(dataset("boxes", on_disk), AUGMENTATIONS[name]):
+        for corners, label, mask, image in zip(
+            *batch.targets[:2], batch.targets.masks, batch.targets.image, strict=True
+        ):
+            seen += 1
+            level = (1 + int(label)) * STEP
+            there = (batch.images[image, 0] - level).abs() < STEP / 2
+            left, top, right, bottom = corners.tolist()
+            rows, columns = torch.arange(H) + 0.5, torch.arange(W) + 0.5
+            inside = ((rows > top + 1) & (rows < bottom - 1))[:, None] & (columns > left + 1) & (columns < right - 1)
+            around = ((rows > top - 1) & (rows < bottom + 1))[:, None] & (columns > left - 1) & (columns < right + 1)
+            assert there[inside].all()
+            assert mask[inside].all()
+            assert not mask[~around].any()
+            assert reflected or not there[~around].any()
+    assert seen > N
+
+
+def test_images_without_targets_have_none_in_a_batch(on_disk: bool) -> None:
+    for batch in batches(dataset("none", on_disk), AUGMENTATIONS["cropped"]):
+        assert batch.targets is None
+        assert batch.images.shape == (len(batch.positions), 3, H, W)
+
+
+def test_both_kinds_of_split_give_the_same_targets(on_disk: bool) -> None:
+    memory, disk = (batches(dataset("boxes", kind), AUGMENTATIONS["shifted"]) for kind in (False, True))
+    for one, other in zip(memory, disk, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert all(torch.equal(a, b) for a, b in zip(one.targets, other.targets, strict=True))
+
+
+def test_evaluation_shows_targets_at_the_size_of_the_test(on_disk: bool) -> None:
+    sizes = ImageSizes(test_size=16, test_crop=0.75)
+    data = dataset("semantic", on_disk)
+    for batch in loader(data, None, sizes=sizes).batches():
+        assert batch.targets.shape == (len(batch.images), 16, 16)
+        grey = batch.images[:, 0].round()
+        plain = grey % STEP == 0
+        assert (grey[plain] != batch.targets[plain] * STEP).float().mean() < 0.02
+
+
+@pytest.mark.parametrize("kind", ["classes", "semantic", "boxes", "none"])
+def test_a_batch_says_how_many_of_its_images_count(kind: str, on_disk: bool) -> None:
+    data = dataset(kind, on_disk)
+    counted = [
+        [batch.counted for batch in loader(data, None, batch_size=9, rank=rank, world=4).batches()] for rank in range(4)
+    ]
+    assert counted == [[3, 3, 1], [2, 2, 1], [2, 2, 0], [2, 2, 0]]
+    assert all(batch.counted == len(batch.images) for batch in loader(data, Augmentation()).batches())
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize("kind", ["semantic", "boxes", "none"])
+def test_targets_come_from_workers_as_from_this_process(kind: str) -> None:
+    data = dataset(kind, on_disk=True)
+    here, there = (batches(data, AUGMENTATIONS["cropped"], workers=workers) for workers in (0, 2))
+    for one, other in zip(here, there, strict=True):
+        assert torch.equal(one.images, other.images)
+        if kind == "semantic":
+            assert torch.equal(one.targets, other.targets)
+        elif kind == "boxes":
+            assert all(torch.equal(a, b) for a, b in zip(one.targets, other.targets, strict=True))
+        else:
+            assert one.targets is other.targets is None
+
+
+@pytest.mark.parametrize("kind", ["semantic", "boxes", "none"])
+@pytest.mark.parametrize("mixing", [Augmentation(mixup=0.8), Augmentation(cutmix=1.0)], ids=["mixup", "cutmix"])
+def test_only_classes_are_mixed(kind: str, mixing: Augmentation) -> None:
+    with pytest.raises(InputError, match=r"^mixup and cutmix need class targets; set both to 0$"):
+        loader(dataset(kind, False), mixing)
+
+
+@pytest.mark.parametrize("kind", ["semantic", "boxes"])
+def test_rand_augment_is_refused_where_targets_would_stay_behind(kind: str) -> None:
+    with pytest.raises(InputError, match=r"^rand_augment would move pixels away from their targets; leave it out: "):
+        loader(dataset(kind, False), Augmentation(rand_augment="rand-m9"))
+    loader(dataset("none", False), Augmentation(rand_augment="rand-m9"))
+    jittered = batches(dataset(kind, False), Augmentation(color_jitter=0.3))
+    assert sum(batch.counted for batch in jittered) == 2 * N

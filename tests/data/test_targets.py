@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from modernet.data.images.views import IGNORE, Box, View
+from modernet.data.targets import (
+    BoxBatch,
+    BoxTargets,
+    ClassTargets,
+    NoTargets,
+    SemanticTargets,
+    Targets,
+    class_labels,
+    transfer,
+)
+from modernet.data.transforms.on_device import Moves
+from modernet.errors import InputError
+
+H, W = 6, 8
+
+
+class ReadOnce:
+    """Maps that are read one by one."""
+
+    def __init__(self, maps: torch.Tensor) -> None:
+        self.maps, self.seen = maps, []
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def identity(self, index: int) -> str:
+        return str(index)
+
+    def read(self, index: int) -> torch.Tensor:
+        self.seen.append(index)
+        return self.maps[index]
+
+
+def semantic(n: int = 4) -> SemanticTargets:
+    maps = torch.arange(n * H * W, dtype=torch.uint8).view(n, H, W)
+    return SemanticTargets(maps, np.arange(n))
+
+
+def boxes(masks: bool = True) -> BoxTargets:
+    """Three images with 2, 0 and 1 boxes."""
+    corners = torch.tensor([[0, 0, 4, 3], [4, 3, 8, 6], [1, 1, 3, 5]], dtype=torch.float32)
+    filled = torch.zeros(3, H, W, dtype=torch.bool)
+    for mask, (x0, y0, x1, y1) in zip(filled, corners.int().tolist(), strict=True):
+        mask[y0:y1, x0:x1] = True
+    offsets = np.array([0, 2, 2, 3])
+    crowd = torch.tensor([False, True, False])
+    return BoxTargets(corners, torch.tensor([5, 6, 7]), crowd, offsets, filled if masks else None, np.arange(3))
+
+
+EVERY_KIND = [ClassTargets(torch.tensor([1, 0, 2])), semantic(3), boxes(), boxes(masks=False), NoTargets(3)]
+IDENTITY = View(Box(0, 0, H, W), (H, W))
+ids = [type(targets).__name__ for targets in EVERY_KIND]
+
+
+def values(batch: object) -> list[object]:
+    """A batch of targets as plain lists, to compare."""
+    if isinstance(batch, torch.Tensor):
+        return batch.tolist()
+    return [values(column) for column in batch] if isinstance(batch, tuple) else [batch]
+
+
+@pytest.mark.parametrize("targets", EVERY_KIND, ids=ids)
+def test_every_kind_of_targets_keeps_the_contract(targets: Targets) -> None:
+    assert len(targets) == 3
+    assert len(targets.take(np.array([2, 0, 0, 1]))) == 4
+    assert values(targets.take(np.array([2, 0])).take(np.array([1])).collate()) == values(
+        targets.take(np.array([0])).collate()
+    )
+    assert values(targets.show([IDENTITY] * 3).collate()) == values(targets.collate())
+    assert values(targets.to(torch.device("cpu")).collate()) == values(targets.collate())
+    assert values(transfer(targets.collate(), torch.device("cpu"))) == values(targets.collate())
+    still = Moves((H, W), np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.bool_))
+    assert values(targets.move(targets.collate(), still)) == values(targets.collate())
+    strata = targets.strata()
+    assert strata is None or (strata.dtype, len(strata)) == (np.int64, 3)
+    assert targets.digest() == targets.take(np.arange(3)).digest()
+    assert targets.digest() != targets.take(np.array([0, 1])).digest()
+    flipped = View(IDENTITY.box, (H, W), flipped=True)
+    assert targets.spatial == (values(targets.show([flipped] * 3).collate()) != values(targets.collate()))
+
+
+def test_the_digest_sees_one_changed_target() -> None:
+    maps = semantic().maps.clone()
+    maps[2, 3, 3] += 1
+    assert SemanticTargets(maps, np.arange(4)).digest() != semantic().digest()
+    other = boxes()
+    other.labels[1] = 0
+    assert other.digest() != boxes().digest()
+    filled = boxes()
+    filled.masks[0, 5, 5] = True
+    assert filled.digest() != boxes().digest()
+
+
+def test_semantic_maps_are_mapped_by_the_view_of_their_image() -> None:
+    left, beyond = View(Box(0, 0, H, 4), (H, 4)), View(Box(0, 6, H, 4), (H, 4), flipped=True)
+    shown = semantic().take(np.array([3, 1])).show([left, beyond]).collate()
+    assert torch.equal(shown[0], semantic().maps[3, :, :4])
+    assert torch.equal(shown[1, :, 2:], semantic().maps[1, :, 6:].flip(1))
+    assert (shown[1, :, :2] == IGNORE).all()
+
+
+def test_maps_on_disk_are_read_when_they_are_shown() -> None:
+    maps = ReadOnce(semantic().maps)
+    targets = SemanticTargets(maps, np.arange(4)).take(np.array([2, 0]))
+    targets.digest()
+    assert maps.seen == []
+    assert torch.equal(targets.show([IDENTITY] * 2).collate(), semantic().maps[[2, 0]])
+    assert maps.seen == [2, 0]
+    masks = ReadOnce(boxes().masks)
+    lazy = BoxTargets(
+        *(getattr(boxes(), name) for name in ("boxes_xyxy", "labels", "crowd", "offsets")), masks, np.arange(3)
+    )
+    shown = lazy.take(np.array([2])).show([IDENTITY]).collate()
+    assert masks.seen == [2]
+    assert torch.equal(shown.masks, boxes().masks[2:])
+
+
+def test_boxes_of_a_batch_say_which_image_they_are_in() -> None:
+    batch = boxes().take(np.array([2, 1, 0, 2])).collate()
+    assert batch.image.tolist() == [0, 2, 2, 3]
+    assert batch.labels.tolist() == [7, 5, 6, 7]
+    assert batch.crowd.tolist() == [False, False, True, False]
+    assert batch.masks.shape == (4, H, W)
+    nothing = boxes().take(np.array([1])).show([IDENTITY]).collate()
+    assert [len(column) for column in nothing] == [0, 0, 0, 0, 0]
+    assert nothing.masks.shape == (0, H, W)
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_boxes_that_a_view_does_not_show_are_dropped_with_all_that_is_known_of_them(masks: bool) -> None:
+    upper_left = View(Box(0, 0, 3, 4), (6, 8))
+    shown = boxes(masks).show([upper_left] * 3).collate()
+    assert shown.boxes_xyxy.tolist() == [[0, 0, 8, 6], [2, 2, 6, 6]]
+    assert shown.labels.tolist() == [5, 7]
+    assert shown.image.tolist() == [0, 2]
+    if masks:
+        assert shown.masks[0].all()
+        assert shown.masks[1].nonzero().min(0).values.tolist() == [2, 2]
+
+
+def test_boxes_that_move_out_of_their_image_are_dropped_with_all_that_is_known_of_them() -> None:
+    moves = Moves((H, W), np.array([3, 0, 0]), np.array([4, 0, 0]), np.array([False, False, True]))
+    moved = boxes().move(boxes().collate(), moves)
+    assert moved.boxes_xyxy.tolist() == [[4, 3, 8, 6], [5, 1, 7, 5]]
+    assert moved.labels.tolist() == [5, 7]
+    assert moved.image.tolist() == [0, 2]
+    for mask, (x0, y0, x1, y1) in zip(moved.masks, moved.boxes_xyxy.int().tolist(), strict=True):
+        assert mask.sum() == (x1 - x0) * (y1 - y0)
+        assert mask[y0:y1, x0:x1].all()
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes", "message"),
+    [
+        (NoTargets(3), (), None),
+        (boxes(), ("cat",), None),
+        (boxes(), (), "^set has no class of objects; a detector needs at least one$"),
+        (semantic(), ("ground",), "^set has 1 classes of pixels; segmentation needs at least two$"),
+        (
+            ClassTargets(torch.tensor([0, 0])),
+            ("cat",),
+            "^set has only the class 'cat'; a classifier needs at least two$",
+        ),
+        (
+            ClassTargets(torch.tensor([0, 0])),
+            ("cat", "dog"),
+            "^set has no training image of the class 'dog'; add some, or remove the class$",
+        ),
+    ],
+)
+def test_targets_that_nothing_can_be_learned_from_are_refused(
+    targets: Targets, classes: tuple[str, ...], message: str | None
+) -> None:
+    if message is None:
+        targets.check(classes, "set")
+    else:
+        with pytest.raises(InputError, match=message):
+            targets.check(classes, "set")
+
+
+def test_only_class_targets_have_labels() -> None:
+    with pytest.raises(AssertionError, match="NoTargets are not classes"):
+        class_labels(NoTargets(3))
+
+
+def test_a_batch_of_boxes_is_chosen_from_column_by_column() -> None:
+    chosen = boxes(masks=False).collate().take(torch.tensor([True, False, True]))
+    assert isinstance(chosen, BoxBatch)
+    assert (chosen.labels.tolist(), chosen.masks) == ([5, 7], None)
