@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from data.shards import write_tar
-from modernet.data import ImageDataset, InMemory, OnDisk, open_dataset
+from modernet.data import ClassTargets, ImageDataset, InMemory, OnDisk, open_dataset
 from modernet.data.fingerprint import fingerprint
 from modernet.data.images import files
 from modernet.data.images.decode import DecodedImages
@@ -117,8 +117,8 @@ def test_labels_classes_colours_and_pixels_in_memory_change_the_fingerprint(stri
     others = [
         replace(stripes, classes=("h", "v")),
         replace(stripes, mean=(0.3, 0.47, 0.47)),
-        replace(stripes, train=InMemory(stripes.train.images, 1 - stripes.train.labels)),
-        replace(stripes, train=InMemory(images, stripes.train.labels)),
+        replace(stripes, train=InMemory(stripes.train.images, ClassTargets(1 - stripes.train.labels))),
+        replace(stripes, train=InMemory(images, stripes.train.targets)),
     ]
     assert len({fingerprint(data) for data in [stripes, *others]}) == 5
 

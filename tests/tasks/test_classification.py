@@ -11,7 +11,8 @@ from modernet.data import ImageDataset
 from modernet.errors import InputError
 from modernet.recipes import get_recipe
 from modernet.records import Record, read_record
-from modernet.tasks import classification, train_classifier
+from modernet.tasks import train_classifier
+from modernet.tasks.classification import Classification
 from modernet.training import Interrupted
 from modernet.training.state.checkpoint import CHECKPOINT_NAME
 from modernet.weights import NetworkSpec
@@ -53,7 +54,7 @@ def test_a_full_disk_after_the_last_step_loses_no_training(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
-        patched.setattr(classification, "save_network", full)
+        patched.setattr(Classification, "save", full)
         train_on(stripes, tmp_path / "run")
     assert (tmp_path / "run" / CHECKPOINT_NAME).exists()
 

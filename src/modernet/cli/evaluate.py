@@ -39,19 +39,15 @@ def main(arguments: Sequence[str]) -> None:
 
     from modernet import progress
     from modernet.machine.device import default_device
-    from modernet.tasks import get_task, load_network
+    from modernet.tasks import EvaluateRequest, get_task, load_network
 
     saved = load_network(options.run)
     task = get_task(saved.task)
     with progress.shown():
-        measured = task.evaluate(
-            saved,
-            options.data,
-            options.split,
-            batch_size=options.batch_size,
-            device=default_device(),
-            skip_unreadable=options.skip_unreadable,
+        request = EvaluateRequest(
+            options.data, options.split, options.batch_size, default_device(), options.skip_unreadable
         )
+        measured = task.evaluate(saved, request)
     if options.json:
         print_json(measured)
         return

@@ -1,6 +1,15 @@
-"""Model and data -> what can be said about them."""
+"""Evaluate trained networks: metrics that accumulate, and classifiers on data sets and single images."""
 
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
-from modernet.evaluation.saved import Guess, Prediction, evaluate_saved, predict
+from modernet.evaluation.saved import Guess, Prediction, evaluate_saved, predict, prepared_images, saved_loader
 
-__all__ = ["Accuracy", "Guess", "Prediction", "evaluate_classifier", "evaluate_saved", "predict"]
+__all__ = [
+    "Accuracy",
+    "Guess",
+    "Prediction",
+    "evaluate_classifier",
+    "evaluate_saved",
+    "predict",
+    "prepared_images",
+    "saved_loader",
+]

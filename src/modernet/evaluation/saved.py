@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from modernet import progress
-from modernet.data import ImageDataset, UnreadableImage, fit_image, make_loader, read_image
+from modernet.data import ImageDataset, Loader, UnreadableImage, fit_image, make_loader, read_image
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
 from modernet.recipes import ImageSizes
@@ -56,20 +57,36 @@ def evaluate_saved(
     Raises:
         InputError: the data set has other classes than the network, or another order of them.
     """
+    device = device or torch.device("cpu")
+    loader = saved_loader(saved, dataset, split, batch_size=batch_size, device=device)
+    return evaluate_classifier(saved.network.to(device), loader)
+
+
+def saved_loader(
+    saved: SavedNetwork,
+    dataset: ImageDataset,
+    split: Literal["train", "validation", "test"],
+    *,
+    batch_size: int,
+    device: torch.device,
+) -> Loader:
+    """Return a loader of a split of a data set with its images prepared as in the test of a trained network.
+
+    Raises:
+        InputError: the data set has other classes than the network, or another order of them.
+    """
     if dataset.classes != saved.classes:
         missing = [name for name in dataset.classes if name not in saved.classes]
-        difference = f"it does not know {missing[0]!r}" if missing else "not all of the network's are there"
+        difference = f"it does not know {missing[0]!r}" if missing else "some of the network's are missing"
         raise InputError(
             f"{dataset.name} has {len(dataset.classes)} classes and the network {len(saved.classes)} others: "
             f"{difference}; give images of the classes that it was trained on"
         )
-    device = device or torch.device("cpu")
     images = replace(dataset, mean=saved.mean, std=saved.std)
     sizes = ImageSizes(test_size=saved.image_size, test_crop=saved.crop, interpolation=saved.interpolation)
-    loader = make_loader(
+    return make_loader(
         images, getattr(images, split), batch_size=batch_size, device=device, augmentation=None, sizes=sizes
     )
-    return evaluate_classifier(saved.network.to(device), loader)
 
 
 @torch.inference_mode()
@@ -79,18 +96,37 @@ def predict(
     """Return the most probable classes of each image.
 
     Args:
-        top: how many classes to name; all, if there are fewer.
-        skip_unreadable: leave out images that cannot be read, instead of stopping.
+        top: how many classes; all, if there are fewer.
+        skip_unreadable: skip images that cannot be read, instead of stopping.
 
     Raises:
         InputError: there are no images, `top` is below 1, or an image cannot be read.
     """
-    if not paths:
-        raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
     if top < 1:
         raise InputError(f"top is {top}; give 1 or more")
-    mean, std = (torch.tensor(values)[:, None, None] for values in (saved.mean, saved.std))
     predictions = []
+    for path, image in prepared_images(saved, paths, skip_unreadable=skip_unreadable):
+        logits = saved.network(image[None])[0].float()
+        best = logits.softmax(0).topk(min(top, len(saved.classes)))
+        guesses = [
+            Guess(saved.classes[index], probability)
+            for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+        predictions.append(Prediction(str(path), guesses))
+    return predictions
+
+
+def prepared_images(
+    saved: SavedNetwork, paths: Sequence[Path], *, skip_unreadable: bool = False
+) -> Iterator[tuple[Path, Tensor]]:
+    """Yield each image, resized, cropped and normalised for a trained network: float32 (3, h, w).
+
+    Raises:
+        InputError: there are no images, or one cannot be read.
+    """
+    if not paths:
+        raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
+    mean, std = (torch.tensor(values)[:, None, None] for values in (saved.mean, saved.std))
     for path in progress.track(paths, "predicting", len(paths)):
         try:
             image = fit_image(read_image(path), saved.image_size, crop=saved.crop, interpolation=saved.interpolation)
@@ -99,11 +135,4 @@ def predict(
                 raise
             progress.say(f"skipped: {error}")
             continue
-        scores = saved.network(((image / 255 - mean) / std)[None])[0].float()
-        best = scores.softmax(0).topk(min(top, len(saved.classes)))
-        guesses = [
-            Guess(saved.classes[index], probability)
-            for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
-        predictions.append(Prediction(str(path), guesses))
-    return predictions
+        yield path, (image / 255 - mean) / std

@@ -124,7 +124,7 @@ def plan_runs(
             recipe,
             seed,
             place,
-            classifier_settings(spec, dataset, recipe, seed, place),
+            classifier_settings(spec, dataset, recipe, seed, study=place),
         )
         for seed in range(study.seeds)
     ]

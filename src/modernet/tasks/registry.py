@@ -19,6 +19,7 @@ from modernet.weights import load_network as load_any_network
 
 _MODULES = {
     "classification": "modernet.tasks.classification",
+    "segmentation": "modernet.tasks.segmentation",
 }
 """Kind of a task -> its module, imported when it is asked for. A new task is one more line."""
 
@@ -36,6 +37,17 @@ class TrainRequest:
     """A file of weights to start from."""
     data: str
     seed: int
+    skip_unreadable: bool
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What `modernet evaluate` was asked to measure."""
+
+    data: str
+    split: Literal["train", "validation", "test"]
+    batch_size: int
+    device: torch.device
     skip_unreadable: bool
 
 
@@ -63,22 +75,13 @@ class TaskModule(Protocol):
     def build_network(self, spec: NetworkSpec, num_classes: int) -> nn.Module:
         """Build the network of a saved run on torch's default device."""
 
-    def evaluate(
-        self,
-        saved: SavedNetwork,
-        data: str,
-        split: Literal["train", "validation", "test"],
-        *,
-        batch_size: int,
-        device: torch.device,
-        skip_unreadable: bool,
-    ) -> dict[str, float]:
-        """Measure the metrics, the loss and `n` of a saved network on a data set."""
+    def evaluate(self, saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
+        """Measure the metrics, the loss and `n` of a trained network on a data set."""
 
     def predict(
         self, saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool
     ) -> Sequence[Prediction]:
-        """Predict images with a saved network."""
+        """Predict images with a trained network."""
 
 
 def get_task(kind: str) -> TaskModule:

@@ -1,0 +1,5 @@
+"""Semantic segmentation: a class for every pixel."""
+
+from modernet.segmentation.network import Segmenter
+
+__all__ = ["Segmenter"]

@@ -1,0 +1,208 @@
+"""What tasks on images share: opening network, weights and data, and the loaders of a run."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from modernet import progress
+from modernet.counting import Counts, count
+from modernet.data import Batch, ImageDataset, Loader, image_name, make_loader, open_dataset
+from modernet.data.fingerprint import fingerprint
+from modernet.data.targets import TargetKind
+from modernet.files.fingerprint import file_sha256
+from modernet.models import get_entry
+from modernet.recipes import ImageRecipe, leaves
+from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.training.context import RunContext
+from modernet.training.task import HeldOut, Task
+from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, save_network, starting_weights
+
+_EVALUATION_BATCH = 128  # no backward pass: it may be larger than a small training batch
+
+
+class ImageTask(Task):
+    """A task on images with one network, built from a backbone.
+
+    Args:
+        network: takes images `(b, 3, h, w)`.
+        spec: how its backbone was built, to save it.
+        dataset: the images, with their three splits.
+        recipe: how to train.
+        seed: of the order of the images and their augmentation.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: NetworkSpec,
+        dataset: ImageDataset,
+        recipe: ImageRecipe,
+        context: RunContext,
+        seed: int = 0,
+    ) -> None:
+        self.network, self.spec, self.dataset = network, spec, dataset
+        self.context, self._recipe = context, recipe
+        self._held_out: dict[HeldOut, Loader] = {}
+        self.batches: Loader = make_loader(
+            dataset,
+            dataset.train,
+            batch_size=recipe.batch_size,
+            device=context.device,
+            augmentation=recipe.augmentation,
+            sizes=recipe.images,
+            seed=seed,
+            workers=context.execution.loading_workers,
+            parts=context.micro_batches,
+            rank=context.processes.rank,
+            world=context.processes.world,
+        )
+
+    def samples(self, batch: Batch) -> int:
+        return len(batch.images)
+
+    def names(self, batch: Batch) -> Callable[[], list[str]]:
+        split, positions = self.dataset.train, batch.positions
+        return lambda: [image_name(split, position) for position in positions.tolist()]
+
+    def save(self, folder: Path, network: nn.Module) -> None:
+        save_network(folder, network, self.spec, self.dataset, self._recipe.images, self.kind)
+
+    def held_out(self, split: HeldOut) -> Loader:
+        """Return the loader that evaluates a split."""
+        if split not in self._held_out:
+            processes = self.context.processes
+            batch = max(self._recipe.batch_size // self.context.micro_batches, _EVALUATION_BATCH)
+            self._held_out[split] = make_loader(
+                self.dataset,
+                getattr(self.dataset, split),
+                batch_size=batch * processes.world,
+                device=self.context.device,
+                augmentation=None,
+                sizes=self._recipe.images,
+                workers=self.context.execution.loading_workers,
+                rank=processes.rank,
+                world=processes.world,
+            )
+        return self._held_out[split]
+
+
+class Opened(NamedTuple):
+    """What a run starts from."""
+
+    spec: NetworkSpec
+    start: StartingWeights | None
+    dataset: ImageDataset
+
+
+def open_request(request: TrainRequest, recipe: ImageRecipe, targets: TargetKind) -> Opened:
+    """Open what a request names.
+
+    Raises:
+        InputError: the network is unknown, or the weights or the data cannot be opened.
+    """
+    model, _, tag = request.model.partition(".")
+    spec = NetworkSpec("model", get_entry(model).name, dict(request.model_fields))
+    start = starting_weights(request.model, request.weights) if tag or request.weights else None
+    image_size = recipe.images.image_size
+    if image_size is None and start is not None:
+        image_size = start.image_size
+    dataset = open_dataset(
+        request.data,
+        targets=targets,
+        image_size=image_size,
+        skip_unreadable=request.skip_unreadable,
+        whole_images=recipe.cuts_images,
+        interpolation=recipe.images.interpolation,
+    )
+    return Opened(spec, start, dataset)
+
+
+def load_start(start: StartingWeights | None, network: nn.Module) -> None:
+    """Load the weights to start from, if there are any, into everything but the classifier.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    if start is None:
+        return
+    loaded = start.load_into(network)
+    resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
+    progress.say(f"starting from {start.path.name} ({loaded.project} names){resampled}; the classifier is new")
+
+
+def image_settings(
+    spec: NetworkSpec,
+    dataset: ImageDataset,
+    recipe: ImageRecipe,
+    seed: int,
+    build: Callable[[NetworkSpec, int], nn.Module],
+    *,
+    start: StartingWeights | None = None,
+    study: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the settings of a run's record; two runs with equal settings give equal results on one device.
+
+    Args:
+        build: makes the network from the spec and the number of classes, to count its cost; a module-level function.
+        study: the place of the run in its study, as the study writes it.
+
+    Raises:
+        InputError: the images are too small for the network.
+    """
+    fields = json.dumps(spec.fields)
+    settings = {
+        **(study or {}),
+        **asdict(_cost(build, spec.kind, spec.name, fields, len(dataset.classes), dataset.image_size)),
+        "model": spec.name,
+        "model_kind": spec.kind,
+        "model_fields": dict(spec.fields),
+        "data": {**dataset.summary(), "fingerprint": fingerprint(dataset)},
+        "recipe": leaves(recipe),
+        "seed": seed,
+    }
+    if start is not None:
+        settings["weights"] = {"file": start.path.name, "fingerprint": file_sha256(start.path)[:12]}
+    return settings
+
+
+def normalised_for(dataset: ImageDataset, start: StartingWeights | None) -> ImageDataset:
+    """Return the data set with the normalisation that the weights to start from require."""
+    return dataset if start is None else replace(dataset, mean=start.mean, std=start.std)
+
+
+def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind) -> ImageDataset:
+    """Open data for a trained network, with images of its size.
+
+    Raises:
+        InputError: the data cannot be opened.
+    """
+    return open_dataset(
+        request.data,
+        targets=targets,
+        image_size=saved.image_size,
+        skip_unreadable=request.skip_unreadable,
+        whole_images=saved.crop < 1,
+        interpolation=saved.interpolation,
+    )
+
+
+@functools.cache
+def _cost(
+    build: Callable[[NetworkSpec, int], nn.Module],
+    kind: Any,
+    name: str,
+    fields: str,
+    num_classes: int,
+    image_size: int,
+) -> Counts:
+    """Count parameters and multiply-accumulates; studies ask for those of one network once per seed."""
+    with torch.device("meta"):
+        return count(build(NetworkSpec(kind, name, json.loads(fields)), num_classes), image_size)

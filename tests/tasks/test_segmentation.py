@@ -1,0 +1,174 @@
+"""A task in one file: it trains, resumes, evaluates, predicts, exports and reports through the same verbs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from modernet.cli import main
+from modernet.data import ImageDataset, InMemory, SceneGenerator
+from modernet.data.images.views import IGNORE
+from modernet.data.targets import SemanticTargets
+from modernet.errors import InputError
+from modernet.recipes import Execution, get_recipe
+from modernet.records import Record, read_record
+from modernet.tasks import load_network
+from modernet.tasks.segmentation import Segmentation, train_segmenter
+from modernet.training import Interrupted, RunContext
+from modernet.weights import NetworkSpec
+
+CPU = torch.device("cpu")
+SPEC = NetworkSpec("model", "convnext_test", {"stem_stride": 2})
+RECIPE = get_recipe("quick_segmentation").replace(epochs=2, batch_size=16, warmup_epochs=0.5)
+
+
+def scenes(split: str, n: int, unknown: float = 0.0) -> InMemory:
+    """Scenes with a class per pixel; a share of the images has no known pixel."""
+    generator = SceneGenerator(split)  # type: ignore[arg-type]
+    examples = [generator.scene(index) for index in range(n)]
+    maps = torch.stack([scene.semantic for scene in examples])
+    maps[: round(unknown * n)] = IGNORE
+    images = torch.stack([scene.image for scene in examples]).contiguous(memory_format=torch.channels_last)
+    return InMemory(images, SemanticTargets(maps, np.arange(n)))
+
+
+def dataset(unknown: float = 0.0) -> ImageDataset:
+    return ImageDataset(
+        name="scenes",
+        classes=("background", *map(str, range(10))),
+        image_size=32,
+        mean=(0.4,) * 3,
+        std=(0.25,) * 3,
+        train=scenes("train", 42, unknown),
+        validation=scenes("validation", 20),
+        test=scenes("test", 20),
+    )
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageDataset:
+    return dataset()
+
+
+def losses(record: Record) -> list[float]:
+    return [row[key] for row in record.history for key in ("train_loss", "validation_loss", "validation_miou")]
+
+
+def test_a_stopped_run_resumes_to_the_same_losses(images: ImageDataset, tmp_path: Path) -> None:
+    whole = train_segmenter(SPEC, images, RECIPE, folder=tmp_path / "whole", device=CPU)
+    asked = itertools.count(1)
+    with pytest.raises(Interrupted):
+        train_segmenter(SPEC, images, RECIPE, folder=tmp_path / "run", device=CPU, should_stop=lambda: next(asked) >= 4)
+    resumed = train_segmenter(SPEC, images, RECIPE, folder=tmp_path / "run", device=CPU)
+
+    assert losses(resumed) == losses(whole)
+    assert resumed.settings["task"] == "segmentation"
+    assert [metric.name for metric in resumed.task_metrics] == ["miou", "pixel_accuracy"]
+    assert resumed.metrics["test_n"] == 20
+
+
+def test_the_loss_is_the_mean_over_known_pixels_and_zero_without_any(images: ImageDataset) -> None:
+    task = Segmentation(torch.nn.Conv2d(3, 11, 1), SPEC, images, RECIPE, RunContext(CPU))
+    batch = next(task.batches.batches())
+    target = batch.targets.clone()
+    target[:, :20] = IGNORE
+    loss, _ = task.loss(task.network, batch._replace(targets=target))
+    known = task.network(batch.images).log_softmax(1)[:, :, 20:]
+    by_hand = -known.gather(1, target[:, None, 20:].long()).mean()
+
+    assert float(task.weight(batch._replace(targets=target))) == len(target) * 12 * 32
+    assert float(loss.detach()) == pytest.approx(float(by_hand.detach()), rel=1e-6)
+
+    nothing, _ = task.loss(task.network, batch._replace(targets=torch.full_like(target, IGNORE)))
+    nothing.backward()
+    assert float(nothing.detach()) == 0.0
+    assert all(bool((weight.grad == 0).all()) for weight in task.network.parameters())
+
+
+@pytest.mark.parametrize("device_batch", [8, 4])
+def test_accumulation_gives_the_losses_of_whole_batches_however_uneven_the_pixels(
+    device_batch: int, tmp_path: Path
+) -> None:
+    """A third of the images has no known pixel, so weights of micro-batches differ and some are 0."""
+    images, recipe = dataset(unknown=1 / 3), RECIPE.replace(batch_size=16, flip=0.0, optimizer="sgd", lr=0.05)
+    whole = train_segmenter(SPEC, images, recipe, folder=tmp_path / "whole", device=CPU)
+    execution = Execution(device_batch=device_batch)
+    accumulated = train_segmenter(
+        SPEC, images, recipe, folder=tmp_path / "accumulated", device=CPU, execution=execution
+    )
+
+    assert losses(accumulated) == pytest.approx(losses(whole), rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="gloo")
+def test_two_processes_give_the_losses_of_one_that_takes_their_micro_batches_in_turn(tmp_path: Path) -> None:
+    options = ["--recipe", "quick_segmentation", "--epochs", "1", "--batch-size", "12"]
+    options += ["--model-fields", "stem_stride=2", "--flip", "0.5"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    two = [*launcher, "-m", "modernet", "train", *options, "--out", str(tmp_path / "two")]
+    subprocess.run(two, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert main(["train", *options, "--device-batch", "6", "--out", str(tmp_path / "one")]) == 0
+
+    of_two, of_one = (read_record(tmp_path / name / "record.json") for name in ("two", "one"))
+    assert of_two.environment["processes"] == 2
+    assert losses(of_two) == pytest.approx(losses(of_one), rel=1e-6)
+    assert of_two.metrics["test_miou"] == pytest.approx(of_one.metrics["test_miou"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_the_verbs_serve_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    options = ["--recipe", "quick_segmentation", "--data", "digit_scenes", "--model-fields", "stem_stride=2"]
+    assert main(["train", *options, "--epochs", "2", "--out", str(run)]) == 0
+    trained = capsys.readouterr().out
+    assert "mIoU" in trained
+
+    assert main(["evaluate", str(run), "--data", "digit_scenes", "--json"]) == 0
+    measured, record = json.loads(capsys.readouterr().out), read_record(run / "record.json")
+    assert measured["miou"] == pytest.approx(record.metrics["test_miou"], abs=1e-3)
+    assert measured["pixel_accuracy"] > 50
+
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    assert main(["predict", str(run), str(tmp_path / "a.png"), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["image"].endswith("a.png")
+    assert sum(area["share"] for area in found["predictions"]) == pytest.approx(1.0, abs=0.2)
+
+    assert main(["export", str(run), "--to", "torch"]) == 0
+    assert main(["report", str(run)]) == 0
+    page = next(run.glob("*.html")).read_text()
+    assert "mIoU" in page
+    assert load_network(run).task == "segmentation"
+
+
+def test_data_without_maps_are_refused_in_one_line(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--recipe", "quick_segmentation", "--data", str(image_folder), "--out", str(tmp_path / "run")]
+
+    assert main(["train", *options]) == 2
+    assert "semantic" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_road_trains_classifiers_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["roadmap", "--recipe", "quick_segmentation"]) == 2
+    assert "the recipe quick_segmentation is for segmentation" in capsys.readouterr().err
+
+
+def test_networks_of_unknown_tasks_are_refused(images: ImageDataset, tmp_path: Path) -> None:
+    train_segmenter(SPEC, images, RECIPE.replace(epochs=1), folder=tmp_path, device=CPU)
+    path = tmp_path / "network.json"
+    path.write_text(path.read_text().replace('"segmentation"', '"telepathy"'))
+
+    with pytest.raises(InputError, match="telepathy"):
+        load_network(tmp_path)
