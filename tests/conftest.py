@@ -15,12 +15,13 @@ torch.set_num_threads(1)  # the networks are tiny: more threads wait for each ot
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest tests first, so that no worker runs one alone at the end; skip tests of absent hardware."""
+    """Start the longest tests first, so that no worker runs one alone at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
 
 
 @pytest.fixture

@@ -14,13 +14,10 @@ def kernels_can_run() -> bool:
     return torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`test_interpreter.py` runs the tests marked `kernel` in a process of their own."""
-    if not kernels_can_run():
-        reason = pytest.mark.skip(reason="runs inside test_interpreter.py, or where a GPU is")
-        for item in items:
-            if item.get_closest_marker("kernel"):
-                item.add_marker(reason)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave the tests marked `kernel` to `test_interpreter.py`, which runs them in a process of their own."""
+    if item.get_closest_marker("kernel") and not kernels_can_run():
+        pytest.skip("run by test_interpreter.py, or on a GPU")
 
 
 @pytest.fixture
