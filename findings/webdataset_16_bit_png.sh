@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# webdataset decodes 16-bit PNG files (depth, instance ids) to 0 and 255.
+# webdataset clips 16-bit PNG files (depth, instance ids) at 255.
 #
 # Versions: webdataset==1.0.2 torch==2.15.0 numpy==2.4.6 pillow==13.0.0 (Python 3.11, CPU)
 # Expected: decode("pil") gives the image in its own mode (I;16), or the values are scaled to 8 bits.
