@@ -18,7 +18,7 @@ BEGIN, END = "<!-- speed: made by docs/make_speed.py -->\n", "<!-- end of speed 
 INTRODUCTION = """# Speed
 
 Made from the records in `benchmarks/results` by `make docs`. `modernet benchmark` made them: networks take turns in
-rounds, after warm-up, on pictures that rotate; a ratio is taken within each round, and its interval is a bootstrap over
+rounds, after warm-up, on images that rotate; a ratio is taken within each round, and its interval is a bootstrap over
 rounds. Compare numbers of one table, not of two: they come from different runs of a shared machine.
 
 **No GPU was at hand when this was written.** So there is no table of one, and every fused kernel is off until

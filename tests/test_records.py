@@ -25,7 +25,7 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_record(tmp_path / RECORD_NAME) == RECORD
 
 
-def test_a_record_holds_no_nan(tmp_path: Path) -> None:
+def test_a_record_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         Record("train", "x", {}, {"loss": float("nan")}).write(tmp_path / RECORD_NAME)
 
@@ -39,12 +39,12 @@ def test_records_are_found_below_a_folder_in_the_order_of_their_paths(tmp_path: 
     assert [record.name for record in read_records(tmp_path)] == ["a/deeper", "b"]
 
 
-def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
         read_records(tmp_path / "nowhere")
 
 
-def test_a_folder_without_records_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_records_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no record\.json in .* or below it"):
         read_records(tmp_path)
 

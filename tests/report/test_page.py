@@ -60,7 +60,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """An open page with what it said on the console and what it asked of the network."""
+    """An open page with its console messages and network requests."""
 
     def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
         self.complaints: list[str] = []
@@ -87,11 +87,11 @@ def visit(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 @pytest.fixture(scope="module")
 def opened(visit: Callable[..., Visit], records: list[Record]) -> Visit:
-    """The page of `records` on a desk, shared by the tests that leave it as it was."""
+    """The page of `records` on a desktop, for tests that do not change it."""
     return visit(records)
 
 
-def test_no_records_are_an_error_in_one_line(tmp_path: Path) -> None:
+def test_no_records_are_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^there are no records to report; give the folder that a run wrote"):
         write_page([], tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
@@ -122,7 +122,7 @@ def test_the_page_contains_vega_once_and_little_else(records: list[Record], tmp_
     assert len(text) - len(vega_script()) < 400_000
 
 
-def test_the_page_opens_from_the_disk_draws_its_charts_and_asks_nothing_of_the_network(
+def test_the_page_opens_from_disk_and_draws_its_charts_without_network_requests(
     opened: Visit,
 ) -> None:
     assert opened.complaints == []
@@ -134,7 +134,7 @@ def test_the_page_opens_from_the_disk_draws_its_charts_and_asks_nothing_of_the_n
     assert opened.page.locator("#road-1 .curves .chart").first.locator(".mark-line path").count() == 16
 
 
-def test_the_page_says_what_was_found_what_failed_and_where_numbers_come_from(opened: Visit) -> None:
+def test_the_page_has_findings_failures_and_the_origin_of_its_numbers(opened: Visit) -> None:
     page = opened.page
     road = page.locator("#road-1")
     assert "From ResNet to Separate downsampling" in road.locator(".findings").inner_text()
@@ -156,7 +156,7 @@ def test_the_page_says_what_was_found_what_failed_and_where_numbers_come_from(op
     assert "usps_top1 71.25" in page.locator("#other-1").inner_text()
 
 
-def test_every_table_has_headers_and_every_chart_a_text(opened: Visit) -> None:
+def test_every_table_has_headers_and_every_chart_a_text_alternative(opened: Visit) -> None:
     page = opened.page
     for table in page.locator("table").all():
         assert table.locator("thead th[scope=col]").count() > 1
@@ -203,7 +203,7 @@ def test_charts_fit_the_window_when_its_width_changes(visit: Callable[..., Visit
     page.wait_for_function("!document.querySelector('.chart').textContent.includes('2.35G')")  # no room for MACs
 
 
-def test_a_phone_scrolls_tables_inside_their_box_but_never_the_page(
+def test_on_a_phone_tables_scroll_but_the_page_does_not(
     visit: Callable[..., Visit], records: list[Record], run: Runs
 ) -> None:
     endless = run("1", seed=9, error="/" + "very_long_folder_name" * 12)
@@ -213,7 +213,7 @@ def test_a_phone_scrolls_tables_inside_their_box_but_never_the_page(
     assert box.evaluate("(box) => box.scrollWidth > box.clientWidth")
 
 
-def test_a_pressed_key_picks_its_line_out(opened: Visit) -> None:
+def test_a_pressed_key_highlights_its_line(opened: Visit) -> None:
     page = opened.page
     key = page.locator("#road-1 .key button").nth(2)
     bright = """(expected) => [...document.querySelectorAll('#road-1 .curves .chart')].every((chart) => {
@@ -256,7 +256,7 @@ def test_text_of_records_never_becomes_markup_or_script(
     assert opened.page.title() == "modernet report"
 
 
-def test_runs_without_history_leave_the_curves_out(visit: Callable[..., Visit], training_run: Runs) -> None:
+def test_runs_without_history_have_no_curves(visit: Callable[..., Visit], training_run: Runs) -> None:
     opened = visit([dataclasses.replace(training_run(), history=[])])
     assert opened.complaints == []
     assert opened.page.locator(".curves").count() == 0
@@ -285,12 +285,12 @@ def test_a_benchmark_is_drawn_offline_and_its_text_never_becomes_markup(
 
 
 def cells_of(text: str, start: str) -> list[str]:
-    """What stands in the cells of the table's row with the given label, tags left out."""
+    """Return the texts of the cells in the row with a label."""
     row = next(row for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL) if f">{start}<" in row)
     return [re.sub(r"<.*?>|\s", "", cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
 
 
-def test_training_runs_of_one_name_have_labels_and_curves_of_their_own(training_run: Runs, tmp_path: Path) -> None:
+def test_training_runs_of_one_name_have_distinct_labels_and_curves(training_run: Runs, tmp_path: Path) -> None:
     records = [training_run("resnet18", 0, 88.0), training_run("resnet18", 1, 89.0, recipe={"lr": 0.1})]
     path = tmp_path / "page.html"
     write_page([*records, training_run("vit_tiny")], path)
@@ -306,9 +306,7 @@ def test_training_runs_of_one_name_have_labels_and_curves_of_their_own(training_
     assert f'<th scope="col">{first}, vit_tiny</th><th scope="col">{second}</th>' in text
 
 
-def test_a_training_run_shows_its_counts_and_a_dash_for_a_speed_that_was_not_measured(
-    training_run: Runs, tmp_path: Path
-) -> None:
+def test_a_training_run_has_its_counts_and_a_dash_for_a_missing_speed(training_run: Runs, tmp_path: Path) -> None:
     hasty = training_run("resnet18")
     del hasty.metrics["train_images_per_second"]
     write_page([training_run("vit_tiny"), hasty], tmp_path / "page.html")
@@ -317,7 +315,7 @@ def test_a_training_run_shows_its_counts_and_a_dash_for_a_speed_that_was_not_mea
     assert cells_of(text, "resnet18")[5:8] == ["3.40M", "550M", "–"]
 
 
-def test_the_page_lists_the_pictures_that_could_not_be_read(training_run: Runs, tmp_path: Path) -> None:
+def test_the_page_lists_unreadable_images(training_run: Runs, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     write_page([training_run(data={"unreadable": ["cat/<b>.png", "dog/1.png"]})], path)
     text = path.read_text(encoding="utf-8")
@@ -332,7 +330,7 @@ def test_the_page_lists_the_pictures_that_could_not_be_read(training_run: Runs, 
         assert "could not be read" not in text
 
 
-def test_the_page_gives_the_number_of_unreadable_pictures_where_a_record_has_no_names(
+def test_the_page_has_the_number_of_unreadable_images_of_records_without_names(
     training_run: Runs, tmp_path: Path
 ) -> None:
     write_page([training_run(data={"unreadable": 3})], tmp_path / "page.html")
@@ -341,7 +339,7 @@ def test_the_page_gives_the_number_of_unreadable_pictures_where_a_record_has_no_
     assert "could not be read" not in text
 
 
-def test_the_page_says_how_many_runs_shared_the_machine(run: Runs, tmp_path: Path) -> None:
+def test_the_page_has_the_number_of_concurrent_runs(run: Runs, tmp_path: Path) -> None:
     record = run("1", device="CPU, 1 thread")
     record.environment.update(workers=2, threads=1)
     write_page([record], tmp_path / "page.html")

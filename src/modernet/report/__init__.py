@@ -1,4 +1,4 @@
-"""Records -> tables, charts, one HTML page. Reads records and nothing else; needs no torch."""
+"""Turn records into tables, charts and one HTML page. Needs nothing but records, and no torch."""
 
 from modernet.report.benchmark.case import BenchmarkCase
 from modernet.report.benchmark.folder import write_benchmark

@@ -63,7 +63,7 @@ def row_of(lines: list[str], model: str) -> str:
     return line
 
 
-def picture(path: Path) -> np.ndarray:
+def pixels(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         assert image.format == "PNG"
         return np.asarray(image.convert("RGB"), dtype=np.int16)
@@ -84,7 +84,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 # ── which records belong together ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_newest_run_comes_first_and_cases_stand_in_the_order_of_their_turns(made_up_case: Cases) -> None:
+def test_runs_are_sorted_newest_first_and_cases_by_their_turns(made_up_case: Cases) -> None:
     old = [made_up_case(index=i, benchmark="old", created="2026-11-01T00:00:00+00:00") for i in (1, 0)]
     new = made_up_case(benchmark="new", created="2026-11-02T00:00:00+00:00")
     runs = summarise_benchmarks([*old, new, Record("train", "no case", {}, {})])
@@ -93,7 +93,7 @@ def test_the_newest_run_comes_first_and_cases_stand_in_the_order_of_their_turns(
     assert runs[0].title == "Speed on NVIDIA Made-Up, 2026-11-02"
 
 
-def test_a_record_that_does_not_say_its_run_is_an_error_in_one_line() -> None:
+def test_a_record_without_its_run_is_a_one_line_error() -> None:
     with pytest.raises(InputError, match=r"^the record 'odd' of a benchmark has no setting 'benchmark'; run it again"):
         summarise_benchmarks([Record("benchmark", "odd", {}, {})])
 
@@ -106,7 +106,7 @@ def test_a_table_of_two_runs_is_refused(made_up_case: Cases) -> None:
 # ── rows for programs ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_row_is_flat_and_has_every_key_that_was_promised(cases: list[Record]) -> None:
+def test_a_row_is_flat_and_has_every_documented_key(cases: list[Record]) -> None:
     rows = benchmark_rows(cases)
     assert all(set(row) == set(ROW) for row in rows)
     assert json.loads(json.dumps(rows)) == rows
@@ -117,7 +117,7 @@ def test_a_row_is_flat_and_has_every_key_that_was_promised(cases: list[Record]) 
     assert rows[1]["versions"] == "python 3.12.1, modernet 0.1.0, torch 2.15.0"
 
 
-def test_what_is_missing_is_none_and_a_failed_case_says_why(made_up_case: Cases) -> None:
+def test_missing_values_are_none_and_a_failed_case_has_its_error(made_up_case: Cases) -> None:
     failed, partial = benchmark_rows([made_up_case(error="out of memory"), made_up_case(without=["peak_memory_mb"])])
     assert failed["error"] == "out of memory"
     assert [failed[name] for name in ("images_per_second", "ratio", "params", "bound", "threads")] == [None] * 5
@@ -128,7 +128,7 @@ def test_what_is_missing_is_none_and_a_failed_case_says_why(made_up_case: Cases)
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_title_says_once_what_all_cases_share(cases: list[Record]) -> None:
+def test_the_title_has_what_all_cases_share_once(cases: list[Record]) -> None:
     lines = printed(cases)
     assert lines[0].strip() == "Speed on NVIDIA Made-Up, 2026-11-20"
     assert lines[1].strip() == "inference · bfloat16 · channels_last · compiled · batch 256 · 224×224 pixels"
@@ -137,7 +137,7 @@ def test_the_title_says_once_what_all_cases_share(cases: list[Record]) -> None:
     assert not any("channels_last" in line for line in lines[5:-4])
 
 
-def test_what_differs_stands_with_its_network_and_nothing_else_does(made_up_case: Cases) -> None:
+def test_a_network_has_only_the_settings_that_differ(made_up_case: Cases) -> None:
     records = [made_up_case(), made_up_case(index=1, layout="contiguous", compile="off")]
     lines = printed(records)
     assert any("channels_last, compiled" in line for line in lines)
@@ -169,7 +169,7 @@ def test_a_table_with_everything_in_it_fits_120_columns(made_up_case: Cases) -> 
     assert text.count("[12,222, 12,469]") == 8
 
 
-def test_a_value_has_its_interval_below_it_and_the_first_case_is_the_baseline(cases: list[Record]) -> None:
+def test_a_value_has_its_interval_below_and_the_first_case_is_the_baseline(cases: list[Record]) -> None:
     lines = printed(cases)
     swin = lines.index(row_of(lines, "swin_tiny"))
     assert "15,000" in lines[swin]
@@ -182,7 +182,7 @@ def test_a_value_has_its_interval_below_it_and_the_first_case_is_the_baseline(ca
     assert "times as fast as convnext_tiny infer bfloat16 channels_last, median over rounds [95 % boot" in text
 
 
-def test_ratios_with_several_baselines_say_what_they_refer_to(made_up_case: Cases) -> None:
+def test_ratios_with_several_baselines_describe_them(made_up_case: Cases) -> None:
     records = [made_up_case(index=i, layout=layout, ratio_to=f"x {layout}") for i, layout in enumerate("ab")]
     records.append(made_up_case("swin_tiny", 2, layout="a", ratio_to="x a"))
     assert r"times as fast as convnext\_tiny under the same options, or the most similar ones," in benchmark_markdown(
@@ -190,13 +190,13 @@ def test_ratios_with_several_baselines_say_what_they_refer_to(made_up_case: Case
     )
 
 
-def test_a_failed_case_says_so_in_its_row_and_why_below(cases: list[Record]) -> None:
+def test_a_failed_case_is_marked_in_its_row_and_explained_below(cases: list[Record]) -> None:
     lines = printed(cases)
     assert "failed" in row_of(lines, "swin_base")
     assert any(line.startswith("Failed: swin_base: out of memory at batch 256") for line in lines)
 
 
-def test_a_metric_that_no_case_has_gets_no_column_and_one_that_some_lack_a_dash(made_up_case: Cases) -> None:
+def test_a_metric_without_values_has_no_column_and_a_missing_value_is_a_dash(made_up_case: Cases) -> None:
     records = [made_up_case(without=["tflops", "peak_memory_mb"]), made_up_case("b", 1, without=["tflops"])]
     lines = benchmark_markdown(records).splitlines()
     headings = [cell.strip() for cell in lines[0].strip("|").split("|")]
@@ -206,7 +206,7 @@ def test_a_metric_that_no_case_has_gets_no_column_and_one_that_some_lack_a_dash(
     assert "TFLOP/s: achieved" not in lines[-1]
 
 
-def test_one_case_alone_has_no_ratio_and_its_networks_facts_in_the_title(made_up_case: Cases) -> None:
+def test_a_single_case_has_no_ratio_and_its_counts_in_the_title(made_up_case: Cases) -> None:
     text = "\n".join(printed([made_up_case(top1=82.1)]))
     assert "convnext_tiny, 28.6M parameters, 4.46G MACs, published top-1 82.1 %" in " ".join(text.split())
     assert "Ratio" not in text
@@ -251,7 +251,7 @@ def test_a_measurement_has_three_digits_at_most_four_decimals_and_its_interval_a
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "label"),
     [
         ("mode", "train", "training"),
         ("compile", "off", "eager"),
@@ -263,16 +263,16 @@ def test_a_measurement_has_three_digits_at_most_four_decimals_and_its_interval_a
         ("layout", "contiguous", "contiguous"),
     ],
 )
-def test_a_setting_is_understood_where_it_stands_alone(name: str, value: object, words: str) -> None:
-    assert setting_label(name, value) == words
+def test_the_label_of_a_setting_can_be_read_alone(name: str, value: object, label: str) -> None:
+    assert setting_label(name, value) == label
 
 
-def test_a_batch_that_was_never_found_is_a_dash(made_up_case: Cases) -> None:
+def test_a_batch_that_did_not_fit_is_a_dash(made_up_case: Cases) -> None:
     records = [made_up_case(), made_up_case("swin_base", 1, error="out of memory at batch 1", batch=None)]
     assert row_of(benchmark_markdown(records).splitlines(), r"swin\_base").startswith(r"| swin\_base | – | failed |")
 
 
-def test_threads_that_the_device_names_are_not_said_twice(made_up_case: Cases) -> None:
+def test_threads_in_the_name_of_the_device_are_not_repeated(made_up_case: Cases) -> None:
     lines = printed([made_up_case(device="CPU, 2 threads", threads=2)])
     assert sum("2 threads" in line for line in lines) == 1
 
@@ -304,7 +304,7 @@ def test_csv_has_timms_columns_units_and_rounding_before_ours(cases: list[Record
     assert [row["top1"] for row in rows] == ["82.1", "81.3", ""]
 
 
-def test_training_has_a_csv_of_its_own_as_timm_names_it(made_up_case: Cases, tmp_path: Path) -> None:
+def test_training_has_a_csv_of_its_own_with_timms_column_names(made_up_case: Cases, tmp_path: Path) -> None:
     records = [made_up_case(mode="train"), made_up_case(index=1)]
     assert [path.name for path in write_benchmark(records, tmp_path)][1:3] == ["infer.csv", "train.csv"]
     (row,) = read_csv(tmp_path / "train.csv")
@@ -316,7 +316,7 @@ def test_training_has_a_csv_of_its_own_as_timm_names_it(made_up_case: Cases, tmp
 def test_a_benchmark_in_which_everything_failed_is_written_without_csv(made_up_case: Cases, tmp_path: Path) -> None:
     written = write_benchmark([made_up_case(error="out of memory")], tmp_path)
     assert [path.name for path in written] == ["results.md", "speed.png"]
-    orange = picture(tmp_path / "speed.png")
+    orange = pixels(tmp_path / "speed.png")
     assert ((orange[..., 0] > 150) & (orange[..., 1] < 120) & (orange[..., 2] < 80)).sum() > 50  # the word "failed"
 
 
@@ -335,7 +335,7 @@ def test_a_report_draws_every_benchmark_and_road(
 # ── charts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_only_networks_with_a_published_accuracy_are_marked_each_by_its_fastest_case(made_up_case: Cases) -> None:
+def test_only_the_fastest_case_of_networks_with_an_accuracy_is_drawn(made_up_case: Cases) -> None:
     records = [
         made_up_case("a", 0, 100, top1=80.0),
         made_up_case("a", 1, 300, top1=80.0, layout="contiguous"),
@@ -353,7 +353,7 @@ def test_only_networks_with_a_published_accuracy_are_marked_each_by_its_fastest_
     ]
 
 
-def test_the_chart_marks_what_is_published_and_tells_the_rest_in_words(made_up_case: Cases, tmp_path: Path) -> None:
+def test_the_chart_lists_networks_without_an_accuracy_below(made_up_case: Cases, tmp_path: Path) -> None:
     def drawn(marked: float, unmarked: float) -> np.ndarray:
         records = [
             made_up_case("a", 0, top1=80.0),
@@ -362,23 +362,23 @@ def test_the_chart_marks_what_is_published_and_tells_the_rest_in_words(made_up_c
             made_up_case("timm:a", 3, unmarked),
         ]
         write_benchmark(records, tmp_path)
-        return picture(tmp_path / "speed.png")
+        return pixels(tmp_path / "speed.png")
 
     one, other, third = drawn(15_000, 9_000), drawn(15_000, 1_000), drawn(12_000, 9_000)
     assert one.shape[1] == 1800
     assert one.shape == other.shape == third.shape
-    axes = slice(0, 1000)  # rows of pixels; what is told in words stands below
+    axes = slice(0, 1000)  # rows of pixels; the notes are below
     assert (one[axes] == other[axes]).all()
     assert (one[1000:] != other[1000:]).any()
     assert (one[axes] != third[axes]).any()
 
 
-def test_without_two_accuracies_the_chart_has_a_bar_a_case(made_up_case: Cases, tmp_path: Path) -> None:
+def test_without_two_accuracies_the_chart_has_a_bar_per_case(made_up_case: Cases, tmp_path: Path) -> None:
     heights = []
     for count in (1, 2, 3):
         records = [made_up_case("a", i, 1_000, top1=80.0, layout=f"layout {i}") for i in range(count)]
         write_benchmark(records, tmp_path)
-        heights.append(picture(tmp_path / "speed.png").shape[0])
+        heights.append(pixels(tmp_path / "speed.png").shape[0])
     assert heights[2] - heights[1] == heights[1] - heights[0] > 40
     (run,) = summarise_benchmarks(records)
     assert accuracy_chart(run.groups[0]) is None
@@ -400,7 +400,7 @@ def test_bars_have_quartiles_and_failed_cases_their_error(cases: list[Record]) -
     assert rows[3]["about"] == "4 swin_base\nfailed: out of memory at batch 256"
 
 
-def test_the_axis_of_speeds_holds_every_quartile(made_up_case: Cases) -> None:
+def test_the_axis_of_speeds_includes_every_quartile(made_up_case: Cases) -> None:
     low, high = speed_limits([made_up_case(speed=1_000), made_up_case(speed=9_000)])
     assert low < 990
     assert high > 9_090
@@ -409,9 +409,7 @@ def test_the_axis_of_speeds_holds_every_quartile(made_up_case: Cases) -> None:
 # ── page ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_page_has_a_section_a_run_the_newest_first(
-    cases: list[Record], made_up_case: Cases, tmp_path: Path
-) -> None:
+def test_the_page_has_a_section_per_run_newest_first(cases: list[Record], made_up_case: Cases, tmp_path: Path) -> None:
     newer = made_up_case(benchmark="newer", device="CPU, 2 threads", created="2026-12-24T00:00:00+00:00")
     write_page([*cases, newer], tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -421,13 +419,13 @@ def test_the_page_has_a_section_a_run_the_newest_first(
     assert 'id="other-1"' not in text
 
 
-def test_links_to_runs_of_one_device_and_day_tell_them_apart(made_up_case: Cases, tmp_path: Path) -> None:
+def test_links_distinguish_runs_of_one_device_and_day(made_up_case: Cases, tmp_path: Path) -> None:
     write_page([made_up_case("swin_tiny"), made_up_case("resnet50", benchmark="other")], tmp_path / "page.html")
     links = re.findall(r'<a href="#benchmark-\d">(.*?)</a>', (tmp_path / "page.html").read_text(encoding="utf-8"))
     assert sorted(link.rpartition(": ")[2] for link in links) == ["resnet50", "swin_tiny"]
 
 
-def test_the_pages_table_has_a_row_a_case_with_its_intervals_and_errors(cases: list[Record], tmp_path: Path) -> None:
+def test_the_page_has_a_row_per_case_with_intervals_and_errors(cases: list[Record], tmp_path: Path) -> None:
     write_page(cases, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     swin = next(row for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL) if ">swin_tiny<" in row)

@@ -43,7 +43,7 @@ def test_an_interaction_is_what_an_effect_gains_where_the_other_factor_is_on() -
     assert values[(("A",),)] - values[(("A", "B"),)] == pytest.approx(where_off)
 
 
-def test_intervals_hold_the_truth_nineteen_times_in_twenty() -> None:
+def test_intervals_contain_the_truth_nineteen_times_in_twenty() -> None:
     true = {"A": 3.0, "B": 0.0, "AC": -2.0}
     inside = total = 0
     for seed in range(150):
@@ -97,7 +97,7 @@ def test_alias_sets_of_full_and_half_designs() -> None:
     ]
 
 
-def test_what_three_factors_do_together_shows_as_lack_of_fit() -> None:
+def test_an_interaction_of_three_factors_shows_as_lack_of_fit() -> None:
     with_three = measured(lambda a, b, c: 70 + a + 2 * a * b * c, FULL, noise=0.5, replicates=2)
     without = measured(lambda a, b, c: 70 + a, FULL, noise=0.5, replicates=2)
 
@@ -116,6 +116,6 @@ def test_one_replicate_gives_effects_without_intervals() -> None:
     assert not any(effect.excludes_zero or effect.holds_among_all for effect in found.effects)
 
 
-def test_designs_too_few_for_the_effects_are_refused() -> None:
+def test_too_few_designs_for_the_effects_are_refused() -> None:
     with pytest.raises(ValueError, match="3 designs cannot tell 3 effects apart"):
         estimate_effects("AB", [(-1, -1), (-1, 1), (1, -1)], [[1.0], [2.0], [3.0]])

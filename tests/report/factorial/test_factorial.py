@@ -70,7 +70,7 @@ def test_effects_and_interactions_are_found_and_named() -> None:
     assert found.devices == ("CPU, 1 thread",)
 
 
-def test_the_table_says_effects_intervals_stars_and_aliases() -> None:
+def test_the_table_has_effects_intervals_stars_and_aliases() -> None:
     text = printed(summarise_factorials(study())[0])
 
     assert "size nano · 32×32 pixels · 8 networks, 2 seeds each · 1,000 test images · CPU, 1 thread" in text
@@ -83,7 +83,7 @@ def test_the_table_says_effects_intervals_stars_and_aliases() -> None:
     )
 
 
-def test_runs_of_other_studies_and_of_other_decisions_are_apart() -> None:
+def test_runs_of_other_studies_or_decisions_are_separate() -> None:
     other = study(decisions=dict(DECISIONS, gelu="Another title"))
     walk = replace(study()[0], settings={"study": "roadmap"})
 
@@ -128,12 +128,12 @@ def test_one_failed_seed_leaves_effects_of_the_others() -> None:
 def test_one_seed_gives_no_intervals() -> None:
     text = printed(summarise_factorials(study(seeds=1))[0])
 
-    assert "There is no interval for any effect: it takes two seeds of a network that differ." in text
+    assert "No effect has an interval: that takes two seeds of a network with different results." in text
     assert "1 seed each" in text
     assert "[" not in text
 
 
-def test_more_than_pairs_is_said() -> None:
+def test_interactions_of_three_decisions_are_reported() -> None:
     records = [
         replace(record, metrics={"test_top1": record.metrics["test_top1"] + extra})
         for record, extra in zip(study(decisions=dict(list(DECISIONS.items())[:3])), _three_together(), strict=True)
@@ -165,7 +165,7 @@ def test_every_study_has_a_chart_and_a_section(make: Callable[[], list[Record]],
     assert "Kernel &lt;7x7&gt;" in page
 
 
-def test_a_record_that_does_not_say_its_network_is_named() -> None:
+def test_a_record_without_its_network_is_named() -> None:
     first, *rest = study()
     settings = {key: value for key, value in first.settings.items() if key != "levels"}
     with pytest.raises(

@@ -27,7 +27,7 @@ def test_importing_the_report_loads_no_torch_and_no_drawing_library() -> None:
     assert answer.stdout.strip() == "set()"
 
 
-def test_a_road_has_its_steps_in_order_whatever_the_order_of_the_records(walk: Walk) -> None:
+def test_the_steps_of_a_road_are_in_order_for_any_order_of_the_records(walk: Walk) -> None:
     (road,) = summarise_road(walk()[::-1])
     rows = [step.row for step in road.steps]
     assert rows == ["0", "1", "2", "3", "4", "5", "6", "7", "8a", "8b", "8c", "8d", "9", "10", "11", "12", "13"]
@@ -36,7 +36,7 @@ def test_a_road_has_its_steps_in_order_whatever_the_order_of_the_records(walk: W
     assert len(road.records) == 51
 
 
-def test_a_step_has_the_mean_the_spread_and_the_interval_of_its_seeds(run: Runs) -> None:
+def test_a_step_has_mean_standard_deviation_and_interval_over_its_seeds(run: Runs) -> None:
     before, after = [80.0, 81.0, 83.5], [84.0, 86.0]
     records = [run("1", seed=seed, top1=top1) for seed, top1 in enumerate(before)]
     records += [run("2", seed=seed, top1=top1) for seed, top1 in enumerate(after)]
@@ -61,7 +61,7 @@ def test_one_seed_gives_a_difference_without_an_interval(walk: Walk) -> None:
     assert all(step.delta is not None for step in road.steps[1:])
 
 
-def test_side_steps_and_their_adopted_sibling_are_compared_with_the_step_before_them_all(walk: Walk) -> None:
+def test_alternatives_of_a_decision_are_compared_with_the_step_before_the_decision(walk: Walk) -> None:
     (road,) = summarise_road(walk())
     assert [step_of(road, row).against for row in ("8a", "8b", "8c", "8d", "9")] == ["7", "7", "7", "7", "8b"]
     ninth, adopted = step_of(road, "9"), step_of(road, "8b")
@@ -80,7 +80,7 @@ def test_a_step_whose_runs_all_failed_keeps_its_place_and_its_errors(run: Runs) 
     assert (after.against, after.delta) == ("2", None)
 
 
-def test_a_failed_seed_that_was_run_again_is_no_longer_an_error(run: Runs) -> None:
+def test_a_failed_seed_that_was_repeated_is_not_an_error(run: Runs) -> None:
     (road,) = summarise_road(
         [run("1", seed=0, error="killed"), run("1", seed=0, top1=80.0), run("1", seed=1, error="nan")]
     )
@@ -95,7 +95,7 @@ def test_of_two_finished_runs_of_one_seed_the_later_counts_once(run: Runs) -> No
     assert road.steps[0].test_mean == 85.0
 
 
-def test_roads_of_different_size_data_or_recipe_stay_apart(run: Runs, walk: Walk) -> None:
+def test_roads_of_different_size_data_or_recipe_are_separate(run: Runs, walk: Walk) -> None:
     data = dict(run("1").settings["data"])
     recipe = dict(run("1").settings["recipe"])
     records = walk()
@@ -115,7 +115,7 @@ def test_the_first_step_joins_the_road_whose_recipe_is_closest_to_its_own(run: R
     assert [[step.test_mean for step in road.steps] for road in roads] == [[70.0, 80.0], [60.0, 75.0]]
 
 
-def test_roads_of_different_stem_stride_stay_apart_and_name_it(run: Runs) -> None:
+def test_roads_of_different_stem_stride_are_separate_and_name_it(run: Runs) -> None:
     strides = (2, 4)
     records = [
         run(row, top1=70.0 + stride + order, model_fields={"stem_stride": stride})
@@ -130,7 +130,7 @@ def test_roads_of_different_stem_stride_stay_apart_and_name_it(run: Runs) -> Non
     assert "stem stride" not in conditions(roads[2])
 
 
-def test_a_speed_that_was_not_measured_is_left_out_of_the_mean(run: Runs) -> None:
+def test_a_missing_speed_is_left_out_of_the_mean(run: Runs) -> None:
     measured, hasty, alone = run("1", seed=0), run("1", seed=1), run("2")
     for record in (hasty, alone):
         del record.metrics["train_images_per_second"]
@@ -139,7 +139,7 @@ def test_a_speed_that_was_not_measured_is_left_out_of_the_mean(run: Runs) -> Non
     assert "| – | 79.36" in road_markdown(road)
 
 
-def test_devices_say_how_many_runs_shared_them(run: Runs) -> None:
+def test_devices_have_the_number_of_concurrent_runs(run: Runs) -> None:
     alone, shared = run("1", seed=0), run("1", seed=1)
     alone.environment.update(workers=1, threads=2)
     shared.environment.update(workers=3, threads=1, device="CPU, 1 thread")
@@ -147,7 +147,7 @@ def test_devices_say_how_many_runs_shared_them(run: Runs) -> None:
     assert road.devices == ("CPU, 2 threads", "CPU, 1 thread, 3 concurrent runs")
 
 
-def test_records_of_other_studies_make_no_road(training_run: Runs, run: Runs) -> None:
+def test_records_of_other_studies_are_ignored(training_run: Runs, run: Runs) -> None:
     evaluated = dataclasses.replace(run("1"), kind="evaluate")
     assert summarise_road([training_run(), evaluated]) == []
 
@@ -172,7 +172,7 @@ def test_findings_name_both_ends_and_the_steps_whose_interval_excludes_zero(run:
     assert "For the rest the interval includes zero" in text
 
 
-def test_findings_claim_nothing_that_the_interval_does_not_allow(run: Runs) -> None:
+def test_findings_claim_no_more_than_the_intervals_allow(run: Runs) -> None:
     values = {"1": (80.0, 84.0), "2": (83.0, 86.0)}
     (road,) = summarise_road(
         [run(row, seed=i, top1=top1) for row, runs in values.items() for i, top1 in enumerate(runs)]

@@ -21,7 +21,7 @@ def printed(road: Road, width: int = 100) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-def test_the_table_gives_each_step_one_line_at_100_columns(walk: Walk) -> None:
+def test_each_step_is_one_line_at_100_columns(walk: Walk) -> None:
     (road,) = summarise_road(walk())
     lines = printed(road)
     for step in road.steps:
@@ -29,7 +29,7 @@ def test_the_table_gives_each_step_one_line_at_100_columns(walk: Walk) -> None:
     assert max(map(len, lines)) <= 100
 
 
-def test_the_table_says_without_colour_what_is_clear_what_was_not_adopted_and_what_failed(run: Runs) -> None:
+def test_significance_side_steps_and_failures_are_visible_without_colour(run: Runs) -> None:
     records = [run("7", seed=i, top1=80.0 + i / 10) for i in range(3)]
     records += [run("8a", seed=i, top1=90.0 + i / 10) for i in range(3)]
     records += [run("8b", seed=0, error="out of memory")]
@@ -51,7 +51,7 @@ def test_the_table_shows_markup_in_a_record_as_text(run: Runs) -> None:
     assert "[/bold] at [0]" in text
 
 
-def test_markdown_holds_the_same_rows(walk: Walk) -> None:
+def test_markdown_has_the_same_rows(walk: Walk) -> None:
     (road,) = summarise_road(walk())
     lines = road_markdown(road).splitlines()
     rows = [line for line in lines if line.startswith("|")]
@@ -63,7 +63,7 @@ def test_markdown_holds_the_same_rows(walk: Walk) -> None:
     assert "80.57 +0.65" in kernel
 
 
-def test_markdown_escapes_what_would_break_a_cell(run: Runs) -> None:
+def test_markdown_escapes_special_characters(run: Runs) -> None:
     (road,) = summarise_road([run("1", title="a|b <i>`c`\nd")])
     assert r"| a\|b \<i\>\`c\` d |" in road_markdown(road)
 
@@ -97,7 +97,7 @@ def test_large_test_splits_get_a_second_decimal(run: Runs) -> None:
     assert "| 80.12 |" in road_markdown(road)
 
 
-def test_tables_say_which_networks_the_papers_values_are_of(run: Runs) -> None:
+def test_tables_name_the_networks_behind_the_papers_values(run: Runs) -> None:
     (road,) = summarise_road([run("1", published_of="ResNet-50 to ConvNeXt-T"), run("2")])
     assert "ImageNet-1K top-1 of ResNet-50 to ConvNeXt-T and" in " ".join(" ".join(printed(road)).split())
     assert "ImageNet-1K top-1 of ResNet-50 to ConvNeXt-T and" in road_markdown(road)

@@ -8,14 +8,14 @@ from modernet.report.training.labels import labels
 Runs = Callable[..., Record]
 
 
-def test_runs_with_names_of_their_own_are_called_by_them(training_run: Runs) -> None:
+def test_runs_with_distinct_names_are_labelled_by_them(training_run: Runs) -> None:
     assert labels([training_run("resnet18"), training_run("vit_tiny", seed=1, recipe={"lr": 0.1})]) == [
         "resnet18",
         "vit_tiny",
     ]
 
 
-def test_runs_of_one_name_say_all_that_differs_among_them_and_nothing_else(training_run: Runs) -> None:
+def test_runs_of_one_name_are_labelled_by_all_their_differences_and_nothing_else(training_run: Runs) -> None:
     runs = [
         training_run("resnet18", recipe={"lr": 1e-3, "clip_grad": None}),
         training_run("vit_tiny", seed=5),
@@ -32,7 +32,7 @@ def test_runs_of_one_name_say_all_that_differs_among_them_and_nothing_else(train
     ]
 
 
-def test_the_name_of_a_recipe_stands_for_its_values(training_run: Runs) -> None:
+def test_the_name_of_a_recipe_replaces_its_settings(training_run: Runs) -> None:
     classic = {"name": "classic", "source": "He et al. 2015", "lr": 0.1, "mixup": 0.0}
     runs = [training_run(), training_run(recipe={"mixup": 0.2}), training_run(recipe=classic)]
     assert labels(runs) == [
@@ -42,7 +42,7 @@ def test_the_name_of_a_recipe_stands_for_its_values(training_run: Runs) -> None:
     ]
 
 
-def test_runs_that_agree_in_everything_are_numbered(training_run: Runs) -> None:
+def test_runs_with_equal_settings_are_numbered(training_run: Runs) -> None:
     assert labels([training_run(), training_run()]) == ["convnext_atto, run 1", "convnext_atto, run 2"]
     runs = [training_run(), training_run(seed=1), training_run()]
     assert labels(runs) == [

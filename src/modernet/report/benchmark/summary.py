@@ -1,4 +1,4 @@
-"""Records of `modernet benchmark` -> one summary a run: its cases, what they share and in what they differ."""
+"""Summarise the records of `modernet benchmark`: the cases of each run, what they share and how they differ."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from modernet.records import Record
 from modernet.report.benchmark.case import KIND, BenchmarkCase
 
-SETTINGS = ("mode", "dtype", "layout", "compile", "batch", "image_size", "threads")  # what cases of a run may differ in
-GROUPED_BY = ("mode", "dtype", "image_size")  # only where these agree does it say much which network is faster
+SETTINGS = ("mode", "dtype", "layout", "compile", "batch", "image_size", "threads")
+"""The settings in which cases of a run may differ."""
+
+GROUPED_BY = ("mode", "dtype", "image_size")  # speeds are comparable only where these agree
 MODES = ("infer", "train")
 
 _MEASURED = (
@@ -23,10 +25,10 @@ class Benchmark:
     """One run of `modernet benchmark`.
 
     Attributes:
-        id: what its cases share, and no other run.
-        device: where it ran, in words: `"NVIDIA H200"`, `"CPU, 2 threads"`.
-        created: when its last case was written, as ISO 8601; empty where the records do not say.
-        cases: a record each, in the order in which they took turns, failed ones too.
+        id: shared by its cases.
+        device: `"NVIDIA H200"`, `"CPU, 2 threads"`.
+        created: time of its last record, as ISO 8601; empty if the records do not say.
+        cases: one record each, in the order of their turns, including failed ones.
     """
 
     id: str
@@ -36,7 +38,7 @@ class Benchmark:
 
     @property
     def title(self) -> str:
-        """The run by device and date."""
+        """Device and date of the run."""
         return ", ".join(filter(None, (f"Speed on {self.device}", self.created[:10])))
 
     @property
@@ -46,7 +48,7 @@ class Benchmark:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The settings that all cases agree in, with their values."""
+        """The settings that all cases share, with their values."""
         return {name: setting(self.cases[0], name) for name in SETTINGS if name not in self.differing}
 
     @property
@@ -56,7 +58,7 @@ class Benchmark:
 
     @property
     def groups(self) -> tuple[dict[int, Record], ...]:
-        """The cases by what `GROUPED_BY` names, in order of appearance, each with its row, counted from 1."""
+        """The cases grouped by `GROUPED_BY`, in order of appearance: row, counted from 1 -> case."""
         found: dict[tuple[Any, ...], dict[int, Record]] = {}
         for row, case in enumerate(self.cases, start=1):
             found.setdefault(tuple(setting(case, name) for name in GROUPED_BY), {})[row] = case
@@ -64,10 +66,10 @@ class Benchmark:
 
 
 def summarise_benchmarks(records: Iterable[Record]) -> list[Benchmark]:
-    """One summary for each run of `modernet benchmark`, the newest first; records of other kinds are passed over.
+    """Return a summary of each run of `modernet benchmark`, the newest first; records of other kinds are ignored.
 
     Raises:
-        InputError: a record of a benchmark does not say which run it belongs to, or at which place.
+        InputError: a record of a benchmark does not say which run it belongs to, or its index.
     """
     runs: dict[str, list[Record]] = {}
     for record in records:
@@ -78,10 +80,10 @@ def summarise_benchmarks(records: Iterable[Record]) -> list[Benchmark]:
 
 
 def benchmark_of(records: Iterable[Record]) -> Benchmark:
-    """The one run that the records are of.
+    """Return the run that the records belong to.
 
     Raises:
-        ValueError: they are of several runs, or of none.
+        ValueError: the records are not from exactly one run.
     """
     benchmarks = summarise_benchmarks(records)
     if len(benchmarks) != 1:
@@ -90,10 +92,10 @@ def benchmark_of(records: Iterable[Record]) -> Benchmark:
 
 
 def benchmark_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """The cases as flat rows for a program to read, in the order of the records; None where something is missing.
+    """Return the cases as flat rows for programs, in the order of the records; missing values are None.
 
-    `latency_ms` is the time of one batch, `peak_share` a share from 0 to 1 of the peak measured in the same run,
-    `ratio` how many times as fast as the baseline, and `versions` one line.
+    `latency_ms` is the time of one batch, `peak_share` the fraction of the peak measured in the same run, `ratio` the
+    speed relative to the baseline, `versions` one line.
     """
     return [
         {
@@ -117,23 +119,23 @@ def setting(case: Record, name: str) -> Any:
 
 
 def model_of(case: Record) -> str:
-    """The name under which the network was asked for: `"convnext_tiny"`, `"timm:convnext_tiny"`."""
+    """Return the name of the network: `"convnext_tiny"`, `"timm:convnext_tiny"`."""
     return BenchmarkCase.from_record(case).model
 
 
 def device_of(case: Record) -> str:
-    """Where a case ran, in words where the record has them."""
+    """Return the name of the device that a case ran on."""
     return str(case.environment.get("device") or BenchmarkCase.from_record(case).device or "an unnamed device")
 
 
 def versions_of(case: Record, packages: Collection[str] = ()) -> str:
-    """Versions behind a case in one line, of some packages or of all: `"torch 2.15.0, timm 1.0.31"`."""
+    """Format the versions of some packages, or of all: `"torch 2.15.0, timm 1.0.31"`."""
     versions = case.environment.get("versions", {})
     return ", ".join(f"{name} {version}" for name, version in versions.items() if not packages or name in packages)
 
 
 def speed_of(case: Record) -> float | None:
-    """Images a second; None for a case that failed."""
+    """Return the images per second; None for a failed case."""
     return None if case.error is not None else case.metrics.get("images_per_second")
 
 
@@ -143,12 +145,12 @@ def accuracy_of(case: Record) -> float | None:
 
 
 def is_baseline(case: Record) -> bool:
-    """Whether the ratios of other cases refer to this one: its own is 1 without any spread."""
+    """Return whether the ratios of other cases refer to this one: its own is exactly 1."""
     return [case.metrics.get(name) for name in ("ratio", "ratio_low", "ratio_high")] == [1.0, 1.0, 1.0]
 
 
 def fastest_of_each_network(cases: Mapping[int, Record]) -> dict[int, Record]:
-    """Of cases by row, one a network: the one with the most images a second. A network without a speed has none."""
+    """Return the fastest case of each network, by row; networks without a finished case are left out."""
     best: dict[str, tuple[float, int]] = {}
     for row, case in cases.items():
         speed, name = speed_of(case), model_of(case)
@@ -158,16 +160,19 @@ def fastest_of_each_network(cases: Mapping[int, Record]) -> dict[int, Record]:
 
 
 def accuracy_marks(cases: Mapping[int, Record]) -> dict[int, Record]:
-    """What a chart of accuracy against speed marks: the fastest case of each network with a published accuracy.
+    """Return the points of a chart of accuracy against speed: the fastest case of each network that has an accuracy.
 
-    None at all where fewer than two accuracies are known: such a chart would show nothing that bars do not.
+    Empty if fewer than two distinct accuracies are known, since bars would show as much.
     """
     known = {row: case for row, case in fastest_of_each_network(cases).items() if accuracy_of(case) is not None}
     return known if len({accuracy_of(case) for case in known.values()}) > 1 else {}
 
 
 def quartiles(case: Record) -> tuple[float, float, float]:
-    """The images a second of a finished case: lower quartile, median, upper; the median for a quartile not known."""
+    """Return lower quartile, median and upper quartile of the images per second of a finished case.
+
+    Unknown quartiles are replaced by the median.
+    """
     median = case.metrics["images_per_second"]
     low, high = (case.metrics.get(f"images_per_second_{end}", median) for end in ("low", "high"))
     return low, median, high

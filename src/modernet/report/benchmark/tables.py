@@ -1,4 +1,4 @@
-"""A benchmark as a table: in the terminal, in Markdown, and the columns for the page."""
+"""Tables of a benchmark: for the terminal, for Markdown, and the columns for the page."""
 
 from __future__ import annotations
 
@@ -29,26 +29,24 @@ _HEADINGS = {
     "image_size": "Pixels", "threads": "Threads",
 }  # fmt: skip
 
-_TOLD = ("modernet", "torch", "triton", "torchvision", "timm")  # whose versions a title tells: they make the speed
-
-
-_MIN_WIDTH = 80  # a table of one failed case is narrow, and what is said below it would be broken into words
+_TITLE_VERSIONS = ("modernet", "torch", "triton", "torchvision", "timm")  # those that determine the speed
+_MIN_WIDTH = 80  # the notes below a narrow table would be wrapped after every word
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value, and what stands smaller beside it: its interval, its share of something."""
+    """A value, and a detail in small print: its interval, or its share of a peak."""
 
     value: str
-    beside: str = ""
+    detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.value} {self.beside}".rstrip()
+        return f"{self.value} {self.detail}".rstrip()
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading and a cell for each case; `text` stands to the left, numbers to the right."""
+    """A heading and a cell for each case; `text` columns are aligned left, others right."""
 
     heading: str
     cells: tuple[Cell, ...]
@@ -56,14 +54,14 @@ class Column:
 
 
 def network_column(benchmark: Benchmark) -> Column:
-    """The network of each case, and beside it the settings in which cases differ."""
-    words = case_settings(benchmark)
-    cells = (Cell(model_of(case), settings) for case, settings in zip(benchmark.cases, words, strict=True))
+    """Return the network of each case, with the settings in which cases differ as detail."""
+    details = case_settings(benchmark)
+    cells = (Cell(model_of(case), detail) for case, detail in zip(benchmark.cases, details, strict=True))
     return Column("Model", tuple(cells), text=True)
 
 
 def setting_columns(benchmark: Benchmark) -> list[Column]:
-    """A column for each setting in which cases differ, in the words of the command line."""
+    """Return a column for each setting in which cases differ, with the values of the command line."""
     return [
         _column(benchmark, _HEADINGS[name], functools.partial(_setting, name=name), text=True)
         for name in benchmark.differing
@@ -71,7 +69,10 @@ def setting_columns(benchmark: Benchmark) -> list[Column]:
 
 
 def measured_columns(benchmark: Benchmark) -> list[Column]:
-    """What was measured and counted: columns without any value are left out, and facts of a network that is alone."""
+    """Return the columns of measurements and counts, without empty ones.
+
+    Counts of a network that is the only one are in `facts` instead.
+    """
     metric = benchmark.cases[0].primary
     digits = metric.digits_for(None)
     columns = [
@@ -95,16 +96,16 @@ def measured_columns(benchmark: Benchmark) -> list[Column]:
 
 
 def facts(benchmark: Benchmark) -> list[str]:
-    """What the title says below device and date: what all cases share, the one network, peaks, and versions."""
+    """Return the lines below the title: the network if there is only one, shared settings, peaks, versions."""
     network = ""
     if len({model_of(case) for case in benchmark.cases}) == 1:
         network = ", ".join([model_of(benchmark.cases[0]), *_network_facts(benchmark.cases)])
-    versions = dict.fromkeys(filter(None, (versions_of(case, _TOLD) for case in benchmark.cases)))
+    versions = dict.fromkeys(filter(None, (versions_of(case, _TITLE_VERSIONS) for case in benchmark.cases)))
     return list(filter(None, (network, conditions(benchmark), peaks(benchmark), *versions)))
 
 
 def legend(benchmark: Benchmark) -> str:
-    """What the columns mean, in the order of the columns."""
+    """Return what the columns mean, in the order of the columns."""
     headings = {column.heading for column in measured_columns(benchmark)}
     rounds = {BenchmarkCase.from_record(case).rounds for case in benchmark.cases}
     over = f"{rounds.pop()} rounds" if len(rounds) == 1 and None not in rounds else "rounds"
@@ -126,7 +127,7 @@ def legend(benchmark: Benchmark) -> str:
 
 
 def error_lines(benchmark: Benchmark) -> list[str]:
-    """Each case that failed and why."""
+    """Return a line for each failed case."""
     return [
         f"Failed: {name}: {case.error}"
         for name, case in zip(case_names(benchmark), benchmark.cases, strict=True)
@@ -135,13 +136,13 @@ def error_lines(benchmark: Benchmark) -> list[str]:
 
 
 def benchmark_table(records: Iterable[Record]) -> Table:
-    """The cases of one run as a table for the terminal: fits 120 columns, and says everything without colour.
+    """Return the table of one run for the terminal: it fits 120 columns and is complete without colour.
 
-    What all cases share stands in the title. A row has two lines: below the name of the network the settings in which
-    cases differ, below a value its interval.
+    The title has what all cases share. Each row has two lines: the second has the settings in which cases differ, and
+    the intervals.
 
     Raises:
-        ValueError: the records are of several runs, or of none.
+        ValueError: the records are not from exactly one run.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -163,16 +164,16 @@ def benchmark_table(records: Iterable[Record]) -> Table:
         justify: Literal["left", "right"] = "left" if column.text else "right"
         table.add_column(column.heading, justify=justify, no_wrap=column.heading != "Model", overflow="fold")
     for row in zip(*(column.cells for column in columns), strict=True):
-        # Text, not str: what a record says is never read as markup
-        table.add_row(*(Text.assemble(cell.value, "\n" if cell.beside else "", (cell.beside, "dim")) for cell in row))
+        # Text, not str: rich reads markup in strings
+        table.add_row(*(Text.assemble(cell.value, "\n" if cell.detail else "", (cell.detail, "dim")) for cell in row))
     return table
 
 
 def benchmark_markdown(records: Iterable[Record]) -> str:
-    """The same table in Markdown, for a README: the same text for the same records.
+    """Return the same table in Markdown, independent of the order of the records.
 
     Raises:
-        ValueError: the records are of several runs, or of none.
+        ValueError: the records are not from exactly one run.
     """
     benchmark = benchmark_of(records)
     models = Column("Model", tuple(Cell(model_of(case)) for case in benchmark.cases), text=True)
@@ -236,7 +237,7 @@ def _network_facts(cases: Sequence[Record]) -> list[str]:
 
 
 def _baseline(benchmark: Benchmark) -> str:
-    """What ratios refer to: one case, or in each circumstance another one of the first model."""
+    """Name the case that ratios refer to, or describe the cases if there are several."""
     named = set(filter(None, (BenchmarkCase.from_record(case).ratio_to for case in benchmark.cases)))
     if len(named) == 1:
         return named.pop()

@@ -1,4 +1,4 @@
-"""Benchmarks as CSV under the column names of timm's result files, so that what reads those reads these."""
+"""Write benchmarks as CSV with the column names of timm's result files, for tools that read those."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _METRICS = ("peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "rat
 
 
 def write_timm_csv(cases: Sequence[Record], path: Path) -> None:
-    """Write finished cases of one mode, in their order: timm's columns, then ours.
+    """Write the finished cases of one mode in their order: timm's columns, then ours.
 
     timm's are `model, infer_samples_per_sec, infer_step_time, infer_batch_size, infer_img_size, infer_gmacs,
-    param_count`, and the same with `train_` and without the gmacs. Units and rounding are timm's: milliseconds a
-    batch, 10^9 multiply-accumulates of one picture, 10^6 parameters.
+    param_count`, and the same with `train_` and without the gmacs. Units and rounding are timm's: milliseconds per
+    batch, 10^9 multiply-accumulates per image, 10^6 parameters.
     """
     rows = [_row(case) for case in cases]
     with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:

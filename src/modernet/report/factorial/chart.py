@@ -42,19 +42,19 @@ def effects_chart(study: Factorial) -> Spec | None:
     if study.effects is None:
         return None
     rows: list[dict[str, Any]] = []
-    for effect, words in zip(study.effects.effects, effect_rows(study), strict=True):
+    for effect, texts in zip(study.effects.effects, effect_rows(study), strict=True):
         if rows and rows[-1]["main"] and not effect.is_main:
             rows.append({"row": len(rows), "main": False})  # an empty row between decisions and interactions
-        about = [words.title, f"{words.value} {words.interval}", *([words.aliases] if words.aliases else [])]
+        about = [texts.title, f"{texts.value} {texts.interval}", *([texts.aliases] if texts.aliases else [])]
         rows.append(
             {
                 "row": len(rows),
                 "main": effect.is_main,
-                "name": words.title + (" …" if words.aliases else ""),
+                "name": texts.title + (" …" if texts.aliases else ""),
                 "value": effect.value,
                 "low": effect.interval and effect.interval.low,
                 "high": effect.interval and effect.interval.high,
-                "text": f"{words.value}  {words.interval}",
+                "text": f"{texts.value}  {texts.interval}",
                 "clear": effect.excludes_zero,
                 "holds": effect.holds_among_all,
                 "about": tooltip(about),

@@ -1,4 +1,4 @@
-"""A factorial study in words: where it ran, its effects as rows, what they show; and as a table for the terminal."""
+"""Texts and tables of a factorial study: its conditions, its effects as rows, its findings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _LEGEND = (
     "Effects {unit}test {title}: the mean over all networks with the decision minus that over all without it. "
-    "An interaction is what a decision's effect gains where the other one is on, and loses where it is off. "
-    "95 % intervals (Student's) from the spread of seeds, pooled over networks; * the interval excludes zero; "
+    "An interaction is the gain of a decision's effect where the other one is on, and its loss where it is off. "
+    "95 % intervals (Student's) from the variance of seeds, pooled over networks; * the interval excludes zero; "
     "** it also holds when all effects are judged together (Holm)."
 )
 TIMES = "×"
@@ -29,7 +29,7 @@ def legend(study: Factorial) -> str:
 
 @dataclass(frozen=True)
 class EffectRow:
-    """One effect in words: what it is of, its value, its interval with stars, and what it cannot be told from."""
+    """One effect as text: its decisions, value, interval with stars, and the effects it is aliased with."""
 
     title: str
     value: str
@@ -38,7 +38,7 @@ class EffectRow:
 
 
 def effect_rows(study: Factorial) -> list[EffectRow]:
-    """The effects as they are printed: decisions first, then interactions, the largest first."""
+    """Return the effects as printed: decisions first, then interactions, the largest first."""
     digits = study.digits
     rows = []
     for effect in study.effects.effects if study.effects else ():
@@ -55,12 +55,12 @@ def effect_rows(study: Factorial) -> list[EffectRow]:
 
 
 def term_title(study: Factorial, term: tuple[str, ...]) -> str:
-    """A decision, or two of them, by title: `Kernel 7x7 × ReLU to GELU`."""
+    """Format a decision or an interaction: `Kernel 7x7 × ReLU to GELU`."""
     return f" {TIMES} ".join(study.decisions[name] for name in term)
 
 
 def conditions(study: Factorial) -> str:
-    """What was studied on, in one line."""
+    """Format the conditions of a study in one line."""
     parts = [f"size {study.size}"]
     if study.image_size is not None:
         parts.append(f"{study.image_size}×{study.image_size} pixels")
@@ -72,13 +72,13 @@ def conditions(study: Factorial) -> str:
 
 
 def findings(study: Factorial) -> str:
-    """A few sentences computed from the numbers, no more than the intervals allow."""
+    """Return a few sentences computed from the numbers, which claim no more than the intervals allow."""
     if study.effects is None:
         missing = "one network has" if study.missing == 1 else f"{study.missing} networks have"
         return f"Of {study.planned} networks, {missing} no finished run yet; effects are computed when all have one."
     effects = study.effects.effects
     if study.effects.noise_std is None:
-        return "There is no interval for any effect: it takes two seeds of a network that differ."
+        return "No effect has an interval: that takes two seeds of a network with different results."
     digits = study.digits
     named = [effect for effect in effects if effect.holds_among_all]
     alone = [effect for effect in effects if effect.excludes_zero]
@@ -103,7 +103,7 @@ def findings(study: Factorial) -> str:
 
 
 def failures(study: Factorial) -> list[str]:
-    """A line for each reason why runs of a network failed."""
+    """Return a line for each distinct error of a network."""
     return [
         f"Failed: network {network.number}: {error}"
         for network in study.networks
@@ -112,7 +112,7 @@ def failures(study: Factorial) -> list[str]:
 
 
 def factorial_table(study: Factorial) -> Table:
-    """The effects as a table for the terminal."""
+    """Return the effects as a table for the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

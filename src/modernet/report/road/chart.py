@@ -231,7 +231,7 @@ def _seed(index: int, run: Record, road: Road) -> dict[str, Any]:
 
 
 def _numbers(y: Spec, left: int) -> list[Spec]:
-    """Means at the foot of the bars, where neither whiskers nor dots cross them, or why there is none."""
+    """Means at the foot of the bars, where neither whiskers nor dots cross them, or the reason for a missing one."""
     return [
         {
             "transform": [_MEASURED],

@@ -1,4 +1,4 @@
-"""What a road shows, in plain words: no more than its intervals allow."""
+"""Summarise what a road shows in a few sentences, which claim no more than its intervals allow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modernet.statistics import welch_interval
 
 
 def findings(road: Road) -> str:
-    """A few sentences computed from the numbers: both ends, the steps whose interval excludes zero, what failed."""
+    """Return sentences computed from the numbers: both ends, the steps whose interval excludes zero, failures."""
     digits = road.digits
     return " ".join(filter(None, (_ends(road, digits), _steps(road, digits), _failures(road))))
 

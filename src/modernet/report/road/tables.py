@@ -1,4 +1,4 @@
-"""A road as a table: in the terminal and in Markdown."""
+"""Tables of a road: for the terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _headings(road: Road) -> list[str]:
 
 
 def road_table(road: Road) -> Table:
-    """The road as a table for the terminal: fits 100 columns, and says everything without colour."""
+    """Return the road as a table for the terminal: it fits 100 columns and is complete without colour."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -48,13 +48,13 @@ def road_table(road: Road) -> Table:
         table.add_column(heading, justify="left" if column in (0, 1, 4) else "right", no_wrap=not name, overflow="fold")
     for step in road.steps:
         style = "dim" if step.side_step else "bold" if step.excludes_zero else ""
-        # Text, not str: what a record says is never read as markup
+        # Text, not str: rich reads markup in strings
         table.add_row(*(Text(cell) for cell in _cells(step, road)), style=style)
     return table
 
 
 def road_markdown(road: Road) -> str:
-    """The same table in Markdown, for a README."""
+    """Return the same table in Markdown."""
     rows = [tuple(_headings(road)), ("--:", ":--", "--:", "--:", ":--", *["--:"] * (len(_HEADINGS) - 5))]
     rows += [tuple(markdown_text(cell) for cell in _cells(step, road)) for step in road.steps]
     lines = [f"| {' | '.join(row)} |" for row in rows]

@@ -1,4 +1,4 @@
-"""What tells training runs of one name apart, in a few words."""
+"""Short labels that distinguish training runs of the same name."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from modernet.records import Record
 from modernet.report.origin import setting_value
 
 _Choices = dict[tuple[str, str], Any]  # (one of `_PARTS`, leaf) -> value
-_PARTS = ("of recipes", "recipe", "model_fields", "data", "run")  # in the order in which a label says them
+_PARTS = ("of recipes", "recipe", "model_fields", "data", "run")  # in the order of a label
 
 
 def labels(runs: Sequence[Record]) -> list[str]:
-    """A label for each run, in order: its name and, where runs share it, what differs among them.
+    """Return a label for each run, in order: its name and, if runs share it, the settings in which they differ.
 
-    What differs is a value of the recipe, a field of the model, a fact of the data, or the seed:
-    `resnet18 (lr 0.002, seed 1)`. Recipes of different names are told apart by those; their values are compared where
-    the names are equal. Runs that agree in everything are numbered: `resnet18, run 2`.
+    These are settings of the recipe, fields of the model, facts of the data, or the seed:
+    `resnet18 (lr 0.002, seed 1)`. Recipes with different names are distinguished by their names; the settings of
+    recipes are compared only between recipes of the same name. Runs with equal settings are numbered:
+    `resnet18, run 2`.
     """
-    written = [run.name for run in runs]
-    for name in dict.fromkeys(written):
-        places = [place for place, run in enumerate(runs) if run.name == name]
-        for place, words in zip(places, _differences([runs[place].settings for place in places]), strict=True):
-            if words:
-                written[place] = f"{name} ({', '.join(words)})"
-    return _numbered(written)
+    result = [run.name for run in runs]
+    for name in dict.fromkeys(result):
+        indices = [index for index, run in enumerate(runs) if run.name == name]
+        differences = _differences([runs[index].settings for index in indices])
+        for index, settings in zip(indices, differences, strict=True):
+            if settings:
+                result[index] = f"{name} ({', '.join(settings)})"
+    return _numbered(result)
 
 
 def _differences(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -50,7 +52,7 @@ def _choices(settings: Mapping[str, Any]) -> _Choices:
 
 
 def _differs(leaf: tuple[str, str], choices: Sequence[_Choices]) -> bool:
-    """Whether the runs differ in it; values of recipes are compared between recipes of one name only."""
+    """Return whether runs differ in a setting; settings of recipes are compared only within recipes of one name."""
     found: dict[object, set[str]] = {}
     for run in choices:
         among = run["of recipes", "recipe"] if leaf[0] == "recipe" else None
