@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.shards import png, write_tar
-from modernet.data.sources.shard_index import index_shard, parse_index, write_index
+from modernet.data.sources.shard_index import index_shard, parse_index, wids_shards, write_index
 from modernet.errors import InputError
 
 
@@ -73,6 +73,24 @@ def test_an_index_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (found, classes, everything["more"]) == (shards, ("é", "b"), 1)
     assert found[0].sha256 is not None
     assert len(found[0].sha256) == 64
+
+
+def test_an_index_is_a_shard_list_for_wids_as_well(tmp_path: Path) -> None:
+    shard = index_shard(write_tar(tmp_path / "a.tar", {"1.png": png(1), "1.cls": "0", "2.png": png(2), "2.cls": "1"}))
+    write_index(tmp_path / "index.json", [shard], None)
+    found = json.loads((tmp_path / "index.json").read_bytes())
+    assert (found["__kind__"], found["wids_version"]) == ("wids-shard-index-v1", 1)
+    assert found["shardlist"] == [{"url": "a.tar", "nsamples": 2, "filesize": shard.size}]
+    assert wids_shards(json.dumps(found).encode()) is None, "it has the offsets too"
+
+
+@pytest.mark.parametrize("url", ["../a.tar", "/a.tar", "http://host/a.tar", "a.zip", 1])
+def test_a_wids_index_does_not_lead_out_of_its_folder(url: object) -> None:
+    def content(url: object) -> bytes:
+        return json.dumps({"wids_version": 1, "shardlist": [{"url": url, "nsamples": 1}]}).encode()
+
+    assert wids_shards(content("a.tar")) == ["a.tar"]
+    assert wids_shards(content(url)) is None
 
 
 @pytest.mark.parametrize(

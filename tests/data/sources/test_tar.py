@@ -159,6 +159,18 @@ def test_the_index_beside_shards_saves_reading_them(tmp_path: Path, monkeypatch:
         read_source(str(folder))
 
 
+def test_a_wids_index_lists_the_shards_of_a_folder_and_of_an_address(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "served", "train", 3)
+    shards = [{"url": f"train-{number}.tar", "nsamples": 8} for number in (0, 2)]
+    (folder / "index.json").write_text(json.dumps({"wids_version": 1, "shardlist": shards}))
+    with serving(folder) as server:
+        for spec in (str(folder), server.url):
+            source = read_source(spec).source
+            assert len(source.train) == 16
+            assert source.train.images.content(8) == png(16)
+        assert server.paths == ["/index.json", "/train-0.tar", "/train-2.tar"]
+
+
 def test_shards_without_a_split_beside_others_with_one_are_refused(tmp_path: Path) -> None:
     write_shards(tmp_path, "val", 1)
     with pytest.raises(InputError, match=r"has a validation split, but no train split; name its files train-\*"):

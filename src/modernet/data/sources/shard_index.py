@@ -96,8 +96,20 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
 
 
 def write_index(file: Path, shards: list[ShardIndex], classes: tuple[str, ...] | None, **more: Any) -> None:
-    """Write what is known of some shards as JSON, with the names of the classes and `more`."""
-    content = {"format": _FORMAT, "classes": classes, "shards": [vars(shard) for shard in shards], **more}
+    """Write the indexes of some shards as JSON, with the class names and `more`.
+
+    The file is also a valid shard list for wids and its relatives, which index the tar files themselves.
+    """
+    shard_list = [{"url": shard.name, "nsamples": len(shard.keys), "filesize": shard.size} for shard in shards]
+    content = {
+        "format": _FORMAT,
+        "classes": classes,
+        "shards": [vars(shard) for shard in shards],
+        **more,
+        "__kind__": "wids-shard-index-v1",
+        "wids_version": 1,
+        "shardlist": shard_list,
+    }
     with whole_file(file) as unfinished:
         unfinished.write_text(json.dumps(content, separators=(",", ":")))
 
@@ -117,6 +129,21 @@ def parse_index(content: bytes, name: str) -> tuple[list[ShardIndex], tuple[str,
     except (ValueError, TypeError, KeyError, RecursionError) as error:  # the last of brackets a thousand deep
         raise InputError(f"{name} is no index of shards; remove it, or make it anew with modernet data pack") from error
     return shards, classes, found
+
+
+def wids_shards(content: bytes) -> list[str] | None:
+    """Return the names of the shards in a wids index, relative to its folder; None if it is another kind of file.
+
+    Such an index lists shards and their lengths, but not the offsets of samples. Shards in other folders or on other
+    hosts are not followed.
+    """
+    try:
+        found = json.loads(content)
+        names = [str(shard["url"]) for shard in found["shardlist"]]
+        plain = all(name == Path(name).name and name.endswith(".tar") for name in names)
+        return names if names and plain and found["wids_version"] == 1 and "format" not in found else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _checked(shard: ShardIndex) -> ShardIndex:

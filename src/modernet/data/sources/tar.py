@@ -23,7 +23,14 @@ from numpy.typing import NDArray
 from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden
 from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
-from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index
+from modernet.data.sources.shard_index import (
+    INDEX_FILE,
+    ShardIndex,
+    index_shard,
+    parse_index,
+    wids_shards,
+    write_index,
+)
 from modernet.data.sources.split_names import split_of
 from modernet.errors import InputError
 from modernet.files.bounded_cache import cached, open_cached
@@ -143,7 +150,10 @@ def read_tar_folder(folder: Path) -> Source:
     file = folder / INDEX_FILE
     if not file.is_file():
         return read_tar_paths(tar_files(folder), folder)
-    indexes, classes, _ = parse_index(file.read_bytes(), str(file))
+    content = file.read_bytes()
+    if names := wids_shards(content):
+        return read_tar_paths([folder / name for name in names], folder)
+    indexes, classes, _ = parse_index(content, str(file))
     paths = [folder / index.name for index in indexes]
     for path, index in zip(paths, indexes, strict=True):
         if not path.is_file() or path.stat().st_size != index.size:
@@ -180,8 +190,9 @@ def read_tar_urls(spec: str) -> Source:
     tars = all(url.endswith(".tar") for url in urls)
     base = urls[0].rpartition("/")[0] if tars else spec.rstrip("/")
     content = _index_at(f"{base}/{INDEX_FILE}", needed=not tars)
-    if content is None:
-        return _index_remote(spec, urls)
+    names = None if content is None else wids_shards(content)
+    if content is None or names:
+        return _index_remote(spec, urls if tars else [f"{base}/{name}" for name in names or ()])
     indexes, classes, _ = parse_index(content, f"{base}/{INDEX_FILE}")
     if tars:
         known = {f"{base}/{index.name}": index for index in indexes}
