@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
     nn.init.zeros_(bias)
     with torch.no_grad():
         bias[207] = 20.0
-    save_file(scheme_named(network, "timm").to_theirs(network.state_dict()), tmp_path / "mobilenet.safetensors")
+    save_file(scheme_named(network, "timm").to_stored(network.state_dict()), tmp_path / "mobilenet.safetensors")
     return tmp_path / "mobilenet.safetensors"
 
 
@@ -73,7 +73,7 @@ def test_published_weights_are_listed_for_people_and_programs(capsys: pytest.Cap
         (["convert", "nowhere.pth", "out.pth", "--to", "timm"], "cannot read nowhere.pth: No such file"),
         (["predict", "--weights", "{file}", "photo.jpg"], "--weights needs --model NAME"),
         (["predict", "--model", "mobilenet_v2", "--weights", "nowhere.pth", "photo.jpg"], "cannot read nowhere.pth"),
-        (["train", "--model", "tc.tag", "--out", "{tmp}/run"], "no published weights of tc are known"),
+        (["train", "--model", "tc.tag", "--out", "{tmp}/run"], "there are no published weights for tc"),
     ],
 )
 def test_mistakes_end_with_code_2(

@@ -88,7 +88,7 @@ def test_weights_of_another_network_are_refused_before_anything_is_written(
 def test_published_weights_say_what_images_must_look_like(file: Path) -> None:
     start = starting_weights("convnext_tiny", file)
     assert (start.path, start.image_size, start.mean[0]) == (file, 224, 0.485)
-    with pytest.raises(InputError, match="no published weights of convnext_test are known; give a file of weights"):
+    with pytest.raises(InputError, match="there are no published weights for convnext_test; give a file of weights"):
         starting_weights("convnext_test")
 
 

@@ -1,4 +1,4 @@
-"""What is known of published weights."""
+"""The catalogue of published weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modernet.weights.catalogue import PERMISSIVE, WebFile
 ALL = list_weights()
 
 
-def test_every_entry_says_what_its_user_needs() -> None:
+def test_every_entry_is_complete() -> None:
     assert len(ALL) > 150
     for entry in ALL:
         config = get_entry(entry.model).config
@@ -33,7 +33,7 @@ def test_every_entry_says_what_its_user_needs() -> None:
                "swin_tiny", "mobilenet_v2", "levit_256", "coat_lite_small", "vgg16_bn", "alexnet_one_tower",
                "convnext_isotropic_small"],
 )  # fmt: skip
-def test_every_family_that_others_publish_is_there(family: str) -> None:
+def test_every_family_published_elsewhere_has_weights(family: str) -> None:
     assert list_weights(family)
 
 
@@ -53,7 +53,7 @@ def test_licences_filter() -> None:
     assert {entry.licence for entry in list_weights(licence="mit")} == {"mit"}
 
 
-def test_networks_of_timm_have_theirs() -> None:
+def test_networks_of_timm_have_the_weights_of_timm() -> None:
     assert [entry.name for entry in list_weights("timm:regnety_002*")] == ["timm:regnety_002.pycls_in1k"]
 
 
@@ -65,15 +65,15 @@ def test_networks_of_timm_have_theirs() -> None:
             "no set of weights for convnext_tiny is called 'convnext_tiny.fb_in2k'; did you",
         ),
         ("convnext_tny", "no model is called 'convnext_tny'; did you mean convnext_tiny"),
-        ("tc", "no published weights of tc are known; give a file of weights"),
+        ("tc", "there are no published weights for tc; give a file of weights"),
     ],
 )
-def test_what_is_not_there_is_said(name: str, message: str) -> None:
+def test_unknown_names_are_one_line(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         find_weights(name)
 
 
-def test_accuracies_are_those_of_the_weights_and_not_of_the_architecture() -> None:
+def test_accuracies_belong_to_the_weights_not_to_the_architecture() -> None:
     def top1(name: str) -> float | None:
         return find_weights(name).top1
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from modernet.errors import InputError
-from modernet.weights import read_checkpoint
+from modernet.weights import read_foreign_weights
 
 WEIGHTS = {"head.weight": torch.arange(6.0).reshape(2, 3), "head.bias": torch.tensor([1.0, 2.0])}
 
@@ -33,19 +33,19 @@ def equal(found: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_a_file_that_would_run_code_is_refused_and_runs_none(legacy: bool, tmp_path: Path) -> None:
+def test_a_file_that_would_run_code_is_refused_without_running_it(legacy: bool, tmp_path: Path) -> None:
     path, mark = tmp_path / "weights.pth", tmp_path / "mark"
     torch.save({"model": WEIGHTS, "extra": Hostile(mark)}, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(InputError, match=r"weights.pth was not opened: reading it would run exec, and weights need"):
-        read_checkpoint(path)
+    with pytest.raises(InputError, match=r"weights.pth was not opened: reading it would run exec; if you trust it"):
+        read_foreign_weights(path)
     assert not mark.exists()
 
 
-def test_a_bare_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> None:
+def test_a_bare_pickle_that_would_run_code_is_refused_without_running_it(tmp_path: Path) -> None:
     path, mark = tmp_path / "weights.pkl", tmp_path / "mark"
     path.write_bytes(pickle.dumps(Hostile(mark)))
     with pytest.raises(InputError, match=r"weights.pkl"):
-        read_checkpoint(path)
+        read_foreign_weights(path)
     assert not mark.exists()
 
 
@@ -60,16 +60,16 @@ def test_a_bare_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Pa
         ({"state_dict": {"model": WEIGHTS}}, "state_dict.model"),
     ],
 )
-def test_weights_are_found_where_training_scripts_put_them(wrapped: Any, found_under: str, tmp_path: Path) -> None:
+def test_weights_are_found_under_the_keys_of_training_scripts(wrapped: Any, found_under: str, tmp_path: Path) -> None:
     torch.save(wrapped, tmp_path / "weights.pth")
-    file = read_checkpoint(tmp_path / "weights.pth")
+    file = read_foreign_weights(tmp_path / "weights.pth")
     assert equal(file.tensors)
     assert file.found_under == found_under
 
 
-def test_safetensors_are_known_by_their_content(tmp_path: Path) -> None:
+def test_safetensors_are_recognised_by_their_content(tmp_path: Path) -> None:
     save_file(WEIGHTS, tmp_path / "weights.bin")
-    assert equal(read_checkpoint(tmp_path / "weights.bin").tensors)
+    assert equal(read_foreign_weights(tmp_path / "weights.bin").tensors)
 
 
 def whole(kind: str, path: Path) -> bytes:
@@ -82,20 +82,20 @@ def whole(kind: str, path: Path) -> bytes:
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
-def test_a_truncated_file_is_said(kind: str, share: float, tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(kind: str, share: float, tmp_path: Path) -> None:
     path = tmp_path / f"weights.{kind}"
     content = whole(kind, path)
     path.write_bytes(content[: max(1, int(share * len(content)))])
     with pytest.raises(InputError, match=rf"weights.{kind} .*; fetch it again"):
-        read_checkpoint(path)
+        read_foreign_weights(path)
 
 
-def test_a_big_endian_header_is_said(tmp_path: Path) -> None:
+def test_a_big_endian_header_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     content = whole("safetensors", path)
     path.write_bytes(content[:8][::-1] + content[8:])
-    with pytest.raises(InputError, match="gives the length of its header big-endian; safetensors is little-endian"):
-        read_checkpoint(path)
+    with pytest.raises(InputError, match="stores the length of its header big-endian; safetensors is little-endian"):
+        read_foreign_weights(path)
 
 
 @pytest.mark.parametrize(
@@ -107,20 +107,20 @@ def test_a_big_endian_header_is_said(tmp_path: Path) -> None:
         (b"some text that is no weights at all", "is not a whole PyTorch checkpoint"),
     ],
 )
-def test_files_that_are_no_weights_are_said(content: bytes, message: str, tmp_path: Path) -> None:
+def test_other_files_are_explained(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(content)
     with pytest.raises(InputError, match=message):
-        read_checkpoint(tmp_path / "weights.pth")
+        read_foreign_weights(tmp_path / "weights.pth")
 
 
-def test_a_checkpoint_without_weights_says_what_it_holds(tmp_path: Path) -> None:
+def test_a_checkpoint_without_weights_lists_its_keys(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "loss": 0.1}, tmp_path / "weights.pth")
-    with pytest.raises(InputError, match=r"holds no weights \(but epoch, loss\); give a file with a state dict"):
-        read_checkpoint(tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"has no weights, only epoch, loss; give a file with a state dict"):
+        read_foreign_weights(tmp_path / "weights.pth")
 
 
-def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file or directory; give a file of weights"):
-        read_checkpoint(tmp_path / "nowhere.pth")
+        read_foreign_weights(tmp_path / "nowhere.pth")
     with pytest.raises(InputError, match="Is a directory; give a file of weights"):
-        read_checkpoint(tmp_path)
+        read_foreign_weights(tmp_path)

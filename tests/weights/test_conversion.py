@@ -32,7 +32,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.mark.medium
 @pytest.mark.parametrize("model", FAMILIES)
-def test_there_and_back_through_files_is_the_same_bit_by_bit(model: str, tmp_path: Path) -> None:
+def test_a_round_trip_through_files_is_bit_identical(model: str, tmp_path: Path) -> None:
     ours = random_weights(model)
     save_file(ours, tmp_path / "ours.safetensors")
     network = models.create_model(model)
@@ -43,12 +43,12 @@ def test_there_and_back_through_files_is_the_same_bit_by_bit(model: str, tmp_pat
         convert(tmp_path / "ours.safetensors", theirs, project, model=model)
         name, found = convert(theirs, tmp_path / "back.safetensors", "original", model=model)
         assert name == model
-        assert [*scheme_named(network, found).to_theirs(ours)] == [*scheme_named(network, project).to_theirs(ours)]
+        assert [*scheme_named(network, found).to_stored(ours)] == [*scheme_named(network, project).to_stored(ours)]
         assert same(load_file(tmp_path / "back.safetensors"), ours), project
 
 
 @pytest.mark.medium
-def test_the_network_is_found_by_names_and_shapes_whatever_its_classes(tmp_path: Path) -> None:
+def test_the_network_is_recognised_whatever_its_number_of_classes(tmp_path: Path) -> None:
     save_file(random_weights("resnet18", num_classes=7), tmp_path / "theirs.safetensors")
     name, found = convert(tmp_path / "theirs.safetensors", tmp_path / "out.safetensors", "transformers")
     assert (name, found) == ("resnet18", "original")
@@ -58,13 +58,13 @@ def test_the_network_is_found_by_names_and_shapes_whatever_its_classes(tmp_path:
 @pytest.mark.parametrize(
     ("out", "to", "model", "message"),
     [
-        ("out.onnx", "timm", "convnext_test", "give a name that ends with .safetensors or .pth"),
+        ("out.onnx", "timm", "convnext_test", "give a path that ends in .safetensors or .pth"),
         ("out.pth", "tim", "convnext_test", "no scheme for ConvNeXt is called 'tim'; did you mean timm"),
         ("out.pth", "timm", "convnextv2_test", "cannot be loaded into this ConvNeXt"),
         ("out.pth", "timm", "nothing", "no model is called 'nothing'"),
     ],
 )
-def test_what_cannot_be_converted_is_said_and_writes_nothing(
+def test_a_failed_conversion_is_explained_and_writes_nothing(
     out: str, to: str, model: str, message: str, tmp_path: Path
 ) -> None:
     save_file(random_weights("convnext_test"), tmp_path / "in.safetensors")
@@ -73,7 +73,7 @@ def test_what_cannot_be_converted_is_said_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["in.safetensors"]
 
 
-def test_weights_of_no_network_are_said(tmp_path: Path) -> None:
+def test_weights_of_no_network_are_an_error(tmp_path: Path) -> None:
     save_file({"something.weight": torch.zeros(3)}, tmp_path / "in.safetensors")
     with pytest.raises(InputError, match="fits no network of the zoo; give --model NAME"):
         weights.convert(tmp_path / "in.safetensors", tmp_path / "out.pth", "timm")

@@ -133,7 +133,7 @@ def test_a_file_that_the_server_does_not_have_is_an_error(server: Server, publis
         fetch_weights(published)
 
 
-def test_a_full_disk_is_named_as_such(published: PretrainedWeights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_not_a_network_error(published: PretrainedWeights, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -197,7 +197,7 @@ def test_feature_maps_have_published_weights_too(catalogue: PretrainedWeights) -
     torch.testing.assert_close(extractor(x)[0], expected, rtol=0, atol=0)
 
 
-def test_a_model_comes_with_its_classes_and_what_images_must_look_like(catalogue: PretrainedWeights) -> None:
+def test_a_model_has_its_class_names_and_preprocessing(catalogue: PretrainedWeights) -> None:
     saved = load_model("convnext_test.local")
     assert saved.classes == ("class 0", "class 1", "class 2", "class 3", "class 4")
     assert (saved.image_size, saved.crop, saved.interpolation) == (64, 0.9, "bicubic")

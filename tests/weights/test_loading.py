@@ -31,16 +31,16 @@ def refused(network: nn.Module, weights: dict[str, Tensor], **options: bool) -> 
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "backbone.", "encoder.", "model."])
-def test_prefixes_of_wrappers_are_seen_through(prefix: str) -> None:
+def test_prefixes_of_wrappers_are_recognised(prefix: str) -> None:
     source, network = made("convnext_test"), create_model("convnext_test", num_classes=5)
     load_weights(network, {f"{prefix}{name}": value for name, value in source.state_dict().items()})
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in network.state_dict().items())
 
 
-def test_another_number_of_classes_is_said_with_both_ways_out() -> None:
+def test_another_number_of_classes_is_explained_with_both_fixes() -> None:
     message = refused(create_model("convnext_test", num_classes=7), made("convnext_test").state_dict())
-    assert "head.weight is 5x64 there and 7x64 here" in message
-    assert message.endswith("these weights know 5 classes: make the network with num_classes=5, or skip the head")
+    assert "head.weight is 5x64 in the file and 7x64 in the network" in message
+    assert message.endswith("these weights have 5 classes: make the network with num_classes=5, or skip the head")
 
 
 def test_the_head_can_be_skipped() -> None:
@@ -52,7 +52,7 @@ def test_the_head_can_be_skipped() -> None:
     assert torch.equal(network.state_dict()["norm.weight"], source.state_dict()["norm.weight"])
 
 
-def test_weights_without_a_classifier_are_said() -> None:
+def test_weights_without_a_classifier_are_an_error() -> None:
     body = {name: value for name, value in made("convnext_test").state_dict().items() if not name.startswith("head.")}
     message = refused(create_model("convnext_test", num_classes=7), body)
     assert message.endswith("these weights have no classifier: skip the head, and train a new one")
@@ -75,9 +75,9 @@ def test_another_variant_is_suggested_and_both_sides_are_shown() -> None:
     assert message.endswith("these weights fit convnext_small")
 
 
-def test_names_of_something_else_are_shown_beside_ours() -> None:
+def test_unknown_names_are_shown_with_those_of_the_network() -> None:
     message = refused(create_model("resnet_test"), {"something.weight": torch.zeros(3)})
-    assert "none of the names is known\n  there: something.weight\n  here:  conv1.weight" in message
+    assert "its names belong to no known project\n  file:    something.weight\n  network: conv1.weight" in message
     assert "these weights fit no network of the zoo" in message
 
 
@@ -91,7 +91,7 @@ RESAMPLED: list[tuple[str, dict[str, object], dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("name", "there", "here", "which"), RESAMPLED)
-def test_what_belongs_to_positions_is_resampled_on_request_alone(
+def test_position_weights_are_resampled_only_on_request(
     name: str, there: dict[str, object], here: dict[str, object], which: str
 ) -> None:
     source, network = made(name, **there), create_model(name, num_classes=5, **here)
@@ -114,9 +114,7 @@ CONSTANT: list[tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = [
 
 
 @pytest.mark.parametrize(("source", "target"), CONSTANT)
-def test_resampling_keeps_what_is_the_same_everywhere(
-    source: Callable[[], nn.Module], target: Callable[[], nn.Module]
-) -> None:
+def test_resampling_keeps_constants(source: Callable[[], nn.Module], target: Callable[[], nn.Module]) -> None:
     weights = {
         name: torch.full_like(value, 0.3) if name.endswith(("pos_embed", "bias_table", "attention_biases")) else value
         for name, value in source().state_dict().items()

@@ -202,7 +202,7 @@ def _quiet() -> None:
 
 @pytest.mark.medium
 @pytest.mark.parametrize("name", NEIGHBOURS)
-def test_their_weights_give_their_scores(name: str, tmp_path: Any) -> None:
+def test_weights_of_another_project_give_its_scores(name: str, tmp_path: Any) -> None:
     neighbour = NEIGHBOURS[name]
     theirs, network = randomised(neighbour.theirs()), neighbour.ours().eval()
     load_weights(network, on_disk(theirs, neighbour.project, tmp_path))
@@ -212,7 +212,7 @@ def test_their_weights_give_their_scores(name: str, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NEIGHBOURS if "transformers" in name])
-def test_what_transformers_has_in_memory_is_known_too(name: str) -> None:
+def test_state_dicts_of_transformers_in_memory_are_recognised(name: str) -> None:
     neighbour = NEIGHBOURS[name]
     theirs, network = randomised(neighbour.theirs()), neighbour.ours().eval()
     assert load_weights(network, theirs.state_dict()).project == "transformers"
@@ -223,12 +223,12 @@ def test_what_transformers_has_in_memory_is_known_too(name: str) -> None:
 
 @pytest.mark.medium
 @pytest.mark.parametrize("name", NEIGHBOURS)
-def test_weights_go_there_and_back_bit_by_bit(name: str, tmp_path: Any) -> None:
+def test_a_round_trip_is_bit_identical(name: str, tmp_path: Any) -> None:
     neighbour = NEIGHBOURS[name]
     theirs, network = randomised(neighbour.theirs()), neighbour.ours()
     weights = on_disk(theirs, neighbour.project, tmp_path)
     load_weights(network, weights)
-    back = scheme_named(network, neighbour.project).to_theirs(network.state_dict())
+    back = scheme_named(network, neighbour.project).to_stored(network.state_dict())
     weights = {name: value for name, value in weights.items() if not name.endswith("relative_position_index")}
     assert sorted(back) == sorted(weights)
     for each, value in weights.items():
@@ -250,9 +250,9 @@ def test_every_scheme_of_a_family_is_recognised_and_loses_nothing(model: str) ->
         if not scheme.fits(network.state_dict()):
             continue
         other = create_model(model)
-        report = load_weights(other, scheme.to_theirs(network.state_dict()), skip_head=bool(scheme.absent))
-        same_names = scheme.to_theirs(network.state_dict()).keys() == network.state_dict().keys()
+        report = load_weights(other, scheme.to_stored(network.state_dict()), skip_head=bool(scheme.absent))
+        same_names = scheme.to_stored(network.state_dict()).keys() == network.state_dict().keys()
         assert report.project == ("original" if same_names else scheme.project)
         for name, value in network.state_dict().items():
-            if name not in report.new and scheme.theirs(name):
+            if name not in report.new and scheme.stored_names(name):
                 assert torch.equal(other.state_dict()[name], value), (scheme.project, name)

@@ -1,7 +1,7 @@
-"""Where weights come from and go to, and the names that other projects give them."""
+"""Load, save, fetch and convert weights under the names of many projects."""
 
 from modernet.weights.catalogue import PretrainedWeights, find_weights, list_weights
-from modernet.weights.checkpoint_file import CheckpointFile, read_checkpoint
+from modernet.weights.checkpoint_file import CheckpointFile, read_foreign_weights
 from modernet.weights.conversion import convert
 from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_weights
@@ -24,7 +24,7 @@ __all__ = [
     "load_model",
     "load_network",
     "load_weights",
-    "read_checkpoint",
+    "read_foreign_weights",
     "save_network",
     "starting_weights",
 ]

@@ -1,7 +1,7 @@
-"""Published weights of the zoo's networks: where they lie, how images must look for them, what one may do with them.
+"""Published weights of the zoo's networks: their files, preprocessing and licences.
 
-timm and torchvision keep these facts beside their weights, so they are read from there; ours is only which of their
-networks is which of ours.
+timm and torchvision publish these facts with their weights, so they are read from there; only the mapping between their
+networks and those of the zoo is kept here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from modernet.files.hub_file import HubFile
 from modernet.models import get_entry, list_models
 
 PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause")
-"""Licences that allow any use, of commerce too."""
+"""Licences that allow any use, including commercial."""
 
-# ours -> timm's architecture
+# network of the zoo -> timm's architecture
 _TIMM = {
     **{f"convnext_{size}": f"convnext_{size}" for size in ("atto", "femto", "pico", "nano", "tiny", "small", "base")},
     **{f"convnext_{size}": f"convnext_{size}" for size in ("large", "xlarge")},
@@ -40,15 +40,15 @@ _TIMM = {
     **{f"coat_{size}": f"coat_{size}" for size in ("tiny", "mini", "small")},
     **{f"coat_lite_{size}": f"coat_lite_{size}" for size in ("tiny", "mini", "small", "medium", "medium_384")},
 }
-# ours -> torchvision's, where timm has no such weights or our names are torchvision's
+# network of the zoo -> torchvision's, where timm has no such weights or both use torchvision's names
 _TORCHVISION = {
     **{name: name for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2")},
     **{f"vgg{depth}{bn}": f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")},
     "alexnet_one_tower": "alexnet",
 }
-# tags of weights whose accuracy is what the model's entry in the zoo says: of its authors, from ImageNet-1K alone
+# tags of the authors' weights from ImageNet-1K alone: their accuracy is in the model's entry of the zoo
 _AUTHORS = ("fb_in1k", "ms_in1k", "fb_dist_in1k", "in1k", "d1_in1k", "d1h_in1k", "d2_in1k")
-# that of others, in per cent: Liu et al. 2022, table 1; Woo et al. 2023, tables 14 and 15; microsoft/Swin-Transformer
+# accuracy of other tags, in %: Liu et al. 2022, table 1; Woo et al. 2023, tables 14 and 15; microsoft/Swin-Transformer
 # fmt: off
 _TOP1 = {
     "fb_in22k_ft_in1k": {
@@ -91,23 +91,23 @@ class WebFile:
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """One set of published weights, called `model.tag`."""
+    """A set of published weights, named `model.tag`."""
 
     model: str
     tag: str
     file: HubFile | WebFile
     num_classes: int
-    """0: a body without classifier."""
+    """0: without a classifier."""
     image_size: int
     crop: float
-    """Side of the square that is looked at, relative to the image's shorter side."""
+    """Side of the central crop, relative to the shorter side of the image."""
     interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     licence: str
-    """As its source states it; empty where it states none."""
+    """As stated by the publisher; empty if not stated."""
     top1: float | None = None
-    """ImageNet-1K top-1 in per cent at `image_size`, where the source states it."""
+    """ImageNet-1K top-1 in per cent at `image_size`; None if not published."""
 
     @property
     def name(self) -> str:
@@ -116,17 +116,17 @@ class PretrainedWeights:
 
     @property
     def trained_on(self) -> str:
-        """In words, from the tag: images of pre-training, then of fine-tuning."""
+        """Names of the data sets in the tag: of pre-training, then of fine-tuning."""
         data = {"in1k": "ImageNet-1K", "in12k": "ImageNet-12K", "in21k": "ImageNet-21K", "in22k": "ImageNet-22K"}
         parts = [data[part] for part in self.tag.split("_") if part in data]
         return ", then ".join(parts)
 
 
 def list_weights(pattern: str = "*", *, licence: str = "any") -> list[PretrainedWeights]:
-    """Published weights whose `model.tag`, or whose model, matches a shell pattern.
+    """Return the published weights whose `model.tag` or model matches a shell pattern.
 
     Args:
-        licence: `"any"`; `"permissive"`: any use, of commerce too; or a licence such as `"apache-2.0"`.
+        licence: `"any"`; `"permissive"`: any use, including commercial; or a licence such as `"apache-2.0"`.
     """
     allowed = PERMISSIVE if licence == "permissive" else (licence,)
     return [
@@ -139,15 +139,15 @@ def list_weights(pattern: str = "*", *, licence: str = "any") -> list[Pretrained
 
 
 def find_weights(name: str) -> PretrainedWeights:
-    """Weights by `model.tag`, or the first of a model: those trained on ImageNet-1K alone, where there are any.
+    """Return weights by `model.tag`, or the first of a model: trained on ImageNet-1K alone if there are such.
 
     Raises:
-        InputError: there are none of that name.
+        InputError: there are no such weights.
     """
     model, _, tag = name.partition(".")
     entries = weights_of(get_entry(model).name)
     if not entries:
-        raise InputError(f"no published weights of {model} are known; give a file of weights")
+        raise InputError(f"there are no published weights for {model}; give a file of weights")
     if not tag:
         return entries[0]
     for entry in entries:
@@ -158,9 +158,9 @@ def find_weights(name: str) -> PretrainedWeights:
 
 @functools.cache
 def weights_of(model: str) -> tuple[PretrainedWeights, ...]:
-    """Published weights of a model, those trained on ImageNet-1K alone first."""
+    """Return the published weights of a model; those trained on ImageNet-1K alone come first."""
     entries = [*_original(model), *_from_timm(model), *_from_torchvision(model)]
-    entries = list({entry.tag: entry for entry in entries}.values())  # torchvision's own where timm has a copy
+    entries = list({entry.tag: entry for entry in entries}.values())  # torchvision's own replace timm's copies
     return tuple(sorted(entries, key=lambda entry: (entry.num_classes != 1000, "_ft_" in entry.tag)))
 
 
@@ -168,13 +168,13 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
     import timm
     from timm.models import get_pretrained_cfg
 
-    theirs = model.removeprefix("timm:") if model.startswith("timm:") else _TIMM.get(model)
-    if theirs is None:
+    architecture = model.removeprefix("timm:") if model.startswith("timm:") else _TIMM.get(model)
+    if architecture is None:
         return
     published, fixed = get_entry(model).published, hasattr(get_entry(model).config, "image_size") and model in _TIMM
-    for name in timm.list_pretrained(f"{theirs}.*"):
+    for name in timm.list_pretrained(f"{architecture}.*"):
         facts: Any = get_pretrained_cfg(name)
-        projection = facts.tag.startswith("clip") and "_ft_" not in facts.tag  # its outputs are no classes
+        projection = facts.tag.startswith("clip") and "_ft_" not in facts.tag  # its outputs are not classes
         if (
             projection
             or not facts.hf_hub_id
@@ -204,7 +204,7 @@ def _from_torchvision(model: str) -> Iterator[PretrainedWeights]:
         return
     for weights in torchvision.models.get_model_weights(_TORCHVISION[model]):
         if weights.meta.get("categories") is None or len(weights.meta["categories"]) != 1000:
-            continue  # VGG's features alone
+            continue  # only VGG's features
         facts = weights.transforms()
         yield PretrainedWeights(
             model=model,
@@ -222,7 +222,7 @@ def _from_torchvision(model: str) -> Iterator[PretrainedWeights]:
 
 
 def _original(model: str) -> Iterator[PretrainedWeights]:
-    """What only the papers' authors offer."""
+    """Yield weights that only the authors of a paper publish."""
     size = model.removeprefix("convnext_isotropic_")
     if size not in ("small", "base", "large"):
         return

@@ -1,4 +1,4 @@
-"""Weights on disk -> named tensors, from files that are not trusted: nothing in them is ever run."""
+"""Read named tensors from untrusted files; no code in them is ever run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from torch import Tensor
 from modernet.errors import InputError, one_line
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state", "model", "module", "network")
-"""Where training scripts put the weights, the averaged ones first."""
+"""Keys under which training scripts save weights; averaged weights first."""
 _LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Any] = [
-    argparse.Namespace,  # the options that training scripts save beside the weights
+    argparse.Namespace,  # options that training scripts save with the weights
     np.dtype,
     type(np.dtype(np.float64)),
     type(np.dtype(np.int64)),
@@ -35,19 +35,19 @@ _HARMLESS: list[Any] = [
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """The tensors of a file, under the names that they have there."""
+    """The tensors of a file, under their stored names."""
 
     path: Path
     tensors: dict[str, Tensor]
     found_under: str
-    """The entry that held them, such as `"model_ema"`; empty where they are the file."""
+    """Key of the tensors in the file, such as `"model_ema"`; empty if they are at the top level."""
 
 
-def read_checkpoint(path: Path) -> CheckpointFile:
-    """Read a `.safetensors` file or a PyTorch checkpoint, whatever its name ends with.
+def read_foreign_weights(path: Path) -> CheckpointFile:
+    """Read a `.safetensors` file or a PyTorch checkpoint, recognised by its content.
 
     Raises:
-        InputError: there is no such file; it is damaged, holds no tensors, or would run code when opened.
+        InputError: the file is missing, damaged, has no tensors, or would run code when opened.
     """
     try:
         with path.open("rb") as file:
@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     if not start:
         raise InputError(f"{path} is empty; fetch it again")
     if start.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path} is a Git LFS pointer, not the weights; run git lfs pull where it comes from")
+        raise InputError(f"{path} is a Git LFS pointer, not the weights; run git lfs pull in its repository")
     if start.lstrip().startswith(b"<"):
         raise InputError(f"{path} is a web page, not weights; fetch the file itself")
     if start[8:9] == b"{" or path.suffix == ".safetensors":
@@ -66,7 +66,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     tensors, found_under = _unwrap(content)
     if not tensors:
         keys = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
-        raise InputError(f"{path} holds no weights (but {keys}); give a file with a state dict")
+        raise InputError(f"{path} has no weights, only {keys}; give a file with a state dict")
     return CheckpointFile(path, tensors, found_under)
 
 
@@ -74,35 +74,35 @@ def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
     length = int.from_bytes(start[:8], "little")
     if length > _LARGEST_HEADER and int.from_bytes(start[:8], "big") < path.stat().st_size:
         raise InputError(
-            f"{path} gives the length of its header big-endian; safetensors is little-endian: what wrote it is broken, "
-            "write it again with the safetensors library"
+            f"{path} stores the length of its header big-endian; safetensors is little-endian: write it again with the "
+            "safetensors library"
         )
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({_reason(error)}); fetch it again") from error
+        raise InputError(f"{path} is not a complete safetensors file ({_reason(error)}); fetch it again") from error
 
 
 def _read_pickle(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of pickle's protocol, which says nothing of the weights
+            warnings.simplefilter("ignore", UserWarning)  # about the pickle protocol
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         blocked = re.search(r"(?:Unsupported global: GLOBAL|Can only [^`]*) `?([\w.]+)", str(error))
         if blocked is None and "Unsupported" not in str(error):
-            raise _not_whole(path, error) from error
+            raise _incomplete(path, error) from error
         what = blocked.group(1) if blocked else "code"
         raise InputError(
-            f"{path} was not opened: reading it would run {what}, and weights need no code; if you trust it, open it "
-            "with torch.load yourself and save its state dict as safetensors"
+            f"{path} was not opened: reading it would run {what}; if you trust it, open it with torch.load yourself "
+            "and save its state dict as safetensors"
         ) from error
-    except Exception as error:  # what is no pickle can make the unpickler stumble over anything
-        raise _not_whole(path, error) from error
+    except Exception as error:  # on other files the unpickler raises anything
+        raise _incomplete(path, error) from error
 
 
-def _not_whole(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is not a whole PyTorch checkpoint ({_reason(error)}); fetch it again")
+def _incomplete(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not a complete PyTorch checkpoint ({_reason(error)}); fetch it again")
 
 
 def _reason(error: Exception) -> str:
@@ -110,7 +110,7 @@ def _reason(error: Exception) -> str:
 
 
 def _unwrap(content: Any) -> tuple[dict[str, Tensor], str]:
-    """The tensors of a checkpoint and the entry that they were under."""
+    """Return the tensors of a checkpoint and the key under which they were found."""
     if not isinstance(content, Mapping):
         return {}, ""
     for wrapper in _WRAPPERS:

@@ -1,4 +1,4 @@
-"""Weights from one project's names to another's, bit by bit the same."""
+"""Convert weights between the names of two projects, bit by bit the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError, unknown_name
 from modernet.files.atomic import whole_file
 from modernet.models import Backbone, create_model
-from modernet.weights.checkpoint_file import read_checkpoint
+from modernet.weights.checkpoint_file import read_foreign_weights
 from modernet.weights.loading import best_fit, check_fit, head_names, identify
 from modernet.weights.schemes import Scheme, schemes_of
 
@@ -26,24 +26,24 @@ def convert(
     Args:
         source: a file in any scheme that `load_weights` knows.
         target: the file to write: `.safetensors`, or `.pth` with a plain state dict.
-        to: whose names: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`.
-        model: the network of the zoo that the weights belong to; by default it is found by their names and shapes.
+        to: the project: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`.
+        model: the network of the zoo; by default recognised by the names and shapes of its weights.
 
     Returns:
-        The network's name, and the project whose names were found in the source.
+        The name of the network, and the project whose names the source uses.
 
     Raises:
-        InputError: the file cannot be read, fits no network of the zoo, or `to` is not known for its family.
+        InputError: the file cannot be read, fits no network of the zoo, or `to` has no scheme for its family.
     """
     out = Path(target)
     if out.suffix not in (".safetensors", ".pth", ".pt"):
-        raise InputError(f"cannot write {out}: give a name that ends with .safetensors or .pth")
-    file = read_checkpoint(Path(source))
+        raise InputError(f"cannot write {out}: give a path that ends in .safetensors or .pth")
+    file = read_foreign_weights(Path(source))
     name = model or _identified(file.tensors, file.path)
     network = network_for(name, file.tensors)
     fit = best_fit(network, file.tensors, skip_head=network.num_classes == 0)
     check_fit(network, file.tensors, fit, str(file.path))
-    weights = scheme_named(network, to).to_theirs(fit.weights)
+    weights = scheme_named(network, to).to_stored(fit.weights)
     with whole_file(out) as unfinished:
         if out.suffix == ".safetensors":
             save_file(weights, unfinished, metadata={"format": "pt"})
@@ -53,7 +53,7 @@ def convert(
 
 
 def network_for(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
-    """A network of the zoo on the meta device, with as many classes as the weights have; 0 if they have no head."""
+    """Make a network of the zoo on the meta device with the weights' number of classes; 0 if they have no head."""
     with torch.device("meta"):
         network = create_model(name)
         assert isinstance(network, Backbone)
@@ -68,10 +68,10 @@ def network_for(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
 
 
 def scheme_named(network: nn.Module, project: str) -> Scheme:
-    """The scheme of a project that fits a network: the one that has every one of its parameters.
+    """Return the scheme of a project in which every parameter of a network can be stored.
 
     Raises:
-        InputError: this family's weights are not known under that project's names.
+        InputError: the project has no scheme for this family.
     """
     schemes = [scheme for scheme in schemes_of(network) if scheme.writable]
     for scheme in schemes:
@@ -83,5 +83,5 @@ def scheme_named(network: nn.Module, project: str) -> Scheme:
 def _identified(tensors: Mapping[str, Tensor], path: Path) -> str:
     names = identify(tensors)
     if not names:
-        raise InputError(f"{path} fits no network of the zoo; give --model NAME to see how it differs from that one")
+        raise InputError(f"{path} fits no network of the zoo; give --model NAME to see how it differs from one")
     return names[0]

@@ -1,4 +1,4 @@
-"""Anybody's weights into our networks: the scheme is recognised, everything is compared, and only then is it loaded."""
+"""Load weights of any known project: recognise the scheme, compare every tensor, and only then change the network."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.models import MODELS, Backbone, create_model
 from modernet.progress import track
-from modernet.weights.checkpoint_file import read_checkpoint
+from modernet.weights.checkpoint_file import read_foreign_weights
 from modernet.weights.resampling import resampled
 from modernet.weights.schemes import Scheme, schemes_of
 
 _PREFIXES = ("", "module.", "_orig_mod.", "backbone.", "encoder.", "model.", "module.backbone.", "base_model.")
-"""What training scripts and larger networks put before every name."""
-_COUNTERS = "num_batches_tracked"  # older files lack it, and nothing is computed from it
+"""Prefixes that training scripts and larger networks put before every name."""
+_COUNTERS = "num_batches_tracked"  # older files lack it, and no result depends on it
 _SHOWN = 6
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a set of foreign tensors fits a network, before anything is loaded."""
+    """How stored tensors fit a network, before anything is loaded."""
 
     scheme: Scheme
     weights: dict[str, Tensor]
-    """Our names and shapes: all that fits."""
+    """Every tensor that fits, under its name and in its shape in the network."""
     missing: dict[str, str] = field(default_factory=dict)
-    """Our name -> the name that was looked for."""
+    """Name in the network -> the stored name that was looked for."""
     unexpected: list[str] = field(default_factory=list)
-    """Their names that belong to nothing of ours."""
+    """Stored names that no tensor of the network has."""
     misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
-    """Our name -> the shape there, the shape here."""
+    """Name in the network -> stored shape, shape in the network."""
     resampled: list[str] = field(default_factory=list)
-    """Our names of tensors that were resampled to this network's size."""
+    """Names of tensors that were resampled to the network's image size."""
     new: list[str] = field(default_factory=list)
-    """Our names of the head's tensors that were not looked for or not found, as was allowed."""
+    """Names of tensors of the head that keep their values: not looked for, or not found, with `skip_head`."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether every tensor found its place."""
+        """Whether every tensor of both sides has a counterpart of its shape."""
         return not (self.missing or self.unexpected or self.misshapen)
 
     @property
     def faults(self) -> int:
-        """How many tensors found none."""
+        """Number of tensors without one."""
         return len(self.missing) + len(self.unexpected) + len(self.misshapen)
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load did."""
+    """The result of a load."""
 
     project: str
-    """Whose names they were: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`, `sparse`."""
+    """The project whose names were used: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`, `sparse`."""
     found_under: str
-    """The entry of the file that held the weights, such as `model_ema`; empty where they are the file."""
+    """Key of the weights in the file, such as `model_ema`; empty if they are at the top level."""
     resampled: tuple[str, ...]
-    """Parameters that were resampled to this network's image size."""
+    """Parameters that were resampled to the network's image size."""
     new: tuple[str, ...]
-    """Parameters of the head that were left as they are."""
+    """Parameters of the head that kept their values."""
 
 
 def load_weights(
@@ -73,16 +73,16 @@ def load_weights(
     resample: bool = False,
     skip_head: bool = False,
 ) -> LoadReport:
-    """Load weights from a file, under whichever names it has them, into a network of ours.
+    """Load weights into a network of the zoo, under the names of any known project.
 
-    Known are the original releases, timm, torchvision, Hugging Face transformers and OpenMMLab, as a file or as the
-    backbone of a larger network. If anything does not fit, nothing is changed.
+    These are the original releases, timm, torchvision, Hugging Face transformers and OpenMMLab, for the network alone
+    or as the backbone of a larger one. If anything does not fit, nothing is changed.
 
     Args:
         network: a network of the zoo.
-        source: a `.safetensors` file, a PyTorch checkpoint (read without running code in it), or named tensors.
-        resample: fit position embeddings, relative position biases and global filters of another image size.
-        skip_head: leave the classifier as it is, and what else of the head the weights do not have.
+        source: a `.safetensors` file, a PyTorch checkpoint (read without running the code in it), or named tensors.
+        resample: resample position embeddings, relative position biases and global filters of another image size.
+        skip_head: leave the classifier as it is, and other layers of the head that the weights lack.
 
     Raises:
         InputError: the file cannot be read or does not fit; the message shows both sides' names and the likely cause.
@@ -93,7 +93,7 @@ def load_weights(
     if isinstance(source, Mapping):
         tensors, found_under, what = dict(source), "", "these weights"
     else:
-        file = read_checkpoint(Path(source))
+        file = read_foreign_weights(Path(source))
         tensors, found_under, what = file.tensors, file.found_under, str(file.path)
     fit = best_fit(network, tensors, resample=resample, skip_head=skip_head)
     check_fit(network, tensors, fit, what, resample=resample)
@@ -107,12 +107,12 @@ def load_weights(
 def best_fit(
     network: nn.Module, tensors: Mapping[str, Tensor], *, resample: bool = False, skip_head: bool = False
 ) -> Fit:
-    """How foreign tensors fit a network under the scheme that explains most of their names. Nothing is loaded."""
+    """Compare stored tensors with a network under the scheme that explains most of their names; nothing is loaded."""
     ours = network.state_dict()
     candidates = [variant for scheme in schemes_of(network) for variant in _variants(scheme)]
 
     def explained(scheme: Scheme) -> int:
-        return sum(their_name in tensors for name in ours for their_name in scheme.theirs(name))
+        return sum(stored in tensors for name in ours for stored in scheme.stored_names(name))
 
     best = max(candidates, key=explained)
     return _compare(best, network, ours, tensors, skip_head=skip_head, resample=resample)
@@ -121,18 +121,25 @@ def best_fit(
 def check_fit(
     network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: str, *, resample: bool = False
 ) -> None:
-    """Raise an InputError that shows both sides' names and the likely cause, unless everything fits."""
+    """Check that every tensor fits.
+
+    Args:
+        what: the name of the weights in the message.
+
+    Raises:
+        InputError: it shows both sides' names and the likely cause.
+    """
     if not fit.is_whole:
         raise InputError(_explain(network, tensors, fit, what, resample=resample))
 
 
 def identify(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the zoo whose body these tensors are, whatever their classifier."""
+    """Return the networks of the zoo whose weights these are, whatever the number of classes."""
     size = sum(tensor.numel() for tensor in tensors.values())
 
     def plausible(name: str) -> bool:
         params = MODELS[name].published.params_m
-        return params is None or 0.25 * size < params * 1e6 < 1.3 * size + 2e6  # a head of 21,841 classes weighs much
+        return params is None or 0.25 * size < params * 1e6 < 1.3 * size + 2e6  # a head of 21,841 classes is large
 
     names = [name for name in MODELS if plausible(name)]
     found = []
@@ -145,7 +152,7 @@ def identify(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _variants(scheme: Scheme) -> list[Scheme]:
-    """A scheme as files have it: after a prefix, or of the body alone."""
+    """Return a scheme and its variants in files: with a prefix, or of the body alone."""
     variants = [scheme, *(scheme.prefixed(prefix) for prefix in _PREFIXES[1:])]
     return [*variants, scheme.without_body()] if scheme.body else variants
 
@@ -161,21 +168,21 @@ def _compare(
 ) -> Fit:
     fit = Fit(scheme, {})
     classifier = set(head_names(network)) if skip_head else set()
-    dispensable = network.head_modules if skip_head and isinstance(network, Backbone) else ()
-    used = {their_name for name in classifier for their_name in scheme.theirs(name)}
+    optional = network.head_modules if skip_head and isinstance(network, Backbone) else ()
+    used = {stored for name in classifier for stored in scheme.stored_names(name)}
     for name, tensor in ours.items():
-        their_names = scheme.theirs(name)
-        used.update(their_names)
+        stored_names = scheme.stored_names(name)
+        used.update(stored_names)
         if name in classifier:
             fit.new.append(name)
             continue
-        if not their_names or any(each not in tensors for each in their_names):
-            if name.startswith(tuple(f"{module}." for module in dispensable)):
+        if not stored_names or any(stored not in tensors for stored in stored_names):
+            if name.startswith(tuple(f"{module}." for module in optional)):
                 fit.new.append(name)
             elif not name.endswith(_COUNTERS):
-                fit.missing[name] = " + ".join(their_names) or f"nothing in {scheme.project}"
+                fit.missing[name] = " + ".join(stored_names) or f"nothing in {scheme.project}"
             continue
-        found = scheme.to_ours(name, [tensors[each] for each in their_names], tensor.shape)
+        found = scheme.to_network(name, [tensors[stored] for stored in stored_names], tensor.shape)
         if found.shape != tensor.shape and resample:
             fitted = resampled(name, found, tensor.shape)
             if fitted is not None:
@@ -190,7 +197,7 @@ def _compare(
 
 
 def head_names(network: nn.Module) -> list[str]:
-    """Names of the tensors that the classifier has, or would have if the network had one."""
+    """Return the names of the classifier's tensors, or those it would have if the network had one."""
     if not isinstance(network, Backbone):
         return []
     with torch.device("meta"):
@@ -199,36 +206,38 @@ def head_names(network: nn.Module) -> list[str]:
 
 
 def _explain(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: str, *, resample: bool) -> str:
-    """Both sides' names and the likely cause of a misfit."""
+    """Describe a mismatch: both sides' names and the likely cause."""
     kind = type(network).__name__
     if not fit.weights:
         return (
-            f"{what} cannot be loaded into this {kind}: none of the names is known\n  there: {_some(tensors)}\n"
-            f"  here:  {_some(network.state_dict())}\n{_cause(network, tensors, fit, resample)}"
+            f"{what} cannot be loaded into this {kind}: its names belong to no known project\n"
+            f"  file:    {_some(tensors)}\n  network: {_some(network.state_dict())}\n"
+            f"{_cause(network, tensors, fit, resample)}"
         )
     lines = [f"{what} cannot be loaded into this {kind} (names: {fit.scheme.project}); nothing was changed"]
     if fit.missing:
-        pairs = [f"{ours} (there: {theirs})" if ours != theirs else ours for ours, theirs in fit.missing.items()]
+        pairs = [name if name == stored else f"{name} (in the file: {stored})" for name, stored in fit.missing.items()]
         lines.append(f"  missing ({len(pairs)}): {_some(pairs)}")
     if fit.unexpected:
         lines.append(f"  unexpected ({len(fit.unexpected)}): {_some(fit.unexpected)}")
     if fit.misshapen:
         pairs = [
-            f"{ours} is {_size(there)} there and {_size(here)} here" for ours, (there, here) in fit.misshapen.items()
+            f"{name} is {_size(stored)} in the file and {_size(shape)} in the network"
+            for name, (stored, shape) in fit.misshapen.items()
         ]
         lines.append(f"  of another shape ({len(pairs)}): {_some(pairs)}")
     return "\n".join([*lines, _cause(network, tensors, fit, resample)])
 
 
 def _cause(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, resample: bool) -> str:
-    """The likely cause of a misfit, and what to do."""
+    """Return the likely cause of a mismatch, and what to do."""
     head = set(head_names(network))
     faults = set(fit.missing) | set(fit.misshapen)
     if faults and faults <= head and not fit.unexpected:
         if faults <= set(fit.missing):
             return "these weights have no classifier: skip the head, and train a new one"
-        classes = next(there[0] for name, (there, _) in fit.misshapen.items() if name.endswith("bias"))
-        return f"these weights know {classes} classes: make the network with num_classes={classes}, or skip the head"
+        classes = next(stored[0] for name, (stored, _) in fit.misshapen.items() if name.endswith("bias"))
+        return f"these weights have {classes} classes: make the network with num_classes={classes}, or skip the head"
     if not resample and not fit.missing and not fit.unexpected and fit.misshapen:
         again = _compare(fit.scheme, network, network.state_dict(), tensors, skip_head=True, resample=True)
         if again.is_whole:
@@ -246,4 +255,4 @@ def _some(names: Sequence[str] | Mapping[str, object]) -> str:
 
 
 def _size(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "one number"
+    return "x".join(map(str, shape)) or "a scalar"

@@ -1,4 +1,4 @@
-"""Networks that know something: of the zoo, with published weights or with a file of anybody's."""
+"""Networks with pretrained weights: published ones, or a file in any known scheme."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modernet import models
 from modernet.errors import InputError
 from modernet.models import get_entry
 from modernet.weights.catalogue import PretrainedWeights, find_weights, weights_of
-from modernet.weights.checkpoint_file import read_checkpoint
+from modernet.weights.checkpoint_file import read_foreign_weights
 from modernet.weights.conversion import network_for
 from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_weights
@@ -33,7 +33,7 @@ def create_model(name: str, *, pretrained: bool = False, **fields: Any) -> nn.Mo
             `image_size`.
 
     Raises:
-        InputError: unknown name or field, or the weights cannot be had.
+        InputError: unknown name or field, or the weights cannot be fetched.
 
     >>> network = create_model("convnext_tiny", pretrained=True)  # doctest: +SKIP
     >>> network = create_model("convnext_tiny.fb_in22k_ft_in1k", pretrained=True, num_classes=10)  # doctest: +SKIP
@@ -56,7 +56,7 @@ def create_model(name: str, *, pretrained: bool = False, **fields: Any) -> nn.Mo
 
 
 def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> SavedNetwork:
-    """A network of the zoo with its weights, its class names and what images must look like for it.
+    """Return a network of the zoo with its weights, class names and preprocessing.
 
     Args:
         name: a model, with a file of weights for it; or published weights: `model.tag`, or a model for its first.
@@ -64,21 +64,21 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
             weights.
 
     Raises:
-        InputError: unknown name, or the weights cannot be had or do not fit.
+        InputError: unknown name, or the weights cannot be fetched or do not fit.
 
     >>> network = load_model("convnext_tiny.fb_in22k_ft_in1k")  # doctest: +SKIP
     >>> network = load_model("mobilenet_v2", "mobilenet_v2-b0353104.pth")  # doctest: +SKIP
     """
     model = name.partition(".")[0]
     published = weights_of(get_entry(model).name)
-    entry = find_weights(name) if weights is None else next((each for each in published if each.name == name), None)
+    entry = find_weights(name) if weights is None else next((one for one in published if one.name == name), None)
     path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
     if entry is None and published:
         entry = published[0]
-    tensors = read_checkpoint(path).tensors
+    tensors = read_foreign_weights(path).tensors
     classes = network_for(model, tensors).num_classes
     if classes == 0:
-        raise InputError(f"{path} has no classifier, so it can name nothing; train one first: modernet train --weights")
+        raise InputError(f"{path} has no classifier; train one first: modernet train --weights")
     network = models.create_model(model, num_classes=classes)
     load_weights(network, path)
     return SavedNetwork(
@@ -114,19 +114,19 @@ def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -
         weights: a file in any scheme that `load_weights` knows.
 
     Raises:
-        InputError: unknown name, or the weights cannot be had.
+        InputError: unknown name, or the weights cannot be fetched.
     """
     model, _, tag = name.partition(".")
     entry = find_weights(name) if tag else next(iter(weights_of(get_entry(model).name)), None)
     if weights is None and entry is None:
-        raise InputError(f"no published weights of {model} are known; give a file of weights")
+        raise InputError(f"there are no published weights for {model}; give a file of weights")
     path = fetch_weights(entry) if weights is None and entry is not None else Path(weights or "")
     facts = _preparation(model, entry)
     return StartingWeights(path, facts["image_size"], facts["mean"], facts["std"])
 
 
 def class_names(count: int) -> tuple[str, ...]:
-    """The names of the classes that a network with so many outputs usually has: ImageNet's, or their numbers."""
+    """Return the usual class names of a network with `count` outputs: ImageNet's, or `class 0`, `class 1`, ..."""
     if count not in _LABELS:
         return tuple(f"class {index}" for index in range(count))
     from timm.data.imagenet_info import ImageNetInfo

@@ -1,4 +1,4 @@
-"""Weights that belong to positions, fitted to another image size."""
+"""Resample weights that belong to positions for another image size."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from modernet.models.gfnet import resample_filter
 
 
 def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
-    """A tensor of positions on a square grid, resampled to the shape that another grid needs.
+    """Resample a tensor of positions on a square grid to the shape that another grid needs.
 
     Args:
-        name: our name of the tensor, which says what it is.
+        name: name of the parameter in the network, which tells its kind.
         tensor: position embeddings `(1, t, c)`, class tokens first; relative position biases `((2 w - 1)^2, heads)`;
             biases of distances `(heads, side^2)`; a global filter in the frequency domain `(h, w, c, 2)`.
-        shape: the wanted one.
+        shape: of the result.
 
     Returns:
-        None where nothing of the kind fits: resampling changes the grid, and nothing else.
+        The resampled tensor; None if it is of another kind, or differs in more than the grid.
     """
     kind = name.rpartition(".")[2]
     if tensor.ndim != len(shape):
@@ -40,7 +40,7 @@ def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
 
 
 def _position_embedding(embedding: Tensor, tokens: int) -> Tensor | None:
-    """`(1, t, c) -> (1, tokens, c)`, with the class tokens that make both a square beside them."""
+    """`(1, t, c) -> (1, tokens, c)`, after the number of class tokens that leaves a square grid in both."""
     for prefix in range(3):
         side, new_side = isqrt(embedding.shape[1] - prefix), isqrt(tokens - prefix)
         if side**2 + prefix == embedding.shape[1] and new_side**2 + prefix == tokens:
@@ -49,9 +49,9 @@ def _position_embedding(embedding: Tensor, tokens: int) -> Tensor | None:
 
 
 def _square_table(table: Tensor, entries: int, *, align_corners: bool) -> Tensor | None:
-    """`(side^2, heads) -> (entries, heads)`: offsets of windows that reach equally far in each direction, or distances.
+    """`(side^2, heads) -> (entries, heads)`: one entry per offset or distance.
 
-    With `align_corners` the first entry stays what it is: no distance.
+    With `align_corners` the first entry, distance 0, is unchanged.
     """
     side, new_side = isqrt(table.shape[0]), isqrt(entries)
     if side**2 != table.shape[0] or new_side**2 != entries:

@@ -1,4 +1,4 @@
-"""Which projects' names each family's weights go by."""
+"""The schemes of each family."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SCHEMES: dict[type[nn.Module], tuple[Scheme, ...]] = {
 
 
 def schemes_of(network: nn.Module) -> tuple[Scheme, ...]:
-    """The schemes that a network's weights are known under; its own names always."""
+    """Return the schemes in which a network's weights are published; the names of the zoo are always among them."""
     if isinstance(network, Backbone) and network.wrapped_name:
         return (ORIGINAL, Scheme("timm", names=[(rf"^{network.wrapped_name}\.", "")]))
     if isinstance(network, LeViT):

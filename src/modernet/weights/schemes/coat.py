@@ -1,4 +1,4 @@
-"""CoaT, as its authors and timm save it: what several blocks share is there once for each of them."""
+"""CoaT, as its authors and timm save it: layers that several blocks share are stored once per block."""
 
 from __future__ import annotations
 

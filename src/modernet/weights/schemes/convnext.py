@@ -21,7 +21,7 @@ _TIMM = Scheme(
         (r"^norm\.", "head.norm."),
         (r"^head\.(?=weight|bias)", "head.fc."),
     ],
-    changes={r"\.grn\.": Change(lambda ours: ours.flatten())},
+    changes={r"\.grn\.": Change(lambda weight: weight.flatten())},
 )
 _TORCHVISION = Scheme(
     "torchvision",
@@ -37,7 +37,7 @@ _TORCHVISION = Scheme(
         (r"^head\.", "classifier.2."),
     ],
     foreign=[r"\.grn\."],
-    changes={r"\.gamma$": Change(lambda ours: ours[:, None, None])},
+    changes={r"\.gamma$": Change(lambda weight: weight[:, None, None])},
 )
 
 
@@ -74,9 +74,10 @@ _OPENMMLAB = Scheme(
 
 
 def _dense(kernel: Tensor) -> Tensor:
-    """A convolution's kernel of MinkowskiEngine, `(k * k, cin, cout)` or depthwise `(k * k, c)`, as torch's.
+    """Convert a convolution kernel of MinkowskiEngine to torch's layout.
 
-    Its positions run through the columns first.
+    Args:
+        kernel: `(k * k, cin, cout)`, or depthwise `(k * k, c)`; positions run through the columns first.
     """
     size = isqrt(kernel.shape[0])
     kernel = kernel.reshape(size, size, *kernel.shape[1:])  # kw kh ...
@@ -103,8 +104,8 @@ _SPARSE = Scheme(
     ],
     changes={
         r"^(downsample_layers\.[1-3]\.1|stages\.\d\.\d+\.dwconv)\.weight$": Change(_sparse, _dense),
-        r"^(downsample_layers\.[1-3]\.1|stages\.\d\.\d+\.dwconv)\.bias$": Change(lambda ours: ours[None]),
-        r"\.grn\.": Change(lambda ours: ours.reshape(1, -1)),
+        r"^(downsample_layers\.[1-3]\.1|stages\.\d\.\d+\.dwconv)\.bias$": Change(lambda weight: weight[None]),
+        r"\.grn\.": Change(lambda weight: weight.reshape(1, -1)),
     },
     absent=[r"^norm\.", r"^head\."],
     foreign=[r"(?<!\.grn)\.gamma$"],

@@ -1,4 +1,4 @@
-"""What Hugging Face's library calls weights in memory since its version 5; on disk the older names stay."""
+"""The names of weights in memory in transformers 5 and later; its files keep the older names."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ _NAMES = [
 
 
 def in_memory(on_disk: Scheme) -> Scheme:
-    """The scheme of a state dict that was saved by hand, from that of the library's own files."""
+    """Return the scheme of a state dict saved with torch.save, from that of the library's own files."""
     split = {".attention.qkv.": [f".attention.{part}_proj." for part in "qkv"]}
     return replace(on_disk, names=[*on_disk.names, *_NAMES], split=split, writable=False)

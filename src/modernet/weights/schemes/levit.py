@@ -12,13 +12,13 @@ _COMPUTED = [r"attention_bias_idxs$"]
 
 
 def levit_schemes(network: LeViT) -> tuple[Scheme, ...]:
-    """The authors' names, and timm's, which count the blocks of each stage anew."""
+    """Return the schemes of the authors and of timm, which numbers the blocks within each stage."""
     lasts = [int(name.rpartition(".")[2]) for name in network.feature_info.module_name()]
 
     def block(match: re.Match[str]) -> str:
         number = int(match[1])
         stage = bisect_left(lasts, number)
-        place = number - (lasts[stage - 1] + 1 if stage else 0)  # attention and MLP take turns
+        place = number - (lasts[stage - 1] + 1 if stage else 0)  # attention and MLP alternate
         layer = "mlp" if place % 2 else "attn"
         if stage == 0:
             return f"stages.0.blocks.{place // 2}.{layer}."

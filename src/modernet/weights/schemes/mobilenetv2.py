@@ -1,4 +1,4 @@
-"""MobileNetV2 under timm's names; torchvision's are ours."""
+"""MobileNetV2 under timm's names; the zoo uses torchvision's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from modernet.weights.schemes.scheme import ORIGINAL, Scheme
 
 _REPEATS = (1, 2, 3, 4, 3, 3, 1)
 _PLACES = [(stage, index) for stage, repeats in enumerate(_REPEATS) for index in range(repeats)]
-"""Stage and place in it of each inverted residual block."""
+"""Stage and index within it of each inverted residual block."""
 _PLAIN = {"0.0": "conv_dw", "0.1": "bn1", "1": "conv_pw", "2": "bn2"}
 _EXPANDED = {"0.0": "conv_pw", "0.1": "bn1", "1.0": "conv_dw", "1.1": "bn2", "2": "conv_pwl", "3": "bn3"}
 

@@ -1,10 +1,13 @@
-"""ResNet and ResNeXt under the names of other projects; those of torchvision and timm are ours, ResNet-D's timm's."""
+"""ResNet and ResNeXt under the names of other projects.
+
+The zoo uses the names that torchvision and timm share; those of ResNet-D are timm's.
+"""
 
 from __future__ import annotations
 
 from modernet.weights.schemes.scheme import ORIGINAL, Scheme
 
-_RESNET_D = [r"^conv1\.\d", r"downsample\.2"]  # timm alone has its stem and its shortcut
+_RESNET_D = [r"^conv1\.\d", r"downsample\.2"]  # only timm has its stem and shortcut
 _LAYERS = {"conv": "convolution", "bn": "normalization"}
 
 _TRANSFORMERS = Scheme(

@@ -52,7 +52,7 @@ _TRANSFORMERS = Scheme(
 
 
 def _by_channel(merged: Tensor) -> Tensor:
-    """The last dimension of a patch merging from ours, (column row channel), to `nn.Unfold`'s, (channel row column)."""
+    """Reorder the last dimension of a patch merging from (column row channel) to `nn.Unfold`'s (channel row column)."""
     *rest, size = merged.shape
     return merged.reshape(*rest, 2, 2, size // 4).transpose(-1, -3).reshape(*rest, size)
 

@@ -1,4 +1,4 @@
-"""VGG under timm's names, where the first two linear layers are convolutions; torchvision's are ours."""
+"""VGG under timm's names, with convolutions for the first two linear layers; the zoo uses torchvision's."""
 
 from __future__ import annotations
 
