@@ -1,4 +1,4 @@
-"""Networks whose norms and layer scales all do something."""
+"""Networks whose norms and layer scales are not at their initial values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def randomised(network: nn.Module) -> nn.Module:
-    """In evaluation, every number of a norm, a bias or a layer scale away from where it starts."""
+    """Randomise norms, biases and layer scales in place, and return the network in evaluation mode."""
     generator = torch.Generator().manual_seed(0)
     for name, tensor in network.state_dict().items():
         if name.endswith("running_var"):
@@ -22,5 +22,5 @@ def images(size: int, channels: int = 3, batch: int = 2) -> Tensor:
 
 
 @torch.no_grad()
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    return float((found.to(expected.dtype) - expected).abs().max() / expected.abs().max())
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    return float((actual.to(expected.dtype) - expected).abs().max() / expected.abs().max())

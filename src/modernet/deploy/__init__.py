@@ -1,4 +1,4 @@
-"""Networks for inference: exact rewrites, the fastest way to run them on this device, files that run elsewhere."""
+"""Inference: exact rewrites of a network, the fastest way to run it on this device, export to files."""
 
 from modernet.deploy.exporting.export import Exported, export_network, export_saved
 from modernet.deploy.rewriting.apply import Rewrite

@@ -1,4 +1,4 @@
-"""Whether a changed network, or a file made from it, still gives the original's results."""
+"""Compare the results of a rewritten or exported network with the original's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rewrite, on networks that it fits and on those that it must leave alone."""
+"""Every rewrite, on networks where it applies and on those where it must not."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from modernet.deploy.rewriting.rewrites import (
     fold_norms_forward,
     merge_branches,
 )
+from modernet.deploy.rewriting.trace import follow, trace
 from modernet.layers import LayerNorm2d
 from modernet.models import create_model
 
@@ -27,7 +28,7 @@ Rewrite = Callable[[nn.Module, Tensor], int]
 
 
 class Net(nn.Module):
-    """A network of named layers and a function that runs them."""
+    """A network made of named layers and a forward function."""
 
     def __init__(self, forward: Callable[[Net, Tensor], Tensor], **layers: nn.Module | nn.Parameter) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class Net(nn.Module):
 
 
 def rewritten(network: nn.Module, rewrite: Rewrite, x: Tensor) -> tuple[int, nn.Module]:
-    """How often a rewrite was made; what it made of the network must do the same."""
+    """Apply a rewrite to a copy, check that results agree, and return the count and the copy."""
     network = randomised(network).requires_grad_(False)
     changed = copy.deepcopy(network)
     count = rewrite(changed, x)
@@ -57,6 +58,31 @@ def kinds(network: nn.Module, kind: type[nn.Module]) -> int:
     return sum(isinstance(module, kind) for module in network.modules())
 
 
+# --- where channels go ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("move", "dim", "channels"),
+    [
+        (lambda y: y.flatten(2).transpose(1, 2), 2, [0, 1, 2, 3]),
+        (lambda y: y.flatten(1), 1, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]),
+        (lambda y: y.mean(1), 1, None),
+    ],
+    ids=["tokens", "flat", "mean"],
+)
+def test_channels_are_followed_as_in_the_docstring(
+    move: Callable[[Tensor], Tensor], dim: int, channels: list[int] | None
+) -> None:
+    record = trace(Net(lambda net, x: move(net.conv(x)).square(), conv=nn.Conv2d(3, 4, 1)), images(2))
+    (conv,) = [call for call in record.calls if call.name == "conv2d"]
+    arrivals = follow(conv.outputs[0], 1)
+    assert arrivals is not None
+    (arrival,) = arrivals
+    assert arrival.call.name == "square"
+    along = arrival.along(dim)
+    assert (None if along is None else along.tolist()) == channels
+
+
 # --- BatchNorm into the layer before --------------------------------------------------------------------------------
 
 
@@ -69,13 +95,13 @@ def kinds(network: nn.Module, kind: type[nn.Module]) -> int:
         (nn.Linear(8, 4), nn.BatchNorm1d(4), images(8)[:, 0, 0]),
     ],
 )
-def test_a_batch_norm_is_done_by_the_layer_before(conv: nn.Module, norm: nn.Module, x: Tensor) -> None:
+def test_a_batch_norm_folds_into_the_layer_before(conv: nn.Module, norm: nn.Module, x: Tensor) -> None:
     count, changed = rewritten(nn.Sequential(conv, norm, nn.ReLU(inplace=True)), fold_norms_back, x)
     assert count == 1
     assert isinstance(changed[1], nn.Identity)  # type: ignore[index]
 
 
-def test_a_batch_norm_is_folded_through_what_moves_channels() -> None:
+def test_a_batch_norm_folds_through_operations_that_move_channels() -> None:
     def forward(net: Net, x: Tensor) -> Tensor:
         x = net.linear(x.flatten(2).transpose(1, 2))  # b c h w -> b t c
         return net.norm(x.flatten(0, 1)).reshape(x.shape)
@@ -83,7 +109,7 @@ def test_a_batch_norm_is_folded_through_what_moves_channels() -> None:
     assert folds(Net(forward, linear=nn.Linear(3, 8), norm=nn.BatchNorm1d(8)), fold_norms_back, images(4)) == 1
 
 
-def test_channels_in_another_order_keep_their_own_numbers() -> None:
+def test_permuted_channels_keep_their_scale_and_shift() -> None:
     def forward(net: Net, x: Tensor) -> Tensor:
         y = net.conv(x).unflatten(1, (2, 4)).transpose(1, 2).flatten(1, 2)  # ShuffleNet's shuffle
         return net.norm(y)
@@ -91,7 +117,7 @@ def test_channels_in_another_order_keep_their_own_numbers() -> None:
     assert folds(Net(forward, conv=nn.Conv2d(3, 8, 3), norm=nn.BatchNorm2d(8)), fold_norms_back, images(8)) == 1
 
 
-def test_what_follows_the_norm_in_its_module_stays() -> None:
+def test_children_after_the_norm_in_its_module_stay() -> None:
     network = timm.create_model("test_efficientnet", num_classes=5)
     norms = kinds(network, nn.BatchNorm2d)
     count, changed = rewritten(network, fold_norms_back, images(64))
@@ -141,13 +167,13 @@ def positions_for_channels(net: Net, x: Tensor) -> Tensor:
     "forward", [twice, shared_conv, shared_norm, tied, activated, written_into, half_of_the_channels,
                 positions_for_channels],
 )  # fmt: skip
-def test_a_batch_norm_stays_where_its_layer_serves_others_too(forward: Callable[[Net, Tensor], Tensor]) -> None:
+def test_a_batch_norm_stays_if_the_layer_has_other_uses(forward: Callable[[Net, Tensor], Tensor]) -> None:
     layers = {"conv": nn.Conv2d(3, 8, 3, padding=1), "other": nn.Conv2d(3, 8, 1)}
     network = Net(forward, norm=nn.BatchNorm2d(8), smaller=nn.BatchNorm2d(4), **layers)
     assert folds(network, fold_norms_back, images(8)) == 0
 
 
-def test_a_batch_norm_by_the_images_own_statistics_stays() -> None:
+def test_a_batch_norm_with_batch_statistics_stays() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False))
     network = randomised(network)
     assert fold_norms_back(network, images(8)) == 0
@@ -158,13 +184,13 @@ def test_a_batch_norm_by_the_images_own_statistics_stays() -> None:
 
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("hook", ["register_forward_hook", "register_forward_pre_hook"])
-def test_layers_that_somebody_listens_to_stay(place: int, hook: str) -> None:
+def test_layers_with_hooks_stay(place: int, hook: str) -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
     getattr(network[place], hook)(lambda *_: None)
     assert folds(network, fold_norms_back, images(8)) == 0
 
 
-def test_weights_that_are_computed_anew_stay() -> None:
+def test_weights_computed_in_the_forward_pass_stay() -> None:
     conv = parametrizations.weight_norm(nn.Conv2d(3, 8, 3))
     assert folds(nn.Sequential(conv, nn.BatchNorm2d(8)), fold_norms_back, images(8)) == 0
 
@@ -172,7 +198,7 @@ def test_weights_that_are_computed_anew_stay() -> None:
 # --- BatchNorm into the layers after --------------------------------------------------------------------------------
 
 
-def test_a_batch_norm_is_done_by_the_layers_after() -> None:
+def test_a_batch_norm_folds_into_the_layers_after() -> None:
     def forward(net: Net, x: Tensor) -> Tensor:
         y = net.norm(x)
         return net.first(y) + net.second(y)
@@ -187,7 +213,7 @@ def test_a_batch_norm_stays_before_padding(padding: int | str, count: int) -> No
     assert folds(network, fold_norms_forward, images(8)) == count
 
 
-def test_a_batch_norm_stays_where_others_take_what_it_gives() -> None:
+def test_a_batch_norm_stays_if_its_output_has_other_uses() -> None:
     network = Net(lambda net, x: net.conv(y := net.norm(x)) + y, norm=nn.BatchNorm2d(3), conv=nn.Conv2d(3, 3, 1))
     assert folds(network, fold_norms_forward, images(8)) == 0
 
@@ -196,7 +222,7 @@ def test_a_batch_norm_stays_where_others_take_what_it_gives() -> None:
 
 
 def windows(net: Net, x: Tensor) -> Tensor:
-    """Rolled and cut into windows, as Swin does."""
+    """Roll and partition into windows, as in Swin."""
     y = net.norm(x.permute(0, 2, 3, 1)).roll((1, 1), (1, 2))
     y = y.reshape(2 * len(x) // 2, 2, 4, 2, 4, -1).transpose(2, 3).reshape(-1, 16, y.shape[-1])
     return net.linear(y).contiguous()
@@ -206,18 +232,18 @@ def averaged(net: Net, x: Tensor) -> Tensor:
     return net.linear(net.norm(x.permute(0, 2, 3, 1)).mean((1, 2)))
 
 
-def two_takers(net: Net, x: Tensor) -> Tensor:
+def two_uses(net: Net, x: Tensor) -> Tensor:
     y = net.norm(x.permute(0, 2, 3, 1))
     return net.linear(y[:, 0]) + net.other(y[:, 1])
 
 
-def neighbours_joined(net: Net, x: Tensor) -> Tensor:
+def neighbours_merged(net: Net, x: Tensor) -> Tensor:
     y = net.norm(x.permute(0, 2, 3, 1)).unflatten(1, (4, 2)).transpose(2, 3).flatten(3)
     return net.wide(y)
 
 
-@pytest.mark.parametrize("forward", [windows, averaged, two_takers, neighbours_joined])
-def test_the_affine_part_of_a_layer_norm_is_done_by_the_layers_after(forward: Callable[[Net, Tensor], Tensor]) -> None:
+@pytest.mark.parametrize("forward", [windows, averaged, two_uses, neighbours_merged])
+def test_the_affine_of_a_layer_norm_folds_into_the_layers_after(forward: Callable[[Net, Tensor], Tensor]) -> None:
     layers = {"linear": nn.Linear(6, 4, bias=False), "other": nn.Linear(6, 4), "wide": nn.Linear(12, 4)}
     count, changed = rewritten(Net(forward, norm=nn.LayerNorm(6), **layers), fold_layer_norm_affines, images(8, 6))
     assert count == 1
@@ -262,7 +288,7 @@ def layer_twice(net: Net, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     "forward", [padded, padded_before_the_average, positions_mixed, also_added, also_returned, norm_twice, layer_twice]
 )
-def test_the_affine_part_of_a_layer_norm_stays(forward: Callable[[Net, Tensor], Tensor]) -> None:
+def test_the_affine_of_a_layer_norm_stays(forward: Callable[[Net, Tensor], Tensor]) -> None:
     layers: dict[str, nn.Module] = {"linear": nn.Linear(6, 4), "other": nn.Linear(6, 4), "same": nn.Linear(6, 6)}
     layers |= {"conv": nn.Conv2d(6, 4, 1), "square": nn.Linear(8, 4)}
     network = Net(forward, norm=nn.LayerNorm(6), **layers)
@@ -274,7 +300,7 @@ def test_a_layer_norm_over_more_than_channels_stays() -> None:
     assert folds(network, fold_layer_norm_affines, images(8)) == 0
 
 
-def test_convolutions_without_padding_take_the_affine_part_too() -> None:
+def test_unpadded_convolutions_absorb_the_affine_too() -> None:
     network = nn.Sequential(LayerNorm2d(3), nn.Conv2d(3, 8, 2, stride=2))
     assert folds(network, fold_layer_norm_affines, images(8)) == 1
 
@@ -283,7 +309,7 @@ def test_convolutions_without_padding_take_the_affine_part_too() -> None:
 
 
 class Scaled(nn.Module):
-    """As in many networks: a module that multiplies."""
+    """Layer scale as a module."""
 
     def __init__(self, shape: tuple[int, ...], *, inplace: bool = False) -> None:
         super().__init__()
@@ -295,29 +321,29 @@ class Scaled(nn.Module):
 
 
 @pytest.mark.parametrize("inplace", [False, True])
-def test_a_module_that_multiplies_is_done_by_the_layer_before(inplace: bool) -> None:
+def test_a_layer_scale_module_folds_into_the_layer_before(inplace: bool) -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), Scaled((8, 1, 1), inplace=inplace))
     count, changed = rewritten(network, fold_layer_scales, images(8))
     assert count == 1
     assert isinstance(changed[1], nn.Identity)  # type: ignore[index]
 
 
-def needs_its_gamma(net: Net, x: Tensor) -> Tensor:
+def needs_gamma(net: Net, x: Tensor) -> Tensor:
     return net.gamma[:, None, None] * net.conv(x) + x.mean()
 
 
-def can_do_without(net: Net, x: Tensor) -> Tensor:
+def accepts_none(net: Net, x: Tensor) -> Tensor:
     y = net.conv(x)
     return (y if net.gamma is None else y * net.gamma.reshape(1, -1, 1, 1)) + x.mean()
 
 
-@pytest.mark.parametrize("forward", [needs_its_gamma, can_do_without])
-def test_a_parameter_that_multiplies_is_taken_away_or_set_to_ones(forward: Callable[[Net, Tensor], Tensor]) -> None:
+@pytest.mark.parametrize("forward", [needs_gamma, accepts_none])
+def test_a_layer_scale_parameter_becomes_none_or_ones(forward: Callable[[Net, Tensor], Tensor]) -> None:
     network = Net(forward, conv=nn.Conv2d(3, 8, 3), gamma=nn.Parameter(torch.linspace(0.5, 1.5, 8)))
     count, changed = rewritten(network, fold_layer_scales, images(8))
     assert count == 1
     gamma = changed.gamma
-    if forward is can_do_without:
+    if forward is accepts_none:
         assert gamma is None
     else:
         assert isinstance(gamma, Tensor)
@@ -356,13 +382,17 @@ def test_other_products_stay(forward: Callable[[Net, Tensor], Tensor]) -> None:
     [
         ("resnet50", fold_norms_back, 53),
         ("resnet50", fold_norms_forward, 0),
-        ("convnext_tiny", fold_layer_norm_affines, 18 + 3 + 1),  # blocks, downsampling, head; the stem's is also added
+        (
+            "convnext_tiny",
+            fold_layer_norm_affines,
+            18 + 3 + 1,
+        ),  # blocks, downsampling, head; the stem's output is also added
         ("convnext_tiny", fold_layer_scales, 18),
-        # two a block, merging, head; the patches' is also added, and shifted windows make their weights anew
+        # two per block, merging, head; the patches' output is also added, and shifted windows compute their weights
         ("swin_tiny", fold_layer_norm_affines, 24 - 5 + 3 + 1),
     ],
 )
-def test_the_counts_of_known_networks(name: str, rewrite: Rewrite, count: int) -> None:
+def test_counts_for_known_networks(name: str, rewrite: Rewrite, count: int) -> None:
     network = create_model(name, num_classes=10)
     size = 32 if name == "resnet50" else 224 if name.startswith("swin") else 32
     assert folds(network, rewrite, images(size, batch=1)) == count

@@ -1,4 +1,4 @@
-"""`optimize` as a user calls it."""
+"""`optimize` as users call it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = [*list_models("*_test"), "timm:test_vit", "timm:test_resnet", "timm:test
 
 
 def network(name: str, **fields: Any) -> tuple[nn.Module, Tensor]:
-    """A network that does something everywhere, and two images for it."""
+    """Return a network with randomised norms and biases, and two images."""
     torch.manual_seed(0)
     entry = get_entry(name)
     size, channels = entry.published.image_size, entry.config.in_chans if name in MODELS else 3
@@ -36,7 +36,7 @@ def optimized(model: nn.Module, x: Tensor, **options: Any) -> OptimizedNetwork:
 
 @pytest.mark.medium
 @pytest.mark.parametrize("name", NAMES)
-def test_every_network_gives_the_same_scores_and_is_left_as_it_is(name: str) -> None:
+def test_every_network_gives_the_same_scores_and_the_original_is_unchanged(name: str) -> None:
     model, x = network(name)
     model.train()
     before = copy.deepcopy(model.state_dict())
@@ -64,7 +64,7 @@ def test_feature_maps_stay_the_same() -> None:
 @pytest.mark.medium
 @pytest.mark.parametrize("name", ["resnet_test", "convnext_test", "swin_test"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_in_another_dtype_the_error_is_not_larger_than_plain_torchs(name: str, dtype: torch.dtype) -> None:
+def test_in_another_dtype_the_error_is_at_most_that_of_plain_pytorch(name: str, dtype: torch.dtype) -> None:
     model, x = network(name)
     fast = optimized(model, x, dtype=dtype)
     found = fast(x)
@@ -74,7 +74,7 @@ def test_in_another_dtype_the_error_is_not_larger_than_plain_torchs(name: str, d
     assert relative_error(found, truth) < max(1.5 * relative_error(plain, truth), 1e-12)
 
 
-def test_a_network_in_half_precision_stays_in_it_and_is_folded_in_float32() -> None:
+def test_a_half_precision_network_keeps_its_dtype_and_is_folded_in_float32() -> None:
     model, x = network("resnet_test")
     model.bfloat16()
     fast = optimized(model, x.bfloat16())
@@ -83,7 +83,7 @@ def test_a_network_in_half_precision_stays_in_it_and_is_folded_in_float32() -> N
     assert relative_error(fast(x), truth) < 1.5 * relative_error(model(x.bfloat16()), truth)
 
 
-def test_the_report_says_what_was_done() -> None:
+def test_the_report_lists_rewrites_and_measurements() -> None:
     model, x = network("convnext_test")
     report = optimized(model, x).report
     counts = {rewrite.name: rewrite.count for rewrite in report.rewrites}
@@ -99,7 +99,7 @@ def test_the_report_says_what_was_done() -> None:
 
 
 class Lopsided(nn.Module):
-    """Wants the weight of a norm, without any function of torch."""
+    """Accesses the weight of a norm outside of torch functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Lopsided(nn.Module):
         return y
 
 
-def test_a_rewrite_that_the_network_does_not_survive_is_not_kept() -> None:
+def test_a_rewrite_that_breaks_the_network_is_not_kept() -> None:
     model = randomised(Lopsided())
     x = images(16)
     fast = optimized(model, x)
@@ -122,7 +122,7 @@ def test_a_rewrite_that_the_network_does_not_survive_is_not_kept() -> None:
 
 
 class Counting(nn.Module):
-    """Scores that depend on how often it ran."""
+    """Its scores depend on the number of calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Counting(nn.Module):
         return y
 
 
-def test_a_network_that_gives_something_else_each_time_is_refused() -> None:
+def test_a_nondeterministic_network_raises() -> None:
     with pytest.raises(InputError, match=r"run twice on the same images, the network's results differ by 1.0e\+00"):
         optimized(Counting(), images(8))
 
@@ -168,7 +168,7 @@ def test_without_a_compiler_the_network_runs_eagerly_and_the_report_says_why(mon
     assert "(RuntimeError: no working C++ compiler found)" in str(report)
 
 
-def test_a_way_to_run_that_gives_other_scores_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_with_different_scores_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_wrongly(run: Callable[[Tensor], Any], options: Any) -> Callable[[Tensor], Any]:
         return lambda images: run(images).softmax(1)
 
@@ -180,14 +180,14 @@ def test_a_way_to_run_that_gives_other_scores_is_not_chosen(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_compiled_networks_have_frozen_weights_and_one_may_take_any_number_of_images() -> None:
+def test_compiled_networks_have_frozen_weights_and_support_any_batch_size() -> None:
     body = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
     model, x = randomised(nn.Sequential(*body)), images(16, batch=3)
     packed = counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"]
     report = modernet.optimize(model, x, seconds=0.0).report
     assert [m.failure for m in report.measured] == [""] * 5
-    assert [m.choice.part for m in report.measured if m.choice.any_batch] == [0, 2]
-    if torch._C.has_mkl:  # elsewhere the compiler leaves linear layers as they are
+    assert [m.choice.chunk for m in report.measured if m.choice.any_batch] == [0, 2]
+    if torch._C.has_mkl:  # without MKL the compiler does not pack linear layers
         assert counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"] == packed + 3
 
     runner = Runner(model, Choice(True, compiled=True, any_batch=True), torch.float32)
@@ -198,30 +198,30 @@ def test_compiled_networks_have_frozen_weights_and_one_may_take_any_number_of_im
             assert relative_error(runner(x), model(x)) < 1e-5
 
 
-def test_a_batch_cut_into_parts_gives_the_same_results() -> None:
+def test_a_batch_in_chunks_gives_the_same_results() -> None:
     model, x = network("convnext_test")
     x = torch.cat([x, x + 1, x - 1])[:5]
-    runner = Runner(model, Choice(True, part=2), torch.float32)
+    runner = Runner(model, Choice(True, chunk=2), torch.float32)
     for batch in range(1, 6):
         assert relative_error(runner(x[:batch]), model(x[:batch])) < 1e-5
 
 
-def test_results_that_are_not_of_one_image_each_are_not_put_together() -> None:
+def test_results_without_a_batch_dimension_cannot_be_chunked() -> None:
     class WithLoss(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
             return x, x.mean((0, 2, 3))
 
-    runner = Runner(WithLoss(), Choice(True, part=2), torch.float32)
-    with pytest.raises(ValueError, match="not of one image each"):
+    runner = Runner(WithLoss(), Choice(True, chunk=2), torch.float32)
+    with pytest.raises(ValueError, match="something without a batch dimension"):
         runner(images(8, batch=4))
 
 
-def test_every_compiled_network_has_a_code_of_its_own() -> None:
+def test_every_compiled_network_has_its_own_code_object() -> None:
     first, second = (own_function(nn.Identity()) for _ in range(2))
     assert first.__code__ is not second.__code__
 
 
-def test_on_a_gpu_graphs_and_kernels_are_candidates_too() -> None:
+def test_gpu_candidates_include_graphs_and_kernels() -> None:
     convnext, resnet = (create_model(name, num_classes=10) for name in ("convnext_test", "resnet_test"))
     gpu = torch.device("cuda")
     found = choices(convnext, gpu, 2, compile=True)
@@ -232,29 +232,32 @@ def test_on_a_gpu_graphs_and_kernels_are_candidates_too() -> None:
 
 
 @pytest.mark.parametrize("size", [(2, 3, 32, 64), (2, 1, 64, 64), (3, 64, 64)])
-def test_images_of_another_size_are_refused(size: tuple[int, ...]) -> None:
+def test_images_of_another_size_raise(size: tuple[int, ...]) -> None:
     model, x = network("convnext_test")
     fast = optimized(model, x)
-    given = "x".join(map(str, size))
-    with pytest.raises(InputError, match=f"images are {given}; this network was optimized for .batch.x3x64x64"):
+    shape = "x".join(map(str, size))
+    with pytest.raises(InputError, match=f"images are {shape}; this network was optimized for .batch.x3x64x64"):
         fast(torch.zeros(size))
 
 
 @pytest.mark.parametrize(
     ("example", "message"),
     [
-        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), r"example_input is \(2, 3, 8, 8\) torch.uint8; give images as"),
-        (torch.zeros(3, 8, 8), r"example_input is \(3, 8, 8\) torch.float32; give images as"),
-        (torch.zeros(0, 3, 8, 8), r"example_input is \(0, 3, 8, 8\) torch.float32; give images as"),
-        ([1, 2], "example_input is list; give images as"),
+        (
+            torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
+            r"example_input is \(2, 3, 8, 8\) torch.uint8; give a floating-point batch",
+        ),
+        (torch.zeros(3, 8, 8), r"example_input is \(3, 8, 8\) torch.float32; give a floating-point batch"),
+        (torch.zeros(0, 3, 8, 8), r"example_input is \(0, 3, 8, 8\) torch.float32; give a floating-point batch"),
+        ([1, 2], "example_input is list; give a floating-point batch"),
         (torch.zeros(2, 3, 8, 8, device="meta"), "the network is on cpu and example_input on meta; move one of them"),
     ],
 )
-def test_examples_that_are_no_images_for_this_network_are_refused(example: Any, message: str) -> None:
+def test_invalid_examples_raise(example: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         modernet.optimize(nn.Conv2d(3, 4, 1), example)
 
 
-def test_a_dtype_of_whole_numbers_is_refused() -> None:
+def test_an_integer_dtype_raises() -> None:
     with pytest.raises(InputError, match=r"dtype is torch.int8; give torch.float32, torch.bfloat16, torch.float16"):
         modernet.optimize(nn.Conv2d(3, 4, 1), images(8), dtype=torch.int8)

@@ -1,1 +1,1 @@
-"""Files that run without this package, checked before they are kept."""
+"""Export to files that run without this package, each checked against the network before it is kept."""

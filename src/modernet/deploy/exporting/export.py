@@ -1,4 +1,4 @@
-"""A network as a file that runs without this library: torch.export's program or an ONNX model, checked against it."""
+"""Export a network to a file that runs without this library, and check the file against the network."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from modernet.files.atomic import check_writable, whole_file
 from modernet.weights import SavedNetwork
 
 TOLERANCE = 1e-4
-"""How far a file's scores may be from the network's, relative to the largest one.
+"""Largest difference of a file's scores from the network's, relative to the largest score.
 
-Another runtime adds numbers in another order. In float32 that moved the scores of ConvNeXt-T, Swin-T, ResNet-50,
-MobileNetV2 and DeiT-S by 0.6 to 1.4 millionths of the largest; what is left is room for deeper networks and for trained
-weights. An operation that is translated wrongly moves them by per cents.
+Another runtime sums in another order. In float32 that changed the scores of ConvNeXt-T, Swin-T, ResNet-50, MobileNetV2
+and DeiT-S by 0.6e-6 to 1.4e-6 of the largest; the rest is margin for deeper networks and trained weights. A wrongly
+translated operation changes them by per cents.
 """
-_TRACED = 2  # images: with one, a program would be for one alone
-_TRIED = (1, 3)  # so a number that it was traced with shows
+_TRACED = 2  # batch size for tracing; with 1, torch.export would specialise to 1
+_CHECKED = (1, 3)  # other batch sizes, to catch a program specialised to _TRACED
 
 
 class Case(NamedTuple):
-    """Images that a file is tried with, and the scores that it must give."""
+    """Images to run a file on, and the expected scores."""
 
     images: Tensor
     scores: Tensor
@@ -42,15 +42,15 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Attributes:
         path: the file.
-        images: what it takes, `(b, c, h, w)`; b is None for any number.
-        dtype: of the images: `float32`, normalised; or `uint8`, as they are decoded.
-        difference: the largest difference between its scores and the network's, on random images.
-        allowed: how large that might have been.
-        rewrites: what was rewritten first; empty unless that was asked for.
+        images: shape of its input, `(b, c, h, w)`; b is None for any batch size.
+        dtype: dtype of its input: `float32` for normalised images, `uint8` for decoded pixels.
+        difference: largest difference of its scores from the network's, on random images.
+        allowed: largest difference allowed.
+        rewrites: rewrites applied before the export; empty without `optimized`.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class Exported:
 
 
 class FromPixels(nn.Module):
-    """A network that takes images as they are decoded, uint8, and normalises them itself."""
+    """A network that takes decoded uint8 images and normalises them itself."""
 
     mean: Tensor
     std: Tensor
@@ -86,28 +86,27 @@ def export_network(
     batch: int | None = None,
     optimized: bool = False,
     normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Exported:
-    """Write a network to a file that needs no code of ours: what it computes, with its weights, in float32 on a CPU.
+    """Export a network with its weights, in float32 for the CPU, to a file that needs no code from this package.
 
-    The file is read back, an ONNX model by onnxruntime, and compared with the network on random images. It takes its
-    name only if their scores agree within `TOLERANCE`. The network is left as it is.
+    The file is read back (an ONNX model by onnxruntime) and compared with the network on random images. It appears
+    under its name only if the scores agree within `TOLERANCE`. The network is left unchanged.
 
     Args:
-        network: any module that maps images `(b, c, h, w)` to one tensor, of this library or not.
-        image_size: side in pixels of the square images that it will get.
-        path: `.pt2` for torch.export's program, `.onnx` for an ONNX model; a file that is there is replaced.
-        in_chans: channels of the images.
-        batch: how many images it will get at once; None is any number.
-        optimized: first fold norms, scales and branches into the layers beside them, as `optimize` does.
-        normalisation: mean and std of each channel, for images in [0, 1], to compute in the file, which then takes
-            uint8 images.
-        facts: what else its user must know, JSON-able. It lies under `modernet` in an ONNX model's metadata, and as
-            `modernet.json` among the extra files of a `.pt2`, together with the size and type of the images.
+        network: any module that maps images `(b, c, h, w)` to one tensor, from this library or not.
+        image_size: image size in pixels.
+        path: `.pt2` for a torch.export program, `.onnx` for an ONNX model; an existing file is replaced.
+        in_chans: input channels.
+        batch: fixed batch size; None for any batch size.
+        optimized: first fold norms, layer scales and branches into adjacent layers, as `optimize` does.
+        normalisation: per-channel mean and std for images in [0, 1]; the file then takes uint8 images and normalises
+            them itself.
+        metadata: further JSON-serialisable information for the user of the file, stored with the input's shape and
+            dtype: under `modernet` in the metadata of an ONNX model, as `modernet.json` in the extra files of a `.pt2`.
 
     Raises:
-        InputError: the suffix is neither, packages for ONNX are not installed, the network cannot be exported so, or
-            the file gives other scores.
+        InputError: unknown suffix, missing ONNX packages, a network that cannot be exported, or scores that differ.
 
     >>> exported = export_network(network, 224, "network.onnx")  # doctest: +SKIP
     >>> session = onnxruntime.InferenceSession("network.onnx")  # doctest: +SKIP
@@ -115,35 +114,35 @@ def export_network(
     """
     target, kind = Path(path), format_of(Path(path))
     if batch is not None and batch < 1:
-        raise InputError(f"batch is {batch}; give 1 or more, or None for any number of images")
+        raise InputError(f"batch is {batch}; give 1 or more, or None for any batch size")
     kind.check(network)
     check_writable(target.parent)
     eager = copy.deepcopy(network).eval().requires_grad_(False).to("cpu", torch.float32)
     eager = eager.to(memory_format=torch.contiguous_format)
     shape = (in_chans, image_size, image_size)
     dtype = "float32" if normalisation is None else "uint8"
-    facts = dict(facts or {}) | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
+    metadata = dict(metadata or {}) | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
     with torch.inference_mode(False), torch.no_grad(), progress.task("exporting", 4) as step:
         step.advance(0, note="running the network")
         generator = torch.Generator().manual_seed(0)
-        whole = eager if normalisation is None else FromPixels(eager, *normalisation)
+        exported = eager if normalisation is None else FromPixels(eager, *normalisation)
         example, *cases = [
-            _case(whole, (count, *shape), dtype, generator)
-            for count in ((_TRACED, *_TRIED) if batch is None else (batch, batch))
+            _case(exported, (count, *shape), dtype, generator)
+            for count in ((_TRACED, *_CHECKED) if batch is None else (batch, batch))
         ]
         rewrites: list[Rewrite] = []
         if optimized:
             step.advance(0, note="rewriting")
-            whole, rewrites = apply_rewrites(
-                whole,
+            exported, rewrites = apply_rewrites(
+                exported,
                 example.images,
                 lambda changed: disagreement(changed(example.images), example.scores, TOLERANCE),
             )
         step.advance(note="tracing")
-        program = _traced(whole, example.images, batch)
+        program = _trace(exported, example.images, batch)
         step.advance(note="writing")
         with whole_file(target) as unfinished:
-            kind.write(program, unfinished, facts)
+            kind.write(program, unfinished, metadata)
             step.advance(note="checking")
             difference, allowed = _compare(kind.open(unfinished), cases, target)
         step.advance()
@@ -158,19 +157,20 @@ def export_saved(
     optimized: bool = False,
     with_normalisation: bool = False,
 ) -> Exported:
-    """Write a trained network to a file together with its classes and what images must look like for it.
+    """Export a trained network together with its classes and preprocessing.
 
     Args:
         saved: from `load_network` or `load_model`.
         path, batch, optimized: as for `export_network`.
-        with_normalisation: let the file take uint8 images and normalise them itself; then it names no mean and std.
+        with_normalisation: let the file take uint8 images and normalise them itself; its metadata then has no mean and
+            std.
 
     Raises:
         InputError: as for `export_network`.
 
     >>> exported = export_saved(modernet.load_network("runs/my_run"), "network.onnx")  # doctest: +SKIP
     """
-    facts: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "network": saved.spec.name,
         "classes": saved.classes,
         "image_size": saved.image_size,
@@ -178,7 +178,7 @@ def export_saved(
         "interpolation": saved.interpolation,
     }
     if not with_normalisation:
-        facts |= {"mean": saved.mean, "std": saved.std}
+        metadata |= {"mean": saved.mean, "std": saved.std}
     return export_network(
         saved.network,
         saved.image_size,
@@ -187,43 +187,43 @@ def export_saved(
         batch=batch,
         optimized=optimized,
         normalisation=(saved.mean, saved.std) if with_normalisation else None,
-        facts=facts,
+        metadata=metadata,
     )
 
 
 def _case(network: nn.Module, shape: tuple[int, ...], dtype: str, generator: torch.Generator) -> Case:
-    """Random images, and what the network says of them."""
+    """Return random images and the network's scores for them."""
     if dtype == "uint8":
         images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
     else:
         images = torch.randn(shape, generator=generator)
     scores = network(images)
     if not isinstance(scores, Tensor):
-        raise InputError(f"the network gives a {type(scores).__name__}; export one that gives one tensor")
+        raise InputError(f"the network returns a {type(scores).__name__}; export one that returns one tensor")
     if not scores.isfinite().all():
-        raise InputError("the network gives scores that are no numbers; export one whose weights are finite")
+        raise InputError("the network returns non-finite scores; export one with finite weights")
     return Case(images, scores)
 
 
-def _traced(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
-    """The network's operations in a graph, for as many images or for any number."""
+def _trace(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
+    """Trace the network's graph, for a fixed batch size or any."""
     shapes = ({0: Dim("batch")},) if batch is None else None
     try:
         return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # whatever the code of a network that is not ours does under the tracer
-        number, advice = (" for any number of images", "; try batch=1 (--batch 1)") if batch is None else ("", "")
+    except Exception as error:  # code from elsewhere may raise anything under the tracer
+        suffix, advice = (" for any batch size", "; try batch=1 (--batch 1)") if batch is None else ("", "")
         raise InputError(
-            f"the network cannot be exported{number}: {one_line(error, with_type=True)}{advice}"
+            f"the network cannot be exported{suffix}: {one_line(error, with_type=True)}{advice}"
         ) from error
 
 
 def _compare(run: Run, cases: Sequence[Case], target: Path) -> tuple[float, float]:
-    """The largest difference between a file's scores and the network's, and the largest that is allowed."""
+    """Return the largest difference of a file's scores from the network's, and the largest allowed."""
     largest = max(float(case.scores.abs().max()) for case in cases)
     difference = max(float((run(case.images) - case.scores).abs().nan_to_num(torch.inf).max()) for case in cases)
     if difference > TOLERANCE * largest:
         raise InputError(
-            f"{target} was not written: its scores differ from the network's by {difference:.1e}, and "
-            f"{TOLERANCE * largest:.1e} is allowed, {TOLERANCE:g} of the largest; export to the other format"
+            f"{target} was not written: its scores differ from the network's by {difference:.1e}, more than the "
+            f"{TOLERANCE * largest:.1e} allowed ({TOLERANCE:g} of the largest); export to the other format"
         )
     return difference, TOLERANCE * largest

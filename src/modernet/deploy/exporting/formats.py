@@ -1,4 +1,4 @@
-"""The kinds of file that a network is exported to: how each is written, and how it is run to check it."""
+"""Export formats: how each file is written, and how it is run to check it."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from torch.export import ExportedProgram
 from modernet.errors import InputError, one_line, root_cause
 
 INPUT, OUTPUT = "images", "scores"
-FACTS = "modernet"
-"""Under which name a file holds, as JSON, what its user must know."""
+METADATA = "modernet"
+"""Name under which a file holds its metadata as JSON."""
 
 Run = Callable[[Tensor], Tensor]
 
 
 class ExportFormat(Protocol):
-    """A kind of file."""
+    """A file format."""
 
     suffix: str
-    """What its files' names end with."""
+    """File suffix."""
 
     def check(self, network: nn.Module) -> None:
-        """See to it that a network can be written so on this machine, before anything is computed.
+        """Check that a network can be written in this format on this machine, before anything is computed.
 
         Raises:
             InputError: it cannot.
         """
 
-    def write(self, program: ExportedProgram, path: Path, facts: Mapping[str, Any]) -> None:
-        """Write a program and what its user must know.
+    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Write a program and its metadata.
 
         Raises:
-            InputError: this kind of file lacks what the program does.
+            InputError: the format does not support an operation of the program.
         """
 
     def open(self, path: Path) -> Run:
-        """Read a file back, as its user will."""
+        """Load a file the way its user will."""
 
 
 class TorchProgram:
-    """torch.export's archive: the graph, the weights, and the facts as `modernet.json` among its extra files."""
+    """A torch.export archive: graph, weights, and the metadata as `modernet.json` in its extra files."""
 
     suffix = ".pt2"
 
     def check(self, network: nn.Module) -> None:
-        """Every program that was traced can be written."""
+        """Every traced program can be written."""
 
-    def write(self, program: ExportedProgram, path: Path, facts: Mapping[str, Any]) -> None:
-        with path.open("wb") as file:  # by a path, it would insist on the suffix
-            torch.export.save(program, file, extra_files={f"{FACTS}.json": json.dumps(facts)})
+    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
+        with path.open("wb") as file:  # given a path, torch.export insists on its suffix
+            torch.export.save(program, file, extra_files={f"{METADATA}.json": json.dumps(metadata)})
 
     def open(self, path: Path) -> Run:
         with path.open("rb") as file:
@@ -64,37 +64,35 @@ class TorchProgram:
 
 
 class OnnxModel:
-    """An ONNX model in one file, with the facts in its metadata under `modernet`."""
+    """An ONNX model in one file, with the metadata under `modernet` in its own."""
 
     suffix = ".onnx"
     packages = ("onnx", "onnxruntime", "onnxscript")
     largest = 2_000_000_000
-    """Bytes of weights: protobuf, which the file is made of, ends at 2 GiB."""
+    """Limit in bytes of weights; a protobuf file is at most 2 GiB."""
 
     def check(self, network: nn.Module) -> None:
-        absent = [name for name in self.packages if find_spec(name) is None]
-        if absent:
-            raise InputError(
-                f"an ONNX file needs {', '.join(absent)}, not installed here: pip install 'modernet[export]'"
-            )
+        missing = [name for name in self.packages if find_spec(name) is None]
+        if missing:
+            raise InputError(f"an ONNX file needs {', '.join(missing)}, not installed: pip install 'modernet[export]'")
         size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
         if size > self.largest:
             raise InputError(
-                f"the weights are {size / 1e9:.1f} GB, and one ONNX file holds {self.largest / 1e9:.0f} at most; "
+                f"the weights are {size / 1e9:.1f} GB, and an ONNX file holds at most {self.largest / 1e9:.0f} GB; "
                 "export a .pt2 (--to torch)"
             )
 
-    def write(self, program: ExportedProgram, path: Path, facts: Mapping[str, Any]) -> None:
+    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
         try:
-            found = torch.onnx.export(
+            model = torch.onnx.export(
                 program, (), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
             )
         except torch.onnx.OnnxExporterError as error:
             reason = one_line(root_cause(error), with_type=True)
-            raise InputError(f"ONNX lacks what this network does ({reason}); export a .pt2 (--to torch)") from error
-        assert found is not None
-        found.model.metadata_props[FACTS] = json.dumps(facts)
-        path.write_bytes(found.model_proto.SerializeToString())
+            raise InputError(f"ONNX does not support this network ({reason}); export a .pt2 (--to torch)") from error
+        assert model is not None
+        model.model.metadata_props[METADATA] = json.dumps(metadata)
+        path.write_bytes(model.model_proto.SerializeToString())
 
     def open(self, path: Path) -> Run:
         import onnxruntime
@@ -114,12 +112,12 @@ FORMATS: dict[str, ExportFormat] = {"torch": TorchProgram(), "onnx": OnnxModel()
 
 
 def format_of(path: Path) -> ExportFormat:
-    """The format that a file's name asks for.
+    """Return the format for a file name.
 
     Raises:
-        InputError: its suffix is none of theirs.
+        InputError: the suffix is unknown.
     """
-    for each in FORMATS.values():
-        if path.suffix == each.suffix:
-            return each
-    raise InputError(f"cannot export to {path}: give a name that ends with .pt2 (torch.export) or .onnx")
+    for export_format in FORMATS.values():
+        if path.suffix == export_format.suffix:
+            return export_format
+    raise InputError(f"cannot export to {path}: give a name with suffix .pt2 (torch.export) or .onnx")

@@ -1,1 +1,5 @@
-"""Exact rewrites for inference: `trace.py` records a forward pass, `projection.py` folds, `rewrites.py` decides."""
+"""Exact rewrites for inference, justified by a trace of one forward pass.
+
+`trace.py` records the pass, `projection.py` folds a scale and shift into a layer, `rewrites.py` decides what may be
+folded, and `apply.py` applies all rewrites and checks the result.
+"""

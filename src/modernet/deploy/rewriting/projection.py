@@ -1,8 +1,7 @@
-"""Linear layers and convolutions that take over a scale and a shift of their outputs or of their inputs.
+"""Linear layers and convolutions that absorb a per-channel scale and shift of their input or output.
 
-A BatchNorm in evaluation, the affine part of a LayerNorm and layer scale are all `scale * x + shift`, a number each for
-every channel. What a projection (a linear layer or a convolution) gives and takes is linear in its weights, so that it
-can do this as well, in exact arithmetic.
+A BatchNorm in evaluation, the affine part of a LayerNorm, and layer scale all compute `scale * x + shift` per channel.
+A projection (a linear layer or convolution) is linear, so it can absorb them exactly, up to rounding.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _FUNCTIONS = frozenset(("linear", "conv1d", "conv2d", "conv3d"))
 
 @dataclass(frozen=True)
 class Projection:
-    """A linear layer or a convolution that runs once in a forward pass, by weights that nothing else uses."""
+    """A linear layer or convolution that runs once per forward pass and does not share its weights."""
 
     layer: Layer
     call: Call
@@ -37,12 +36,12 @@ class Projection:
 
     @property
     def channel_dim(self) -> int:
-        """The dimension of channels, in what it takes and in what it gives."""
+        """The channel dimension of input and output."""
         return len(self.output.shape) - 1 if self.call.name == "linear" else 1
 
     @property
     def is_padded(self) -> bool:
-        """Whether it sees zeros beside what it takes, which no scale and shift reaches."""
+        """Whether the input is padded; a shift before the padding would not reach it."""
         if isinstance(self.layer, nn.Linear):
             return False
         padding: Any = self.call.argument(4, "padding", 0)
@@ -51,7 +50,7 @@ class Projection:
         return padding != "valid" and any(padding if isinstance(padding, tuple | list) else [padding])
 
     def absorb_after(self, scale: Tensor, shift: Tensor | None = None) -> None:
-        """Give `scale * y + shift` where it gave y. Both are `(out channels,)`."""
+        """Change the layer so that it returns `scale * y + shift` instead of y. Both are `(out_channels,)`."""
         weight, bias = self.layer.weight, self.layer.bias
         weight.mul_(scale.reshape(-1, *[1] * (weight.ndim - 1)))
         if bias is not None:
@@ -60,17 +59,17 @@ class Projection:
             self._add_to_bias(shift)
 
     def absorb_before(self, scale: Tensor, shift: Tensor | None = None) -> None:
-        """Give for x what it gave for `scale * x + shift`. Both are `(in channels,)`."""
+        """Change the layer so that it returns for x what it did for `scale * x + shift`. Both are `(in_channels,)`."""
         weight = self.layer.weight
         groups = 1 if isinstance(self.layer, nn.Linear) else self.layer.groups
         grouped = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)  # o c ... -> groups o c k
 
-        def by_input(numbers: Tensor) -> Tensor:
-            return numbers.reshape(groups, 1, -1, 1)
+        def per_input(values: Tensor) -> Tensor:
+            return values.reshape(groups, 1, -1, 1)
 
         if shift is not None:
-            self._add_to_bias((grouped * by_input(shift)).sum((2, 3)).flatten())
-        weight.copy_((grouped * by_input(scale)).reshape(weight.shape))
+            self._add_to_bias((grouped * per_input(shift)).sum((2, 3)).flatten())
+        weight.copy_((grouped * per_input(scale)).reshape(weight.shape))
 
     def _add_to_bias(self, shift: Tensor) -> None:
         if self.layer.bias is None:
@@ -79,25 +78,25 @@ class Projection:
             self.layer.bias.add_(shift)
 
 
-def projection_of(call: Call, found: Trace) -> Projection | None:
-    """The projection that a call is, if it may be changed.
+def projection_of(call: Call, record: Trace) -> Projection | None:
+    """Return the projection that a call runs, or None if there is none that may be changed.
 
-    Its layer must be one of torch's (or a class made from one) that runs once with its own weight and bias; a weight
-    that something else uses too, or that is computed anew each time, must stay. Nor may anybody's hook see it.
+    The layer must be one of torch's, or a subclass, that runs once with its own weight and bias and has no forward
+    hooks. Weights that are shared or computed in the forward pass cannot be changed.
     """
     if call.name not in _FUNCTIONS:
         return None
     weight, bias = call.argument(1, "weight"), call.argument(2, "bias")
-    layer, _ = found.owner(weight) or (None, "")
+    layer, _ = record.owner(weight) or (None, "")
     if not isinstance(layer, Layer) or has_forward_hooks(layer):
         return None
-    given = [value for value in (weight, bias) if value is not None]
-    own = [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
-    if len(given) != len(own) or any(value.parameter is not tensor for value, tensor in zip(given, own, strict=True)):
+    values = [value for value in (weight, bias) if value is not None]
+    tensors = [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
+    if [id(value.parameter) for value in values] != [id(tensor) for tensor in tensors]:
         return None
-    return Projection(layer, call) if all(map(used_once, given)) else None
+    return Projection(layer, call) if all(map(used_once, values)) else None
 
 
 def used_once(value: Value) -> bool:
-    """Whether one call alone takes it."""
+    """Return whether exactly one call uses a value."""
     return len(value.uses) == 1

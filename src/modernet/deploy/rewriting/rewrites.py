@@ -1,8 +1,8 @@
-"""Exact rewrites for inference: what a norm or a layer scale does is done by the weights beside it.
+"""Exact rewrites for inference: fold norms and layer scales into adjacent weights.
 
-Each changes a network in place and says how often. None goes by names or by classes of networks, but for the branches
-that are merged: what may be rewritten is seen in a trace of one forward pass (`trace.py`), so a rewrite holds for the
-path which that image took, and for numbers that no gradient step changes any more.
+Each rewrite changes a network in place and returns how often it applied. Apart from `merge_branches`, none depends on
+names or model classes: a trace of one forward pass (`trace.py`) shows where folding is valid. A rewrite therefore holds
+for the execution path of that input, and for weights that are no longer trained.
 """
 
 from __future__ import annotations
@@ -20,96 +20,96 @@ from modernet.torch_internals import has_forward_hooks
 
 
 def merge_branches(network: nn.Module, image: Tensor) -> int:
-    """A small kernel beside a large one becomes part of it: RepLKNet, and ConvNeXt with large kernels."""
+    """Merge parallel small kernels into the large ones of RepLKNet and large-kernel ConvNeXt."""
     branches = [module for module in network.modules() if isinstance(module, convnext.Block | replknet.LargeKernel)]
     return sum(module.merge() for module in branches)
 
 
 def fold_norms_back(network: nn.Module, image: Tensor) -> int:
-    """A BatchNorm into the convolution or linear layer that alone feeds it."""
-    found = trace(network, image)
+    """Fold a BatchNorm into the convolution or linear layer before it, if nothing else uses that layer's output."""
+    record = trace(network, image)
     count = 0
-    for call in found.calls:
-        projection = projection_of(call, found)
+    for call in record.calls:
+        projection = projection_of(call, record)
         norm = None if projection is None else _only_arrival(projection)
         if projection is None or norm is None:
             continue
-        affine, rest = _batch_norm(norm.call), _without(norm.call, found)
+        affine, replacement = _batch_norm(norm.call), _without(norm.call, record)
         channels = None if affine is None else norm.along(1)
-        if affine is None or rest is None or channels is None:
+        if affine is None or replacement is None or channels is None:
             continue
         order = channels.argsort()
-        if torch.equal(channels[order], torch.arange(projection.out_channels)):  # else it sees some channels only
+        if torch.equal(channels[order], torch.arange(projection.out_channels)):  # else the norm sees a subset
             projection.absorb_after(*affine.at(order))
-            rest.take_place(network)
+            replacement.insert(network)
             count += 1
     return count
 
 
 def fold_norms_forward(network: nn.Module, image: Tensor) -> int:
-    """A BatchNorm into the linear layers and unpadded convolutions that take what it gives, where nothing else does."""
-    found = trace(network, image)
+    """Fold a BatchNorm into the linear layers and unpadded convolutions after it, if nothing else uses its output."""
+    record = trace(network, image)
     count = 0
-    for call in found.calls:
-        affine, rest = _batch_norm(call), _without(call, found)
-        if affine is not None and rest is not None and _absorbed_by_next(call.outputs[0], 1, affine, found):
-            rest.take_place(network)
+    for call in record.calls:
+        affine, replacement = _batch_norm(call), _without(call, record)
+        if affine is not None and replacement is not None and _absorb_by_next(call.outputs[0], 1, affine, record):
+            replacement.insert(network)
             count += 1
     return count
 
 
 def fold_layer_norm_affines(network: nn.Module, image: Tensor) -> int:
-    """Scale and shift of a LayerNorm into the linear layers and unpadded convolutions that take what it gives.
+    """Fold the affine part of a LayerNorm into the linear layers and unpadded convolutions after it.
 
-    The norm itself stays: mean and variance are the image's.
+    The normalisation itself stays, since mean and variance depend on the input.
     """
-    found = trace(network, image)
+    record = trace(network, image)
     count = 0
-    for call in found.calls:
+    for call in record.calls:
         if call.name != "layer_norm" or len(call.argument(1, "normalized_shape")) != 1:
             continue
         weight, bias = call.argument(2, "weight"), call.argument(3, "bias")
-        given = [value for value in (weight, bias) if value is not None]
-        places = [place for place in map(found.owner, given) if place is not None]
-        if not given or len(places) < len(given) or not all(map(used_once, given)):
+        values = [value for value in (weight, bias) if value is not None]
+        owners = [owner for owner in map(record.owner, values) if owner is not None]
+        if not values or len(owners) < len(values) or not all(map(used_once, values)):
             continue
         affine = _Affine(weight.parameter, None if bias is None else bias.parameter)
-        if _absorbed_by_next(call.outputs[0], len(call.outputs[0].shape) - 1, affine, found):
-            for module, attribute in places:
+        if _absorb_by_next(call.outputs[0], len(call.outputs[0].shape) - 1, affine, record):
+            for module, attribute in owners:
                 setattr(module, attribute, None)
             count += 1
     return count
 
 
 def fold_layer_scales(network: nn.Module, image: Tensor) -> int:
-    """A parameter that multiplies what a linear layer or a convolution gives into that layer.
+    """Fold a parameter that multiplies the output of a linear layer or convolution into that layer.
 
-    It is then None where the forward pass takes that for "no layer scale", as ours do, and ones elsewhere.
+    The parameter becomes None if the forward pass accepts that, as in this package, and ones otherwise.
     """
-    found = trace(network, image)
-    left: list[tuple[nn.Module, str, Tensor]] = []
+    record = trace(network, image)
+    folded: list[tuple[nn.Module, str, Tensor]] = []
     count = 0
-    for call in found.calls:
-        projection = projection_of(call, found)
+    for call in record.calls:
+        projection = projection_of(call, record)
         product = None if projection is None else _only_arrival(projection)
         if projection is None or product is None or product.call.name not in _PRODUCTS:
             continue
         factor = next((value for value in product.call.inputs if value is not product.value), None)
         source = None if factor is None else _parameter_behind(factor)
-        place = found.owner(source)
-        if factor is None or source is None or place is None:
+        owner = record.owner(source)
+        if factor is None or source is None or owner is None:
             continue
         scale = _scale_by_channel(factor, product, projection.out_channels)
         if scale is None:
             continue
         projection.absorb_after(scale)
-        rest = _without(product.call, found)
-        if rest is not None:
-            rest.take_place(network)
+        replacement = _without(product.call, record)
+        if replacement is not None:
+            replacement.insert(network)
         else:
-            left.append((*place, torch.ones_like(_tensor(source))))
+            folded.append((*owner, torch.ones_like(_tensor(source))))
         count += 1
-    _take_away(left, network, image)
+    _drop_or_neutralise(folded, network, image)
     return count
 
 
@@ -117,7 +117,7 @@ _PRODUCTS = frozenset(("mul", "mul_", "multiply", "__mul__", "__rmul__", "__imul
 
 
 class _Affine(NamedTuple):
-    """`scale * x + shift`, a number each for every channel."""
+    """`scale * x + shift`, per channel."""
 
     scale: Tensor
     shift: Tensor | None
@@ -127,58 +127,61 @@ class _Affine(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Rest:
-    """What stays of a module that did one thing which is done elsewhere now."""
+class _Replacement:
+    """What a module becomes once one of its operations is folded away."""
 
     module: nn.Module
-    rest: nn.Module
+    replacement: nn.Module
 
-    def take_place(self, network: nn.Module) -> None:
+    def insert(self, network: nn.Module) -> None:
         for name, module in list(network.named_modules(remove_duplicate=False)):
             if module is self.module:
-                network.set_submodule(name, self.rest)
+                network.set_submodule(name, self.replacement)
 
 
 def _only_arrival(projection: Projection) -> Arrival | None:
-    """The one call that takes what a projection gives."""
+    """Return the only call that uses a projection's output; None if there are several or none."""
     arrivals = follow(projection.output, projection.channel_dim)
     return arrivals[0] if arrivals is not None and len(arrivals) == 1 else None
 
 
-def _absorbed_by_next(value: Value, dim: int, affine: _Affine, found: Trace) -> bool:
-    """Whether every taker of a value is a projection that could, and now does, do what made the value."""
-    takers = []
+def _absorb_by_next(value: Value, dim: int, affine: _Affine, record: Trace) -> bool:
+    """Fold an affine map into every use of its output, if all are projections that can absorb it; return whether."""
+    projections = []
     for arrival in follow(value, dim) or []:
-        projection = projection_of(arrival.call, found)
+        projection = projection_of(arrival.call, record)
         if projection is None or projection.is_padded or arrival.call.argument(0, "input") is not arrival.value:
             return False
         channels = arrival.along(projection.channel_dim)
         if channels is None:
             return False
-        takers.append((projection, affine.at(channels)))
-    for projection, own in takers:
-        projection.absorb_before(*own)
-    return bool(takers)
+        projections.append((projection, affine.at(channels)))
+    for projection, permuted in projections:
+        projection.absorb_before(*permuted)
+    return bool(projections)
 
 
 def _batch_norm(call: Call) -> _Affine | None:
-    """What a BatchNorm does by its running statistics; None for anything else."""
-    if call.name != "batch_norm" or call.argument(5, "training", False):  # then by those of the images
+    """Return the affine map of a BatchNorm with running statistics; None for any other call."""
+    if call.name != "batch_norm" or call.argument(5, "training", False):  # uses batch statistics
         return None
     mean, variance = call.argument(1, "running_mean"), call.argument(2, "running_var")
     weight, bias = call.argument(3, "weight"), call.argument(4, "bias")
     if any(value is not None and value.parameter is None for value in (mean, variance, weight, bias)):
-        return None  # computed anew each time
+        return None  # computed in the forward pass
     scale = (variance.parameter + call.argument(7, "eps", 1e-5)).rsqrt()
     scale = scale if weight is None else scale * weight.parameter
     shift = -mean.parameter * scale
     return _Affine(scale, shift if bias is None else shift + bias.parameter)
 
 
-def _without(call: Call, found: Trace) -> _Rest | None:
-    """What a module that does a call, then runs its children in a row, is without the call; None for other modules."""
+def _without(call: Call, record: Trace) -> _Replacement | None:
+    """Return what is left of a module without `call`, if it only does that call and then runs its children in order.
+
+    None for any other module.
+    """
     visit = call.visit
-    if visit is None or visit.module is found.network or len(found.visits[visit.module]) != 1:
+    if visit is None or visit.module is record.network or len(record.visits[visit.module]) != 1:
         return None
     if has_forward_hooks(visit.module) or len(visit.inputs) != 1 or visit.inputs[0] not in call.inputs:
         return None
@@ -193,16 +196,16 @@ def _without(call: Call, found: Trace) -> _Rest | None:
     if visit.outputs != [value]:
         return None
     children = [step.module for step in steps[1:] if isinstance(step, Visit)]
-    return _Rest(visit.module, nn.Sequential(*children) if children else nn.Identity())
+    return _Replacement(visit.module, nn.Sequential(*children) if children else nn.Identity())
 
 
 def _is_constant(call: Call) -> bool:
-    """Whether it does no more than move a parameter."""
+    """Return whether a call only moves a parameter."""
     return len(call.inputs) == 1 and call.moves(call.inputs[0]) and _parameter_behind(call.inputs[0]) is not None
 
 
 def _parameter_behind(value: Value) -> Value | None:
-    """The parameter that a value is, moved or not, if that serves nothing else."""
+    """Return the parameter that a value is, or was moved from, if nothing else uses it."""
     if not used_once(value) or value.parameter is not None:
         return value if used_once(value) else None
     call = value.producer
@@ -210,33 +213,33 @@ def _parameter_behind(value: Value) -> Value | None:
 
 
 def _tensor(value: Value) -> Tensor:
-    """The numbers of a parameter or of one that was moved."""
+    """Return the tensor of a value that is a parameter or was moved from one."""
     if value.parameter is not None:
         return value.parameter
     assert value.producer is not None
     source = value.producer.inputs[0]
-    made = value.producer.again({source: _tensor(source)})
-    return made[value.producer.outputs.index(value)]
+    outputs = value.producer.replay({source: _tensor(source)})
+    return outputs[value.producer.outputs.index(value)]
 
 
 def _scale_by_channel(factor: Value, product: Arrival, num_channels: int) -> Tensor | None:
-    """The number that each channel is multiplied by; None if there is no such thing."""
+    """Return the factor of each channel; None if the product is not per channel."""
     numbers = product.numbers()
     if numbers is None or product.call.outputs[0].shape != product.value.shape:
         return None
     factors = _tensor(factor)
-    everywhere = factors.cpu().expand(numbers.shape)
-    scale = everywhere.new_zeros(num_channels).index_put((numbers,), everywhere)
-    return scale.to(factors.device) if torch.equal(scale[numbers], everywhere) else None
+    expanded = factors.cpu().expand(numbers.shape)
+    scale = expanded.new_zeros(num_channels).index_put((numbers,), expanded)
+    return scale.to(factors.device) if torch.equal(scale[numbers], expanded) else None
 
 
-def _take_away(left: list[tuple[nn.Module, str, Tensor]], network: nn.Module, image: Tensor) -> None:
-    """Set parameters to None, or all to these numbers if the network does not run so."""
-    for module, attribute, _ in left:
+def _drop_or_neutralise(folded: list[tuple[nn.Module, str, Tensor]], network: nn.Module, image: Tensor) -> None:
+    """Set each folded scale to None, or all of them to ones if the forward pass needs them."""
+    for module, attribute, _ in folded:
         setattr(module, attribute, None)
     try:
         with torch.no_grad():
             network(image)
-    except Exception:  # whatever a forward pass raises that wants its parameter
-        for module, attribute, ones in left:
+    except Exception:  # a forward pass that needs the parameter may raise anything
+        for module, attribute, ones in folded:
             setattr(module, attribute, nn.Parameter(ones, requires_grad=False))

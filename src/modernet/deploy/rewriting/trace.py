@@ -1,4 +1,4 @@
-"""Which torch function of which module made and took each tensor of one forward pass: the evidence for rewrites."""
+"""A record of one forward pass: which torch function of which module produced and used each tensor."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from modernet.torch_internals import in_place_version, tensors_in, tree_leaves, 
 
 @dataclass(eq=False, repr=False)
 class Value:
-    """A tensor between two changes: one that is changed in place is another value afterwards.
+    """One version of a tensor; an in-place change creates a new value.
 
     Attributes:
         shape, stride: of the tensor.
-        parameter: the tensor itself where it is a parameter or a buffer of the network.
-        producer: what made it; None for parameters, the image, and tensors made where nobody looked.
-        uses: what took it, in order.
-        returned: whether the network gives it to its caller.
+        parameter: the tensor itself, if it is a parameter or buffer of the network.
+        producer: the call that produced it; None for parameters, the input, and tensors created outside the trace.
+        uses: the calls that take it as input, in order.
+        returned: whether the network returns it.
     """
 
     shape: torch.Size
@@ -38,46 +38,46 @@ class Value:
 
 @dataclass(eq=False, repr=False)
 class Call:
-    """One call of a torch function; the tensors among its arguments are values."""
+    """One call of a torch function, with tensor arguments replaced by values."""
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: list[Value] = field(default_factory=list)
     visit: Visit | None = None
-    """The forward pass that it was called in, the innermost."""
+    """The innermost module forward pass that contains the call."""
 
     @property
     def name(self) -> str:
-        """Name of the function, whichever of its forms was called: `"conv2d"`."""
+        """Name of the function, such as `"conv2d"`, for any of its variants."""
         return self.function.__name__
 
     @property
     def inputs(self) -> list[Value]:
-        """The tensors that it took, each as often as it did."""
+        """Input values, repeated if passed several times."""
         return [leaf for leaf in tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by its position or, if it was given so, by its name."""
+        """Return an argument that was passed by position or by name."""
         return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
 
     def moves(self, value: Value) -> bool:
-        """Whether it takes this one tensor and may do no more than move its channels."""
+        """Return whether `value` is the only input and the function may do no more than move its elements."""
         return self.name in _MOVES and self.inputs == [value]
 
-    def again(self, tensors: dict[Value, Tensor]) -> list[Tensor]:
-        """What the function makes of other tensors in the place of some values."""
+    def replay(self, tensors: dict[Value, Tensor]) -> list[Tensor]:
+        """Call the function again with other tensors in place of some input values, and return its outputs."""
 
-        def fill(leaf: Any) -> Any:
+        def substitute(leaf: Any) -> Any:
             return tensors.get(leaf, leaf.parameter) if isinstance(leaf, Value) else leaf
 
-        out = self.function(*tree_map(fill, self.args), **tree_map(fill, self.kwargs))
+        out = self.function(*tree_map(substitute, self.args), **tree_map(substitute, self.kwargs))
         return tensors_in(out)
 
 
 @dataclass(eq=False, repr=False)
 class Visit:
-    """One forward pass of a module: what it took and gave, and what happened in between, in order."""
+    """One forward pass of a module: inputs, outputs, and the calls and nested passes in between, in order."""
 
     module: nn.Module
     inputs: list[Value]
@@ -87,13 +87,13 @@ class Visit:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one forward pass did.
+    """The record of one forward pass.
 
     Attributes:
-        network: what ran.
-        calls: every call that gave a tensor or may have read one, in order.
+        network: the traced network.
+        calls: every call that returned a tensor or may have read one, in order.
         visits: the forward passes of each module.
-        owners: the module and attribute of each parameter and buffer, by the tensor's id; absent if there are several.
+        owners: module and attribute of each parameter and buffer, by the tensor's id; shared tensors are left out.
     """
 
     network: nn.Module
@@ -102,15 +102,15 @@ class Trace:
     owners: dict[int, tuple[nn.Module, str]]
 
     def owner(self, value: Value | None) -> tuple[nn.Module, str] | None:
-        """The module and the attribute that a value is a parameter or a buffer of, if it is of that module alone."""
+        """Return the module and attribute that hold a value, if it is an unshared parameter or buffer."""
         return None if value is None or value.parameter is None else self.owners.get(id(value.parameter))
 
 
 def trace(network: nn.Module, image: Tensor) -> Trace:
-    """Run a network in evaluation once and note what its tensors do.
+    """Run a network in evaluation mode once and record the pass.
 
     Args:
-        image: `(b, c, h, w)`, what the network is called with; two images tell as much as many.
+        image: `(b, c, h, w)`, the input of the network; a batch of two is enough.
     """
     recorder = _Recorder(network, image)
     pre_hook = register_module_forward_pre_hook(recorder.enter)
@@ -126,9 +126,9 @@ def trace(network: nn.Module, image: Tensor) -> Trace:
     return Trace(network, recorder.calls, dict(recorder.visits), recorder.owners)
 
 
-# functions that give every position numbers of one channel alone: moved, or averaged with weights that sum to one, so
-# that `scale * x + shift` before is the same as after. Whether a call is one (a permutation that mixes channels is not,
-# nor an average over padding) is seen by what it makes of the channels' own numbers
+# Functions whose output elements may each depend on a single channel, by moving elements or by averaging with weights
+# that sum to one, so that `scale * x + shift` commutes with them. Whether a particular call qualifies (a permutation
+# that mixes channels does not, nor an average over padding) is decided in `follow`, by running it on channel numbers.
 # fmt: off
 _MOVES = frozenset((
     "permute", "transpose", "movedim", "reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous",
@@ -137,8 +137,8 @@ _MOVES = frozenset((
 ))
 # fmt: on
 
-# what can be asked of a tensor without reading its numbers
-_FACTS = frozenset(("__get__", "size", "stride", "dim", "numel", "__len__", "is_contiguous", "is_floating_point"))
+# accesses to a tensor that do not read its elements
+_METADATA = frozenset(("__get__", "size", "stride", "dim", "numel", "__len__", "is_contiguous", "is_floating_point"))
 
 
 class _Recorder(TorchFunctionMode):
@@ -146,20 +146,20 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.calls: list[Call] = []
         self.visits: dict[nn.Module, list[Visit]] = defaultdict(list)
-        self._open: list[Visit] = []  # the modules that run now, outermost first
-        self._values = WeakTensorKeyDictionary()  # tensor -> its value and the version that it had then
+        self._open: list[Visit] = []  # the running modules, outermost first
+        self._values = WeakTensorKeyDictionary()  # tensor -> its value, and its version at that time
         self.owners: dict[int, tuple[nn.Module, str]] = {}
-        places: Counter[int] = Counter()
+        uses: Counter[int] = Counter()
         for module in network.modules():
             for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-                places[id(tensor)] += 1
+                uses[id(tensor)] += 1
                 self.owners[id(tensor)] = (module, name)
-                self._note(tensor, Value(tensor.shape, tensor.stride(), parameter=tensor))
-        self.owners = {key: owner for key, owner in self.owners.items() if places[key] == 1}
-        self._note(image, Value(image.shape, image.stride()))
+                self._record(tensor, Value(tensor.shape, tensor.stride(), parameter=tensor))
+        self.owners = {key: owner for key, owner in self.owners.items() if uses[key] == 1}
+        self._record(image, Value(image.shape, image.stride()))
 
     def values(self, tree: Any) -> list[Value]:
-        """The values of all tensors in something nested."""
+        """Return the values of all tensors in nested containers."""
         return [self._value(leaf) for leaf in tensors_in(tree)]
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
@@ -177,19 +177,19 @@ class _Recorder(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
 
-        def noted(leaf: Any) -> Any:
+        def to_value(leaf: Any) -> Any:
             return self._value(leaf) if isinstance(leaf, Tensor) else leaf
 
-        call = Call(func, tree_map(noted, tuple(args)), tree_map(noted, kwargs))
+        call = Call(func, tree_map(to_value, tuple(args)), tree_map(to_value, kwargs))
         out = func(*args, **kwargs)
-        made = tensors_in(out)
-        if not made and (func.__name__ in _FACTS or not call.inputs):
+        outputs = tensors_in(out)
+        if not outputs and (func.__name__ in _METADATA or not call.inputs):
             return out
         for value in call.inputs:
             value.uses.append(call)
-        for tensor in made:
+        for tensor in outputs:
             value = Value(tensor.shape, tensor.stride(), producer=call)
-            self._note(tensor, value)
+            self._record(tensor, value)
             call.outputs.append(value)
         self.calls.append(call)
         if self._open:
@@ -197,7 +197,7 @@ class _Recorder(TorchFunctionMode):
             call.visit.steps.append(call)
         return out
 
-    def _note(self, tensor: Tensor, value: Value) -> None:
+    def _record(self, tensor: Tensor, value: Value) -> None:
         self._values[tensor] = (value, in_place_version(tensor))
 
     def _value(self, tensor: Tensor) -> Value:
@@ -206,7 +206,7 @@ class _Recorder(TorchFunctionMode):
             tensor
         ):  # new to us, or changed in place through one of its views
             value = Value(tensor.shape, tensor.stride())
-            self._note(tensor, value)
+            self._record(tensor, value)
         return value  # type: ignore[no-any-return]
 
 
@@ -215,21 +215,27 @@ class _Recorder(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class Arrival:
-    """A call that takes what a value became, and which channel of the value each number of it is of."""
+    """A call that uses the channels of a followed value.
+
+    Attributes:
+        call: the call.
+        value: its input that the followed value was moved to.
+        channels: float64 tensor of the shape of `value`: for each element the channel it comes from, counted from 1, as
+            zero marks padding. A fraction means that channels were mixed.
+    """
 
     call: Call
     value: Value
     channels: Tensor
-    """Of the shape of `value`; numbers of channels, from 1 on, since zero is what padding is made of."""
 
     def numbers(self) -> Tensor | None:
-        """The channel, from 0 on, that each number of the value is of; None if some are of several or of none."""
+        """Return the channel of each element, counted from 0; None if some elements have several channels or none."""
         nearest = self.channels.round()
-        whole = bool((self.channels - nearest).abs().max() < 1e-6) and bool(nearest.min() >= 1)
-        return nearest.long() - 1 if whole else None
+        valid = bool((self.channels - nearest).abs().max() < 1e-6) and bool(nearest.min() >= 1)
+        return nearest.long() - 1 if valid else None
 
     def along(self, dim: int) -> Tensor | None:
-        """The channel at each index of dimension `dim`; None if that depends on the position."""
+        """Return the channel at each index of dimension `dim`; None if it differs between positions."""
         numbers = self.numbers()
         if numbers is None:
             return None
@@ -238,9 +244,23 @@ class Arrival:
 
 
 def follow(value: Value, dim: int) -> list[Arrival] | None:
-    """Where the channels of a value, its dimension `dim`, are used, seen through all calls that only move them.
+    """Return the calls that use the channels of a value, looking through calls that only move elements.
 
-    None if they leave the network.
+    Each call in between is replayed on a tensor in which every element holds its channel number, so no rule per
+    function is needed. Take the output of a convolution with 4 channels on a 2 x 2 map, followed along dimension 1:
+
+        y = conv(x)                     b 4 2 2     channels 1, 2, 3, 4 along dimension 1
+        z = y.flatten(2).transpose(1, 2)  b 4 4       both only move: channels 1, 2, 3, 4 along dimension 2
+        linear(z)                                   an arrival: `along(2)` is [0, 1, 2, 3]
+        y.flatten(1) -> linear                      an arrival: `along(1)` is [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, ...]
+        y.mean(1) -> linear                         an arrival: every element is 2.5, so `along` is None
+
+    Args:
+        value: the value to follow.
+        dim: its channel dimension.
+
+    Returns:
+        An arrival per call; None if the channels are part of the network's output.
     """
     shape = [1] * len(value.shape)
     shape[dim] = -1
@@ -253,7 +273,7 @@ def follow(value: Value, dim: int) -> list[Arrival] | None:
             return None
         for call in current.uses:
             if call.moves(current):
-                pending += zip(call.outputs, call.again({current: channels}), strict=True)
+                pending += zip(call.outputs, call.replay({current: channels}), strict=True)
             else:
                 arrivals.append(Arrival(call, current, channels))
     return arrivals

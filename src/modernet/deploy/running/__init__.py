@@ -1,1 +1,1 @@
-"""The fastest way to run a network on this device, measured."""
+"""The fastest way to run a network on this device, found by measurement."""

@@ -1,4 +1,4 @@
-"""How a network is run, chosen by a short measurement: layout in memory, compiled or not, CUDA graph, fused kernels."""
+"""Ways to run a network, and a short measurement that picks one: memory layout, compilation, CUDA graph, kernels."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from modernet.models.fused import use_kernels
 from modernet.torch_internals import mark_batch_dynamic, tree_leaves, tree_map, with_frozen_weights, with_own_code
 
 _ROUNDS = 5
-_PART = 2
-"""Images at once where a batch is cut into parts: the fewest that one program for any number of them takes."""
+_CHUNK = 2
+"""Chunk size where a batch is processed in chunks: the smallest that a program for any batch size supports."""
 
 
 @dataclass(frozen=True)
@@ -29,30 +29,30 @@ class Choice:
     """One way to run a network.
 
     Attributes:
-        channels_last: whether the channels of a position lie side by side in memory, or the positions of a channel.
-        compiled: by `torch.compile` with frozen weights: they are constants of the program, which lays them out as its
-            matrix products and convolutions want them, and computes once what depends on them alone.
-        any_batch: compiled once for all numbers of images, instead of for the example's and, later, for any other.
-            On a CPU this is not only a convenience: for a number that it knows, the compiler gives matrix products to
-            MKL, else to oneDNN, which computes the activation on the way and may be the faster of the two.
-        part: how many images go through the network at once; 0 is all. Of few images more stays in the cache.
-        cuda_graph: the whole program launched at once; only where compiled.
-        kernels: by the fused kernels of this library; None is without.
+        channels_last: channels-last memory format for images and weights.
+        compiled: `torch.compile` with frozen weights. They become constants of the program, in the layout that its
+            matrix products and convolutions prefer, and anything computed from weights alone is computed once.
+        any_batch: compile once for any batch size, instead of for the example's and again for others. On a CPU this
+            also changes speed: for a known size the compiler uses MKL for matrix products, otherwise oneDNN, which
+            fuses the activation and may be faster.
+        chunk: images per forward pass; 0 means the whole batch. Smaller chunks keep more activations in the cache.
+        cuda_graph: launch the whole program as a CUDA graph; only if compiled.
+        kernels: backend of this library's fused kernels; None to not use them.
     """
 
     channels_last: bool
     compiled: bool = False
     any_batch: bool = False
-    part: int = 0
+    chunk: int = 0
     cuda_graph: bool = False
     kernels: Backend | None = None
 
     def __str__(self) -> str:
-        parts = ["compiled" if self.compiled else "eager"]
-        parts += ["any batch"] * self.any_batch + [f"{self.part} images at once"] * (self.part > 0)
-        parts += ["CUDA graph"] * self.cuda_graph
-        parts += [] if self.kernels is None else [f"kernels {self.kernels}"]
-        return ", ".join([*parts, "channels last" if self.channels_last else "contiguous"])
+        words = ["compiled" if self.compiled else "eager"]
+        words += ["any batch"] * self.any_batch + [f"chunks of {self.chunk}"] * (self.chunk > 0)
+        words += ["CUDA graph"] * self.cuda_graph
+        words += [] if self.kernels is None else [f"kernels {self.kernels}"]
+        return ", ".join([*words, "channels last" if self.channels_last else "contiguous"])
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -60,20 +60,20 @@ class Choice:
 
 
 def choices(network: nn.Module, device: torch.device, batch: int, *, compile: bool) -> list[Choice]:
-    """What is worth measuring for a network on its device, the plainest first."""
-    found = [Choice(channels_last=False), Choice(channels_last=True)]
+    """Return the ways worth measuring for a network on a device, the simplest first."""
+    candidates = [Choice(channels_last=False), Choice(channels_last=True)]
     if not compile:
-        return found
+        return candidates
     if device.type != "cuda":
-        # the compiler lays out maps channels last by itself here; of one image it makes a program for one
-        found.append(Choice(channels_last=True, compiled=True))
+        # on a CPU the compiler chooses channels last itself; a batch of one is always compiled for one
+        candidates.append(Choice(channels_last=True, compiled=True))
         if batch > 1:
-            found.append(Choice(channels_last=True, compiled=True, any_batch=True))
-        if batch > _PART:
-            found.append(Choice(channels_last=True, compiled=True, any_batch=True, part=_PART))
-        return found
+            candidates.append(Choice(channels_last=True, compiled=True, any_batch=True))
+        if batch > _CHUNK:
+            candidates.append(Choice(channels_last=True, compiled=True, any_batch=True, chunk=_CHUNK))
+        return candidates
     backends: tuple[Backend | None, ...] = (None, "auto", "triton") if _has_kernels(network) else (None,)
-    return found + [
+    return candidates + [
         Choice(channels_last=True, compiled=True, cuda_graph=graph, kernels=kernels)
         for kernels in backends
         for graph in (False, True)
@@ -81,7 +81,7 @@ def choices(network: nn.Module, device: torch.device, batch: int, *, compile: bo
 
 
 class Runner(nn.Module):
-    """A network run in one way. It takes images of any layout and dtype, and gives what the network gives."""
+    """A network run in one way. Takes images of any memory format and dtype; returns the network's output."""
 
     def __init__(self, network: nn.Module, choice: Choice, dtype: torch.dtype) -> None:
         super().__init__()
@@ -98,34 +98,34 @@ class Runner(nn.Module):
     def forward(self, images: Tensor) -> Any:
         images = images.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
         with torch.no_grad():
-            if self.choice.part == 0 or len(images) <= self.choice.part:
+            if self.choice.chunk == 0 or len(images) <= self.choice.chunk:
                 return self._run(images)
-            parts = images.tensor_split(len(images) // self.choice.part)
-            return _joined(parts, [self._run(part) for part in parts])
+            chunks = images.tensor_split(len(images) // self.choice.chunk)
+            return _concatenated(chunks, [self._run(chunk) for chunk in chunks])
 
     def _run(self, images: Tensor) -> Any:
         return self._run_compiled(images) if self.choice.compiled else self.network(images)
 
     def _run_compiled(self, images: Tensor) -> Any:
         if self.choice.any_batch:
-            images = images.detach()  # the mark is on this tensor, and not on the caller's
+            images = images.detach()  # mark this tensor, not the caller's
             mark_batch_dynamic(images)
         with with_frozen_weights():
             if not self.choice.cuda_graph:
                 return self._compiled(images)
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            # what the graph gives now lies where it will write the next time
+            # the graph writes its next results to the same memory
             return tree_map(_clone, self._compiled(images))
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How fast a choice was on the example.
+    """The speed of a choice on the example.
 
     Attributes:
         choice: the way to run the network.
-        images_per_second: the median over rounds; None if it was not measured.
-        failure: why not, in a line.
+        images_per_second: median over rounds; None if not measured.
+        failure: one line on why it was not measured.
     """
 
     choice: Choice
@@ -137,24 +137,24 @@ def measure(
     network: nn.Module,
     images: Tensor,
     dtype: torch.dtype,
-    among: list[Choice],
+    candidates: list[Choice],
     check: Callable[[nn.Module], str],
     seconds: float,
 ) -> tuple[Runner, list[Measurement]]:
-    """Run a network in every way by turns, and keep the fastest.
+    """Time a network in several ways, interleaved, and keep the fastest.
 
     Args:
-        network: is left as it is.
-        images: what the speed is measured with.
-        dtype: in which everything is computed.
-        among: the ways. The first is how the network was checked before; what others raise is why they are not chosen.
-        check: what is wrong with a runner's results, in a line; nothing if they are right.
-        seconds: how long the turns take in all, beyond warming up and compiling.
+        network: left unchanged.
+        images: input for the timing.
+        dtype: dtype of the computation.
+        candidates: ways to run the network. The first must work; an exception in another one excludes it.
+        check: returns one line on what is wrong with a runner's results; empty if they are correct.
+        seconds: total time for timing, excluding warm-up and compilation.
 
     Returns:
-        The fastest, and a measurement for each way.
+        The fastest runner, and a measurement per candidate.
     """
-    plain, *others = among
+    plain, *others = candidates
     runners = {plain: Runner(network, plain, dtype)}
     failures: dict[Choice, str] = {}
     with progress.task("preparing", len(others)) as counted:
@@ -163,7 +163,7 @@ def measure(
             try:
                 runner = Runner(network, choice, dtype)
                 failure = check(runner)
-            except Exception as error:  # no compiler on this machine, an unsupported operation, not enough memory
+            except Exception as error:  # no compiler, an unsupported operation, out of memory
                 failure = one_line(error, with_type=True)
             if failure:
                 failures[choice] = failure
@@ -175,15 +175,11 @@ def measure(
     times = time_in_turns(calls, images.device, rounds=_ROUNDS, turn_s=turn_s, name="choosing")
     speeds = {choice: len(images) / statistics.median(times[str(choice)]) for choice in runners}
     fastest = max(runners, key=speeds.__getitem__)
-    return runners[fastest], [Measurement(c, speeds.get(c), failures.get(c, "")) for c in among]
+    return runners[fastest], [Measurement(c, speeds.get(c), failures.get(c, "")) for c in candidates]
 
 
 def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
-    """A function that runs a network and shares its code with no other.
-
-    The compiler keeps eight programs for a piece of code at most, and runs what comes later without a word as it is.
-    All modules share the code that calls their forward pass.
-    """
+    """Return a function that runs a network and has its own code object; see `with_own_code`."""
 
     def run(images: Tensor) -> Any:
         return network(images)
@@ -192,14 +188,14 @@ def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
 
 
 def _with_affines(network: nn.Module) -> nn.Module:
-    """The network with scales of one and shifts of zero where its norms have none, for the kernels want them."""
+    """Add weights of one and biases of zero to LayerNorms without, since the kernels need an affine."""
     for norm in network.modules():
         if isinstance(norm, nn.LayerNorm) and len(norm.normalized_shape) == 1:
-            like = next(network.parameters())
+            parameter = next(network.parameters())
             if norm.weight is None:
-                norm.weight = nn.Parameter(like.new_ones(norm.normalized_shape), requires_grad=False)
+                norm.weight = nn.Parameter(parameter.new_ones(norm.normalized_shape), requires_grad=False)
             if norm.bias is None:
-                norm.bias = nn.Parameter(like.new_zeros(norm.normalized_shape), requires_grad=False)
+                norm.bias = nn.Parameter(parameter.new_zeros(norm.normalized_shape), requires_grad=False)
     return network
 
 
@@ -208,12 +204,12 @@ def _has_kernels(network: nn.Module) -> bool:
     return [type(module) for module in fused.modules()] != [type(module) for module in network.modules()]
 
 
-def _joined(parts: Sequence[Tensor], results: Sequence[Any]) -> Any:
-    """What a network gives for parts of a batch, as it would give it for all of it."""
-    for part, result in zip(parts, results, strict=True):
+def _concatenated(chunks: Sequence[Tensor], results: Sequence[Any]) -> Any:
+    """Concatenate the outputs for the chunks of a batch."""
+    for chunk, result in zip(chunks, results, strict=True):
         for leaf in tree_leaves(result):
-            if not isinstance(leaf, Tensor) or leaf.shape[:1] != part.shape[:1]:
-                raise ValueError("the network gives something that is not of one image each")
+            if not isinstance(leaf, Tensor) or leaf.shape[:1] != chunk.shape[:1]:
+                raise ValueError("the network returns something without a batch dimension")
     return tree_map(lambda *leaves: torch.cat(leaves), *results)
 
 

@@ -1,4 +1,4 @@
-"""`modernet.optimize`: a network for inference, with the same answers, as fast as this device runs it."""
+"""`modernet.optimize`: the same network, as fast as this device can run it in inference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modernet.errors import InputError
 from modernet.torch_internals import tensors_in
 
 TOLERANCE = 1e-4
-"""How far scores may be from the original's in float32, relative to the largest one."""
+"""Largest difference from the original's float32 results, relative to the largest result."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Report:
     """What `optimize` did.
 
     Attributes:
-        rewrites: every kind of rewrite, those that found nothing included.
-        measured: the speed of every way to run the network, or why it was not measured.
-        chosen: the way that it runs now, the fastest of them.
-        batch, device, dtype: of the example, and in which everything is computed.
+        rewrites: every kind of rewrite, including those that did not apply.
+        measured: the speed of each way to run the network, or why it was not measured.
+        chosen: the fastest way, which the network now uses.
+        batch, device: of the example.
+        dtype: dtype of the computation.
     """
 
     rewrites: tuple[Rewrite, ...]
@@ -49,10 +50,10 @@ class Report:
 
 
 class OptimizedNetwork(nn.Module):
-    """What `optimize` returns: called like the network that it was made from, for images of one size.
+    """The result of `optimize`; called like the original network, with images of one size.
 
     Attributes:
-        report: what was rewritten and measured.
+        report: rewrites and measurements.
     """
 
     def __init__(self, runner: Runner, size: tuple[int, ...], report: Report) -> None:
@@ -62,16 +63,16 @@ class OptimizedNetwork(nn.Module):
         self._size = size
 
     def forward(self, images: Tensor) -> Any:
-        """`(b, c, h, w)` with any b; c, h and w are the example's.
+        """Run on images `(b, c, h, w)` of any batch size; c, h and w must be the example's.
 
         Raises:
-            InputError: images of another size.
+            InputError: the images have another size.
         """
         if images.ndim != 4 or tuple(images.shape[1:]) != self._size:
-            given, (c, h, w) = "x".join(map(str, images.shape)), self._size
+            shape, (c, h, w) = "x".join(map(str, images.shape)), self._size
             raise InputError(
-                f"images are {given}; this network was optimized for (batch)x{c}x{h}x{w}: resize them, or call "
-                "optimize with an example of their size"
+                f"images are {shape}; this network was optimized for (batch)x{c}x{h}x{w}: resize them, or call "
+                "optimize with an example of that size"
             )
         return self.runner(images)
 
@@ -84,75 +85,76 @@ def optimize(
     compile: bool = True,
     seconds: float = 5.0,
 ) -> OptimizedNetwork:
-    """Make a network for inference: the same answers, faster. `model` is left as it is.
+    """Return a faster network for inference with the same results. `model` is left unchanged.
 
-    First exact rewrites, on a copy in evaluation mode: BatchNorm into the layers beside it, the affine part of
-    LayerNorm into the layers after it, layer scale into the layer before it, parallel branches into one. Then the ways
-    to run it are measured on the example by turns, and the fastest is kept: layout, `torch.compile` with frozen
-    weights, on a GPU also CUDA graphs and the fused kernels of this library. What was done is in `report`:
+    First, exact rewrites on a copy in evaluation mode: fold BatchNorms into adjacent layers, LayerNorm affines into the
+    layers after them and layer scales into the layer before them, and merge parallel branches. Then several ways to run
+    the network are timed on the example, interleaved, and the fastest is kept: memory format, `torch.compile` with
+    frozen weights and, on a GPU, CUDA graphs and this library's fused kernels. `report` lists what was done:
 
     >>> network = optimize(model, torch.randn(8, 3, 224, 224))  # doctest: +SKIP
     >>> print(network.report)  # doctest: +SKIP
 
-    What may be rewritten is seen in one forward pass of the example, so it holds for the path which that took: where a
-    network pads, shifts or resamples other images differently, a rewrite could be wrong for them. So the size of the
-    images is fixed; their number is not. Rewrites and ways to run whose scores are not the original's are not used,
-    and the report says so.
+    Rewrites are derived from one forward pass of the example and hold for its execution path. A network that pads,
+    shifts or resamples depending on image size could need others, so the image size is fixed; the batch size is not.
+    Rewrites and ways to run whose results differ from the original's are discarded and listed in the report.
 
-    Weights are constants from now on: training goes on with `model`.
+    The weights become constants; continue training with `model`.
 
     Args:
-        model: any module that maps images to tensors, of this library or not.
-        example_input: `(b, c, h, w)`, images such as will come, on the network's device; their number is the batch
-            that is measured.
-        dtype: in which to compute; None is the network's. Weights are folded in float32 and cast afterwards.
-        compile: whether compiling is tried. It takes from seconds to minutes, and again under `torch.inference_mode`.
-            Where it does not work, for want of a C++ compiler, say, the network runs without, and the report says why.
-        seconds: how long the measurement takes, without compiling and warming up.
+        model: any module that maps images to tensors, from this library or not.
+        example_input: `(b, c, h, w)`, typical images on the network's device; b is the batch size that is timed.
+        dtype: dtype of the computation; None for the network's. Weights are folded in float32 and cast afterwards.
+        compile: try `torch.compile`. This takes seconds to minutes, and again under `torch.inference_mode`. If it
+            fails, for example without a C++ compiler, the network runs uncompiled and the report says why.
+        seconds: duration of the timing, excluding compilation and warm-up.
 
     Returns:
-        A module that takes `(b, c, h, w)` in any dtype, and gives what `model` does, in `dtype` and without gradients.
+        A module that takes `(b, c, h, w)` in any dtype and returns the results of `model`, in `dtype` and without
+        gradients.
 
     Raises:
-        InputError: an example that is no batch of images or on another device than the network, a dtype that is not
-            one of floating point, or a network that gives something else each time.
+        InputError: the example is not a batch of images or not on the network's device, the dtype is not floating
+            point, or the network is not deterministic.
     """
     dtype = _check(model, example_input, dtype)
     with torch.inference_mode(False), torch.no_grad():
         exact = torch.promote_types(dtype, torch.float32)
         network = copy.deepcopy(model).eval().requires_grad_(False)
-        few = example_input[:2].to(exact, copy=True)
-        plain = copy.deepcopy(network).to(dtype)(few.to(dtype))
+        sample = example_input[:2].to(exact, copy=True)
+        plain = copy.deepcopy(network).to(dtype)(sample.to(dtype))
         network = network.to(exact)
-        expected = _exactly(network, few)
-        again = disagreement(_exactly(network, few), expected, TOLERANCE)
-        if again:
-            raise InputError(f"run twice on the same images, the network's {again}; give one that does no such thing")
-        # twice the error that plain PyTorch makes in this dtype, on this device
+        expected = _exactly(network, sample)
+        change = disagreement(_exactly(network, sample), expected, TOLERANCE)
+        if change:
+            raise InputError(f"run twice on the same images, the network's {change}; give a deterministic network")
+        # twice the error of plain PyTorch in this dtype on this device
         tolerance = max(TOLERANCE, 2 * relative_error(plain, expected))
 
         def check_rewritten(changed: nn.Module) -> str:
-            failure = disagreement(_exactly(changed, few), expected, TOLERANCE)
+            failure = disagreement(_exactly(changed, sample), expected, TOLERANCE)
             if not failure and dtype != exact:
-                failure = disagreement(copy.deepcopy(changed).to(dtype)(few.to(dtype)), expected, tolerance)
+                failure = disagreement(copy.deepcopy(changed).to(dtype)(sample.to(dtype)), expected, tolerance)
             return failure
 
         def check_runner(runner: nn.Module) -> str:
-            return disagreement(_first(runner(example_input), len(few)), expected, tolerance)
+            return disagreement(_first(runner(example_input), len(sample)), expected, tolerance)
 
-        network, rewrites = apply_rewrites(network, few, check_rewritten)
-        among = choices(network, example_input.device, len(example_input), compile=compile)
-        runner, measured = measure(network, example_input, dtype, among, check_runner, seconds)
+        network, rewrites = apply_rewrites(network, sample, check_rewritten)
+        candidates = choices(network, example_input.device, len(example_input), compile=compile)
+        runner, measured = measure(network, example_input, dtype, candidates, check_runner, seconds)
     batch, *size = example_input.shape
     names = str(example_input.device), str(dtype).removeprefix("torch.")
     return OptimizedNetwork(runner, tuple(size), Report(tuple(rewrites), tuple(measured), runner.choice, batch, *names))
 
 
 def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torch.dtype:
-    """The dtype to compute in, if what was given can be used."""
+    """Check the arguments of `optimize` and return the dtype of the computation."""
     if not isinstance(example, Tensor) or not example.is_floating_point() or example.ndim != 4 or not len(example):
-        given = f"{tuple(example.shape)} {example.dtype}" if isinstance(example, Tensor) else type(example).__name__
-        raise InputError(f"example_input is {given}; give images as numbers of floating point, (b, c, h, w)")
+        description = (
+            f"{tuple(example.shape)} {example.dtype}" if isinstance(example, Tensor) else type(example).__name__
+        )
+        raise InputError(f"example_input is {description}; give a floating-point batch of images (b, c, h, w)")
     if dtype is not None and not dtype.is_floating_point:
         raise InputError(
             f"dtype is {dtype}; give torch.float32, torch.bfloat16, torch.float16, or None for the model's"
@@ -168,7 +170,7 @@ def _first(results: Any, count: int) -> list[Tensor]:
 
 
 def _exactly(network: nn.Module, images: Tensor) -> Any:
-    """What a network gives, with all bits of float32 on a GPU, where torch's convolutions use fewer unless told to."""
+    """Run a network in full float32 on a GPU, where torch's convolutions use TF32 by default."""
     backends = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     try:
