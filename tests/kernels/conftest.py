@@ -1,4 +1,4 @@
-"""Kernels run on a GPU, or slowly through Triton's interpreter, which has to be chosen before Triton is imported."""
+"""Kernels run on a GPU, or slowly in Triton's interpreter, which must be enabled before Triton is imported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from kernels.interpreter import mend_bfloat16
+from kernels.interpreter import patch_bfloat16
 
 
 def kernels_can_run() -> bool:
@@ -15,7 +15,7 @@ def kernels_can_run() -> bool:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leave the tests marked `kernel` to `test_interpreter.py`, which runs them in a process of their own."""
+    """Skip `kernel` tests without a GPU; `test_interpreter.py` runs them in a separate process."""
     if item.get_closest_marker("kernel") and not kernels_can_run():
         pytest.skip("run by test_interpreter.py, or on a GPU")
 
@@ -28,4 +28,4 @@ def device() -> torch.device:
 @pytest.fixture(autouse=True, scope="session")
 def _bfloat16_in_the_interpreter() -> None:
     if os.environ.get("TRITON_INTERPRET") == "1":
-        mend_bfloat16()
+        patch_bfloat16()

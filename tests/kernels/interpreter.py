@@ -1,4 +1,4 @@
-"""Triton's interpreter, mended where it computes something else than a GPU (seen in Triton 3.9)."""
+"""Triton's interpreter, patched where it differs from a GPU (seen in Triton 3.9)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 
-def mend_bfloat16() -> None:
+def patch_bfloat16() -> None:
     """Round to bfloat16 as GPUs do, and multiply its numbers in `tl.dot`.
 
     The interpreter keeps bfloat16 as the upper half of a float32, in integers. It cuts the lower half off, which is an

@@ -29,15 +29,15 @@ def _measured() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_measured")
-def test_the_choice_by_measurement_compiles_without_a_break_for_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_choice_by_measurement_compiles_without_graph_breaks_for_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         torch.cuda, "get_device_name", lambda index: "GPU" if os.times().elapsed else ""
-    )  # not to be traced
+    )  # cannot be traced
 
     @torch.compile(fullgraph=True, dynamic=True, backend="eager")
     def tripled_where_it_wins(x: Tensor) -> Tensor:
         key = backend._key("some", backend._device_name(0), "float32", (x.shape[1], 7), False)
-        return 3 * x if x.numel() // x.shape[1] >= backend._wins_from(key) else x
+        return 3 * x if x.numel() // x.shape[1] >= backend._threshold(key) else x
 
     for batch, channels, factor in [(2, 6, 3), (3, 6, 3), (2, 8, 1), (2, 5, 1)]:
         assert tripled_where_it_wins(torch.ones(batch, channels)).unique().item() == factor
@@ -53,39 +53,39 @@ def test_the_choice_by_measurement_compiles_without_a_break_for_any_size(monkeyp
         ([(1000, 1.5), (100, 0.9), (10, 1.2)], 1000),
     ],
 )
-def test_a_kernel_is_taken_from_where_it_wins_and_never_loses_again(
+def test_a_kernel_is_used_from_the_size_above_which_it_is_always_faster(
     measured: list[tuple[int, float]], fewest: int | None
 ) -> None:
     set_measured([Measured("some", "GPU", "float32", (6, 7), n, False, ratio) for n, ratio in measured])
-    found = backend._wins_from(backend._key("some", "GPU", "float32", (6, 7), False))
+    actual = backend._threshold(backend._key("some", "GPU", "float32", (6, 7), False))
     set_measured(read_measured())
-    assert found == (sys.maxsize if fewest is None else fewest)
+    assert actual == (sys.maxsize if fewest is None else fewest)
 
 
 @pytest.mark.medium
-def test_importing_the_kernels_imports_no_compiler() -> None:
+def test_importing_the_kernels_does_not_import_a_compiler() -> None:
     code = "import sys, modernet.kernels; sys.exit(bool({'triton', 'torch._dynamo'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_unknown_backend_is_named() -> None:
+def test_an_unknown_backend_raises() -> None:
     with pytest.raises(InputError, match="backend is 'cuda'; give auto, reference, triton"):
         use_triton("some", "cuda", torch.zeros(1), (1,), training=False)  # type: ignore[arg-type]
 
 
-def test_a_kernel_asked_for_on_a_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requesting_a_kernel_on_a_cpu_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(backend, "find_spec", lambda name: object())
     with pytest.raises(InputError, match="this tensor is on 'cpu': use backend='auto'"):
         use_triton("some", "triton", torch.zeros(1), (1,), training=False)
 
 
-def test_a_kernel_asked_for_without_triton_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requesting_a_kernel_without_triton_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="triton, which is not installed: use backend='auto'"):
         use_triton("some", "triton", torch.zeros(1), (1,), training=False)
 
 
-def test_on_a_cpu_it_is_plain_pytorch() -> None:
+def test_a_cpu_uses_plain_pytorch() -> None:
     assert not use_triton("some", "auto", torch.zeros(1), (1,), training=False)
     assert not use_triton("some", "reference", torch.zeros(1), (1,), training=False)

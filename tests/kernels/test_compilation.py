@@ -1,4 +1,4 @@
-"""The kernels compile for a GPU, also where there is none: the interpreter accepts more than the compiler does."""
+"""The kernels compile for a GPU, even on a machine without one; the interpreter accepts more than the compiler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reaso
 
 HOPPER = 90  # compute capability of an H100 or H200
 SIZES = {
-    "rows", "columns", "inner", "positions", "channels", "tiles", "rows_of_part", "height", "width", "tiles_each"
+    "rows", "columns", "inner", "positions", "channels", "tiles", "rows_per_slice", "height", "width",
+    "tiles_per_program",
 }  # fmt: skip
 FLOAT32 = {
     "mean", "rstd", "squares", "sums", "factor", "pull", "grad_h_sums", "sample_scale",
@@ -37,7 +38,7 @@ KERNELS = [
     ("mlp_residual.products", "_expand_kernel", PRODUCT),
     ("mlp_residual.products", "_project_kernel", PRODUCT),
     ("mlp_residual.products", "_hidden_gradient_kernel", PRODUCT),
-    ("gelu_grn.triton_kernel", "_energy_kernel", {**TILE, "TILES": 2}),
+    ("gelu_grn.triton_kernel", "_norm_kernel", {**TILE, "TILES": 2}),
     ("gelu_grn.triton_kernel", "_forward_kernel", TILE),
     ("gelu_grn.triton_kernel", "_sums_kernel", {**TILE, "TILES": 2}),
     ("gelu_grn.triton_kernel", "_backward_kernel", TILE),
@@ -59,8 +60,8 @@ def test_the_kernel_compiles_for_a_gpu(module: str, name: str, constants: dict[s
     assert compiled(getattr(import_module(f"modernet.kernels.{module}"), name), constants, num_warps=4).asm["cubin"]
 
 
-def test_threads_of_the_depthwise_kernel_exchange_nothing() -> None:
-    """Else there are barriers in the innermost loop, see `load_parameter`."""
+def test_the_depthwise_kernel_uses_no_shared_memory() -> None:
+    """Otherwise there are barriers in the innermost loop, see `load_parameter`."""
     module = import_module("modernet.kernels.depthwise_layer_norm.triton_kernel")
     tile = module.forward_tile(512, 3, 14)
     constants = {
@@ -79,7 +80,7 @@ def compiled(kernel: Any, constants: dict[str, Any], num_warps: int) -> Any:
 
 
 def argument_type(name: str, constants: dict[str, Any]) -> str:
-    """As Triton writes it. Activations and weights are bfloat16, sums and statistics float32."""
+    """Return the Triton type of an argument: activations and weights are bfloat16, sums and statistics float32."""
     if name in constants:
         return "constexpr"
     if name == "eps":

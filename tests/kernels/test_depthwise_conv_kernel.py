@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kernels.agreement import assert_as_exact_as_pytorch, poisoned
+from kernels.agreement import assert_as_accurate_as_pytorch, poisoned
 from modernet.kernels.depthwise_conv import depthwise_conv, depthwise_conv_reference
 
 pytestmark = pytest.mark.kernel
@@ -29,41 +29,39 @@ def inputs(
     ("batch", "channels", "height", "width", "size", "dtype"),
     [
         (2, 24, 5, 7, 3, torch.float32),
-        (1, 40, 9, 3, 3, torch.bfloat16),  # channels in two blocks, one of them not full; rows in two strips
+        (1, 40, 9, 3, 3, torch.bfloat16),  # two blocks of channels, one partial; two strips of rows
         (1, 3, 3, 4, 5, torch.float32),
-        (3, 3, 2, 23, 7, torch.float32),  # more columns than a program takes; kernel higher than the map
+        (3, 3, 2, 23, 7, torch.float32),  # more columns than one program takes; kernel taller than the map
         (2, 24, 2, 3, 7, torch.bfloat16),
         (1, 3, 2, 3, 1, torch.float32),
-        (1, 17, 1, 1, 7, torch.float32),  # a map of one position
+        (1, 17, 1, 1, 7, torch.float32),  # a 1x1 map
         (1, 3, 4, 5, 9, torch.float32),
-        (1, 3, 2, 3, 13, torch.float32),  # the kernel in two bands
+        (1, 3, 2, 3, 13, torch.float32),  # two bands of kernel rows
         (1, 2, 2, 1, 31, torch.float32),
     ],
 )
-def test_it_is_as_exact_as_pytorch(
+def test_it_is_as_accurate_as_pytorch(
     batch: int, channels: int, height: int, width: int, size: int, dtype: torch.dtype, device: torch.device
 ) -> None:
-    given = inputs(batch, channels, height, width, size, device, dtype)
-    assert_as_exact_as_pytorch(fused, depthwise_conv_reference, dict(given))
+    operands = inputs(batch, channels, height, width, size, device, dtype)
+    assert_as_accurate_as_pytorch(fused, depthwise_conv_reference, dict(operands))
 
 
-def test_rows_see_only_the_bands_of_a_large_kernel_that_meet_the_map(device: torch.device) -> None:
-    x, weight, _ = inputs(
-        1, 2, 9, 1, 31, device, torch.float32
-    ).values()  # other bands for the first rows than the last
+def test_rows_only_see_the_bands_of_a_large_kernel_that_overlap_the_map(device: torch.device) -> None:
+    x, weight, _ = inputs(1, 2, 9, 1, 31, device, torch.float32).values()  # first and last rows see different bands
     with torch.no_grad():
         torch.testing.assert_close(fused(x, weight), depthwise_conv_reference(x, weight, None))
 
 
-def test_it_is_as_exact_as_pytorch_without_bias(device: torch.device) -> None:
-    given = inputs(1, 8, 5, 4, 3, device, torch.float32)
-    assert_as_exact_as_pytorch(fused, depthwise_conv_reference, {**given, "bias": None})
+def test_it_is_as_accurate_as_pytorch_without_bias(device: torch.device) -> None:
+    operands = inputs(1, 8, 5, 4, 3, device, torch.float32)
+    assert_as_accurate_as_pytorch(fused, depthwise_conv_reference, {**operands, "bias": None})
 
 
-def test_only_the_gradients_that_are_needed_are_computed(device: torch.device) -> None:
-    given = inputs(1, 8, 5, 4, 3, device, torch.float32)
-    for name in given:
-        leaves = {key: x.requires_grad_() if key == name else x.detach() for key, x in given.items()}
+def test_only_needed_gradients_are_computed(device: torch.device) -> None:
+    operands = inputs(1, 8, 5, 4, 3, device, torch.float32)
+    for name in operands:
+        leaves = {key: x.requires_grad_() if key == name else x.detach() for key, x in operands.items()}
         (gradient,) = torch.autograd.grad(fused(**leaves).square().sum(), leaves[name])
         (expected,) = torch.autograd.grad(depthwise_conv_reference(**leaves).square().sum(), leaves[name])
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
@@ -85,21 +83,21 @@ def test_any_memory_format_gives_channels_last(layout: str, device: torch.device
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_gradient_may_come_in_any_memory_format(device: torch.device) -> None:
+def test_the_gradient_may_have_any_memory_format(device: torch.device) -> None:
     leaves = {name: x.requires_grad_() for name, x in inputs(2, 4, 3, 5, 3, device, torch.float32).items()}
     weights = torch.randn(2, 3, 5, 4, device=device).permute(0, 3, 1, 2).contiguous()
-    ours, theirs = (
+    ours, reference = (
         torch.autograd.grad((f(**leaves) * weights).sum(), list(leaves.values()))
         for f in (fused, depthwise_conv_reference)
     )
-    for first, second in zip(ours, theirs, strict=True):
+    for first, second in zip(ours, reference, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("batch", "height"), [(0, 3), (2, 0)])
 def test_an_empty_batch_or_map_gives_an_empty_result(batch: int, height: int, device: torch.device) -> None:
-    given = inputs(batch, 4, height, 5, 3, device, torch.float32)
-    leaves = {name: x.requires_grad_() for name, x in given.items()}
+    operands = inputs(batch, 4, height, 5, 3, device, torch.float32)
+    leaves = {name: x.requires_grad_() for name, x in operands.items()}
     y = fused(**leaves)
     y.sum().backward()
     assert y.shape == (batch, 4, height, 5)
@@ -108,10 +106,10 @@ def test_an_empty_batch_or_map_gives_an_empty_result(batch: int, height: int, de
 
 
 def test_the_same_input_gives_the_same_bits(device: torch.device) -> None:
-    given = inputs(2, 20, 5, 6, 3, device, torch.float32)
+    operands = inputs(2, 20, 5, 6, 3, device, torch.float32)
 
     def run() -> list[Tensor]:
-        leaves = {name: x.detach().requires_grad_() for name, x in given.items()}
+        leaves = {name: x.detach().requires_grad_() for name, x in operands.items()}
         y = fused(**leaves)
         return [y, *torch.autograd.grad(y.square().sum(), list(leaves.values()))]
 
@@ -119,19 +117,19 @@ def test_the_same_input_gives_the_same_bits(device: torch.device) -> None:
         assert torch.equal(first, second)
 
 
-def test_tiles_change_nothing_but_speed(device: torch.device) -> None:
+def test_results_do_not_depend_on_the_tiles(device: torch.device) -> None:
     from modernet.kernels.depthwise_conv.triton_kernel import (
         Tile,
         depthwise_conv_forward,
         depthwise_conv_weight_gradient,
     )
 
-    given = inputs(1, 20, 5, 18, 5, device, torch.float32)
-    x, weight, bias = given["x"], given["weight"], given["bias"]
+    operands = inputs(1, 20, 5, 18, 5, device, torch.float32)
+    x, weight, bias = operands["x"], operands["weight"], operands["bias"]
     tile = Tile(rows=2, columns=8, channels=16, band=2, num_warps=4)
     with poisoned():
         y = depthwise_conv_forward(x, weight, bias, tile)
-        # nine tiles in four shares, the last of none; kernel columns in two blocks
+        # nine tiles in four slices, the last empty; two blocks of kernel columns
         dweight, dbias = depthwise_conv_weight_gradient(x, x, 5, tile, programs=48)
     torch.testing.assert_close(y, depthwise_conv_reference(x, weight, bias))
     expected, expected_bias = depthwise_conv_weight_gradient(x, x, 5)
@@ -139,7 +137,7 @@ def test_tiles_change_nothing_but_speed(device: torch.device) -> None:
     torch.testing.assert_close(dbias, expected_bias, rtol=1e-4, atol=1e-4)
 
 
-def test_autocast_computes_in_its_type(device: torch.device) -> None:
+def test_autocast_computes_in_its_dtype(device: torch.device) -> None:
     leaves = {name: x.requires_grad_() for name, x in inputs(1, 8, 5, 4, 3, device, torch.float32).items()}
     with torch.autocast(device.type, torch.bfloat16):
         y = fused(**leaves)
@@ -160,18 +158,18 @@ def test_checkpointed_gradients_are_the_same(device: torch.device) -> None:
         assert torch.equal(first, second)
 
 
-# torch's own tracing looks at .grad of tensors that have none
+# torch's own tracing reads .grad of non-leaf tensors
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_operators_keep_the_rules_of_torch_library(bias: bool, device: torch.device) -> None:
-    given = inputs(1, 4, 3, 2, 3, device, torch.float32)
-    leaves = [x.requires_grad_() if name != "bias" or bias else None for name, x in given.items()]
+def test_the_operators_pass_opcheck(bias: bool, device: torch.device) -> None:
+    operands = inputs(1, 4, 3, 2, 3, device, torch.float32)
+    leaves = [x.requires_grad_() if name != "bias" or bias else None for name, x in operands.items()]
     torch.library.opcheck(torch.ops.modernet.depthwise_conv.default, tuple(leaves))
     x = leaves[0].detach()
     torch.library.opcheck(torch.ops.modernet.depthwise_conv_weight_gradient.default, (x, x, 3))
 
 
-def test_it_compiles_without_a_break_for_any_size(device: torch.device) -> None:
+def test_it_compiles_without_graph_breaks_for_any_size(device: torch.device) -> None:
     @torch.compile(fullgraph=True, dynamic=True, backend="aot_eager")
     def step(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return fused(x * 2, weight, bias).square()
@@ -181,21 +179,21 @@ def test_it_compiles_without_a_break_for_any_size(device: torch.device) -> None:
         gradients = torch.autograd.grad(step(*leaves).sum(), leaves)
         x, *parameters = leaves
         expected = torch.autograd.grad(fused(x * 2, *parameters).square().sum(), leaves)
-        for ours, theirs in zip(gradients, expected, strict=True):
-            torch.testing.assert_close(ours, theirs)
+        for ours, reference in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(ours, reference)
 
 
-def test_exported_networks_hold_the_reference(device: torch.device) -> None:
+def test_exported_networks_use_the_reference(device: torch.device) -> None:
     class Network(torch.nn.Module):
         def forward(self, x: Tensor, weight: Tensor) -> Tensor:
             return fused(x, weight)
 
-    given = inputs(1, 4, 3, 2, 3, device, torch.float32)
-    exported = torch.export.export(Network(), (given["x"], given["weight"]))
+    operands = inputs(1, 4, 3, 2, 3, device, torch.float32)
+    exported = torch.export.export(Network(), (operands["x"], operands["weight"]))
     assert not [node for node in exported.graph.nodes if "modernet" in str(node.target)]
 
 
-def test_a_second_derivative_is_refused(device: torch.device) -> None:
+def test_a_second_derivative_raises(device: torch.device) -> None:
     leaves = [x.requires_grad_() for x in inputs(1, 4, 3, 2, 3, device, torch.float32).values()]
     first = torch.autograd.grad(fused(*leaves).square().sum(), leaves, create_graph=True)
     with pytest.raises(RuntimeError, match="no autograd formula was registered"):

@@ -41,29 +41,27 @@ def gradients(network: nn.Module, images: Tensor) -> list[Tensor]:
     return [scores.detach(), *(p.grad for p in network.parameters() if p.grad is not None)]
 
 
-def assert_same(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-4) -> None:
-    assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance * float(theirs.abs().max()) + 1e-6)
+def assert_same(actual: list[Tensor], expected: list[Tensor], tolerance: float = 1e-4) -> None:
+    assert len(actual) == len(expected)
+    for ours, plain in zip(actual, expected, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=tolerance, atol=tolerance * float(plain.abs().max()) + 1e-6)
 
 
 @pytest.mark.parametrize("name", ["convnext_test", "convnextv2_test"])
-def test_a_network_through_its_kernels_gives_the_same_gradients(
-    name: str, device: torch.device, images: Tensor
-) -> None:
+def test_a_network_with_kernels_gives_the_same_gradients(name: str, device: torch.device, images: Tensor) -> None:
     network = small_network(name).to(device)
     expected = gradients(with_backend(network, "reference"), images)
     assert_same(gradients(with_backend(network, "triton"), images), expected)
 
 
-def test_compiled_without_a_graph_break(device: torch.device, images: Tensor) -> None:
+def test_it_compiles_without_graph_breaks(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
     expected = gradients(with_backend(network, "reference"), images)
     compiled = torch.compile(with_backend(network, "triton"), fullgraph=True, backend="aot_eager")
     assert_same(gradients(compiled, images), expected)
 
 
-def test_with_gradient_checkpointing(device: torch.device, images: Tensor) -> None:
+def test_gradient_checkpointing(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
     expected = gradients(with_backend(network, "reference"), images)
     checkpointed = with_backend(network, "triton")
@@ -71,16 +69,16 @@ def test_with_gradient_checkpointing(device: torch.device, images: Tensor) -> No
     assert_same(gradients(checkpointed, images), expected)
 
 
-def test_under_autocast(device: torch.device, images: Tensor) -> None:
+def test_autocast(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
     with torch.autocast(device.type, torch.bfloat16):
         expected = gradients(with_backend(network, "reference"), images)
-        found = gradients(with_backend(network, "triton"), images)
-    assert [x.dtype for x in found] == [x.dtype for x in expected]
-    assert_same(found, expected, tolerance=0.05)
+        actual = gradients(with_backend(network, "triton"), images)
+    assert [x.dtype for x in actual] == [x.dtype for x in expected]
+    assert_same(actual, expected, tolerance=0.05)
 
 
-def test_under_distributed_data_parallel(device: torch.device, images: Tensor) -> None:
+def test_distributed_data_parallel(device: torch.device, images: Tensor) -> None:
     network = small_network().to(device)
     expected = gradients(with_backend(network, "reference"), images)
     with socket.socket() as probe:
@@ -93,7 +91,7 @@ def test_under_distributed_data_parallel(device: torch.device, images: Tensor) -
         torch.distributed.destroy_process_group()
 
 
-def test_exported_without_kernels(device: torch.device, images: Tensor) -> None:
+def test_exported_networks_have_no_kernels(device: torch.device, images: Tensor) -> None:
     network = with_backend(small_network().to(device).eval(), "triton")
     graph = torch.export.export(network, (images,)).graph
     targets = {str(node.target) for node in graph.nodes if node.op == "call_function"}

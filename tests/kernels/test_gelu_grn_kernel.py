@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.agreement import assert_as_exact_as_pytorch
+from kernels.agreement import assert_as_accurate_as_pytorch
 from modernet.kernels import gelu_grn
 from modernet.kernels.gelu_grn import gelu_grn_reference
 
@@ -21,7 +21,7 @@ reference = partial(gelu_grn_reference, eps=1e-6)
 
 
 def triton_kernel() -> ModuleType:
-    """Imports Triton, which this file has to be collected without."""
+    """Import the kernels; test collection must not need Triton."""
     return import_module("modernet.kernels.gelu_grn.triton_kernel")
 
 
@@ -34,42 +34,42 @@ def operands(device: torch.device, dtype: torch.dtype, b: int, c: int, h: int, w
 
 @pytest.mark.parametrize("shape", [(1, 24, 1, 1), (3, 160, 7, 5), (2, 12, 3, 3), (1, 129, 3, 11)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_kernels_are_as_exact_as_pytorch(
+def test_the_kernels_are_as_accurate_as_pytorch(
     shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device
 ) -> None:
-    assert_as_exact_as_pytorch(kernel, reference, operands(device, dtype, *shape))
+    assert_as_accurate_as_pytorch(kernel, reference, operands(device, dtype, *shape))
 
 
-def test_no_images_give_no_result(device: torch.device) -> None:
-    assert_as_exact_as_pytorch(kernel, reference, operands(device, torch.float32, 0, 12, 3, 5))
+def test_an_empty_batch_gives_an_empty_result(device: torch.device) -> None:
+    assert_as_accurate_as_pytorch(kernel, reference, operands(device, torch.float32, 0, 12, 3, 5))
 
 
-def test_gamma_zero_as_a_new_network_has_it_still_learns(device: torch.device) -> None:
-    given = operands(device, torch.float32, 2, 12, 5, 3)
-    given["gamma"].zero_()
-    assert_as_exact_as_pytorch(kernel, reference, given)
+def test_gamma_zero_still_gets_a_gradient(device: torch.device) -> None:
+    inputs = operands(device, torch.float32, 2, 12, 5, 3)
+    inputs["gamma"].zero_()
+    assert_as_accurate_as_pytorch(kernel, reference, inputs)
 
 
-def test_a_channel_that_is_zero_everywhere_has_a_finite_gradient(device: torch.device) -> None:
-    given = operands(device, torch.float32, 2, 12, 5, 3)
-    given["x"][0, :, :, 4] = 0
-    given["x"][1] = 0
-    assert_as_exact_as_pytorch(kernel, reference, given)
+def test_an_all_zero_channel_has_a_finite_gradient(device: torch.device) -> None:
+    inputs = operands(device, torch.float32, 2, 12, 5, 3)
+    inputs["x"][0, :, :, 4] = 0
+    inputs["x"][1] = 0
+    assert_as_accurate_as_pytorch(kernel, reference, inputs)
 
 
-def test_programs_that_go_through_many_tiles_lose_none(device: torch.device) -> None:
+def test_programs_with_several_tiles_process_all_of_them(device: torch.device) -> None:
     kernels = triton_kernel()
     blocks = kernels.Blocks(positions=4, channels=8, tiles=3, num_warps=1)
-    x, gamma, beta = given = list(operands(device, torch.float32, 2, 12, 7, 5).values())
+    x, gamma, beta = inputs = list(operands(device, torch.float32, 2, 12, 7, 5).values())
     y, energy = kernels.forward(x, gamma, beta, 1e-6, blocks)
     torch.testing.assert_close(y, gelu_grn_reference(x, gamma, beta, 1e-6))
-    leaves = [t.requires_grad_() for t in given]
+    leaves = [t.requires_grad_() for t in inputs]
     plain = torch.autograd.grad(gelu_grn_reference(*leaves, 1e-6), leaves, y)
     ours = kernels.backward(y, x.detach(), gamma.detach(), energy, 1e-6, blocks)
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
 
 
-def test_types_are_promoted_as_in_pytorch(device: torch.device) -> None:
+def test_dtypes_are_promoted_as_in_pytorch(device: torch.device) -> None:
     x, gamma, beta = operands(device, torch.float32, 1, 12, 3, 3).values()
     x = x.bfloat16().requires_grad_()
     for parameters in ((gamma, beta), (gamma.bfloat16(), beta.bfloat16())):
@@ -79,22 +79,22 @@ def test_types_are_promoted_as_in_pytorch(device: torch.device) -> None:
         torch.testing.assert_close(ours, plain, rtol=0.05, atol=0.05)
 
 
-def test_the_operator_is_registered_right(device: torch.device) -> None:
+def test_the_operator_passes_opcheck(device: torch.device) -> None:
     leaves = [t.requires_grad_() for t in operands(device, torch.float32, 2, 12, 3, 3).values()]
     triton_kernel()
-    checks = ("test_schema", "test_autograd_registration", "test_faketensor")  # compiling has a test of its own
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")  # compilation is tested separately
     torch.library.opcheck(torch.ops.modernet.gelu_grn.default, (*leaves, 1e-6), test_utils=checks)
 
 
-def test_compiling_sees_through_it_forward_and_backward(device: torch.device) -> None:
+def test_forward_and_backward_compile(device: torch.device) -> None:
     compiled = torch.compile(kernel, fullgraph=True, dynamic=True, backend="aot_eager")
-    assert_as_exact_as_pytorch(compiled, reference, operands(device, torch.float32, 2, 12, 5, 3))
+    assert_as_accurate_as_pytorch(compiled, reference, operands(device, torch.float32, 2, 12, 5, 3))
 
 
 def test_the_same_input_gives_the_same_bits(device: torch.device) -> None:
     runs = []
     for _ in range(2):
-        given = [t.requires_grad_() for t in operands(device, torch.float32, 2, 12, 7, 5).values()]
-        runs.append(torch.autograd.grad(kernel(*given).square().sum(), given))
+        inputs = [t.requires_grad_() for t in operands(device, torch.float32, 2, 12, 7, 5).values()]
+        runs.append(torch.autograd.grad(kernel(*inputs).square().sum(), inputs))
     for first, second in zip(*runs, strict=True):
         assert torch.equal(first, second)

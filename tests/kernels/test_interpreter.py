@@ -17,7 +17,7 @@ FILES = sorted(path.name for path in HERE.glob("test_*_kernel.py"))
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels' tests run on the GPU itself")
 @pytest.mark.parametrize("files", [FILES[::2], FILES[1::2]], ids=", ".join)
-def test_the_kernels_pass_their_tests_in_the_interpreter(files: list[str]) -> None:
+def test_kernel_tests_pass_in_the_interpreter(files: list[str]) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "kernel", *(str(HERE / file) for file in files)],
         env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True,

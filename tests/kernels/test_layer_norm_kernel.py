@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.agreement import assert_as_exact_as_pytorch
+from kernels.agreement import assert_as_accurate_as_pytorch
 from modernet.kernels import layer_norm
 from modernet.kernels.layer_norm import layer_norm_reference
 
@@ -31,7 +31,7 @@ def operands(
 
 
 def triton_kernel() -> ModuleType:
-    """Imports Triton, which this file has to be collected without."""
+    """Import the kernels; test collection must not need Triton."""
     return import_module("modernet.kernels.layer_norm.triton_kernel")
 
 
@@ -46,24 +46,24 @@ def forms(layout: str) -> tuple[partial[Tensor], partial[Tensor]]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape", [(1, 24, 1, 1), (3, 40, 7, 5), (2, 96, 3, 3), (2, 3, 9, 5)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_kernel_is_as_exact_as_pytorch(
+def test_the_kernel_is_as_accurate_as_pytorch(
     layout: str, shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device
 ) -> None:
-    assert_as_exact_as_pytorch(*forms(layout), operands(layout, device, dtype, *shape))
+    assert_as_accurate_as_pytorch(*forms(layout), operands(layout, device, dtype, *shape))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_no_images_give_no_result(layout: str, device: torch.device) -> None:
-    assert_as_exact_as_pytorch(*forms(layout), operands(layout, device, torch.float32, 0, 8, 3, 5))
+def test_an_empty_batch_gives_an_empty_result(layout: str, device: torch.device) -> None:
+    assert_as_accurate_as_pytorch(*forms(layout), operands(layout, device, torch.float32, 0, 8, 3, 5))
 
 
 def test_a_large_mean_costs_no_precision(device: torch.device) -> None:
-    given = operands("channels-last", device, torch.float32, 2, 24, 3, 3)
-    given["x"] += 1000
-    assert_as_exact_as_pytorch(*forms("channels-last"), given)
+    inputs = operands("channels-last", device, torch.float32, 2, 24, 3, 3)
+    inputs["x"] += 1000
+    assert_as_accurate_as_pytorch(*forms("channels-last"), inputs)
 
 
-def test_programs_that_go_through_many_tiles_lose_none(device: torch.device) -> None:
+def test_programs_with_several_tiles_process_all_of_them(device: torch.device) -> None:
     kernels = triton_kernel()
     for layout in ("contiguous", "channels-last"):
         x, weight, bias = operands(layout, device, torch.float32, 3, 8, 7, 5).values()
@@ -73,17 +73,17 @@ def test_programs_that_go_through_many_tiles_lose_none(device: torch.device) -> 
         ours = kernels.backward(y, x, weight, mean, rstd, 1, blocks)
         leaves = [t.detach().requires_grad_() for t in (x, weight, bias)]
         layer_norm_reference(*leaves, 1e-6, 1).backward(y)
-        for found, leaf in zip(ours, leaves, strict=True):
-            torch.testing.assert_close(found, leaf.grad, rtol=1e-4, atol=1e-4)
+        for actual, leaf in zip(ours, leaves, strict=True):
+            torch.testing.assert_close(actual, leaf.grad, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels-last"])
-def test_a_map_comes_back_in_the_memory_that_it_had(layout: str, device: torch.device) -> None:
-    given = operands(layout, device, torch.float32, 2, 8, 3, 5)
-    assert forms(layout)[0](**given).stride() == given["x"].stride()
+def test_a_map_keeps_its_memory_format(layout: str, device: torch.device) -> None:
+    inputs = operands(layout, device, torch.float32, 2, 8, 3, 5)
+    assert forms(layout)[0](**inputs).stride() == inputs["x"].stride()
 
 
-def test_a_map_with_gaps_in_its_memory_and_a_gradient_in_another_layout_are_read_right(device: torch.device) -> None:
+def test_a_non_contiguous_map_and_a_gradient_in_another_layout_work(device: torch.device) -> None:
     x, weight, bias = operands("contiguous", device, torch.float32, 2, 8, 6, 5).values()
     x = x[:, :, ::2].requires_grad_()
     y = layer_norm(x, weight, bias, channels_dim=1, backend="triton")
@@ -94,42 +94,42 @@ def test_a_map_with_gaps_in_its_memory_and_a_gradient_in_another_layout_are_read
     torch.testing.assert_close(ours, plain)
 
 
-def test_autocast_gives_the_type_that_pytorch_gives(device: torch.device) -> None:
-    given = operands("channels-last", device, torch.float32, 1, 8, 3, 3)
-    given["x"] = given["x"].bfloat16()
+def test_autocast_returns_the_same_dtype_as_pytorch(device: torch.device) -> None:
+    inputs = operands("channels-last", device, torch.float32, 1, 8, 3, 3)
+    inputs["x"] = inputs["x"].bfloat16()
     kernel, reference = forms("channels-last")
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        ours, plain = kernel(**given), reference(**given)
+        ours, plain = kernel(**inputs), reference(**inputs)
     assert ours.dtype == plain.dtype
     torch.testing.assert_close(ours, plain)
 
 
-def test_a_wide_result_of_a_narrow_input_is_not_rounded(device: torch.device) -> None:
+def test_a_float32_result_of_a_half_precision_input_is_not_rounded(device: torch.device) -> None:
     x, weight, bias = operands("contiguous", device, torch.bfloat16, 2, 8, 3, 3).values()
     y, _, _ = triton_kernel().forward(x, weight, bias, 1e-6, 1, torch.float32)
     torch.testing.assert_close(y, layer_norm_reference(x.float(), weight.float(), bias.float(), 1e-6, 1))
 
 
-def test_the_operator_is_registered_right(device: torch.device) -> None:
+def test_the_operator_passes_opcheck(device: torch.device) -> None:
     leaves = [t.requires_grad_() for t in operands("contiguous", device, torch.float32, 2, 8, 3, 3).values()]
     triton_kernel()
-    checks = ("test_schema", "test_autograd_registration", "test_faketensor")  # compiling has a test of its own
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")  # compilation is tested separately
     torch.library.opcheck(torch.ops.modernet.layer_norm.default, (*leaves, 1e-6, 1, torch.float32), test_utils=checks)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_compiling_sees_through_it_forward_and_backward(layout: str, device: torch.device) -> None:
+def test_forward_and_backward_compile(layout: str, device: torch.device) -> None:
     kernel, reference = forms(layout)
     compiled = torch.compile(kernel, fullgraph=True, dynamic=True, backend="aot_eager")
-    assert_as_exact_as_pytorch(compiled, reference, operands(layout, device, torch.float32, 2, 8, 3, 3))
+    assert_as_accurate_as_pytorch(compiled, reference, operands(layout, device, torch.float32, 2, 8, 3, 3))
 
 
 def test_the_same_input_gives_the_same_bits(device: torch.device) -> None:
     kernel, _ = forms("contiguous")
     runs = []
     for _ in range(2):
-        given = operands("contiguous", device, torch.float32, 2, 8, 5, 5)
-        y = kernel(**{name: t.requires_grad_() for name, t in given.items()})
-        runs.append(torch.autograd.grad(y.square().sum(), list(given.values())))
+        inputs = operands("contiguous", device, torch.float32, 2, 8, 5, 5)
+        y = kernel(**{name: t.requires_grad_() for name, t in inputs.items()})
+        runs.append(torch.autograd.grad(y.square().sum(), list(inputs.values())))
     for first, second in zip(*runs, strict=True):
         assert torch.equal(first, second)

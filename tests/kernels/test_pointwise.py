@@ -1,4 +1,4 @@
-"""What the pointwise operations promise without any kernel: the model's own numbers, clear errors, export."""
+"""The contract of the pointwise operations without kernels: the model's results, clear errors, export."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ def mlp_operands(b: int = 2, c: int = 6, h: int = 3, w: int = 5, hidden: int = 1
     }  # fmt: skip
 
 
-def mlp_block(given: dict[str, Tensor]) -> Tensor:
-    """As `Block` in `models/convnext.py` has it."""
+def mlp_block(operands: dict[str, Tensor]) -> Tensor:
+    """The second half of `Block` in `models/convnext.py`."""
     expand = nn.Linear(6, 10)
     project = nn.Linear(10, 6)
     with torch.no_grad():
         for parameter, name in (
             (expand.weight, "weight1"), (expand.bias, "bias1"), (project.weight, "weight2"), (project.bias, "bias2"),
         ):  # fmt: skip
-            parameter.copy_(given[name])
-    y = given["gamma"] * project(nn.GELU()(expand(given["x"])))
-    return given["shortcut"] + y.permute(0, 3, 1, 2)
+            parameter.copy_(operands[name])
+    y = operands["gamma"] * project(nn.GELU()(expand(operands["x"])))
+    return operands["shortcut"] + y.permute(0, 3, 1, 2)
 
 
-def test_the_second_half_of_a_block_is_that_of_the_model_bit_for_bit() -> None:
-    given = mlp_operands()
-    assert torch.equal(mlp_residual(**given), mlp_block(given))
+def test_the_second_half_of_a_block_equals_the_models_bit_for_bit() -> None:
+    operands = mlp_operands()
+    assert torch.equal(mlp_residual(**operands), mlp_block(operands))
 
 
-def test_the_second_half_of_a_block_is_that_of_the_model_under_autocast() -> None:
-    given = mlp_operands()
+def test_the_second_half_of_a_block_equals_the_models_under_autocast() -> None:
+    operands = mlp_operands()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        ours, plain = mlp_residual(**given), mlp_block(given)
+        ours, plain = mlp_residual(**operands), mlp_block(operands)
     assert ours.dtype == plain.dtype == torch.float32
     assert torch.equal(ours, plain)
 
 
-def test_sample_scale_is_what_drop_path_multiplies_by() -> None:
-    given = mlp_operands(b=8)
-    branch = mlp_residual(**given) - given["shortcut"]
+def test_sample_scale_equals_drop_paths_factor() -> None:
+    operands = mlp_operands(b=8)
+    branch = mlp_residual(**operands) - operands["shortcut"]
     torch.manual_seed(3)
     dropped = DropPath(0.5).train()(branch)
     torch.manual_seed(3)
     scale = torch.empty(8).bernoulli_(0.5) / 0.5
     assert 0 < scale.sum() < 16
-    torch.testing.assert_close(mlp_residual(**given, sample_scale=scale), given["shortcut"] + dropped)
+    torch.testing.assert_close(mlp_residual(**operands, sample_scale=scale), operands["shortcut"] + dropped)
 
 
-def test_gelu_and_grn_are_those_of_the_model_bit_for_bit() -> None:
+def test_gelu_and_grn_equal_the_models_bit_for_bit() -> None:
     torch.manual_seed(0)
     x, grn = torch.randn(2, 3, 5, 8), GRN(8)
     nn.init.normal_(grn.gamma)
@@ -71,34 +71,34 @@ def test_gelu_and_grn_are_those_of_the_model_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_layer_norm_of_maps_is_that_of_the_model_bit_for_bit(memory_format: torch.memory_format) -> None:
+def test_layer_norm_of_maps_equals_the_models_bit_for_bit(memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)
     x, norm = torch.randn(2, 8, 3, 5).contiguous(memory_format=memory_format), LayerNorm2d(8)
     nn.init.normal_(norm.weight)
     assert torch.equal(layer_norm(x, norm.weight, norm.bias, channels_dim=1), norm(x))
 
 
-def test_layer_norm_of_the_last_dimension_is_pytorchs_bit_for_bit() -> None:
+def test_layer_norm_of_the_last_dimension_equals_pytorchs_bit_for_bit() -> None:
     torch.manual_seed(0)
     x, norm = torch.randn(2, 3, 8), nn.LayerNorm(8, eps=1e-6)
     assert torch.equal(layer_norm(x, norm.weight, norm.bias, channels_dim=-1), norm(x))
 
 
 class Pointwise(nn.Module):
-    """All three, one after another."""
+    """All three operations in sequence."""
 
-    def forward(self, given: dict[str, Tensor]) -> Tensor:
-        y = mlp_residual(**given)
-        y = layer_norm(y, given["gamma"], given["bias2"], channels_dim=1)
-        gamma = given["gamma"].view(1, 1, 1, -1)
+    def forward(self, operands: dict[str, Tensor]) -> Tensor:
+        y = mlp_residual(**operands)
+        y = layer_norm(y, operands["gamma"], operands["bias2"], channels_dim=1)
+        gamma = operands["gamma"].view(1, 1, 1, -1)
         return gelu_grn(y.permute(0, 2, 3, 1), gamma, gamma)
 
 
-def test_an_exported_network_has_no_operator_of_ours() -> None:
-    given = mlp_operands()
-    program = torch.export.export(Pointwise(), (given,))
+def test_an_exported_network_has_no_custom_operators() -> None:
+    operands = mlp_operands()
+    program = torch.export.export(Pointwise(), (operands,))
     assert not [node for node in program.graph.nodes if "modernet" in str(node.target)]
-    torch.testing.assert_close(program.module()(given), Pointwise()(given))
+    torch.testing.assert_close(program.module()(operands), Pointwise()(operands))
 
 
 def test_multiply_accumulates_are_still_counted() -> None:
@@ -107,10 +107,10 @@ def test_multiply_accumulates_are_still_counted() -> None:
     assert counted.get_total_flops() == 2 * 2 * (2 * 3 * 5) * 6 * 10
 
 
-def test_float64_is_plain_pytorch_whatever_is_asked_for() -> None:
-    given = {name: t.double() for name, t in mlp_operands().items()}
-    assert torch.equal(mlp_residual(**given, backend="triton"), mlp_residual(**given))
-    x, weight = given["x"], given["gamma"]
+def test_float64_uses_plain_pytorch_for_every_backend() -> None:
+    operands = {name: t.double() for name, t in mlp_operands().items()}
+    assert torch.equal(mlp_residual(**operands, backend="triton"), mlp_residual(**operands))
+    x, weight = operands["x"], operands["gamma"]
     assert layer_norm(x, weight, weight, channels_dim=-1, backend="triton").dtype == torch.float64
     grn = weight.view(1, 1, 1, -1)
     assert gelu_grn(x, grn, grn, backend="triton").dtype == torch.float64
@@ -119,18 +119,18 @@ def test_float64_is_plain_pytorch_whatever_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"x": torch.ones(2, 6)}, r"x has shape \(2, 6\); give maps with channels at the end \(b, h, w, c\)"),
-        ({"shortcut": torch.ones(2, 3, 5, 6)}, r"shortcut has shape \(2, 3, 5, 6\).* belongs \(2, 6, 3, 5\)"),
-        ({"weight1": torch.ones(10, 7)}, r"weight1 has shape \(10, 7\).* belongs \(10, 6\)"),
-        ({"bias1": torch.ones(6)}, r"bias1 has shape \(6,\).* 10 hidden channels belongs \(10,\)"),
-        ({"weight2": torch.ones(10, 6)}, r"weight2 has shape \(10, 6\).* belongs \(6, 10\)"),
-        ({"bias2": torch.ones(10)}, r"bias2 has shape \(10,\); to x \(2, 3, 5, 6\) .* belongs \(6,\)"),
-        ({"gamma": torch.ones(1, 6)}, r"gamma has shape \(1, 6\).* belongs \(6,\)"),
-        ({"sample_scale": torch.ones(3)}, r"sample_scale has shape \(3,\).* belongs \(2,\)"),
+        ({"x": torch.ones(2, 6)}, r"x has shape \(2, 6\); give channels-last maps \(b, h, w, c\)"),
+        ({"shortcut": torch.ones(2, 3, 5, 6)}, r"shortcut has shape \(2, 3, 5, 6\).* need \(2, 6, 3, 5\)"),
+        ({"weight1": torch.ones(10, 7)}, r"weight1 has shape \(10, 7\).* need \(10, 6\)"),
+        ({"bias1": torch.ones(6)}, r"bias1 has shape \(6,\).* 10 hidden channels need \(10,\)"),
+        ({"weight2": torch.ones(10, 6)}, r"weight2 has shape \(10, 6\).* need \(6, 10\)"),
+        ({"bias2": torch.ones(10)}, r"bias2 has shape \(10,\); x \(2, 3, 5, 6\) .* need \(6,\)"),
+        ({"gamma": torch.ones(1, 6)}, r"gamma has shape \(1, 6\).* need \(6,\)"),
+        ({"sample_scale": torch.ones(3)}, r"sample_scale has shape \(3,\).* need \(2,\)"),
         ({"sample_scale": torch.ones(2, requires_grad=True)}, r"sample_scale requires a gradient.*\.detach\(\)"),
     ],
 )
-def test_shapes_that_do_not_fit_the_mlp_are_named(changed: dict[str, Tensor], message: str) -> None:
+def test_incompatible_mlp_shapes_raise(changed: dict[str, Tensor], message: str) -> None:
     with pytest.raises(InputError, match=message):
         mlp_residual(**{**mlp_operands(), **changed})
 
@@ -146,23 +146,26 @@ def ones(*shape: int) -> Tensor:
         (lambda: layer_norm(ones(2, 6), ones(6), ones(6), channels_dim=2), "channels_dim is 2; give 1 for maps"),
         (lambda: layer_norm(ones(2, 6), ones(3), ones(6), channels_dim=-1), r"shapes \(3,\) and \(6,\); x has 6"),
         (lambda: layer_norm(ones(2, 6), ones(6), ones(3), channels_dim=-1), r"shapes \(6,\) and \(3,\); x has 6"),
-        (lambda: gelu_grn(ones(2, 3, 6), ones(1, 1, 1, 6), ones(1, 1, 1, 6)), r"x has shape \(2, 3, 6\); give maps"),
+        (
+            lambda: gelu_grn(ones(2, 3, 6), ones(1, 1, 1, 6), ones(1, 1, 1, 6)),
+            r"\(2, 3, 6\); give channels-last maps",
+        ),
         (lambda: gelu_grn(ones(2, 3, 5, 6), ones(6), ones(6)), r"shapes \(6,\) and \(6,\); .* give \(1, 1, 1, 6\)"),
     ],
 )
-def test_shapes_that_do_not_fit_the_norms_are_named(call: Callable[[], Any], message: str) -> None:
+def test_incompatible_norm_shapes_raise(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
 
 
 @pytest.mark.parametrize("operation", [mlp_residual, layer_norm, gelu_grn])
-def test_asking_for_triton_without_a_gpu_says_what_to_do(operation: Callable[..., Tensor]) -> None:
+def test_requesting_triton_without_a_gpu_raises(operation: Callable[..., Tensor]) -> None:
     x, weight = ones(1, 2, 2, 6), ones(6)
     arguments: dict[Any, tuple[tuple[Tensor, ...], dict[str, int]]] = {
         mlp_residual: (tuple(mlp_operands().values()), {}),
         layer_norm: ((x, weight, weight), {"channels_dim": -1}),
         gelu_grn: ((x, weight.view(1, 1, 1, 6), weight.view(1, 1, 1, 6)), {}),
     }
-    given, options = arguments[operation]
+    operands, options = arguments[operation]
     with pytest.raises(InputError, match="needs a CUDA device, and this tensor is on 'cpu'"):
-        operation(*given, **options, backend="triton")
+        operation(*operands, **options, backend="triton")

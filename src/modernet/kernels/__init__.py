@@ -1,6 +1,6 @@
-"""Fused operations, a folder each: `reference.py` is plain PyTorch and the truth, `triton_kernel.py` the fast path.
+"""Fused operations, one folder each: `reference.py` defines the result in plain PyTorch, `triton_kernel.py` is fast.
 
-Which of the two runs is chosen in `backend.py`. Nothing is compiled when the package is installed or imported.
+`backend.py` selects which one runs. Nothing is compiled at installation or import.
 """
 
 from modernet.kernels.backend import Backend, set_measured, use_triton

@@ -1,4 +1,4 @@
-"""What a fused operation computes in when autocast is on."""
+"""The dtype in which a fused operation computes under autocast."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype:
-    """The type that a convolution or a linear layer would read `x` in: autocast's where that is on, else its own.
+    """Return the dtype to which a convolution or linear layer would cast `x`: autocast's if enabled, else its own.
 
-    Autocast leaves float64 as it is.
+    Autocast does not change float64.
     """
     device = x.device.type
     if x.dtype == torch.float64 or not torch.is_autocast_enabled(device):

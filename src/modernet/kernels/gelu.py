@@ -8,13 +8,13 @@ import triton.language as tl
 
 @triton.jit
 def gelu(x):
-    """`x` times the normal distribution function at `x`. Float32."""
+    """Return `x` times the standard normal CDF at `x`, in float32."""
     return x * (0.5 + 0.5 * tl.erf(x * 0.7071067811865476))
 
 
 @triton.jit
 def gelu_and_slope(x):
-    """GELU and its derivative. Float32."""
-    share = 0.5 + 0.5 * tl.erf(x * 0.7071067811865476)  # of the normal distribution below x
-    density = 0.3989422804014327 * tl.exp(-0.5 * x * x)
-    return x * share, share + x * density
+    """Return GELU and its derivative, in float32."""
+    cdf = 0.5 + 0.5 * tl.erf(x * 0.7071067811865476)
+    pdf = 0.3989422804014327 * tl.exp(-0.5 * x * x)
+    return x * cdf, cdf + x * pdf

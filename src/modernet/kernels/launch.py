@@ -1,15 +1,15 @@
-"""What launches of Triton kernels share."""
+"""Options shared by all Triton kernel launches."""
 
 from __future__ import annotations
 
 import torch
 
 OPTIONS = {
-    # a * b + c rounded once, as in PyTorch's own kernels; Triton 3.9 warns where this is left to its default
+    # contract a * b + c to an FMA, as PyTorch's own kernels do; Triton 3.9 warns if this is left at its default
     "enable_fp_fusion": True,
 }
 
 
 def dot_precision() -> str:
-    """How `tl.dot` multiplies float32: as PyTorch does at this moment."""
+    """Return the precision of `tl.dot` for float32, following PyTorch's current setting."""
     return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "ieee"

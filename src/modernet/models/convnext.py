@@ -77,9 +77,9 @@ class GRN(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        energy = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)  # b h w c -> b 1 1 c
-        share = energy / (energy.mean(-1, keepdim=True) + 1e-6)
-        y: Tensor = self.gamma * (x * share) + self.beta + x
+        norm = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)  # b h w c -> b 1 1 c
+        ratio = norm / (norm.mean(-1, keepdim=True) + 1e-6)
+        y: Tensor = self.gamma * (x * ratio) + self.beta + x
         return y
 
 

@@ -16,25 +16,25 @@ __all__ = ["check_depthwise", "depthwise_conv", "depthwise_conv_reference"]
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, backend: Backend = "auto") -> Tensor:
-    """Every channel convolved by its own k x k kernel, plus bias; stride 1, zeros around the map.
+    """Convolve each channel with its own k x k kernel and add a bias; stride 1, zero padding.
 
-    Types are those of `F.conv2d`: under autocast everything is cast to its type first. Sums are float32.
+    Dtypes follow `F.conv2d`: under autocast all tensors are cast to its dtype first. Accumulation is in float32.
 
-    Passes over the activation: forward 2 (read x, write y); backward 4 (the input's gradient is the same kernel with
-    flipped taps, 2; the weight's and the bias's come from one read of each, 2). Kept for the backward pass: `x`. The
-    kernel's gradients are deterministic. It has no second derivative.
+    Memory traffic, in passes over the activation: forward 2 (read x, write y); backward 4 (the input gradient is the
+    same kernel with flipped taps, 2; weight and bias gradients read x and dy, 2). `x` is saved for backward. Gradients
+    are deterministic. Second derivatives are not supported.
 
     Args:
-        x: `(b, c, h, w)`; channels-last memory is read as it is, other memory copied to it first.
+        x: `(b, c, h, w)`; copied to channels-last memory format if it has another.
         weight: `(c, 1, k, k)`, k odd.
         bias: `(c,)` or None.
         backend: see `modernet.kernels.Backend`; float64 is always plain PyTorch.
 
     Returns:
-        `(b, c, h, w)` in channels-last memory.
+        `(b, c, h, w)` in channels-last memory format.
 
     Raises:
-        InputError: shapes or types do not fit together.
+        InputError: incompatible shapes or dtypes.
     """
     check_depthwise(x, weight, bias)
     dtype = autocast_dtype(x)
@@ -48,10 +48,10 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, bac
 
 
 def check_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    """Whether these can be convolved: shapes, an odd kernel, one type unless autocast makes it one.
+    """Check shapes, kernel size and dtypes; dtypes may differ under autocast.
 
     Raises:
-        InputError: what does not fit.
+        InputError: incompatible shapes or dtypes.
     """
     if x.ndim != 4:
         raise InputError(f"x has shape {tuple(x.shape)}; give a map (b, c, h, w)")
@@ -71,7 +71,7 @@ def check_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if len(dtypes) > 1 and not torch.is_autocast_enabled(x.device.type):
         raise InputError(
             f"x is {x.dtype} and the parameters are {weight.dtype}"
-            f"{'' if bias is None else f' and {bias.dtype}'}; give one type, or use torch.autocast"
+            f"{'' if bias is None else f' and {bias.dtype}'}; give one dtype, or use torch.autocast"
         )
 
 
@@ -104,7 +104,7 @@ def _(dy: Tensor, x: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
 def depthwise_conv_backward(
     dy: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of `x`, `weight` and `bias`, those that are needed, from the gradient of the output."""
+    """Return the gradients of `x`, `weight` and `bias` that are needed, given the output gradient."""
     dx = _depthwise_conv(dy, weight.flip((2, 3)), None) if needs[0] else None
     if not (needs[1] or needs[2]):
         return dx, None, None

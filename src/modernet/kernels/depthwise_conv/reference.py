@@ -1,4 +1,4 @@
-"""The depthwise convolution in plain PyTorch."""
+"""Depthwise convolution in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def depthwise_conv_reference(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`F.conv2d` of every channel by itself, with "same" padding, on channels-last memory.
+    """Depthwise `F.conv2d` with "same" padding, in channels-last memory format.
 
     Args:
         x: `(b, c, h, w)`, any memory format.
@@ -16,7 +16,7 @@ def depthwise_conv_reference(x: Tensor, weight: Tensor, bias: Tensor | None) -> 
         bias: `(c,)` or None.
 
     Returns:
-        `(b, c, h, w)` in channels-last memory.
+        `(b, c, h, w)` in channels-last memory format.
     """
     x = x.contiguous(memory_format=torch.channels_last)
     y = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=weight.shape[0])

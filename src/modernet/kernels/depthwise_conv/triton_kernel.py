@@ -1,24 +1,23 @@
-"""The depthwise convolution in Triton: forward, and the gradient of its weights. That of its input is a forward pass.
+"""Depthwise convolution in Triton: forward and weight gradient. The input gradient is another forward pass.
 
-Memory is channels-last, so that one load brings 8 neighbouring channels (16 bytes of bfloat16) of one position to a
-thread. What limits such a kernel on a GPU is not memory but instructions: every value read has to be unpacked to
-float32, and would be read and unpacked k * k times. So a thread keeps the sums of several rows of outputs in registers
-and walks over the columns of the kernel: for one of them it holds the taps of all kernel rows, and every value that
-it then reads serves up to k output rows.
+Memory is channels-last, so that one load gives a thread 8 adjacent channels (16 bytes of bfloat16) of a position. Such
+a kernel is limited not by memory but by instructions: each value must be converted to float32, naively k * k times. So
+a thread accumulates several output rows in registers and iterates over kernel columns. For each column it holds the
+taps of all kernel rows, and each value it loads contributes to up to k output rows.
 
     for shift in columns of the kernel:                     a program: `rows` x `columns` positions, `channels`
         taps = kernel[:, shift]                              reads of x for each output: k (rows + k - 1) / rows
         for row in rows + k - 1 rows of x:
             value = x[row, column + shift - k // 2]
-            for every output row within reach of it:         no loop: unrolled, sums and taps are registers
+            for every output row within reach:               unrolled; sums and taps are in registers
                 sums[output row] += value * taps[row - output row]
 
-Columns are counted through the images of a batch (`image * width + column`), so a block of columns has no waste on
-narrow maps. Kernels above 9 x 9 are cut into bands of rows, since their taps would not fit in registers; bands that see
-nothing but padding are left out, which is half of the work of 31 x 31 kernels on 14 x 14 maps.
+Columns are indexed across the batch (`image * width + column`), so narrow maps still fill a block of columns. Kernels
+above 9 x 9 are processed in bands of rows, since their taps would not fit in registers. Bands that only see padding are
+skipped, which halves the work of 31 x 31 kernels on 14 x 14 maps.
 """
 
-# Tuples of tensors grow in unrolled loops. Triton joins tuples but does not unpack them; mypy wants them of one length.
+# Tuples of tensors grow in unrolled loops. Triton concatenates but does not unpack them; mypy expects a fixed length.
 # ruff: noqa: RUF005
 # mypy: disable-error-code="assignment, var-annotated"
 
@@ -35,23 +34,23 @@ from torch.nn import functional as F
 from modernet.kernels.launch import OPTIONS
 
 WEIGHT_GRADIENT_REGISTERS = 128
-"""A thread's, at most, so that a processor of 65,536 registers takes two programs of eight warps."""
+"""Maximum per thread, so that a multiprocessor with 65,536 registers runs two programs of eight warps."""
 
 WEIGHT_GRADIENT_PROGRAMS = 1056
-"""Programs that share the weight's gradient: four rounds on a GPU of 132 processors that takes two each. A constant,
-so that the order of the sum, and with it the result, does not depend on the device."""
+"""Programs for the weight gradient: four waves on a GPU with 132 multiprocessors and two programs each. A constant, so
+that the order of summation, and thus the result, does not depend on the device."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What one program works on.
+    """The work of one program.
 
     Attributes:
-        rows: output rows, whose sums are held in registers.
-        columns: columns, counted through the batch; a power of two.
-        channels: a power of two.
-        band: rows of the kernel whose taps are held at once.
-        num_warps: groups of 32 threads.
+        rows: output rows, accumulated in registers.
+        columns: columns, indexed across the batch; a power of two.
+        channels: channels; a power of two.
+        band: kernel rows whose taps are in registers at once.
+        num_warps: warps of 32 threads.
     """
 
     rows: int
@@ -62,31 +61,31 @@ class Tile:
 
 
 def even_rows(height: int, at_most: int) -> int:
-    """Rows a program such that strips of that many cover `height` with the least waste: 8 for 56, 7 for 28, 14, 7."""
+    """Return the rows per program that cover `height` evenly: 8 for 56, 7 for 28, 14 and 7."""
     return int(triton.cdiv(height, triton.cdiv(height, at_most)))
 
 
 def even_band(kernel_size: int, at_most: int) -> int:
-    """Kernel rows in a band: all of them if there are no more, else as even as can be: 7 for 13, 8 for 31."""
+    """Return the kernel rows per band, as evenly as possible: 7 for 13, 8 for 31."""
     return int(triton.cdiv(kernel_size, triton.cdiv(kernel_size, at_most)))
 
 
 def forward_tile(channels: int, kernel_size: int, height: int) -> Tile:
-    """32 channels are 64 bytes of bfloat16, two sectors; 32 columns of them give each of 128 threads one position."""
+    """32 channels are 64 bytes of bfloat16, two sectors; with 32 columns, each of 128 threads has 8 values."""
     block = min(32, max(16, triton.next_power_of_2(channels)))
     return Tile(even_rows(height, 8), 1024 // block, block, even_band(kernel_size, 9), 4)
 
 
 def weight_gradient_tile(channels: int, kernel_size: int, height: int) -> Tile:
-    """As `forward_tile`; `columns` for each of the kernel's columns that `num_warps` warps take side by side."""
+    """As `forward_tile`, with `columns` per kernel column; each of the `num_warps` warps has one kernel column."""
     block = min(32, max(16, triton.next_power_of_2(channels)))
     return Tile(even_rows(height, 4), 256 // block, block, even_band(kernel_size, 7), 4 if kernel_size <= 3 else 8)
 
 
 def taps_of(weight: Tensor, band: int) -> Tensor:
-    """`(c, 1, k, k)` as `(k * k, c)`: a tap of neighbouring channels lies together.
+    """Return a weight `(c, 1, k, k)` as `(k * k, c)`, with channels contiguous.
 
-    No copy if it did already. Where bands are longer than the kernel, rows of zeros follow.
+    Copies only if needed. Zero rows are appended to fill the last band.
     """
     taps = weight.flatten(1).t().contiguous()
     size = weight.shape[-1]
@@ -94,7 +93,7 @@ def taps_of(weight: Tensor, band: int) -> Tensor:
 
 
 def depthwise_conv_forward(x: Tensor, weight: Tensor, bias: Tensor | None, tile: Tile | None = None) -> Tensor:
-    """`(b, c, h, w)` -> the same, channels-last."""
+    """Convolve `(b, c, h, w)`; the output is channels-last."""
     x = x.contiguous(memory_format=torch.channels_last)
     batch, channels, height, width = x.shape
     y = torch.empty_like(x, memory_format=torch.channels_last)
@@ -117,10 +116,10 @@ def depthwise_conv_forward(x: Tensor, weight: Tensor, bias: Tensor | None, tile:
 def depthwise_conv_weight_gradient(
     dy: Tensor, x: Tensor, kernel_size: int, tile: Tile | None = None, programs: int = WEIGHT_GRADIENT_PROGRAMS
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of weight `(c, 1, k, k)` and bias `(c,)`, in float32.
+    """Return the gradients of weight `(c, 1, k, k)` and bias `(c,)`, in float32.
 
-    Every program sums over its share of the positions and writes that to a workspace of about
-    `programs` x 32 x 64 numbers; a sum over programs follows. Nothing is added in an order that chance decides.
+    Each program sums over its slice of the positions and writes to a workspace of about `programs` x 32 x 64 numbers,
+    which is then summed over programs. The order of summation is fixed.
     """
     dy, x = (t.contiguous(memory_format=torch.channels_last) for t in (dy, x))
     batch, channels, height, width = x.shape
@@ -128,15 +127,15 @@ def depthwise_conv_weight_gradient(
         return dy.new_zeros((channels, 1, kernel_size, kernel_size)).float(), dy.new_zeros((channels,)).float()
     tile = tile or weight_gradient_tile(channels, kernel_size, height)
     shifts = tile.num_warps
-    # one column more than the kernel has: there the sum for the bias grows
+    # one extra kernel column accumulates the bias gradient
     bands, shift_blocks = triton.cdiv(kernel_size, tile.band), triton.cdiv(kernel_size + 1, shifts)
     blocks = triton.cdiv(channels, tile.channels)
     tiles = triton.cdiv(height, tile.rows) * triton.cdiv(batch * width, tile.columns)
-    shares = min(tiles, max(1, programs // (blocks * bands * shift_blocks)))
-    sums = x.new_empty((shares, bands * tile.band, shift_blocks * shifts, channels), dtype=torch.float32)
+    slices = min(tiles, max(1, programs // (blocks * bands * shift_blocks)))
+    sums = x.new_empty((slices, bands * tile.band, shift_blocks * shifts, channels), dtype=torch.float32)
     with torch.cuda.device_of(x):
-        _weight_gradient[(blocks * bands * shift_blocks * shares,)](
-            dy, x, sums, batch * width, height, width, tiles, triton.cdiv(tiles, shares),
+        _weight_gradient[(blocks * bands * shift_blocks * slices,)](
+            dy, x, sums, batch * width, height, width, tiles, triton.cdiv(tiles, slices),
             CHANNELS=channels, KERNEL=kernel_size, BAND=tile.band, SHIFTS=shifts, SHIFT_BLOCKS=shift_blocks,
             ROWS=tile.rows, COLUMNS=tile.columns, BLOCK=tile.channels,
             num_warps=tile.num_warps, maxnreg=WEIGHT_GRADIENT_REGISTERS, **OPTIONS,
@@ -147,10 +146,10 @@ def depthwise_conv_weight_gradient(
 
 @triton.jit
 def load_parameter(pointer, channel, CHANNELS: tl.constexpr):
-    """A number for each channel, as float32 `(1, channels)`.
+    """Load one value per channel, as float32 `(1, channels)`.
 
-    There have to be fewer channels than threads: then Triton lets every thread load those that it uses, and otherwise
-    it distributes them through shared memory, at the price of barriers in the innermost loop.
+    There must be fewer channels than threads. Then Triton lets each thread load the values it uses; otherwise it
+    distributes them through shared memory, with barriers in the innermost loop.
     """
     return tl.load(pointer + channel[None, :], (channel < CHANNELS)[None, :], other=0.0).to(tl.float32)
 
@@ -160,21 +159,21 @@ def convolve(
     x, taps_ptr, column, channel, top, height, width,
     CHANNELS: tl.constexpr, KERNEL: tl.constexpr, BAND: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """ROWS output rows from row `top` on, each a float32 tensor of columns x channels.
+    """Compute ROWS output rows from row `top`, each a float32 tensor of columns x channels.
 
     Args:
-        x: pointers to row 0 of the images at every column and channel.
-        taps_ptr: `(rows of all bands * k, c)`, of the type of x.
-        column: in its image; far outside where there is none.
-        channel: those of the block.
+        x: pointers to row 0 of the images, per column and channel.
+        taps_ptr: `(rows of all bands * k, c)`, in the dtype of x.
+        column: column within its image; far outside for nonexistent columns.
+        channel: channels of the block.
     """
     pad: tl.constexpr = KERNEL // 2
     channel_ok = channel < CHANNELS
     sums = ()
     for _ in tl.static_range(ROWS):
         sums = sums + (tl.zeros((column.shape[0], channel.shape[0]), tl.float32),)
-    tops = top + tl.zeros((1, 1), tl.int32)  # not a scalar: the interpreter wants masks to be tensors
-    # the bands of kernel rows that see a row of the image from at least one of the output rows
+    tops = top + tl.zeros((1, 1), tl.int32)  # not a scalar: the interpreter requires tensor masks
+    # bands of kernel rows that overlap the image for at least one output row
     first = tl.maximum(pad - top - (ROWS - 1), 0) // BAND
     last = tl.minimum(height - 1 + pad - top, KERNEL - 1) // BAND
     for band in range(first, last + 1):
@@ -184,19 +183,19 @@ def convolve(
             taps = ()
             for i in tl.static_range(BAND):
                 tap = band * BAND + i
-                place = taps_ptr + (tap * KERNEL + shift) * CHANNELS + channel[None, :]
-                taps = taps + (tl.load(place, channel_ok[None, :], other=0.0).to(tl.float32),)  # as `load_parameter`
+                pointers = taps_ptr + (tap * KERNEL + shift) * CHANNELS + channel[None, :]
+                taps = taps + (tl.load(pointers, channel_ok[None, :], other=0.0).to(tl.float32),)  # as `load_parameter`
             for i in tl.static_range(ROWS + BAND - 1):
                 row = tops - pad + band * BAND + i
-                place = x + (row.to(tl.int64) * width + (shift - pad)) * CHANNELS
-                value = tl.load(place, inside & (row >= 0) & (row < height), other=0.0).to(tl.float32)
-                longer = ()
+                pointers = x + (row.to(tl.int64) * width + (shift - pad)) * CHANNELS
+                value = tl.load(pointers, inside & (row >= 0) & (row < height), other=0.0).to(tl.float32)
+                updated = ()
                 for o in tl.static_range(ROWS):
                     if i - o >= 0 and i - o < BAND:
-                        longer = longer + (sums[o] + value * taps[i - o],)
+                        updated = updated + (sums[o] + value * taps[i - o],)
                     else:
-                        longer = longer + (sums[o],)
-                sums = longer
+                        updated = updated + (sums[o],)
+                sums = updated
     return sums
 
 
@@ -206,7 +205,7 @@ def _forward(
     CHANNELS: tl.constexpr, KERNEL: tl.constexpr, BAND: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    # programs beside each other take the channels of one place, then the strip below: they share halos in the cache
+    # adjacent programs process the channels of one region, then the strip below, and slice_index halos in the cache
     blocks: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK
     strips = tl.cdiv(height, ROWS)
     program = tl.program_id(0)
@@ -219,29 +218,29 @@ def _forward(
     offset = position[:, None] * CHANNELS + channel[None, :]
 
     tops = top + tl.zeros((1, 1), tl.int32)
-    there = (at < columns)[:, None] & channel_ok[None, :]
+    valid = (at < columns)[:, None] & channel_ok[None, :]
     sums = convolve(x_ptr + offset, taps_ptr, column, channel, top, height, width, CHANNELS, KERNEL, BAND, ROWS)
     for o in tl.static_range(ROWS):
         y = sums[o]
         if bias_ptr is not None:
             y += load_parameter(bias_ptr, channel, CHANNELS)
         row = tops + o
-        place = y_ptr + offset + row.to(tl.int64) * width * CHANNELS
-        tl.store(place, y.to(y_ptr.dtype.element_ty), there & (row < height))
+        pointers = y_ptr + offset + row.to(tl.int64) * width * CHANNELS
+        tl.store(pointers, y.to(y_ptr.dtype.element_ty), valid & (row < height))
 
 
 @triton.jit
 def _weight_gradient(
-    dy_ptr, x_ptr, sums_ptr, columns, height, width, tiles, tiles_each,
+    dy_ptr, x_ptr, sums_ptr, columns, height, width, tiles, tiles_per_program,
     CHANNELS: tl.constexpr, KERNEL: tl.constexpr, BAND: tl.constexpr,
     SHIFTS: tl.constexpr, SHIFT_BLOCKS: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Sums over a share of the positions of dy[row, column] * x[row + i - pad, column + shift - pad], for a band of
-    kernel rows i, SHIFTS kernel columns, and BLOCK channels, written to `sums[share, i, shift, channel]`.
+    """Sum dy[row, column] * x[row + i - pad, column + shift - pad] over a slice of the positions, for a band of kernel
+    rows i, SHIFTS kernel columns, and BLOCK channels; write to `sums[slice, i, shift, channel]`.
 
-    Lanes are kernel columns x columns of the image, so that each kernel column is a warp's, and all of them read the
-    same rows of the image through one cache. As in the forward pass a value of x serves every output row in reach.
+    Lanes are kernel columns x image columns, so that each warp has one kernel column and all warps read the same image
+    rows through one cache. As in the forward pass, a value of x contributes to every output row within reach.
     """
     pad: tl.constexpr = KERNEL // 2
     blocks: tl.constexpr = (CHANNELS + BLOCK - 1) // BLOCK
@@ -250,47 +249,47 @@ def _weight_gradient(
     channel = program % blocks * BLOCK + tl.arange(0, BLOCK)
     first_shift = program // blocks % SHIFT_BLOCKS * SHIFTS
     first_tap = program // blocks // SHIFT_BLOCKS % bands * BAND
-    share = program // blocks // SHIFT_BLOCKS // bands
+    slice_index = program // blocks // SHIFT_BLOCKS // bands
     channel_ok = channel < CHANNELS
 
     lane = tl.arange(0, SHIFTS * COLUMNS)
     shift = first_shift + lane // COLUMNS
-    # behind the last column of the kernel x counts as 1, so that the gradient of the bias, the sum of dy, comes along
+    # beyond the last kernel column x counts as 1, which accumulates the bias gradient, the sum of dy
     outside = tl.where(shift == KERNEL, 1.0, 0.0).to(x_ptr.dtype.element_ty)[:, None]
     strips = tl.cdiv(height, ROWS)
 
     sums = ()
     for _ in tl.static_range(BAND):
         sums = sums + (tl.zeros((SHIFTS * COLUMNS, BLOCK), tl.float32),)
-    for tile in range(share * tiles_each, tl.minimum((share + 1) * tiles_each, tiles)):
+    for tile in range(slice_index * tiles_per_program, tl.minimum((slice_index + 1) * tiles_per_program, tiles)):
         tops = tile % strips * ROWS + tl.zeros((1, 1), tl.int32)
         at = tile // strips * COLUMNS + lane % COLUMNS
         from_column = at % width + shift - pad
-        there = (at < columns)[:, None] & channel_ok[None, :]
-        inside = there & ((shift < KERNEL) & (from_column >= 0) & (from_column < width))[:, None]
+        valid = (at < columns)[:, None] & channel_ok[None, :]
+        inside = valid & ((shift < KERNEL) & (from_column >= 0) & (from_column < width))[:, None]
         position = (at // width).to(tl.int64) * height * width + at % width
         offset = position[:, None] * CHANNELS + channel[None, :]
 
         dy = ()
         for o in tl.static_range(ROWS):
             row = tops + o
-            place = dy_ptr + offset + row.to(tl.int64) * width * CHANNELS
-            dy = dy + (tl.load(place, there & (row < height), other=0.0).to(tl.float32),)
+            pointers = dy_ptr + offset + row.to(tl.int64) * width * CHANNELS
+            dy = dy + (tl.load(pointers, valid & (row < height), other=0.0).to(tl.float32),)
         for r in tl.static_range(ROWS + BAND - 1):
             row = tops - pad + first_tap + r
-            place = x_ptr + offset + (row.to(tl.int64) * width + (shift - pad)[:, None]) * CHANNELS
-            value = tl.load(place, inside & (row >= 0) & (row < height), other=outside).to(tl.float32)
-            longer = ()
+            pointers = x_ptr + offset + (row.to(tl.int64) * width + (shift - pad)[:, None]) * CHANNELS
+            value = tl.load(pointers, inside & (row >= 0) & (row < height), other=outside).to(tl.float32)
+            updated = ()
             for i in tl.static_range(BAND):
-                if r - i >= 0 and r - i < ROWS:  # noqa: SIM108
-                    longer = longer + (sums[i] + value * dy[r - i],)
+                if r - i >= 0 and r - i < ROWS:
+                    updated = updated + (sums[i] + value * dy[r - i],)
                 else:
-                    longer = longer + (sums[i],)
-            sums = longer
+                    updated = updated + (sums[i],)
+            sums = updated
 
     shift = first_shift + tl.arange(0, SHIFTS)
     for i in tl.static_range(BAND):
         total = tl.sum(tl.reshape(sums[i], (SHIFTS, COLUMNS, BLOCK)), axis=1)
-        tap = (share * bands * BAND + first_tap + i) * (SHIFT_BLOCKS * SHIFTS) + shift
-        place = sums_ptr + tap.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
-        tl.store(place, total, channel_ok[None, :])
+        tap = (slice_index * bands * BAND + first_tap + i) * (SHIFT_BLOCKS * SHIFTS) + shift
+        pointers = sums_ptr + tap.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
+        tl.store(pointers, total, channel_ok[None, :])

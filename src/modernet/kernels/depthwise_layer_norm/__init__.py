@@ -1,4 +1,4 @@
-"""Depthwise k x k convolution and LayerNorm over channels as one operation: what a ConvNeXt block begins with."""
+"""Depthwise k x k convolution and LayerNorm over channels in one operation, the start of a ConvNeXt block."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ def depthwise_layer_norm(
     *,
     backend: Backend = "auto",
 ) -> Tensor:
-    """`depthwise_conv`, then every position minus its mean over channels, divided by its standard deviation, times
-    `norm_weight`, plus `norm_bias`.
+    """`depthwise_conv` followed by LayerNorm over channels.
 
-    Under autocast x and the convolution's parameters are cast to its type, the norm's are used as they are, and the
-    result has autocast's type: plain PyTorch would give float32 for the linear layer behind it to round. The kernel
-    rounds nothing between convolution and norm.
+    Under autocast, x and the convolution's parameters are cast to its dtype, the norm's parameters are used as they
+    are, and the output has autocast's dtype; plain PyTorch would return float32 for the next linear layer to round.
+    The kernel does not round between convolution and norm.
 
-    Passes over the activation in the kernel: inference 2 (read x, write y). Training 3 (the convolution's output is
-    written too and kept, beside x), backward 7: the norm 3 (reads dy and that output, writes the gradient between),
-    the input's gradient 2, the weight's 2. To compute the convolution again instead of keeping it would save one pass
-    and the memory, and cost more: the convolution's arithmetic takes longer than a pass. Gradients are deterministic.
-    It has no second derivative.
+    Memory traffic, in passes over the activation: inference 2 (read x, write y). Training 3 (also writes the
+    convolution's output, which is saved with x); backward 7: norm 3 (reads dy and that output, writes the intermediate
+    gradient), input gradient 2, weight gradient 2. Recomputing the convolution instead of saving it would avoid one
+    pass and the memory, but its arithmetic takes longer than a pass. Gradients are deterministic. Second derivatives
+    are not supported.
 
     Args:
-        x: `(b, c, h, w)`; channels-last memory is read as it is, other memory copied to it first.
+        x: `(b, c, h, w)`; copied to channels-last memory format if it has another.
         weight: `(c, 1, k, k)`, k odd.
         bias: `(c,)` or None.
         norm_weight, norm_bias: `(c,)`.
@@ -51,7 +50,7 @@ def depthwise_layer_norm(
         `(b, h, w, c)`, contiguous.
 
     Raises:
-        InputError: shapes or types do not fit together.
+        InputError: incompatible shapes or dtypes.
     """
     check_depthwise(x, weight, bias)
     _check_norm(x, norm_weight, norm_bias)
@@ -80,7 +79,7 @@ def _check_norm(x: Tensor, norm_weight: Tensor, norm_bias: Tensor) -> None:
     if {norm_weight.dtype, norm_bias.dtype} != {x.dtype} and not torch.is_autocast_enabled(x.device.type):
         raise InputError(
             f"x is {x.dtype}, norm_weight {norm_weight.dtype} and norm_bias {norm_bias.dtype}; "
-            "give one type, or use torch.autocast"
+            "give one dtype, or use torch.autocast"
         )
 
 
@@ -103,7 +102,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None, norm_weight: Tensor, norm_
 def _training(
     x: Tensor, weight: Tensor, bias: Tensor | None, norm_weight: Tensor, norm_bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
-    """The result, and the convolution's output, which the backward pass needs."""
+    """Return the result and the convolution's output, which the backward pass needs."""
     from modernet.kernels.depthwise_layer_norm.triton_kernel import depthwise_layer_norm_forward
 
     y, convolution = depthwise_layer_norm_forward(x, weight, bias, norm_weight, norm_bias, eps, keep_convolution=True)
@@ -121,7 +120,7 @@ def _(
 
 @torch.library.custom_op("modernet::depthwise_layer_norm_gradient", mutates_args=())
 def _norm_gradient(dy: Tensor, convolution: Tensor, norm_weight: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """From the result's gradient those of the convolution's output and, in float32, of the norm's weight and bias."""
+    """Return the gradients of the convolution's output and, in float32, of the norm's weight and bias."""
     from modernet.kernels.depthwise_layer_norm.triton_kernel import norm_gradient
 
     return norm_gradient(dy, convolution, norm_weight, eps)
@@ -142,9 +141,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _backward(ctx: Any, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
     x, weight, norm_weight, convolution = ctx.saved_tensors
-    between, dnorm_weight, dnorm_bias = _norm_gradient(dy, convolution, norm_weight, ctx.eps)
-    between = between.permute(0, 3, 1, 2)  # b h w c -> b c h w
-    dx, dweight, dbias = depthwise_conv_backward(between, x, weight, ctx.needs_input_grad[:3])
+    intermediate, dnorm_weight, dnorm_bias = _norm_gradient(dy, convolution, norm_weight, ctx.eps)
+    intermediate = intermediate.permute(0, 3, 1, 2)  # b h w c -> b c h w
+    dx, dweight, dbias = depthwise_conv_backward(intermediate, x, weight, ctx.needs_input_grad[:3])
     return dx, dweight, dbias, dnorm_weight.to(norm_weight.dtype), dnorm_bias.to(ctx.norm_bias_dtype), None
 
 

@@ -1,4 +1,4 @@
-"""The depthwise convolution and the LayerNorm behind it, in plain PyTorch."""
+"""Depthwise convolution and LayerNorm in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def depthwise_layer_norm_reference(
 ) -> Tensor:
     """`depthwise_conv_reference`, then `F.layer_norm` over channels.
 
-    Under autocast PyTorch computes the norm in float32, and a linear layer behind it would round its result: here that
-    is rounded at once, to the type of the convolution.
+    Under autocast PyTorch computes the norm in float32 and the next linear layer rounds the result; here it is rounded
+    immediately to the dtype of the convolution.
 
     Args:
         x: `(b, c, h, w)`, any memory format.

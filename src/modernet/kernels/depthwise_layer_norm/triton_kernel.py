@@ -1,17 +1,17 @@
-"""Depthwise convolution, bias and LayerNorm in one pass, and the gradient of that norm, in Triton.
+"""Depthwise convolution, bias and LayerNorm in one pass, and the gradient of the norm, in Triton.
 
-A program convolves all channels of a few positions, one block of channels after the other, as `depthwise_conv` does,
-and keeps the sums of all blocks in registers until mean and variance over channels are known. So x is read once and
-the normalised result written once.
+A program convolves all channels of a few positions, one block of channels at a time, as `depthwise_conv` does, and
+keeps the sums of all blocks in registers until mean and variance over channels are known. So x is read once and the
+normalised result is written once.
 
     for block in channel blocks:   sums[block] = convolve(x, block)            rows x columns x channels, in registers
-    mean, variance over all blocks, in two passes over registers: exact
+    mean, variance over all blocks                 two passes over registers
     for block in channel blocks:   y = (sums[block] - mean) / deviation * norm_weight + norm_bias
 
-The size of a block is a power of two, and there may be three: a ConvNeXt has 96, 192, 384 and 768 channels.
+The block size is a power of two, and there may be three blocks: ConvNeXt has 96, 192, 384 and 768 channels.
 """
 
-# Tuples of tensors grow in unrolled loops. Triton joins tuples but does not unpack them; mypy wants them of one length.
+# Tuples of tensors grow in unrolled loops. Triton concatenates but does not unpack them; mypy expects a fixed length.
 # ruff: noqa: RUF005
 # mypy: disable-error-code="assignment, var-annotated"
 
@@ -34,20 +34,20 @@ from modernet.kernels.depthwise_conv.triton_kernel import (
 from modernet.kernels.launch import OPTIONS
 
 GRADIENT_PROGRAMS = 1056
-"""Programs that share the norm's gradient. A constant, so that the order of its sums does not depend on the device."""
+"""Programs for the norm's gradient. A constant, so that the order of summation does not depend on the device."""
 
 
 @dataclass(frozen=True)
 class NormTile:
-    """What one program works on: `rows` x `columns` positions and all channels, in `blocks` blocks of `channels`.
+    """The work of one program: `rows` x `columns` positions and all channels, in `blocks` blocks of `channels`.
 
     Attributes:
-        rows: output rows, whose sums are held in registers for all channels.
-        columns: columns, counted through the batch; a power of two.
-        channels: a power of two.
-        blocks: `blocks * channels` is the number of channels or more.
-        band: rows of the kernel whose taps are held at once.
-        num_warps: groups of 32 threads.
+        rows: output rows, accumulated in registers for all channels.
+        columns: columns, indexed across the batch; a power of two.
+        channels: channels per block; a power of two.
+        blocks: number of blocks; `blocks * channels` is at least the number of channels.
+        band: kernel rows whose taps are in registers at once.
+        num_warps: warps of 32 threads.
     """
 
     rows: int
@@ -60,13 +60,13 @@ class NormTile:
 
 @dataclass(frozen=True)
 class GradientTile:
-    """What one program of the norm's gradient works on at a time.
+    """One step of a program of the norm's gradient.
 
     Attributes:
-        positions: a power of two.
-        channels: a power of two.
-        blocks: `blocks * channels` is the number of channels or more.
-        num_warps: groups of 32 threads.
+        positions: positions; a power of two.
+        channels: channels per block; a power of two.
+        blocks: number of blocks; `blocks * channels` is at least the number of channels.
+        num_warps: warps of 32 threads.
     """
 
     positions: int
@@ -76,12 +76,12 @@ class GradientTile:
 
 
 def forward_tile(channels: int, kernel_size: int, height: int) -> NormTile:
-    """Blocks of up to 128 channels, three of them where that pads less: 96 is 3 x 32, 128 is 1 x 128, 512 is 4 x 128.
+    """Blocks of up to 128 channels, three of them if that pads less: 96 is 3 x 32, 128 is 1 x 128, 512 is 4 x 128.
 
-    As many columns as give each thread 8 channels of one position, and up to 12 such sums of it in its registers.
+    Columns are chosen so that each thread has 8 channels of a position, and accumulates up to 12 such groups.
     """
-    few = max(3, triton.cdiv(channels, 128))
-    sizes = [size for size in (128, 64, 32, 16) if triton.cdiv(channels, size) <= few]
+    at_most = max(3, triton.cdiv(channels, 128))
+    sizes = [size for size in (128, 64, 32, 16) if triton.cdiv(channels, size) <= at_most]
     block = min(sizes, key=lambda size: triton.cdiv(channels, size) * size)
     blocks = triton.cdiv(channels, block)
     num_warps = 4 if block < 128 else 8  # more threads than channels in a block, see `load_parameter`
@@ -90,7 +90,7 @@ def forward_tile(channels: int, kernel_size: int, height: int) -> NormTile:
 
 
 def gradient_tile(channels: int) -> GradientTile:
-    """All channels in one block or three, and as many positions as give each of 128 threads 8 numbers of a block."""
+    """All channels in one block or three, and enough positions for 8 values per block in each of 128 threads."""
     one, third = triton.next_power_of_2(channels), triton.next_power_of_2(triton.cdiv(channels, 3))
     blocks, block = (3, third) if third >= 16 and 3 * third < one else (1, max(16, one))
     return GradientTile(max(1, 1024 // block), block, blocks, 4)
@@ -100,7 +100,7 @@ def depthwise_layer_norm_forward(
     x: Tensor, weight: Tensor, bias: Tensor | None, norm_weight: Tensor, norm_bias: Tensor, eps: float,
     *, keep_convolution: bool, tile: NormTile | None = None,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-    """`(b, c, h, w)` -> the normalised `(b, h, w, c)` and, if it is to be kept, the convolution before that."""
+    """Return the normalised output `(b, h, w, c)` and, if requested, the convolution's output."""
     x = x.contiguous(memory_format=torch.channels_last)
     batch, channels, height, width = x.shape
     y = x.new_empty((batch, height, width, channels))
@@ -123,20 +123,20 @@ def norm_gradient(
     dy: Tensor, convolution: Tensor, norm_weight: Tensor, eps: float,
     *, tile: GradientTile | None = None, programs: int = GRADIENT_PROGRAMS,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of the convolution's output `(b, h, w, c)`, and in float32 of the norm's weight and bias `(c,)`.
+    """Return the gradients of the convolution's output `(b, h, w, c)` and, in float32, of the norm's parameters `(c,)`.
 
-    Mean and deviation are computed again, since the channels of a position are in registers anyway.
+    Mean and deviation are recomputed, since all channels of a position are in registers anyway.
     """
     dy, channels = dy.contiguous(), convolution.shape[-1]
     positions = convolution.numel() // max(1, channels)
     tile = tile or gradient_tile(channels)
     tiles = triton.cdiv(positions, tile.positions)
-    shares = max(1, min(tiles, programs))
+    slices = max(1, min(tiles, programs))
     gradient = torch.empty_like(convolution)
-    sums = dy.new_empty((shares, 2, channels), dtype=torch.float32)
+    sums = dy.new_empty((slices, 2, channels), dtype=torch.float32)
     with torch.cuda.device_of(dy):
-        _norm_gradient[(shares,)](
-            dy, convolution, norm_weight, gradient, sums, positions, tiles, triton.cdiv(tiles, shares), eps,
+        _norm_gradient[(slices,)](
+            dy, convolution, norm_weight, gradient, sums, positions, tiles, triton.cdiv(tiles, slices), eps,
             CHANNELS=channels, POSITIONS=tile.positions, BLOCK=tile.channels, BLOCKS=tile.blocks,
             num_warps=tile.num_warps, **OPTIONS,
         )  # fmt: skip
@@ -147,15 +147,15 @@ def norm_gradient(
 def _mean_and_rstd(
     blocks, at, channel, eps, CHANNELS: tl.constexpr, BLOCK: tl.constexpr, BLOCKS: tl.constexpr, STEP: tl.constexpr
 ):  # fmt: skip
-    """Over the channels of blocks `at`, `at + STEP`, ... of a tuple whose places behind the last channel hold 0."""
+    """Reduce over the channels of blocks `at`, `at + STEP`, ... of a tuple that holds 0 beyond the last channel."""
     total = tl.sum(blocks[at], axis=1)
     for n in tl.static_range(1, BLOCKS):
         total += tl.sum(blocks[at + n * STEP], axis=1)
     mean = total / CHANNELS
     squares = tl.zeros_like(mean)
     for n in tl.static_range(BLOCKS):
-        apart = tl.where((channel + n * BLOCK < CHANNELS)[None, :], blocks[at + n * STEP] - mean[:, None], 0.0)
-        squares += tl.sum(apart * apart, axis=1)
+        centred = tl.where((channel + n * BLOCK < CHANNELS)[None, :], blocks[at + n * STEP] - mean[:, None], 0.0)
+        squares += tl.sum(centred * centred, axis=1)
     return mean, tl.rsqrt(squares / CHANNELS + eps)
 
 
@@ -174,15 +174,15 @@ def _forward(
     position = (at // width).to(tl.int64) * height * width + at % width
     offset = position[:, None] * CHANNELS + channel[None, :]
 
-    sums = ()  # block by block, in it row by row
+    sums = ()  # block-major, then rows
     for n in tl.static_range(BLOCKS):
-        here = channel + n * BLOCK
+        ch = channel + n * BLOCK
         rows = convolve(
-            x_ptr + offset + n * BLOCK, taps_ptr, column, here, top, height, width, CHANNELS, KERNEL, BAND, ROWS
+            x_ptr + offset + n * BLOCK, taps_ptr, column, ch, top, height, width, CHANNELS, KERNEL, BAND, ROWS
         )
         bias = tl.zeros((1, BLOCK), tl.float32)
         if bias_ptr is not None:
-            bias += load_parameter(bias_ptr, here, CHANNELS)
+            bias += load_parameter(bias_ptr, ch, CHANNELS)
         for o in tl.static_range(ROWS):
             sums = sums + (rows[o] + bias,)
 
@@ -191,36 +191,36 @@ def _forward(
         row = tops + o
         mean, rstd = _mean_and_rstd(sums, o, channel, eps, CHANNELS, BLOCK, BLOCKS, ROWS)
         for n in tl.static_range(BLOCKS):
-            here = channel + n * BLOCK
-            mask = (at < columns)[:, None] & (here < CHANNELS)[None, :] & (row < height)
-            place = offset + n * BLOCK + row.to(tl.int64) * width * CHANNELS
-            scale = load_parameter(norm_weight_ptr, here, CHANNELS)
-            shift = load_parameter(norm_bias_ptr, here, CHANNELS)
+            ch = channel + n * BLOCK
+            mask = (at < columns)[:, None] & (ch < CHANNELS)[None, :] & (row < height)
+            offsets = offset + n * BLOCK + row.to(tl.int64) * width * CHANNELS
+            scale = load_parameter(norm_weight_ptr, ch, CHANNELS)
+            shift = load_parameter(norm_bias_ptr, ch, CHANNELS)
             value = sums[n * ROWS + o]
             if convolution_ptr is not None:
-                tl.store(convolution_ptr + place, value.to(y_ptr.dtype.element_ty), mask)
+                tl.store(convolution_ptr + offsets, value.to(y_ptr.dtype.element_ty), mask)
             y = (value - mean[:, None]) * rstd[:, None] * scale + shift
-            tl.store(y_ptr + place, y.to(y_ptr.dtype.element_ty), mask)
+            tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask)
 
 
 @triton.jit
 def _norm_gradient(
-    dy_ptr, convolution_ptr, norm_weight_ptr, gradient_ptr, sums_ptr, positions, tiles, tiles_each, eps,
+    dy_ptr, convolution_ptr, norm_weight_ptr, gradient_ptr, sums_ptr, positions, tiles, tiles_per_program, eps,
     CHANNELS: tl.constexpr, POSITIONS: tl.constexpr, BLOCK: tl.constexpr, BLOCKS: tl.constexpr,
 ):  # fmt: skip
     """With n the normalised convolution and g = dy * norm_weight: (g - mean(g) - n * mean(g * n)) / deviation.
 
-    Sums over a share of the positions of dy * n and of dy, for the norm's weight and bias, go to `sums[share]`.
+    Sums of dy * n and dy over a slice of the positions, for the norm's weight and bias, go to `sums[slice]`.
     """
-    share = tl.program_id(0)
+    slice_index = tl.program_id(0)
     channel = tl.arange(0, BLOCK)
     scales = ()
     for n in tl.static_range(BLOCKS):
         scales = scales + (load_parameter(norm_weight_ptr, channel + n * BLOCK, CHANNELS),)
-    sums = ()  # of dy * n for every block, then of dy
+    sums = ()  # dy * n for each block, then dy
     for _ in tl.static_range(2 * BLOCKS):
         sums = sums + (tl.zeros((POSITIONS, BLOCK), tl.float32),)
-    for tile in range(share * tiles_each, tl.minimum((share + 1) * tiles_each, tiles)):
+    for tile in range(slice_index * tiles_per_program, tl.minimum((slice_index + 1) * tiles_per_program, tiles)):
         at = tile * POSITIONS + tl.arange(0, POSITIONS)
         offset = at.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
         values = ()
@@ -231,27 +231,27 @@ def _norm_gradient(
             dys = dys + (tl.load(dy_ptr + offset + n * BLOCK, mask, other=0.0).to(tl.float32),)
         mean, rstd = _mean_and_rstd(values, 0, channel, eps, CHANNELS, BLOCK, BLOCKS, 1)
 
-        of_g = tl.zeros_like(mean)
-        of_gn = tl.zeros_like(mean)
+        mean_g = tl.zeros_like(mean)
+        mean_gn = tl.zeros_like(mean)
         normed = ()
         for n in tl.static_range(BLOCKS):
             normed = normed + ((values[n] - mean[:, None]) * rstd[:, None],)
-            of_g += tl.sum(dys[n] * scales[n], axis=1)
-            of_gn += tl.sum(dys[n] * scales[n] * normed[n], axis=1)
-        of_g = of_g / CHANNELS
-        of_gn = of_gn / CHANNELS
-        longer = ()
+            mean_g += tl.sum(dys[n] * scales[n], axis=1)
+            mean_gn += tl.sum(dys[n] * scales[n] * normed[n], axis=1)
+        mean_g = mean_g / CHANNELS
+        mean_gn = mean_gn / CHANNELS
+        updated = ()
         for n in tl.static_range(BLOCKS):
-            here = channel + n * BLOCK
-            gradient = (dys[n] * scales[n] - of_g[:, None] - normed[n] * of_gn[:, None]) * rstd[:, None]
-            mask = (at < positions)[:, None] & (here < CHANNELS)[None, :]
+            ch = channel + n * BLOCK
+            gradient = (dys[n] * scales[n] - mean_g[:, None] - normed[n] * mean_gn[:, None]) * rstd[:, None]
+            mask = (at < positions)[:, None] & (ch < CHANNELS)[None, :]
             tl.store(gradient_ptr + offset + n * BLOCK, gradient.to(gradient_ptr.dtype.element_ty), mask)
-            longer = longer + (sums[n] + dys[n] * normed[n],)
+            updated = updated + (sums[n] + dys[n] * normed[n],)
         for n in tl.static_range(BLOCKS):
-            longer = longer + (sums[BLOCKS + n] + dys[n],)
-        sums = longer
+            updated = updated + (sums[BLOCKS + n] + dys[n],)
+        sums = updated
 
     for n in tl.static_range(2 * BLOCKS):
-        here = channel + n % BLOCKS * BLOCK
-        place = sums_ptr + (share * 2 + n // BLOCKS) * CHANNELS + here
-        tl.store(place, tl.sum(sums[n], axis=0), here < CHANNELS)
+        ch = channel + n % BLOCKS * BLOCK
+        offsets = sums_ptr + (slice_index * 2 + n // BLOCKS) * CHANNELS + ch
+        tl.store(offsets, tl.sum(sums[n], axis=0), ch < CHANNELS)

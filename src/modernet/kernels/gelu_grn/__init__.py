@@ -1,4 +1,4 @@
-"""GELU, then global response normalisation: what stands between the two linear layers of a ConvNeXt V2 block."""
+"""GELU and global response normalisation, the part between the two linear layers of a ConvNeXt V2 block."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["gelu_grn", "gelu_grn_reference"]
 
 
 def gelu_grn(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-6, *, backend: Backend = "auto") -> Tensor:
-    """GELU; then a channel counts by its share of the energy over all positions (Woo et al. 2023, section 3).
+    """Apply GELU, then scale each channel by its relative norm over all positions (Woo et al. 2023, section 3).
 
         h = GELU(x)
-        energy = square root of the sum of h * h over positions      b h w c -> b c
-        share = energy / (mean of energy over channels + eps)
-        y = gamma * h * share + beta + h
+        norm = L2 norm of h over positions                 b h w c -> b c
+        ratio = norm / (mean of norm over channels + eps)
+        y = gamma * h * ratio + beta + h
 
-    The result has the type that PyTorch promotes `x` and `gamma` to: float32 for a half-precision `x` and float32
-    parameters, as under autocast. Where a linear layer in half precision follows, `gamma.to(x.dtype)` and
-    `beta.to(x.dtype)` halve the bytes written.
+    The result has the dtype that PyTorch promotes `x` and `gamma` to: float32 for a half-precision `x` and float32
+    parameters, as under autocast. If a half-precision linear layer follows, passing `gamma.to(x.dtype)` and
+    `beta.to(x.dtype)` halves the bytes written.
 
-    Passes over the activation, in the kernels: forward 3 (one read for the energy, one read and one write), backward 5
-    (two reads for the sums, two reads and one write). GELU is computed again each time, so that nothing between is
-    stored. Kept for the backward pass: `x`, and the energy, a float32 number a channel and image. It has no second
-    derivative.
+    Memory traffic, in passes over the activation: forward 3 (one read for the norm, one read and one write), backward
+    5 (two reads for the sums, two reads and one write). GELU is recomputed each time, so no intermediate is stored.
+    Saved for backward: `x`, and the norm, one float32 number per channel and image. Second derivatives are not
+    supported.
 
     Args:
         x: `(b, h, w, c)`, before the activation.
         gamma, beta: `(1, 1, 1, c)`.
-        eps: added to the mean energy.
+        eps: added to the mean norm.
         backend: see `modernet.kernels.Backend`; float64 is always plain PyTorch.
 
     Returns:
@@ -40,7 +40,7 @@ def gelu_grn(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-6, *, backe
     """
     channels = x.shape[-1]
     if x.ndim != 4:
-        raise InputError(f"x has shape {tuple(x.shape)}; give maps with channels at the end (b, h, w, c)")
+        raise InputError(f"x has shape {tuple(x.shape)}; give channels-last maps (b, h, w, c)")
     if gamma.shape != (1, 1, 1, channels) or beta.shape != (1, 1, 1, channels):
         raise InputError(
             f"gamma and beta have shapes {tuple(gamma.shape)} and {tuple(beta.shape)}; "

@@ -15,14 +15,14 @@ __all__ = ["layer_norm", "layer_norm_reference"]
 def layer_norm(
     x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-6, *, channels_dim: int, backend: Backend = "auto"
 ) -> Tensor:
-    """Every position minus its mean over channels, divided by its standard deviation, times `weight`, plus `bias`.
+    """Normalise each position over its channels, then apply `weight` and `bias`.
 
-    Ba, Kiros, Hinton, "Layer Normalization", 2016, arXiv 1607.06450. Types are those of `F.layer_norm`: under CUDA's
-    autocast the result is float32. The kernel reads `x` in the memory that it has and writes the result in the same,
-    where PyTorch copies maps of contiguous memory (`b c h w`) to channels-last first.
+    Ba, Kiros, Hinton, "Layer Normalization", 2016, arXiv 1607.06450. Dtypes follow `F.layer_norm`: under CUDA autocast
+    the result is float32. The kernel reads and writes either memory format, where PyTorch first copies contiguous maps
+    (`b c h w`) to channels-last.
 
-    Passes over the activation, in the kernel: forward 2 (one read, one write), backward 3 (two reads, one write). Kept
-    for the backward pass: `x`, and two float32 numbers a position. It has no second derivative.
+    Memory traffic, in passes over the activation: forward 2 (one read, one write), backward 3 (two reads, one write).
+    Saved for backward: `x`, and two float32 numbers per position. Second derivatives are not supported.
 
     Args:
         x: `(b, c, h, w)` with `channels_dim` 1, `(..., c)` with `channels_dim` -1; any memory format.
@@ -32,7 +32,7 @@ def layer_norm(
         backend: see `modernet.kernels.Backend`; float64 is always plain PyTorch.
 
     Returns:
-        The shape of `x`; from the kernel also the memory format of `x`.
+        The shape of `x`; the kernel also keeps its memory format.
     """
     _check(x, weight, bias, channels_dim)
     channels_last = channels_dim == -1 or x.is_contiguous(memory_format=torch.channels_last)

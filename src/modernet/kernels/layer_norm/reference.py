@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 def layer_norm_reference(x: Tensor, weight: Tensor, bias: Tensor, eps: float, channels_dim: int) -> Tensor:
-    """See `modernet.kernels.layer_norm`. Maps come back in channels-last memory, whichever memory they had."""
+    """See `modernet.kernels.layer_norm`. Maps are returned in channels-last memory format."""
     if channels_dim == -1:
         return F.layer_norm(x, weight.shape, weight, bias, eps)
     x = x.permute(0, 2, 3, 1)  # b c h w -> b h w c

@@ -1,11 +1,11 @@
-"""LayerNorm over channels as Triton kernels, one for both layouts: a map is `(images, positions, channels)` by strides.
+"""LayerNorm over channels in Triton, for both memory formats: a map is a strided `(images, positions, channels)`.
 
-A program holds a tile of positions with all their channels in registers, so that mean and variance cost no second
-read. In channels-last memory the whole batch is one image; in contiguous memory positions are the neighbours, and a
+A program holds a tile of positions with all channels in registers, so mean and variance need no second read. In
+channels-last memory the whole batch counts as one image; in contiguous memory adjacent elements are positions, and a
 tile has at least 16 of them.
 
-The gradients of weight and bias are reductions over every position, in two stages and without atomics, so that they are
-the same numbers in every run: a fixed number of programs add up their tiles, and their sums are added up afterwards.
+The gradients of weight and bias are reductions over all positions, in two stages and without atomics, so they are
+deterministic: a fixed number of programs sum their tiles, then their sums are added.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from modernet.errors import InputError
 from modernet.kernels.launch import OPTIONS
 
 MAX_CHANNELS = 8192
-"""All channels of a position are in registers at once."""
+"""Limit, since all channels of a position are in registers at once."""
 
 
 class Blocks(NamedTuple):
-    """How the work is cut.
+    """Partition of the work.
 
     Attributes:
-        positions: of a tile, a power of two.
-        num_warps: of a program.
-        num_programs: that share the backward pass, each with its own sums for the gradients of weight and bias.
+        positions: positions per tile, a power of two.
+        num_warps: warps per program.
+        num_programs: programs of the backward pass, each with its own sums for the gradients of weight and bias.
     """
 
     positions: int
@@ -39,9 +39,9 @@ class Blocks(NamedTuple):
 
     @classmethod
     def of(cls, channels: int, channels_last: bool) -> Blocks:
-        """Tiles of 4096 numbers, 32 a thread; 4 programs for each of the 132 multiprocessors of an H100 or H200.
+        """Tiles of 4096 elements, 32 per thread; 4 programs for each of the 132 multiprocessors of an H100 or H200.
 
-        Not swept on a GPU yet.
+        Not tuned on a GPU yet.
         """
         width = triton.next_power_of_2(channels)
         positions = max(4096 // width, 1 if channels_last else 16)
@@ -50,7 +50,7 @@ class Blocks(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """A tensor as `(images, positions, channels)`, with the strides of each."""
+    """Shape and strides of a tensor as `(images, positions, channels)`."""
 
     images: int
     positions: int
@@ -70,8 +70,10 @@ class _Layout(NamedTuple):
 
 
 @triton.jit
-def _place(tile, positions, stride_image, stride_position, stride_channel, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """Of a tile: positions counted over all images, which of them exist, and where they begin in memory."""
+def _tile_offsets(
+    tile, positions, stride_image, stride_position, stride_channel, BLOCK: tl.constexpr, WIDTH: tl.constexpr
+):
+    """Return a tile's positions, indexed across images, a mask of those that exist, and their memory offsets."""
     tiles_per_image = tl.cdiv(positions, BLOCK)
     image = (tile // tiles_per_image).to(tl.int64)
     position = (tile % tiles_per_image).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -85,20 +87,20 @@ def _forward_kernel(
     x, weight, bias, y, mean, rstd, eps, positions, stride_image, stride_position, stride_channel,
     CHANNELS: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    row, exists, place = _place(
+    row, exists, offsets = _tile_offsets(
         tl.program_id(0), positions, stride_image, stride_position, stride_channel, BLOCK, WIDTH
     )
     channel = tl.arange(0, WIDTH)
     inside = channel < CHANNELS
     mask = exists[:, None] & inside[None, :]
-    value = tl.load(x + place, mask=mask, other=0.0).to(tl.float32)
+    value = tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32)
     average = tl.sum(value, 1) / CHANNELS
     centred = tl.where(inside[None, :], value - average[:, None], 0.0)
     scale = 1.0 / tl.sqrt(tl.sum(centred * centred, 1) / CHANNELS + eps)
     w = tl.load(weight + channel, mask=inside, other=0.0).to(tl.float32)
     b = tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32)
     result = centred * scale[:, None] * w[None, :] + b[None, :]
-    tl.store(y + place, result.to(y.dtype.element_ty), mask=mask)
+    tl.store(y + offsets, result.to(y.dtype.element_ty), mask=mask)
     tl.store(mean + row, average, mask=exists)
     tl.store(rstd + row, scale, mask=exists)
 
@@ -116,21 +118,23 @@ def _backward_kernel(
     weight_sum = tl.zeros((WIDTH,), tl.float32)
     bias_sum = tl.zeros((WIDTH,), tl.float32)
     for tile in range(program, tiles, tl.num_programs(0)):
-        row, exists, place = _place(tile, positions, stride_image, stride_position, stride_channel, BLOCK, WIDTH)
+        row, exists, offsets = _tile_offsets(
+            tile, positions, stride_image, stride_position, stride_channel, BLOCK, WIDTH
+        )
         mask = exists[:, None] & inside[None, :]
-        g = tl.load(grad + place, mask=mask, other=0.0).to(tl.float32)
-        value = tl.load(x + place, mask=mask, other=0.0).to(tl.float32)
+        g = tl.load(grad + offsets, mask=mask, other=0.0).to(tl.float32)
+        value = tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32)
         average = tl.load(mean + row, mask=exists, other=0.0)
         scale = tl.load(rstd + row, mask=exists, other=0.0)
         normal = tl.where(mask, (value - average[:, None]) * scale[:, None], 0.0)
         weight_sum += tl.sum(g * normal, 0)
         bias_sum += tl.sum(g, 0)
-        # of g*w, the parts along the constant and along x do not reach x: mean and variance take them out
+        # mean and variance remove the components of g*w along the constant and along x
         g *= w[None, :]
         along_constant = tl.sum(g, 1) / CHANNELS
         along_x = tl.sum(g * normal, 1) / CHANNELS
         result = (g - along_constant[:, None] - normal * along_x[:, None]) * scale[:, None]
-        tl.store(grad_x + place, result.to(grad_x.dtype.element_ty), mask=mask)
+        tl.store(grad_x + offsets, result.to(grad_x.dtype.element_ty), mask=mask)
     tl.store(weight_sums + program * CHANNELS + channel, weight_sum, mask=inside)
     tl.store(bias_sums + program * CHANNELS + channel, bias_sum, mask=inside)
 
@@ -139,7 +143,7 @@ def forward(
     x: Tensor, weight: Tensor, bias: Tensor, eps: float, channels_dim: int, dtype: torch.dtype,
     blocks: Blocks | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The result in `dtype`; mean and 1 / standard deviation of every position, `(b*h*w,)`, float32."""
+    """Return the result in `dtype`, and per position the mean and 1 / standard deviation, `(b*h*w,)`, float32."""
     x = _dense(x, channels_dim)
     layout = _Layout.of(x, channels_dim)
     blocks = blocks or Blocks.of(layout.channels, layout.stride_channel == 1)
@@ -160,7 +164,7 @@ def backward(
     grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, channels_dim: int,
     blocks: Blocks | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of `x`, weight and bias; those of weight and bias in the weight's dtype."""
+    """Return the gradients of `x`, weight and bias, the last two in the weight's dtype."""
     x = _dense(x, channels_dim)
     layout = _Layout.of(x, channels_dim)
     if grad.stride() != x.stride():
@@ -185,10 +189,10 @@ def layer_norm_triton(x: Tensor, weight: Tensor, bias: Tensor, eps: float, chann
     """See `modernet.kernels.layer_norm`."""
     channels = weight.shape[0]
     if channels > MAX_CHANNELS:
-        raise InputError(f"{channels} channels; the Triton kernel takes {MAX_CHANNELS} at most: use backend='auto'")
-    # as F.layer_norm, which CUDA's autocast runs in float32; the kernel reads the narrow x and writes the wide result
-    wide = x.device.type == "cuda" and torch.is_autocast_enabled("cuda")
-    dtype = torch.float32 if wide else x.dtype
+        raise InputError(f"{channels} channels; the Triton kernel takes at most {MAX_CHANNELS}: use backend='auto'")
+    # as F.layer_norm, which CUDA autocast runs in float32; the kernel reads half precision and writes float32
+    use_float32 = x.device.type == "cuda" and torch.is_autocast_enabled("cuda")
+    dtype = torch.float32 if use_float32 else x.dtype
     y: Tensor = _operator(x, weight, bias, eps, channels_dim, dtype)[0]
     return y
 
@@ -242,7 +246,7 @@ _operator.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _dense(x: Tensor, channels_dim: int) -> Tensor:
-    """`x` itself where its memory is one of the two that the kernel reads, a contiguous copy elsewhere."""
+    """Return `x` if it has one of the two supported memory formats, else a contiguous copy."""
     if channels_dim == 1 and x.is_contiguous(memory_format=torch.channels_last):
         return x
     return x.contiguous()

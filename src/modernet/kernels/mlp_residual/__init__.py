@@ -27,32 +27,23 @@ def mlp_residual(
 ) -> Tensor:
     """`shortcut + sample_scale * gamma * (GELU(x W1^T + b1) W2^T + b2)`, as one or two kernels (Liu et al. 2022).
 
-    Two forms, by the number of channels; a pass is one reading or writing of `(b, h, w, c)`, and the hidden activation
-    of 4c channels counts as 4.
+    There are two implementations, chosen by the number of channels; `README.md` in this folder derives both and counts
+    their memory traffic.
 
-    | | up to 256 channels: on chip | above: in products with epilogues |
-    |---|---|---|
-    | forward | 3: reads `x` and `shortcut`, writes the result | 11: 4 written and read for the hidden activation |
-    | the same, training | 3 | 15: 4 more to keep the hidden layer before GELU |
-    | backward | 6: `x` is read twice, the gradient thrice, one written | 29: 24 of them of the hidden layer |
-    | kept for backward | `x` | `x` and the hidden layer before GELU: 5 |
-    | products of (positions, c) and (c, 4c) | 2 forward, 7 backward | 2 forward, 4 backward |
-
-    Under autocast the products are computed in its type, as `F.linear` does, and the result has the type that a block
-    has in plain PyTorch: what `x`, `gamma` and `shortcut` promote to. It has no second derivative.
+    Under autocast the products are computed in its dtype, as in `F.linear`, and the result has the dtype of a block in
+    plain PyTorch: the promotion of `x`, `gamma` and `shortcut`. Second derivatives are not supported.
 
     Args:
         x: `(b, h, w, c)`, normalised, contiguous.
-        shortcut: `(b, c, h, w)` in any memory format: what the block was given.
+        shortcut: `(b, c, h, w)` in any memory format, the input of the block.
         weight1, bias1: `(hidden, c)` and `(hidden,)`.
         weight2, bias2: `(c, hidden)` and `(c,)`.
         gamma: `(c,)`, the layer scale.
-        sample_scale: `(b,)`, stochastic depth: 0 for a sample whose branch is dropped, 1 / keep for the others. It gets
-            no gradient.
+        sample_scale: `(b,)`, stochastic depth: 0 for dropped samples, 1 / keep for the others. It gets no gradient.
         backend: see `modernet.kernels.Backend`; float64 is always plain PyTorch.
 
     Returns:
-        `(b, c, h, w)`, from the kernels in channels-last memory, from plain PyTorch in that of `shortcut`.
+        `(b, c, h, w)`; channels-last from the kernels, in the memory format of `shortcut` from plain PyTorch.
     """
     _check(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale)
     dtype = autocast_dtype(x)
@@ -66,7 +57,7 @@ def mlp_residual(
     if torch.is_autocast_enabled(x.device.type):
         weight1, bias1, weight2, bias2 = (t.to(dtype) for t in (weight1, bias1, weight2, bias2))
     if any(t.dtype != dtype for t in (weight1, bias1, weight2, bias2)):
-        raise InputError(f"x is {dtype} and weight1 {weight1.dtype}; give all weights the type of x, or use autocast")
+        raise InputError(f"x is {dtype} and weight1 {weight1.dtype}; give all weights the dtype of x, or use autocast")
 
     from modernet.kernels.mlp_residual.triton_kernel import mlp_residual_triton
 
@@ -84,7 +75,7 @@ def _check(
     sample_scale: Tensor | None,
 ) -> None:
     if x.ndim != 4:
-        raise InputError(f"x has shape {tuple(x.shape)}; give maps with channels at the end (b, h, w, c)")
+        raise InputError(f"x has shape {tuple(x.shape)}; give channels-last maps (b, h, w, c)")
     b, h, w, c = x.shape
     hidden = weight1.shape[0]
     for name, tensor, shape in (
@@ -98,8 +89,7 @@ def _check(
     ):
         if tensor is not None and tensor.shape != shape:
             raise InputError(
-                f"{name} has shape {tuple(tensor.shape)}; "
-                f"to x {tuple(x.shape)} and {hidden} hidden channels belongs {shape}"
+                f"{name} has shape {tuple(tensor.shape)}; x {tuple(x.shape)} and {hidden} hidden channels need {shape}"
             )
     if sample_scale is not None and sample_scale.requires_grad:
-        raise InputError("sample_scale requires a gradient, and gets none here; give sample_scale.detach()")
+        raise InputError("sample_scale requires a gradient, which is not supported; give sample_scale.detach()")

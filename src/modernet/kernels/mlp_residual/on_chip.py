@@ -1,16 +1,16 @@
-"""The form for few channels: the hidden activation never reaches memory, in neither direction.
+"""The implementation for few channels: the hidden activation never reaches memory, in forward or backward.
 
-A program has some rows (positions) with all their channels, and goes through the hidden channels in blocks: a block is
-computed, used and forgotten. Backward computes it again, in two kernels: one owns rows and gives the gradient of `x`,
-the other owns hidden channels, goes through rows and gives the gradients of the weights. That costs two products more
-than keeping the hidden activation and its gradient would, and saves 16 passes over `(rows, channels)`.
+A program has some rows (positions) with all their channels, and iterates over blocks of hidden channels: each block is
+computed, used and discarded. The backward pass recomputes it in two kernels: one owns rows and returns the gradient of
+`x`, the other owns hidden channels, iterates over rows and returns the gradients of the weights. This needs two
+more products than storing the hidden activation and its gradient would, and saves 16 passes over `(rows, channels)`.
 
-Tensor cores want tiles whose sides are powers of two, and most widths of ConvNeXt are none: 96 would be padded to 128,
-a quarter of every product for nothing. But they are sums of two: 96 = 64 + 32, 192 = 128 + 64, 80 = 64 + 16. So
-channels come in two parts, called main and rest, and rest is 0 where a power of two is enough.
+Tensor cores require power-of-two tiles, which most widths of ConvNeXt are not: padding 96 to 128 would waste a quarter
+of every product. But they are sums of two powers: 96 = 64 + 32, 192 = 128 + 64, 80 = 64 + 16. So channels are split in
+two, called main and rest; rest is 0 where one power of two suffices.
 
-`weight2` is transposed first, which costs a copy of `(hidden, channels)`; then every matrix here has channels as its
-columns, and all work is two products: over channels, and over what is left of it.
+`weight2` is transposed first, a copy of `(hidden, channels)`. Then every matrix has channels as columns, and all work
+consists of two kinds of products: over channels, and over the other dimension.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from modernet.kernels.launch import OPTIONS, dot_precision
 from modernet.kernels.mlp_residual.tiles import load_tile, load_vector, store_tile, store_with_shortcut
 
 MAX_CHANNELS = 256
-"""A float32 sum of 128 rows and 256 channels fills half of a multiprocessor's registers."""
+"""Limit; float32 accumulators for 128 rows and 256 channels fill half of a multiprocessor's registers."""
 
 
 class Blocks(NamedTuple):
-    """How the work is cut.
+    """Partition of the work.
 
     Attributes:
-        rows, hidden: of a tile; powers of two, 16 or more.
-        num_warps, num_stages: of a program.
-        num_programs: that share the gradients of the weights, each with its own sums; two for each of the 132
+        rows, hidden: tile size; powers of two, 16 or more.
+        num_warps, num_stages: per program.
+        num_programs: programs for the weight gradients, each with its own sums; two for each of the 132
             multiprocessors of an H100 or H200.
     """
 
@@ -47,8 +47,8 @@ class Blocks(NamedTuple):
     num_programs: int = 264
 
 
-# Chosen so that nothing spills from registers, or little, when compiled for an H100. Not swept on a GPU yet.
-# Float32 is multiplied without tensor cores, from registers, so its tiles are small.
+# Chosen for little or no register spilling when compiled for an H100. Not tuned on a GPU yet.
+# Float32 products run from registers without tensor cores, so their tiles are small.
 
 
 def forward_blocks(dtype: torch.dtype, channels: int) -> Blocks:
@@ -70,7 +70,7 @@ def weight_gradients_blocks(dtype: torch.dtype, channels: int) -> Blocks:
 
 
 def split_channels(channels: int) -> tuple[int, int]:
-    """Main and rest, each a power of two, 16 or more; rest is 0 where main holds all channels."""
+    """Split channels into main and rest, each a power of two, 16 or more; rest is 0 if main holds all channels."""
     main = max(triton.next_power_of_2(channels + 1) // 2, 16)
     rest = max(triton.next_power_of_2(channels - main), 16) if channels > main else 0
     return main, rest
@@ -78,7 +78,7 @@ def split_channels(channels: int) -> tuple[int, int]:
 
 @triton.jit
 def _load(matrix, row, rows, CHANNELS: tl.constexpr, MAIN: tl.constexpr, REST: tl.constexpr):
-    """Rows of a matrix whose columns are the channels, as main and rest."""
+    """Load rows of a matrix with channels as columns, as main and rest."""
     main = load_tile(matrix, row, tl.arange(0, MAIN), rows, CHANNELS)
     rest = main
     if REST > 0:
@@ -90,7 +90,7 @@ def _load(matrix, row, rows, CHANNELS: tl.constexpr, MAIN: tl.constexpr, REST: t
 def _load_gradient(
     grad, sample_scale, row, rows, positions, CHANNELS: tl.constexpr, MAIN: tl.constexpr, REST: tl.constexpr
 ):
-    """Rows of the gradient times their sample's scale, float32, as main and rest."""
+    """Load rows of the gradient times their sample's scale, in float32, as main and rest."""
     main, rest = _load(grad, row, rows, CHANNELS, MAIN, REST)
     main = main.to(tl.float32)
     rest = rest.to(tl.float32)
@@ -121,7 +121,7 @@ def _zeros(ROWS: tl.constexpr, MAIN: tl.constexpr, REST: tl.constexpr):
 
 @triton.jit
 def _over_channels(left_main, left_rest, right_main, right_rest, REST: tl.constexpr, PRECISION: tl.constexpr):
-    """`left right^T`: (m, channels) and (n, channels) give (m, n)."""
+    """Return `left right^T`: (m, channels) and (n, channels) give (m, n)."""
     product = tl.dot(left_main, tl.trans(right_main), input_precision=PRECISION)
     if REST > 0:
         product = tl.dot(left_rest, tl.trans(right_rest), product, input_precision=PRECISION)
@@ -130,7 +130,7 @@ def _over_channels(left_main, left_rest, right_main, right_rest, REST: tl.conste
 
 @triton.jit
 def _add_product(main, rest, left, right_main, right_rest, REST: tl.constexpr, PRECISION: tl.constexpr):
-    """`sum + left right`: (m, n) and (n, channels) add to (m, channels)."""
+    """Return `sum + left right`: (m, n) and (n, channels) add to (m, channels)."""
     main = tl.dot(left, right_main, main, input_precision=PRECISION)
     if REST > 0:
         rest = tl.dot(left, right_rest, rest, input_precision=PRECISION)
@@ -201,13 +201,13 @@ def _input_gradient_kernel(
 @triton.jit
 def _weight_gradients_kernel(
     grad, x, weight1, bias1, weight2, gamma, sample_scale,
-    weight1_sums, bias1_sums, weight2_sums, rows, positions, rows_of_part,
+    weight1_sums, bias1_sums, weight2_sums, rows, positions, rows_per_slice,
     CHANNELS: tl.constexpr, HIDDEN: tl.constexpr, MAIN: tl.constexpr, REST: tl.constexpr,
     BLOCK_ROWS: tl.constexpr, BLOCK_HIDDEN: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    # programs of the same rows are neighbours, so that one reads them from memory and the others from the cache
+    # programs with the same rows are adjacent, so that one reads them from memory and the others from cache
     blocks = tl.cdiv(HIDDEN, BLOCK_HIDDEN)
-    part = tl.program_id(0) // blocks
+    slice_index = tl.program_id(0) // blocks
     block = tl.program_id(0) % blocks
     hidden = block * BLOCK_HIDDEN + tl.arange(0, BLOCK_HIDDEN)
     w1_main, w1_rest = _load(weight1, hidden, HIDDEN, CHANNELS, MAIN, REST)
@@ -216,11 +216,11 @@ def _weight_gradients_kernel(
     w1_sum_main, w1_sum_rest = _zeros(BLOCK_HIDDEN, MAIN, REST)
     w2_sum_main, w2_sum_rest = _zeros(BLOCK_HIDDEN, MAIN, REST)
     bias1_sum = tl.zeros((BLOCK_HIDDEN,), tl.float32)
-    for start in range(part * rows_of_part, tl.minimum((part + 1) * rows_of_part, rows), BLOCK_ROWS):
+    for start in range(slice_index * rows_per_slice, tl.minimum((slice_index + 1) * rows_per_slice, rows), BLOCK_ROWS):
         row = start + tl.arange(0, BLOCK_ROWS)
         x_main, x_rest = _load(x, row, rows, CHANNELS, MAIN, REST)
         g_main, g_rest = _load_gradient(grad, sample_scale, row, rows, positions, CHANNELS, MAIN, REST)
-        # hidden x rows, since it stands on the left of the products with x and with the gradient
+        # hidden x rows, since it is the left operand of the products with x and the gradient
         a = _over_channels(w1_main, w1_rest, x_main, x_rest, REST, PRECISION)
         h, slope = gelu_and_slope(a + bias)
         w2_sum_main, w2_sum_rest = _add_product(
@@ -234,7 +234,7 @@ def _weight_gradients_kernel(
         w1_sum_main, w1_sum_rest = _add_product(
             w1_sum_main, w1_sum_rest, grad_a.to(x_main.dtype), x_main, x_rest, REST, PRECISION
         )
-    start = part.to(tl.int64) * HIDDEN
+    start = slice_index.to(tl.int64) * HIDDEN
     _store(w1_sum_main, w1_sum_rest, weight1_sums + start * CHANNELS, hidden, HIDDEN, CHANNELS, MAIN, REST)
     _store(w2_sum_main, w2_sum_rest, weight2_sums + start * CHANNELS, hidden, HIDDEN, CHANNELS, MAIN, REST)
     tl.store(bias1_sums + start + hidden, bias1_sum, mask=hidden < HIDDEN)
@@ -248,13 +248,13 @@ def forward(
 
     Args:
         x, y: `(b, h, w, c)`, contiguous.
-        shortcut: `(b, c, h, w)`; its rows of pixels follow one another in memory.
+        shortcut: `(b, c, h, w)`, with h and w contiguous as one dimension.
     """
     blocks = blocks or forward_blocks(x.dtype, x.shape[3])
     rows, positions = x.shape[:3].numel(), x.shape[1:3].numel()
     _forward_kernel[(triton.cdiv(rows, blocks.rows),)](
         x, shortcut, weight1, bias1, weight2.t().contiguous(), bias2, gamma, sample_scale, y, rows, positions,
-        shortcut.stride(0), shortcut.stride(3), shortcut.stride(1), **_cut(weight1, blocks),
+        shortcut.stride(0), shortcut.stride(3), shortcut.stride(1), **_constants(weight1, blocks),
     )  # fmt: skip
 
 
@@ -262,13 +262,13 @@ def input_gradient(
     grad: Tensor, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor,
     gamma: Tensor | None, sample_scale: Tensor | None, blocks: Blocks | None = None,
 ) -> Tensor:  # fmt: skip
-    """The gradient of `x`; `grad` is `(b, h, w, c)`, contiguous."""
+    """Return the gradient of `x`; `grad` is `(b, h, w, c)`, contiguous."""
     blocks = blocks or input_gradient_blocks(x.dtype, x.shape[3])
     rows = x.shape[:3].numel()
     grad_x = torch.empty_like(x)
     _input_gradient_kernel[(triton.cdiv(rows, blocks.rows),)](
         grad, x, weight1, bias1, weight2.t().contiguous(), gamma, sample_scale, grad_x, rows, x.shape[1:3].numel(),
-        **_cut(weight1, blocks),
+        **_constants(weight1, blocks),
     )  # fmt: skip
     return grad_x
 
@@ -277,27 +277,28 @@ def weight_gradients(
     grad: Tensor, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor,
     gamma: Tensor | None, sample_scale: Tensor | None, blocks: Blocks | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """In float32: the gradients of `weight1` and `bias1`; hidden activation times scaled gradient, `(hidden, c)`."""
+    """Return, in float32, the gradients of `weight1` and `bias1`, and hidden^T times scaled gradient, `(hidden, c)`."""
     blocks = blocks or weight_gradients_blocks(x.dtype, x.shape[3])
     hidden, channels = weight1.shape
     rows = x.shape[:3].numel()
     across = triton.cdiv(hidden, blocks.hidden)
-    # as many parts as keep the programs busy; a part is some whole tiles
+    # enough slices to keep all programs busy; a slice is a whole number of tiles
     tiles = triton.cdiv(rows, blocks.rows)
-    rows_of_part = triton.cdiv(tiles, max(blocks.num_programs // across, 1)) * blocks.rows
-    parts = triton.cdiv(rows, rows_of_part)
-    weight1_sums = x.new_empty((parts, hidden, channels), dtype=torch.float32)
+    rows_per_slice = triton.cdiv(tiles, max(blocks.num_programs // across, 1)) * blocks.rows
+    slices = triton.cdiv(rows, rows_per_slice)
+    weight1_sums = x.new_empty((slices, hidden, channels), dtype=torch.float32)
     weight2_sums = torch.empty_like(weight1_sums)
-    bias1_sums = x.new_empty((parts, hidden), dtype=torch.float32)
-    _weight_gradients_kernel[(parts * across,)](
+    bias1_sums = x.new_empty((slices, hidden), dtype=torch.float32)
+    _weight_gradients_kernel[(slices * across,)](
         grad, x, weight1, bias1, weight2.t().contiguous(), gamma, sample_scale,
-        weight1_sums, bias1_sums, weight2_sums, rows, x.shape[1:3].numel(), rows_of_part, **_cut(weight1, blocks),
+        weight1_sums, bias1_sums, weight2_sums, rows, x.shape[1:3].numel(), rows_per_slice,
+        **_constants(weight1, blocks),
     )  # fmt: skip
     return weight1_sums.sum(0), bias1_sums.sum(0), weight2_sums.sum(0)
 
 
-def _cut(weight1: Tensor, blocks: Blocks) -> dict[str, Any]:
-    """The constants that a kernel is compiled for."""
+def _constants(weight1: Tensor, blocks: Blocks) -> dict[str, Any]:
+    """Return the constants that a kernel is compiled for."""
     hidden, channels = weight1.shape
     main, rest = split_channels(channels)
     return {

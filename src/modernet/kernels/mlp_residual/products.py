@@ -1,9 +1,9 @@
-"""The form for many channels: matrix products whose epilogues do what stands between them.
+"""The implementation for many channels: matrix products with fused epilogues.
 
-One product writes the hidden activation (bias and GELU in its epilogue), the second reads it (bias, layer scale,
-stochastic depth and residual in its epilogue). Training keeps the hidden layer before GELU too: at these widths
-arithmetic is what counts, and computing that layer again would be a fifth product in the backward pass. It has four,
-one here with the derivative of GELU in its epilogue, and three plain ones that PyTorch's own library does best.
+The first product writes the hidden activation (bias and GELU in its epilogue), the second reads it (bias, layer scale,
+stochastic depth and residual in its epilogue). Training also saves the hidden layer before GELU: at these widths
+arithmetic dominates, and recomputing that layer would be a fifth product in the backward pass. Of its four products,
+one runs here with the derivative of GELU in its epilogue, and three plain ones run in PyTorch's library.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from modernet.kernels.mlp_residual.tiles import load_tile, load_vector, store_ti
 
 
 class Blocks(NamedTuple):
-    """How a product is cut: rows and columns of a tile of the result, and how much is multiplied at once.
+    """Tile of a product: rows and columns of the result, and the inner dimension per step.
 
-    Rows, columns and inner are powers of two, 16 or more.
+    All three are powers of two, 16 or more.
     """
 
     rows: int
@@ -34,15 +34,15 @@ class Blocks(NamedTuple):
 
 
 def default_blocks(dtype: torch.dtype) -> Blocks:
-    """Small ones in float32, which is multiplied without tensor cores. Not swept on a GPU yet."""
+    """Return smaller tiles for float32, which does not use tensor cores. Not tuned on a GPU yet."""
     return Blocks(64, 64, 32, 4, 2) if dtype == torch.float32 else Blocks(128, 128, 64, 8, 3)
 
 
 @triton.jit
-def _place(rows, columns, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr):
-    """Rows and columns of a program's tile.
+def _tile_position(rows, columns, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr):
+    """Return the rows and columns of a program's tile.
 
-    Programs of the same rows are neighbours: they read those rows from the cache, and the weights, which fit there.
+    Programs with the same rows are adjacent, and read them from cache, as they do the weights, which fit there.
     """
     across = tl.cdiv(columns, BLOCK_COLUMNS)
     row = (tl.program_id(0) // across) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
@@ -55,7 +55,7 @@ def _product(
     left, right, row, column, rows, columns, inner,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr, BLOCK_INNER: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """A tile of `left right^T` in float32; `left` is (rows, inner), `right` (columns, inner), as in a linear layer."""
+    """Return a float32 tile of `left right^T`; `left` is (rows, inner), `right` (columns, inner)."""
     total = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), tl.float32)
     for start in range(0, inner, BLOCK_INNER):
         index = start + tl.arange(0, BLOCK_INNER)
@@ -70,7 +70,7 @@ def _expand_kernel(
     x, weight1, bias1, h, before_gelu, rows, columns, inner,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr, BLOCK_INNER: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    row, column = _place(rows, columns, BLOCK_ROWS, BLOCK_COLUMNS)
+    row, column = _tile_position(rows, columns, BLOCK_ROWS, BLOCK_COLUMNS)
     a = _product(x, weight1, row, column, rows, columns, inner, BLOCK_ROWS, BLOCK_COLUMNS, BLOCK_INNER, PRECISION)
     a += load_vector(bias1, column, columns)[None, :]
     store_tile(gelu(a), h, row, column, rows, columns)
@@ -84,7 +84,7 @@ def _project_kernel(
     rows, columns, inner,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr, BLOCK_INNER: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    row, column = _place(rows, columns, BLOCK_ROWS, BLOCK_COLUMNS)
+    row, column = _tile_position(rows, columns, BLOCK_ROWS, BLOCK_COLUMNS)
     branch = _product(h, weight2, row, column, rows, columns, inner, BLOCK_ROWS, BLOCK_COLUMNS, BLOCK_INNER, PRECISION)
     store_with_shortcut(
         branch, row, column, bias2, gamma, sample_scale, shortcut, y, rows, positions, columns,
@@ -97,7 +97,7 @@ def _hidden_gradient_kernel(
     grad, weight, before_gelu, sample_scale, factor, h, grad_a, bias1_sums, positions, rows, columns, inner,
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr, BLOCK_INNER: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    row, column = _place(rows, columns, BLOCK_ROWS, BLOCK_COLUMNS)
+    row, column = _tile_position(rows, columns, BLOCK_ROWS, BLOCK_COLUMNS)
     grad_h = _product(
         grad, weight, row, column, rows, columns, inner, BLOCK_ROWS, BLOCK_COLUMNS, BLOCK_INNER, PRECISION
     )
@@ -110,8 +110,8 @@ def _hidden_gradient_kernel(
     store_tile(activation, h, row, column, rows, columns)
     grad_h *= slope
     store_tile(grad_h, grad_a, row, column, rows, columns)
-    place = (tl.program_id(0) // tl.cdiv(columns, BLOCK_COLUMNS)).to(tl.int64) * columns + column
-    tl.store(bias1_sums + place, tl.sum(grad_h, 0), mask=column < columns)
+    offsets = (tl.program_id(0) // tl.cdiv(columns, BLOCK_COLUMNS)).to(tl.int64) * columns + column
+    tl.store(bias1_sums + offsets, tl.sum(grad_h, 0), mask=column < columns)
 
 
 def forward(
@@ -119,21 +119,21 @@ def forward(
     gamma: Tensor | None, sample_scale: Tensor | None, y: Tensor, before_gelu: Tensor | None,
     blocks: Blocks | None = None,
 ) -> None:  # fmt: skip
-    """Write the result to `y`, and the hidden layer before GELU to `before_gelu` where that is given.
+    """Write the result to `y`, and the hidden layer before GELU to `before_gelu` if given.
 
     Args:
-        x, y, before_gelu: `(b, h, w, c)`, contiguous; the last with the hidden channels.
-        shortcut: `(b, c, h, w)`; its rows of pixels follow one another in memory.
+        x, y, before_gelu: `(b, h, w, c)`, contiguous; `before_gelu` has the hidden channels.
+        shortcut: `(b, c, h, w)`, with h and w contiguous as one dimension.
     """
     blocks = blocks or default_blocks(x.dtype)
     rows, (hidden, channels) = x.shape[:3].numel(), weight1.shape
     h = x.new_empty((rows, hidden))
-    grid, cut = _cut(rows, hidden, channels, blocks)
-    _expand_kernel[grid](x, weight1, bias1, h, before_gelu, **cut)
-    grid, cut = _cut(rows, channels, hidden, blocks)
+    grid, args = _launch_args(rows, hidden, channels, blocks)
+    _expand_kernel[grid](x, weight1, bias1, h, before_gelu, **args)
+    grid, args = _launch_args(rows, channels, hidden, blocks)
     _project_kernel[grid](
         h, weight2, bias2, gamma, sample_scale, shortcut, y, x.shape[1:3].numel(),
-        shortcut.stride(0), shortcut.stride(3), shortcut.stride(1), **cut,
+        shortcut.stride(0), shortcut.stride(3), shortcut.stride(1), **args,
     )  # fmt: skip
 
 
@@ -141,31 +141,31 @@ def hidden_gradient(
     grad: Tensor, before_gelu: Tensor, weight2: Tensor, gamma: Tensor | None, sample_scale: Tensor | None,
     blocks: Blocks | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The gradient of the hidden layer before GELU, and the hidden activation times the scale of each sample.
+    """Return the gradient of the hidden layer before GELU, and the hidden activation times each sample's scale.
 
     Args:
-        grad, before_gelu: `(b, h, w, c)`, contiguous; the second with the hidden channels.
+        grad, before_gelu: `(b, h, w, c)`, contiguous; `before_gelu` has the hidden channels.
 
     Returns:
-        Both as `(b*h*w, hidden)` in the type of `before_gelu`, and the gradient of the first bias in float32.
+        Both as `(b*h*w, hidden)` in the dtype of `before_gelu`, and the gradient of the first bias in float32.
     """
     blocks = blocks or default_blocks(before_gelu.dtype)
     rows, (channels, hidden) = grad.shape[:3].numel(), weight2.shape
     weight, factor = _scaled(weight2, gamma)
     grad_a = before_gelu.new_empty((rows, hidden))
     h = torch.empty_like(grad_a)
-    grid, cut = _cut(rows, hidden, channels, blocks)
+    grid, args = _launch_args(rows, hidden, channels, blocks)
     sums = grad.new_empty((triton.cdiv(rows, blocks.rows), hidden), dtype=torch.float32)
     _hidden_gradient_kernel[grid](
-        grad, weight, before_gelu, sample_scale, factor, h, grad_a, sums, grad.shape[1:3].numel(), **cut
+        grad, weight, before_gelu, sample_scale, factor, h, grad_a, sums, grad.shape[1:3].numel(), **args
     )
     return grad_a, h, sums.sum(0)
 
 
 def _scaled(weight2: Tensor, gamma: Tensor | None) -> tuple[Tensor, Tensor]:
-    """`weight2` times gamma, transposed, and a number that it is to be multiplied by.
+    """Return `weight2` times gamma, transposed and divided by a factor, and that factor.
 
-    Gamma begins at 1e-6; the number keeps the products out of the depths where half precision has no digits.
+    Gamma is initially 1e-6; taking out the factor keeps half-precision products from underflowing.
     """
     if gamma is None:
         return weight2.t().contiguous(), weight2.new_ones((), dtype=torch.float32)
@@ -174,8 +174,8 @@ def _scaled(weight2: Tensor, gamma: Tensor | None) -> tuple[Tensor, Tensor]:
     return (weight2.t() * (gamma / factor)).to(weight2.dtype).contiguous(), factor
 
 
-def _cut(rows: int, columns: int, inner: int, blocks: Blocks) -> tuple[tuple[int], dict[str, Any]]:
-    """The grid of a product, and what its kernel is told of its size."""
+def _launch_args(rows: int, columns: int, inner: int, blocks: Blocks) -> tuple[tuple[int], dict[str, Any]]:
+    """Return the grid of a product, and its size and tile arguments."""
     grid = (triton.cdiv(rows, blocks.rows) * triton.cdiv(columns, blocks.columns),)
     return grid, {
         "rows": rows, "columns": columns, "inner": inner,

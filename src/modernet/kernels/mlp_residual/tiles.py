@@ -1,4 +1,4 @@
-"""What the kernels of both forms share: reading and writing tiles, and the last step of the branch."""
+"""Shared by both implementations: loading and storing tiles, and the last step of the branch."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import triton.language as tl
 
 @triton.jit
 def load_tile(matrix, row, column, rows, columns):
-    """The entries of a contiguous `(rows, columns)` matrix at `row` x `column`, zero outside of it."""
+    """Load a tile of a contiguous `(rows, columns)` matrix at `row` x `column`, zero outside."""
     mask = (row < rows)[:, None] & (column < columns)[None, :]
     return tl.load(matrix + row.to(tl.int64)[:, None] * columns + column[None, :], mask=mask, other=0.0)
 
 
 @triton.jit
 def store_tile(tile, matrix, row, column, rows, columns):
-    """Write the entries of a contiguous `(rows, columns)` matrix at `row` x `column`, in the type of the matrix."""
+    """Store a tile to a contiguous `(rows, columns)` matrix at `row` x `column`, in the matrix's dtype."""
     mask = (row < rows)[:, None] & (column < columns)[None, :]
-    place = matrix + row.to(tl.int64)[:, None] * columns + column[None, :]
-    tl.store(place, tile.to(matrix.dtype.element_ty), mask=mask)
+    pointers = matrix + row.to(tl.int64)[:, None] * columns + column[None, :]
+    tl.store(pointers, tile.to(matrix.dtype.element_ty), mask=mask)
 
 
 @triton.jit
 def load_vector(vector, index, size):
-    """Entries of a vector in float32, zero outside of it."""
+    """Load entries of a vector in float32, zero outside."""
     return tl.load(vector + index, mask=index < size, other=0.0).to(tl.float32)
 
 
@@ -32,7 +32,7 @@ def store_with_shortcut(
     branch, row, column, bias2, gamma, sample_scale, shortcut, y, rows, positions, columns,
     stride_image, stride_position, stride_channel,
 ):  # fmt: skip
-    """`shortcut + sample_scale * gamma * (branch + bias2)`, for a tile of the branch in float32."""
+    """Store `shortcut + sample_scale * gamma * (branch + bias2)` for a float32 tile of the branch."""
     branch += load_vector(bias2, column, columns)[None, :]
     if gamma is not None:
         branch *= load_vector(gamma, column, columns)[None, :]
@@ -41,5 +41,5 @@ def store_with_shortcut(
     if sample_scale is not None:
         branch *= tl.load(sample_scale + image, mask=row < rows, other=0.0).to(tl.float32)[:, None]
     start = image.to(tl.int64) * stride_image + (row % positions).to(tl.int64) * stride_position
-    kept = tl.load(shortcut + start[:, None] + column[None, :] * stride_channel, mask=mask, other=0.0)
-    store_tile(branch + kept.to(tl.float32), y, row, column, rows, columns)
+    residual = tl.load(shortcut + start[:, None] + column[None, :] * stride_channel, mask=mask, other=0.0)
+    store_tile(branch + residual.to(tl.float32), y, row, column, rows, columns)

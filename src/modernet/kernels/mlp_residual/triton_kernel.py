@@ -1,13 +1,4 @@
-"""The operator: which of the two forms runs, and how PyTorch differentiates it.
-
-With s the scale of a sample, h the hidden activation and g the gradient of the result, everything that concerns the
-second weight follows from one product, G = sum over rows of s g h^T, `(c, hidden)`, which gamma has no part in:
-
-    gradient of weight2 = gamma G         of bias2 = gamma (sum of s g)
-    gradient of gamma   = sum over hidden of (weight2 G) + bias2 (sum of s g)
-
-So gamma's gradient needs no output of the branch to be kept, and is exact where gamma is 0 or 1e-6.
-"""
+"""The operator: selects one of the two implementations and registers its gradient; `README.md` has the derivation."""
 
 from __future__ import annotations
 
@@ -34,7 +25,7 @@ def _operator(
     x: Tensor, shortcut: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor,
     gamma: Tensor | None, sample_scale: Tensor | None, keep: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The result, and the hidden layer before GELU, which is empty where it is not kept."""
+    """Return the result, and the hidden layer before GELU, empty unless `keep`."""
     y, before_gelu = _results(x, shortcut, weight1, gamma, keep)
     x, weight1, weight2 = x.contiguous(), weight1.contiguous(), weight2.contiguous()
     if shortcut.stride(2) != shortcut.stride(3) * shortcut.shape[3]:
@@ -45,8 +36,8 @@ def _operator(
         if _fits_on_chip(x):
             on_chip.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y)
         else:
-            kept = before_gelu if keep else None
-            products.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y, kept)
+            saved = before_gelu if keep else None
+            products.forward(x, shortcut, weight1, bias1, weight2, bias2, gamma, sample_scale, y, saved)
     return y.permute(0, 3, 1, 2), before_gelu  # b h w c -> b c h w
 
 
@@ -60,7 +51,7 @@ def _(
 
 
 def _results(x: Tensor, shortcut: Tensor, weight1: Tensor, gamma: Tensor | None, keep: bool) -> tuple[Tensor, Tensor]:
-    """Memory for the result, `(b, h, w, c)`, and for the hidden layer before GELU."""
+    """Allocate the result, `(b, h, w, c)`, and the hidden layer before GELU."""
     dtype = torch.promote_types(x.dtype, shortcut.dtype)
     dtype = dtype if gamma is None else torch.promote_types(dtype, gamma.dtype)
     y = x.new_empty(x.shape, dtype=dtype)
@@ -72,7 +63,7 @@ def _backward_operator(
     grad: Tensor, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor,
     gamma: Tensor | None, sample_scale: Tensor | None, before_gelu: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of x, weight1, bias1, weight2, bias2 and gamma, the last empty without gamma."""
+    """Return the gradients of x, weight1, bias1, weight2, bias2 and gamma, the last empty without gamma."""
     if not x.numel():
         empty = _gradients(x, weight1, bias1, weight2, bias2, gamma)
         for gradient in empty:
@@ -116,7 +107,7 @@ def _(
 def _gradients(
     x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gamma: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Memory of the shape and type of each gradient."""
+    """Allocate each gradient."""
     grad_x, grad_weight1, grad_bias1, grad_weight2, grad_bias2 = (
         t.new_empty(t.shape) for t in (x, weight1, bias1, weight2, bias2)
     )
@@ -134,7 +125,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 9
-    saved = ctx.saved_tensors  # looked at once, as checkpointing wants
+    saved = ctx.saved_tensors  # accessed once, as checkpointing requires
     grad_x, *of_parameters, grad_gamma = _backward_operator(grad, *saved)
     if saved[5] is None:
         grad_gamma = None
