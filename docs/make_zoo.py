@@ -20,21 +20,21 @@ HEAD = (
 )
 INTRODUCTION = """# The zoo
 
-Made from the registry by `make docs`; a test computes every number again. Multiply-accumulates (MACs) are of
-convolutions and matrix products, for one image of the size given. Top-1 is on ImageNet-1K, for training on it alone,
-as the source has it; nothing here was trained by us. Where a source prints a rounded figure, *published* is what its
-own code gives. `modernet show NAME` prints a network stage by stage, `modernet weights NAME` its published weights, and
-`timm:NAME` is any network of timm.
+Generated from the registry by `make docs`; a test recomputes every number. Multiply-accumulates (MACs) count
+convolutions and matrix products, for one image of the size given. Top-1 is ImageNet-1K accuracy, trained on ImageNet-1K
+only, as reported by the source; none of these networks was trained by us. Where a source prints a rounded figure,
+*published* is the value from its own code. `modernet show NAME` prints a network stage by stage, `modernet weights
+NAME` its published weights, and `timm:NAME` is any network of timm.
 """
 
 
 def families() -> dict[str, list[ModelEntry]]:
-    """Name of a family -> its variants, without those for tests; the oldest family first."""
-    found: dict[str, list[ModelEntry]] = {}
+    """Return the variants of each family without test variants, oldest family first."""
+    entries: dict[str, list[ModelEntry]] = {}
     for name, entry in MODELS.items():
         if not name.endswith("_test"):
-            found.setdefault(entry.family, []).append(entry)
-    return dict(sorted(found.items(), key=lambda item: _year(item[1][0])))
+            entries.setdefault(entry.family, []).append(entry)
+    return dict(sorted(entries.items(), key=lambda item: _year(item[1][0])))
 
 
 def counts_of(entry: ModelEntry) -> Counts:
@@ -43,7 +43,7 @@ def counts_of(entry: ModelEntry) -> Counts:
 
 
 def row(entry: ModelEntry, counts: Counts) -> str:
-    """A line of the table."""
+    """Return a row of the table."""
     published = entry.published
     size = f"{published.image_size} x {published.image_size}"
     numbers = [
@@ -57,7 +57,7 @@ def row(entry: ModelEntry, counts: Counts) -> str:
 
 
 def family_page(entries: list[ModelEntry], rows: Iterable[str]) -> str:
-    """A family: what its file says about it, and its variants."""
+    """Return the page of a family: its module docstring and its variants."""
     title, _, about = entries[0].about.partition("\n")
     example = entries[0].name
     file = f"../../src/modernet/models/{entries[0].family}.py"
@@ -69,7 +69,7 @@ def family_page(entries: list[ModelEntry], rows: Iterable[str]) -> str:
 
 
 def index_page(rows: dict[str, list[str]]) -> str:
-    """All families, each with its variants."""
+    """Return the index page: all families with their variants."""
     parts = [INTRODUCTION]
     for family, entries in families().items():
         title = entries[0].about.partition("\n")[0].rstrip(".")
@@ -78,7 +78,7 @@ def index_page(rows: dict[str, list[str]]) -> str:
 
 
 def _year(entry: ModelEntry) -> int:
-    """Of the family's oldest paper: the number of a preprint is no year."""
+    """Return the year of the family's oldest paper; arXiv numbers are not mistaken for years."""
     return min(map(int, re.findall(r"\b(?:19|20)\d\d\b(?!\.\d)", entry.about)))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from modernet.counting import count
 from modernet.errors import InputError
 from modernet.models import create_model
+from modernet.models.backbone import HEAD, STEM
 from modernet.models.convnext import GRN, ConvNeXt, merge_small_kernels
 from modernet.weights import load_weights
 
@@ -91,6 +92,29 @@ def test_isotropic_convnext_equals_timms_blocks_at_one_resolution() -> None:
     x = nn.functional.layer_norm(x.mean((2, 3)), (16,), weights["norm.weight"], weights["norm.bias"], 1e-6)
     expected = nn.functional.linear(x, weights["head.weight"], weights["head.bias"])
     torch.testing.assert_close(network(images()), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "block", "single", "paper"),
+    [
+        ("downsample_layers.0.0.weight", STEM, (0, 0), STEM),
+        ("stages.0.0.dwconv.weight", (0, 0), (0, 0), (0, 0)),
+        ("downsample_layers.1.1.weight", (1, 0), (1, 0), (1, 0)),
+        ("stages.1.2.pwconv1.weight", (1, 2), (1, 2), (1, 0)),
+        ("stages.2.8.norm.weight", (2, 8), (2, 8), (2, 2)),
+        ("head.weight", HEAD, HEAD, HEAD),
+    ],
+)
+def test_group_keys_are_those_in_the_docstring(
+    parameter: str, block: tuple[float, ...], single: tuple[float, ...], paper: tuple[float, ...]
+) -> None:
+    with torch.device("meta"):
+        network = create_model("convnext_tiny")
+    assert isinstance(network, ConvNeXt)
+    assert parameter in dict(network.named_parameters())
+    assert network.group_key(parameter) == block
+    assert network.published_group_key(parameter, "single") == single
+    assert network.published_group_key(parameter, "paper") == paper
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from modernet import progress
 from modernet.deploy.agreement import disagreement
-from modernet.deploy.exporting.formats import Run, format_of
+from modernet.deploy.exporting.formats import LoadedModel, format_of
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.errors import InputError, one_line
 from modernet.files.atomic import check_writable, whole_file
@@ -33,7 +33,7 @@ _TRACED = 2  # batch size for tracing; with 1, torch.export would specialise to 
 _CHECKED = (1, 3)  # other batch sizes, to catch a program specialised to _TRACED
 
 
-class Case(NamedTuple):
+class CheckSample(NamedTuple):
     """Images to run a file on, and the expected scores."""
 
     images: Tensor
@@ -126,8 +126,8 @@ def export_network(
         step.advance(0, note="running the network")
         generator = torch.Generator().manual_seed(0)
         exported = eager if normalisation is None else FromPixels(eager, *normalisation)
-        example, *cases = [
-            _case(exported, (count, *shape), dtype, generator)
+        example, *samples = [
+            _check_sample(exported, (count, *shape), dtype, generator)
             for count in ((_TRACED, *_CHECKED) if batch is None else (batch, batch))
         ]
         rewrites: list[Rewrite] = []
@@ -144,7 +144,7 @@ def export_network(
         with whole_file(target) as unfinished:
             kind.write(program, unfinished, metadata)
             step.advance(note="checking")
-            difference, allowed = _compare(kind.open(unfinished), cases, target)
+            difference, allowed = _compare(kind.open(unfinished), samples, target)
         step.advance()
     return Exported(target, (batch, *shape), dtype, difference, allowed, tuple(rewrites))
 
@@ -191,7 +191,7 @@ def export_saved(
     )
 
 
-def _case(network: nn.Module, shape: tuple[int, ...], dtype: str, generator: torch.Generator) -> Case:
+def _check_sample(network: nn.Module, shape: tuple[int, ...], dtype: str, generator: torch.Generator) -> CheckSample:
     """Return random images and the network's scores for them."""
     if dtype == "uint8":
         images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
@@ -202,7 +202,7 @@ def _case(network: nn.Module, shape: tuple[int, ...], dtype: str, generator: tor
         raise InputError(f"the network returns a {type(scores).__name__}; export one that returns one tensor")
     if not scores.isfinite().all():
         raise InputError("the network returns non-finite scores; export one with finite weights")
-    return Case(images, scores)
+    return CheckSample(images, scores)
 
 
 def _trace(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
@@ -217,10 +217,12 @@ def _trace(network: nn.Module, images: Tensor, batch: int | None) -> ExportedPro
         ) from error
 
 
-def _compare(run: Run, cases: Sequence[Case], target: Path) -> tuple[float, float]:
+def _compare(model: LoadedModel, samples: Sequence[CheckSample], target: Path) -> tuple[float, float]:
     """Return the largest difference of a file's scores from the network's, and the largest allowed."""
-    largest = max(float(case.scores.abs().max()) for case in cases)
-    difference = max(float((run(case.images) - case.scores).abs().nan_to_num(torch.inf).max()) for case in cases)
+    largest = max(float(sample.scores.abs().max()) for sample in samples)
+    difference = max(
+        float((model(sample.images) - sample.scores).abs().nan_to_num(torch.inf).max()) for sample in samples
+    )
     if difference > TOLERANCE * largest:
         raise InputError(
             f"{target} was not written: its scores differ from the network's by {difference:.1e}, more than the "

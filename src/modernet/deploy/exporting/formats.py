@@ -18,7 +18,8 @@ INPUT, OUTPUT = "images", "scores"
 METADATA = "modernet"
 """Name under which a file holds its metadata as JSON."""
 
-Run = Callable[[Tensor], Tensor]
+LoadedModel = Callable[[Tensor], Tensor]
+"""A file read back: images -> scores."""
 
 
 class ExportFormat(Protocol):
@@ -41,7 +42,7 @@ class ExportFormat(Protocol):
             InputError: the format does not support an operation of the program.
         """
 
-    def open(self, path: Path) -> Run:
+    def open(self, path: Path) -> LoadedModel:
         """Load a file the way its user will."""
 
 
@@ -57,10 +58,10 @@ class TorchProgram:
         with path.open("wb") as file:  # given a path, torch.export insists on its suffix
             torch.export.save(program, file, extra_files={f"{METADATA}.json": json.dumps(metadata)})
 
-    def open(self, path: Path) -> Run:
+    def open(self, path: Path) -> LoadedModel:
         with path.open("rb") as file:
-            run: Run = torch.export.load(file).module()
-        return run
+            model: LoadedModel = torch.export.load(file).module()
+        return model
 
 
 class OnnxModel:
@@ -94,7 +95,7 @@ class OnnxModel:
         model.model.metadata_props[METADATA] = json.dumps(metadata)
         path.write_bytes(model.model_proto.SerializeToString())
 
-    def open(self, path: Path) -> Run:
+    def open(self, path: Path) -> LoadedModel:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -133,7 +133,7 @@ class Measurement:
     failure: str = ""
 
 
-def measure(
+def pick_fastest(
     network: nn.Module,
     images: Tensor,
     dtype: torch.dtype,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from modernet.deploy.agreement import disagreement, relative_error
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
-from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, measure
+from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, pick_fastest
 from modernet.errors import InputError
 from modernet.torch_internals import tensors_in
 
@@ -142,7 +142,7 @@ def optimize(
 
         network, rewrites = apply_rewrites(network, sample, check_rewritten)
         candidates = choices(network, example_input.device, len(example_input), compile=compile)
-        runner, measured = measure(network, example_input, dtype, candidates, check_runner, seconds)
+        runner, measured = pick_fastest(network, example_input, dtype, candidates, check_runner, seconds)
     batch, *size = example_input.shape
     names = str(example_input.device), str(dtype).removeprefix("torch.")
     return OptimizedNetwork(runner, tuple(size), Report(tuple(rewrites), tuple(measured), runner.choice, batch, *names))
