@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_origin
 
 import tyro
 
@@ -44,7 +44,7 @@ def parse(options: type[Options], verb: str, arguments: Sequence[str], default: 
             parsed: Options = tyro.cli(
                 options,
                 prog=f"modernet {verb}",
-                description=inspect.getdoc(options),
+                description=inspect.getdoc(get_origin(options) or options),  # a generic's alias has no docstring
                 args=list(arguments),
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
                 **fallback,
