@@ -30,7 +30,7 @@ from small_data_table import write_tables
 
 from modernet import progress
 from modernet.benchmark.run import default_folder
-from modernet.data import ImageDataset, InMemory, make_loader, open_dataset
+from modernet.data import ImageDataset, InMemory, open_dataset
 from modernet.data.dataset import Split
 from modernet.files.atomic import whole_file
 from modernet.machine.timing import time_in_turns
@@ -39,7 +39,7 @@ from modernet.recipes import Execution
 from modernet.records import RECORD_NAME, Record, read_record
 from modernet.tasks import train_classifier
 from modernet.tasks.classification import Classification
-from modernet.training import Interrupted
+from modernet.training import Interrupted, RunContext
 from modernet.training.placement.placement import Placement
 from modernet.training.steps.optimizer import make_optimizer
 
@@ -146,13 +146,10 @@ def training_step(candidate: Candidate, dataset: ImageDataset, device: torch.dev
     """One step as the loop does it, images and augmentation included."""
     recipe = candidate.recipe
     network = candidate.spec.build(len(dataset.classes), recipe.regularization.drop_path)
-    loader = make_loader(
-        dataset, dataset.train, batch_size=recipe.batch_size, device=device, augmentation=recipe.augmentation
-    )
-    task = Classification(network, dataset, loader, loader, recipe)
+    task = Classification(network, candidate.spec, dataset, recipe, RunContext(device))
     placement = Placement(network, recipe, Execution(), device, ALONE)
     optimizer = make_optimizer(network, recipe)
-    batches: Iterator[Any] = itertools.chain.from_iterable(map(loader.batches, itertools.count()))
+    batches: Iterator[Any] = itertools.chain.from_iterable(map(task.batches.batches, itertools.count()))
 
     def step() -> None:
         loss, _ = task.loss(placement, next(batches))

@@ -47,6 +47,7 @@ class RunOptions(TypedDict, total=False):
     workers: int
     show_cost: bool
     should_stop: Callable[[], bool]
+    intervals: Intervals
 
 
 def run_task(

@@ -11,19 +11,16 @@ from types import FrameType
 
 from modernet.errors import RunStopped
 
-_ONE_REQUEST_S = 1.0
-"""Signals that come so soon after the first belong to it: torchrun hands on what the terminal sent already."""
-
 
 class Interrupted(RunStopped):
-    """The run was asked to stop; it wrote a checkpoint first, and goes on from there when it is started again."""
+    """The run was asked to stop. It wrote a checkpoint first, from which it resumes."""
 
     exit_code = 130
 
 
 @contextmanager
 def ignoring_ctrl_c() -> Iterator[None]:
-    """Start processes in here: a terminal's Ctrl-C reaches them too, but they inherit that it is ignored."""
+    """Let processes that are started inside ignore a terminal's Ctrl-C, which would reach them too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -35,11 +32,14 @@ def ignoring_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def stop_requested_by_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second Ctrl-C, a second or more later, stops at once.
+def stop_requested_by_signal(grace_s: float = 1.0) -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop; a later Ctrl-C stops at once.
 
-    Yields a function that says whether a stop was requested. Outside the main thread, where Python delivers no signals,
-    it never is.
+    Yields a function that returns whether a stop was requested. Outside the main thread, where Python delivers no
+    signals, it never is.
+
+    Args:
+        grace_s: seconds in which further signals belong to the first: torchrun forwards what the terminal already sent.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -53,7 +53,7 @@ def stop_requested_by_signal() -> Iterator[Callable[[], bool]]:
         if not requested.is_set():
             first = time.monotonic()
             requested.set()
-        elif number == signal.SIGINT and time.monotonic() - first >= _ONE_REQUEST_S:
+        elif number == signal.SIGINT and time.monotonic() - first >= grace_s:
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
