@@ -7,20 +7,20 @@ import signal
 from collections.abc import Callable
 
 from modernet.studies.runs import Run, train_run
-from modernet.training import loop
+from small_runs import checkpoint_after_every_step
 
 
 def train_and_die_once(run: Run, should_stop: Callable[[], bool]) -> None:
     """Train with a checkpoint after every step; the first attempt at depthwise_conv is killed after its second step.
 
-    Every attempt writes the number of its steps to a file in the folder of the run.
+    Every attempt writes its number of steps to a file in the folder of the run.
     """
-    loop._CHECKPOINT_INTERVAL_S, loop._CHECKPOINT_SHARE = 0.0, 1e9
+    checkpoint_after_every_step()
     attempt = len(list(run.folder.glob("attempt-*")))
     diary = run.folder / f"attempt-{attempt}"
     steps = 0
 
-    def counted() -> bool:
+    def count_steps() -> bool:
         nonlocal steps
         steps += 1
         run.folder.mkdir(parents=True, exist_ok=True)
@@ -29,4 +29,4 @@ def train_and_die_once(run: Run, should_stop: Callable[[], bool]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return should_stop()
 
-    train_run(run, counted)
+    train_run(run, count_steps)

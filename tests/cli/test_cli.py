@@ -158,7 +158,7 @@ def test_from_images_to_predictions(image_folder: Path, tmp_path: Path, capsys: 
     assert "skip" in capsys.readouterr().err
 
     assert run(*train, "--skip-unreadable") == 2
-    assert "holds a finished run; give another --out" in capsys.readouterr().err
+    assert "contains a finished run; give another --out" in capsys.readouterr().err
 
     assert run("evaluate", str(folder), *data, "--split", "train", "--skip-unreadable", "--json") == 0
     accuracy = json.loads(capsys.readouterr().out)
@@ -208,7 +208,7 @@ def test_evaluate_repeats_the_test_of_a_run(
 
 def test_resume_needs_an_unfinished_run(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "--data", str(image_folder), "--out", str(tmp_path / "new"), "--resume") == 2
-    assert "holds no unfinished run; leave out --resume" in capsys.readouterr().err
+    assert "contains no unfinished run; leave out --resume" in capsys.readouterr().err
 
 
 def test_images_that_are_too_small_are_said(

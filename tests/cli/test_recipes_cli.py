@@ -62,7 +62,7 @@ def test_every_value_says_where_it_comes_from(capsys: pytest.CaptureFixture[str]
     assert values["batch_size"] == {"value": 128, "from": "command line"}
     assert values["nesterov"] == {"value": False, "from": "command line"}
     assert values["warmup_epochs"] == {"value": 2.0, "from": "the recipe's share of the epochs"}
-    assert values["device_batch"] == {"value": 32, "from": "command line; a batch is computed in 4 parts"}
+    assert values["device_batch"] == {"value": 32, "from": "command line; 4 micro-batches per step"}
     assert values["data"] == {"value": "no/such/folder", "from": "command line"}
     assert values["seed"] == {"value": 0, "from": "default"}
     assert leaves(get_recipe("convnext")).keys() - {"name", "source"} <= values.keys()

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from modernet.errors import InputError
-from modernet.recipes import Recipe, get_recipe, leaves
+from modernet.recipes import get_recipe, leaves
 
 QUICK = get_recipe("quick")
 
@@ -29,7 +29,7 @@ def test_replace_adds_no_field() -> None:
 
 def test_leaves_have_one_name_each_over_the_whole_tree() -> None:
     names: list[str] = []
-    for part in dataclasses.fields(Recipe):
+    for part in dataclasses.fields(QUICK):
         value = getattr(QUICK, part.name)
         nested = dataclasses.is_dataclass(value)
         names += [leaf.name for leaf in dataclasses.fields(value)] if nested else [part.name]

@@ -16,44 +16,44 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-import two_processes
 from modernet.processes import ALONE, FailedElsewhere, Processes, join_processes
 from modernet.records import read_record
 from modernet.training.state.checkpoint import CHECKPOINT_NAME
+from small_runs import NOT_RANDOM, RANDOM, losses, run
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name != "posix", reason="kills processes by a signal"),
 ]
-PROGRAM = Path(two_processes.__file__)
+PROGRAM = Path(__file__).parents[1] / "two_processes.py"
 
 
 def start(folder: Path, *jobs: str) -> list[subprocess.Popen[str]]:
-    """Two processes with the environment that torchrun gives them; torchrun itself would take as long as both."""
+    """Start two processes in the environment of torchrun, which itself would take as long as both."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    variables = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(PROGRAM), str(folder), *jobs]
     return [
-        subprocess.Popen(command, env={**os.environ, **place, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(command, env={**os.environ, **variables, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
         for rank in range(2)
     ]
 
 
 def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
-    """Exit code and complaints of each process."""
+    """Return the exit code and the error output of each process."""
     try:
-        complaints = [process.communicate(timeout=240)[1] for process in processes]
+        outputs = [process.communicate(timeout=240)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    return [(process.returncode, said) for process, said in zip(processes, complaints, strict=True)]
+    return [(process.returncode, output) for process, output in zip(processes, outputs, strict=True)]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real digits, 0 and 1, as PNG files; and what two processes make of several trainings."""
+    """Return a folder with real digits, 0 and 1, as PNG files, and room for what two processes write."""
     folder = tmp_path_factory.mktemp("two_processes")
     digits = load_digits(n_class=2)
     for index, (image, label) in enumerate(zip(digits.images[:120], digits.target[:120], strict=True)):
@@ -65,8 +65,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ended(folder: Path) -> list[tuple[int, str]]:
-    """How two processes ended, of which the second one was killed in the last of their trainings."""
-    processes = start(folder, "random", "not_random", "sharded", "made_whole", "batch_norm", "whole", "killed")
+    """Return how two processes ended, the second of which was killed in their last training."""
+    processes = start(
+        folder, "random", "not_random", "sharded", "different_checkpoints", "gathered", "batch_norm", "whole", "killed"
+    )
     deadline = time.monotonic() + 240
     while not (folder / "killed" / CHECKPOINT_NAME).exists() and time.monotonic() < deadline:
         if any(process.poll() is not None for process in processes):
@@ -87,37 +89,37 @@ def close_to(trained: list[tuple[float, float]]) -> list[Any]:
     return [pytest.approx(row, rel=1e-5) for row in trained]
 
 
-def test_the_losses_are_those_of_one_process_that_takes_the_parts_in_turn(
+def test_the_losses_are_those_of_one_process_that_accumulates_the_same_micro_batches(
     results: dict[str, Any], tmp_path: Path
 ) -> None:
-    alone = two_processes.run(tmp_path, two_processes.RANDOM, parts=2)
+    alone = run(tmp_path, RANDOM, micro_batches=2)
 
-    assert results["random"] == close_to(two_processes.losses(alone))
+    assert results["random"] == close_to(losses(alone))
 
 
-def test_without_chance_the_losses_are_those_of_one_process_with_the_whole_batch(
+def test_without_noise_the_losses_are_those_of_one_process_with_the_whole_batch(
     results: dict[str, Any], tmp_path: Path
 ) -> None:
-    alone = two_processes.run(tmp_path, two_processes.NOT_RANDOM, parts=1)
+    alone = run(tmp_path, NOT_RANDOM)
 
-    assert results["not_random"] == close_to(two_processes.losses(alone))
+    assert results["not_random"] == close_to(losses(alone))
 
 
-def test_a_network_spread_over_two_processes_goes_on_in_one(
+def test_a_network_sharded_over_two_processes_resumes_in_one(
     folder: Path, results: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert results["sharded"], "it was stopped in its second epoch"
-    resumed = two_processes.run(folder / "sharded", two_processes.RANDOM, parts=2)
-    whole = two_processes.run(tmp_path, two_processes.RANDOM, parts=2)
+    assert results["sharded"], "the run was not stopped"
+    resumed = run(folder / "sharded", RANDOM, micro_batches=2)
+    whole = run(tmp_path, RANDOM, micro_batches=2)
 
-    assert two_processes.losses(resumed) == close_to(two_processes.losses(whole))
-
-
-def test_a_network_that_was_spread_is_made_whole_with_buffers_that_no_file_holds(results: dict[str, Any]) -> None:
-    assert results["made_whole"] == pytest.approx(0.0, abs=1e-5)
+    assert losses(resumed) == close_to(losses(whole))
 
 
-def test_all_processes_test_the_same_statistics_of_batches(results: dict[str, Any]) -> None:
+def test_a_gathered_network_has_the_buffers_that_are_not_in_its_state_dict(results: dict[str, Any]) -> None:
+    assert results["gathered"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_all_processes_evaluate_with_the_same_batch_statistics(results: dict[str, Any]) -> None:
     (statistics, trained), (statistics_of_second, trained_of_second) = results["batch_norm"]
 
     assert any("running_var" in name for name in statistics)
@@ -125,17 +127,18 @@ def test_all_processes_test_the_same_statistics_of_batches(results: dict[str, An
     assert trained == trained_of_second
 
 
-def test_when_a_process_is_killed_the_other_ends_with_a_line(ended: list[tuple[int, str]]) -> None:
-    (code, said), _ = ended
+def test_when_a_process_is_killed_the_other_ends_with_one_line(ended: list[tuple[int, str]]) -> None:
+    (code, output), _ = ended
 
-    assert (code, said.splitlines()[-1]) == (
+    assert (code, output.splitlines()[-1]) == (
         1,
-        "modernet: another process of this run has ended; its message says why; the same command with --resume goes on",
+        "modernet: another process of this run has ended; its message says why; "
+        "the same command with --resume continues",
     )
 
 
 @pytest.mark.usefixtures("ended")
-def test_a_training_that_lost_a_process_goes_on_to_the_same_numbers(folder: Path) -> None:
+def test_a_training_that_lost_a_process_resumes_to_the_same_numbers(folder: Path) -> None:
     assert not (folder / "killed" / "record.json").exists(), "the run ended before it was killed"
     assert [code for code, _ in finish(start(folder, "resumed"))] == [0, 0]
 
@@ -155,8 +158,20 @@ def test_without_a_launcher_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) 
     assert ALONE.gather("here") == ["here"]
 
 
-def test_when_the_first_process_fails_the_others_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Processes, "gather", lambda self, value, patiently: [False, value])
+class FirstFailed(Processes):
+    """The second of two processes, whose first one has failed."""
 
-    with pytest.raises(FailedElsewhere), Processes(rank=1, world=2).first():
+    def gather(self, value: Any, *, patiently: bool = False) -> list[Any]:
+        return [False, value]
+
+
+def test_when_the_first_process_fails_the_others_end_with_it() -> None:
+    with pytest.raises(FailedElsewhere), FirstFailed(rank=1, world=2).first():
         raise AssertionError("it must not begin")
+
+
+def test_processes_that_see_different_checkpoints_do_not_train_together(folder: Path, results: dict[str, Any]) -> None:
+    message = "not all processes see the same checkpoint in {}; give an --out on a file system that they share"
+
+    sharded = folder / "sharded"
+    assert results["different_checkpoints"] == [message.format(sharded), message.format(sharded / "elsewhere")]

@@ -16,13 +16,13 @@ from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, get_recipe
 from modernet.records import read_record
 from modernet.tasks import train_classifier
-from modernet.tasks.classification import _parts
 from modernet.training import Interrupted
 from modernet.training.placement.placement import Placement
 from modernet.training.placement.sharding import blocks_of
+from modernet.training.run import divide_batch
 from modernet.training.state.checkpoint import CHECKPOINT_NAME, Checkpoint
 from modernet.weights import NetworkSpec
-from two_processes import RANDOM, losses, run
+from small_runs import RANDOM, losses, run
 
 CPU = torch.device("cpu")
 SPEC = NetworkSpec("model", "convnext_test", {"stem_stride": 1})
@@ -30,8 +30,8 @@ RECIPE = get_recipe("quick").replace(epochs=1, batch_size=16)
 
 
 def test_checkpointing_gives_the_same_losses(tmp_path: Path) -> None:
-    plain = run(tmp_path / "plain", RANDOM, parts=1)
-    checkpointed = run(tmp_path / "checkpointed", RANDOM, parts=1, execution=Execution(checkpointing=True))
+    plain = run(tmp_path / "plain", RANDOM)
+    checkpointed = run(tmp_path / "checkpointed", RANDOM, execution=Execution(checkpointing=True))
 
     assert losses(checkpointed) == losses(plain)
 
@@ -47,8 +47,8 @@ def test_a_compiled_network_gives_the_same_losses(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(nn.Module, "compile", by_dynamo_alone)
     recipe = RANDOM.replace(epochs=1)
-    plain = run(tmp_path / "plain", recipe, parts=1)
-    fast = run(tmp_path / "compiled", recipe, parts=1, execution=Execution(compile=True))
+    plain = run(tmp_path / "plain", recipe)
+    fast = run(tmp_path / "compiled", recipe, execution=Execution(compile=True))
 
     assert len(compiled) == 1
     assert losses(fast) == losses(plain)
@@ -78,7 +78,7 @@ def test_fp16_trains_as_float32_does_with_a_scaled_loss(tmp_path: Path, monkeypa
     monkeypatch.setattr(
         torch.amp, "GradScaler", lambda device, enabled: scaler(device, enabled=enabled, init_scale=1024.0)
     )
-    half, plain = (run(tmp_path / name, RANDOM.replace(precision=name), parts=1) for name in ("fp16", "fp32"))
+    half, plain = (run(tmp_path / name, RANDOM.replace(precision=name)) for name in ("fp16", "fp32"))
     state = torch.load(tmp_path / "fp16" / CHECKPOINT_NAME, weights_only=True)["state"]
 
     assert losses(half) == [pytest.approx(row, rel=2e-3) for row in losses(plain)]
@@ -93,7 +93,7 @@ def test_fp16_trains_as_float32_does_with_a_scaled_loss(tmp_path: Path, monkeypa
         ({"clip_grad": 0.01, "clip_mode": "agc"}, "agc needs whole weights on each device; leave out --shard"),
     ],
 )
-def test_what_does_not_go_with_spread_weights_is_said(changes: dict[str, Any], message: str) -> None:
+def test_what_does_not_go_with_sharded_weights_is_refused(changes: dict[str, Any], message: str) -> None:
     network = create_model("convnext_test")
 
     with pytest.raises(InputError, match=message):
@@ -105,7 +105,7 @@ def test_a_network_without_blocks_cannot_be_checkpointed() -> None:
         Placement(create_model("lenet1989"), RANDOM, Execution(checkpointing=True), CPU, ALONE)
 
 
-def test_weights_are_spread_block_by_block() -> None:
+def test_weights_are_sharded_block_by_block() -> None:
     network = create_model("convnext_test")
     blocks = [block for stage in network.stages for block in stage]  # type: ignore[union-attr]
 
@@ -120,12 +120,15 @@ def test_a_batch_that_a_device_cannot_take_at_once_is_accumulated(stripes: Image
     train_on(stripes, tmp_path, execution=Execution(device_batch=4))
     record = read_record(tmp_path / "record.json")
 
-    assert record.environment["execution"]["parts"] == 4
+    assert record.environment["execution"]["micro_batches"] == 4
     assert record.settings["recipe"]["batch_size"] == 16
 
 
-@pytest.mark.parametrize(("device_batch", "message"), [(3, "not a multiple"), (4, "began with 2 parts")])
-def test_parts_that_do_not_fit_are_one_line(
+@pytest.mark.parametrize(
+    ("device_batch", "message"),
+    [(3, "not a multiple"), (4, "began with 2 micro-batches per step, not 4; leave out --device-batch")],
+)
+def test_micro_batches_that_do_not_fit_are_refused_in_one_line(
     stripes: ImageDataset, tmp_path: Path, device_batch: int, message: str
 ) -> None:
     with pytest.raises(Interrupted):
@@ -135,12 +138,12 @@ def test_parts_that_do_not_fit_are_one_line(
         train_on(stripes, tmp_path, execution=Execution(device_batch=device_batch))
 
 
-def test_a_run_goes_on_with_the_parts_that_it_began_with(stripes: ImageDataset, tmp_path: Path) -> None:
+def test_a_run_resumes_with_the_micro_batches_that_it_began_with(stripes: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train_on(stripes, tmp_path, execution=Execution(device_batch=8), should_stop=lambda: True)
     found = Checkpoint(**torch.load(tmp_path / CHECKPOINT_NAME, weights_only=True))
-    with pytest.raises(InputError, match="2 parts of each batch, which 3 processes cannot share evenly"):
-        _parts(RECIPE, Execution(), Processes(0, 3), found)
+    with pytest.raises(InputError, match="began with 2 micro-batches per step, which 3 processes cannot share evenly"):
+        divide_batch(RECIPE, Execution(), Processes(0, 3), found)
     train_on(stripes, tmp_path)
 
-    assert read_record(tmp_path / "record.json").environment["execution"]["parts"] == 2
+    assert read_record(tmp_path / "record.json").environment["execution"]["micro_batches"] == 2

@@ -24,8 +24,8 @@ def peak(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def after_21_seconds() -> Pace:
     """50 images a second."""
-    now = Pace(CPU)
-    now.go_on_from({"train_seconds": 21.0, "timed_seconds": 21.0, "timed_samples": 1050.0})
+    now = Pace(CPU, 0.5)
+    now.resume({"train_seconds": 21.0, "timed_seconds": 21.0, "timed_samples": 1050.0})
     return now
 
 
@@ -56,10 +56,10 @@ def test_the_line_says_what_a_device_draws_where_it_tells(
 
 def test_the_line_is_said_once_when_the_speed_can_be_trusted(capsys: pytest.CaptureFixture[str]) -> None:
     of_run = Cost(1e9, RECIPE, 18_000, CPU, ALONE)
-    early = Pace(CPU)
-    early.go_on_from({"train_seconds": 19.0, "timed_seconds": 19.0, "timed_samples": 950.0})
+    early = Pace(CPU, 0.5)
+    early.resume({"train_seconds": 19.0, "timed_seconds": 19.0, "timed_samples": 950.0})
     with progress.shown():
-        notes = [of_run(pace, 0.5) for pace in (Pace(CPU), early, after_21_seconds(), after_21_seconds())]
+        notes = [of_run(pace, 0.5) for pace in (Pace(CPU, 0.5), early, after_21_seconds(), after_21_seconds())]
 
     assert notes == ["", ""] + [", 30 % of the measured peak"] * 2
     assert capsys.readouterr().err.count("cost: 50 images/s") == 1
@@ -79,8 +79,8 @@ def test_a_device_without_a_known_peak_has_no_share() -> None:
 
 def test_energy_is_power_times_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "watts", lambda device: 100.0)
-    now = Pace(CPU)
-    now.go_on_from({"train_seconds": 5.0, "timed_seconds": 0.0, "timed_samples": 0.0, "energy_joules": 500.0})
+    now = Pace(CPU, 0.5)
+    now.resume({"train_seconds": 5.0, "timed_seconds": 0.0, "timed_samples": 0.0, "energy_joules": 500.0})
     now.start()
     now.stop(steps=1, samples=16)
 
@@ -88,7 +88,7 @@ def test_energy_is_power_times_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_device_that_does_not_tell_has_no_energy() -> None:
-    now = Pace(CPU)
+    now = Pace(CPU, 0.5)
     now.start()
     now.stop(steps=1, samples=16)
 
@@ -99,7 +99,7 @@ def test_a_device_that_does_not_tell_has_no_energy() -> None:
 def test_results_are_read_about_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 0.0, 2.0])
     monkeypatch.setattr(pace.time, "monotonic", lambda: next(clock))
-    now = Pace(CPU)
+    now = Pace(CPU, 0.5)
     now.start()
     now.stop(steps=100, samples=1600)
 
