@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +25,9 @@ from modernet.records import Record
 from modernet.roadmap import road
 from modernet.studies import Machines
 from modernet.studies.running import cluster, ray_connection
-from modernet.studies.running.cluster import Cluster
+from modernet.studies.running.cluster import Cluster, outcome_of
 from modernet.studies.running.jobs import Work
+from modernet.studies.running.ray_task import probe
 from modernet.studies.running.runner import run_all
 from modernet.studies.runs import Run, Study, finish_runs, plan_runs, train_run
 from modernet.training import Interrupted
@@ -39,8 +41,8 @@ RAY = ("raylet", "gcs_server", "ray::")
 
 
 @contextmanager
-def said() -> Iterator[list[str]]:
-    """What is said to the person who waits."""
+def shown_lines() -> Iterator[list[str]]:
+    """The lines that the progress display shows."""
     lines: list[str] = []
     silent = SimpleNamespace(advance=lambda amount=1, note=None: None, close=lambda: None)
     with progress.shown(SimpleNamespace(open=lambda name, total: silent, say=lines.append)):
@@ -48,7 +50,7 @@ def said() -> Iterator[list[str]]:
 
 
 def ray_processes() -> list[str]:
-    """Ray's processes below this one."""
+    """Ray's processes among the descendants of this one."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
@@ -60,9 +62,9 @@ def ray_processes() -> list[str]:
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[list[str]]:
-    """A cluster of this machine, for the tests that need one; and what was said when it started."""
+    """A cluster on this machine, and the lines shown when it started."""
     ray = ray_connection.import_ray()
-    with pytest.MonkeyPatch.context() as patched, said() as lines:
+    with pytest.MonkeyPatch.context() as patched, shown_lines() as lines:
         patched.setenv("PYTHONPATH", TESTS)  # workers import what they run
         patched.delenv("RAY_ADDRESS", raising=False)
         with ray_connection.connected(ray, "auto"):
@@ -71,7 +73,7 @@ def started() -> Iterator[list[str]]:
 
 
 def results(records: list[Record]) -> list[tuple[Any, ...]]:
-    """What a run computed; not how fast."""
+    """What a run computed, without times."""
     rows = [
         {key: row[key] for key in ("train_loss", "validation_top1")} for record in records for row in record.history
     ]
@@ -94,7 +96,7 @@ def test_a_run_whose_worker_is_killed_resumes_from_its_checkpoint_to_the_same_nu
 ) -> None:
     monkeypatch.chdir(tmp_path)
     undisturbed = study_of_the_road(str(image_folder), Machines(workers=1), tmp_path / "here", train_run)
-    with said() as lines:
+    with shown_lines() as lines:
         killed = study_of_the_road(image_folder.name, Machines(cluster="auto"), "cluster", train_and_die_once)
 
     assert results(killed) == results(undisturbed)
@@ -109,25 +111,25 @@ def test_a_run_whose_worker_is_killed_resumes_from_its_checkpoint_to_the_same_nu
     assert first == 3
     assert second < whole  # the retry did the rest, not all of it
     assert "no Ray cluster is running here; started one on this machine: 1 machine," in started[0]
-    assert "depthwise_conv: its worker died; another one goes on with it" in lines
+    assert "depthwise_conv: its worker died; another one continues" in lines
     assert not (tmp_path / "cluster" / ".cluster").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("started")
-def test_failures_and_deaths_are_outcomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_RETRIES", 0)
+def test_failures_and_deaths_are_outcomes(tmp_path: Path) -> None:
+    cluster = Cluster("auto", tmp_path, retries=0)
     jobs = [Sum(name, index, 10) for index, name in enumerate(("fails", "dies"))]
-    outcomes = {one.job.name: one for one in run_all(jobs, add, workers=1, title="", cluster=Cluster("auto", tmp_path))}
+    outcomes = {one.job.name: one for one in run_all(jobs, add, workers=1, title="", cluster=cluster)}
 
     assert {name: one.result for name, one in outcomes.items()} == {"fails": None, "dies": None}
     assert outcomes["fails"].error == "ZeroDivisionError: cannot add"
-    assert outcomes["dies"].error == "its worker died 1 times; out of memory?"
+    assert outcomes["dies"].error == "its worker died once; out of memory?"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("started")
-def test_ctrl_c_stops_what_runs_on_a_cluster_and_starts_nothing_more(tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_runs_on_a_cluster_and_starts_no_more(tmp_path: Path) -> None:
     diaries = [tmp_path / name for name in "ab"]
 
     def interrupt() -> None:
@@ -145,7 +147,7 @@ def test_ctrl_c_stops_what_runs_on_a_cluster_and_starts_nothing_more(tmp_path: P
     assert [diary.read_text() for diary in diaries if diary.exists()] == ["stopped"]
 
 
-def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_without_ray_names_the_extra_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"Ray, which is not installed; pip install 'modernet\[cluster\]'"):
         list(run_all([Sum("a", 1, 2)], add, workers=1, title="adding", cluster=Cluster("auto", tmp_path)))
@@ -154,24 +156,24 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"address": "somewhere"}, "'somewhere' is no address of a Ray cluster; give auto, or HOST:PORT"),
-        ({"address": "ray://head:10001"}, "is no address of a Ray cluster"),
+        ({"address": "somewhere"}, "'somewhere' is not an address of a Ray cluster; give auto, or HOST:PORT"),
+        ({"address": "ray://head:10001"}, "is not an address of a Ray cluster"),
         ({"cpus": 0}, "a run gets 0 CPUs; give --run-cpus 1 or more"),
         ({"gpus": -1.0}, "a run gets -1 GPUs; give --run-gpus 0, a share such as 0.5, or whole GPUs"),
         ({"gpus": 1.5}, "a run gets 1.5 GPUs"),
     ],
 )
-def test_a_cluster_that_cannot_be_is_said(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_invalid_clusters_are_rejected(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Cluster(**({"address": "auto", "folder": tmp_path} | change))
 
 
-def test_an_address_where_nothing_answers_is_said_at_once() -> None:
+def test_an_unreachable_address_is_reported_at_once() -> None:
     with socket.socket() as taken:  # bound and not listening: a connection is refused
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(InputError, match=rf"no Ray cluster answers at {address} .*; see `ray status` on its head"):
-            ray_connection._connect(SimpleNamespace(), address)
+            ray_connection.connect(SimpleNamespace(), address)
 
 
 @pytest.mark.parametrize(
@@ -179,22 +181,22 @@ def test_an_address_where_nothing_answers_is_said_at_once() -> None:
     [
         (
             ConnectionError("Unauthenticated"),
-            "lets nobody in, or is none; .* set RAY_AUTH_MODE=token where it asks for a",
+            "refused the connection, or is not a Ray cluster; .* set RAY_AUTH_MODE=token if it needs a token",
         ),
         (SystemExit(15), "no Ray cluster answers at 127.0.0.1:[0-9]+; see `ray status` on its head node"),
     ],
 )
-def test_a_cluster_that_refuses_is_said(error: BaseException, message: str) -> None:
+def test_a_refused_connection_is_reported(error: BaseException, message: str) -> None:
     def init(**options: Any) -> None:
         raise error
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(InputError, match=message):
-            ray_connection._connect(SimpleNamespace(init=init), address)
+            ray_connection.connect(SimpleNamespace(init=init), address)
 
 
-def test_a_run_too_large_for_every_machine_is_said() -> None:
+def test_a_run_too_large_for_every_machine_is_rejected() -> None:
     nodes = [
         {"Alive": True, "Resources": {"CPU": 8.0}},
         {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}},
@@ -203,48 +205,76 @@ def test_a_run_too_large_for_every_machine_is_said() -> None:
     ray = SimpleNamespace(nodes=lambda: nodes)
     ray_connection.check_size(ray, 8, 0)
     ray_connection.check_size(ray, 2, 0.5)
-    with pytest.raises(InputError, match=r"takes 8 CPUs and 1 GPUs, and no machine .* the largest has 4 and 1; give a"):
+    with pytest.raises(InputError, match=r"needs 8 CPUs and 1 GPUs, but no machine .* the largest has 4 and 1; give a"):
         ray_connection.check_size(ray, 8, 1)
 
 
 def test_a_machine_that_does_not_see_the_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_SHARING_S", 0.0)
     monkeypatch.setattr("platform.node", lambda: "node-7")
-    with cluster._token(tmp_path) as token:
-        assert token.is_seen()
-        elsewhere = cluster._Token(tmp_path / "elsewhere" / token.path.name, token.content)
-        answer = cluster._run_on_machine(0, Sum("a", 1, 2), add, None, elsewhere, 1)
-    errors = type("Errors", (), dict.fromkeys(("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"), KeyError))
-    errors.RayTaskError = errors.RayError = KeyError
-    ray = SimpleNamespace(get=lambda reference: reference, exceptions=errors)
-    with pytest.raises(InputError, match=r"the machine node-7 of the cluster does not see .*; give an --out on a file"):
-        cluster._outcome(ray, answer, Sum("a", 1, 2), Cluster("auto", tmp_path))
+    with probe(tmp_path) as found:
+        found.check(timeout_s=0.0)
+        for elsewhere in (
+            replace(found, path=tmp_path / "other" / ".cluster"),
+            replace(found, content="another run's"),
+        ):
+            with pytest.raises(InputError, match=r"node-7 of the cluster does not see .*; give an --out on a file"):
+                elsewhere.check(timeout_s=0.0)
+    assert not found.path.exists()
 
 
-def test_progress_of_a_run_that_begins_again_is_not_counted_twice() -> None:
+def test_a_failed_task_is_an_outcome_unless_the_user_can_fix_it() -> None:
+    class RayTaskError(Exception):
+        def __init__(self, cause: Exception) -> None:
+            self.cause = cause
+
+    class Other(Exception):
+        pass
+
+    def get(error: Exception) -> None:
+        raise error
+
+    names = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RayError")
+    ray = SimpleNamespace(get=get, exceptions=SimpleNamespace(RayTaskError=RayTaskError, **dict.fromkeys(names, Other)))
+    job = Sum("a", 1, 2)
+    failed = outcome_of(ray, RayTaskError(ImportError("no module named modernet")), job, retries=3)
+    assert failed is not None
+    assert failed.error == "its worker cannot run it: ImportError: no module named modernet"
+    died = outcome_of(ray, Other(), job, retries=3)
+    assert died is not None
+    assert died.error == "its worker died 4 times; out of memory?"
+    with pytest.raises(InputError, match="node-7 does not see"):
+        outcome_of(ray, RayTaskError(InputError("node-7 does not see")), job, retries=3)
+
+
+def test_repeated_work_is_counted_once() -> None:
     shown: list[float] = []
     task = SimpleNamespace(advance=lambda amount, note: shown.append(amount))
-    with said() as lines:
-        told = cluster._Told([Sum("a", 0, 0, cost=10.0)], task)
-        told.take(0, "one", 6.0, None)
-        told.take(0, "two", 4.0, None)  # from its checkpoint
-        told.take(0, "two", 7.0, None)
-        told.end(0)
+    with shown_lines() as lines:
+        done = cluster._Progress([Sum("a", 0, 0, cost=10.0)], task)
+        done.update(0, "one", 6.0, None)
+        done.update(0, "two", 4.0, None)  # from its checkpoint
+        done.update(0, "two", 7.0, None)
+        done.finish(0)
 
     assert shown == [6.0, 0.0, 1.0, 3.0]
-    assert lines == ["a: its worker died; another one goes on with it"]
+    assert lines == ["a: its worker died; another one continues"]
 
 
-def test_runs_that_share_a_device_are_counted() -> None:
+def test_runs_that_share_a_machine_are_counted() -> None:
     assert Cluster("auto", Path(), cpus=10_000).runs_per_machine() == 1
     assert Cluster("auto", Path(), gpus=0.25).runs_per_machine() == 4
     assert Cluster("auto", Path(), gpus=2.0).runs_per_machine() == 1
 
 
-def test_results_are_printed_and_what_ray_prints_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    output = ray_connection._WithoutRay(sys.stdout)
-    print("a result", file=output)
-    thread = threading.Thread(target=print, args=("noise",), kwargs={"file": output}, name="ray_listen_error_messages")
-    thread.start()
-    thread.join()
-    assert capsys.readouterr().out == "a result\n"
+def test_what_ray_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    context = SimpleNamespace(gcs_address="head:6379")
+    ray = SimpleNamespace(
+        is_initialized=lambda: False, init=lambda **_: None, shutdown=lambda: None, nodes=list,
+        cluster_resources=dict, get_runtime_context=lambda: context,
+    )  # fmt: skip
+    with ray_connection.connected(ray, "auto"):
+        thread = threading.Thread(target=print, args=("a worker died",))
+        thread.start()
+        thread.join()
+    print("a result")
+    assert capsys.readouterr() == ("a result\n", "a worker died\n")

@@ -1,4 +1,4 @@
-"""A run of a study as a job, whatever does it: what it is given, how it ends, and its share of the progress."""
+"""Jobs, independent of what runs them: the function that does one, its outcome, its share of the progress."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from modernet.training import Interrupted
 
 
 class Job(Protocol):
-    """One run; it travels to its process by pickle."""
+    """One run; it is pickled to reach its process."""
 
     @property
     def name(self) -> str:
-        """The name under which the run shows its progress."""
+        """Name of the progress bar that the run opens for its main work."""
 
     @property
     def cost(self) -> float:
-        """Its length, in any unit that all jobs share."""
+        """Amount of work, in a unit that all jobs share."""
 
 
 J = TypeVar("J", bound=Job)
 R = TypeVar("R")
 Work = Callable[[J, Callable[[], bool]], R]
-"""Does one job; is given a function that says whether to stop, and then raises `Interrupted`."""
+"""Does one job. Its second argument returns whether to stop; it then raises `Interrupted`."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ def attempt(job: J, work: Work[J, R], stop: Callable[[], bool]) -> Outcome[J, R]
 
 
 class Share:
-    """A display that turns the progress of one job into progress of the whole."""
+    """A display that adds the progress of one job, weighted by its cost, to that of all jobs."""
 
     def __init__(self, name: str, cost: float, advance: Callable[[float, str | None], None]) -> None:
         self._name, self._cost, self._advance = name, cost, advance
 
     def open(self, name: str, total: float | None) -> progress.OpenTask:
-        # what a job does besides its own work (reading images, testing) has no share
+        # other work of the job (reading images, testing) does not count
         share = self._cost / total if total and name == self._name else 0.0
         return _SharedTask(name, share, self._advance)
 

@@ -1,7 +1,6 @@
-"""Many independent runs: in this process one after another, in several side by side, or on the machines of a cluster.
+"""Many independent runs: one by one in this process, concurrently in several, or on the machines of a cluster.
 
-A run that fails is an outcome, not an end; a run that is stopped leaves its checkpoint. Ctrl-C and SIGTERM
-stop them all.
+A run that fails is an outcome and does not end the others. Ctrl-C and SIGTERM stop all, each with its checkpoint.
 """
 
 from __future__ import annotations
@@ -9,31 +8,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from modernet import progress
-from modernet.studies.running.beside import run_beside
 from modernet.studies.running.cluster import Cluster, run_on_cluster
 from modernet.studies.running.jobs import J, Outcome, R, Share, Work, attempt
+from modernet.studies.running.processes import run_in_processes
 from modernet.training import Interrupted, stop_requested_by_signal
 
 
 def run_all(
     jobs: Sequence[J], work: Work[J, R], *, workers: int, title: str, cluster: Cluster | None = None
 ) -> Iterator[Outcome[J, R]]:
-    """Do every job and yield its outcome as soon as it is known.
+    """Run every job, and yield its outcome as soon as it is known.
 
     Args:
-        jobs: what to do, in this order.
-        work: does one job; a function of a module, so that another process can find it.
-        workers: 1 runs them here, with all threads; more run so many side by side, which share the threads.
-        title: what to call the whole in the display of progress.
-        cluster: run them there instead; `workers` then says nothing.
+        jobs: are started in this order.
+        work: does one job; a module-level function, since other processes import it.
+        workers: 1 runs the jobs in this process, with all threads; more is the number of processes, which divide the
+            threads.
+        title: label of the whole in the progress display.
+        cluster: run the jobs there instead; `workers` is ignored.
 
-    A run has the same number of threads whether it is one of many or the last one left, so that it gives the same
-    numbers when it is resumed.
+    A run has the same number of threads whether others run or not, so that it gives the same numbers when resumed.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; what was running has written its checkpoint.
-        RunStopped: the processes end before they do anything.
-        InputError: the cluster cannot be reached, or cannot do such runs.
+        Interrupted: Ctrl-C or SIGTERM; the running jobs have written their checkpoints.
+        RunStopped: the processes exit before they start a job.
+        InputError: the cluster cannot be reached, or is too small for a run.
     """
     if not jobs:
         return
@@ -42,7 +41,7 @@ def run_all(
         if cluster is not None:
             run = run_on_cluster(jobs, work, stop, shown, cluster)
         elif workers > 1:
-            run = run_beside(jobs, work, stop, shown, workers)
+            run = run_in_processes(jobs, work, stop, shown, workers)
         else:
             run = _run_here(jobs, work, stop, shown)
         for finished, outcome in enumerate(run, start=1):

@@ -1,4 +1,4 @@
-"""Runs in several processes of this machine, side by side."""
+"""Concurrent runs in several processes of this machine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from modernet.training import Interrupted, ignoring_ctrl_c
 
 _POLL_S = 0.2
 _ATTEMPTS = 2
-"""How often a run may take its process down with it (a crash, out of memory) before it counts as failed."""
+"""A run whose process dies (a crash, out of memory) this often has failed."""
 
 
-def run_beside(
+def run_in_processes(
     jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Task, workers: int
 ) -> Iterator[Outcome[J, R]]:
-    """Processes side by side. Where one dies, its pool is made anew, and the jobs that were running try once more."""
+    """Run jobs in a process pool. If a process dies, a new pool retries the jobs that were running."""
     context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA, nor torch's threads
     attempts = dict.fromkeys(range(len(jobs)), 0)
     left = list(attempts)
@@ -38,7 +38,7 @@ def run_beside(
         ended = 0
         with (
             _listening(messages, shown, started),
-            ProcessPoolExecutor(min(workers, len(left)), context, _begin_worker, (messages, stopping, threads)) as pool,
+            ProcessPoolExecutor(min(workers, len(left)), context, _start_worker, (messages, stopping, threads)) as pool,
         ):
             with ignoring_ctrl_c():
                 futures: dict[Future[Outcome[J, R]], int] = {
@@ -57,7 +57,7 @@ def run_beside(
                         left.remove(futures[future])
                         ended += 1
                         yield future.result()
-            except GeneratorExit:  # whoever takes the outcomes has failed: do not train on for nobody
+            except GeneratorExit:  # the consumer failed: stop the workers
                 stopping.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -65,7 +65,7 @@ def run_beside(
             raise Interrupted("stopped")
         if not ended and not started:
             raise RunStopped(
-                "the processes of the runs end at their start; in a script, call this under if __name__ == '__main__':"
+                "the processes of the runs exit at once; in a script, call this under if __name__ == '__main__':"
             )
         for index in [index for index in left if index in started]:
             attempts[index] += 1
@@ -75,7 +75,7 @@ def run_beside(
 
 
 class _listening:
-    """While open, a thread that shows what the workers say."""
+    """Inside, a thread that shows the progress of the workers."""
 
     def __init__(self, messages: Any, shown: progress.Task, started: set[int]) -> None:
         self._messages, self._shown, self._started = messages, shown, started
@@ -98,12 +98,12 @@ class _listening:
 
     def __exit__(self, *exception: object) -> None:
         self._closed.set()
-        self._thread.join(timeout=5)  # a process that was killed in the middle of a message leaves it waiting
+        self._thread.join(timeout=5)  # it waits forever if a process was killed in the middle of a message
 
 
 @dataclass(frozen=True)
 class _Worker:
-    """What a worker process was given when it began."""
+    """The channels of a worker process to its parent."""
 
     messages: Any
     stopping: Any
@@ -115,24 +115,24 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _begin_worker(messages: Any, stopping: Any, threads: int) -> None:
+def _start_worker(messages: Any, stopping: Any, threads: int) -> None:
     global _worker
     _worker = _Worker(messages, stopping)
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    """Leave no process behind when the parent is killed."""
+def _exit_with(parent: int) -> None:
+    """Exit when the parent has been killed, so that no process is left behind."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
 
 
 def _do_in_worker(index: int, job: J, work: Work[J, R]) -> Outcome[J, R]:
-    assert _worker is not None, "the pool begins its workers"
-    if _worker.stopping.is_set():  # the pool hands out one job more than it has workers
-        raise Interrupted("stopped before it began")
+    assert _worker is not None, "the pool starts its workers with _start_worker"
+    if _worker.stopping.is_set():  # the pool hands out one more job than it has workers
+        raise Interrupted("stopped before it started")
     _worker.messages.put(index)
     with progress.shown(Share(job.name, job.cost, _worker.advance)):
         return attempt(job, work, _worker.stopping.is_set)
