@@ -24,7 +24,7 @@ class Sum:
 
 
 def add(job: Sum, should_stop: Callable[[], bool]) -> int:
-    with progress.task(job.name, 10) as shown:
+    with progress.bar(job.name, 10) as shown:
         shown.advance(5, "half")
         if job.name == "fails":
             raise ZeroDivisionError("cannot\nadd")

@@ -8,20 +8,20 @@ from modernet import progress
 
 @dataclass
 class Diary:
-    """A display that writes down what it is told."""
+    """A display that logs its calls."""
 
     lines: list[str] = field(default_factory=list)
 
-    def open(self, name: str, total: float) -> progress.OpenTask:
+    def open(self, name: str, total: float) -> progress.OpenBar:
         self.lines.append(f"open {name} {total:g}")
-        return DiaryTask(self)
+        return DiaryBar(self)
 
     def say(self, message: str) -> None:
         self.lines.append(f"say {message}")
 
 
 @dataclass
-class DiaryTask:
+class DiaryBar:
     diary: Diary
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
@@ -31,15 +31,15 @@ class DiaryTask:
         self.diary.lines.append("close")
 
 
-def test_nothing_is_shown_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.task("working", 2) as task:
-        task.advance()
+def test_nothing_is_shown_outside_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.bar("working", 2) as bar:
+        bar.advance()
     progress.say("hello")
 
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_display_hears_of_every_task() -> None:
+def test_a_display_shows_every_bar() -> None:
     diary = Diary()
     with progress.shown(diary):
         assert list(progress.track("ab", "reading", 2)) == ["a", "b"]
@@ -51,13 +51,13 @@ def test_a_display_hears_of_every_task() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_process_does_not_touch_the_display_whose_lock_may_never_come_free() -> None:
+def test_a_forked_process_does_not_use_the_display() -> None:
     diary = Diary()
     with progress.shown(diary):
         child = os.fork()
         if child == 0:
-            with progress.task("fetching", 1) as task:
-                task.advance()
+            with progress.bar("fetching", 1) as bar:
+                bar.advance()
             progress.say("hello")
             os._exit(len(diary.lines))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -66,7 +66,7 @@ def test_a_forked_process_does_not_touch_the_display_whose_lock_may_never_come_f
     assert diary.lines == ["say still here"]
 
 
-def test_shown_inside_shown_keeps_the_display() -> None:
+def test_nested_contexts_share_a_display() -> None:
     diary = Diary()
     with progress.shown(diary), progress.shown():
         progress.say("hello")
@@ -74,9 +74,9 @@ def test_shown_inside_shown_keeps_the_display() -> None:
     assert diary.lines == ["say hello"]
 
 
-def test_a_task_is_closed_when_its_work_fails() -> None:
+def test_a_bar_is_closed_when_its_work_fails() -> None:
     diary = Diary()
-    with progress.shown(diary), pytest.raises(RuntimeError), progress.task("working", 1):
+    with progress.shown(diary), pytest.raises(RuntimeError), progress.bar("working", 1):
         raise RuntimeError
 
     assert diary.lines[-1] == "close"
@@ -87,11 +87,11 @@ def test_a_log_gets_lines_with_the_time_left(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.shown(), progress.task("working", 100) as task:
+    with progress.shown(), progress.bar("working", 100) as bar:
         now[0] = 5.0
-        task.advance(10)  # what was done before the first look says nothing of the speed
+        bar.advance(10)  # work done before the first call says nothing about the speed
         now[0] = 35.0
-        task.advance(25, "loss 0.5")
+        bar.advance(25, "loss 0.5")
 
     out, err = capsys.readouterr()
     assert out == ""

@@ -1,7 +1,7 @@
-"""Progress with time left, on stderr: live bars in a terminal, a line now and then in a pipe or a log.
+"""Progress with time left, on stderr: live bars in a terminal, a line every 10 seconds in a pipe or a log.
 
-Library code says what it is doing with `task` or `track`; nothing is shown unless a caller, usually the command line,
-opened `shown()` around it. So a notebook stays quiet, and nested work (a walk, its runs) shares one display.
+Library code reports progress with `bar` or `track`, which are silent unless the caller, usually the command line, is
+inside `shown()`. So a notebook stays quiet, and nested work (a study, its runs) shares one display.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-class Task(Protocol):
-    """One piece of work."""
+class Bar(Protocol):
+    """The progress of one piece of work."""
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
-        """Say that `amount` more is done; `note` replaces the few words behind the bar (loss, accuracy, speed)."""
+        """Add `amount` to the work done; `note` replaces the text behind the bar (loss, accuracy, speed)."""
 
 
-class OpenTask(Task, Protocol):
-    """A task on a display."""
+class OpenBar(Bar, Protocol):
+    """A bar on a display."""
 
     def close(self) -> None:
-        """Take it off the display."""
+        """Remove it from the display."""
 
 
 class _Silent:
@@ -39,8 +39,8 @@ class _Silent:
         pass
 
 
-class _Bar:
-    """A bar of a live display in a terminal."""
+class _LiveBar:
+    """A bar in a terminal."""
 
     def __init__(self, display: Progress, name: str, total: float | None) -> None:
         self._display = display
@@ -55,15 +55,14 @@ class _Bar:
         self._display.remove_task(self._id)
 
 
-class _Lines:
-    """Lines for a pipe or a log: one every `interval_s` seconds, and no line for work that is over sooner."""
+class _LineBar:
+    """Lines for a pipe or a log: one every `interval_s` seconds, and none for shorter work."""
 
-    interval_s = 10.0
-
-    def __init__(self, name: str, total: float | None) -> None:
+    def __init__(self, name: str, total: float | None, interval_s: float) -> None:
+        self._interval_s = interval_s
         self._name, self._total, self._done, self._note = name, total, 0.0, ""
         self._last = time.monotonic()
-        self._first: tuple[float, float] | None = None  # when, and how much was done: before lies the start of the work
+        self._first: tuple[float, float] | None = None  # time, and work done; earlier time is startup
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
         self._done += amount
@@ -71,7 +70,7 @@ class _Lines:
         now = time.monotonic()
         if amount > 0 and self._first is None:
             self._first = now, self._done
-        if now - self._last < self.interval_s:
+        if now - self._last < self._interval_s:
             return
         self._last = now
         since, before = self._first or (now, self._done)
@@ -86,18 +85,23 @@ class _Lines:
 
 
 class Display(Protocol):
-    """Where tasks are shown."""
+    """Where bars are shown."""
 
-    def open(self, name: str, total: float | None) -> OpenTask:
-        """Begin to show a task."""
+    def open(self, name: str, total: float | None) -> OpenBar:
+        """Show a new bar."""
 
     def say(self, message: str) -> None:
         """Show a line."""
 
 
-class _LineDisplay:
-    def open(self, name: str, total: float | None) -> OpenTask:
-        return _Lines(name, total)
+class LineDisplay:
+    """Prints lines to stderr, for a pipe or a log: at most one per bar every `interval_s` seconds."""
+
+    def __init__(self, interval_s: float = 10.0) -> None:
+        self._interval_s = interval_s
+
+    def open(self, name: str, total: float | None) -> OpenBar:
+        return _LineBar(name, total, self._interval_s)
 
     def say(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)
@@ -107,8 +111,8 @@ class _LiveDisplay:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def open(self, name: str, total: float | None) -> OpenTask:
-        return _Bar(self._progress, name, total)
+    def open(self, name: str, total: float | None) -> OpenBar:
+        return _LiveBar(self._progress, name, total)
 
     def say(self, message: str) -> None:
         self._progress.console.print(message, markup=False, highlight=False)
@@ -117,20 +121,20 @@ class _LiveDisplay:
 _display: ContextVar[Display | None] = ContextVar("display", default=None)
 
 if hasattr(os, "register_at_fork"):
-    # a lock of the display may be held by a thread that the forked process has not, and is then never given back
+    # a lock of the display may be held by a thread that does not exist in the child, and is then never released
     os.register_at_fork(after_in_child=lambda: _display.set(None))
 
 
 @contextmanager
 def shown(display: Display | None = None) -> Iterator[None]:
-    """Show every task that is opened inside this context: on stderr, or on another display."""
+    """Show the bars and messages of this context: on stderr, or on another display."""
     if display is not None:
         with _using(display):
             yield
     elif _display.get() is not None:
         yield
     elif not sys.stderr.isatty():
-        with _using(_LineDisplay()):
+        with _using(LineDisplay()):
             yield
     else:
         from rich.console import Console
@@ -158,8 +162,8 @@ def _using(display: Display) -> Iterator[None]:
 
 
 @contextmanager
-def task(name: str, total: float | None) -> Iterator[Task]:
-    """Open a piece of work of length `total` (images, steps, bytes; None: unknown); silent unless inside `shown()`."""
+def bar(name: str, total: float | None) -> Iterator[Bar]:
+    """Open a bar for `total` units of work (images, steps, bytes; None: unknown); silent unless inside `shown()`."""
     display = _display.get()
     if display is None:
         yield _Silent()
@@ -172,19 +176,19 @@ def task(name: str, total: float | None) -> Iterator[Task]:
 
 
 def track(items: Iterable[Item], name: str, total: int) -> Iterator[Item]:
-    """Yield the items one by one while a task counts them.
+    """Yield the items one by one while a bar counts them.
 
     >>> [len(name) for name in track(["stem", "head"], "measuring", 2)]
     [4, 4]
     """
-    with task(name, total) as counted:
+    with bar(name, total) as counted:
         for item in items:
             yield item
             counted.advance()
 
 
 def say(message: str) -> None:
-    """Show a line that a person should read while work goes on; silent unless inside `shown()`."""
+    """Show a message above the bars; silent unless inside `shown()`."""
     display = _display.get()
     if display is not None:
         display.say(message)

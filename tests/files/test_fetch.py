@@ -164,10 +164,9 @@ def test_another_file_than_expected_is_refused_and_not_kept(
 
 @pytest.mark.parametrize("known", [{}, {"sha256": SHA256}])
 def test_a_length_that_the_server_does_not_state_is_no_obstacle(
-    folder: Path, tmp_path: Path, known: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch
+    folder: Path, tmp_path: Path, known: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress._Lines, "interval_s", 0.0)
-    with serving(folder) as server, progress.shown():
+    with serving(folder) as server, progress.shown(progress.LineDisplay(interval_s=0.0)):
         server.sends_length = False
         fetch(f"{server.url}/a.tar", tmp_path / "a.tar", **known)
     assert (tmp_path / "a.tar").read_bytes() == CONTENT

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from modernet import progress
 
-    with progress.shown(), progress.task("starting", 1):
+    with progress.shown(), progress.bar("starting", 1):
         from modernet.benchmark import default_folder
         from modernet.machine.device import choose_device
 

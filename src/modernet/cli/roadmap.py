@@ -104,7 +104,7 @@ def _study(options: WalkOptions[Recipe]) -> int:
         raise InputError("--decisions is of --study factorial; for a walk give --steps")
     from modernet import progress
 
-    with progress.shown(), progress.task("starting", 1):
+    with progress.shown(), progress.bar("starting", 1):
         from modernet.roadmap import DEFAULT_DECISIONS
         from modernet.studies import Machines, run_factorial, walk_road
         from modernet.training import Interrupted

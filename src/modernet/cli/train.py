@@ -117,7 +117,7 @@ def _train(options: Options[Recipe], folder: Path, processes: Processes) -> Reco
     from modernet import progress
 
     with progress.shown() if processes.main else nullcontext():
-        with progress.task("starting", 1):
+        with progress.bar("starting", 1):
             from modernet.tasks import TrainRequest, get_task
             from modernet.training import prepare_folder, stop_requested_by_signal
 

@@ -79,7 +79,7 @@ def pack_dataset(spec: str, out: Path, *, shard_size_mb: int = 500) -> Packed:
     stop = threading.Event()
     try:
         with (
-            progress.task(f"packing {out}", total) as task,
+            progress.bar(f"packing {out}", total) as task,
             ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads,
         ):
             writers = [_Writer(out, name, part, source.classes, task, stop) for name, part in plan]
@@ -127,7 +127,7 @@ class _Writer:
     """Writes one shard, unless an earlier packing has."""
 
     def __init__(
-        self, out: Path, name: str, part: Examples, classes: tuple[str, ...], task: progress.Task, stop: threading.Event
+        self, out: Path, name: str, part: Examples, classes: tuple[str, ...], task: progress.Bar, stop: threading.Event
     ) -> None:
         self.file, self.note = out / name, out / f".{name}.json"  # what is known of a finished shard
         self.part, self.classes, self.task, self.stop = part, classes, task, stop

@@ -44,7 +44,7 @@ def evaluate_classifier(
     network.eval()
     sums: Tensor | float = 0.0
     count = 0
-    with progress.task(name, loader.samples_per_epoch) as shown:
+    with progress.bar(name, loader.samples_per_epoch) as shown:
         for batch in loader.batches():
             scores = network(batch.images).float()
             best = scores.topk(min(5, scores.shape[1])).indices == batch.targets[:, None]

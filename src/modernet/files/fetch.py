@@ -179,7 +179,7 @@ def _attempt(url: str, partial: Path, size: int | None, has_checksum: bool, toke
             raise _OtherFile(f"is {total} bytes instead of {size}")
         with (
             partial.open("ab" if resumed else "wb") as out,
-            progress.task(f"fetching {url.rpartition('/')[2]}", total) as task,
+            progress.bar(f"fetching {url.rpartition('/')[2]}", total) as task,
         ):
             task.advance(start if resumed else 0)
             for chunk in _chunks(response):

@@ -41,7 +41,7 @@ class Peaks:
 
 def measure_peaks(device: torch.device, dtypes: Sequence[str]) -> Peaks:
     """Measure the peaks of a device in some of `case.DTYPES`; takes less than a second per dtype on a CPU."""
-    with progress.task("measuring the device", len(dtypes) + 1) as shown:
+    with progress.bar("measuring the device", len(dtypes) + 1) as shown:
         tflops = {}
         for dtype in dtypes:
             speed = product_tflops(device, dtype)

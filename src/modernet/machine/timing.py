@@ -63,7 +63,7 @@ def rounds_in_turns(
         name: what the progress line says.
     """
     repeats: dict[str, int] = {}
-    with progress.task(name, len(calls) * (rounds + 1)) as counted:
+    with progress.bar(name, len(calls) * (rounds + 1)) as counted:
         for key, call in calls.items():
             for _ in range(warm_up):
                 call()

@@ -28,7 +28,7 @@ def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
     images = [section.image for section in sections if section.image is not None]
     counts, seen = Counter(image.name for image in images), Counter[str]()
     written = []
-    with progress.task("drawing", len(images) + 1) as shown:
+    with progress.bar("drawing", len(images) + 1) as shown:
         for image in images:
             seen[image.name] += 1
             number = f"-{seen[image.name]}" if counts[image.name] > 1 else ""

@@ -89,7 +89,7 @@ def train(
         run.resume(checkpoint)
     run.open_curves(name)
     try:
-        with progress.task(name, run.total_steps) as shown:
+        with progress.bar(name, run.total_steps) as shown:
             shown.advance(run.step)
             while run.step < run.total_steps:
                 run.train_epoch(shown, should_stop)
@@ -148,7 +148,7 @@ class _Run:
 
     # --- one epoch ---------------------------------------------------------------------------------------------------
 
-    def train_epoch(self, shown: progress.Task, should_stop: Callable[[], bool]) -> None:
+    def train_epoch(self, shown: progress.Bar, should_stop: Callable[[], bool]) -> None:
         """Train the rest of the current epoch, evaluate, and write a checkpoint when one is due."""
         epoch, first_step = divmod(self.step, self.steps_per_epoch)
         self.placement.network.train()

@@ -248,9 +248,9 @@ def test_a_failed_task_is_an_outcome_unless_the_user_can_fix_it() -> None:
 
 def test_repeated_work_is_counted_once() -> None:
     shown: list[float] = []
-    task = SimpleNamespace(advance=lambda amount, note: shown.append(amount))
+    bar = SimpleNamespace(advance=lambda amount, note: shown.append(amount))
     with shown_lines() as lines:
-        done = cluster._Progress([Sum("a", 0, 0, cost=10.0)], task)
+        done = cluster._Progress([Sum("a", 0, 0, cost=10.0)], bar)
         done.update(0, "one", 6.0, None)
         done.update(0, "two", 4.0, None)  # from its checkpoint
         done.update(0, "two", 7.0, None)

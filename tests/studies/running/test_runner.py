@@ -24,7 +24,7 @@ class Total:
     done: float = 0.0
     notes: list[str] = field(default_factory=list)
 
-    def open(self, name: str, total: float) -> progress.OpenTask:
+    def open(self, name: str, total: float) -> progress.OpenBar:
         return self
 
     def say(self, message: str) -> None:

@@ -122,7 +122,7 @@ def export_network(
     shape = (in_chans, image_size, image_size)
     dtype = "float32" if normalisation is None else "uint8"
     metadata = dict(metadata or {}) | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
-    with torch.inference_mode(False), torch.no_grad(), progress.task("exporting", 4) as step:
+    with torch.inference_mode(False), torch.no_grad(), progress.bar("exporting", 4) as step:
         step.advance(0, note="running the network")
         generator = torch.Generator().manual_seed(0)
         exported = eager if normalisation is None else FromPixels(eager, *normalisation)

@@ -157,7 +157,7 @@ def pick_fastest(
     plain, *others = candidates
     runners = {plain: Runner(network, plain, dtype)}
     failures: dict[Choice, str] = {}
-    with progress.task("preparing", len(others)) as counted:
+    with progress.bar("preparing", len(others)) as counted:
         for choice in others:
             counted.advance(0, note=str(choice))
             try:

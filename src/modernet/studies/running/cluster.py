@@ -64,7 +64,7 @@ class Cluster:
 
 
 def run_on_cluster(
-    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Task, cluster: Cluster
+    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Bar, cluster: Cluster
 ) -> Iterator[Outcome[J, R]]:
     """Run every job as a task of the cluster; yield outcomes in the order in which they finish.
 
@@ -124,7 +124,7 @@ def _new_board(ray: Any) -> Any:
 class _Progress:
     """The work done in each run; what a run repeats after its worker died is counted once."""
 
-    def __init__(self, jobs: Sequence[Job], shown: progress.Task) -> None:
+    def __init__(self, jobs: Sequence[Job], shown: progress.Bar) -> None:
         self._jobs, self._shown = jobs, shown
         self._done = [0.0] * len(jobs)
         self._workers: dict[int, str] = {}

@@ -58,17 +58,17 @@ class Share:
     def __init__(self, name: str, cost: float, advance: Callable[[float, str | None], None]) -> None:
         self._name, self._cost, self._advance = name, cost, advance
 
-    def open(self, name: str, total: float | None) -> progress.OpenTask:
+    def open(self, name: str, total: float | None) -> progress.OpenBar:
         # other work of the job (reading images, testing) does not count
         share = self._cost / total if total and name == self._name else 0.0
-        return _SharedTask(name, share, self._advance)
+        return _SharedBar(name, share, self._advance)
 
     def say(self, message: str) -> None:
         pass
 
 
 @dataclass(frozen=True)
-class _SharedTask:
+class _SharedBar:
     name: str
     share: float
     send: Callable[[float, str | None], None]

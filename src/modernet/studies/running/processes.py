@@ -25,7 +25,7 @@ _ATTEMPTS = 2
 
 
 def run_in_processes(
-    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Task, workers: int
+    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Bar, workers: int
 ) -> Iterator[Outcome[J, R]]:
     """Run jobs in a process pool. If a process dies, a new pool retries the jobs that were running."""
     context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA, nor torch's threads
@@ -77,7 +77,7 @@ def run_in_processes(
 class _listening:
     """Inside, a thread that shows the progress of the workers."""
 
-    def __init__(self, messages: Any, shown: progress.Task, started: set[int]) -> None:
+    def __init__(self, messages: Any, shown: progress.Bar, started: set[int]) -> None:
         self._messages, self._shown, self._started = messages, shown, started
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)

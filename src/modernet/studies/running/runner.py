@@ -36,7 +36,7 @@ def run_all(
     """
     if not jobs:
         return
-    with progress.task(title, sum(job.cost for job in jobs)) as shown, stop_requested_by_signal() as stop:
+    with progress.bar(title, sum(job.cost for job in jobs)) as shown, stop_requested_by_signal() as stop:
         shown.advance(0, f"starting the first of {len(jobs)} runs")
         if cluster is not None:
             run = run_on_cluster(jobs, work, stop, shown, cluster)
@@ -50,7 +50,7 @@ def run_all(
 
 
 def _run_here(
-    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Task
+    jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Bar
 ) -> Iterator[Outcome[J, R]]:
     for job in jobs:
         if stop():
