@@ -53,7 +53,7 @@ TIMEOUT_S = 600.0
 INTERRUPTED = 130  # exit code of a training that was asked to stop
 COMPARED = ("loss", "top1", "top5")  # what the names of losses and accuracies end with
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg", "scikit-learn")
-PRELOADED = ("torch", "torchvision", "timm.data", "timm.loss", "sklearn.datasets", "scipy.special", "matplotlib.pyplot")
+PRELOADED = ("torch", "torchvision", "timm.data", "timm.loss")
 
 Numbers = dict[str, float]
 Losses = dict[str, Numbers]
