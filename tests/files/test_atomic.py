@@ -14,7 +14,7 @@ def test_a_file_appears_with_all_its_content(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["record.json"]
 
 
-def test_a_failure_while_writing_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+def test_a_failure_while_writing_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text("old")
 

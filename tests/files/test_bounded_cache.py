@@ -44,7 +44,7 @@ def test_a_file_is_made_once(cache: Path) -> None:
     assert len(made) == 1
 
 
-def test_those_that_were_used_last_stay(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recently_used_files_stay(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE_GB", "0.000003")
     for name, seconds_ago in (("a", 300), ("b", 500), ("c", 400)):
         used(cached(name, kilobyte), seconds_ago)
@@ -55,9 +55,7 @@ def test_those_that_were_used_last_stay(cache: Path, monkeypatch: pytest.MonkeyP
     assert files(cache) == ["e"], "one that is larger than the budget is kept while it is needed"
 
 
-def test_a_file_that_is_open_is_read_to_its_end_when_it_is_removed(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_open_file_stays_readable_when_it_is_removed(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE_GB", "0.000001")
     with open_cached("a", kilobyte) as file:
         used(cache / "a", 100)
@@ -85,7 +83,7 @@ def test_a_file_that_another_process_removes_before_it_is_opened_is_made_again(
     assert removed
 
 
-def test_a_file_that_another_process_is_making_is_waited_for(cache: Path) -> None:
+def test_one_process_makes_a_file_and_others_wait(cache: Path) -> None:
     cache.mkdir()
     code = (
         "import sys, time, filelock\nfrom pathlib import Path\nfolder = Path(sys.argv[1])\n"
@@ -98,7 +96,7 @@ def test_a_file_that_another_process_is_making_is_waited_for(cache: Path) -> Non
         assert cached("a", lambda path: pytest.fail("it was made twice")).read_bytes() == b"theirs"
 
 
-def test_many_threads_that_want_a_file_make_it_once(cache: Path) -> None:
+def test_concurrent_threads_make_a_file_once(cache: Path) -> None:
     made: list[int] = []
 
     def make(path: Path) -> None:
@@ -114,7 +112,7 @@ def test_many_threads_that_want_a_file_make_it_once(cache: Path) -> None:
     assert len(made) == 1
 
 
-def test_what_fails_leaves_no_file(cache: Path) -> None:
+def test_a_failure_leaves_no_file(cache: Path) -> None:
     def torn(path: Path) -> None:
         path.write_bytes(b"half")
         raise InputError("the network has gone")
@@ -130,13 +128,13 @@ def test_a_full_disk_is_explained(cache: Path) -> None:
         path.touch()
         raise OSError(28, "No space left on device")
 
-    message = r"cannot keep a in .*shards: No space left on device; set MODERNET_CACHE_GB to less than the disk has"
+    message = r"cannot write a to .*shards: No space left on device; set MODERNET_CACHE_GB below the free space"
     with pytest.raises(InputError, match=message):
         cached("a", full)
 
 
 @pytest.mark.parametrize("given", ["", "many", "-1", "0", "nan"])
-def test_a_budget_that_is_no_size_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_a_limit_that_is_not_a_size_is_refused(cache: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("MODERNET_CACHE_GB", given)
-    with pytest.raises(InputError, match=rf"MODERNET_CACHE_GB is '{given}'; give how many GB shards may take on the"):
+    with pytest.raises(InputError, match=rf"MODERNET_CACHE_GB is '{given}'; give the size of the cache in GB"):
         cached("a", kilobyte)

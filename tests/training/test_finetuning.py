@@ -42,7 +42,7 @@ def file(trained: dict[str, Tensor], tmp_path: Path) -> Path:
     """Those weights under timm's names."""
     network = create_model("convnext_test", stem_stride=1, num_classes=7)
     path = tmp_path / "theirs.safetensors"
-    save_file(scheme_named(network, "timm").to_theirs(trained), path)
+    save_file(scheme_named(network, "timm").to_stored(trained), path)
     return path
 
 

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, cached, fetched over HTTP."""
+"""Files: written atomically, cached, fetched over HTTP, fingerprinted."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from modernet.errors import InputError
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a path to write to, beside `path`; it takes the name `path` only once it is complete and on the disk.
+    """Yield a path to write to, in the folder of `path`; it is renamed to `path` once it is complete and on disk.
 
-    If the body raises (a full disk, Ctrl-C), the unfinished file is removed and whatever stood at `path` stays.
-    The folder of `path` is made if it is missing.
+    If the body raises (a full disk, Ctrl-C), the unfinished file is removed and the file at `path` is unchanged.
+    The folder of `path` is created if it is missing.
 
     >>> with whole_file("runs/record.json") as unfinished:
     ...     _ = unfinished.write_text("{}")
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.unfinished")  # one name, so that killed processes leave one at most
+    unfinished = target.with_name(f".{target.name}.unfinished")  # one name: killed processes leave at most one
     try:
         yield unfinished
         with unfinished.open("rb+") as file:
@@ -34,10 +34,10 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder and try to write to it, before long work ends with an error instead of a result.
+    """Create a folder and check that it can be written to, before long work.
 
     Raises:
-        InputError: it cannot be made or written to.
+        InputError: it cannot be created or written to.
     """
     try:
         with whole_file(folder / ".writable") as unfinished:
@@ -48,7 +48,7 @@ def check_writable(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut (POSIX; Windows cannot open folders)."""
+    """Make the rename survive a power failure (POSIX; Windows cannot open folders)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

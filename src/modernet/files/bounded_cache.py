@@ -1,4 +1,4 @@
-"""Shards that are kept on this machine while they are used: made when they are first needed, the oldest removed."""
+"""A cache folder of limited size: files are made at their first use, the least recently used are removed."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
 
 _DEFAULT_GB = 200.0
-_FRESH_S = 60.0  # a file's time of use is written at most once in this
+_FRESH_S = 60.0  # interval at which the time of use is updated
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
-    """The file `name` of the cache, made first if it is not there.
+    """Return the file `name` of the cache, made first if it is missing.
 
-    Any number of processes may ask at once: one makes it, the others wait. Afterwards files that nobody has used for
-    longest are removed until all take at most `$MODERNET_CACHE_GB` (by default 200), but never this one. So a file may
-    be removed by another process before it is opened; `open_cached` opens it.
+    Of several processes one makes it, the others wait. Then the least recently used files, but never this one, are
+    removed until all take at most `$MODERNET_CACHE_GB` (by default 200). So another process may remove a file before it
+    is opened; `open_cached` handles that.
 
     Args:
-        make: writes the file to a path.
+        make: writes the file to the given path.
 
     Raises:
-        InputError: it cannot be written, or `make` says so.
+        InputError: it cannot be written; and the errors of `make`.
     """
     file = cache_folder() / "shards" / name
     if _touch(file):
@@ -42,21 +42,21 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
                 _remove_oldest(file, limit)
     except OSError as error:
         raise InputError(
-            f"cannot keep {name} in {file.parent}: {error.strerror or error}; set MODERNET_CACHE_GB to less than the "
-            "disk has room for, or MODERNET_CACHE to another folder"
+            f"cannot write {name} to {file.parent}: {error.strerror or error}; set MODERNET_CACHE_GB below "
+            "the free space, or MODERNET_CACHE to another folder"
         ) from error
     return file
 
 
 def open_cached(name: str, make: Callable[[Path], None]) -> BinaryIO:
-    """`cached`, opened: what is open stays readable when another process removes the file."""
+    """Open a file of the cache; an open file stays readable when another process removes it."""
     while True:
-        with contextlib.suppress(FileNotFoundError):  # removed since then
+        with contextlib.suppress(FileNotFoundError):  # removed in between
             return cached(name, make).open("rb")
 
 
 def _touch(file: Path) -> bool:
-    """Whether a file is there; if so, it counts as used now."""
+    """Return whether a file exists; if so, it counts as used now."""
     try:
         if time.time() - file.stat().st_mtime > _FRESH_S:
             os.utime(file)
@@ -72,14 +72,14 @@ def _limit_bytes() -> float:
     except ValueError:
         gigabytes = 0.0
     if not gigabytes > 0:
-        raise InputError(f"MODERNET_CACHE_GB is {given!r}; give how many GB shards may take on the disk, such as 200")
+        raise InputError(f"MODERNET_CACHE_GB is {given!r}; give the size of the cache in GB, such as 200")
     return gigabytes * 1e9
 
 
 def _remove_oldest(newest: Path, limit: float) -> None:
     others: list[tuple[float, int, Path]] = []
     for path in newest.parent.iterdir():
-        if path == newest or path.name.startswith("."):  # locks, and what is still being made
+        if path == newest or path.name.startswith("."):  # locks and unfinished files
             continue
         with contextlib.suppress(FileNotFoundError):
             state = path.stat()

@@ -1,4 +1,4 @@
-"""Where downloads and converted files are kept."""
+"""The cache folder, for downloads and converted files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from filelock import FileLock
 
 
 def cache_folder() -> Path:
-    """`$MODERNET_CACHE`, or `~/.cache/modernet`; it may not exist yet."""
+    """Return `$MODERNET_CACHE`, or `~/.cache/modernet`; it may not exist."""
     return Path(os.environ.get("MODERNET_CACHE") or "~/.cache/modernet").expanduser()
 
 
 @contextmanager
 def only_one(file: Path) -> Iterator[None]:
-    """Let one process or thread at a time make `file`; the others wait. The lock of a process that dies is free."""
+    """Let one process or thread at a time write `file`; others wait. The lock of a process that dies is released."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):
         yield

@@ -1,4 +1,4 @@
-"""Against a server on this machine that plays the Hub."""
+"""Data sets of the Hub, from a server in this process that imitates it."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ TWO_SPLITS = {
 
 
 def fetched(server: Server) -> list[str]:
-    """The files that were fetched whole."""
+    """Return the files that were fetched completely."""
     return [path.rpartition("/")[2] for path, part in server.requests if "/resolve/" in path and part is None]
 
 
-def test_images_are_fetched_file_by_file_when_they_are_needed(hub: Hub) -> None:
+def test_files_are_fetched_on_first_use(hub: Hub) -> None:
     with hub({"main": TWO_SPLITS}) as server:
         name, source = read_source(f"hf:{REPO}")
         assert (name, source.classes, source.validation) == ("pets", ("cat", "dog"), None)
@@ -106,7 +106,7 @@ def test_images_are_fetched_file_by_file_when_they_are_needed(hub: Hub) -> None:
         assert source.train.images.name(12) == "hf:org/pets/data/train-00001-of-00002.parquet, row 2"
         assert source.train.images.identity(12) == "train-00001-of-00002.parquet, row 2"
         copy = pickle.loads(pickle.dumps(source.train.images))
-    assert copy.content(11) == png(11), "it needs no network any more"
+    assert copy.content(11) == png(11), "no network is needed any more"
 
 
 def test_labels_are_read_once(hub: Hub) -> None:
@@ -118,7 +118,7 @@ def test_labels_are_read_once(hub: Hub) -> None:
     assert second.train.labels.tolist() == first.train.labels.tolist()
 
 
-def test_training_begins_before_all_is_here(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_starts_before_all_files_are_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modernet.data.open._NEAR", 5)
     with hub({"main": TWO_SPLITS}) as server:
         dataset = open_dataset(f"hf:{REPO}", memory_limit_mb=0)
@@ -127,7 +127,7 @@ def test_training_begins_before_all_is_here(hub: Hub, monkeypatch: pytest.Monkey
     assert dataset.name == "pets"
 
 
-def test_without_parquet_of_its_own_the_hubs_conversion_is_taken(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_hubs_conversion_replaces_missing_parquet(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     converted = {
         "default/partial-train/0000.parquet": table([0, 1, 0, 1]),
         "default/validation/0000.parquet": table([1, 0], first=50),
@@ -137,7 +137,7 @@ def test_without_parquet_of_its_own_the_hubs_conversion_is_taken(hub: Hub, capsy
         assert source.validation is not None
         assert source.validation.images.content(1) == png(51)
         assert len(source.train) == 4
-    assert f"the Hub has converted only a part of {REPO}; what there is of it is used" in capsys.readouterr().err
+    assert f"the Hub has converted only a part of {REPO}; that part is used" in capsys.readouterr().err
 
 
 def test_a_configuration_and_a_revision_are_chosen(hub: Hub) -> None:
@@ -153,7 +153,7 @@ def test_a_configuration_and_a_revision_are_chosen(hub: Hub) -> None:
             read_hub(f"hf:{REPO}/smal")
 
 
-def test_hidden_labels_of_test_do_not_count(hub: Hub) -> None:
+def test_a_test_split_with_hidden_labels_is_dropped(hub: Hub) -> None:
     with hub({"main": {"train.parquet": table([0, 1]), "test.parquet": table([-1, -1])}}):
         assert read_hub(f"hf:{REPO}").test is None
 
@@ -161,13 +161,16 @@ def test_hidden_labels_of_test_do_not_count(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.csv": b""}, r"the data set org/pets has no parquet files train-\*.parquet; fetch it and give its folder"),
+        (
+            {"a.csv": b""},
+            r"the data set org/pets has no parquet files train-\*.parquet; download it and give its",
+        ),
         ({"test.parquet": table([0, 1])}, r"hf:org/pets has a test split, but no train split; name its"),
         (
             {"train.parquet": b"no parquet at all"},
             r"cannot read hf:org/pets/train.parquet as parquet: .*; fetch it again",
         ),
-        ({"train.parquet": table([0, None])}, r"hf:org/pets/train.parquet, row 1 has no label; give it one, or remove"),
+        ({"train.parquet": table([0, None])}, r"hf:org/pets/train.parquet, row 1 has no label; add one, or remove"),
         ({"train.parquet": table([0, 5])}, r"hf:org/pets/train.parquet, row 1 has the label 5; there are 2 classes"),
     ],
 )
@@ -185,13 +188,13 @@ def test_data_sets_that_cannot_be_used_are_explained(hub: Hub, files: dict[str, 
         (API, (418, ""), r"cannot read the data set org/pets of the Hub \(.*418.*\); check the network"),
     ],
 )
-def test_what_the_hub_refuses_is_told_in_a_line(hub: Hub, path: str, answer: tuple[int, str], message: str) -> None:
+def test_refusals_of_the_hub_are_one_line(hub: Hub, path: str, answer: tuple[int, str], message: str) -> None:
     with hub({}, {path: answer}), pytest.raises(InputError, match=message) as caught:
         read_hub(f"hf:{REPO}")
     assert "\n" not in str(caught.value)
 
 
-def test_a_gated_data_set_that_lists_its_files_is_told_when_its_labels_are_read(hub: Hub) -> None:
+def test_a_gated_data_set_that_lists_its_files_is_an_error_when_labels_are_read(hub: Hub) -> None:
     gated = {f"/datasets/{REPO}/resolve/{0:040x}/{path}": (403, "GatedRepo") for path in TWO_SPLITS}
     message = r"^the data set org/pets is gated: accept its terms on its page on the Hub, then log in"
     with hub({"main": TWO_SPLITS}, gated), pytest.raises(InputError, match=message) as caught:
@@ -199,7 +202,7 @@ def test_a_gated_data_set_that_lists_its_files_is_told_when_its_labels_are_read(
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_revision_is_told(hub: Hub) -> None:
+def test_an_unknown_revision_is_an_error(hub: Hub) -> None:
     with (
         hub({"main": TWO_SPLITS}, {f"{API}/revision/v9": (404, "RevisionNotFound")}),
         pytest.raises(InputError, match=r"the data set org/pets has no revision 'v9'; give a branch, tag or commit"),
@@ -207,7 +210,7 @@ def test_an_unknown_revision_is_told(hub: Hub) -> None:
         read_hub(f"hf:{REPO}@v9")
 
 
-def test_images_that_are_refused_are_told(hub: Hub) -> None:
+def test_images_that_are_refused_are_an_error(hub: Hub) -> None:
     with hub({"main": TWO_SPLITS}) as server:
         images = read_hub(f"hf:{REPO}").train.images
         server.failures = [403]
@@ -230,12 +233,12 @@ def test_a_full_disk_leaves_nothing_behind(hub: Hub, tmp_path: Path, monkeypatch
     with hub({"main": TWO_SPLITS}):
         images = read_hub(f"hf:{REPO}").train.images
         monkeypatch.setattr("modernet.data.sources.hub.write_arrow", full_disk)
-        with pytest.raises(InputError, match=r"cannot keep .*arrow in .*: No space left on device; set MODERNET_CACHE"):
+        with pytest.raises(InputError, match=r"cannot write .*arrow to .*: No space left on device; set MODERNET"):
             images.content(0)
     assert {path.suffix for path in (tmp_path / "cache" / "shards").iterdir()} == {".lock"}
 
 
-def test_without_a_network_it_is_said_in_a_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with hub({}):
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
         with pytest.raises(
@@ -245,8 +248,8 @@ def test_without_a_network_it_is_said_in_a_line(hub: Hub, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("spec", ["hf:", "hf:pets", "hf:org/pets@", "hf:a b/c"])
-def test_what_names_no_data_set_is_explained(spec: str) -> None:
-    with pytest.raises(InputError, match=r"is no data set of the Hub; give hf:org/name, hf:org/name/config or hf:org"):
+def test_malformed_names_are_explained(spec: str) -> None:
+    with pytest.raises(InputError, match=r"is not a data set of the Hub; give hf:org/name, hf:org/name/config or"):
         read_source(spec)
 
 
@@ -257,5 +260,5 @@ def test_an_image_without_bytes_is_named(hub: Hub) -> None:
     with hub({"main": {"train.parquet": sink.getvalue().to_pybytes()}}):
         source = read_hub(f"hf:{REPO}")
         assert source.classes == ("a", "b")
-        with pytest.raises(UnreadableImage, match=r"hf:org/pets/train.parquet, row 0: the row holds no bytes"):
+        with pytest.raises(UnreadableImage, match=r"hf:org/pets/train.parquet, row 0: the row has no bytes"):
             source.train.images.read(0)

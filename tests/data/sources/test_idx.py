@@ -42,7 +42,7 @@ def test_the_files_of_mnist_are_read_as_grey_images(tmp_path: Path, gzipped: boo
     assert dataset.test.labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
 
 
-def test_names_of_classes_can_be_given(tmp_path: Path) -> None:
+def test_class_names_can_be_given(tmp_path: Path) -> None:
     write(tmp_path)
     assert read_idx(tmp_path, ("a", "b", "c", "d")).classes == ("a", "b", "c", "d")
     with pytest.raises(InputError, match=r"has the label 3, but only 2 classes"):
@@ -52,15 +52,15 @@ def test_names_of_classes_can_be_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train-labels-idx1-ubyte", None, r"there is no train-labels-idx1-ubyte \(or .gz\) in .*; put it beside"),
+        ("train-labels-idx1-ubyte", None, r"there is no train-labels-idx1-ubyte \(or .gz\) in .*; add it"),
         ("train-labels-idx1-ubyte", idx(np.zeros(7)), "has 40 images, but train-labels-idx1-ubyte has 7 labels"),
-        ("train-images-idx3-ubyte", idx(np.zeros((40, 6, 6)))[:-1], "has 1455 bytes, but its header promises 1456"),
+        ("train-images-idx3-ubyte", idx(np.zeros((40, 6, 6)))[:-1], "has 1455 bytes, but its header says 1456"),
         ("train-images-idx3-ubyte", idx(np.zeros(40)), "is not an IDX file of bytes with 3 dimensions; fetch it again"),
         ("train-images-idx3-ubyte", b"", "is not an IDX file"),
         (
             "train-images-idx3-ubyte",
             struct.pack(">BBBB3I", 0, 0, 8, 3, *[2**32 - 1] * 3),
-            "has 16 bytes, but its header promises 792281",
+            "has 16 bytes, but its header says 792281",
         ),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_missing_or_damaged_file_is_explained(tmp_path: Path, name: str, conte
         read_idx(tmp_path)
 
 
-def test_a_torn_gzip_file_is_explained(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_is_explained(tmp_path: Path) -> None:
     write(tmp_path, gzipped=True)
     file = tmp_path / "train-images-idx3-ubyte.gz"
     file.write_bytes(file.read_bytes()[:100])

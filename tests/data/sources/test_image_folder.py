@@ -17,7 +17,7 @@ def names(split: object) -> list[str]:
     return ["/".join(images.path(index).parts[-2:]) for index in range(len(images))]
 
 
-def test_class_folders_are_read_in_order_with_what_lies_deeper(tmp_path: Path, write_image) -> None:
+def test_class_folders_are_read_in_order_and_recursively(tmp_path: Path, write_image) -> None:
     for name in ("dog/b.png", "dog/deep/a.png", "cat/c.png"):
         write_image(tmp_path / name)
     (tmp_path / "dog" / "notes.txt").touch()
@@ -38,7 +38,7 @@ def test_split_folders_are_read_under_each_spelling(tmp_path: Path, write_folder
     assert (len(source.train), len(source.validation), len(source.test)) == (6, 4, 2)
 
 
-def test_folders_named_for_a_split_and_more_are_splits_only_among_themselves(tmp_path: Path, write_folder) -> None:
+def test_names_that_contain_a_split_are_splits_only_if_all_do(tmp_path: Path, write_folder) -> None:
     for split, n in (("train_images", 3), ("test_images", 1)):
         write_folder(tmp_path / "set" / split, n=n)
     source = read_image_folder(tmp_path / "set")
@@ -80,7 +80,7 @@ def test_a_class_without_images_is_named(tmp_path: Path, write_folder) -> None:
 def test_a_class_that_is_only_in_test_is_named(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path / "train")
     write_folder(tmp_path / "test", ("cat", "horse"))
-    with pytest.raises(InputError, match=r"test/horse is a class that train has not; it has 2, such as 'cat'"):
+    with pytest.raises(InputError, match=r"test/horse is not a class of train, which has 2, such as 'cat'"):
         read_image_folder(tmp_path)
 
 

@@ -47,7 +47,7 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return walked
 
 
-def test_images_are_listed_by_class_and_path_with_the_class_folders_that_have_none(folder: Path) -> None:
+def test_images_are_listed_by_class_and_path_with_empty_class_folders(folder: Path) -> None:
     listed = list_classes(folder)
     assert listed.class_folders == ("cat", "dog", "emu")
     assert names(listed) == ["cat/c.png", "dog/b.JPG", "dog/deep/a.png", "dog/z.png"]
@@ -65,7 +65,7 @@ def test_a_folder_is_walked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("change", ["dog/new.png", "dog/deep/new.png", "emu/new.png", "fox/new.png"])
-def test_a_new_image_is_seen_wherever_it_lies(folder: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_image_is_noticed_in_any_folder(folder: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = names(list_classes(folder))
     walked = walks(monkeypatch)
     (folder / change).parent.mkdir(exist_ok=True)
@@ -74,7 +74,7 @@ def test_a_new_image_is_seen_wherever_it_lies(folder: Path, change: str, monkeyp
     assert walked == [folder]
 
 
-def test_an_image_or_a_folder_that_has_gone_is_seen(folder: Path) -> None:
+def test_a_removed_image_or_folder_is_noticed(folder: Path) -> None:
     list_classes(folder)
     (folder / "dog" / "deep" / "a.png").unlink()
     assert names(list_classes(folder)) == ["cat/c.png", "dog/b.JPG", "dog/z.png"]
@@ -85,7 +85,7 @@ def test_an_image_or_a_folder_that_has_gone_is_seen(folder: Path) -> None:
     assert list_classes(folder).class_folders == ("cat", "dog")
 
 
-def test_a_folder_that_changed_just_now_is_listed_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_has_just_changed_is_listed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.utime(folder / "cat")
     list_classes(folder)
     walked = walks(monkeypatch)
@@ -93,7 +93,7 @@ def test_a_folder_that_changed_just_now_is_listed_anew(folder: Path, monkeypatch
     assert walked, "it may have changed again within one tick of the file system's clock"
 
 
-def test_few_images_leave_nothing_in_the_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_of_few_images_are_not_cached(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "_WORTH_KEEPING", 6)
     list_classes(folder)
     assert not (folder.parent / "cache").exists()
@@ -109,11 +109,11 @@ def test_a_damaged_list_is_made_again(folder: Path) -> None:
     assert kept.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_costs_only_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder.parent / "cache").touch()
     with shown():
         assert len(list_classes(folder).images) == 4
-    assert "cannot keep the list of images in" in capsys.readouterr().err
+    assert "cannot cache the list of images in" in capsys.readouterr().err
 
 
 def test_links_to_folders_are_followed_as_classes_and_not_below(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_links_to_folders_are_followed_as_classes_and_not_below(folder: Path) ->
     assert len(listed.images) == 7
 
 
-def test_names_that_are_no_utf8_are_read(folder: Path) -> None:
+def test_names_that_are_not_utf8_are_read(folder: Path) -> None:
     strange = os.fsencode(folder / "emu") + b"/\xff.png"
     Path(os.fsdecode(strange)).write_bytes(b"content")
     listed = list_classes(folder)
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_listed_is_named(folder: Path, monkeypatch: pyte
         list_classes(folder.parent / "nowhere")
 
 
-def test_many_images_reach_a_worker_in_little_space(folder: Path) -> None:
+def test_many_images_are_pickled_compactly(folder: Path) -> None:
     for number in range(1000):
         (folder / "emu" / f"n01440764_{number:05}.JPEG").touch()
     listed = list_classes(folder).images

@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("fashion_mnist", "train-images-idx3-ubyte.gz"),
     ],
 )
-def test_without_a_network_the_message_says_which_file_belongs_where(
+def test_without_a_network_the_message_says_which_file_to_put_where(
     cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str
 ) -> None:
     def no_network(*_: object) -> None:
@@ -45,7 +45,7 @@ def test_without_a_network_the_message_says_which_file_belongs_where(
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_is_fetched_when_downloading_is_off(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_fetched_with_download_off(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.datasets.utils, "download_url", lambda *_: pytest.fail("it was fetched"))
     with pytest.raises(InputError, match=r"downloading is switched off"):
         open_dataset("mnist", download=False)

@@ -89,7 +89,7 @@ def test_without_metadata_classes_are_named_by_their_labels(tmp_path: Path) -> N
     assert (source.classes, source.train.labels.tolist()) == (("bird", "fish"), [1, 0, 1])
 
 
-def test_a_test_split_with_hidden_labels_does_not_count(tmp_path: Path) -> None:
+def test_a_test_split_with_hidden_labels_is_dropped(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", [0, 1])
     write(tmp_path / "test.parquet", [-1, -1])
     assert opened(tmp_path).test is None
@@ -144,21 +144,21 @@ def test_an_unreadable_image_is_named_by_its_row_and_can_be_skipped(tmp_path: Pa
 @pytest.mark.parametrize(
     ("labels", "options", "message"),
     [
-        ([0, 1, None], {}, "row 2 has no label; give it one, or remove the row"),
+        ([0, 1, None], {}, "row 2 has no label; add one, or remove the row"),
         ([0, 1, 2], {}, r"row 2 has the label 2; there are 2 classes, 0 \(cat\) to 1 \(dog\)"),
         ([0, 1, -1], {}, "row 2 has the label -1; there are 2 classes"),
         (["cat", "dog", "cow"], {}, "row 2 has the label 'cow'; there are 2 classes"),
-        ([0.0, 1.0, 0.5], {}, "the column 'label' of .* holds double; labels are integers or names"),
+        ([0.0, 1.0, 0.5], {}, "the column 'label' of .* has the type double; labels are integers or names"),
         (
             [0, 1, 1],
             {"columns": ("x", "label")},
-            "has the columns x, label; the image column must be called image or img",
+            "has the columns x, label; the image column must be named image or img",
         ),
-        ([0, 1, 1], {"columns": ("image", "y")}, "has the columns image, y; the label column must be called label or"),
+        ([0, 1, 1], {"columns": ("image", "y")}, "has the columns image, y; the label column must be named label or"),
         (
             [0, 1, 1],
             {"images": ["a", "b", "c"], "struct": False},
-            "the column 'image' of .* holds string; images are",
+            "the column 'image' of .* has the type string; images are",
         ),
     ],
 )
@@ -169,7 +169,7 @@ def test_unusable_tables_are_explained(tmp_path: Path, labels: list, options: di
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"nothing like it")
     with pytest.raises(InputError, match=rf"cannot read {tmp_path}/train.parquet as parquet: .*; fetch it again"):
         opened(tmp_path)
@@ -212,7 +212,7 @@ def test_parquet_without_train_or_in_several_folders_is_explained(tmp_path: Path
     with pytest.raises(InputError, match=r"has a test split, but no train split; name its files train-\*"):
         opened(tmp_path)
     write(tmp_path / "two" / "train.parquet", [0, 1])
-    with pytest.raises(InputError, match=r"several folders in .* hold parquet files: one, two; give one of them"):
+    with pytest.raises(InputError, match=r"several folders in .* have parquet files: one, two; give one of them"):
         parquet_files(tmp_path)
 
 
@@ -229,7 +229,7 @@ def test_files_without_a_split_in_their_name_are_ignored(tmp_path: Path) -> None
     assert parquet_files(tmp_path) == {}
 
 
-def test_an_opened_set_holds_the_images_of_its_rows(tmp_path: Path) -> None:
+def test_an_opened_data_set_has_the_images_of_its_rows(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", [0, 1] * 20)
     write(tmp_path / "test.parquet", [1, 0, 1], first=100)
     dataset = open_dataset(str(tmp_path))

@@ -21,18 +21,18 @@ from modernet.errors import InputError
         ("http://host/", "host"),
     ],
 )
-def test_an_address_is_called_by_its_folder(monkeypatch: pytest.MonkeyPatch, spec: str, name: str) -> None:
+def test_an_address_is_named_by_its_folder(monkeypatch: pytest.MonkeyPatch, spec: str, name: str) -> None:
     monkeypatch.setattr(sources, "read_tar_urls", Mock())
     assert read_source(spec).name == name
 
 
 @pytest.mark.parametrize("spec", ["hf:org/pets", "hf:org/pets/config", "hf:org/pets@v1", "hf:org/pets/config@refs/x/y"])
-def test_a_data_set_of_the_hub_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch, spec: str) -> None:
+def test_a_data_set_of_the_hub_is_named_without_its_owner(monkeypatch: pytest.MonkeyPatch, spec: str) -> None:
     monkeypatch.setattr(sources, "read_hub", Mock())
     assert read_source(spec).name == "pets"
 
 
-def test_two_words_that_are_no_folder_may_be_a_data_set_of_the_hub(
+def test_two_words_without_a_folder_may_be_a_data_set_of_the_hub(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -41,7 +41,7 @@ def test_two_words_that_are_no_folder_may_be_a_data_set_of_the_hub(
         read_source("org/pets")
 
 
-def test_single_files_are_told_from_other_layouts(tmp_path: Path, write_folder) -> None:
+def test_folders_of_image_files_are_recognised(tmp_path: Path, write_folder) -> None:
     folder = write_folder(tmp_path / "pets", n=1)
     assert find_image_folder(str(folder)) == folder
     assert find_image_folder(str(write_shards(tmp_path / "shards"))) is None

@@ -34,13 +34,13 @@ def test_a_sample_is_the_files_that_agree_up_to_the_first_dot(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"1.jpg": b"x"}, r"a.tar, 1 has no label; put 1.cls, a number or a name, beside it"),
+        ({"1.jpg": b"x"}, r"a.tar, 1 has no label; add 1.cls with a number or a name"),
         ({"1.jpg": b"x", "1.cls": ""}, r"a.tar, 1 has no label"),
         ({"1.jpg": b"x", "1.json": "{}"}, r"a.tar, 1 has no label"),
-        ({"1.jpg": b"x", "1.png": b"y", "1.cls": "0"}, r"a.tar has two images called 1; a sample has one"),
-        ({"1.jpg": b"x", "1.json": "{"}, r"a.tar, 1.json cannot be read as json; it holds the label"),
-        ({"1.jpg": b"x", "1.json": "[" * 100_000}, r"a.tar, 1.json cannot be read as json; it holds the label"),
-        ({"1.jpg": b"x", "1.cls": b"\xff\xfe"}, r"a.tar, 1.cls cannot be read as cls; it holds the label"),
+        ({"1.jpg": b"x", "1.png": b"y", "1.cls": "0"}, r"a.tar has two images named 1; a sample has one"),
+        ({"1.jpg": b"x", "1.json": "{"}, r"a.tar, 1.json cannot be read as json; it must contain the label"),
+        ({"1.jpg": b"x", "1.json": "[" * 100_000}, r"a.tar, 1.json cannot be read as json; it must contain the label"),
+        ({"1.jpg": b"x", "1.cls": b"\xff\xfe"}, r"a.tar, 1.cls cannot be read as cls; it must contain the label"),
         (
             {"1.jpg": b"x", "1.cls": "0", "2.jpg": b"x", "2.cls": "cat"},
             r"a.tar has the labels 0 and 'cat'; labels are all numbers or all names",
@@ -54,12 +54,12 @@ def test_samples_that_cannot_be_used_are_named(tmp_path: Path, files: dict[str, 
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_tar_or_is_cut_off_is_named(tmp_path: Path) -> None:
+def test_a_truncated_file_or_another_kind_of_file_is_named(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", {"1.png": png(0, 64), "1.cls": "0"})
     whole = path.read_bytes()
     for damaged in (b"no tar" * 500, b"", whole[:5000]):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"cannot read .*a.tar as tar: .*plain .tar files|a.tar is cut off"):
+        with pytest.raises(InputError, match=r"cannot read .*a.tar as tar: .*plain .tar files|a.tar is truncated"):
             index_shard(path)
 
 
@@ -112,18 +112,18 @@ def test_a_wids_index_does_not_lead_out_of_its_folder(url: object) -> None:
         {"unknown": 1},
     ],
 )
-def test_an_index_of_wrong_types_or_places_is_refused(change: dict[str, object]) -> None:
+def test_wrong_types_and_offsets_in_an_index_are_refused(change: dict[str, object]) -> None:
     shard = {"name": "a.tar", "size": 10, "keys": ["1"], "offsets": [0], "sizes": [5], "labels": [0], "sha256": None}
     whole = {"format": "modernet shards 1", "classes": ["a"], "shards": [shard]}
     assert parse_index(json.dumps(whole).encode(), "index.json")[0][0].keys == ["1"]
     whole["shards"] = [{**shard, **change}]
-    with pytest.raises(InputError, match=r"index.json is no index of shards; remove it, or make it anew"):
+    with pytest.raises(InputError, match=r"index.json is not an index of shards; remove it, or recreate it"):
         parse_index(json.dumps(whole).encode(), "index.json")
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b"<html>", b'{"format": "2", "classes": null, "shards": []}', b"[" * 100_000]
 )
-def test_other_files_are_no_index(content: bytes) -> None:
-    with pytest.raises(InputError, match=r"index.json is no index of shards"):
+def test_other_files_are_refused(content: bytes) -> None:
+    with pytest.raises(InputError, match=r"index.json is not an index of shards"):
         parse_index(content, "index.json")

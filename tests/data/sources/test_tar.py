@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def indexed(folder: Path) -> Path:
-    """Write the index beside the shards."""
+    """Write the index of the shards in a folder."""
     shards = [index_shard(path, checksum=True) for path in sorted(folder.glob("*.tar"))]
     write_index(folder / "index.json", shards, ("cat", "dog"))
     return folder
@@ -45,7 +45,7 @@ def test_shards_are_split_by_their_names(tmp_path: Path) -> None:
     assert source.validation is not None
     assert source.test is not None
     assert (len(source.train), len(source.validation), len(source.test)) == (24, 16, 8)
-    assert source.train.shards is None, "any image on this machine is as near as any other"
+    assert source.train.shards is None, "any image on this machine is equally near"
     for index in (0, 13, 23):
         assert source.train.images.content(index) == png(index)
         assert source.train.labels[index] == index % 2
@@ -53,13 +53,13 @@ def test_shards_are_split_by_their_names(tmp_path: Path) -> None:
     assert len({source.train.images.identity(index) for index in range(24)}) == 24
 
 
-def test_braces_name_the_shards_of_one_set(tmp_path: Path) -> None:
+def test_braces_expand_to_the_shards_of_one_set(tmp_path: Path) -> None:
     write_shards(tmp_path / "set", "part", 4)
     name, source = read_source(str(tmp_path / "set" / "part-{0..2}.tar"))
     assert (name, len(source.train), source.test) == ("set", 24, None)
     name, source = read_source(str(tmp_path / "set" / "part-3.tar"))
     assert len(source.train) == 8
-    with pytest.raises(InputError, match=r"there is no shard .*part-4.tar; give those that there are, such as 'path/{"):
+    with pytest.raises(InputError, match=r"there is no shard .*part-4.tar; give existing ones, such as 'path/{"):
         read_source(str(tmp_path / "set" / "part-{0..9}.tar"))
 
 
@@ -77,7 +77,7 @@ def test_nested_or_unbalanced_braces_are_refused(pattern: str) -> None:
         expand_braces(pattern)
 
 
-def test_an_opened_set_holds_the_images_of_its_shards(tmp_path: Path) -> None:
+def test_an_opened_data_set_has_the_images_of_its_shards(tmp_path: Path) -> None:
     write_shards(tmp_path, "train", 3, n=10)
     write_shards(tmp_path, "test", 1, n=10, first=100)
     memory, disk = (open_dataset(str(tmp_path), memory_limit_mb=limit) for limit in (100, 0))
@@ -91,7 +91,7 @@ def test_an_opened_set_holds_the_images_of_its_shards(tmp_path: Path) -> None:
     assert torch.equal(torch.stack([images.read(index) for index in range(10)]), expected)
 
 
-def test_names_of_classes_come_from_classes_txt(tmp_path: Path) -> None:
+def test_class_names_come_from_classes_txt(tmp_path: Path) -> None:
     samples: dict[str, bytes | str] = {}
     for number in range(8):
         samples |= {f"{number}.png": png(number), f"{number}.cls": str(number % 2)}
@@ -105,7 +105,7 @@ def test_names_of_classes_come_from_classes_txt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "hidden"), [("cls", "-1\n"), ("json", '{"label": -1}')])
-def test_hidden_labels_of_test_do_not_count(tmp_path: Path, suffix: str, hidden: str) -> None:
+def test_a_test_split_with_hidden_labels_is_dropped(tmp_path: Path, suffix: str, hidden: str) -> None:
     for number in range(2):
         write_tar(tmp_path / f"train-{number}.tar", {"a.png": png(number), "a.cls": str(number)})
     write_tar(tmp_path / "test-0.tar", {"a.png": png(2), f"a.{suffix}": hidden})
@@ -116,12 +116,12 @@ def test_hidden_labels_of_test_do_not_count(tmp_path: Path, suffix: str, hidden:
         read_source(str(tmp_path))
 
 
-def test_the_index_of_a_large_shard_is_read_once_and_again_when_it_changes(
+def test_the_index_of_a_large_shard_is_cached_until_the_shard_changes(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_shards(tmp_path / "set", shards=1)
     read_source(str(folder))
-    assert not cache.exists(), "small shards are indexed in no time"
+    assert not cache.exists(), "the index of small shards is not cached"
     monkeypatch.setattr(tar, "_WORTH_KEEPING", 0)
     before = read_source(str(folder)).source.train
     with monkeypatch.context() as context:
@@ -134,28 +134,28 @@ def test_the_index_of_a_large_shard_is_read_once_and_again_when_it_changes(
     assert len(read_source(str(folder)).source.train) == 10
 
 
-def test_a_cache_that_cannot_be_written_costs_only_time(
+def test_a_cache_that_cannot_be_written_is_no_error(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tar, "_WORTH_KEEPING", 0)
     cache.touch()
     with shown():
         assert len(read_source(str(write_shards(tmp_path / "set"))).source.train) == 24
-    assert "cannot keep the index of" in capsys.readouterr().err
+    assert "cannot cache the index of" in capsys.readouterr().err
 
 
-def test_the_index_beside_shards_saves_reading_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_file_saves_reading_the_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = indexed(write_shards(tmp_path / "set"))
-    (folder / "train-old.tar").write_bytes(b"of no account")
+    (folder / "train-old.tar").write_bytes(b"not in the index")
     monkeypatch.setattr(tar, "index_shard", lambda path: pytest.fail("it was read"))
     source = read_source(str(folder)).source
     assert len(source.train) == 24
     assert source.train.images.content(13) == png(13)
     (folder / "train-1.tar").write_bytes(b"short")
-    with pytest.raises(InputError, match=r"the shard .*train-1.tar has not the \d+ bytes that index.json says; put"):
+    with pytest.raises(InputError, match=r"the shard .*train-1.tar is 5 bytes; index.json says \d+: replace it"):
         read_source(str(folder))
     (folder / "train-1.tar").unlink()
-    with pytest.raises(InputError, match=r"the shard .*train-1.tar is not there; put it there, or make index.json"):
+    with pytest.raises(InputError, match=r"the shard .*train-1.tar is missing; add it, or recreate index.json"):
         read_source(str(folder))
 
 
@@ -171,7 +171,7 @@ def test_a_wids_index_lists_the_shards_of_a_folder_and_of_an_address(tmp_path: P
         assert server.paths == ["/index.json", "/train-0.tar", "/train-2.tar"]
 
 
-def test_shards_without_a_split_beside_others_with_one_are_refused(tmp_path: Path) -> None:
+def test_shards_with_and_without_a_split_are_refused(tmp_path: Path) -> None:
     write_shards(tmp_path, "val", 1)
     with pytest.raises(InputError, match=r"has a validation split, but no train split; name its files train-\*"):
         read_source(str(tmp_path))
@@ -182,11 +182,11 @@ def test_shards_without_a_split_beside_others_with_one_are_refused(tmp_path: Pat
         read_source(str(tmp_path))
 
 
-def test_a_shard_that_is_cut_off_or_gone_names_its_images(tmp_path: Path) -> None:
+def test_images_of_a_truncated_or_missing_shard_are_named(tmp_path: Path) -> None:
     images = read_source(str(write_shards(tmp_path, shards=2))).source.train.images
     path = tmp_path / "train-0.tar"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UnreadableImage, match=r"train-0.tar, 0006: the shard ends before it does"):
+    with pytest.raises(UnreadableImage, match=r"train-0.tar, 0006: it is truncated"):
         images.read(6)
     path.unlink()
     with pytest.raises(UnreadableImage, match=r"train-0.tar, 0006: No such file or directory"):
@@ -194,7 +194,7 @@ def test_a_shard_that_is_cut_off_or_gone_names_its_images(tmp_path: Path) -> Non
     assert images.content(9) == png(9)
 
 
-def test_shards_behind_http_are_fetched_when_they_are_needed(tmp_path: Path, cache: Path) -> None:
+def test_remote_shards_are_fetched_on_first_use(tmp_path: Path, cache: Path) -> None:
     folder = write_shards(tmp_path / "served" / "pets", "train", 4)
     indexed(write_shards(folder, "val", 2, first=100))
     with serving(tmp_path / "served") as server:
@@ -208,11 +208,11 @@ def test_shards_behind_http_are_fetched_when_they_are_needed(tmp_path: Path, cac
         assert server.paths == ["/pets/index.json", "/pets/train-2.tar"]
         assert source.validation is not None
         assert source.validation.images.content(0) == png(100)
-    assert pickle.loads(pickle.dumps(source)).train.images.content(20) == png(20), "it needs no network any more"
+    assert pickle.loads(pickle.dumps(source)).train.images.content(20) == png(20), "no network is needed any more"
     assert len(list((cache / "shards").glob("*.tar"))) == 2
 
 
-def test_training_begins_before_all_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_starts_before_all_shards_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modernet.data.open._NEAR", 10)
     folder = write_shards(tmp_path / "served", "train", 5)
     indexed(write_shards(write_shards(folder, "val", 1), "test", 1))
@@ -225,13 +225,15 @@ def test_training_begins_before_all_is_here(tmp_path: Path, monkeypatch: pytest.
     assert len(dataset.train) == 40
 
 
-def test_addresses_with_braces_use_the_index_beside_them(tmp_path: Path) -> None:
+def test_addresses_with_braces_use_the_index_of_their_folder(tmp_path: Path) -> None:
     folder = indexed(write_shards(tmp_path / "served" / "pets", "train", 4))
     with serving(tmp_path / "served") as server:
         name, source = read_source(f"{server.url}/pets/train-{{1..2}}.tar")
         assert (name, len(source.train), server.paths) == ("pets", 16, ["/pets/index.json"])
         assert source.train.images.content(0) == png(8)
-        with pytest.raises(InputError, match=r"/pets/index.json knows no shard http.*/train-4.tar; it has 4, such as"):
+        with pytest.raises(
+            InputError, match=r"/pets/index.json does not list the shard http.*/train-4.tar; it lists 4"
+        ):
             read_source(f"{server.url}/pets/train-{{1..4}}.tar")
     assert folder.is_dir()
 
@@ -251,7 +253,7 @@ def test_shards_without_an_index_are_fetched_once_to_be_indexed(
     assert said.count("has no index.json: 2 of 2 shards are fetched now to be indexed") == 1
 
 
-def test_a_remote_shard_of_other_content_is_refused(tmp_path: Path) -> None:
+def test_a_remote_shard_that_has_changed_is_refused(tmp_path: Path) -> None:
     folder = indexed(write_shards(tmp_path / "served", "train", 2))
     write_shards(folder, "train", 2, first=50)
     with serving(folder) as server:
@@ -262,8 +264,8 @@ def test_a_remote_shard_of_other_content_is_refused(tmp_path: Path) -> None:
             images.content(0)
 
 
-def test_a_network_that_fails_is_no_unreadable_image(tmp_path: Path) -> None:
-    """Or skipping unreadable images would leave out all that cannot be fetched at the moment."""
+def test_a_network_error_is_not_an_unreadable_image(tmp_path: Path) -> None:
+    """Otherwise `--skip-unreadable` would drop every image of a shard that cannot be fetched at the moment."""
     folder = indexed(write_shards(tmp_path / "served", "train", 2))
     with serving(folder) as server:
         images = read_source(server.url).source.train.images
@@ -285,14 +287,14 @@ def test_an_address_without_shards_is_explained(tmp_path: Path) -> None:
         ):
             read_source(f"{server.url}/train-0.tar")
         (tmp_path / "index.json").write_text(json.dumps({"name": "something else"}))
-        with pytest.raises(InputError, match=r"/index.json is no index of shards; remove it"):
+        with pytest.raises(InputError, match=r"/index.json is not an index of shards; remove it"):
             read_source(server.url)
         server.failures = [500, 500]
         with pytest.raises(InputError, match=r"cannot fetch http.*/index.json \(HTTP Error 500: .*, 2 attempts\)"):
             read_source(server.url)
 
 
-def test_a_network_that_fails_in_a_worker_stops_training_with_its_line(tmp_path: Path) -> None:
+def test_a_network_error_in_a_worker_stops_training_with_one_line(tmp_path: Path) -> None:
     folder = indexed(write_shards(tmp_path / "served", "train", 3))
     with serving(folder) as server:
         dataset = open_dataset(server.url, memory_limit_mb=0)
@@ -306,7 +308,7 @@ def test_a_network_that_fails_in_a_worker_stops_training_with_its_line(tmp_path:
 
 
 def test_an_epoch_shows_every_image_of_remote_shards_once(tmp_path: Path) -> None:
-    """Also where shards are more than an epoch mixes at a time, and their images do not divide."""
+    """Even if there are more shards than an epoch mixes at a time, and batches do not divide the images."""
     folder = write_shards(tmp_path / "served", "train", 11, n=5)
     indexed(write_shards(write_shards(folder, "val", 1, first=1000), "test", 1, first=2000))
     with serving(folder) as server:

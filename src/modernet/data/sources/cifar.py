@@ -30,7 +30,7 @@ def has_cifar(path: Path) -> bool:
 def read_cifar(path: Path) -> Source:
     """Read `data_batch_1` ... `data_batch_5` (as many as there are) and `test_batch`, or the same with `.bin`.
 
-    The batches of the python version are pickles, which may run any code; only arrays and plain values are let in.
+    The batches of the python version are pickles, which may run any code; only arrays and plain values are accepted.
 
     Raises:
         InputError: a batch is damaged, or holds something else.
@@ -76,7 +76,7 @@ def _read_pickle(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         ) from error
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or labels.ndim != 1:
         raise InputError(
-            f"{file} is not a batch of CIFAR-10: its data is no array of bytes; fetch it again from its authors"
+            f"{file} is not a batch of CIFAR-10: its data is not an array of bytes; fetch it again from its authors"
         )
     return pixels, labels
 
@@ -96,11 +96,11 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:
-            self._refuse(f"it wants to load {module}.{name}, which no array needs")
+            self._refuse(f"it loads {module}.{name}, which no array needs")
         return self._ALLOWED[module, name]
 
     def persistent_load(self, pid: object) -> NoReturn:
-        self._refuse("it refers to objects outside of itself")
+        self._refuse("it refers to external objects")
 
     @staticmethod
     def _refuse(reason: str) -> NoReturn:

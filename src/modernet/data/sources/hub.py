@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub: images in parquet files, each fetched when its first image is needed."""
+"""Data sets of the Hugging Face Hub: parquet files, each fetched when its first image is needed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ PREFIX = "hf:"
 
 _SPEC = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([^@]+))?(?:@(.+))?")
 _PARTIAL = "partial-"  # how the Hub begins the folder of a split that it converted in part
-_CONVERTED = "refs/convert/parquet"  # where the Hub keeps its own conversion of a data set
+_CONVERTED = "refs/convert/parquet"  # the Hub's own conversion of a data set
 _DEFAULT = "default"
-_THREADS = 8  # files whose labels are read at a time: the network is waited for
+_THREADS = 8  # files whose labels are read at a time; each waits for the network
 _OPEN_FILES = 64
 
 
@@ -46,8 +46,8 @@ class HubImages(EncodedImages):
 
     Args:
         files: of one split.
-        rows: how many each has.
-        column: what holds the images.
+        rows: number of rows of each.
+        column: the column of the images.
     """
 
     def __init__(self, files: Sequence[HubFile], rows: Sequence[int], column: str) -> None:
@@ -73,7 +73,7 @@ class HubImages(EncodedImages):
         file, row = self._names.find(index)
         content = self._images(file)[row].as_py()
         if content is None:
-            raise UnreadableImage(self.name(index), "the row holds no bytes")
+            raise UnreadableImage(self.name(index), "the row has no bytes")
         assert isinstance(content, bytes)
         return content
 
@@ -81,7 +81,7 @@ class HubImages(EncodedImages):
         while True:
             try:
                 return _mapped(_arrow_file(self._files[file], self._column))
-            except FileNotFoundError:  # another process removed it just now
+            except FileNotFoundError:  # another process has just removed it
                 continue
 
 
@@ -118,7 +118,7 @@ def _name(file: HubFile) -> PurePosixPath:
 
 
 class _Known(NamedTuple):
-    """What the labels' columns of some files say."""
+    """The labels of some files."""
 
     rows: list[int]
     labels: list[list[int | str]]
@@ -129,20 +129,20 @@ class _Known(NamedTuple):
 def read_hub(spec: str) -> Source:
     """Read `hf:org/name`, `hf:org/name/config`, `hf:org/name@revision`.
 
-    Taken are the parquet files of the data set, or, where it has none, those that the Hub converted it to. The labels
-    are read now, by the ranges of their columns, and kept; images are fetched when they are needed, a file at a time.
+    Reads the parquet files of the data set or, if it has none, the Hub's conversion to parquet. Labels are read now, by
+    byte ranges of their columns, and cached; images are fetched when they are needed, a file at a time.
 
     Raises:
-        InputError: the Hub has no such data set, or not for us, or cannot be reached, or the data set has no labelled
-            images in parquet.
+        InputError: the data set does not exist, is private or gated, has no labelled images in parquet, or the Hub
+            cannot be reached.
     """
     match = _SPEC.fullmatch(spec)
     if match is None:
         raise InputError(
-            f"{spec!r} is no data set of the Hub; give hf:org/name, hf:org/name/config or hf:org/name@revision"
+            f"{spec!r} is not a data set of the Hub; give hf:org/name, hf:org/name/config or hf:org/name@revision"
         )
     repo, config, revision = match[1], match[2], match[3]
-    with _told(repo, revision):
+    with _as_input_errors(repo, revision):
         files = _list_files(repo, config, revision)
         require_train(spec, files)
         known = _read_labels(spec, [file for split in files for file in files[split]])
@@ -169,12 +169,12 @@ def read_hub(spec: str) -> Source:
 
 
 def _list_files(repo: str, config: str | None, revision: str | None) -> dict[str, list[HubFile]]:
-    """The files of each split of one configuration."""
+    """Return the files of each split of one configuration."""
     configs = _configs(repo, revision)
     if not configs and revision is None:
         configs = _configs(repo, _CONVERTED)
     if not configs:
-        raise InputError(f"the data set {repo} has no parquet files train-*.parquet; fetch it and give its folder")
+        raise InputError(f"the data set {repo} has no parquet files train-*.parquet; download it and give its folder")
     if config is None and len(configs) > 1 and _DEFAULT not in configs:
         raise InputError(
             f"{repo} has several configurations: {', '.join(configs)}; give one, as {PREFIX}{repo}/{min(configs)}"
@@ -186,7 +186,7 @@ def _list_files(repo: str, config: str | None, revision: str | None) -> dict[str
 
 
 def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFile]]]:
-    """The parquet files at a revision: configuration -> split -> files.
+    """List the parquet files at a revision: configuration -> split -> files.
 
     `data/train-00000-of-00002.parquet` and `CONFIG/train-00000-of-00002.parquet` are the layout of uploads,
     `CONFIG/train/0000.parquet` is that of the Hub's conversions.
@@ -220,7 +220,7 @@ def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFil
         file = HubFile(repo, entry.path, "dataset", commit, entry.size, sha256_of_file)
         configs.setdefault(config, {}).setdefault(split, []).append(file)
     if partial:
-        say(f"the Hub has converted only a part of {repo}; what there is of it is used")
+        say(f"the Hub has converted only a part of {repo}; that part is used")
     for splits in configs.values():
         for files in splits.values():
             files.sort(key=lambda file: file.path)
@@ -228,13 +228,13 @@ def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFil
 
 
 def _read_labels(spec: str, files: Sequence[HubFile]) -> _Known:
-    """Labels, rows and columns of the files: read once and kept, since a commit never changes."""
+    """Return the labels of the files; cached, since a commit never changes."""
     kept = cache_folder() / "indexes" / f"{json_sha256([asdict(file) for file in files])[:16]}-hub.json"
     with only_one(kept):
         try:
             rows, labels, classes, image_column = json.loads(kept.read_bytes())
             return _Known(rows, labels, None if classes is None else tuple(classes), image_column)
-        except (OSError, ValueError):  # not yet, or damaged
+        except (OSError, ValueError):  # missing or damaged
             known = _fetch_labels(spec, files)
             with whole_file(kept) as unfinished:
                 unfinished.write_text(json.dumps(known))
@@ -260,7 +260,7 @@ def _fetch_labels(spec: str, files: Sequence[HubFile]) -> _Known:
 
 
 def _open(file: HubFile) -> ParquetFile:
-    """A file of the Hub, read by ranges."""
+    """Open a file of the Hub, to be read by byte ranges."""
     from huggingface_hub import HfFileSystem, constants
 
     path = f"datasets/{file.repo}@{file.revision}/{file.path}"
@@ -274,11 +274,11 @@ def _mapped(arrow: Path) -> pa.ChunkedArray:
 
 
 @contextmanager
-def _told(repo: str, revision: str | None) -> Iterator[None]:
-    """What the Hub refuses, in a line."""
+def _as_input_errors(repo: str, revision: str | None) -> Iterator[None]:
+    """Translate errors of the Hub into `InputError`."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-    # which package the Hub's client asks the network with depends on its version; all errors of it descend from this
+    # the HTTP package of the Hub's client depends on its version; this is the base of its errors
     network_error = cast(type[Exception], HfHubHTTPError.__bases__[0])
     try:
         yield
@@ -286,7 +286,7 @@ def _told(repo: str, revision: str | None) -> Iterator[None]:
         cause = error.__cause__
         if not isinstance(cause, network_error):
             raise
-        with _told(repo, revision):  # a file that was read by ranges is not damaged
+        with _as_input_errors(repo, revision):  # the network failed while a file was read: it is not damaged
             raise cause from cause.__cause__
     except GatedRepoError as error:
         raise _refused(repo) from error

@@ -1,4 +1,4 @@
-"""The files of MNIST and its family: IDX, plain or gzipped (LeCun's format)."""
+"""IDX files, plain or gzipped: LeCun's format of MNIST and its relatives."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def has_idx(path: Path) -> bool:
 
 
 def read_idx(path: Path, classes: tuple[str, ...] | None = None) -> Source:
-    """Read `train-images-idx3-ubyte` and its like; `t10k-...` is the test split.
+    """Read `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`; `t10k-...` is the test split.
 
     Args:
-        classes: their names; the files do not say. None calls them 0, 1, ...
+        classes: their names, which the files do not have; None names them 0, 1, ...
 
     Raises:
-        InputError: a file is missing, damaged, of another kind, or does not fit its neighbour.
+        InputError: a file is missing, damaged or of another kind, or images and labels differ in number.
     """
     train = _read_split(path, "train")
     if classes is None:
@@ -45,7 +45,7 @@ def _read_split(path: Path, prefix: str) -> Examples:
     image_file, label_file = _find(path, prefix, _IMAGES), _find(path, prefix, _LABELS)
     if image_file is None or label_file is None:
         missing = _IMAGES if image_file is None else _LABELS
-        raise InputError(f"there is no {prefix}-{missing} (or .gz) in {path}; put it beside the others")
+        raise InputError(f"there is no {prefix}-{missing} (or .gz) in {path}; add it")
     images, labels = _read_array(image_file, ndim=3), _read_array(label_file, ndim=1)
     if len(images) != len(labels) or not len(labels):
         raise InputError(f"{image_file} has {len(images)} images, but {label_file.name} has {len(labels)} labels")
@@ -66,7 +66,7 @@ def _read_array(file: Path, ndim: int) -> NDArray[np.uint8]:
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", ndim, 4))
     expected = start + int(np.prod(shape, dtype=object))
     if len(data) != expected:
-        raise InputError(f"{file} has {len(data)} bytes, but its header promises {expected}; fetch it again")
+        raise InputError(f"{file} has {len(data)} bytes, but its header says {expected}; fetch it again")
     return np.frombuffer(bytearray(data), np.uint8, offset=start).reshape(shape)  # bytearray: writable, as torch wants
 
 

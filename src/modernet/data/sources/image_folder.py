@@ -1,4 +1,4 @@
-"""Image folders: a folder of images for each class."""
+"""Image folders: a folder of images per class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_image_folder(path: Path) -> Source:
     """Read `class/image`, or the same below `train/`, `val/` (`valid/`, `validation/`) and `test/`.
 
     Classes are the folders of the training split in alphabetical order. Images may lie deeper inside a class; hidden
-    files and files of other kinds are passed over. The list of many images is kept (`listing.py`).
+    files and files of other kinds are skipped. The list of many images is cached (`listing.py`).
 
     Raises:
         InputError: no or empty class folders, a second folder for one split, or a class that is not in train.
@@ -31,7 +31,7 @@ def read_image_folder(path: Path) -> Source:
 
 
 def read_unlabelled_folder(path: Path) -> Source:
-    """Read every image below a folder, or below its `train/`, `val/` and `test/`, without looking at folders' names.
+    """Read every image below a folder, or below its `train/`, `val/` and `test/`, whatever the folders below.
 
     Raises:
         InputError: no image, a second folder for one split, or splits without train.
@@ -46,7 +46,7 @@ def read_unlabelled_folder(path: Path) -> Source:
 
 
 def split_folders(path: Path) -> dict[str, Path]:
-    """The folder of each split that an image folder has: `train/` and those beside it, or itself as train.
+    """Return the folder of each split of an image folder: `train/`, `val/`, `test/`, or the folder itself as train.
 
     Raises:
         InputError: a second folder for one split, or splits without train.
@@ -76,7 +76,7 @@ def _examples(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Examp
     for name, count in zip(listing.class_folders, counts, strict=True):
         if name not in number:
             raise InputError(
-                f"{folder / name} is a class that train has not; it has {len(classes)}, such as {classes[0]!r}"
+                f"{folder / name} is not a class of train, which has {len(classes)}, such as {classes[0]!r}"
             )
         if not count:
             raise InputError(f"there is no image in the class folder {folder / name}; add some, or remove the folder")

@@ -1,7 +1,7 @@
-"""What lies in class folders, listed once: a folder of a million images opens in seconds the second time.
+"""List the images in class folders, and cache the list: a folder of a million images opens in seconds the second time.
 
-The list is kept in the cache folder with the time at which every folder last changed. A file that is added, removed or
-renamed changes its folder's time, so to ask for a thousand times is to know whether a million names are still right.
+The cache stores the modification time of every folder. A file that is added, removed or renamed changes that of its
+folder, so checking 1,000 folders validates a million file names.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
 from modernet.progress import say, track
 
-_WORTH_KEEPING = 10_000  # to list fewer takes no time
-_COARSEST_CLOCK_NS = 2 * 10**9  # of a file system (FAT): a folder that changed just now may change again unseen
+_WORTH_KEEPING = 10_000  # images; fewer are listed quickly
+_COARSEST_CLOCK_NS = 2 * 10**9  # FAT; a change within one tick leaves the time as it is
 _KEY = b"modernet listing 2"
 
 
@@ -45,7 +45,7 @@ class Listing(NamedTuple):
 
 
 class _Walked(NamedTuple):
-    """Every folder, the folder itself first, with the time of its last change; every image, with its folder."""
+    """Every folder, the root first, with its modification time; every image, with its folder."""
 
     parents: list[str]
     changed_ns: list[int]
@@ -54,9 +54,9 @@ class _Walked(NamedTuple):
 
 
 def list_classes(folder: Path) -> Listing:
-    """List the class folders of `folder` and the images in them and below them.
+    """List the class folders of `folder` and the images below them.
 
-    Hidden files and folders, files of other kinds, and images beside the class folders do not count.
+    Hidden files and folders, files of other kinds, and images directly in `folder` are skipped.
 
     Raises:
         InputError: a folder cannot be listed.
@@ -107,11 +107,11 @@ def _walk(folder: Path) -> _Walked:
         path = folder / relative
         number = len(parents)
         parents.append(relative)
-        changed_ns.append(_changed_ns(path))  # before its entries are read: a change from now on is seen
+        changed_ns.append(_changed_ns(path))  # before its entries are read, so that later changes are noticed
         for entry in _entries(path):
             if not entry.is_dir():
                 add(entry.name, number)
-            elif not entry.is_symlink():  # it may lead in circles
+            elif not entry.is_symlink():  # it may be circular
                 visit(f"{relative}/{entry.name}")
 
     classes = []
@@ -126,7 +126,7 @@ def _walk(folder: Path) -> _Walked:
 
 
 def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder, in alphabetical order, without what is hidden."""
+    """Yield the entries of a folder in alphabetical order, but for hidden ones."""
     try:
         with os.scandir(path) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -158,12 +158,12 @@ def _keep(file: Path, found: _Walked) -> None:
             pa.ipc.new_file(sink, schema) as out,
         ):
             out.write_batch(pa.record_batch([found.names, pa.array(found.parent_of)], schema=schema))
-    except OSError as error:  # it only costs time
-        say(f"cannot keep the list of images in {file.parent} ({error.strerror or error}); it is made anew each time")
+    except OSError as error:  # only time is lost
+        say(f"cannot cache the list of images in {file.parent} ({error.strerror or error}); it is made again each time")
 
 
 def _kept(file: Path, folder: Path) -> _Walked | None:
-    """The list in the cache folder, if there is one and no folder has changed since."""
+    """Return the cached list if there is one and no folder has changed since."""
     try:
         table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
         folders = json.loads(table.schema.metadata[_KEY])
@@ -172,5 +172,5 @@ def _kept(file: Path, folder: Path) -> _Walked | None:
             return None
         columns = table.combine_chunks()
         return _Walked(parents, changed_ns, columns["name"].chunk(0), columns["parent"].chunk(0).to_numpy())
-    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException):  # none, damaged, or a folder has gone
+    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException):  # missing, damaged, or a folder was removed
         return None

@@ -1,4 +1,4 @@
-"""Data sets that go by a name: fetched once into the cache folder, with torchvision's addresses and checksums."""
+"""Data sets by name: fetched once into the cache folder, with torchvision's addresses and checksums."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NAMES = ("cifar10", "fashion_mnist", "mnist")
 
 
 def read_named(name: str, download: bool) -> Source:
-    """The data set called `name`, one of `NAMES`.
+    """Read a data set by name, one of `NAMES`.
 
     Args:
-        download: whether it may be fetched if it is not in the cache folder.
+        download: whether it may be fetched if it is not cached.
 
     Raises:
-        InputError: it is not in the cache and cannot be fetched; the message says which file belongs where.
+        InputError: it is neither cached nor can be fetched; the message says which file to put where.
     """
-    # here, since torchvision takes longer to import than all the rest of data
+    # imported here: torchvision takes longer than the rest of modernet.data
     from torchvision.datasets import CIFAR10, MNIST, FashionMNIST
 
     folder = cache_folder() / name
@@ -42,7 +42,7 @@ def read_named(name: str, download: bool) -> Source:
 
 
 def _fetch(folder: Path, addresses: list[str], filename: str, md5: str, download: bool) -> Path:
-    """The file, downloaded from one of the addresses unless it is there whole."""
+    """Return a file of the cache, downloaded from one of the addresses unless it is complete."""
     from torchvision.datasets.utils import check_integrity, download_url
 
     file = folder / filename
@@ -53,7 +53,7 @@ def _fetch(folder: Path, addresses: list[str], filename: str, md5: str, download
         say(f"fetching {address}")
         try:
             download_url(address, str(folder), filename, md5)
-        except (OSError, RuntimeError) as error:  # no network, or another content than expected
+        except (OSError, RuntimeError) as error:  # no network, or another checksum
             reason = one_line(error)
         else:
             return file
@@ -64,7 +64,7 @@ def _fetch(folder: Path, addresses: list[str], filename: str, md5: str, download
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack the one folder in an archive to `folder`, whole or not at all."""
+    """Unpack the only folder of an archive to `folder`, completely or not at all."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished, tarfile.open(archive) as tar:
         tar.extractall(unfinished, filter="data")
         Path(unfinished, folder.name).rename(folder)

@@ -25,8 +25,8 @@ from modernet.progress import track
 
 
 def parquet_files(path: Path) -> dict[str, list[Path]]:
-    """The files of each split, in a folder or in the one folder directly below it (`data/`, `plain_text/`) that has
-    some.
+    """Return the files of each split, in a folder or in the only folder directly below it that has some (`data/`,
+    `plain_text/`).
 
     Raises:
         InputError: several folders below have some.
@@ -38,21 +38,21 @@ def parquet_files(path: Path) -> dict[str, list[Path]]:
     below = {folder: files for folder in folders if (files := _files_in(folder))}
     if len(below) > 1:
         names = ", ".join(folder.name for folder in below)
-        raise InputError(f"several folders in {path} hold parquet files: {names}; give one of them")
+        raise InputError(f"several folders in {path} have parquet files: {names}; give one of them")
     return next(iter(below.values()), {})
 
 
 def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int) -> Source:
     """Read the splits of a data set.
 
-    The image column is called image, img or picture and holds {bytes, path} or bytes; the label column label, labels,
-    fine_label, class or target, and holds integers or names. Names of classes come from the schema's huggingface
-    metadata. A test split whose labels are all -1, the Hub's sign for hidden labels, does not count.
+    The image column is named image, img or picture and has {bytes, path} or bytes; the label column is named label,
+    labels, fine_label, class or target, and has integers or names. Class names come from the schema's huggingface
+    metadata. A test split whose labels are all -1, the Hub's sign of hidden labels, is dropped.
 
     Args:
-        files: each split's files, as `parquet_files` found them.
-        memory_limit_mb: encoded images beyond it are first copied to an Arrow file in the cache folder, since rows
-            of parquet cannot be reached one by one.
+        files: of each split, from `parquet_files`.
+        memory_limit_mb: larger data sets (encoded) are first copied to an Arrow file in the cache folder, since parquet
+            has no random access to rows.
 
     Raises:
         InputError: a file is damaged, a column is missing, a label is missing or out of range.
@@ -84,23 +84,23 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
 
 
 class RowNames:
-    """Row numbers over several files -> file and row."""
+    """Names of the rows of several files, numbered consecutively."""
 
     def __init__(self, files: Sequence[PurePath], rows: Sequence[int]) -> None:
         self._files, self._ends = files, np.cumsum(rows)
 
     def __getitem__(self, row: int) -> str:
-        """For messages."""
+        """Return the name of a row in messages."""
         file, row_of_file = self.find(row)
         return f"{self._files[file]}, row {row_of_file}"
 
     def identity(self, row: int) -> str:
-        """Without the folder, which may be moved."""
+        """Return the name without the folder, which may be moved."""
         file, row_of_file = self.find(row)
         return f"{self._files[file].name}, row {row_of_file}"
 
     def find(self, row: int) -> tuple[int, int]:
-        """The number of the file, and the row in it."""
+        """Return the index of the file, and the row in it."""
         file = int(np.searchsorted(self._ends, row, side="right"))
         return file, row - (int(self._ends[file - 1]) if file else 0)
 
@@ -131,15 +131,13 @@ class ParquetImages(EncodedImages):
     def content(self, index: int) -> bytes:
         content = self._column[index].as_py()
         if content is None:
-            raise UnreadableImage(self.name(index), "the row holds no bytes")
+            raise UnreadableImage(self.name(index), "the row has no bytes")
         assert isinstance(content, bytes)
         return content
 
 
 class MappedImages(ParquetImages):
-    """The same in an Arrow file, mapped into memory; another process maps the file again instead of getting its
-    content.
-    """
+    """Encoded images in a memory-mapped Arrow file; unpickling maps the file again instead of copying its content."""
 
     def __init__(self, file: Path, names: RowNames) -> None:
         super().__init__(map_arrow(file), names)
@@ -150,9 +148,7 @@ class MappedImages(ParquetImages):
 
 
 def _begins_with_image(folder: Path) -> bool:
-    """Whether a folder is one of single images, to judge by the first file that the system names: to list them all
-    would take minutes for a million.
-    """
+    """Return whether the first entry of a folder is an image; listing a million would take minutes."""
     with os.scandir(folder) as entries:
         return any(is_image(Path(entry.name)) for entry in islice(entries, 1))
 
@@ -167,7 +163,7 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
 
 
 def _copy_to_arrow(files: Sequence[Path], column: str) -> Path:
-    """An Arrow file of the images' bytes in the cache folder, made once for these files as they are now."""
+    """Return an Arrow file of the images' bytes in the cache folder, made again when a file changes."""
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     digest = json_sha256([states, column])[:16]
     target = cache_folder() / "parquet" / f"{files[0].stem}-{digest}.arrow"

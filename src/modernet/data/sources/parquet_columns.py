@@ -1,4 +1,4 @@
-"""The columns of one parquet file of images: labels, names of classes, the images' bytes."""
+"""The columns of a parquet file of images: labels, class names, encoded images."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SCHEMA = pa.schema({"image": pa.large_binary()})
 
 
 class ParquetFile:
-    """An opened file.
+    """An open parquet file.
 
     Args:
-        file: its path, or something to read from.
-        name: what a message calls it.
+        file: a path or a file object.
+        name: its name in messages.
 
     Raises:
-        InputError: it is damaged or no parquet; also from the methods.
+        InputError: it is damaged or not parquet; also raised by the methods.
     """
 
     def __init__(self, file: Any, name: PurePath) -> None:
@@ -40,17 +40,17 @@ class ParquetFile:
         self.rows: int = self._table.metadata.num_rows
 
     def find_column(self, accepted: tuple[str, ...], kind: str) -> str:
-        """The first of the accepted names that is a column."""
+        """Return the first of the accepted names that is a column."""
         names = self._table.schema_arrow.names
         for name in accepted:
             if name in names:
                 return name
         raise InputError(
-            f"{self.name} has the columns {', '.join(names)}; the {kind} column must be called {' or '.join(accepted)}"
+            f"{self.name} has the columns {', '.join(names)}; the {kind} column must be named {' or '.join(accepted)}"
         )
 
     def labels(self, column: str) -> list[int] | list[str]:
-        """The label of each row: integers, or names."""
+        """Return the label of each row: integers or names."""
         self.find_column((column,), "label")
         try:
             labels = self._table.read(columns=[column])[column]
@@ -58,14 +58,14 @@ class ParquetFile:
             raise self._damaged(error) from error
         kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
         if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise InputError(f"the column {column!r} of {self.name} holds {kind}; labels are integers or names")
+            raise InputError(f"the column {column!r} of {self.name} has the type {kind}; labels are integers or names")
         values: list[Any] = labels.to_pylist()
         if labels.null_count:
-            raise InputError(f"{self.name}, row {values.index(None)} has no label; give it one, or remove the row")
+            raise InputError(f"{self.name}, row {values.index(None)} has no label; add one, or remove the row")
         return values
 
     def class_names(self, column: str) -> tuple[str, ...] | None:
-        """Names from the metadata that the Hub's `datasets` writes; None where there are none."""
+        """Return the class names in the metadata that the Hub's `datasets` writes; None if there are none."""
         try:
             metadata = json.loads(self._table.schema_arrow.metadata[b"huggingface"])
             return tuple(str(name) for name in metadata["info"]["features"][column]["names"])
@@ -73,12 +73,14 @@ class ParquetFile:
             return None
 
     def images(self, column: str) -> Iterator[pa.Array]:
-        """The bytes of the images, some hundred at a time."""
+        """Yield the encoded images, 256 at a time."""
         self.find_column((column,), "image")
         kind = self._table.schema_arrow.field(column).type
         nested = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
         if not nested and not pa.types.is_binary(kind) and not pa.types.is_large_binary(kind):
-            raise InputError(f"the column {column!r} of {self.name} holds {kind}; images are bytes or {{bytes, path}}")
+            raise InputError(
+                f"the column {column!r} of {self.name} has the type {kind}; images are bytes or {{bytes, path}}"
+            )
         try:
             for batch in self._table.iter_batches(batch_size=256, columns=[column]):
                 content = pc.struct_field(batch[column], "bytes") if nested else batch[column]
@@ -91,12 +93,12 @@ class ParquetFile:
 
 
 def write_arrow(target: Path, chunks: Iterator[pa.Array]) -> None:
-    """Write images as an Arrow file, whose rows can be reached one by one."""
+    """Write encoded images to an Arrow file, which has random access to rows."""
     with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as out:
         for chunk in chunks:
             out.write_batch(pa.record_batch([chunk], schema=_SCHEMA))
 
 
 def map_arrow(file: Path) -> pa.ChunkedArray:
-    """The images of an Arrow file, mapped into memory: binary (n,)."""
+    """Memory-map the encoded images of an Arrow file: binary (n,)."""
     return pa.ipc.open_file(pa.memory_map(str(file))).read_all()["image"]

@@ -1,4 +1,4 @@
-"""A name, a folder or an address -> the labelled images that lie there."""
+"""Read the labelled images of a name, a folder or an address."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LAYOUTS = (
 
 class NamedSource(NamedTuple):
     name: str
-    """As records and folders of runs call it."""
+    """Its name in records and in the folders of runs."""
     source: Source
 
 
@@ -74,7 +74,7 @@ def _found(spec: str, targets: TargetKind, memory_limit_mb: int, download: bool)
 
 
 def _name_of_address(spec: str) -> str:
-    """The folder's name, or the host's, since records and folders of runs are called by it."""
+    """Return the last folder of an address, or its host: the name in records and in the folders of runs."""
     host, *parts = spec.partition("://")[2].rstrip("/").split("/")
     folders = parts[:-1] if spec.endswith(".tar") else parts
     return folders[-1] if folders else host.replace(":", "-")
@@ -89,22 +89,18 @@ def _existing_folder(spec: str) -> Path:
     if path.parent.is_dir() and path.parent != Path():
         neighbours = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
         close = difflib.get_close_matches(path.name, neighbours, n=1)
-        hint = (
-            f"did you mean {path.parent / close[0]}?" if close else f"{path.parent} has no folder with a name like it"
-        )
+        hint = f"did you mean {path.parent / close[0]}?" if close else f"no folder in {path.parent} has a similar name"
         raise InputError(f"there is no folder {spec}; {hint}")
     if len(path.parts) > 1:
         of_hub = f", or {PREFIX}{spec} for a data set of the Hugging Face Hub" if len(path.parts) == 2 else ""
         raise InputError(
             f"there is no folder {spec}, nor {path.parent}; give a folder, or one of {', '.join(DATASET_NAMES)}{of_hub}"
         )
-    raise InputError(f"{unknown_name('data set', spec, DATASET_NAMES)}; a folder of that name is not here either")
+    raise InputError(f"{unknown_name('data set', spec, DATASET_NAMES)}; nor is there a folder of that name")
 
 
 def find_image_folder(spec: str) -> Path | None:
-    """The folder that `spec` means where it holds single files, for each class a folder; None where it is anything
-    else.
-    """
+    """Return the folder that `spec` means if it has a folder of image files per class; None for anything else."""
     path = Path(spec).expanduser()
     if spec in DATASET_NAMES or not path.is_dir() or _reader(path, 0) is not None:
         return None
@@ -112,7 +108,7 @@ def find_image_folder(spec: str) -> Path | None:
 
 
 def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int) -> Source:
-    """Read a folder in the layout that it has."""
+    """Recognise the layout of a folder and read it."""
     reader = _reader(path, memory_limit_mb)
     if reader is not None:
         return reader()
@@ -124,12 +120,12 @@ def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int) -> Source
         return read_image_folder(path)
     if has_images:
         raise InputError(f"the images are directly in {path}; put them in a folder for each class")
-    found = f"holds nothing that is known, such as {min(entries).name}" if entries else "is empty"
-    raise InputError(f"the folder {path} {found}; looked for {_LAYOUTS}")
+    found = f"has {min(entries).name} and no known layout" if entries else "is empty"
+    raise InputError(f"the folder {path} {found}; known are {_LAYOUTS}")
 
 
 def _reader(path: Path, memory_limit_mb: int) -> Callable[[], Source] | None:
-    """What reads a folder in a layout that is known by its files; None for class folders and anything else."""
+    """Return the reader of a layout that is recognised by its files; None for class folders and anything else."""
     if files := parquet_files(path):
         return partial(read_parquet, path, files, memory_limit_mb)
     if tar_files(path):

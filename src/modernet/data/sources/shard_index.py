@@ -1,4 +1,4 @@
-"""Where each sample lies in a tar shard (WebDataset's layout), so that any can be read alone."""
+"""Offsets of the samples in a tar shard (WebDataset's layout), so that each can be read on its own."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _LARGEST = 2**63 - 1  # int64
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """The samples of one shard, in their order.
+    """The samples of one shard, in order.
 
     Attributes:
-        name: its file's name.
-        size: its file's length in bytes.
-        keys: what the files of a sample are called, without their suffixes.
-        offsets: where each image begins in the file.
-        sizes: its length in bytes.
+        name: of the file.
+        size: of the file in bytes.
+        keys: the name of each sample, without suffix.
+        offsets: of each image in the file, in bytes.
+        sizes: of each image in bytes.
         labels: integers or names.
-        sha256: of the whole file; None where nobody has computed it.
+        sha256: of the whole file; None if it was not computed.
     """
 
     name: str
@@ -47,13 +47,13 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
     """Read the headers of a tar file.
 
     A sample is the files whose paths agree up to the first dot of their name: an image (`.jpg`, `.png`, ...) and a
-    label, either `.cls` (a number or a name) or `.json` with `label`. Other files are passed over.
+    label, either `.cls` (a number or a name) or `.json` with `label`. Other files are skipped.
 
     Args:
-        checksum: compute the sha256, too.
+        checksum: compute the sha256 as well.
 
     Raises:
-        InputError: it is no plain tar file, it is cut off, or a sample has no label or two images.
+        InputError: it is not a plain tar file or is truncated, or a sample has no label or two images.
     """
     images: dict[str, tuple[int, int]] = {}
     labels: dict[str, int | str] = {}
@@ -67,7 +67,7 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
                 key = f"{folder}/{stem}" if folder else stem
                 if f".{suffix.lower()}" in IMAGE_SUFFIXES:
                     if key in images:
-                        raise InputError(f"{path} has two images called {key}; a sample has one")
+                        raise InputError(f"{path} has two images named {key}; a sample has one")
                     images[key] = member.offset_data, member.size
                 elif suffix in ("cls", "json"):
                     content = tar.extractfile(member)
@@ -77,14 +77,14 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
                         labels[key] = label
     except (tarfile.TarError, OSError) as error:
         raise InputError(
-            f"cannot read {path} as tar: {one_line(error)}; make it again (shards are plain .tar files)"
+            f"cannot read {path} as tar: {one_line(error)}; create it again (shards are plain .tar files)"
         ) from error
     for key in images:
         if key not in labels:
-            raise InputError(f"{path}, {key} has no label; put {Path(key).name}.cls, a number or a name, beside it")
+            raise InputError(f"{path}, {key} has no label; add {Path(key).name}.cls with a number or a name")
     size = path.stat().st_size
     if any(offset + length > size for offset, length in images.values()):
-        raise InputError(f"{path} is cut off: an image lies beyond its end; make it again")
+        raise InputError(f"{path} is truncated: an image ends after the end of the file; create it again")
     found = [labels[key] for key in images]
     names = [label for label in found if isinstance(label, str)]
     numbers = [label for label in found if isinstance(label, int)]
@@ -115,10 +115,10 @@ def write_index(file: Path, shards: list[ShardIndex], classes: tuple[str, ...] |
 
 
 def parse_index(content: bytes, name: str) -> tuple[list[ShardIndex], tuple[str, ...] | None, Mapping[str, Any]]:
-    """What `write_index` wrote: the shards, the classes, and everything that the file has.
+    """Parse a file of `write_index`: the shards, the classes, and the whole content.
 
     Raises:
-        InputError: it is something else.
+        InputError: it is another kind of file.
     """
     try:
         found = json.loads(content)
@@ -126,8 +126,15 @@ def parse_index(content: bytes, name: str) -> tuple[list[ShardIndex], tuple[str,
             raise ValueError(found["format"])
         shards = [_checked(ShardIndex(**shard)) for shard in found["shards"]]
         classes = None if found["classes"] is None else tuple(str(name) for name in found["classes"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:  # the last of brackets a thousand deep
-        raise InputError(f"{name} is no index of shards; remove it, or make it anew with modernet data pack") from error
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+    ) as error:  # the last: nested brackets
+        raise InputError(
+            f"{name} is not an index of shards; remove it, or recreate it with modernet data pack"
+        ) from error
     return shards, classes, found
 
 
@@ -147,11 +154,11 @@ def wids_shards(content: bytes) -> list[str] | None:
 
 
 def _checked(shard: ShardIndex) -> ShardIndex:
-    """Files are not trusted: a wrong type must not come out as a traceback in the middle of a training."""
+    """Check an untrusted index, so that a wrong type is not a traceback in the middle of training."""
     numbers = (shard.size, *shard.offsets, *shard.sizes)
     columns = shard.keys, shard.offsets, shard.sizes, shard.labels
     if not (
-        shard.name == Path(shard.name).name  # never a file elsewhere
+        shard.name == Path(shard.name).name  # never a file in another folder
         and shard.name.endswith(".tar")
         and {len(column) for column in columns} == {len(shard.keys)}
         and all(isinstance(key, str) for key in shard.keys)
@@ -165,7 +172,7 @@ def _checked(shard: ShardIndex) -> ShardIndex:
 
 
 def _label(content: bytes, suffix: str, name: str) -> int | str | None:
-    """The label in a file of a sample; None where it has none."""
+    """Return the label in a file of a sample; None if it has none."""
     try:
         text = content.decode().strip()
         if suffix == "cls":
@@ -173,5 +180,5 @@ def _label(content: bytes, suffix: str, name: str) -> int | str | None:
         found = json.loads(text)
         label = found.get("label") if isinstance(found, dict) else None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} cannot be read as {suffix}; it holds the label, a number or a name") from error
+        raise InputError(f"{name} cannot be read as {suffix}; it must contain the label, a number or a name") from error
     return label if isinstance(label, str) or type(label) is int else None

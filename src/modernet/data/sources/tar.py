@@ -1,8 +1,7 @@
-"""Tar shards in WebDataset's layout, on this machine or behind HTTP.
+"""Tar shards in WebDataset's layout, local or behind HTTP.
 
-Every image's place is known from an index, so shards are as good as single files: an exact shuffle, an exact resume,
-every image once an epoch, however many processes share them. A shard behind HTTP is fetched whole when its first
-image is needed.
+An index has the offset of every image, so shards are as good as single files: an exact shuffle, an exact resume, every
+image once an epoch, for any number of processes. A shard behind HTTP is fetched when its first image is needed.
 """
 
 from __future__ import annotations
@@ -40,23 +39,23 @@ from modernet.progress import say, track
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
-_WORTH_KEEPING = 64 * 2**20  # bytes of a shard; a smaller one is indexed in no time
+_WORTH_KEEPING = 64 * 2**20  # bytes of a shard; smaller ones are indexed quickly
 _STALE_INDEX = (
     "the shard has changed since it was indexed; recreate index.json, or, if the address has none, remove "
     "the folder indexes of the cache"
 )
-_ABSENT = (403, 404, 410)  # what servers answer where there is no file; 403 is S3's
+_ABSENT = (403, 404, 410)  # statuses of a missing file; S3 sends 403
 
 
 class Shard(Protocol):
-    """A tar file somewhere."""
+    """A tar file, local or remote."""
 
     @property
     def name(self) -> str:
-        """Its file's name."""
+        """The name of the file."""
 
     def open(self) -> BinaryIO:
-        """Open it, fetched if it must be."""
+        """Open it, fetched first if it is not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class RemoteShard:
 
     @property
     def cache_name(self) -> str:
-        """As what it is kept: a shard of other content is another file."""
+        """Cache file name; includes the checksum, so that a changed shard gets a new one."""
         return f"{sha256(f'{self.url} {self.sha256}'.encode()).hexdigest()[:16]}-{self.name}"
 
     def fetch(self, target: Path) -> None:
@@ -98,7 +97,7 @@ class TarImages(EncodedImages):
 
     Args:
         shards: the tar files.
-        indexes: what lies where in each of them.
+        indexes: their indexes.
     """
 
     def __init__(self, shards: Sequence[Shard], indexes: Sequence[ShardIndex]) -> None:
@@ -129,23 +128,23 @@ class TarImages(EncodedImages):
         except OSError as error:
             raise UnreadableImage(self.name(index), error.strerror or str(error)) from error
         if len(content) < size:
-            raise UnreadableImage(self.name(index), "the shard ends before it does")
+            raise UnreadableImage(self.name(index), "it is truncated")
         return content
 
 
 def tar_files(folder: Path) -> list[Path]:
-    """The tar files that lie in a folder."""
+    """Return the tar files in a folder, sorted."""
     return [file for file in sorted(folder.iterdir()) if file.suffix == ".tar" and not is_hidden(file.name)]
 
 
 def read_tar_folder(folder: Path) -> Source:
-    """Read a folder of shards: those that `index.json` names, or all.
+    """Read a folder of shards: those listed in `index.json`, or all.
 
-    The split of a shard follows from its name (`train-000000.tar`, `imagenet-val-07.tar`); where no name says one, all
-    are one set.
+    The split of a shard follows from its name (`train-000000.tar`, `imagenet-val-07.tar`); if no name has one, all are
+    one set.
 
     Raises:
-        InputError: a shard is missing or cannot be read, or only some names tell a split.
+        InputError: a shard is missing or cannot be read, or only some names have a split.
     """
     file = folder / INDEX_FILE
     if not file.is_file():
@@ -156,23 +155,27 @@ def read_tar_folder(folder: Path) -> Source:
     indexes, classes, _ = parse_index(content, str(file))
     paths = [folder / index.name for index in indexes]
     for path, index in zip(paths, indexes, strict=True):
-        if not path.is_file() or path.stat().st_size != index.size:
-            state = "is not there" if not path.is_file() else f"has not the {index.size} bytes that {INDEX_FILE} says"
-            raise InputError(f"the shard {path} {state}; put it there, or make {INDEX_FILE} anew (modernet data pack)")
+        if not path.is_file():
+            raise InputError(f"the shard {path} is missing; add it, or recreate {INDEX_FILE} (modernet data pack)")
+        if (size := path.stat().st_size) != index.size:
+            raise InputError(
+                f"the shard {path} is {size} bytes; {INDEX_FILE} says {index.size}: replace it, or recreate "
+                f"{INDEX_FILE} (modernet data pack)"
+            )
     return _source(folder, [LocalShard(path) for path in paths], indexes, classes, remote=False)
 
 
 def read_tar_paths(paths: Sequence[Path], where: Path | str) -> Source:
-    """Read shards; the index of a large one is kept in the cache folder until the file changes.
+    """Read shards; the index of a large one is cached until the file changes.
 
-    Names of classes come from `classes.txt` beside them, a line each; without it labels are their own names.
+    Class names are the lines of `classes.txt` in the same folder; without it, the labels themselves.
 
     Args:
-        where: what a message calls them all.
+        where: the name of the data set in messages.
     """
     for path in paths:
         if not path.is_file():
-            raise InputError(f"there is no shard {path}; give those that there are, such as 'path/{{000..127}}.tar'")
+            raise InputError(f"there is no shard {path}; give existing ones, such as 'path/{{000..127}}.tar'")
     indexes = [_local_index(path) for path in track(paths, f"indexing {where}", len(paths))]
     names = paths[0].parent / "classes.txt"
     classes = tuple(names.read_text().splitlines()) if names.is_file() else None
@@ -180,8 +183,9 @@ def read_tar_paths(paths: Sequence[Path], where: Path | str) -> Source:
 
 
 def read_tar_urls(spec: str) -> Source:
-    """Read shards behind HTTP: a folder with the `index.json` that `modernet data pack` writes, or the addresses of tar
-    files with braces. Without an index beside them each is fetched once to be indexed.
+    """Read shards behind HTTP: a folder with an `index.json`, or the addresses of tar files with braces.
+
+    Without an `index.json` in their folder, the tar files are fetched once to be indexed.
 
     Raises:
         InputError: something cannot be fetched or read.
@@ -198,7 +202,9 @@ def read_tar_urls(spec: str) -> Source:
         known = {f"{base}/{index.name}": index for index in indexes}
         for url in urls:
             if url not in known:
-                raise InputError(f"{base}/{INDEX_FILE} knows no shard {url}; it has {len(known)}, such as {min(known)}")
+                raise InputError(
+                    f"{base}/{INDEX_FILE} does not list the shard {url}; it lists {len(known)}, such as {min(known)}"
+                )
         indexes = [known[url] for url in urls]
     shards = [RemoteShard(f"{base}/{index.name}", index.size, index.sha256) for index in indexes]
     return _source(spec, shards, indexes, classes, remote=True)
@@ -244,7 +250,7 @@ def _index_at(url: str, *, needed: bool) -> bytes | None:
 
 
 def _index_remote(spec: str, urls: list[str]) -> Source:
-    """Shards without an index beside them: each is fetched once to be indexed, and the index is kept."""
+    """Read shards without an index: each is fetched once to be indexed, and its index is cached."""
     kept = [cache_folder() / "indexes" / f"{RemoteShard(url).cache_name}.json" for url in urls]
     missing = sum(not file.is_file() for file in kept)
     if missing:
@@ -272,14 +278,14 @@ def _local_index(path: Path) -> ShardIndex:
         (index,), _, more = parse_index(kept.read_bytes(), str(kept))
         if index.size == state.st_size and more["changed_ns"] == state.st_mtime_ns:
             return index
-    except (OSError, ValueError, KeyError):  # none, or damaged
+    except (OSError, ValueError, KeyError):  # missing or damaged
         pass
     index = index_shard(path)
     try:
         with only_one(kept):
             write_index(kept, [index], None, changed_ns=state.st_mtime_ns)
-    except OSError as error:  # it only costs time
-        say(f"cannot keep the index of {path} in {kept.parent} ({error.strerror or error}); it is made each time")
+    except OSError as error:  # only time is lost
+        say(f"cannot cache the index of {path} in {kept.parent} ({error.strerror or error}); it is made each time")
     return index
 
 
@@ -291,7 +297,7 @@ def _source(
     *,
     remote: bool,
 ) -> Source:
-    """All shards -> splits by their names."""
+    """Divide shards into splits by their names."""
     members: dict[str, list[int]] = {}
     for number, shard in enumerate(shards):
         members.setdefault(split_of(shard.name) or "", []).append(number)
