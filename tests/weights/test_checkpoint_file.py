@@ -104,7 +104,7 @@ def test_a_big_endian_header_is_an_error(tmp_path: Path) -> None:
         (b"", "is empty; fetch it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a Git LFS pointer, not the weights"),
         (b"<!DOCTYPE html><html>", "is a web page, not weights; fetch the file itself"),
-        (b"some text that is no weights at all", "is not a whole PyTorch checkpoint"),
+        (b"some text that is no weights at all", "is not a complete PyTorch checkpoint"),
     ],
 )
 def test_other_files_are_explained(content: bytes, message: str, tmp_path: Path) -> None:
