@@ -284,6 +284,38 @@ def test_a_benchmark_is_drawn_offline_and_its_text_never_becomes_markup(
     assert opened.page.title() == "modernet report"
 
 
+def test_a_factorial_study_and_curves_of_hostile_names_are_drawn_as_text(
+    visit: Callable[..., Visit], training_run: Runs
+) -> None:
+    decisions = {"a": HOSTILE, "b": "light-dark(red, blue) datum.row"}
+    records = [
+        Record(
+            "train",
+            HOSTILE,
+            {
+                "study": "factorial", "size": HOSTILE, "network": number, "networks": 4, "decisions": decisions,
+                "levels": {"a": a, "b": b}, "seed": seed, "recipe": {}, "data": {"name": HOSTILE},
+            },
+            {"test_top1": 70.0 + 4 * a + number / 10 + seed},
+        )
+        for number, (a, b) in enumerate(((-1, -1), (1, -1), (-1, 1), (1, 1)))
+        for seed in range(2)
+    ]  # fmt: skip
+    hostile = Metric("miou", HOSTILE, HOSTILE)
+    history = [{"epoch": epoch, "train_loss": 1 / epoch, "validation_miou": 3.0 * epoch} for epoch in (1.0, 2.0)]
+    run = dataclasses.replace(training_run(), name=HOSTILE, history=history, task_metrics=(hostile,))
+    opened = visit([*records, run])
+    assert opened.complaints == []
+    assert opened.page.title() == "modernet report"
+    assert opened.page.locator("img").count() == 0
+    assert opened.page.locator("script").count() == 2
+    effects = opened.page.locator("#factorial-1 .chart")
+    assert effects.locator(".mark-symbol path").count() == 3
+    assert HOSTILE[:30] in (effects.text_content() or "")
+    assert "light-dark(red, blue) datum.row" in (effects.text_content() or "")
+    assert HOSTILE[:30] in (opened.page.locator("#training-1 .chart").nth(1).text_content() or "")
+
+
 def cells_of(text: str, start: str) -> list[str]:
     """Return the texts of the cells in the row with a label."""
     row = next(row for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL) if f">{start}<" in row)
