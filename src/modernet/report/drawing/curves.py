@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modernet.records import Metric, Record
+from modernet.report.drawing.axes import log_ticks
 from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, tooltip
 from modernet.report.drawing.theme import ramp
 from modernet.report.notation import axis_title
@@ -51,11 +52,16 @@ def curves(
     ]
     if not rows:
         return None
-    scale = {"type": "log", "nice": False} if logarithmic and min(row["value"] for row in rows) > 0 else {"zero": False}
+    low, high = (end(row["value"] for row in rows) for end in (min, max))
+    scale: Spec = {"zero": False}
+    axis: Spec = {"tickCount": 5, "format": ",~r"}
+    if logarithmic and low > 0:
+        scale = {"type": "log", "nice": False}
+        axis = {"values": log_ticks(low, high), "format": ",~r"}
     lengths = [len(averaged(runs, column)) for runs in lines.values()]
     encoding = {
         "x": quantitative("epoch", "epoch", axis={"tickMinStep": 1, "grid": False}),
-        "y": quantitative("value", title, scale=scale, axis={"tickCount": 5, "format": ",~r"}),
+        "y": quantitative("value", title, scale=scale, axis=axis),
         "color": {"field": "line", "type": "nominal", "legend": None}
         | {"scale": {"domain": list(range(len(lines))), "range": list(colors)}},
         "opacity": {
