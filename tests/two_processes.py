@@ -12,6 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 import modernet.processes
+import toy_task
 from modernet.cli import main
 from modernet.errors import InputError
 from modernet.models import create_model
@@ -75,6 +76,16 @@ def begin(folder: Path, jobs: list[str]) -> None:
         elif job == "different_checkpoints":
             message = message_when_one_sees_no_checkpoint(folder / "sharded", processes)
             results[job] = processes.gather(message)
+        elif job == "sum":
+            value = torch.tensor([1.0, 10.0]) * (processes.rank + 1)
+            total = processes.sum(value)
+            results[job] = processes.gather((value.tolist(), total.tolist()))
+        elif job == "toy":
+            trainings = {
+                count: toy_task.run(folder / f"toy-{count}", processes=processes, micro_batches=count)
+                for count in (2, 4)
+            }
+            results[job] = processes.gather({count: toy_task.numbers(done) for count, done in trainings.items()})
         elif job == "batch_norm":
             trained = run(folder / job, NOT_RANDOM, processes, micro_batches=2, spec=RESNET)
             statistics = {name: value.tolist() for name, value in trained.network.named_buffers()}

@@ -1,9 +1,14 @@
 import dataclasses
+import math
+import re
+import typing
 
 import pytest
 
+import toy_task
 from modernet.errors import InputError
-from modernet.recipes import get_recipe, leaves
+from modernet.recipes import RECIPES, Range, Recipe, for_classification, get_recipe, leaves
+from modernet.recipes.base import ranges
 
 QUICK = get_recipe("quick")
 
@@ -38,17 +43,53 @@ def test_leaves_have_one_name_each_over_the_whole_tree() -> None:
     assert list(leaves(QUICK)) == names
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"lr": -1.0}, "lr is -1.0; it must be at least 0"),
-        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
-        ({"flip": 1.5}, "flip is 1.5; it must be from 0 to 1"),
-        ({"ema_decay": 2.0}, "ema_decay is 2.0; it must be from 0 to 1"),
-        ({"lr": float("nan")}, "lr is nan; it must be at least 0"),
-        ({"warmup_epochs": 99.0}, "warmup_epochs is 99.0 but the whole run has 4 epochs"),
-    ],
-)
-def test_a_value_out_of_range_is_refused(change: dict[str, float], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        QUICK.replace(**change)
+BOUNDS = [(name, allowed) for name, allowed in ranges(type(QUICK)).items()]
+UNBOUNDED: set[str] = set()
+"""Numbers that may have any value."""
+
+
+@pytest.mark.parametrize(("name", "allowed"), BOUNDS, ids=[name for name, _ in BOUNDS])
+def test_a_value_out_of_the_range_of_its_field_is_refused(name: str, allowed: Range) -> None:
+    outside = [allowed.low - 1, math.nan] + ([allowed.high + 1] if allowed.high < 1e9 else [])
+    for value in outside:
+        with pytest.raises(InputError, match=rf"^{name} is {value}; it must be {re.escape(str(allowed))}$"):
+            QUICK.replace(**{name: value})
+
+
+@pytest.mark.parametrize("recipe", [named.recipe for named in RECIPES.values()], ids=list(RECIPES))
+def test_every_number_of_a_recipe_has_a_range(recipe: Recipe) -> None:
+    kinds = typing.get_type_hints
+    numbers = {
+        name
+        for part in [type(recipe), *(type(value) for value in vars(recipe).values() if dataclasses.is_dataclass(value))]
+        for name, hint in kinds(part).items()
+        if {int, float} & {hint, *typing.get_args(hint)}
+    }
+
+    assert "lr" in numbers
+    assert numbers - ranges(type(recipe)).keys() == UNBOUNDED
+
+
+def test_the_bounds_of_a_range_are_allowed() -> None:
+    assert 0.0 in Range(0, 1)
+    assert 1.0 in Range(0, 1)
+    assert str(Range(0.5)) == "at least 0.5"
+    assert str(Range(0.5, 2)) == "from 0.5 to 2"
+
+
+def test_a_warm_up_longer_than_the_run_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^warmup_epochs is 99\.0 but the whole run has 4 epochs; give .* at most 4$"):
+        QUICK.replace(warmup_epochs=99.0)
+
+
+def test_a_recipe_says_which_task_it_trains() -> None:
+    assert {named.recipe.task for named in RECIPES.values()} == {"classification"}
+    assert for_classification(QUICK) is QUICK
+
+
+def test_a_recipe_of_another_task_does_not_train_a_classifier() -> None:
+    with pytest.raises(
+        InputError,
+        match="the recipe toy is for toy, and a classifier is to be trained; choose another one from modernet recipes",
+    ):
+        for_classification(toy_task.RECIPE)

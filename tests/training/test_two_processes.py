@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import toy_task
 from modernet.processes import ALONE, FailedElsewhere, Processes, join_processes
 from modernet.records import read_record
 from modernet.training.state.checkpoint import CHECKPOINT_NAME
@@ -67,7 +68,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ended(folder: Path) -> list[tuple[int, str]]:
     """Return how two processes ended, the second of which was killed in their last training."""
     processes = start(
-        folder, "random", "not_random", "sharded", "different_checkpoints", "gathered", "batch_norm", "whole", "killed"
+        folder,
+        "random",
+        "not_random",
+        "sharded",
+        "different_checkpoints",
+        "gathered",
+        "sum",
+        "toy",
+        "batch_norm",
+        "whole",
+        "killed",
     )
     deadline = time.monotonic() + 240
     while not (folder / "killed" / CHECKPOINT_NAME).exists() and time.monotonic() < deadline:
@@ -125,6 +136,21 @@ def test_all_processes_evaluate_with_the_same_batch_statistics(results: dict[str
     assert any("running_var" in name for name in statistics)
     assert statistics == statistics_of_second
     assert trained == trained_of_second
+
+
+def test_the_sum_over_processes_is_the_same_in_each_and_changes_no_input(results: dict[str, Any]) -> None:
+    assert results["sum"] == [[[1.0, 10.0], [3.0, 30.0]], [[2.0, 20.0], [3.0, 30.0]]]
+
+
+def test_a_task_of_uneven_weight_trains_as_in_one_process(results: dict[str, Any], tmp_path: Path) -> None:
+    """Bit for bit with one micro-batch per process, where the order of the additions is the same."""
+    first, second = results["toy"]
+    accumulated = toy_task.numbers(toy_task.run(tmp_path / "accumulated", micro_batches=2))
+    whole = toy_task.numbers(toy_task.run(tmp_path / "whole"))
+
+    assert first == second
+    assert first["2"] == accumulated
+    assert first["4"] == pytest.approx(whole, rel=1e-12)
 
 
 def test_when_a_process_is_killed_the_other_ends_with_one_line(ended: list[tuple[int, str]]) -> None:

@@ -117,7 +117,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         values = leaves(self)
-        for name, allowed in _ranges(type(self)).items():  # type: ignore[arg-type]
+        for name, allowed in ranges(type(self)).items():  # type: ignore[arg-type]
             if values[name] is not None and values[name] not in allowed:
                 raise InputError(f"{name} is {values[name]}; it must be {allowed}")
         if values["warmup_epochs"] > values["epochs"]:
@@ -165,14 +165,14 @@ def leaves(recipe: Recipe) -> dict[str, Any]:
 
 
 @functools.cache
-def _ranges(kind: Any) -> dict[str, Range]:
+def ranges(kind: Any) -> dict[str, Range]:
     """Return the ranges annotated in a dataclass and in the dataclasses of its fields, by name of the leaf."""
     found: dict[str, Range] = {}
     hints = typing.get_type_hints(kind, include_extras=True)
     for leaf in dataclasses.fields(kind):
         hint = hints[leaf.name]
         if dataclasses.is_dataclass(hint):
-            found |= _ranges(hint)  # type: ignore[arg-type]
+            found |= ranges(hint)  # type: ignore[arg-type]
         for note in getattr(hint, "__metadata__", ()):
             if isinstance(note, Range):
                 found[leaf.name] = note

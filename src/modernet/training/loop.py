@@ -318,7 +318,7 @@ class _Run:
             notes.append(f"loss {means['loss']:.3f}")
         metric = self.task.metrics[0]
         if metric.name in means:
-            notes.append(f"{metric.title} {means[metric.name]:.1f} {metric.unit}".rstrip())
+            notes.append(f"{metric.title} {means[metric.name]:.{metric.digits_for(None)}f} {metric.unit}".rstrip())
         speed = self.pace.samples_per_second
         if speed is not None:
             cost = "" if self.cost is None else self.cost(self.pace, self.step / self.total_steps)
