@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from modernet.machine import timing
 from modernet.machine.timing import speed_ratio, time_in_turns
 
 CPU = torch.device("cpu")
 
 
-def test_a_known_sleep_is_measured() -> None:
-    times = time_in_turns({"sleep": lambda: time.sleep(0.02)}, CPU, rounds=5, turn_s=0.05)["sleep"]
-    assert len(times) == 5
-    assert 0.02 <= min(times) < 0.03
+def test_a_sleep_takes_at_least_its_length() -> None:
+    times = time_in_turns({"sleep": lambda: time.sleep(0.02)}, CPU, rounds=3, turn_s=0.0)["sleep"]
+    assert len(times) == 3
+    assert min(times) >= 0.02  # with no upper bound, because other processes may delay it
+
+
+def test_a_time_is_that_of_one_call_of_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = 0.0, 0
+
+    def work() -> None:
+        nonlocal now, calls
+        now, calls = now + 0.02, calls + 1
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now))
+    times = time_in_turns({"work": work}, CPU, rounds=5, turn_s=0.1, warm_up=2)["work"]
+    assert times == pytest.approx([0.02] * 5)
+    assert calls == 2 + 1 + 5 * 5  # warm-up, calibration, and five calls in each turn of 0.1 s
 
 
 def test_calls_take_turns_after_the_warm_up() -> None:
