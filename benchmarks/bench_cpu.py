@@ -1,9 +1,9 @@
-"""Optimized networks on this CPU beside timm's, eager and compiled, and beside other runtimes.
+"""Compare optimized networks on this CPU with timm's, eager and compiled, and with other runtimes.
 
     uv run --group neighbours python benchmarks/bench_cpu.py --out benchmarks/results/my-cpu
 
-About twelve minutes on two cores. Networks take turns; each has a folder of records, and the last lines say how many
-times as fast ours is as the best of the others, and as timm's in eager mode.
+About twelve minutes on two cores. Networks take turns, and each has a folder of records. The last lines are the speeds
+of ours relative to the best of the others, and to timm's in eager mode.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NETWORKS = {
 
 
 def cases(name: str, threads: int) -> list[Case]:
-    """timm's network first, which ratios refer to; ours last."""
+    """Return the cases of a network: timm's first, to which ratios refer, and ours last."""
 
     def case(model: str, layout: str, compile_mode: str) -> Case:
         return Case(model, "infer", "float32", layout, compile_mode, BATCH, IMAGE_SIZE, threads)
@@ -45,20 +45,19 @@ def cases(name: str, threads: int) -> list[Case]:
     ]
 
 
-def against(ours: Record, theirs: Record) -> Ratio:
-    """How many times as fast ours is."""
+def relative_speed(ours: Record, theirs: Record) -> Ratio:
     return speed_ratio(*([row["seconds"] for row in record.history] for record in (ours, theirs)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", help=f"of {', '.join(NETWORKS)}; by default all")
+    parser.add_argument("networks", nargs="*", help=f"some of {', '.join(NETWORKS)}; by default all")
     parser.add_argument("--out", type=Path, required=True, help="folder for records, tables and charts")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     for name in options.networks:
         if name not in NETWORKS:
-            parser.error(f"there is no network {name!r} here; give some of {', '.join(NETWORKS)}")
+            parser.error(f"unknown network {name!r}; give some of {', '.join(NETWORKS)}")
     folder = options.out.resolve()
     os.chdir(ROOT)  # where benchmarks.neighbours is found
     threads = check_threads(None)
@@ -75,10 +74,10 @@ def main() -> None:
             continue
         finished = [record for record in others if record.error is None]
         best = max(finished, key=lambda record: record.metrics["images_per_second"])
-        for words, theirs in (("the best of the others", best), ("timm eager", records[0])):
-            ratio = against(ours, theirs)
+        for label, theirs in (("the best of the others", best), ("timm eager", records[0])):
+            ratio = relative_speed(ours, theirs)
             lines.append(
-                f"{name}: {ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}] {words}"
+                f"{name}: {ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}] {label}"
                 f" ({theirs.name} {theirs.settings['compile']})"
             )
     print("\n".join(lines))

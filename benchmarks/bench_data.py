@@ -1,12 +1,12 @@
-"""Training batches from JPEGs on this CPU beside torchvision's ImageFolder and timm's loader.
+"""Compare training batches from JPEGs on this CPU with torchvision's ImageFolder and timm's loader.
 
     uv run python benchmarks/bench_data.py --out benchmarks/results/my-cpu-data
     uv run python benchmarks/bench_data.py IMAGES --out benchmarks/results/my-cpu-data
 
-Every loader makes the same: random resized crops of 224 pixels, flipped, normalised, float32 batches on the CPU, of the
-same images, with as many workers. A turn is an epoch. IMAGES is a folder with a folder for each class; without it,
-images as in ImageNet are made of the photos that scikit-learn ships: most are of 500x375 pixels and 100 KB, one in
-ten is of 2000x1500. About five minutes on two cores.
+Every loader makes the same batches: random resized crops of 224 pixels, flipped, normalised, float32, on the CPU, from
+the same images, with the same number of workers. A turn is an epoch. IMAGES is a folder with a folder per class. By
+default, images like ImageNet's are made from the photos that scikit-learn ships: most have 500x375 pixels and 100 KB,
+one in ten has 2000x1500. About five minutes on two cores.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OURS = "modernet"
 
 
 def make_images(folder: Path) -> None:
-    """Photo-like JPEGs in two classes."""
+    """Write photo-like JPEGs in two classes."""
     rng = np.random.default_rng(0)
     photos = [Image.fromarray(photo) for photo in load_sample_images().images]
     for number in range(MADE):
@@ -54,7 +54,7 @@ def make_images(folder: Path) -> None:
         image = photo.resize(
             size, Image.Resampling.BICUBIC, box=(left, top, left + width, min(top + height, photo.height))
         )
-        grain = rng.normal(0, 3, (size[1], size[0], 1))  # of a camera; what was enlarged is too smooth for a photo
+        grain = rng.normal(0, 3, (size[1], size[0], 1))  # noise of a camera; enlarged photos are too smooth
         pixels = (np.asarray(image) + grain).clip(0, 255).astype(np.uint8)
         path = folder / "ab"[number % 2] / f"{number}.jpg"
         path.parent.mkdir(exist_ok=True)
@@ -62,18 +62,18 @@ def make_images(folder: Path) -> None:
 
 
 def opened(folder: Path) -> tuple[ImageDataset, OnDisk]:
-    """The folder, and as much of its training split as fills batches."""
+    """Open the folder; return the data set, and its training split without the last partial batch."""
     dataset = open_dataset(str(folder), image_size=SIZE, memory_limit_mb=0)
     train = dataset.train
     assert isinstance(train, OnDisk)
     n = len(train) // BATCH * BATCH
     if not n:
-        raise SystemExit(f"{folder} has {len(train)} training images; {BATCH} are needed at least")
+        raise SystemExit(f"{folder} has {len(train)} training images; at least {BATCH} are needed")
     return dataset, OnDisk(train.images, train.indices[:n], train.labels[:n])
 
 
 def loaders(dataset: ImageDataset, split: OnDisk, workers: int) -> dict[str, Iterable[Any]]:
-    """By name, what gives an epoch of batches whenever it is gone through."""
+    """Return the loaders by name; iterating over one gives an epoch of batches."""
     paths = [split.images.name(index) for index in split.indices.tolist()]
     samples = list(zip(paths, split.labels.tolist(), strict=True))
     folder = Path(paths[0]).parents[1]
@@ -112,7 +112,7 @@ def loaders(dataset: ImageDataset, split: OnDisk, workers: int) -> dict[str, Ite
 
 
 class _Epochs:
-    """Ours, with a new epoch each time."""
+    """Our loader, with a new epoch in each iteration."""
 
     def __init__(self, dataset: ImageDataset, split: OnDisk, workers: int) -> None:
         augmentation = Augmentation(flip=0.5, crop_scale=SMALLEST_CROP)
@@ -126,8 +126,8 @@ class _Epochs:
         return self.loader.batches(self.epoch)
 
 
-def go_through(batches: Iterable[Any], n: int) -> None:
-    """One epoch, of which everything is seen."""
+def consume(batches: Iterable[Any], n: int) -> None:
+    """Iterate over one epoch, and check that it is complete."""
     seen = 0
     for batch in batches:
         images = batch[0]
@@ -138,7 +138,7 @@ def go_through(batches: Iterable[Any], n: int) -> None:
 
 
 def difference(split: OnDisk, images: int = 50) -> float:
-    """Mean difference of a byte of our crops from PIL's, of the same boxes."""
+    """Return the mean absolute difference per byte between our crops and PIL's, of the same boxes."""
     found = []
     for index in split.indices[:images].tolist():
         data = Path(split.images.name(index)).read_bytes()
@@ -153,7 +153,7 @@ def difference(split: OnDisk, images: int = 50) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="?", type=Path, help="folder of class folders; by default made")
+    parser.add_argument("images", nargs="?", type=Path, help="folder of class folders; by default generated")
     parser.add_argument("--out", type=Path, required=True, help="folder for the record")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
@@ -164,7 +164,7 @@ def main() -> None:
         dataset, split = opened(options.images or Path(made))
         n = len(split)
         calls = {
-            name: lambda batches=batches: go_through(batches, n)
+            name: lambda batches=batches: consume(batches, n)
             for name, batches in loaders(dataset, split, options.workers).items()
         }
         rounds = list(rounds_in_turns(calls, CPU, rounds=options.rounds, turn_s=0.0, warm_up=1, name="loading images"))
@@ -177,7 +177,7 @@ def main() -> None:
         kind="data_loading",
         name="random resized crops, flipped, normalised",
         settings={
-            "images": "made" if options.images is None else options.images.name,
+            "images": "generated" if options.images is None else options.images.name,
             "n": n,
             "image_size": SIZE,
             "batch_size": BATCH,
@@ -199,8 +199,8 @@ def main() -> None:
     record.write(options.out / RECORD_NAME)
     for name, speed in speeds.items():
         ratio = "" if name == OURS else "   ours {0.median:.2f}x [{0.low:.2f}, {0.high:.2f}]".format(ratios[name])
-        print(f"{name:26}{speed:7.0f} images/s{ratio}{'  the best of the others' if name == best else ''}")
-    print(f"a byte of ours differs from PIL's by {off:.2f} of 255 in the mean, for the same crops")
+        print(f"{name:26}{speed:7.0f} images/s{ratio}{'  best of the others' if name == best else ''}")
+    print(f"our crops differ from PIL's by {off:.2f} of 255 per byte on average")
 
 
 if __name__ == "__main__":

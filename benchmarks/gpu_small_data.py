@@ -1,15 +1,15 @@
-"""ConvNeXt against ResNets on small images: the same seconds of training for both, on one GPU, in nine minutes.
+"""ConvNeXt and ResNets on small images, with equal training time, on one GPU, in nine minutes.
 
     python benchmarks/gpu_small_data.py --data DIR                  cifar10/ and tiny_imagenet_50/ as parquet below DIR
     python benchmarks/gpu_small_data.py --data DIR --only cifar10   the whole time for one part
     python benchmarks/gpu_small_data.py --data DIR --on-cpu         another plan, for one core and 45 minutes
     python benchmarks/gpu_small_data.py --rehearse                  the same steps on a CPU: tiny, no results
 
-For each part: every candidate's training speed is measured in turns; the seconds of a run follow from the time at
-hand, and its epochs from its speed. The candidates of a contender get short runs, of which the best by the validation
-split stands for it. Then every contender is trained with each seed, and tested. What comes out lies in the folder of
-records and in its README.md. Started again with the same --out, it goes on where it was, also in the middle of a run.
-All parts together have some 20 s a run, and the ablation is not finished; three calls, one for each --only, have more.
+For each part, the training speeds of all candidates are measured in turns. The seconds of a run follow from the
+available time, and its epochs from its speed. The candidates of a contender get short runs, and the best on the
+validation split represents it. Then every contender is trained with each seed, and tested. Results are records in the
+folder, and its README.md. The same command with the same --out resumes, also in the middle of a run. All parts together
+have about 20 s per run, and the ablation does not finish; three calls, one for each --only, have more.
 """
 
 from __future__ import annotations
@@ -44,36 +44,36 @@ from modernet.training.placement.placement import Placement
 from modernet.training.steps.optimizer import make_optimizer
 
 _TRAINING_SHARE = 0.8
-"""Of the time that is left after the speeds were measured; the rest is for tests, and for what varies."""
+"""Share of the time after the measurement of speeds; the rest is for tests and variation."""
 
 
 def run_part(part: Part, images: str, folder: Path, device: torch.device, until: float) -> None:
-    """Answer the question of a part, or as much of it as there is time for.
+    """Run a part, as far as time allows.
 
     Raises:
-        Interrupted: the time is over; the same call goes on.
+        Interrupted: the time is over; the same call resumes.
     """
-    dataset = taken(_opened(images), part)
+    dataset = subset(_opened(images), part)
     plan = _budget(part, dataset, folder, device, until)
     number = itertools.count()
 
     def run(contender: str, candidate: Candidate, phase: str, seed: int, seconds: float, where: Path) -> Record:
         if (where / RECORD_NAME).exists():
             return read_record(where / RECORD_NAME)
-        speed = plan["images_per_second"][f"{contender}: {candidate.words}"]
+        speed = plan["images_per_second"][f"{contender}: {candidate.label}"]
         study = {
-            "study": "small_data", "part": part.name, "contender": contender, "candidate": candidate.words,
+            "study": "small_data", "part": part.name, "contender": contender, "candidate": candidate.label,
             "phase": phase, "order": list(part.contenders).index(contender), "budget_seconds": seconds,
             "calibrated_images_per_second": speed,
         }  # fmt: skip
         timed = with_epochs(candidate, speed, seconds, len(dataset.train))
-        progress.say(f"{part.name} {next(number)}: {contender}, {candidate.words}, {phase}, seed {seed}")
+        progress.say(f"{part.name} {next(number)}: {contender}, {candidate.label}, {phase}, seed {seed}")
         record = train_classifier(
             timed.spec, dataset, timed.recipe, seed=seed, folder=where, device=device, study=study,
             should_stop=lambda: time.monotonic() > until,
         )  # fmt: skip
         for name in ("model.safetensors", "network.json", "metrics.jsonl"):
-            (where / name).unlink(missing_ok=True)  # the record says it all
+            (where / name).unlink(missing_ok=True)  # the record has the results
         return record
 
     chosen = {}
@@ -82,10 +82,10 @@ def run_part(part: Part, images: str, folder: Path, device: torch.device, until:
         if len(candidates) > 1:
             shorter = plan["seconds"] * part.tuning_share
             tried = [
-                run(contender, candidate, "tuning", 100, shorter, folder / "tuning" / _slug(contender, candidate.words))
+                run(contender, candidate, "tuning", 100, shorter, folder / "tuning" / _slug(contender, candidate.label))
                 for candidate in candidates
             ]
-            best = max(range(len(tried)), key=lambda place: tried[place].metrics["validation_top1"])
+            best = max(range(len(tried)), key=lambda index: tried[index].metrics["validation_top1"])
             chosen[contender] = candidates[best]
     for seed, (contender, candidate) in itertools.product(range(part.seeds), chosen.items()):
         run(contender, candidate, "final", seed, plan["seconds"], folder / _slug(contender) / f"seed-{seed}")
@@ -96,39 +96,40 @@ def _opened(images: str) -> ImageDataset:
     return open_dataset(images)
 
 
-def taken(dataset: ImageDataset, part: Part) -> ImageDataset:
-    """As many images of each split as the part wants, the same ones at every call."""
+def subset(dataset: ImageDataset, part: Part) -> ImageDataset:
+    """Return the subset of each split that the part uses, the same in every call."""
 
-    def some(split: Split, n: int | None) -> Split:
+    def reduced(split: Split, n: int | None) -> Split:
         if n is None or n >= len(split):
             return split
         assert isinstance(split, InMemory), "small images fit into memory"
-        places = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n].sort().values
-        return InMemory(split.images[places], split.targets.take(places.numpy()))
+        indices = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n].sort().values
+        return InMemory(split.images[indices], split.targets.take(indices.numpy()))
 
     return replace(
         dataset,
-        train=some(dataset.train, part.n_train),
-        validation=some(dataset.validation, part.n_validation),
-        test=some(dataset.test, part.n_test),
+        train=reduced(dataset.train, part.n_train),
+        validation=reduced(dataset.validation, part.n_validation),
+        test=reduced(dataset.test, part.n_test),
     )
 
 
 def _budget(part: Part, dataset: ImageDataset, folder: Path, device: torch.device, until: float) -> dict[str, Any]:
-    """The seconds of a run and the speed of every candidate: as an earlier call found them, or measured now."""
+    """Return the seconds of a run and the speed of every candidate, from an earlier call or measured now."""
     path = folder / "calibration.json"
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
-    every = {
-        f"{contender}: {candidate.words}": candidate
+    candidates_by_name = {
+        f"{contender}: {candidate.label}": candidate
         for contender, candidates in part.contenders.items()
         for candidate in candidates
     }
-    steps = {name: training_step(candidate, dataset, device) for name, candidate in every.items()}
+    steps = {name: training_step(candidate, dataset, device) for name, candidate in candidates_by_name.items()}
     times = time_in_turns(steps, device, rounds=8, turn_s=part.turn_s, name=f"speeds of {part.name}")
-    speeds = {  # of the fastest round: what else the machine does only slows
-        name: min(every[name].recipe.batch_size, len(dataset.train)) / min(seconds) for name, seconds in times.items()
+    speeds = {  # of the fastest round, since other processes can only slow it down
+        name: min(candidates_by_name[name].recipe.batch_size, len(dataset.train)) / min(seconds)
+        for name, seconds in times.items()
     }
     tuned = sum(len(candidates) for candidates in part.contenders.values() if len(candidates) > 1)
     runs = part.seeds * len(part.contenders) + part.tuning_share * tuned
@@ -143,7 +144,7 @@ def _budget(part: Part, dataset: ImageDataset, folder: Path, device: torch.devic
 
 
 def training_step(candidate: Candidate, dataset: ImageDataset, device: torch.device) -> Callable[[], None]:
-    """One step as the loop does it, images and augmentation included."""
+    """Return a training step like the loop's, including loading and augmentation."""
     recipe = candidate.recipe
     network = candidate.spec.build(len(dataset.classes), recipe.regularization.drop_path)
     task = Classification(network, candidate.spec, dataset, recipe, RunContext(device))
@@ -160,22 +161,22 @@ def training_step(candidate: Candidate, dataset: ImageDataset, device: torch.dev
     return step
 
 
-def _slug(*words: str) -> str:
-    return "-".join(words).lower().replace(",", "").replace(" ", "-")
+def _slug(*names: str) -> str:
+    return "-".join(names).lower().replace(",", "").replace(" ", "-")
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with cifar10/ and tiny_imagenet_50/")
-    parser.add_argument("--out", type=Path, help="folder for what comes out")
-    parser.add_argument("--minutes", type=float, default=8.8, help="for everything (8.8)")
-    parser.add_argument("--only", choices=("cifar10", "tiny_imagenet_50", "ablation"), help="one part alone")
+    parser.add_argument("--out", type=Path, help="folder for the results")
+    parser.add_argument("--minutes", type=float, default=8.8, help="time limit for everything (8.8)")
+    parser.add_argument("--only", choices=("cifar10", "tiny_imagenet_50", "ablation"), help="run one part only")
     parser.add_argument("--on-cpu", action="store_true", help="small networks on one core")
-    parser.add_argument("--rehearse", action="store_true", help="on a CPU, to see that the steps work")
+    parser.add_argument("--rehearse", action="store_true", help="run the same steps on a CPU, to see that they work")
     options = parser.parse_args(arguments)
     on_cpu = options.on_cpu or options.rehearse
     if not (on_cpu or torch.cuda.is_available()):
-        parser.error("there is no CUDA device; --rehearse goes through the same steps on a CPU")
+        parser.error("there is no CUDA device; --rehearse runs the same steps on a CPU")
     if options.data is None and not options.rehearse:
         parser.error("give --data, the folder with cifar10/ and tiny_imagenet_50/")
     device = torch.device("cpu" if on_cpu else "cuda:0")
@@ -198,10 +199,10 @@ def main(arguments: list[str] | None = None) -> None:
             try:
                 run_part(part, images, folder / part.name, device, time.monotonic() + share * left)
             except Interrupted:
-                progress.say(f"{part.name}: the time is over; the same command with --out {folder} goes on")
+                progress.say(f"{part.name}: the time is over; the same command with --out {folder} resumes")
             write_tables(folder)
     print((folder / "README.md").read_text(encoding="utf-8"))
-    print(f"written to {folder}")
+    print(f"results are in {folder}")
 
 
 if __name__ == "__main__":

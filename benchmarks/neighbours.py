@@ -1,9 +1,9 @@
-"""timm's networks in other runtimes, for the instrument: `modernet benchmark benchmarks.neighbours:openvino_resnet50`.
+"""timm's networks in other runtimes: `modernet benchmark benchmarks.neighbours:openvino_resnet50`.
 
-Each function makes a network of timm with random weights, exports it to ONNX for batches of 8 images of 224x224, and
-returns a module that runs it in float32 in the runtime of its name, with as many threads as torch has.
+Each function builds a network of timm with random weights, exports it to ONNX for batches of 8 images of 224x224, and
+returns a module that runs it in float32 in the named runtime, with as many threads as torch has.
 
-The runtimes are no dependencies: `uv run --group neighbours ...` brings them.
+The runtimes are not dependencies of the package; `uv run --group neighbours ...` installs them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NETWORKS = {
 
 
 class Foreign(nn.Module):
-    """A network in another runtime: numbers in, numbers out, nothing to differentiate."""
+    """A network in another runtime; it has no parameters and no gradients."""
 
     def __init__(self, run: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -51,8 +51,8 @@ def _onnxruntime(name: str) -> Foreign:
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         session = onnxruntime.InferenceSession(_onnx_file(name, folder), options, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    return Foreign(lambda x: session.run(None, {given.name: x})[0])
+    (images,) = session.get_inputs()
+    return Foreign(lambda x: session.run(None, {images.name: x})[0])
 
 
 def _openvino(name: str) -> Foreign:
@@ -60,7 +60,7 @@ def _openvino(name: str) -> Foreign:
 
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": "f32",  # else it takes bfloat16 where the processor has it
+        "INFERENCE_PRECISION_HINT": "f32",  # otherwise it uses bfloat16 if the processor has it
         "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, with all threads
     }
     with tempfile.TemporaryDirectory() as folder:

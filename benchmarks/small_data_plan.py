@@ -1,4 +1,4 @@
-"""What `gpu_small_data.py` trains: contenders, their candidates, and the decisions of its ablation, at three scales."""
+"""The runs of `gpu_small_data.py`: contenders, their candidates, and its ablation, at three scales."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from modernet.weights import NetworkSpec
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network and a recipe that stand for a contender if they do best in a short run, by the validation split."""
+    """A network and a recipe; the best on the validation split after a short run represents a contender."""
 
-    words: str
+    label: str
     spec: NetworkSpec
     recipe: Recipe
 
 
 @dataclass(frozen=True)
 class Part:
-    """One question: contenders that get the same seconds of training on the same images.
+    """A comparison of contenders with the same training time on the same images.
 
     Attributes:
-        contenders: their candidates by the contender's name; all others are held against the first.
-        tuning_share: length of a candidate's short run as a share of a whole one.
-        seconds: of a run; None is what the time at hand allows for, but `least_seconds` in any case: what does not fit
-            in then is left to the next call.
-        turn_s: seconds of a turn when speeds are measured.
-        n_train, n_validation, n_test: how many images are taken of each split; None is all.
+        contenders: name -> candidates; all others are compared with the first.
+        tuning_share: length of a short run as a share of a full one.
+        seconds: training time of a run; None divides the available time, with at least `least_seconds` per run: runs
+            that do not fit are left to the next call.
+        turn_s: length of a turn in seconds when speeds are measured.
+        n_train, n_validation, n_test: number of images used from each split; None is all.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Scale:
-    """The sizes of one plan: networks as a model with fields, and what differs from the recipe for this device.
+    """The sizes of one plan: networks as model names with fields, and changes of the recipe for this device.
 
     Attributes:
-        rival: what the `resnet` is called.
+        rival: label of `resnet`.
     """
 
     convnext: tuple[str, Mapping[str, Any]]
@@ -61,15 +61,15 @@ class Scale:
     resnet: tuple[str, Mapping[str, Any]]
     changes: Mapping[str, Any]
 
-    def candidate(self, words: str, network: tuple[str, Mapping[str, Any]], **changes: Any) -> Candidate:
-        """A candidate; `changes` are of the recipe, a learning rate as a factor of the recipe's."""
+    def candidate(self, label: str, network: tuple[str, Mapping[str, Any]], **changes: Any) -> Candidate:
+        """Return a candidate; `changes` change the recipe, with `lr_factor` relative to its learning rate."""
         recipe = get_recipe("small_data").replace(**self.changes)
         if "lr_factor" in changes:
             changes["lr"] = recipe.optimizer.lr * changes.pop("lr_factor")
-        return Candidate(words, NetworkSpec("model", network[0], dict(network[1])), recipe.replace(**changes))
+        return Candidate(label, NetworkSpec("model", network[0], dict(network[1])), recipe.replace(**changes))
 
     def changed(self, **fields: Any) -> tuple[str, Mapping[str, Any]]:
-        """The ConvNeXt with other fields."""
+        """Return the ConvNeXt with other fields."""
         return self.convnext[0], {**self.convnext[1], **fields}
 
 
@@ -100,9 +100,9 @@ _TINY = Scale(
 
 
 def full_plan() -> tuple[Part, ...]:
-    """For one GPU: a ConvNeXt below 10 M parameters against ResNet-18 and ResNet-50, and an ablation."""
+    """Return the parts for one GPU: a ConvNeXt below 10 M parameters, ResNet-18 and ResNet-50, and an ablation."""
     finer, coarser = _GPU.changed(stem_stride=2), _GPU.changed(stem_stride=4)
-    against_50 = {
+    with_resnet50 = {
         "ConvNeXt": (
             _GPU.candidate("three stages, stem stride 4", coarser),
             _GPU.candidate("three stages, stem stride 2", finer),
@@ -115,19 +115,19 @@ def full_plan() -> tuple[Part, ...]:
         ),
     }
     return (
-        Part("cifar10", "cifar10", _against_resnet(_GPU), seeds=3, time_share=0.4),
-        Part("tiny_imagenet_50", "tiny_imagenet_50", against_50, seeds=3, time_share=0.4),
+        Part("cifar10", "cifar10", _with_resnet(_GPU), seeds=3, time_share=0.4),
+        Part("tiny_imagenet_50", "tiny_imagenet_50", with_resnet50, seeds=3, time_share=0.4),
         Part("ablation", "cifar10", _ablation(_GPU), seeds=2, time_share=0.2, least_seconds=10),
     )
 
 
 def cpu_plan() -> tuple[Part, ...]:
-    """For one core: networks a twentieth of the size, some hundred steps on some thousand images."""
+    """Return the parts for one core: networks of a twentieth of the size, hundreds of steps, thousands of images."""
     return (
         Part(
             "cifar10",
             "cifar10",
-            _against_resnet(_CPU),
+            _with_resnet(_CPU),
             seeds=3,
             time_share=0.35,
             n_train=6000,
@@ -148,7 +148,7 @@ def cpu_plan() -> tuple[Part, ...]:
 
 
 def rehearsal() -> tuple[Part, ...]:
-    """Every step of the full plan on a CPU in seconds; its numbers mean nothing."""
+    """Return parts that run every step of the full plan on a CPU in seconds, without meaningful results."""
     images: dict[str, Any] = {
         "seeds": 2,
         "seconds": 0.05,
@@ -159,12 +159,12 @@ def rehearsal() -> tuple[Part, ...]:
     }
     two = dict(list(_ablation(_TINY).items())[:3])
     return (
-        Part("cifar10", "digit_scenes", _against_resnet(_TINY), time_share=0.6, **images),
+        Part("cifar10", "digit_scenes", _with_resnet(_TINY), time_share=0.6, **images),
         Part("ablation", "digit_scenes", two, time_share=0.4, **images),
     )
 
 
-def _against_resnet(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
+def _with_resnet(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
     return {
         "ConvNeXt": (
             scale.candidate("three stages", scale.convnext),
@@ -182,7 +182,7 @@ def _against_resnet(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
 
 
 def _ablation(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
-    """One decision changed at a time."""
+    """Return contenders that each change one decision."""
     same = scale.convnext
     arms = [
         scale.candidate("small_data", same),
@@ -200,10 +200,10 @@ def _ablation(scale: Scale) -> dict[str, tuple[Candidate, ...]]:
         scale.candidate("no warm-up", same, warmup_epochs=0.0),
         scale.candidate("mixup 0.8 and cutmix 1", same, mixup=0.8, cutmix=1.0),
     ]
-    return {arm.words: (arm,) for arm in arms}
+    return {arm.label: (arm,) for arm in arms}
 
 
 def with_epochs(candidate: Candidate, images_per_second: float, seconds: float, n_train: int) -> Candidate:
-    """The candidate with as many epochs as it finishes in the time, at least one."""
+    """Return the candidate with as many epochs as fit into the time, at least one."""
     epochs = max(1, round(seconds * images_per_second / n_train))
     return dataclasses.replace(candidate, recipe=candidate.recipe.lasting(epochs))

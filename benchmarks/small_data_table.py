@@ -1,6 +1,6 @@
-"""Records of `gpu_small_data.py` -> README.md beside them.
+"""Records of `gpu_small_data.py` -> README.md in the same folder.
 
-python benchmarks/small_data_table.py docs/results/small_data     make it again, without running anything
+python benchmarks/small_data_table.py docs/results/small_data     write it again, without running anything
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _HEAD = (
 
 
 def write_tables(folder: Path) -> None:
-    """Write what the records say as `README.md`, a section a part."""
+    """Write the tables of the records as `README.md`, a section per part."""
     parts: dict[str, list[Record]] = defaultdict(list)
-    for record in map(read_record, sorted(folder.rglob(RECORD_NAME))):  # there may be none yet
+    for record in map(read_record, sorted(folder.rglob(RECORD_NAME))):  # there may be no records yet
         parts[record.settings["part"]].append(record)
     sections = [_section(name, records) for name, records in parts.items()]
     with whole_file(folder / "README.md") as unfinished:
@@ -49,15 +49,19 @@ def _section(name: str, records: Sequence[Record]) -> str:
     if final:
         budget = final[0].settings["budget_seconds"]
         few = len({record.settings["contender"] for record in final}) == 2
-        interval = "Welch's" if few else "Student's, with the spread of all rows pooled, each row judged by itself"
-        lines += [f"{budget:.0f} s of training for each run, by speeds that were measured in turns before.", ""]
+        interval = (
+            "Welch's"
+            if few
+            else "Student's, with the spread pooled over all rows, without correction for multiple comparisons"
+        )
+        lines += [f"{budget:.0f} s of training per run, by speeds that were measured in turns before.", ""]
         lines += [_HEAD, *_rows(final, few)]
         lines += ["", "Test top-1 in per cent: mean ± standard deviation over n seeds. Images/s as measured before,"]
-        lines += ["seconds as they were. Difference: to the first row, in points; the interval is"]
+        lines += ["seconds of the runs themselves. Difference: to the first row, in percentage points; the interval is"]
         lines += [f"{interval}, over seeds; * it excludes zero.", ""]
     tried = [record for record in records if record.settings["phase"] == "tuning"]
     if tried:
-        lines += ["Candidates, in a short run each; the best on the validation split stands for its contender.", ""]
+        lines += ["Candidates, with a short run each; the best on the validation split represents its contender.", ""]
         lines += ["| | Candidate | Epochs | Validation top-1 |", "|:--|:--|--:|--:|"]
         for record in sorted(tried, key=lambda one: (one.settings["order"], -one.metrics["validation_top1"])):
             settings = record.settings

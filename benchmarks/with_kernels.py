@@ -1,6 +1,6 @@
-"""Networks of the zoo with the fused kernels on, for the instrument, as `benchmarks.with_kernels:convnext_tiny`.
+"""Networks of the zoo with fused kernels: `modernet benchmark benchmarks.with_kernels:convnext_tiny`.
 
-A kernel runs where it was measured to win on this device; see `modernet.use_kernels`.
+A kernel is used where it was measured to be faster on this device; see `modernet.use_kernels`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Jobs for the tests of the runner, in a module that its worker processes can import."""
+"""Jobs for tests of the runner, in a module that worker processes can import."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from modernet.records import (
 RECORD = Record("train", "resnet18", {"seed": 3}, {"test_top1": 93.25}, [{"epoch": 1.0, "train_loss": 0.5}])
 
 
-def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
     RECORD.write(tmp_path / RECORD_NAME)
 
     assert read_record(tmp_path / RECORD_NAME) == RECORD

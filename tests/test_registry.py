@@ -21,12 +21,12 @@ def test_entries_are_found_by_name_and_listed_in_order() -> None:
     assert "c" not in registry
 
 
-def test_a_name_is_taken_once() -> None:
+def test_names_are_unique() -> None:
     with pytest.raises(KeyError, match="model 'a' is registered twice"):
         registry_of("a", "a")
 
 
-def test_an_unknown_name_suggests_close_ones() -> None:
+def test_an_unknown_name_suggests_similar_ones() -> None:
     with pytest.raises(InputError, match="no model is called 'resnet5'; did you mean resnet50"):
         registry_of("resnet50", "vit")["resnet5"]
 

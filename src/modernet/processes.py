@@ -1,6 +1,6 @@
 """The processes that train one network together: started by torchrun, or this one alone.
 
-torch is imported where it is needed, so that a command line can ask early whether it should speak.
+torch is imported late, so that the command line can ask early whether it is the one that prints.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Value = TypeVar("Value")
-_ENDED = "another process of this run has ended; its message says why"
+_ENDED = "another process of this run has exited; see its error message"
 _BROKEN = re.compile(r"by peer|[Bb]roken pipe|[Cc]onnection (was )?(closed|reset|refused)")
 
 
 class FailedElsewhere(RunStopped):
-    """Another process failed, and says why; this one ends with it."""
+    """Another process failed and reported why; this one exits with it."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that do the same work on different images."""
+    """This process, among those that do the same work on different images."""
 
     rank: int = 0
-    """Its number, from 0."""
+    """Index of this process."""
     world: int = 1
-    """How many there are."""
+    """Number of processes."""
     patient: Any = field(default=None, compare=False, repr=False)
-    """A group of torch.distributed that waits for a day, for what only the first process does."""
+    """Gloo group with a timeout of one day, for barriers around work that only rank 0 does."""
 
     @property
     def main(self) -> bool:
-        """Whether this is the one that writes files and speaks to people."""
+        """Whether this is rank 0, which writes files and prints."""
         return self.rank == 0
 
     @property
@@ -48,13 +48,13 @@ class Processes:
         return self.world == 1
 
     def gather(self, value: Value, *, patiently: bool = False) -> list[Value]:
-        """The value of every process, in the order of their numbers; all must call this at the same point.
+        """Return the values of all processes, by rank; all must call this at the same point.
 
         Args:
-            patiently: wait for hours, if that is what another process needs to come here.
+            patiently: wait for up to a day, instead of torch's default timeout.
 
         Raises:
-            FailedElsewhere: another process has ended.
+            FailedElsewhere: another process has exited.
         """
         if self.alone:
             return [value]
@@ -85,15 +85,15 @@ class Processes:
         return total
 
     def wait(self) -> None:
-        """Go on when every process is here."""
+        """Wait until all processes are here."""
         self.gather(None)
 
     @contextmanager
     def losing_others(self) -> Iterator[None]:
-        """Inside, a connection that breaks, in the exchange of gradients too, is told as what it means.
+        """Turn a broken connection, also in the exchange of gradients, into `FailedElsewhere`.
 
         Raises:
-            FailedElsewhere: another process has ended.
+            FailedElsewhere: another process has exited.
         """
         try:
             yield
@@ -104,10 +104,10 @@ class Processes:
 
     @contextmanager
     def first(self) -> Iterator[None]:
-        """The first process does what is inside before the others, who then find its files, where they share a disk.
+        """Run the body on rank 0 before the other processes, which then find its files if they share a disk.
 
         Raises:
-            FailedElsewhere: in the others, when the first one has failed.
+            FailedElsewhere: in the other processes, if rank 0 failed.
         """
         if self.main:
             done = False
@@ -126,14 +126,17 @@ ALONE = Processes()
 
 
 def started_by_launcher() -> bool:
-    """Whether torchrun, or a launcher like it, started several processes of which this is one."""
+    """Return whether torchrun, or a similar launcher, started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
 def join_processes() -> Processes:
-    """Meet the processes that torchrun started with this one, on all machines; `ALONE` without torchrun.
+    """Join the processes that torchrun started with this one, on all machines; return `ALONE` without torchrun.
 
-    NCCL carries what lies on CUDA devices, gloo the rest.
+    NCCL transfers tensors on CUDA devices, gloo all others.
+
+    Raises:
+        InputError: torchrun started more processes than this machine has GPUs.
     """
     if not started_by_launcher():
         return ALONE
@@ -154,7 +157,7 @@ def join_processes() -> Processes:
 
 
 def leave_processes() -> None:
-    """Part from the other processes."""
+    """Destroy the process group."""
     import torch.distributed as dist
 
     if dist.is_initialized():

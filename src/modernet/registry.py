@@ -1,4 +1,4 @@
-"""Names -> entries: models, recipes, steps. A name is taken once; an unknown one suggests its neighbours."""
+"""Names -> entries: models, recipes, steps. Names are unique; an unknown one suggests similar ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Entry = TypeVar("Entry")
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
-    """A read-only mapping from names to entries, filled with `add` while modules are imported.
+    """A read-only mapping from names to entries, filled with `add` at import.
 
     Args:
-        kind: what it holds, as a noun in the singular, for messages: `"model"`.
+        kind: a singular noun for its entries, for messages: `"model"`.
 
     >>> ages = Registry[int]("network")
     >>> ages.add("lenet", 1989)
@@ -32,17 +32,17 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         """Register `entry` under `name`.
 
         Raises:
-            KeyError: the name is taken; two things under one name are a defect of the code, not of its user.
+            KeyError: the name is taken, which is a bug and not a mistake of the user.
         """
         if name in self._entries:
             raise KeyError(f"{self.kind} {name!r} is registered twice")
         self._entries[name] = entry
 
     def __getitem__(self, name: str) -> Entry:
-        """The entry called `name`.
+        """Return the entry with a name.
 
         Raises:
-            InputError: there is none; the message names the closest ones.
+            InputError: there is no such entry; the message suggests similar names.
         """
         if name not in self._entries:
             raise unknown_name(self.kind, name, self._entries)
@@ -58,5 +58,5 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return len(self._entries)
 
     def names(self, pattern: str = "*") -> list[str]:
-        """The names that match a shell pattern such as `"convnext*"`, in order of registration."""
+        """Return the names that match a shell pattern such as `"convnext*"`, in order of registration."""
         return fnmatch.filter(self._entries, pattern)

@@ -1,4 +1,4 @@
-"""A device of known peaks."""
+"""A device with known peaks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modernet.machine.peaks import Peaks
 
 @pytest.fixture
 def peaks(monkeypatch: pytest.MonkeyPatch) -> Peaks:
-    """Stands in for measured ones, which take seconds."""
+    """Peaks in place of measured ones, which take seconds."""
     known = Peaks(tflops={"float32": 0.1, "bfloat16": 0.2}, gb_per_second=10.0)
     monkeypatch.setattr(run, "measure_peaks", lambda device, dtypes: known)
     return known

@@ -1,4 +1,4 @@
-"""Networks of known speed, size and temper, under names such as `benchmark.contenders:sleeps_20_ms`."""
+"""Networks of known speed, size and behaviour, with names such as `benchmark.contenders:sleeps_20_ms`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 ALLOCATED_BYTES = 64 * 2**20
 seen: list[Tensor] = []
-"""The images that `looks` was given."""
+"""The images that `looks` received."""
 
 
 class Contender(nn.Module):
-    """Does something with the images where they have values, then classifies their mean colour."""
+    """Calls a function on the images if they have values, then classifies their mean colour."""
 
     def __init__(self, work: Callable[[Tensor], object]) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def fits_four_images() -> nn.Module:
 
 
 class NeedsValues(nn.Module):
-    """Cannot be counted on the meta device."""
+    """Does not run on the meta device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,11 +96,11 @@ def convolves() -> nn.Module:
     return nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
 
 
-def is_no_network() -> int:
+def returns_a_number() -> int:
     return 3
 
 
-def wants(argument: int) -> nn.Module:
+def needs_argument(argument: int) -> nn.Module:
     raise AssertionError("is never called")
 
 
@@ -108,7 +108,7 @@ THREE = 3
 
 
 def foreign() -> nn.Module:
-    """A network whose weights torch does not have."""
+    """A network without parameters in torch."""
     weights = torch.randn(3, 5)
 
     class Foreign(nn.Module):

@@ -19,7 +19,7 @@ def planned(
     )  # fmt: skip
 
 
-def test_an_optimized_network_is_one_case_for_each_dtype_whatever_layouts_are_asked_for() -> None:
+def test_an_optimized_network_has_one_case_per_dtype() -> None:
     cases = planned("a", "optimized:a", layouts=("channels_last", "contiguous"), compile_modes=("off", "default"))
     assert sum(case.model == "a" for case in cases) == 8
     optimized = [case for case in cases if case.model == "optimized:a"]
@@ -35,19 +35,19 @@ def test_the_reference_is_the_first_model_under_the_same_options() -> None:
         assert reference_of(case, cases) == replace(case, model="a")
 
 
-def test_where_the_first_model_has_not_the_same_options_the_reference_has_the_most_similar() -> None:
+def test_otherwise_the_reference_has_the_most_similar_options() -> None:
     cases = planned("a", "optimized:a", layouts=("channels_last", "contiguous"))
     (optimized,) = (case for case in cases if case.model == "optimized:a" and case.dtype == "bfloat16")
     assert reference_of(optimized, cases) == Case("a", "infer", "bfloat16", "channels_last", "off", 2, 32, 1)
 
 
-def test_training_is_never_held_against_inference() -> None:
+def test_training_is_not_compared_with_inference() -> None:
     cases = planned("a", "b")
     training = replace(cases[1], mode="train")
     assert reference_of(training, [*cases, training]) is None
 
 
-def test_a_label_leaves_out_what_is_not_chosen_by_the_user() -> None:
+def test_a_label_omits_what_the_user_does_not_choose() -> None:
     first, second = planned("a", "optimized:a")[:2]
     assert first.label == "a infer float32 channels_last"
     assert second.label == "optimized:a infer float32"

@@ -1,4 +1,4 @@
-"""The clock is tested with work of known length."""
+"""Tests with work of known duration."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def test_calls_take_turns_after_the_warm_up() -> None:
     assert order == ["a", "a", "b", "b", *"ababab"]  # warm-up and calibration, then rounds
 
 
-def test_twice_as_fast_is_a_ratio_of_two_however_the_machine_slows_down() -> None:
+def test_ratios_do_not_depend_on_a_varying_speed_of_the_machine() -> None:
     slow = [1.0, 2.0, 4.0, 8.0, 3.0, 5.0]
     ratio = speed_ratio([seconds / 2 for seconds in slow], slow)
     assert (ratio.median, ratio.low, ratio.high) == (2.0, 2.0, 2.0)
 
 
-def test_the_interval_holds_the_median_and_grows_with_the_noise() -> None:
+def test_the_interval_contains_the_median_and_grows_with_the_noise() -> None:
     calm = speed_ratio([1.0, 1.01, 0.99, 1.0, 1.02], [2.0] * 5)
     noisy = speed_ratio([1.0, 1.5, 0.7, 1.0, 1.9], [2.0] * 5)
     assert calm.low <= calm.median <= calm.high
     assert noisy.high - noisy.low > calm.high - calm.low
 
 
-def test_ratios_of_different_rounds_are_refused() -> None:
+def test_ratios_of_different_rounds_are_rejected() -> None:
     with pytest.raises(ValueError, match="3 and 2 rounds"):
         speed_ratio([1.0] * 3, [1.0] * 2)

@@ -65,7 +65,7 @@ def test_networks_are_convnexts_with_decisions_undone(image_folder: Path, tmp_pa
 
 def test_a_folder_with_other_decisions_is_rejected(image_folder: Path, tmp_path: Path) -> None:
     small_study(image_folder, tmp_path / "study", seeds=1, decisions="gelu,fewer_norms")
-    with pytest.raises(InputError, match=r"is of a study with other settings \(.*\); give another --out"):
+    with pytest.raises(InputError, match=r"belongs to a study with other settings \(.*\); give another --out"):
         small_study(image_folder, tmp_path / "study", decisions="layer_norm,fewer_norms")
 
 

@@ -112,7 +112,7 @@ def test_a_folder_with_other_settings_is_rejected(image_folder: Path, tmp_path: 
 
     spec = NetworkSpec("model", "resnet_test", {})
     others = plan_runs(study, "resnet_test", spec, RECIPE.replace(batch_size=8), {})
-    with pytest.raises(InputError, match=r"of a study with other settings \(batch_size 16, not 8\); give another"):
+    with pytest.raises(InputError, match=r"to a study with other settings \(batch_size 16, not 8\); give another"):
         finish_runs(study, others, "comparing")
 
     assert path.read_bytes() == before

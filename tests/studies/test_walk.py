@@ -38,7 +38,7 @@ def test_a_folder_with_another_walk_is_rejected(image_folder: Path, tmp_path: Pa
     short_walk(image_folder, tmp_path / "walk", steps="0")
     before = read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME)
 
-    with pytest.raises(InputError, match=r"of a study with other settings \(batch_size 16, not 8\); give another"):
+    with pytest.raises(InputError, match=r"to a study with other settings \(batch_size 16, not 8\); give another"):
         short_walk(image_folder, tmp_path / "walk", steps="0", recipe=RECIPE.replace(batch_size=8))
 
     assert read_record(tmp_path / "walk" / "00-resnet" / "seed-0" / RECORD_NAME) == before

@@ -158,7 +158,7 @@ def test_when_a_process_is_killed_the_other_ends_with_one_line(ended: list[tuple
 
     assert (code, output.splitlines()[-1]) == (
         1,
-        "modernet: another process of this run has ended; its message says why; "
+        "modernet: another process of this run has exited; see its error message; "
         "the same command with --resume continues",
     )
 

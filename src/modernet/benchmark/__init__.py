@@ -1,8 +1,8 @@
-"""What networks cost, measured on a device.
+"""The cost of networks, measured on a device.
 
 The stages of one measurement, in order: `case` (what to measure) -> `targets` (find the network) -> `workload` and
-`batch` (prepare it) -> `measure` (time by turns) -> `outcomes` (ratios and records) -> `run` (all of it, written to a
-folder). `questions/` asks: how fast are these networks, Table 12 of the ConvNeXt paper, which settings are traps.
+`batch` (prepare it) -> `measure` (time in turns) -> `outcomes` (ratios and records) -> `run` (all of it, written to a
+folder). `questions/` uses them: how fast networks are, Table 12 of the ConvNeXt paper, which settings are traps.
 """
 
 from modernet.benchmark.case import Case

@@ -1,4 +1,4 @@
-"""The batch that is fastest on a device."""
+"""The fastest batch size on a device."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _TURNS = 3
 
 
 def find_batch(images_per_second: Callable[[int], float], start: int = 1) -> int:
-    """The fastest batch, doubled from `start` until speed has twice grown by less than 2 %, or something ends it.
+    """Return the fastest batch size: doubled from `start` until two steps gained less than 2 %, or one failed.
 
     Args:
-        images_per_second: measures a batch; raises where it does not fit into the memory.
+        images_per_second: measures a batch size; raises if it does not fit into memory.
 
     Raises:
-        Exception: what `images_per_second` raised for a batch of one image.
+        Exception: whatever `images_per_second` raises for one image.
     """
     best, best_speed, stalls, size = 0, 0.0, 0, start
     while stalls < _PATIENCE:
         try:
             speed = images_per_second(size)
-        except Exception:  # whatever ends it: libraries say in many ways that memory does
+        except Exception:  # libraries report the end of memory in many ways
             if best:
                 break
             if size == 1:
@@ -48,13 +48,13 @@ def find_batch(images_per_second: Callable[[int], float], start: int = 1) -> int
 
 
 def fastest_batch(case: Case, target: Target, device: torch.device) -> int:
-    """The fastest batch for a case, by short measurements on the device.
+    """Return the fastest batch size for a case, by short measurements on the device.
 
-    A compiled network is compiled for every size, and an optimized one optimized, which takes its time.
+    This is slow for compiled and optimized networks, which are compiled or optimized for every size.
     """
 
     def images_per_second(size: int) -> float:
-        release(device)  # what the size before left
+        release(device)  # what the previous size left
         step = prepare(replace(case, batch=size), target, device).step
         step()
         once = seconds_of(step, 1, device)

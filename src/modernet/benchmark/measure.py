@@ -1,4 +1,4 @@
-"""Cases measured side by side: made ready, held against what they compute and move, and timed in turns."""
+"""Cases measured side by side: prepared, counted, and timed in turns."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _WARM_UP = 3
 
 @dataclass
 class Outcome:
-    """What came out of a case.
+    """The measurements of a case.
 
     Attributes:
-        case: with the batch that was found, if one was asked for.
-        seconds: of one step, one number a round.
+        case: with the fastest batch size, if that was to be found.
+        seconds: seconds of one step, one number per round.
         error: why the case could not be measured, in one line.
-        params, macs, work: what was counted; None for a network that does not run without values, or in torch.
-        peak_bytes: of the device's memory, as if the case were alone on it: weights, one batch, and what a step takes.
-        report: what `modernet.deploy.optimize` chose.
+        params, macs, work: counts; None for a network that does not run on the meta device, or not in torch.
+        peak_bytes: peak memory of the case alone: weights, one batch, and what a step allocates.
+        report: the choices of `modernet.deploy.optimize`.
     """
 
     case: Case
@@ -56,23 +56,23 @@ def measure(
     rounds: int,
     turn_s: float,
 ) -> list[Outcome]:
-    """Measure cases in turns, inside `measuring`; a case that fails says why, and the others go on.
+    """Measure cases in turns, inside `measuring`. A case that fails has an error, and the others continue.
 
-    After Ctrl-C the rounds that were finished are returned, if there is one.
+    After Ctrl-C, the finished rounds are returned.
 
     Args:
         cases: their networks are in memory together.
-        targets: the networks by the names that the cases have.
+        targets: model name -> network.
         rounds: turns of every case.
         turn_s: length of a turn in seconds.
 
     Raises:
-        KeyboardInterrupt: in the first round or before.
+        KeyboardInterrupt: before the end of the first round.
     """
     contenders = [_Contender(case, targets[case.model], device) for case in cases]
-    for contender in progress.track(contenders, "making ready", len(contenders)):
-        contender.make_ready()
-    ready = {f"{place + 1}: {c.outcome.case.label}": c for place, c in enumerate(contenders) if c.workload}
+    for contender in progress.track(contenders, "preparing", len(contenders)):
+        contender.prepare()
+    ready = {f"{index + 1}: {c.outcome.case.label}": c for index, c in enumerate(contenders) if c.workload}
     finished: list[dict[str, float]] = []
     try:
         finished.extend(
@@ -89,9 +89,9 @@ def measure(
 
 @contextmanager
 def measuring(cases: Sequence[Case], device: torch.device) -> Iterator[None]:
-    """In here, the process is set up to measure these cases; afterwards it is as it was before."""
+    """Inside, the process is set up to measure these cases; its settings are restored afterwards."""
     threads = torch.get_num_threads()
-    with memory_limit(device), gpu_settings(device), _compiled_for_each(cases):
+    with memory_limit(device), gpu_settings(device), _recompiling(cases):
         torch.set_num_threads(max(case.threads for case in cases))
         try:
             yield
@@ -100,7 +100,7 @@ def measuring(cases: Sequence[Case], device: torch.device) -> Iterator[None]:
 
 
 class _Contender:
-    """A case in the ring. Called, it has its turn; from its first failure on it does nothing."""
+    """A case that takes its turn when called; after its first failure it does nothing."""
 
     def __init__(self, case: Case, target: Target, device: torch.device) -> None:
         self.outcome = Outcome(case)
@@ -109,8 +109,8 @@ class _Contender:
         self._device = device
         self._available: int | None = None
 
-    def make_ready(self) -> None:
-        """Find the batch, make the network, run it, count it."""
+    def prepare(self) -> None:
+        """Find the batch size, build the network, run it, count it."""
         self._available = available_bytes(self._device)
         with self._failing():
             case = self.outcome.case
@@ -122,7 +122,7 @@ class _Contender:
             for _ in range(_WARM_UP):
                 self.workload.step()
             if next(self.workload.network.parameters(), None) is None:
-                return  # another runtime has the weights, and what it computes and holds is not to be seen from here
+                return  # the network is in another runtime, which cannot be counted
             transient = transient_bytes(self.workload.step, self._device)
             if transient is not None:
                 self.outcome.peak_bytes = self.workload.held_bytes + transient
@@ -136,8 +136,8 @@ class _Contender:
     def _count(self, case: Case, workload: Workload) -> None:
         assert case.batch is not None
         self.outcome.params = sum(p.numel() for p in workload.network.parameters())
-        with contextlib.suppress(Exception):  # a network of anybody may need values, or a device of its own
-            network = on_meta(workload.network).float()  # as it was before it was cast
+        with contextlib.suppress(Exception):  # any network may be given; it may need values, or a certain device
+            network = on_meta(workload.network).float()  # as before the cast
             self.outcome.macs = count(network, case.image_size, self._target.in_chans).macs
             self.outcome.work = count_work(
                 network,
@@ -151,7 +151,7 @@ class _Contender:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Take a failure of the case for its result."""
+        """Turn an exception into the error of the case."""
         try:
             yield
         except Exception as error:
@@ -162,8 +162,8 @@ class _Contender:
 
 
 @contextmanager
-def _compiled_for_each(cases: Sequence[Case]) -> Iterator[None]:
-    """Compile as often as there are cases: networks of one class count as one, and after eight torch gives up."""
+def _recompiling(cases: Sequence[Case]) -> Iterator[None]:
+    """Let every case be compiled: torch stops after eight networks of one class."""
     if all(case.compile == "off" for case in cases):
         yield
         return

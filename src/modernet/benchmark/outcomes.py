@@ -1,4 +1,4 @@
-"""What was measured -> records."""
+"""Measurements -> records."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def as_records(
     *,
     turn_s: float,
 ) -> list[Record]:
-    """A record for each case: every number with its unit in its name, those that are not known left out.
+    """Return a record per case. Every metric has its unit in its name; unknown ones are missing.
 
-    Ratios are of images a second, to the case that `reference_of` names, within each round.
+    Ratios are of images per second, within each round, relative to the case that `reference_of` returns.
     """
     run = uuid.uuid4().hex[:12]
     cases = [outcome.case for outcome in outcomes]
-    by_case = dict(zip(reversed(cases), reversed(outcomes), strict=True))  # of a model named twice, the first
+    by_case = dict(zip(reversed(cases), reversed(outcomes), strict=True))  # if a model is given twice, the first
     circumstances = environment(device_name(device))
     records = []
     for index, outcome in enumerate(outcomes):
@@ -83,7 +83,7 @@ def _costs(outcome: Outcome) -> dict[str, float | None]:
 
 
 def _speeds(outcome: Outcome) -> dict[str, float | None]:
-    """Medians over the rounds, with quartiles."""
+    """Return medians over the rounds, with quartiles."""
     if outcome.error is not None or not outcome.seconds or outcome.case.batch is None:
         return {}
     low, median, high = _quartiles(outcome.seconds)
@@ -99,7 +99,7 @@ def _speeds(outcome: Outcome) -> dict[str, float | None]:
 
 
 def _shares(outcome: Outcome, peaks: Peaks) -> dict[str, float | None]:
-    """What the device could do, and how much of it the network gets."""
+    """Return the peaks of the device, and the share of them that the network reaches."""
     peak, bandwidth, work = peaks.tflops.get(outcome.case.dtype), peaks.gb_per_second, outcome.work
     shares: dict[str, float | None] = {"peak_tflops": peak, "peak_gb_per_second": bandwidth}
     if work is None:
@@ -120,7 +120,7 @@ def _traffic(outcome: Outcome) -> int:
 
 
 def _bound(metrics: Mapping[str, float | None]) -> str | None:
-    """What would take longer at the device's peaks: the arithmetic, or the bytes."""
+    """Return what takes longer at the device's peaks: `arithmetic` or `bytes`."""
     arithmetic_ms, bytes_ms = metrics.get("arithmetic_ms"), metrics.get("bytes_ms")
     if arithmetic_ms is None or bytes_ms is None:
         return None

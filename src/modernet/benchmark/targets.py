@@ -1,4 +1,4 @@
-"""Names -> networks: of this zoo, of timm, of torchvision, or a function of anybody's."""
+"""Names -> networks: of this zoo, of timm, of torchvision, or any function."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from modernet.models import MODELS, create_model, get_entry, list_models
 from modernet.models.entry import TIMM_PREFIX
 
 TORCHVISION_PREFIX = "torchvision:"
-"""What names of torchvision's networks begin with."""
+"""Prefix of names of torchvision's networks."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A network that can be made.
+    """How to build a network.
 
     Attributes:
-        build: the network with random weights, for square images of a side in pixels.
+        build: side of the square images in pixels -> the network with random weights.
         in_chans: channels of its images.
-        top1: its published ImageNet-1K top-1 in per cent, for networks of this zoo.
-        optimized: whether it is to be made fast by `modernet.deploy.optimize` before it is measured.
+        top1: published ImageNet-1K top-1 in per cent, for networks of this zoo.
+        optimized: whether to optimize it with `modernet.deploy.optimize` before it is measured.
     """
 
     build: Callable[[int], nn.Module]
@@ -40,15 +40,15 @@ class Target:
 
 
 def find_network(name: str) -> Target:
-    """The network called `name`; it is not made yet.
+    """Find a network by its name, without building it.
 
     Args:
-        name: a network of this zoo; `timm:NAME`, `torchvision:NAME`: the other library's own; `module:function`: what a
-            function without arguments returns, whose module can be imported, also from the current folder; or
-            `optimized:` and one of these.
+        name: a network of this zoo; `timm:NAME` or `torchvision:NAME`, the other library's own; `module:function`, a
+            function without arguments that returns a network, in a module that can be imported, also from the current
+            folder; or `optimized:` and one of these.
 
     Raises:
-        InputError: there is none; the message names the closest ones.
+        InputError: the name is unknown; the message suggests the closest ones.
     """
     if name.startswith(OPTIMIZED_PREFIX):
         return dataclasses.replace(find_network(name.removeprefix(OPTIMIZED_PREFIX)), optimized=True)
@@ -57,30 +57,30 @@ def find_network(name: str) -> Target:
     if name.startswith(TORCHVISION_PREFIX):
         return _of_torchvision(name.removeprefix(TORCHVISION_PREFIX))
     if ":" in name:
-        return _of_anybody(name)
+        return _of_function(name)
     if name not in MODELS:
         raise unknown_name("model", name, list_models())
     entry = get_entry(name)
-    made_for_one_size = "image_size" in [field.name for field in dataclasses.fields(entry.config)]
+    fixed_size = "image_size" in [field.name for field in dataclasses.fields(entry.config)]
 
     def build(image_size: int) -> nn.Module:
-        return create_model(name, image_size=image_size) if made_for_one_size else create_model(name)
+        return create_model(name, image_size=image_size) if fixed_size else create_model(name)
 
     return Target(build, entry.config.in_chans, entry.published.top1)
 
 
 def _of_timm(name: str) -> Target:
-    """timm's own network, without the contract that the zoo puts around it."""
+    """Return timm's own network, without the wrapper that gives it the contract of the zoo."""
     import timm
 
     architecture = name.removeprefix(TIMM_PREFIX)
-    made_for = get_entry(name).published.image_size
+    native_size = get_entry(name).published.image_size
 
     def build(image_size: int) -> nn.Module:
-        if image_size != made_for:
+        if image_size != native_size:
             try:
                 return timm.create_model(architecture, img_size=image_size)
-            except TypeError:  # it takes any size
+            except TypeError:  # it accepts any size
                 pass
         return timm.create_model(architecture)
 
@@ -96,14 +96,14 @@ def _of_torchvision(name: str) -> Target:
 
     def build(image_size: int) -> nn.Module:
         builder: Any = torchvision.models.get_model_builder(name)
-        sized = "vit" in name and image_size != 224  # its other networks take any size
+        sized = "vit" in name and image_size != 224  # its other networks accept any size
         network: nn.Module = builder(weights=None, **({"image_size": image_size} if sized else {}))
         return network
 
     return Target(build)
 
 
-def _of_anybody(name: str) -> Target:
+def _of_function(name: str) -> Target:
     module_name, _, function_name = name.partition(":")
     module = _import(module_name, name)
     if not hasattr(module, function_name):
@@ -114,10 +114,12 @@ def _of_anybody(name: str) -> Target:
     try:
         arguments = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is no function; give one without arguments that returns a network") from error
+        raise InputError(f"{name} is not a function; give one without arguments that returns a network") from error
     missing = [a.name for a in arguments if a.default is required and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
     if missing:
-        raise InputError(f"{name} wants {', '.join(missing)}; give a function without arguments that returns a network")
+        raise InputError(
+            f"{name} needs the arguments {', '.join(missing)}; give a function without arguments that returns a network"
+        )
 
     def build(image_size: int) -> nn.Module:
         network = function()
@@ -130,15 +132,15 @@ def _of_anybody(name: str) -> Target:
 
 def _import(module_name: str, name: str) -> Any:
     here = str(Path.cwd())
-    if here not in sys.path:  # a console script, other than `python -m`, does not look into the current folder
+    if here not in sys.path:  # a console script, unlike `python -m`, does not search the current folder
         sys.path.insert(0, here)
     try:
         return importlib.import_module(module_name)
-    except Exception as error:  # what a file of anybody raises when it is read
+    except Exception as error:  # importing a file can raise anything
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{module_name}.".startswith(f"{missing}."):
             raise InputError(
-                f"{name!r} names no network: there is no module {module_name!r}; give a name of `modernet models`, "
+                f"no network is called {name!r}: there is no module {module_name!r}; give a name of `modernet models`, "
                 "timm:NAME, torchvision:NAME, optimized:NAME, or module:function"
             ) from error
-        raise InputError(f"cannot import {module_name!r}: {type(error).__name__}: {error}; mend it first") from error
+        raise InputError(f"cannot import {module_name!r}: {type(error).__name__}: {error}; fix it first") from error

@@ -1,4 +1,4 @@
-"""A case made ready on its device: network, images, and the step that is timed."""
+"""A case prepared on its device: network, images, and the step that is timed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from modernet.machine.settings import set_tf32
 from modernet.torch_internals import tree_leaves
 
 _MOST_BATCHES = 64
-_LEARNING_RATE = 1e-4  # so small that no number of steps ends in infinities, which a GPU multiplies faster
+_LEARNING_RATE = 1e-4  # too small to diverge: a GPU multiplies infinities faster
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a case's turn runs.
+    """The work of a case.
 
     Attributes:
-        step: does the case's work once. On a GPU it returns when the work is queued.
-        network: the network itself, not optimized and not compiled; cast, if the case says so.
-        held_bytes: what lies in the device's memory between steps: weights, buffers, one batch of images.
-        report: what `modernet.deploy.optimize` says it chose, for an optimized network.
+        step: does the work once. On a GPU it returns when the work is queued.
+        network: the network itself, not optimized and not compiled, in the dtype of the case.
+        held_bytes: device memory in use between steps: weights, buffers, one batch of images.
+        report: the choices of `modernet.deploy.optimize`, for an optimized network.
     """
 
     step: Callable[[], None]
@@ -41,15 +41,15 @@ class Workload:
 
 
 def prepare(case: Case, target: Target, device: torch.device) -> Workload:
-    """Make a network and images for a case, with random numbers.
+    """Build a network and images for a case, with random numbers.
 
     Raises:
-        Exception: whatever a network raises that cannot be made, or not for such images; memory errors among it.
+        Exception: whatever a network raises that cannot be built or run on such images, including memory errors.
     """
-    assert case.batch is not None, "the batch is to be found first"
-    _set_circumstances(case, device)
+    assert case.batch is not None, "the fastest batch size is found before this"
+    _apply_settings(case, device)
     torch.manual_seed(0)
-    made = target.build(case.image_size).to(device)
+    network = target.build(case.image_size).to(device)
     shape = (case.batch, target.in_chans, case.image_size, case.image_size)
     dtype = case.tensor_dtype if case.mode == "infer" else torch.float32
     images = random_batches(shape, dtype, case.memory_format, device)
@@ -58,10 +58,10 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     if target.optimized:
         from modernet.deploy import optimize
 
-        optimized = optimize(made.eval(), images[0], dtype=case.tensor_dtype)
+        optimized = optimize(network.eval(), images[0], dtype=case.tensor_dtype)
         running, report = optimized, str(optimized.report)
     else:
-        running = made.to(memory_format=case.memory_format)
+        running = network.to(memory_format=case.memory_format)
         if case.mode == "infer":
             running = running.to(case.tensor_dtype)
         running.train(case.mode == "train")
@@ -71,21 +71,21 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     work = _training(case, call, running, images) if case.mode == "train" else _inference(call, images)
 
     def step() -> None:
-        _set_circumstances(case, device)  # another case may have had its turn
+        _apply_settings(case, device)  # the previous turn may have been another case's
         if case.compile == "max-autotune":
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         work()
 
     held = [*running.parameters(), *running.buffers(), images[0]]
-    return Workload(step, made, sum(tensor.nbytes for tensor in held), report)
+    return Workload(step, network, sum(tensor.nbytes for tensor in held), report)
 
 
 def random_batches(
     shape: Sequence[int], dtype: torch.dtype, memory_format: torch.memory_format, device: torch.device
 ) -> list[Tensor]:
-    """Batches to rotate: more than fit into the last cache, so that none is found there when its turn comes again.
+    """Return batches to rotate: more than fit into the last-level cache, so that none is still there at its next use.
 
-    Fewer where memory is short, one at least.
+    Fewer if memory is short, but at least one.
     """
     size = math.prod(shape) * dtype.itemsize
     wanted = min(_MOST_BATCHES, 1 + math.ceil(last_cache_bytes(device) / size))
@@ -107,9 +107,9 @@ def _inference(network: Callable[..., Any], images: list[Tensor]) -> Callable[[]
 
 
 def _training(case: Case, network: Callable[..., Any], weights: nn.Module, images: list[Tensor]) -> Callable[[], None]:
-    """Forward, cross-entropy, backward, SGD; under autocast for dtypes of 16 bits, without scaling of the loss.
+    """Return a step of forward, cross-entropy, backward, SGD; under autocast for 16-bit dtypes, without loss scaling.
 
-    Networks that give the scores of several classifiers while they train learn from all of them.
+    The losses of networks with several classifiers in training are summed.
     """
     labels = [torch.randint(2, (len(batch),), device=batch.device) for batch in images]
     rotation = itertools.cycle(zip(images, labels, strict=True))
@@ -123,13 +123,13 @@ def _training(case: Case, network: Callable[..., Any], weights: nn.Module, image
             loss = torch.stack([F.cross_entropy(classes, answers) for classes in scores]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)  # last, so that no gradients fill the memory in others' turns
+        optimizer.zero_grad(set_to_none=True)  # at the end, so that no gradients are in memory during other turns
 
     return step
 
 
-def _set_circumstances(case: Case, device: torch.device) -> None:
-    """Settings of a case that are those of the whole process."""
+def _apply_settings(case: Case, device: torch.device) -> None:
+    """Apply the settings of a case that are global to the process."""
     if device.type == "cuda":
         set_tf32(case.dtype == "tf32")
     elif torch.get_num_threads() != case.threads:

@@ -1,4 +1,4 @@
-"""Settings of torch on a GPU that decide how fast a network is: TF32, and cuDNN's choice of algorithms."""
+"""Settings of torch that affect speed on a GPU: TF32, and cuDNN's choice of algorithms."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 
 def set_tf32(allowed: bool) -> None:
-    """Let matrix products and convolutions of float32 numbers run on a GPU's TF32 units, or not.
+    """Allow or forbid TF32 in float32 matrix products and convolutions on a GPU.
 
-    By default torch rounds in convolutions and not in matrix products, which is neither of what people compare.
+    By default torch allows it in convolutions only, which is neither of the two settings that people compare.
     """
     torch.set_float32_matmul_precision("high" if allowed else "highest")
     torch.backends.cudnn.allow_tf32 = allowed
@@ -19,7 +19,7 @@ def set_tf32(allowed: bool) -> None:
 
 @contextmanager
 def gpu_settings(device: torch.device) -> Iterator[None]:
-    """In here, cuDNN tries its algorithms while networks warm up; afterwards all settings are as they were."""
+    """Inside, cuDNN benchmarks its algorithms while networks warm up; all settings are restored afterwards."""
     if device.type != "cuda":
         yield
         return

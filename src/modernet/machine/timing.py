@@ -1,4 +1,4 @@
-"""Time by turns: what is compared runs in rounds, A B C A B C, so that a machine that slows down slows all alike."""
+"""Timing in turns: what is compared runs in rounds, A B C A B C, so that a slower machine slows all equally."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast something is as something else, with the 95 % interval of the median over rounds."""
+    """A speed relative to another, with the 95 % interval of the median over rounds."""
 
     median: float
     low: float
@@ -33,7 +33,7 @@ def time_in_turns(
     warm_up: int = 2,
     name: str = "timing",
 ) -> dict[str, list[float]]:
-    """Seconds that one call takes, measured once a round for each: `rounds_in_turns`, gathered by call."""
+    """Return the seconds per call in each round, by name; see `rounds_in_turns`."""
     found: dict[str, list[float]] = {key: [] for key in calls}
     for seconds in rounds_in_turns(calls, device, rounds=rounds, turn_s=turn_s, warm_up=warm_up, name=name):
         for key, value in seconds.items():
@@ -50,17 +50,17 @@ def rounds_in_turns(
     warm_up: int = 2,
     name: str = "timing",
 ) -> Iterator[dict[str, float]]:
-    """Yield the seconds that one call of each takes, round by round, so that finished rounds survive Ctrl-C.
+    """Yield the seconds per call by name, round by round, so that finished rounds survive Ctrl-C.
 
-    Warm-up first, then every call has its turn in every round: as many repetitions as fill `turn_s`, at least one. On
-    a GPU the time between two events of the device, on a CPU the clock's.
+    After the warm-up, every call has a turn in every round: as many repetitions as fill `turn_s`, at least one. Times
+    are from CUDA events on a GPU, and from the clock elsewhere.
 
     Args:
         calls: what to time, by name; each does its work on `device`.
-        rounds: how many turns each has; 5 or more for an interval worth its name.
+        rounds: turns of each call; intervals need 5 or more.
         turn_s: length of a turn in seconds.
-        warm_up: calls before anything is timed.
-        name: what the progress line says.
+        warm_up: calls of each before anything is timed.
+        name: label of the progress bar.
     """
     repeats: dict[str, int] = {}
     with progress.bar(name, len(calls) * (rounds + 1)) as counted:
@@ -79,7 +79,7 @@ def rounds_in_turns(
 
 
 def seconds_of(call: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Seconds for `repeats` calls in a row, by the device's own clock where it has one."""
+    """Return the seconds of `repeats` consecutive calls, from CUDA events on a GPU."""
     if device.type != "cuda":
         start = time.perf_counter()
         for _ in range(repeats):
@@ -100,13 +100,13 @@ def seconds_of(call: Callable[[], object], repeats: int, device: torch.device) -
 
 
 def speed_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 0) -> Ratio:
-    """How many times as fast as the baseline: the median over rounds of the ratio within each round.
+    """Return the speed relative to the baseline: the median over rounds of the ratio within each round.
 
-    Rounds are pairs, since both had their turn in it. The interval is the 95 % percentile bootstrap over rounds
+    Rounds are pairs, since both have a turn in each. The interval is the 95 % percentile bootstrap over rounds
     (Efron 1979).
 
     Args:
-        times, baseline: seconds a call, a number for each round, of the same rounds.
+        times, baseline: seconds per call, one number per round, of the same rounds.
     """
     if len(times) != len(baseline) or not times:
         raise ValueError(f"{len(times)} and {len(baseline)} rounds; ratios need the same rounds of both, at least one")

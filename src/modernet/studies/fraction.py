@@ -1,9 +1,9 @@
-"""Two-level fractional factorials: which combinations of switches to try, and what they can then not tell apart.
+"""Two-level fractional factorials: which combinations of switches to try, and which effects are then aliased.
 
-Box, Hunter and Hunter, "Statistics for Experimenters", 1978, chapters 10 and 12. A fraction is written by generators:
-the first factors take all combinations, and each further one is the product of some of them, in levels of -1 and +1.
-The products of factors that are 1 in every run are the fraction's defining words; the length of the shortest is its
-resolution. With IV no main effect is aliased with a two-way interaction; with V or more, no two-way interaction is
+Box, Hunter and Hunter, "Statistics for Experimenters", 1978, chapters 10 and 12. A fraction is defined by generators:
+the first factors take all combinations, and each other one is the product of some of them, with levels -1 and +1. The
+products of factors that are 1 in every run are the fraction's defining words; its resolution is the length of the
+shortest. With IV no main effect is aliased with a two-way interaction; with V or more, no two-way interaction is
 aliased with another.
 """
 
@@ -14,9 +14,10 @@ import math
 
 from modernet.errors import InputError
 
-# Factors -> how many of them take all combinations, and the generators of the rest, for at most 32 runs. The fraction
-# with the fewest short words (minimum aberration), found by trying all; Box, Hunter and Hunter's table 12.15 has
-# fractions of the same resolutions. With three or four factors, half of the combinations would alias interactions.
+# Number of factors -> number of basic factors, which take all combinations, and the generators of the others, for at
+# most 32 runs. The fractions have minimum aberration (the fewest short words), found by exhaustive search; table 12.15
+# of Box, Hunter and Hunter has fractions of the same resolutions. With three or four factors, half of the combinations
+# would alias interactions.
 _GENERATORS: dict[int, tuple[int, tuple[str, ...]]] = {
     2: (2, ()),
     3: (3, ()),
@@ -33,19 +34,19 @@ _GENERATORS: dict[int, tuple[int, tuple[str, ...]]] = {
 
 
 def new_fraction(factors: int) -> tuple[tuple[int, ...], ...]:
-    """All combinations of up to 4 factors; for 5 to 12, a fraction of 16 or 32 runs of resolution IV or more.
+    """Return all combinations of up to 4 factors; for 5 to 12, a fraction of 16 or 32 runs of resolution IV or more.
 
     5 factors in 16 runs have resolution V, 6 in 32 have VI, and 7 to 12 in 32 have IV.
 
     Returns:
-        -1 or +1 of each factor in each run, in standard order: the first factor changes fastest.
+        The level of each factor in each run, -1 or +1, in standard order: the first factor changes fastest.
 
     Raises:
         InputError: there are fewer than 2 or more than 12 factors.
     """
     if factors not in _GENERATORS:
         raise InputError(
-            f"a study of {factors} decisions is not planned; give {min(_GENERATORS)} to {max(_GENERATORS)} of them"
+            f"a study of {factors} decisions is not supported; give {min(_GENERATORS)} to {max(_GENERATORS)}"
         )
     basic, generators = _GENERATORS[factors]
     parents = [["ABCDE".index(letter) for letter in generator] for generator in generators]

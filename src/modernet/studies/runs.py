@@ -220,7 +220,7 @@ def _is_finished(run: Run) -> bool:
     different = differences(run_identity(record.settings), run_identity(run.settings))
     if different:
         raise InputError(
-            f"{path} is of a study with other settings ({different[0]}); give another --out, or remove that folder"
+            f"{path} belongs to a study with other settings ({different[0]}); give another --out, or remove that folder"
         )
     return True
 

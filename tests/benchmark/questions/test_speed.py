@@ -1,4 +1,4 @@
-"""The instrument is tested with networks whose speed, operations, bytes and memory are known."""
+"""Tests with networks of known speed, operations, bytes and memory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.usefixtures("peaks")
 
 
 def measured(*names: str, **options: Any) -> list[Record]:
-    """The records of contenders, measured as shortly as can be."""
+    """Measure contenders as briefly as possible, and return the records."""
     short: dict[str, Any] = {"image_size": 8, "batch": 4, "rounds": 3, "turn_s": 0.0, "threads": 1, "device": "cpu"}
     known = vars(contenders)
     return benchmark_models([HERE + name if name in known else name for name in names], **short | options)
 
 
-def test_a_known_sleep_is_the_latency_and_twice_the_sleep_half_the_speed() -> None:
+def test_a_sleep_is_the_latency_and_twice_the_sleep_is_half_the_speed() -> None:
     fast, slow = measured("sleeps_20_ms", "sleeps_40_ms", rounds=5)
     assert 20 <= fast.metrics["latency_ms"] < 35
     assert fast.metrics["images_per_second"] == pytest.approx(4 / fast.metrics["latency_ms"] * 1e3)
@@ -51,7 +51,7 @@ def test_medians_and_quartiles_are_of_the_rounds_in_the_history() -> None:
     assert found == pytest.approx([4 / low, 4 / median, 4 / high])
 
 
-def test_a_convolution_reaches_the_share_of_the_peak_that_its_operations_and_time_give(peaks: Peaks) -> None:
+def test_the_share_of_the_peak_follows_from_operations_and_time(peaks: Peaks) -> None:
     (record,) = measured("convolves", image_size=16)
     metrics = record.metrics
     macs = 3 * 8 * 9 * 16 * 16 + 8 * 5
@@ -63,7 +63,7 @@ def test_a_convolution_reaches_the_share_of_the_peak_that_its_operations_and_tim
     assert record.settings["bound"] == ("arithmetic" if metrics["arithmetic_ms"] > metrics["bytes_ms"] else "bytes")
 
 
-def test_a_network_that_cannot_be_counted_is_measured_all_the_same() -> None:
+def test_a_network_that_cannot_be_counted_is_still_timed() -> None:
     (record,) = measured("needs_values")
     assert record.error is None
     assert record.metrics["params"] == 20
@@ -71,7 +71,7 @@ def test_a_network_that_cannot_be_counted_is_measured_all_the_same() -> None:
     assert record.settings["bound"] is None
 
 
-def test_of_a_network_in_another_runtime_nothing_but_its_speed_is_known() -> None:
+def test_a_network_in_another_runtime_is_timed_only() -> None:
     (record,) = measured("foreign")
     assert record.error is None
     assert "images_per_second" in record.metrics
@@ -81,29 +81,29 @@ def test_of_a_network_in_another_runtime_nothing_but_its_speed_is_known() -> Non
 def test_images_are_random_and_rotate() -> None:
     contenders.seen.clear()
     measured("looks", rounds=5)
-    places = [images.data_ptr() for images in contenders.seen]
-    assert len(set(places[:8])) == 8
+    addresses = [images.data_ptr() for images in contenders.seen]
+    assert len(set(addresses[:8])) == 8
     assert all(0.5 < images.std() < 1.5 for images in contenders.seen)
     contenders.seen.clear()
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone says how much memory a step took")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs the memory counters of Linux")
 def test_a_known_allocation_is_the_peak_memory() -> None:
     (record,) = measured("allocates")
     assert record.metrics["peak_memory_mb"] == pytest.approx(contenders.ALLOCATED_BYTES / 1e6, abs=4)
 
 
-def test_what_runs_out_of_memory_says_so_and_the_others_go_on() -> None:
+def test_a_case_that_runs_out_of_memory_does_not_stop_the_others() -> None:
     first, second = measured("runs_out_of_memory", "sleeps_20_ms")
     assert first.error is not None
     assert first.error.startswith("out of memory: a batch of 4 did not fit into the ")
     assert first.error.endswith("that were free; give a smaller --batch, or --batch auto")
     assert "images_per_second" not in first.metrics
     assert second.error is None
-    assert "ratio" not in second.metrics  # what it would refer to has no speed
+    assert "ratio" not in second.metrics  # its reference was not measured
 
 
-def test_what_fails_in_its_turn_leaves_their_turns_to_the_others() -> None:
+def test_a_case_that_fails_in_its_turn_does_not_stop_the_others() -> None:
     first, second = measured("gives_up_after_six_steps", "sleeps_20_ms")
     assert first.error is not None
     assert first.error.startswith("StopIteration")
@@ -112,7 +112,7 @@ def test_what_fails_in_its_turn_leaves_their_turns_to_the_others() -> None:
 
 
 @pytest.mark.medium
-def test_every_combination_is_a_case_and_models_stand_side_by_side() -> None:
+def test_every_combination_is_a_case_and_models_are_adjacent() -> None:
     models = ["convnext_test", "swin_test"]
     records = measured(
         *models, image_size=32, batch=2, rounds=1, modes=["infer", "train"], dtypes=["float32", "bfloat16"]
@@ -126,14 +126,14 @@ def test_every_combination_is_a_case_and_models_stand_side_by_side() -> None:
     assert records[7].settings["ratio_to"] == "convnext_test train bfloat16 channels_last"
 
 
-def test_networks_for_images_of_one_channel_get_them() -> None:
+def test_networks_get_images_with_their_number_of_channels() -> None:
     (record,) = measured("lenet_test", image_size=get_entry("lenet_test").published.image_size)
     assert record.error is None
     assert "macs" in record.metrics
 
 
-def test_training_learns_and_inference_does_not() -> None:
-    """The step that is timed is a whole one: weights move, and gradients are not kept."""
+def test_training_changes_the_weights_and_inference_does_not() -> None:
+    """A step of training changes the weights and releases the gradients."""
     infer, train = (prepared(mode) for mode in ("infer", "train"))
     for workload, moves in ((infer, False), (train, True)):
         weight = next(workload.network.parameters())
@@ -148,7 +148,7 @@ def prepared(mode: str) -> Workload:
     return prepare(case, find_network("convnext_test"), torch.device("cpu"))
 
 
-def test_an_optimized_network_is_made_fast_for_the_images_that_it_is_measured_with(
+def test_an_optimized_network_is_optimized_for_the_measured_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Fast(torch.nn.Identity):
@@ -168,7 +168,7 @@ def test_an_optimized_network_is_made_fast_for_the_images_that_it_is_measured_wi
 
 
 @pytest.mark.medium
-def test_the_batch_that_was_found_is_in_the_row() -> None:
+def test_the_fastest_batch_is_in_the_record() -> None:
     found, failed = measured("fits_four_images", "runs_out_of_memory", batch="auto")
     assert found.settings["batch"] == 4
     assert failed.settings["batch"] is None
@@ -182,19 +182,19 @@ def test_records_tables_and_a_chart_are_written_to_a_folder(tmp_path: Path) -> N
     assert (tmp_path / "out" / "01-benchmark.contenders-convolves-infer-float32-channels_last-off").is_dir()
     assert {"results.md", "infer.csv", "speed.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
-    with pytest.raises(InputError, match="out holds results already; give another --out"):
+    with pytest.raises(InputError, match="out already contains results; give another --out"):
         measured("convolves", folder=tmp_path / "out")
 
 
-def test_rounds_that_were_finished_survive_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_rounds_survive_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def two_rounds(calls: Mapping[str, Any], *_: Any, **__: Any) -> Iterator[dict[str, float]]:
         yield dict.fromkeys(calls, 0.5)
         yield dict.fromkeys(calls, 0.7)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(measure, "rounds_in_turns", two_rounds)
-    monkeypatch.setattr(run, "write_benchmark", lambda records, folder: [])  # which has tests of its own
-    with pytest.raises(Stopped, match=f"stopped after 2 of 10 rounds; they are in {tmp_path}") as stopped:
+    monkeypatch.setattr(run, "write_benchmark", lambda records, folder: [])  # tested elsewhere
+    with pytest.raises(Stopped, match=f"stopped after 2 of 10 rounds; their results are in {tmp_path}") as stopped:
         measured("convolves", "convolves", rounds=10, folder=tmp_path)
     assert stopped.value.exit_code == 130
     assert stopped.value.records == read_records(tmp_path)
@@ -212,7 +212,7 @@ def test_ctrl_c_before_the_first_round_leaves_nothing(tmp_path: Path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-def test_the_process_is_left_as_it_was() -> None:
+def test_settings_of_the_process_are_restored() -> None:
     import resource
 
     before = torch.get_num_threads(), resource.getrlimit(resource.RLIMIT_DATA)
@@ -222,7 +222,7 @@ def test_the_process_is_left_as_it_was() -> None:
 
 @pytest.mark.medium
 def test_every_case_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch stops compiling a function anew after eight times, and runs it as it is; a class has one `forward`."""
+    """torch compiles the `forward` of a class eight times, and runs it uncompiled afterwards."""
     compiled = []
 
     def backend(graph: torch.fx.GraphModule, example: list[torch.Tensor]) -> Any:
@@ -243,28 +243,28 @@ def test_every_case_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"modes": ["trian"]}, "mode is 'trian'; give one or more of infer, train"),
         ({"dtypes": ["float31"]}, "dtype is 'float31'; give one or more of float32, tf32, bfloat16, float16"),
-        ({"dtypes": ["tf32"]}, "dtype tf32 needs a CUDA device, and this is cpu"),
+        ({"dtypes": ["tf32"]}, "dtype tf32 needs a CUDA device, but the device is cpu"),
         ({"layouts": ["nchw"]}, "layout is 'nchw'; give one or more of channels_last, contiguous"),
         ({"compile_modes": ["on"]}, "compile is 'on'; give one or more of off, default, max-autotune"),
         ({"modes": ["infer", "infer"]}, "mode is 'infer,infer'; give each of infer, train at most once"),
         ({"batch": 0}, "batch is 0; give 1 or more, or auto"),
         ({"image_size": 0}, "image_size is 0; give the side of an image in pixels"),
         ({"rounds": 0}, "rounds is 0; give 1 or more"),
-        ({"turn_s": -1.0}, "turn_s is -1; give the seconds of a turn"),
+        ({"turn_s": -1.0}, "turn_s is -1; give the length of a turn in seconds"),
         ({"threads": 100_000}, "threads is 100000; this process may use"),
         ({"device": "gpu"}, "device is 'gpu'; give cpu, cuda or cuda:N"),
     ],
 )
-def test_a_mistake_is_said_before_anything_is_measured(options: dict[str, Any], message: str) -> None:
+def test_mistakes_are_rejected_before_anything_is_measured(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         measured("convolves", **options)
 
 
-def test_an_optimized_network_is_not_trained() -> None:
+def test_an_optimized_network_cannot_be_trained() -> None:
     with pytest.raises(InputError, match="optimized:convnext_test is for inference and cannot be trained"):
         measured("optimized:convnext_test", modes=["infer", "train"])
 
 
-def test_without_models_there_is_nothing_to_measure() -> None:
-    with pytest.raises(InputError, match="no model was given"):
+def test_models_are_required() -> None:
+    with pytest.raises(InputError, match="no model is given"):
         measured()

@@ -12,7 +12,7 @@ from modernet.models import get_entry
 from modernet.records import read_records
 
 
-def test_the_table_names_networks_of_the_zoo_at_their_sizes() -> None:
+def test_the_table_has_networks_of_the_zoo_at_their_sizes() -> None:
     for pair in PAIRS:
         for name in pair.published:
             get_entry(name)
@@ -20,15 +20,15 @@ def test_the_table_names_networks_of_the_zoo_at_their_sizes() -> None:
             assert get_entry(pair.swin[0]).published.image_size == pair.image_size
 
 
-def test_published_convnexts_are_up_to_half_as_fast_again() -> None:
+def test_published_ratios_are_those_of_the_paper() -> None:
     ratios = [pair.published_ratio for pair in PAIRS if pair.published_ratio is not None]
     assert len(ratios) == 6
     assert (min(ratios), max(ratios)) == pytest.approx((211.4 / 157.9, 1275.3 / 857.3))
 
 
 @pytest.mark.usefixtures("peaks")
-def test_a_pair_takes_turns_as_the_paper_ran_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "write_benchmark", lambda records, folder: [])  # which has tests of its own
+def test_a_pair_runs_with_the_options_of_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "write_benchmark", lambda records, folder: [])  # tested elsewhere
     monkeypatch.setattr(table12, "PAIRS", (Pair("T", 32, ("swin_test", 10.0), ("convnext_test", 15.0)),))
     (measured,) = measure_table12(batch=2, device="cpu", threads=1, rounds=2, turn_s=0.0, folder=tmp_path)
     swin, convnext = measured.records
@@ -47,6 +47,8 @@ def test_a_pair_takes_turns_as_the_paper_ran_it(tmp_path: Path, monkeypatch: pyt
         (["convnext_tiny"], 384, "table 12 has no such networks at 384; it has "),
     ],
 )
-def test_what_is_not_in_the_table_is_told(models: list[str], image_size: int | None, message: str) -> None:
+def test_networks_and_sizes_outside_the_table_are_rejected(
+    models: list[str], image_size: int | None, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         measure_table12(models, image_size=image_size)

@@ -57,7 +57,7 @@ def ray_processes() -> list[str]:
             found.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
-    return [words for words in found if any(name in words for name in RAY)]
+    return [command for command in found if any(name in command for name in RAY)]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from runner_jobs import Sum, add
 
 @dataclass
 class Total:
-    """A display that adds up how far the whole is."""
+    """A display that adds up all progress."""
 
     done: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -45,11 +45,11 @@ def jobs(*names: str) -> list[Sum]:
 
 @pytest.mark.medium
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_job_has_an_outcome_and_a_failure_does_not_end_the_others(workers: int) -> None:
+def test_every_job_has_an_outcome_and_a_failure_does_not_stop_the_others(workers: int) -> None:
     total = Total()
     with progress.shown(total):
         outcomes = list(run_all(jobs("a", "fails", "c"), add, workers=workers, title="adding"))
-        time.sleep(0.5)  # the last messages are on their way from another process
+        time.sleep(0.5)  # until the last messages of other processes have arrived
 
     by_name = {outcome.job.name: outcome for outcome in outcomes}
     assert {name: outcome.result for name, outcome in by_name.items()} == {"a": 10, "fails": None, "c": 12}
@@ -60,7 +60,7 @@ def test_every_job_has_an_outcome_and_a_failure_does_not_end_the_others(workers:
 
 
 @pytest.mark.slow
-def test_a_job_whose_process_dies_twice_has_failed_and_the_others_go_on() -> None:
+def test_a_job_whose_process_dies_twice_has_failed_and_the_others_continue() -> None:
     outcomes = {outcome.job.name: outcome for outcome in run_all(jobs("dies", "b"), add, workers=2, title="adding")}
 
     assert outcomes["dies"].error == "its process was killed; out of memory?"
@@ -69,11 +69,11 @@ def test_a_job_whose_process_dies_twice_has_failed_and_the_others_go_on() -> Non
 
 @pytest.mark.medium
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_stops_what_runs_and_starts_nothing_more(workers: int, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_running_jobs_and_starts_no_more(workers: int, tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     later = tmp_path / "later"
     waiting = Sum("waits", 0, 0, diary=diary)
-    never = [Sum("waits", 0, 0, diary=tmp_path / "beside")] * (workers - 1)
+    never = [Sum("waits", 0, 0, diary=tmp_path / "other")] * (workers - 1)
 
     def interrupt() -> None:
         while not diary.exists():
@@ -90,12 +90,12 @@ def test_ctrl_c_stops_what_runs_and_starts_nothing_more(workers: int, tmp_path: 
     assert not later.exists()
 
 
-def test_no_jobs_are_no_outcomes() -> None:
+def test_no_jobs_have_no_outcomes() -> None:
     assert list(run_all([], add, workers=2, title="nothing")) == []
 
 
 @pytest.mark.slow
-def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_gets_a_hint(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"

@@ -31,40 +31,40 @@ def benchmark_models(
     turn_s: float = 0.25,
     folder: str | os.PathLike[str] | None = None,
 ) -> list[Record]:
-    """Measure networks side by side: speed, latency, memory, and how much of the device's own peak they reach.
+    """Measure networks side by side: speed, latency, memory, and the share of the device's peak that they reach.
 
-    Every model runs in every combination of the options. All of them are in memory together and take turns in rounds,
-    after warm-up, with random images that rotate so that no cache knows them; a GPU's time is that of its events. A
-    number is the median over rounds, with quartiles. A ratio is of images a second within each round, with the 95 %
-    bootstrap interval of its median, to the first model under the same options or, where it has none, the most
-    similar ones. What fails, for want of memory or otherwise, says so in its record while the others go on.
+    Every model runs with every combination of the options. All are in memory together and take turns in rounds, after
+    warm-up, on random images that rotate so that none is cached. On a GPU, times are from CUDA events. Values are
+    medians over rounds, with quartiles. Ratios are of images per second within each round, relative to the first model
+    with the same options (or the most similar ones, if it does not have these), with the 95 % bootstrap interval of the
+    median. A case that fails, for lack of memory or otherwise, has an error in its record, and the others continue.
 
-    The peaks that networks are held against are measured in the same run: a large matrix product in each dtype, and a
-    large copy. Operations and bytes are counted without a device, see `traffic.count_work`.
+    The peaks of the device are measured in the same run: a large matrix product per dtype, and a large copy. Operations
+    and bytes are counted without a device, see `traffic.count_work`.
 
     Args:
-        models: names, see `targets.find_network`; ratios are to the first.
+        models: names, see `targets.find_network`; ratios are relative to the first.
         image_size: side of the square images in pixels, the same for all.
-        batch: images in a batch; `"auto"` finds the fastest for each case; None is 8 on a CPU and 128 on a GPU.
+        batch: images per batch; `"auto"` finds the fastest for each case. Default: 8 on a CPU, 128 on a GPU.
         modes: `"infer"`, a forward pass; `"train"`, a step of forward, cross-entropy, backward and SGD.
-        dtypes: `"float32"` without and `"tf32"` with a GPU's TF32 units; `"bfloat16"` or `"float16"`: inference with
-            the network cast to it, training with float32 weights under autocast, without scaling of the loss. None is
-            bfloat16 on a GPU and float32 on a CPU.
+        dtypes: `"float32"` without and `"tf32"` with a GPU's TF32 units; `"bfloat16"` or `"float16"`, with the network
+            cast to it for inference, and float32 weights under autocast without loss scaling for training. Default:
+            bfloat16 on a GPU, float32 on a CPU.
         layouts: `"channels_last"`, `"contiguous"`.
         compile_modes: `"off"`, or modes of `torch.compile`: `"default"`, `"max-autotune"`.
-        device: `"cpu"`, `"cuda"` or `"cuda:N"`; None is the GPU where there is one.
-        threads: that the CPU computes with; None is one for each core that this process may use.
-        rounds: turns that every case has; 5 or more for an interval worth its name.
-        turn_s: length of a turn in seconds; one step at least.
-        folder: gets a record for each case, tables and a chart; None writes nothing.
+        device: `"cpu"`, `"cuda"` or `"cuda:N"`. Default: the GPU if there is one.
+        threads: number of CPU threads. Default: one per core that this process may use.
+        rounds: turns of every case; intervals need 5 or more.
+        turn_s: length of a turn in seconds; at least one step.
+        folder: gets a record per case, tables and a chart; None writes nothing.
 
     Returns:
-        A record for each case, in the order of the options and, within them, of the models.
+        A record per case, in the order of the options and, within them, of the models.
 
     Raises:
-        InputError: a name is unknown, an option is out of range or does not go with the device, or the folder holds
+        InputError: a name is unknown, an option is out of range or not possible on the device, or the folder contains
             another benchmark.
-        Stopped: Ctrl-C after the first round; what was finished is written and in the exception.
+        Stopped: Ctrl-C after the first round; the finished rounds are written, and in the exception.
     """
     where = choose_device(device)
     cases = plan_cases(

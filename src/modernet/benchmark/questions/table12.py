@@ -1,4 +1,4 @@
-"""`modernet benchmark --table12`: the table of ConvNeXt and Swin that the paper measured, on this device."""
+"""`modernet benchmark --table12`: the paper's comparison of ConvNeXt and Swin, on this device."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SOURCE = "Liu et al. 2022, table 12: images/s on one A100, TF32, ConvNeXt in cha
 
 @dataclass(frozen=True)
 class Pair:
-    """A row of the table: a Swin and the ConvNeXt of its size, with their published images a second.
+    """A row of the table: a Swin and the ConvNeXt of its size.
 
     Attributes:
-        swin: name in the zoo, and its speed; None where there is no Swin of the size.
+        swin, convnext: name in the zoo, and published images per second; None if there is no Swin of that size.
     """
 
     size: str
@@ -34,12 +34,12 @@ class Pair:
 
     @property
     def published(self) -> dict[str, float]:
-        """Images a second by the name of the network, Swin first."""
+        """Name of the network -> published images per second, Swin first."""
         return dict([self.convnext] if self.swin is None else [self.swin, self.convnext])
 
     @property
     def published_ratio(self) -> float | None:
-        """How many times as fast as Swin ConvNeXt is."""
+        """Published speed of ConvNeXt relative to Swin."""
         return None if self.swin is None else self.convnext[1] / self.swin[1]
 
 
@@ -58,7 +58,7 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class MeasuredPair:
-    """A row of the table with what this device made of it: a record for Swin, if there is one, and for ConvNeXt."""
+    """A row of the table measured on this device: the records of Swin, if there is one, and of ConvNeXt."""
 
     pair: Pair
     records: list[Record]
@@ -75,19 +75,19 @@ def measure_table12(
     turn_s: float = 0.25,
     folder: str | os.PathLike[str] | None = None,
 ) -> list[MeasuredPair]:
-    """Measure the inference of ConvNeXt and Swin as the paper did: TF32 (on a CPU float32), without compilation.
+    """Measure inference of ConvNeXt and Swin as the paper did: TF32 (float32 on a CPU), without compilation.
 
     ConvNeXt is channels-last and Swin contiguous. The two of a pair take turns; the ratio is ConvNeXt's to Swin's.
 
     Args:
-        models: networks whose rows alone are measured; none means all.
-        image_size: 224 or 384, to measure those rows alone.
+        models: measure only rows with these networks. Default: all rows.
+        image_size: measure only rows of this size, 224 or 384. Default: both.
         batch, device, threads, rounds, turn_s: as for `benchmark_models`.
-        folder: gets a folder of results for each row; None writes nothing.
+        folder: gets a folder of results per row; None writes nothing.
 
     Raises:
-        InputError: no row has such a network or size; else as `benchmark_models`.
-        Stopped: Ctrl-C; the rows that were finished are in the folder.
+        InputError: no row has such a network or size; otherwise as `benchmark_models`.
+        Stopped: Ctrl-C; the finished rows are in the folder.
     """
     pairs = [pair for pair in PAIRS if not models or pair.published.keys() & set(models)]
     pairs = [pair for pair in pairs if image_size in (None, pair.image_size)]

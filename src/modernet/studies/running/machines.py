@@ -1,4 +1,4 @@
-"""Where the runs of a study train: what the user asks for, and what one run gets."""
+"""Where the runs of a study train: the user's choices, and the resources that follow from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_WORKERS = 8  # each holds its own copy of torch and of the images
 
 @dataclass(frozen=True)
 class Machines:
-    """Where the runs of a study train, as the user asks for it; None is the default.
+    """The user's choice of where the runs of a study train; None stands for the default.
 
     Attributes:
         workers: concurrent runs on this machine. By default one per core, at most 8, if one core trains the networks
@@ -75,7 +75,7 @@ LOCAL = Machines()
 
 @dataclass(frozen=True)
 class Resources:
-    """What the runs of a study use, with nothing left open."""
+    """What the runs of a study use, with all defaults filled in."""
 
     device: torch.device
     workers: int
