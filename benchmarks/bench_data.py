@@ -83,14 +83,16 @@ def loaders(dataset: ImageDataset, split: OnDisk, workers: int) -> dict[str, Ite
         images.samples = samples
         return images
 
+    mean, std = dataset.preparation.mean, dataset.preparation.std
+
     def torchvision(steps: list[Any]) -> DataLoader[Any]:
-        images = image_folder(transforms.Compose([*steps, transforms.Normalize(dataset.mean, dataset.std)]))
+        images = image_folder(transforms.Compose([*steps, transforms.Normalize(mean, std)]))
         return DataLoader(images, BATCH, shuffle=True, num_workers=workers, persistent_workers=True)
 
     def timm(prefetch: bool) -> Iterable[Any]:
         return create_loader(
             image_folder(None), (3, SIZE, SIZE), BATCH, is_training=True, use_prefetcher=prefetch, hflip=0.5,
-            scale=(SMALLEST_CROP, 1.0), color_jitter=None, interpolation="bilinear", mean=dataset.mean, std=dataset.std,
+            scale=(SMALLEST_CROP, 1.0), color_jitter=None, interpolation="bilinear", mean=mean, std=std,
             num_workers=workers, pin_memory=False, device=CPU,
         )  # fmt: skip
 

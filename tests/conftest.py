@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from modernet.data import ClassTargets, ImageDataset, InMemory
+from modernet.preparation import Preparation
 
 torch.set_num_threads(1)  # the networks are tiny: more threads wait for each other longer than they compute
 
@@ -51,9 +52,7 @@ def stripes() -> ImageDataset:
     return ImageDataset(
         name="stripes",
         classes=("horizontal", "vertical"),
-        image_size=16,
-        mean=(0.47, 0.47, 0.47),
-        std=(0.3, 0.3, 0.3),
+        preparation=Preparation(16, (0.47, 0.47, 0.47), (0.3, 0.3, 0.3)),
         train=striped(64, seed=1),
         validation=striped(20, seed=2),
         test=striped(30, seed=3),

@@ -14,6 +14,7 @@ from torch import nn
 
 from conftest import striped
 from modernet.data import ImageDataset
+from modernet.preparation import Preparation
 from modernet.processes import ALONE, Processes
 from modernet.recipes import ClassificationRecipe, Execution, for_classification, get_recipe, leaves
 from modernet.tasks import classification
@@ -38,7 +39,7 @@ EVERY_STEP = Intervals(checkpoint_s=0.0, checkpoint_share=math.inf, read_s=0.0)
 def stripes_of_70() -> ImageDataset:
     """Return 70 training images, which is not a multiple of any batch, 50 for validation and 30 for test."""
     splits = {name: striped(70 - 20 * seed, seed) for seed, name in enumerate(("train", "validation", "test"))}
-    return ImageDataset("stripes", ("h", "v"), 16, (0.5,) * 3, (0.3,) * 3, **splits)
+    return ImageDataset("stripes", ("h", "v"), Preparation(16, (0.5,) * 3, (0.3,) * 3), **splits)
 
 
 def context_of(processes: Processes = ALONE, micro_batches: int = 1, execution: Execution | None = None) -> RunContext:

@@ -86,7 +86,7 @@ def test_one_image_of_other_content_changes_the_fingerprint(tmp_path: Path, writ
         for name, images in (("before", contents()), ("after", with_one_replaced(contents())))
     )
     assert isinstance(before.train, InMemory if memory_limit_mb else OnDisk)
-    assert before.mean == pytest.approx(after.mean, abs=1e-12)
+    assert before.preparation.mean == pytest.approx(after.preparation.mean, abs=1e-12)
     assert torch.equal(before.train.labels, after.train.labels)
     assert fingerprint(before) != fingerprint(after)
 
@@ -116,7 +116,7 @@ def test_labels_classes_colours_and_pixels_in_memory_change_the_fingerprint(stri
     images[0] = images[0].flip(-1)  # of the same colours
     others = [
         replace(stripes, classes=("h", "v")),
-        replace(stripes, mean=(0.3, 0.47, 0.47)),
+        replace(stripes, preparation=replace(stripes.preparation, mean=(0.3, 0.47, 0.47))),
         replace(stripes, train=InMemory(stripes.train.images, ClassTargets(1 - stripes.train.labels))),
         replace(stripes, train=InMemory(images, stripes.train.targets)),
     ]

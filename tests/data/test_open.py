@@ -44,8 +44,8 @@ def test_colours_are_measured_on_the_training_split(tmp_path: Path, write_folder
     write_folder(tmp_path, n=20)
     train = open_dataset(str(tmp_path)).train.images.double() / 255
     dataset = open_dataset(str(tmp_path), memory_limit_mb=memory_limit_mb)
-    assert dataset.mean == pytest.approx(train.mean((0, 2, 3)).tolist())
-    assert dataset.std == pytest.approx(train.std((0, 2, 3), correction=0).tolist())
+    assert dataset.preparation.mean == pytest.approx(train.mean((0, 2, 3)).tolist())
+    assert dataset.preparation.std == pytest.approx(train.std((0, 2, 3), correction=0).tolist())
 
 
 def test_images_of_one_colour_can_be_normalised(tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_images_of_one_colour_can_be_normalised(tmp_path: Path) -> None:
         for number in range(3):
             Image.new("RGB", (4, 4), "blue").save(tmp_path / name / f"{number}.png")
     dataset = open_dataset(str(tmp_path))
-    assert dataset.mean == pytest.approx((0, 0, 1))
-    assert min(dataset.std) == pytest.approx(1 / 255)
+    assert dataset.preparation.mean == pytest.approx((0, 0, 1))
+    assert min(dataset.preparation.std) == pytest.approx(1 / 255)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_images_in_memory_are_scaled_as_asked_and_measured_like_those_on_disk(
         square = fit_image(original, 12, interpolation=interpolation)
         splits = memory.train, memory.validation, memory.test
         assert any((image == square).all() for split in splits for image in split.images)
-        assert (memory.mean, memory.std) == (disk.mean, disk.std)
+        assert (memory.preparation.mean, memory.preparation.std) == (disk.preparation.mean, disk.preparation.std)
 
 
 def test_whole_images_are_kept_in_memory_only_where_they_are_the_squares(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_digit_scenes_have_every_kind_of_targets() -> None:
     )
     assert torch.equal(none.train.images, classes.train.images)
     assert (none.classes, none.train.targets.collate()) == ((), None)
-    assert (none.mean, none.image_size) == (classes.mean, 32)
+    assert (none.preparation.mean, none.image_size) == (classes.preparation.mean, 32)
     assert torch.equal(semantic.test.images, boxes.test.images)
     assert semantic.test.images.shape == (1000, 3, 64, 64)
     assert semantic.test.images.is_contiguous(memory_format=torch.channels_last)
@@ -327,6 +327,6 @@ def test_images_are_opened_at_any_shape(tmp_path: Path, write_folder) -> None:
     disk = open_dataset(str(tmp_path), image_size=(12, 24), memory_limit_mb=0)
     assert memory.train.images.shape[1:] == (3, 12, 24)
     assert memory.image_size == disk.image_size == (12, 24)
-    assert (memory.mean, memory.std) == (disk.mean, disk.std)
+    assert (memory.preparation.mean, memory.preparation.std) == (disk.preparation.mean, disk.preparation.std)
     with pytest.raises(InputError, match=r"^image_size is \(12, 1\); give the side in pixels, at least 2"):
         open_dataset(str(tmp_path), image_size=(12, 1))

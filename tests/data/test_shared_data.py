@@ -20,7 +20,7 @@ def test_tiny_imagenet_opens_in_memory_with_its_names(data_folder: Path, tmp_pat
     assert len(dataset.train) + len(dataset.validation) == 5_000
     assert torch.bincount(dataset.test.labels).tolist() == [50] * 50
     assert dataset.classes[:2] == ("n01443537 goldfish", "n01698640 American alligator")
-    assert dataset.mean == pytest.approx((0.48, 0.45, 0.40), abs=0.03)  # ImageNet's are 0.485, 0.456, 0.406
+    assert dataset.preparation.mean == pytest.approx((0.48, 0.45, 0.40), abs=0.03)  # ImageNet's are 0.485, 0.456, 0.406
     grey = (dataset.test.images[:, :1] == dataset.test.images).all(dim=(1, 2, 3))
     assert 10 < int(grey.sum()) < 200
 

@@ -15,7 +15,7 @@ from modernet.data.targets import (
     class_labels,
     transfer,
 )
-from modernet.data.transforms.on_device import Moves
+from modernet.data.transforms.moves import Moves
 from modernet.errors import InputError
 
 H, W = 6, 8

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from modernet.data import ClassTargets, ImageDataset, InMemory, make_loader
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, evaluate_saved, predict
+from modernet.preparation import Preparation
 from modernet.weights import NetworkSpec, SavedNetwork
 
 CPU = torch.device("cpu")
@@ -32,7 +33,7 @@ def numbered() -> ImageDataset:
     """Ten images of seven classes; all pixels of image i are i."""
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 4, 4).contiguous()
     split = InMemory(images, ClassTargets(torch.arange(10) % 7))
-    return ImageDataset("numbered", tuple("abcdefg"), 4, (0.0,) * 3, (1.0,) * 3, split, split, split)
+    return ImageDataset("numbered", tuple("abcdefg"), Preparation(4, (0.0,) * 3, (1.0,) * 3), split, split, split)
 
 
 def test_accuracy_equals_its_definition(numbered: ImageDataset) -> None:
@@ -68,11 +69,11 @@ def saved(stripes: ImageDataset) -> SavedNetwork:
     spec = NetworkSpec("model", "convnext_test", {"stem_stride": 1})
     torch.manual_seed(0)
     network = spec.build(2).eval()
-    return SavedNetwork(network, spec, stripes.classes, stripes.image_size, stripes.mean, stripes.std)
+    return SavedNetwork(network, spec, stripes.classes, stripes.preparation)
 
 
 def test_a_saved_network_keeps_its_own_normalisation(saved: SavedNetwork, stripes: ImageDataset) -> None:
-    brighter = replace(stripes, mean=(0.1,) * 3, std=(0.9,) * 3)
+    brighter = replace(stripes, preparation=Preparation(16, (0.1,) * 3, (0.9,) * 3))
 
     assert evaluate_saved(saved, brighter) == evaluate_saved(saved, stripes)
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from modernet.deploy import export_saved
 from modernet.evaluation import predict
+from modernet.preparation import Preparation
 from modernet.weights import NetworkSpec, SavedNetwork
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "run_onnx.py"
@@ -32,7 +33,9 @@ def test_an_exported_network_names_pictures_without_us(
     torch.manual_seed(0)
     network = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * 6 * 6, 4)).eval()
     classes, mean, std = ("a", "b", "c", "d"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
-    saved = SavedNetwork(network, NetworkSpec("model", "pooled", {}), classes, 24, mean, std, 0.8, "bicubic")
+    saved = SavedNetwork(
+        network, NetworkSpec("model", "pooled", {}), classes, Preparation(24, mean, std, 0.8, "bicubic")
+    )
     paths = []
     for number, (width, height) in enumerate([(50, 40), (31, 64), (24, 24)]):
         noise = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)

@@ -19,6 +19,7 @@ from modernet.data import ImageDataset, InMemory, SceneGenerator
 from modernet.data.images.views import IGNORE
 from modernet.data.targets import SemanticTargets
 from modernet.errors import InputError
+from modernet.preparation import Preparation
 from modernet.recipes import Execution, get_recipe
 from modernet.records import Record, read_record
 from modernet.tasks import load_network
@@ -45,9 +46,7 @@ def dataset(unknown: float = 0.0) -> ImageDataset:
     return ImageDataset(
         name="scenes",
         classes=("background", *map(str, range(10))),
-        image_size=32,
-        mean=(0.4,) * 3,
-        std=(0.25,) * 3,
+        preparation=Preparation(32, (0.4,) * 3, (0.25,) * 3),
         train=scenes("train", 42, unknown),
         validation=scenes("validation", 20),
         test=scenes("test", 20),

@@ -15,6 +15,7 @@ from modernet.cli import main
 from modernet.data import ImageDataset
 from modernet.errors import InputError
 from modernet.models import create_model
+from modernet.preparation import Preparation
 from modernet.recipes import get_recipe
 from modernet.records import read_record
 from modernet.tasks import train_classifier
@@ -47,7 +48,7 @@ def file(trained: dict[str, Tensor], tmp_path: Path) -> Path:
 
 
 def start_from(file: Path) -> StartingWeights:
-    return StartingWeights(file, 16, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    return StartingWeights(file, Preparation(16, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)))
 
 
 def test_the_body_starts_from_the_weights_and_the_classifier_anew(
@@ -87,7 +88,7 @@ def test_weights_of_another_network_are_refused_before_anything_is_written(
 
 def test_published_weights_say_what_images_must_look_like(file: Path) -> None:
     start = starting_weights("convnext_tiny", file)
-    assert (start.path, start.image_size, start.mean[0]) == (file, 224, 0.485)
+    assert (start.path, start.preparation.image_size, start.preparation.mean[0]) == (file, 224, 0.485)
     with pytest.raises(InputError, match="there are no published weights for convnext_test; give a file of weights"):
         starting_weights("convnext_test")
 

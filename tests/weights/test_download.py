@@ -21,6 +21,7 @@ from modernet.errors import InputError
 from modernet.files import fetch as fetching
 from modernet.files.hub_file import HubFile
 from modernet.models import create_model as new_model
+from modernet.preparation import Preparation
 from modernet.progress import shown
 from modernet.weights import create_model, download, fetch_weights, load_model
 from modernet.weights import pretrained as pretrained_module
@@ -200,5 +201,4 @@ def test_feature_maps_have_published_weights_too(catalogue: PretrainedWeights) -
 def test_a_model_has_its_class_names_and_preprocessing(catalogue: PretrainedWeights) -> None:
     saved = load_model("convnext_test.local")
     assert saved.classes == ("class 0", "class 1", "class 2", "class 3", "class 4")
-    assert (saved.image_size, saved.crop, saved.interpolation) == (64, 0.9, "bicubic")
-    assert saved.mean == (0.5, 0.5, 0.5)
+    assert saved.preparation == Preparation(64, (0.5,) * 3, (0.2,) * 3, 0.9, "bicubic")

@@ -8,7 +8,7 @@ import torch
 
 from modernet.data import ImageDataset
 from modernet.errors import InputError
-from modernet.recipes import ImageSizes
+from modernet.preparation import Preparation
 from modernet.roadmap import road
 from modernet.weights import NetworkSpec, load_network, save_network
 
@@ -20,14 +20,12 @@ DESIGN = NetworkSpec.of_design("Gelu", road("nano", stem_stride=2)[12].design)
 def test_a_saved_network_gives_the_same_scores(spec: NetworkSpec, stripes: ImageDataset, tmp_path: Path) -> None:
     network = spec.build(2).to(memory_format=torch.channels_last)
     network(torch.randn(4, 3, 16, 16))  # moves the running statistics of the norms
-    save_network(tmp_path, network, spec, stripes, ImageSizes())
+    save_network(tmp_path, network, spec, stripes.classes, stripes.preparation)
     saved = load_network(tmp_path)
 
     image = torch.randn(3, 3, 16, 16)
     assert torch.equal(saved.network(image), network.eval()(image))
-    assert (saved.classes, saved.image_size, saved.mean, saved.std) == (
-        stripes.classes, stripes.image_size, stripes.mean, stripes.std,
-    )  # fmt: skip
+    assert (saved.classes, saved.preparation) == (stripes.classes, stripes.preparation)
     assert saved.spec.name == spec.name
 
 
@@ -38,7 +36,7 @@ def test_a_folder_without_a_network_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["weights", "json", "other_network"])
 def test_damaged_files_are_one_clear_line(damage: str, stripes: ImageDataset, tmp_path: Path) -> None:
-    save_network(tmp_path, ZOO.build(2), ZOO, stripes, ImageSizes())
+    save_network(tmp_path, ZOO.build(2), ZOO, stripes.classes, stripes.preparation)
     if damage == "weights":
         weights = tmp_path / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:1000])
@@ -56,9 +54,12 @@ def test_damaged_files_are_one_clear_line(damage: str, stripes: ImageDataset, tm
     assert "\n" not in str(error.value)
 
 
-def test_it_says_what_an_image_of_the_test_looks_like(tmp_path: Path, stripes: ImageDataset) -> None:
-    sizes = ImageSizes(test_size=24, test_crop=0.875, interpolation="bicubic")
-    save_network(tmp_path, ZOO.build(2), ZOO, stripes, sizes)
+@pytest.mark.parametrize("image_size", [24, (24, 32)])
+def test_the_preparation_of_images_is_stored(
+    tmp_path: Path, stripes: ImageDataset, image_size: int | tuple[int, int]
+) -> None:
+    preparation = Preparation(image_size, (0.5,) * 3, (0.2,) * 3, 0.875, "bicubic")
+    save_network(tmp_path, ZOO.build(2), ZOO, stripes.classes, preparation)
     saved = load_network(tmp_path)
 
-    assert (saved.image_size, saved.crop, saved.interpolation) == (24, 0.875, "bicubic")
+    assert saved.preparation == preparation

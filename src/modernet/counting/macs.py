@@ -11,9 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from modernet.errors import InputError
-
-ImageSize = int | tuple[int, int]
-"""Side of a square image in pixels, or `(height, width)`."""
+from modernet.preparation import ImageSize, as_size
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def on_meta(network: nn.Module) -> Any:
 
 def meta_images(image_size: ImageSize, in_chans: int, batch: int = 1) -> torch.Tensor:
     """Return images `(batch, in_chans, h, w)` without values."""
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    height, width = as_size(image_size)
     if min(height, width) < 1:
         raise InputError(f"image_size is {image_size}; give the side of an image in pixels, 1 or more")
     return torch.empty(batch, in_chans, height, width, device="meta")

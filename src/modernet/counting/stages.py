@@ -13,9 +13,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from modernet.counting.macs import ImageSize, meta_images, on_meta
+from modernet.counting.macs import meta_images, on_meta
 from modernet.errors import InputError
 from modernet.models import Backbone
+from modernet.preparation import ImageSize
 from modernet.torch_internals import tensors_in
 
 

@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from modernet.counting.macs import ImageSize, meta_images, on_meta
+from modernet.counting.macs import meta_images, on_meta
+from modernet.preparation import ImageSize
 from modernet.torch_internals import tensors_in
 
 _aten = torch.ops.aten

@@ -7,6 +7,7 @@ from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decode import UnreadableImage, find_images, read_image
 from modernet.data.images.views import IGNORE, View, fit_image
 from modernet.data.loading.loaders import NO_TARGET, Batch, Loader, make_loader
+from modernet.data.loading.plan import Place
 from modernet.data.open import open_dataset
 from modernet.data.pack import Packed, pack_dataset
 from modernet.data.sources.read import DATASET_NAMES
@@ -28,6 +29,7 @@ __all__ = [
     "NoTargets",
     "OnDisk",
     "Packed",
+    "Place",
     "Scene",
     "SceneGenerator",
     "SemanticTargets",

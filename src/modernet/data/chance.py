@@ -12,24 +12,22 @@ import torch
 
 
 class Stream(IntEnum):
-    """What numbers are drawn for; no two uses share theirs."""
+    """The use of random numbers; no two uses share theirs."""
 
     ORDER = 0
     IMAGE = 1  # while it is decoded
     BATCH = 2
 
 
-def generator(seed: int, stream: Stream, epoch: int, step: int = 0, part: int = 0) -> np.random.Generator:
-    """The random numbers of one part of one step. Part 0 has those of a step that is not cut into parts."""
-    place = [seed % 2**63, int(stream), epoch, step]
-    return np.random.default_rng([*place, part] if part else place)
+def generator(seed: int, stream: Stream, epoch: int, step: int = 0, index: int = 0) -> np.random.Generator:
+    """Return the random numbers of micro-batch `index` of a step. Index 0 has those of a step that is not divided."""
+    entropy = [seed % 2**63, int(stream), epoch, step]
+    return np.random.default_rng([*entropy, index] if index else entropy)
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Lets code that draws from the global generators of Python, numpy and torch (on the CPU) draw from a seed.
-
-    Afterwards they are as they were.
+    """Seed the global generators of Python, numpy and torch (on the CPU), and restore their state afterwards.
 
     Args:
         seed: 0 to 2**32 - 1.
@@ -47,5 +45,5 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def new_seed(rng: np.random.Generator) -> int:
-    """A seed for `seeded`."""
+    """Draw a seed for `seeded`."""
     return int(rng.integers(2**32))

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from modernet.data.images.decode import Images
-from modernet.data.images.views import Size
 from modernet.data.targets import Targets, class_labels
+from modernet.preparation import ImageSize, Preparation
 
 
 class Split(Protocol):
@@ -88,9 +88,8 @@ class ImageDataset:
     Attributes:
         name: `"digit_scenes"`, or the folder's name.
         classes: names of the classes; a label is an index into them. Empty where there are no targets.
-        image_size: side in pixels of the square images that a network gets, or their height and width.
-        mean: mean of each channel over the training split, for images in [0, 1]; three channels, grey is repeated.
-        std: standard deviation of each channel, likewise.
+        preparation: size of the images that a network sees, how they were resized, and mean and standard deviation over
+            the training split; three channels, grey is repeated.
         train: to learn from.
         validation: to choose by.
         test: to report on; nothing is chosen by it.
@@ -100,14 +99,17 @@ class ImageDataset:
 
     name: str
     classes: tuple[str, ...]
-    image_size: int | Size
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    preparation: Preparation
     train: Split
     validation: Split
     test: Split
     unreadable: tuple[str, ...] = ()
     splits: str = "as given"
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Side in pixels of the square images that a network sees, or their height and width."""
+        return self.preparation.image_size
 
     def summary(self) -> dict[str, Any]:
         """Return what belongs in a record: JSON-able, without the images; `classes` is a count."""

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from modernet.data.dataset import InMemory, OnDisk
 from modernet.data.images.decode import UnreadableImage, skippable
-from modernet.data.images.views import Box, Interpolation, Size, View, central_view
+from modernet.data.images.views import Box, View, central_view
 from modernet.data.sources.examples import Examples
 from modernet.data.targets import NoTargets
 from modernet.machine.cores import decoding_workers
+from modernet.preparation import Interpolation, Size
 from modernet.progress import track
 
 _CHUNK = 64  # images a thread takes at a time

@@ -21,9 +21,9 @@ from PIL import Image
 from torch import Tensor
 
 from modernet.data.dataset import InMemory
-from modernet.data.images.views import Size
 from modernet.data.targets import BoxTargets, ClassTargets, NoTargets, SemanticTargets, TargetKind
 from modernet.errors import InputError
+from modernet.preparation import Size
 
 DIGITS = tuple("0123456789")
 SPLITS = ("train", "validation", "test")

@@ -22,7 +22,8 @@ def fingerprint(dataset: ImageDataset) -> str:
         digest.update(split.targets.digest())
         for content in _contents(split):
             digest.update(content)
-    digest.update(json.dumps([round(value, 3) for value in (*dataset.mean, *dataset.std)]).encode())
+    preparation = dataset.preparation
+    digest.update(json.dumps([round(value, 3) for value in (*preparation.mean, *preparation.std)]).encode())
     return digest.hexdigest()[:12]
 
 

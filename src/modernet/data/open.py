@@ -10,12 +10,12 @@ from modernet.data import decoding
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk
 from modernet.data.digit_scenes import open_scenes
 from modernet.data.images.decode import skippable
-from modernet.data.images.views import Interpolation, Size, as_size
 from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.read import read_source
 from modernet.data.splits import three_splits
 from modernet.data.targets import TargetKind
 from modernet.errors import InputError
+from modernet.preparation import ImageSize, Interpolation, Preparation, Size, as_size
 from modernet.progress import say
 
 _MOST_LISTED = 20  # skipped images that are printed by name; the data set lists them all
@@ -26,7 +26,7 @@ def open_dataset(
     spec: str,
     *,
     targets: TargetKind = "classes",
-    image_size: int | Size | None = None,
+    image_size: ImageSize | None = None,
     skip_unreadable: bool = False,
     memory_limit_mb: int = 2048,
     whole_images: bool = False,
@@ -75,14 +75,13 @@ def open_dataset(
         )
     if spec == "digit_scenes":
         scenes = open_scenes(targets, None if image_size is None else as_size(image_size))
-        mean, std = decoding.measure(scenes.train, scenes.size)
+        side = scenes.size[0]
+        preparation = Preparation(side, *decoding.measure(scenes.train, scenes.size))
         splits = scenes.train, scenes.validation, scenes.test
         return ImageDataset(
             spec,
             scenes.classes,
-            scenes.size[0],
-            mean,
-            std,
+            preparation,
             *splits,
             splits="generated; no source digit is in two splits",
         )
@@ -93,7 +92,7 @@ def open_dataset(
 def _opened(
     name: str,
     source: Source,
-    image_size: int | Size | None,
+    image_size: ImageSize | None,
     skip_unreadable: bool,
     memory_limit_mb: int,
     whole_images: bool,
@@ -127,12 +126,11 @@ def _opened(
         first = _first_shards(train.shards.numpy())
         measured = OnDisk(train.images, train.indices[torch.from_numpy(first)], train.targets.take(first))
     mean, std = decoding.measure(measured, size, interpolation)
+    preparation = Preparation(image_size, mean, std, interpolation=interpolation)
     return ImageDataset(
         name,
         source.classes,
-        image_size,
-        mean,
-        std,
+        preparation,
         train,
         splits["validation"],
         splits["test"],

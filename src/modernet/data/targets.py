@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from modernet.data.images.views import View
-from modernet.data.transforms.on_device import Moves
+from modernet.data.transforms.moves import Moves
 from modernet.errors import InputError
 
 TargetKind = Literal["classes", "semantic", "boxes", "none"]

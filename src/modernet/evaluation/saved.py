@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,6 @@ from modernet import progress
 from modernet.data import ImageDataset, Loader, UnreadableImage, fit_image, make_loader, read_image
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
-from modernet.recipes import ImageSizes
 from modernet.weights import SavedNetwork
 
 
@@ -82,10 +81,13 @@ def saved_loader(
             f"{dataset.name} has {len(dataset.classes)} classes and the network {len(saved.classes)} others: "
             f"{difference}; give images of the classes that it was trained on"
         )
-    images = replace(dataset, mean=saved.mean, std=saved.std)
-    sizes = ImageSizes(test_size=saved.image_size, test_crop=saved.crop, interpolation=saved.interpolation)
     return make_loader(
-        images, getattr(images, split), batch_size=batch_size, device=device, augmentation=None, sizes=sizes
+        dataset,
+        getattr(dataset, split),
+        batch_size=batch_size,
+        device=device,
+        augmentation=None,
+        preparation=saved.preparation,
     )
 
 
@@ -126,13 +128,18 @@ def prepared_images(
     """
     if not paths:
         raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
-    mean, std = (torch.tensor(values)[:, None, None] for values in (saved.mean, saved.std))
+    preparation = saved.preparation
     for path in progress.track(paths, "predicting", len(paths)):
         try:
-            image = fit_image(read_image(path), saved.image_size, crop=saved.crop, interpolation=saved.interpolation)
+            image = fit_image(
+                read_image(path),
+                preparation.image_size,
+                crop=preparation.crop,
+                interpolation=preparation.interpolation,
+            )
         except UnreadableImage as error:
             if not skip_unreadable:
                 raise
             progress.say(f"skipped: {error}")
             continue
-        yield path, (image / 255 - mean) / std
+        yield path, preparation.normalise(image)

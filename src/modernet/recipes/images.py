@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
+from modernet.preparation import Interpolation, Preparation
 from modernet.recipes.base import Range, Recipe
 
 
@@ -18,8 +19,17 @@ class ImageSizes:
     """Side of the images in validation and test; None: the training size."""
     test_crop: Annotated[float, Range(1e-3, 1)] = 1.0
     """Center crop in validation and test, as a share of the shorter side: 0.875 is ImageNet's 224 of 256."""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     """Interpolation of every resize, in training and test."""
+
+    def in_training(self, data: Preparation) -> Preparation:
+        """Return how training images are prepared, for data that was opened at its size."""
+        return replace(data, crop=1.0, interpolation=self.interpolation)
+
+    def in_test(self, data: Preparation) -> Preparation:
+        """Return how images are prepared in validation and test, and for the trained network."""
+        size = data.image_size if self.test_size is None else self.test_size
+        return replace(data, image_size=size, crop=self.test_crop, interpolation=self.interpolation)
 
 
 @dataclass(frozen=True)

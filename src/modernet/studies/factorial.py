@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from modernet import progress
-from modernet.data.images.views import as_size
+from modernet.preparation import as_size
 from modernet.recipes import Recipe
 from modernet.records import Record
 from modernet.report import FactorialPlace

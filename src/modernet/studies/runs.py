@@ -11,10 +11,10 @@ from typing import Any
 
 from modernet import progress
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
-from modernet.data.images.views import Interpolation
 from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable
+from modernet.preparation import Interpolation
 from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report

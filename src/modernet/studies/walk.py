@@ -6,7 +6,7 @@ import math
 import os
 
 from modernet import progress
-from modernet.data.images.views import as_size
+from modernet.preparation import as_size
 from modernet.recipes import ClassificationRecipe, Recipe, for_classification, get_recipe
 from modernet.records import Record
 from modernet.report import RoadPlace

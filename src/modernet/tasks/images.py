@@ -19,6 +19,7 @@ from modernet.data.fingerprint import fingerprint
 from modernet.data.targets import TargetKind
 from modernet.files.fingerprint import file_sha256
 from modernet.models import get_entry
+from modernet.preparation import ImageSize
 from modernet.recipes import ImageRecipe, leaves
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
 from modernet.training.context import RunContext
@@ -57,12 +58,10 @@ class ImageTask(Task):
             batch_size=recipe.batch_size,
             device=context.device,
             augmentation=recipe.augmentation,
-            sizes=recipe.images,
+            preparation=recipe.images.in_training(dataset.preparation),
             seed=seed,
             workers=context.execution.loading_workers,
-            parts=context.micro_batches,
-            rank=context.processes.rank,
-            world=context.processes.world,
+            place=context.place,
         )
 
     def samples(self, batch: Batch) -> int:
@@ -73,23 +72,22 @@ class ImageTask(Task):
         return lambda: [image_name(split, position) for position in positions.tolist()]
 
     def save(self, folder: Path, network: nn.Module) -> None:
-        save_network(folder, network, self.spec, self.dataset, self._recipe.images, self.kind)
+        preparation = self._recipe.images.in_test(self.dataset.preparation)
+        save_network(folder, network, self.spec, self.dataset.classes, preparation, self.kind)
 
     def held_out(self, split: HeldOut) -> Loader:
         """Return the loader that evaluates a split."""
         if split not in self._held_out:
-            processes = self.context.processes
             batch = max(self._recipe.batch_size // self.context.micro_batches, _EVALUATION_BATCH)
             self._held_out[split] = make_loader(
                 self.dataset,
                 getattr(self.dataset, split),
-                batch_size=batch * processes.world,
+                batch_size=batch * self.context.processes.world,
                 device=self.context.device,
                 augmentation=None,
-                sizes=self._recipe.images,
+                preparation=self._recipe.images.in_test(self.dataset.preparation),
                 workers=self.context.execution.loading_workers,
-                rank=processes.rank,
-                world=processes.world,
+                place=self.context.place,
             )
         return self._held_out[split]
 
@@ -111,9 +109,9 @@ def open_request(request: TrainRequest, recipe: ImageRecipe, targets: TargetKind
     model, _, tag = request.model.partition(".")
     spec = NetworkSpec("model", get_entry(model).name, dict(request.model_fields))
     start = starting_weights(request.model, request.weights) if tag or request.weights else None
-    image_size = recipe.images.image_size
+    image_size: ImageSize | None = recipe.images.image_size
     if image_size is None and start is not None:
-        image_size = start.image_size
+        image_size = start.preparation.image_size
     dataset = open_dataset(
         request.data,
         targets=targets,
@@ -175,7 +173,10 @@ def image_settings(
 
 def normalised_for(dataset: ImageDataset, start: StartingWeights | None) -> ImageDataset:
     """Return the data set with the normalisation that the weights to start from require."""
-    return dataset if start is None else replace(dataset, mean=start.mean, std=start.std)
+    if start is None:
+        return dataset
+    own = start.preparation
+    return replace(dataset, preparation=replace(dataset.preparation, mean=own.mean, std=own.std))
 
 
 def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind) -> ImageDataset:
@@ -187,10 +188,10 @@ def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: Targe
     return open_dataset(
         request.data,
         targets=targets,
-        image_size=saved.image_size,
+        image_size=saved.preparation.image_size,
         skip_unreadable=request.skip_unreadable,
-        whole_images=saved.crop < 1,
-        interpolation=saved.interpolation,
+        whole_images=saved.preparation.crop < 1,
+        interpolation=saved.preparation.interpolation,
     )
 
 
@@ -201,7 +202,7 @@ def _cost(
     name: str,
     fields: str,
     num_classes: int,
-    image_size: int,
+    image_size: ImageSize,
 ) -> Counts:
     """Count parameters and multiply-accumulates; studies ask for those of one network once per seed."""
     with torch.device("meta"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from modernet.data import Place
 from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution
 
@@ -19,6 +20,11 @@ class RunContext:
     execution: Execution = field(default_factory=Execution)
     micro_batches: int = 1
     """Micro-batches per step, over all processes: a multiple of their number."""
+
+    @property
+    def place(self) -> Place:
+        """The micro-batches of this process."""
+        return Place(self.micro_batches, self.processes.rank, self.processes.world)
 
 
 @dataclass(frozen=True)

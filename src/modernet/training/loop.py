@@ -182,7 +182,7 @@ class _Run:
         rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
-        micro_batches = [next(batches) for _ in range(self.task.batches.parts_per_step)]
+        micro_batches = [next(batches) for _ in range(self.task.batches.micro_batches_per_step)]
         step = _Step(self.step, 0, [], [], [])
         before = self.placement.buffers() if self.execution.non_finite == "skip" else []
         weights = [self._weight(batch) for batch in micro_batches]

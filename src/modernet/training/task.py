@@ -26,7 +26,7 @@ class Batches(Protocol):
         """Examples per epoch, over all processes."""
 
     @property
-    def parts_per_step(self) -> int:
+    def micro_batches_per_step(self) -> int:
         """Micro-batches per step in this process; their gradients are accumulated."""
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Any]:

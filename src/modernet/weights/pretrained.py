@@ -12,6 +12,7 @@ from torch import nn
 from modernet import models
 from modernet.errors import InputError
 from modernet.models import get_entry
+from modernet.preparation import Preparation
 from modernet.weights.catalogue import PretrainedWeights, find_weights, weights_of
 from modernet.weights.checkpoint_file import read_foreign_weights
 from modernet.weights.conversion import network_for
@@ -82,20 +83,16 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     network = models.create_model(model, num_classes=classes)
     load_weights(network, path)
     return SavedNetwork(
-        network.eval(), NetworkSpec("model", model, {}), class_names(classes), **_preparation(model, entry)
+        network.eval(), NetworkSpec("model", model, {}), class_names(classes), _preparation(model, entry)
     )
 
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """Weights to begin a training with, and what images must look like for them."""
+    """Weights to start a training from, and how images were prepared for them."""
 
     path: Path
-    image_size: int
-    """Side in pixels of the square images that they were trained on."""
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    """Normalisation of images in [0, 1]."""
+    preparation: Preparation
 
     def load_into(self, network: nn.Module) -> LoadReport:
         """Load everything but the classifier, resampled where the network is made for another image size.
@@ -121,8 +118,7 @@ def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -
     if weights is None and entry is None:
         raise InputError(f"there are no published weights for {model}; give a file of weights")
     path = fetch_weights(entry) if weights is None and entry is not None else Path(weights or "")
-    facts = _preparation(model, entry)
-    return StartingWeights(path, facts["image_size"], facts["mean"], facts["std"])
+    return StartingWeights(path, _preparation(model, entry))
 
 
 def class_names(count: int) -> tuple[str, ...]:
@@ -135,15 +131,8 @@ def class_names(count: int) -> tuple[str, ...]:
     return tuple(info.index_to_description(index) for index in range(count))
 
 
-def _preparation(model: str, entry: PretrainedWeights | None) -> dict[str, Any]:
-    """How images are prepared: as the weights' publisher does, else as ImageNet's networks most often want it."""
+def _preparation(model: str, entry: PretrainedWeights | None) -> Preparation:
+    """Return how the publisher of the weights prepares images, or else how most networks for ImageNet do."""
     if entry is None:
-        size = get_entry(model).published.image_size
-        return {"image_size": size, "mean": _IMAGENET_MEAN, "std": _IMAGENET_STD, "crop": 0.875}
-    return {
-        "image_size": entry.image_size,
-        "mean": entry.mean,
-        "std": entry.std,
-        "crop": entry.crop,
-        "interpolation": entry.interpolation,
-    }
+        return Preparation(get_entry(model).published.image_size, _IMAGENET_MEAN, _IMAGENET_STD, crop=0.875)
+    return Preparation(entry.image_size, entry.mean, entry.std, entry.crop, entry.interpolation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from modernet.data import ImageDataset
 from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
 from modernet.models import create_model
-from modernet.recipes import ImageSizes
+from modernet.preparation import Preparation
 from modernet.roadmap.design import Design
 from modernet.roadmap.network import build
 
@@ -52,21 +51,14 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """A trained network and what an image must look like for it."""
+    """A trained network, its classes, and how images are prepared for it."""
 
     network: nn.Module
     """In evaluation mode, on the CPU, in channels-last layout as it was trained."""
     spec: NetworkSpec
     classes: tuple[str, ...]
-    image_size: int
-    """Side in pixels of the square image that it is tested on."""
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    """Normalisation of images in [0, 1]."""
-    crop: float = 1.0
-    """Side of the square in the image's centre that is looked at, relative to its shorter side."""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """How that square is scaled to `image_size`."""
+    preparation: Preparation
+    """How images are prepared for it."""
     task: str = "classification"
     """Kind of the task that it was trained for."""
 
@@ -75,20 +67,16 @@ def save_network(
     folder: Path,
     network: nn.Module,
     spec: NetworkSpec,
-    dataset: ImageDataset,
-    images: ImageSizes,
+    classes: Sequence[str],
+    preparation: Preparation,
     task: str = "classification",
 ) -> None:
     """Write a trained network to a folder, with how its images are prepared."""
     description = {
         "task": task,
         "spec": asdict(spec),
-        "classes": dataset.classes,
-        "image_size": dataset.image_size if images.test_size is None else images.test_size,
-        "mean": dataset.mean,
-        "std": dataset.std,
-        "crop": images.test_crop,
-        "interpolation": images.interpolation,
+        "classes": classes,
+        **asdict(preparation),
     }
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with whole_file(folder / WEIGHTS_NAME) as unfinished:
@@ -125,14 +113,21 @@ def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Modul
             network.eval().to(memory_format=torch.channels_last),
             spec,
             classes,
-            description["image_size"],
-            tuple(description["mean"]),
-            tuple(description["std"]),
-            description.get("crop", 1.0),  # early versions stored neither
-            description.get("interpolation", "bilinear"),
+            _preparation(description),
             task,
         )
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         raise InputError(
             f"the trained network in {folder} cannot be read ({one_line(error)}); train it again"
         ) from error
+
+
+def _preparation(description: Mapping[str, Any]) -> Preparation:
+    size = description["image_size"]
+    return Preparation(
+        size if isinstance(size, int) else tuple(size),
+        tuple(description["mean"]),
+        tuple(description["std"]),
+        description.get("crop", 1.0),  # early versions stored neither
+        description.get("interpolation", "bilinear"),
+    )

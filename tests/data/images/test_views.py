@@ -12,7 +12,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from modernet.data import UnreadableImage, fit_image
 from modernet.data.images.decode import DecodedImages, decode_image, decode_view
-from modernet.data.images.views import IGNORE, Box, Interpolation, View, central_view, cut
+from modernet.data.images.views import IGNORE, Box, View, central_view, cut
+from modernet.preparation import Interpolation
 
 
 def one_colour(image: torch.Tensor) -> list[int]:

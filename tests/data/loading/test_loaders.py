@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from modernet.data import Batch, ImageDataset, Loader, fit_image, image_name, make_loader, open_dataset
+from modernet.data import Batch, ImageDataset, Loader, Place, fit_image, image_name, make_loader, open_dataset
 from modernet.data.loading import workers as read_ahead
 from modernet.errors import InputError
 from modernet.machine import cores
-from modernet.recipes import Augmentation, ImageSizes
+from modernet.recipes import Augmentation
 
 CPU = torch.device("cpu")
 EVERYTHING = Augmentation(
@@ -70,7 +71,7 @@ def test_evaluation_shows_every_image_once_in_order_and_normalised(dataset: Imag
     assert (loaded.steps_per_epoch, loaded.samples_per_epoch) == (3, 20)
     assert torch.equal(torch.cat([batch.targets for batch in batches]), dataset.test.labels)
     source = open_dataset(str(tmp_path))
-    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.preparation.mean, dataset.preparation.std))
     expected = (source.test.images / 255 - mean) / std
     torch.testing.assert_close(torch.cat([batch.images for batch in batches]), expected, atol=1e-5, rtol=1e-5)
     assert same(batches, list(loaded.batches(epoch=3)))
@@ -92,10 +93,9 @@ def test_batches_are_float32_in_channels_last(dataset: ImageDataset) -> None:
 
 def test_training_shuffles_and_shows_every_image_once(dataset: ImageDataset) -> None:
     loaded = loader(dataset, OFF)
-    assert (loaded.steps_per_epoch, loaded.samples_per_epoch, loaded.parts_per_step) == (6, 46, 1)
+    assert (loaded.steps_per_epoch, loaded.samples_per_epoch, loaded.micro_batches_per_step) == (6, 46, 1)
     first, second = list(loaded.batches(0)), list(loaded.batches(1))
     assert [len(batch.images) for batch in first] == [8, 8, 8, 8, 7, 7]
-    assert [loaded.samples_in_step(step) for step in range(6)] == [8, 8, 8, 8, 7, 7]
     assert images(first) == images(list(loader(dataset, None).batches()))
     assert len(images(first)) == 46
     assert not same(first, second)
@@ -111,39 +111,39 @@ def test_a_batch_says_where_its_images_are_in_the_split(dataset: ImageDataset) -
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
-def test_a_step_shows_the_same_images_whoever_takes_its_parts(dataset: ImageDataset, world: int) -> None:
+def test_a_step_shows_the_same_images_whoever_takes_its_micro_batches(dataset: ImageDataset, world: int) -> None:
     def served(rank: int, world: int) -> Loader:
         return make_loader(
             dataset, dataset.train, batch_size=12, device=CPU, augmentation=EVERYTHING,
-            workers=0, parts=4, rank=rank, world=world,
+            workers=0, place=Place(4, rank, world),
         )  # fmt: skip
 
     alone = list(served(0, 1).batches(1))
     assert len(alone) == 4 * served(0, 1).steps_per_epoch
     for rank in range(world):
-        assert served(rank, world).parts_per_step == 4 // world
+        assert served(rank, world).micro_batches_per_step == 4 // world
         assert same(list(served(rank, world).batches(1)), alone[rank::world])
 
 
-def test_parts_of_a_step_are_augmented_differently(tmp_path: Path, write_image) -> None:
+def test_micro_batches_of_a_step_are_augmented_differently(tmp_path: Path, write_image) -> None:
     for name in ("a", "b"):
         for number in range(4):
             write_image(tmp_path / name / f"{number}.png", (64, 64))  # all alike
     for limit in (100, 0):
         dataset = open_dataset(str(tmp_path), memory_limit_mb=limit)
         n = len(dataset.train)
-        parts = make_loader(
+        loaded = make_loader(
             dataset, dataset.train, batch_size=n, device=CPU, augmentation=Augmentation(crop_scale=0.2),
-            workers=0, parts=2,
+            workers=0, place=Place(2),
         )  # fmt: skip
-        assert len(images(list(parts.batches()))) == n
+        assert len(images(list(loaded.batches()))) == n
 
 
 def test_a_process_without_an_image_gets_one_that_does_not_count(dataset: ImageDataset) -> None:
     last = [
         list(
             make_loader(
-                dataset, dataset.test, batch_size=9, device=CPU, augmentation=None, workers=0, rank=rank, world=3
+                dataset, dataset.test, batch_size=9, device=CPU, augmentation=None, workers=0, place=Place(3, rank, 3)
             ).batches()
         )[-1]
         for rank in range(3)
@@ -154,17 +154,19 @@ def test_a_process_without_an_image_gets_one_that_does_not_count(dataset: ImageD
 
 def test_evaluation_shows_the_middle_at_the_size_of_the_test(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path, n=10, size=(16, 16))
-    sizes = ImageSizes(test_size=20, test_crop=0.5, interpolation="bicubic")
     for limit in (100, 0):
         dataset = open_dataset(str(tmp_path), memory_limit_mb=limit)
+        smaller = replace(dataset.preparation, image_size=20, crop=0.5, interpolation="bicubic")
         batch = next(
             make_loader(
-                dataset, dataset.test, batch_size=2, device=CPU, augmentation=None, sizes=sizes, workers=0
+                dataset, dataset.test, batch_size=2, device=CPU, augmentation=None, preparation=smaller, workers=0
             ).batches()
         )
         whole = open_dataset(str(tmp_path)).test.images[0]
         expected = fit_image(whole, 20, crop=0.5, interpolation="bicubic")
-        mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+        mean, std = (
+            torch.tensor(values)[:, None, None] for values in (dataset.preparation.mean, dataset.preparation.std)
+        )
         torch.testing.assert_close(batch.images[0], (expected / 255 - mean) / std, atol=1e-5, rtol=1e-5)
 
 
@@ -355,3 +357,24 @@ def test_too_little_shared_memory_is_told_before_it_ends_in_a_bus_error(
     with pytest.raises(InputError, match=r"needs 0 MB of shared memory, and .* has 0 MB; give the container more"):
         next(loader(data, OFF, workers=1).batches())
     assert next(loader(data, OFF, workers=0).batches())
+
+
+def invert_by_position(pixels: torch.Tensor, position: int) -> torch.Tensor:
+    return 255 - pixels if position % 2 else pixels
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=forking)])
+def test_a_transform_is_applied_to_each_image_at_its_final_size(dataset: ImageDataset, workers: int) -> None:
+    smaller = replace(dataset.preparation, image_size=8, crop=0.9, mean=(0.0,) * 3, std=(1 / 255,) * 3)
+    plain, changed = (
+        make_loader(
+            dataset, dataset.test, batch_size=8, device=CPU, augmentation=None,
+            preparation=smaller, workers=workers, transform=transform,
+        ).batches()
+        for transform in (None, invert_by_position)
+    )  # fmt: skip
+    for one, other in zip(plain, changed, strict=True):
+        odd = one.positions % 2 == 1
+        torch.testing.assert_close(other.images[~odd], one.images[~odd])
+        torch.testing.assert_close(other.images[odd], 255 - one.images[odd])
+        assert torch.equal(one.targets, other.targets)

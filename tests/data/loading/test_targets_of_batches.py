@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from modernet.data import BoxTargets, ClassTargets, ImageDataset, InMemory, NoTargets, OnDisk, SemanticTargets
+from modernet.data import BoxTargets, ClassTargets, ImageDataset, InMemory, NoTargets, OnDisk, Place, SemanticTargets
 from modernet.data.images.decode import DecodedImages
 from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.errors import InputError
-from modernet.recipes import Augmentation, ImageSizes
+from modernet.preparation import Preparation
+from modernet.recipes import Augmentation
 
 CPU = torch.device("cpu")
 H, W = 24, 36
@@ -59,8 +62,8 @@ def dataset(targets: str, on_disk: bool) -> ImageDataset:
     split: InMemory | OnDisk = InMemory(images, kinds[targets])
     if on_disk:
         split = OnDisk(DecodedImages(images, "file"), torch.arange(N), kinds[targets])
-    std = (1 / 255,) * 3
-    return ImageDataset("rectangles", ("a", "b", "c", "d", "e"), (H, W), (0.0,) * 3, std, split, split, split)
+    bytes_themselves = Preparation((H, W), (0.0,) * 3, (1 / 255,) * 3)
+    return ImageDataset("rectangles", ("a", "b", "c", "d", "e"), bytes_themselves, split, split, split)
 
 
 def loader(data: ImageDataset, augmentation: Augmentation | None, **options: object) -> Loader:
@@ -128,9 +131,9 @@ def test_both_kinds_of_split_give_the_same_targets(on_disk: bool) -> None:
 
 
 def test_evaluation_shows_targets_at_the_size_of_the_test(on_disk: bool) -> None:
-    sizes = ImageSizes(test_size=16, test_crop=0.75)
     data = dataset("semantic", on_disk)
-    for batch in loader(data, None, sizes=sizes).batches():
+    smaller = replace(data.preparation, image_size=16, crop=0.75)
+    for batch in loader(data, None, preparation=smaller).batches():
         assert batch.targets.shape == (len(batch.images), 16, 16)
         grey = batch.images[:, 0].round()
         plain = grey % STEP == 0
@@ -141,7 +144,8 @@ def test_evaluation_shows_targets_at_the_size_of_the_test(on_disk: bool) -> None
 def test_a_batch_says_how_many_of_its_images_count(kind: str, on_disk: bool) -> None:
     data = dataset(kind, on_disk)
     counted = [
-        [batch.counted for batch in loader(data, None, batch_size=9, rank=rank, world=4).batches()] for rank in range(4)
+        [batch.counted for batch in loader(data, None, batch_size=9, place=Place(4, rank, 4)).batches()]
+        for rank in range(4)
     ]
     assert counted == [[3, 3, 1], [2, 2, 1], [2, 2, 0], [2, 2, 0]]
     assert all(batch.counted == len(batch.images) for batch in loader(data, Augmentation()).batches())

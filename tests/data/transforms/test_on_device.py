@@ -13,17 +13,9 @@ from timm.data.random_erasing import RandomErasing
 from timm.data.transforms import RandomResizedCropAndInterpolation
 
 from modernet.data.chance import seeded
-from modernet.data.transforms.on_device import (
-    Moves,
-    draw_moves,
-    erase,
-    erasing_rectangles,
-    inside,
-    random_box,
-    random_crops,
-    resample,
-    shift_and_flip,
-)
+from modernet.data.transforms.erasing import erase, erasing_rectangles, inside
+from modernet.data.transforms.moves import Moves, draw_moves, resample, shift_and_flip
+from modernet.data.transforms.random_crops import random_box, random_crops
 from modernet.recipes import Augmentation
 
 OFF = Augmentation(flip=0.0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,15 +11,16 @@ from PIL import Image
 from timm.data import auto_augment, create_transform
 
 from modernet.data.chance import seeded
-from modernet.data.images.views import Interpolation
 from modernet.data.transforms.timm_augment import TimmAugment, _posterize
 from modernet.errors import InputError
+from modernet.preparation import Interpolation, Preparation
 from modernet.recipes import Augmentation
 
 MEAN = (0.485, 0.456, 0.406)
 
 
 SIZE = (32, 40)
+PREPARATION = Preparation(SIZE, MEAN, (0.2, 0.2, 0.2))
 
 
 def pixels() -> torch.Tensor:
@@ -36,7 +38,7 @@ def test_an_image_becomes_what_timms_training_transform_makes_of_it(
     rand_augment: str, color_jitter: float, interpolation: Interpolation
 ) -> None:
     settings = Augmentation(rand_augment=rand_augment, color_jitter=color_jitter)
-    ours = TimmAugment(settings, SIZE, MEAN, interpolation)
+    ours = TimmAugment(settings, replace(PREPARATION, interpolation=interpolation))
     theirs = create_transform(
         SIZE,
         is_training=True,
@@ -64,7 +66,7 @@ def test_an_image_becomes_what_timms_training_transform_makes_of_it(
 
 def test_no_bits_left_is_black() -> None:
     """timm's operation as it was when Pillow allowed it: every bit is masked."""
-    augment = TimmAugment(Augmentation(rand_augment="rand-m10-n30-p1-inc1"), SIZE, MEAN, "bilinear")
+    augment = TimmAugment(Augmentation(rand_augment="rand-m10-n30-p1-inc1"), PREPARATION)
     assert augment(pixels(), 0).shape == (3, *SIZE)  # thirty operations, some of which are posterize with 0 bits
     assert _posterize(Image.new("RGB", (4, 4), "white"), 0).getextrema() == ((0, 0),) * 3
     for bits in (1, 4, 8):
@@ -73,8 +75,8 @@ def test_no_bits_left_is_black() -> None:
 
 
 def test_the_global_generators_stay_as_they_were() -> None:
-    augment = TimmAugment(Augmentation(rand_augment="rand-m9"), SIZE, MEAN, "bilinear")
-    jitter = TimmAugment(Augmentation(color_jitter=0.4), SIZE, MEAN, "bilinear")
+    augment = TimmAugment(Augmentation(rand_augment="rand-m9"), PREPARATION)
+    jitter = TimmAugment(Augmentation(color_jitter=0.4), PREPARATION)
     draws = []
     for wanted in (False, True):
         random.seed(0)
@@ -92,7 +94,7 @@ def test_the_global_generators_stay_as_they_were() -> None:
 )
 def test_a_wrong_notation_is_refused_in_one_line(notation: str) -> None:
     with pytest.raises(InputError) as caught:
-        TimmAugment(Augmentation(rand_augment=notation), SIZE, MEAN, "bilinear")
+        TimmAugment(Augmentation(rand_augment=notation), PREPARATION)
     assert str(caught.value) == (
         f"rand_augment is {notation!r}; give timm's notation, such as rand-m9-mstd0.5-inc1, or nothing"
     )

@@ -15,6 +15,7 @@ from modernet.deploy import export_network, export_saved
 from modernet.deploy.exporting import formats
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model
+from modernet.preparation import Preparation
 from modernet.weights import NetworkSpec, SavedNetwork
 
 IN_ONNX = ["convnextv2_test", "swin_test"]
@@ -59,7 +60,7 @@ def metadata_of(path: Path) -> dict[str, Any]:
 def saved() -> SavedNetwork:
     network = make("convnext_test")
     spec, names = NetworkSpec("model", "convnext_test", {}), tuple(f"class {index}" for index in range(10))
-    return SavedNetwork(network, spec, names, 32, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 0.9, "bicubic")
+    return SavedNetwork(network, spec, names, Preparation(32, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 0.9, "bicubic"))
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def test_a_file_holds_classes_and_preprocessing(saved: SavedNetwork, suffix: str
 def test_a_file_can_normalise_images_itself(saved: SavedNetwork, suffix: str, run: Any, tmp_path: Path) -> None:
     done = export_saved(saved, tmp_path / f"network{suffix}", with_normalisation=True, optimized=True)
     pixels = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
-    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (saved.mean, saved.std))
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (saved.preparation.mean, saved.preparation.std))
     metadata = metadata_of(done.path)
 
     torch.testing.assert_close(run(done.path, pixels), saved.network((pixels / 255 - mean) / std), rtol=1e-4, atol=1e-5)

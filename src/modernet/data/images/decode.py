@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from modernet.data.images.views import Box, ChooseView, Interpolation, Size, View, cut
+from modernet.data.images.views import Box, ChooseView, View, cut
 from modernet.errors import InputError, one_line
+from modernet.preparation import Interpolation, Size
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Interpolation = Literal["bilinear", "bicubic"]
-Size = tuple[int, int]
-"""Height and width in pixels."""
+from modernet.preparation import ImageSize, Interpolation, Size, as_size
 
 IGNORE = 255  # value of a semantic map where nothing is known, as in Pascal VOC, ADE20K and Cityscapes
 _PADDING = 128  # grey level of what a view shows beyond the image's border
@@ -150,7 +148,7 @@ def cut(image: Tensor, box: Box, size: Size, interpolation: Interpolation = "bil
 
 
 def fit_image(
-    image: Tensor, image_size: int | Size, *, crop: float = 1.0, interpolation: Interpolation = "bilinear"
+    image: Tensor, image_size: ImageSize, *, crop: float = 1.0, interpolation: Interpolation = "bilinear"
 ) -> Tensor:
     """Scale an image so that it just covers `image_size / crop`, and keep the centre.
 
@@ -167,11 +165,6 @@ def fit_image(
     """
     h, w = image.shape[-2:]
     return central_view(h, w, as_size(image_size), crop).show(image, interpolation)
-
-
-def as_size(image_size: int | Size) -> Size:
-    """Return height and width, which an integer gives for both."""
-    return (image_size, image_size) if isinstance(image_size, int) else image_size
 
 
 def _padding(size: Size) -> Tensor:

@@ -20,6 +20,7 @@ from modernet.deploy.exporting.formats import LoadedModel, format_of
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.errors import InputError, one_line
 from modernet.files.atomic import check_writable, whole_file
+from modernet.preparation import ImageSize, as_size
 from modernet.weights import SavedNetwork
 
 TOLERANCE = 1e-4
@@ -79,7 +80,7 @@ class FromPixels(nn.Module):
 
 def export_network(
     network: nn.Module,
-    image_size: int,
+    image_size: ImageSize,
     path: str | os.PathLike[str],
     *,
     in_chans: int = 3,
@@ -95,7 +96,7 @@ def export_network(
 
     Args:
         network: any module that maps images `(b, c, h, w)` to one tensor, from this library or not.
-        image_size: image size in pixels.
+        image_size: side of the images in pixels, or height and width.
         path: `.pt2` for a torch.export program, `.onnx` for an ONNX model; an existing file is replaced.
         in_chans: input channels.
         batch: fixed batch size; None for any batch size.
@@ -119,7 +120,7 @@ def export_network(
     check_writable(target.parent)
     eager = copy.deepcopy(network).eval().requires_grad_(False).to("cpu", torch.float32)
     eager = eager.to(memory_format=torch.contiguous_format)
-    shape = (in_chans, image_size, image_size)
+    shape = (in_chans, *as_size(image_size))
     dtype = "float32" if normalisation is None else "uint8"
     metadata = dict(metadata or {}) | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
     with torch.inference_mode(False), torch.no_grad(), progress.bar("exporting", 4) as step:
@@ -170,23 +171,24 @@ def export_saved(
 
     >>> exported = export_saved(modernet.load_network("runs/my_run"), "network.onnx")  # doctest: +SKIP
     """
+    preparation = saved.preparation
     metadata: dict[str, Any] = {
         "network": saved.spec.name,
         "classes": saved.classes,
-        "image_size": saved.image_size,
-        "crop": saved.crop,
-        "interpolation": saved.interpolation,
+        "image_size": preparation.image_size,
+        "crop": preparation.crop,
+        "interpolation": preparation.interpolation,
     }
     if not with_normalisation:
-        metadata |= {"mean": saved.mean, "std": saved.std}
+        metadata |= {"mean": preparation.mean, "std": preparation.std}
     return export_network(
         saved.network,
-        saved.image_size,
+        preparation.image_size,
         path,
-        in_chans=len(saved.mean),
+        in_chans=len(preparation.mean),
         batch=batch,
         optimized=optimized,
-        normalisation=(saved.mean, saved.std) if with_normalisation else None,
+        normalisation=(preparation.mean, preparation.std) if with_normalisation else None,
         metadata=metadata,
     )
 

@@ -1,14 +1,12 @@
-"""Augmentation of whole batches on their device.
+"""Shift, flip and crop of whole batches on their device, as a value that moves targets as well.
 
 What is random is drawn on the CPU, from a generator that the caller seeds, as a few numbers an image; the pixels are
-then moved in one operation for the batch. So a batch is augmented in the same way on every device, except for the
-noise of `erasing`, which is drawn where it is needed. What moves pixels is a value, `Moves`, that moves targets too.
+then moved in one operation for the batch. So a batch is augmented in the same way on every device.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,12 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from modernet.data.images.views import Box, Interpolation, Size, View, central_view
+from modernet.data.transforms.random_crops import random_crops
+from modernet.preparation import Interpolation, Size
 from modernet.recipes import Augmentation
-
-_CROP_RATIOS = (3 / 4, 4 / 3)  # Szegedy et al. 2014, as everywhere since
-_ERASING_AREAS, _ERASING_RATIOS = (0.02, 1 / 3), (0.3, 1 / 0.3)  # Zhong et al. 2017, section 4, as in timm
-_TRIES = 10
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -120,30 +115,6 @@ def draw_moves(b: int, size: Size, augmentation: Augmentation, rng: np.random.Ge
     return Moves(size, down, right, flipped, random_crops(b, augmentation.crop_scale, rng))
 
 
-def erase(images: Tensor, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:
-    """Erase and cut out, in place, whichever of them is on.
-
-    Args:
-        images: float32 (b, 3, h, w), normalised: noise has mean 0 and deviation 1, and blank is the mean colour.
-    """
-    b, (h, w) = len(images), images.shape[-2:]
-    if augmentation.erasing > 0:
-        chosen = np.flatnonzero(rng.random(b) < augmentation.erasing)
-        top, left, height, width = erasing_rectangles(len(chosen), (h, w), rng).T
-        noise_source = torch.Generator(images.device).manual_seed(int(rng.integers(2**62)))
-        where = torch.from_numpy(chosen).to(images.device)
-        part = images[where]
-        noise = torch.empty_like(part).normal_(generator=noise_source)
-        images[where] = torch.where(inside(top, left, height, width, (h, w), images.device), noise, part)
-    square = round(augmentation.cutout * min(h, w))
-    if square > 0:
-        # anywhere, so that the square may hang over the border, as in the paper
-        top, left = (rng.integers(0, side, b) - square // 2 for side in (h, w))
-        extent = np.full(b, square)
-        images.masked_fill_(inside(top, left, extent, extent, (h, w), images.device), 0.0)
-    return images
-
-
 def shift_and_flip(images: Tensor, down: Ints, right: Ints, flipped: NDArray[np.bool_]) -> Tensor:
     """Move each image by whole pixels, filling the border by reflection (the border's own pixels are not repeated),
     then mirror the chosen ones.
@@ -189,107 +160,7 @@ def resample(images: Tensor, boxes: Floats, interpolation: Interpolation = "bili
     return enlarged if interpolation == "bilinear" else enlarged.clamp_(0, 255)  # cubic curves overshoot at edges
 
 
-def random_crops(n: int, smallest_area: float, rng: np.random.Generator) -> Floats:
-    """Boxes of a random resized crop (Szegedy et al. 2014) of images that have the shape of the result, not bound to
-    whole pixels.
-
-    Returns:
-        (n, 4), top, left, height and width as shares of the image.
-    """
-    height, width = _tries(n, (smallest_area, 1.0), _CROP_RATIOS, rng)
-    fits = (height <= 1) & (width <= 1)
-    fits[:, -1] = True  # where none fits, the last is cut to fit
-    first = np.arange(n), fits.argmax(1)
-    extent = np.minimum(np.stack((height[first], width[first]), 1), 1)
-    corner = rng.random((n, 2)) * (1 - extent)
-    return np.concatenate((corner, extent), 1)
-
-
-def random_view(h: int, w: int, size: Size, augmentation: Augmentation, rng: np.random.Generator) -> View:
-    """Draw the view of an image of any shape: a random resized crop, or else the centre, mirrored or not."""
-    view = central_view(h, w, size)
-    if augmentation.crop_scale < 1:
-        view = View(random_box(h, w, augmentation.crop_scale, rng, size[1] / size[0]), size)
-    return replace(view, flipped=rng.random() < augmentation.flip)
-
-
-def random_box(h: int, w: int, smallest_area: float, rng: np.random.Generator, shape: float = 1.0) -> Box:
-    """Draw the box of a random resized crop, in whole pixels of an image of any shape, as torchvision and timm do.
-
-    Area uniform; width over height, relative to `shape`, log-uniform from 3:4 to 4:3; place uniform; the first of ten
-    draws that fits. Where none does, the largest box in the centre that has such a shape.
-
-    Args:
-        shape: width over height of what the box is scaled to.
-    """
-    *tries, down, right = rng.random(2 * _TRIES + 2).tolist()  # plain numbers: for one image, arrays are slower
-    low, high = (math.log(ratio) for ratio in _CROP_RATIOS)
-    for share, slant in zip(tries[::2], tries[1::2], strict=True):
-        area, ratio = (
-            h * w * (smallest_area + (1 - smallest_area) * share),
-            shape * math.exp(low + (high - low) * slant),
-        )
-        height, width = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
-        if 0 < height <= h and 0 < width <= w:
-            return Box(int(down * (h - height + 1)), int(right * (w - width + 1)), height, width)
-    narrow, wide = (shape * ratio for ratio in _CROP_RATIOS)
-    height, width = min(h, max(round(w / narrow), 1)), min(w, max(round(h * wide), 1))
-    return Box((h - height) // 2, (w - width) // 2, height, width)
-
-
-def erasing_rectangles(n: int, size: Size, rng: np.random.Generator) -> Ints:
-    """Draw rectangles of random erasing as timm does: area uniform from 2 to 33 %, shape log-uniform from 3:10 to 10:3,
-    place uniform; the first of ten draws that fits.
-
-    Args:
-        size: height and width of the images.
-
-    Returns:
-        (n, 4), top, left, height and width in pixels; height and width are 0 where none fits.
-    """
-    h, w = size
-    height, width = (np.rint(sides) for sides in _tries(n, _ERASING_AREAS, _ERASING_RATIOS, rng, h * w))
-    fits: NDArray[np.bool_] = (height < h) & (width < w)
-    first = np.arange(n), fits.argmax(1)
-    extent = np.stack((height[first], width[first]), 1) * fits.any(1, keepdims=True)
-    corner = rng.integers(0, np.array(size) - extent.astype(np.int64) + 1)
-    return np.concatenate((corner, extent.astype(np.int64)), 1)
-
-
-def _tries(
-    n: int, areas: tuple[float, float], ratios: tuple[float, float], rng: np.random.Generator, whole: float = 1.0
-) -> tuple[Floats, Floats]:
-    """Heights and widths (n, 10) whose area, as a share of `whole`, is uniform, and width over height log-uniform."""
-    area = rng.uniform(*areas, (n, _TRIES)) * whole
-    ratio = np.exp(rng.uniform(math.log(ratios[0]), math.log(ratios[1]), (n, _TRIES)))
-    return np.sqrt(area / ratio), np.sqrt(area * ratio)
-
-
-def inside(
-    top: NDArray[np.generic],
-    left: NDArray[np.generic],
-    height: NDArray[np.generic],
-    width: NDArray[np.generic],
-    size: Size,
-    device: torch.device,
-) -> Tensor:
-    """Mark the pixels of images of a size that lie in a rectangle each; what hangs over the border is cut off.
-
-    Args:
-        top, left, height, width: (b,) in pixels.
-
-    Returns:
-        bool (b, 1, h, w)
-    """
-    corners = np.stack((top, left, height, width), 1).astype(np.int64)
-    y0, x0, h, w = torch.from_numpy(corners).to(device)[:, :, None].unbind(1)  # b 1 each
-    row, column = (torch.arange(side, device=device) for side in size)
-    rows = (row >= y0) & (row < y0 + h)
-    columns = (column >= x0) & (column < x0 + w)
-    return (rows[:, :, None] & columns[:, None, :])[:, None]
-
-
 def _reflect(position: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Positions at most length - 1 outside of 0 ... length - 1, mirrored back into it."""
+    """Mirror positions that are at most length - 1 outside of 0 ... length - 1 back into it."""
     mirrored: NDArray[np.int64] = length - 1 - np.abs(length - 1 - np.abs(position))
     return mirrored
