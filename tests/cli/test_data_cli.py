@@ -42,7 +42,7 @@ def test_a_check_that_finds_nothing_exits_with_0(tmp_path: Path, capsys: pytest.
                 tmp_path / label / f"{number}.png"
             )
     assert main(["data", "check", str(tmp_path)]) == 0
-    assert "nothing to complain of in 6 images" in capsys.readouterr().out
+    assert "no problems in 6 images" in capsys.readouterr().out
     assert main(["data", "check", str(tmp_path), "--json"]) == 0
 
 

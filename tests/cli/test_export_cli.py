@@ -14,9 +14,7 @@ from modernet.models import create_model
 
 
 @pytest.mark.medium
-def test_a_run_becomes_a_file_that_predicts_the_same(
-    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_is_exported_and_checked(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     train = [
         "train", "--data", str(image_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
@@ -28,13 +26,13 @@ def test_a_run_becomes_a_file_that_predicts_the_same(
     assert main(["export", str(run), "--to", "onnx", "--optimized", "--batch", "2"]) == 0
     out, err = capsys.readouterr()
     assert "LayerNorm affines folded into the layers after" in out
-    assert f"{run / 'network.onnx'}: convnext_test for float32 pictures 2 x 3 x 16 x 16" in out
+    assert f"{run / 'network.onnx'}: convnext_test for float32 images 2 x 3 x 16 x 16" in out
     assert "scores differ from the network's by" in out
     assert all(line.startswith("exporting: ") for line in err.splitlines()), "no warnings"
     assert onnxruntime.InferenceSession(run / "network.onnx").get_inputs()[0].shape == [2, 3, 16, 16]
 
 
-def test_weights_of_the_zoo_become_a_file(
+def test_weights_of_the_zoo_are_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -42,7 +40,7 @@ def test_weights_of_the_zoo_become_a_file(
     options = ["--to", "torch", "--with-normalisation"]
 
     assert main(["export", "--model", "vgg_test", "--weights", "weights.safetensors", *options]) == 0
-    assert "vgg_test.pt2: vgg_test for uint8 pictures any x 3 x 64 x 64" in capsys.readouterr().out
+    assert "vgg_test.pt2: vgg_test for uint8 images any x 3 x 64 x 64" in capsys.readouterr().out
     pixels = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
     assert torch.export.load("vgg_test.pt2").module()(pixels).shape == (3, 7)
 
@@ -50,14 +48,14 @@ def test_weights_of_the_zoo_become_a_file(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["runs/a"], "--to"),
-        (["runs/a", "--to", "tflite"], "invalid choice"),
+        (["runs/a"], "export needs --to"),
+        (["runs/a", "--to", "tflite"], "--to is 'tflite'; give one of 'torch', 'onnx'"),
         (["--to", "onnx"], "give either the folder of a finished run or --model NAME"),
         (["runs/a", "--model", "vgg11", "--to", "onnx"], "give either the folder of a finished run or --model NAME"),
         (["runs/a", "--weights", "a.pth", "--to", "onnx"], "--weights needs --model NAME"),
         (["runs/a", "--to", "onnx"], "no trained network in runs/a"),
-        (["runs/a", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name that ends with .onnx"),
-        (["runs/a", "--to", "onnx", "--batch", "some"], "--batch is 'some'; give any, or how many pictures"),
+        (["runs/a", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name ending in .onnx"),
+        (["runs/a", "--to", "onnx", "--batch", "some"], "--batch is 'some'; give any, or a number of images"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -20,7 +20,7 @@ def explained(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, 
     return values
 
 
-def test_recipes_are_listed_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recipes_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     out = capsys.readouterr().out
     assert "82.1 convnext_tiny" in out
@@ -33,7 +33,7 @@ def test_recipes_are_listed_for_people_and_for_programs(capsys: pytest.CaptureFi
     assert (rows["deit"]["epochs"], rows["deit"]["batch_size"], rows["deit"]["optimizer"]) == (300, 1024, "adamw")
 
 
-def test_one_recipe_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_recipe_is_described_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "deit"]) == 0
     assert "top-1:   79.9 % deit_small" in capsys.readouterr().out.splitlines()
     assert main(["recipes", "levit"]) == 0
@@ -44,12 +44,12 @@ def test_one_recipe_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.split() == ["drop_path", "0", "0.1"] for line in lines)
 
     assert main(["recipes", "convnext", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["values"] == leaves(get_recipe("convnext"))
-    assert told["models"]["convnext_small"] == {"drop_path": 0.4}
+    described = json.loads(capsys.readouterr().out)
+    assert described["values"] == leaves(get_recipe("convnext"))
+    assert described["models"]["convnext_small"] == {"drop_path": 0.4}
 
 
-def test_every_value_says_where_it_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_value_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     values = explained(
         capsys, "--recipe", "convnext", "--model=convnext_small", "--batch-size", "128", "--epochs", "30",
         "--device-batch", "32", "--no-nesterov", "--data", "no/such/folder",
@@ -68,13 +68,13 @@ def test_every_value_says_where_it_comes_from(capsys: pytest.CaptureFixture[str]
     assert leaves(get_recipe("convnext")).keys() - {"name", "source"} <= values.keys()
 
 
-def test_a_rate_of_the_command_line_follows_the_batch_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_learning_rate_from_the_command_line_is_scaled_with_the_batch_too(capsys: pytest.CaptureFixture[str]) -> None:
     values = explained(capsys, "--recipe", "convnext", "--batch-size", "1024", "--lr", "2e-3", "--lr-scaling", "sqrt")
 
     assert values["lr"] == {"value": 1e-3, "stated": 2e-3, "from": "0.002 x sqrt(1024/4096); command line"}
 
 
-def test_what_depends_on_data_or_weights_is_told_without_opening_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_depends_on_data_or_weights_is_explained_without_opening_them(capsys: pytest.CaptureFixture[str]) -> None:
     values = explained(capsys, "--data", "no/such/folder")
     assert values["image_size"] == {"value": None, "from": "data"}
     assert values["recipe"] == {"value": "small_images", "from": "default of the data"}
@@ -87,7 +87,7 @@ def test_what_depends_on_data_or_weights_is_told_without_opening_them(capsys: py
     assert values["weights"]["value"] == "no/such/file.pth"
 
 
-def test_the_explanation_is_a_table_for_people_and_trains_nothing(
+def test_the_explanation_is_a_table_and_trains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -101,7 +101,7 @@ def test_the_explanation_is_a_table_for_people_and_trains_nothing(
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-def test_the_command_of_every_recipe_is_understood(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_of_every_recipe_is_valid(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(RECIPES[name].command)
     values = explained(capsys, *words[words.index("train") + 1 :])
 
@@ -115,10 +115,10 @@ def test_the_command_of_every_recipe_is_understood(name: str, capsys: pytest.Cap
     ("arguments", "message"),
     [
         (["recipes", "convnet"], "no recipe is called 'convnet'; did you mean convnext"),
-        (["train", "--weight-decy", "1"], "Unrecognized options: --weight-decy"),
+        (["train", "--weight-decy", "1"], "there is no option --weight-decy; did you mean --weight-decay"),
         (["train", "--lr", "-1", "--explain"], "lr is -1.0; it must be at least 0"),
         (["train", "--warmup-lr", "-1e-6", "--explain"], "warmup_lr is -1e-06; it must be at least 0"),
-        (["train", "--clip-mode", "agd", "--explain"], "invalid choice 'agd'"),
+        (["train", "--clip-mode", "agd", "--explain"], "--clip-mode is 'agd'; give one of 'norm', 'agc'"),
         (["train", "--bce-threshold", "2", "--explain"], "bce_threshold is 2.0; it must be from 0 to 1"),
         (["train", "--model", "resnet81", "--explain"], "no model is called 'resnet81'"),
         (
@@ -146,3 +146,12 @@ def test_a_mistake_is_one_line_on_every_terminal(encoding: str) -> None:
     )
 
     assert done.stderr == "modernet: device_batch is 0; give 1 or more; see modernet train --help\n"
+
+
+def test_of_an_option_given_twice_the_last_one_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    values = explained(capsys, "--recipe=deit", "--recipe", "swin", "--lr", "1", "--lr=2e-3", "--data=a", "--data", "b")
+
+    assert values["recipe"]["value"] == "swin"
+    assert values["lr"]["stated"] == 2e-3
+    assert values["data"] == {"value": "b", "from": "command line"}
+    assert values["weight_decay"]["value"] == get_recipe("swin").optimizer.weight_decay

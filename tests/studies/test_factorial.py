@@ -87,8 +87,8 @@ def test_wrong_arguments_are_rejected_before_images_are_read(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--study", "factorial", "--steps", "0-3"], "--steps is of a walk; for --study factorial give --decisions"),
-        (["--decisions", "gelu,layer_norm"], "--decisions is of --study factorial; for a walk give --steps"),
+        (["--study", "factorial", "--steps", "0-3"], "--steps is for a walk; with --study factorial, give --decisions"),
+        (["--decisions", "gelu,layer_norm"], "--decisions is for --study factorial; for a walk, give --steps"),
         (["--run-gpus", "1"], "--run-cpus and --run-gpus need a cluster; add --cluster auto"),
         (["--cluster", "nowhere"], "'nowhere' is not an address of a Ray cluster; give auto, or HOST:PORT"),
     ],

@@ -32,11 +32,11 @@ _HELP = """\
 modernet: which design decisions matter, and which backbone should I use?
 
 Example:
-  modernet roadmap                       the whole road on real digits, in minutes on a laptop
-  modernet roadmap show --size tiny      its steps beside the published figures
+  modernet roadmap                       the whole road on real digits: minutes on a laptop
+  modernet roadmap show --size tiny      its steps, with the published figures
   modernet train --data my_photos        my_photos/CLASS/*.jpg
 
-Verbs (modernet VERB --help says more):
+Verbs (see modernet VERB --help):
 {verbs}
 """
 

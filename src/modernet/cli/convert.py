@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -13,19 +14,19 @@ from modernet.cli.options import parse
 
 @dataclass(frozen=True)
 class Options:
-    """Write weights under the names of another project. Every number stays as it is.
+    """Convert weights to the names of another project. Values are not changed.
 
     Example: modernet convert convnext_tiny_1k_224_ema.pth tiny.safetensors --to timm
     """
 
-    source: tyro.conf.Positional[Path]
-    """File of weights, in any scheme that is known."""
-    target: tyro.conf.Positional[Path]
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """File of weights, with the names of any of these projects."""
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
     """File to write: .safetensors or .pth."""
     to: str
-    """Whose names: original, timm, torchvision, transformers or openmmlab."""
+    """Project: original, timm, torchvision, transformers or openmmlab."""
     model: str | None = None
-    """Network that the weights belong to; by default it is found by their names and shapes."""
+    """Network of the weights; by default, it is recognised by their names and shapes."""
 
 
 def main(arguments: Sequence[str]) -> None:

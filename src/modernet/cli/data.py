@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -20,25 +21,25 @@ Examples:
   modernet data check my_photos               unreadable images, copies in train and test, doubtful classes
   modernet data pack imagenet shards          tar shards with an index, for fast disks and for HTTP
 
-modernet data check --help and modernet data pack --help say more.
+For more, see modernet data check --help and modernet data pack --help.
 """
 _MOST_SHOWN = 10  # findings of a kind in the table
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Look at every image of a data set, and list what would spoil a training or its result.
+    """Check every image of a data set, and list what would spoil a training or its result.
 
     Examples:
       modernet data check my_photos
       modernet data check my_photos --json > findings.json
 
-    Found are images that cannot be read, the same image in two splits or two classes, images of two splits that
-    look alike, odd sizes, and classes with similar names, few images, or none in a split. The exit code is 1 if
-    anything was found.
+    It finds images that cannot be read, the same image in two splits or two classes, images of two splits that look
+    alike, odd sizes, and classes with similar names, with few images, or without any in a split. The exit code is 1
+    if it finds anything.
     """
 
-    data: tyro.conf.Positional[str]
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """Images: a folder (class/image, or train and test above it), shards, parquet, or a name, as for --data."""
     json: bool = False
     """Print JSON: an object with images, splits, counts and found, a list of objects with kind, subject, detail."""
@@ -46,23 +47,23 @@ class CheckOptions:
 
 @dataclass(frozen=True)
 class PackOptions:
-    """Write a data set as tar shards in WebDataset's layout, with an index by which they open at once.
+    """Write a data set as tar shards in WebDataset's layout, with an index so that they open instantly.
 
     Examples:
       modernet data pack imagenet /fast/imagenet
       modernet train --data /fast/imagenet
       modernet train --data https://host/imagenet       the same folder behind a web server
 
-    The bytes of images are copied unchanged; each split is shuffled once, so that a shard is a fair mix. Started
-    again after Ctrl-C, it keeps the shards that are finished.
+    Image files are copied unchanged. Each split is shuffled once, so that every shard is a fair mix. After Ctrl-C, the
+    same command keeps the finished shards.
     """
 
-    data: tyro.conf.Positional[str]
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """Images: a folder (class/image, or train and test above it), shards, parquet, or a name, as for --data."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder for the shards."""
     shard_size_mb: int = 500
-    """How large they are, about."""
+    """Approximate size of a shard."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -97,9 +98,9 @@ def _check(arguments: Sequence[str]) -> int:
         rows = [[finding.subject, finding.detail] for finding in of_kind[:_MOST_SHOWN]]
         if count > _MOST_SHOWN:
             rows.append([f"... and {count - _MOST_SHOWN} more (--json has all)", ""])
-        print_table(simple_table(f"{kind} ({count}): {KINDS[kind]}", {"what": False, "why": False}, rows))
+        print_table(simple_table(f"{kind} ({count}): {KINDS[kind]}", {"image": False, "problem": False}, rows))
     total = len(findings.found)
-    verdict = f"{total} problem{'' if total == 1 else 's'}" if total else "nothing to complain of"
+    verdict = f"{total} problem{'' if total == 1 else 's'}" if total else "no problems"
     print(f"{options.data}: {verdict} in {findings.images} images ({findings.splits})")
     return 1 if total else 0
 
@@ -112,7 +113,7 @@ def _pack(arguments: Sequence[str]) -> int:
 
     with progress.shown():
         packed = pack_dataset(options.data, options.out, shard_size_mb=options.shard_size_mb)
-    kept = f", {packed.kept} of them finished before" if packed.kept else ""
+    kept = f", {packed.kept} of them already finished" if packed.kept else ""
     print(
         f"{packed.images} images in {packed.shards} shards{kept}, {packed.size / 2**20:.0f} MB; "
         f"open them with --data {packed.folder}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,23 +15,23 @@ from modernet.cli.output import print_json, results
 
 @dataclass(frozen=True)
 class Options:
-    """Test a trained network on a data set with the same classes.
+    """Evaluate a trained network on a data set with the same classes.
 
     Example: modernet evaluate runs/train-convnext_test-digit_scenes --data digit_scenes
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folder of a finished run."""
     data: str
     """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     split: Literal["train", "validation", "test"] = "test"
-    """Split to test on."""
+    """Split to evaluate on."""
     batch_size: int = 128
     """Images per batch."""
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
     json: bool = False
-    """Print JSON: an object with the task's metrics, loss and n; of a classifier top1, top5, loss, n."""
+    """Print JSON: an object with the task's metrics, loss and n; for a classifier top1, top5, loss and n."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modernet.cli.output import plain, simple_table
-from modernet.recipes import RECIPES, Execution, Recipe, leaves, rate_factor
+from modernet.recipes import RECIPES, Execution, Recipe, default_recipe, get_recipe, leaves, rate_factor
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,13 +30,13 @@ class Explained:
 
 
 def explain(
-    arguments: Sequence[str], run: Mapping[str, Any], recipe: Recipe, execution: Execution, world: int = 1
+    run: Mapping[str, Any], defaults: Mapping[str, Any], recipe: Recipe, execution: Execution, world: int = 1
 ) -> list[Explained]:
-    """Explain every value of a run.
+    """Explain every value of a run. A value that equals its default comes from there, even if it was typed.
 
     Args:
-        arguments: the options as typed.
-        run: values outside recipe and execution, with `recipe`, `model` and `weights` among them.
+        run: values outside recipe and execution; `recipe`, `data`, `model` and `weights` among them.
+        defaults: of the same values, except for the recipe.
         recipe: the recipe named `run["recipe"]` with the options applied.
         execution: the execution with the options applied.
         world: processes that share the batch.
@@ -44,33 +44,34 @@ def explain(
     Raises:
         InputError: the batch cannot be divided as `execution` asks.
     """
-    typed = _typed(arguments)
     count = execution.micro_batches(recipe.batch_size, world)
+    defaults = {**defaults, "recipe": default_recipe(run["data"], _is_pretrained(run))}
     origins = {"recipe": "default of the weights" if _is_pretrained(run) else "default of the data"}
     found = [
-        Explained(name, value, _COMMAND_LINE if name in typed else origins.get(name, "default"))
+        Explained(name, value, origins.get(name, "default") if value == defaults[name] else _COMMAND_LINE)
         for name, value in run.items()
     ]
-    found += _of_recipe(typed, run, recipe)
+    found += _of_recipe(run, recipe)
     for name, value in vars(execution).items():
-        origin = _COMMAND_LINE if name in typed else "default"
+        origin = "default" if value == getattr(Execution(), name) else _COMMAND_LINE
         if name == "device_batch":
             origin += f"; {count} micro-batch{'es' if count > 1 else ''} per step"
         found.append(Explained(name, value, origin))
     return found
 
 
-def _of_recipe(typed: set[str], run: Mapping[str, Any], recipe: Recipe) -> Iterable[Explained]:
+def _of_recipe(run: Mapping[str, Any], recipe: Recipe) -> Iterable[Explained]:
     architecture = run["model"].partition(".")[0]
-    named = RECIPES[run["recipe"]]
-    of_model = named.models.get(architecture, {})
+    of_model = RECIPES[run["recipe"]].models.get(architecture, {})
+    named = get_recipe(run["recipe"], model=architecture)
+    published, scaled = leaves(named), leaves(named.lasting(recipe.schedule.epochs))
     factor = rate_factor(recipe)
     for name, value in leaves(recipe).items():
         if name in ("name", "source"):
             continue
-        if name in typed:
+        if value != (published if name == "epochs" else scaled)[name]:
             origin = _COMMAND_LINE
-        elif name == "warmup_epochs" and "epochs" in typed:
+        elif value != published[name]:
             origin = "the recipe's share of the epochs"
         elif name == "image_size" and value is None:
             origin = "weights" if _is_pretrained(run) else "data"
@@ -101,9 +102,3 @@ def as_table(recipe: str, values: Iterable[Explained]) -> Table:
     rows = [[each.name, plain(each.value), each.origin] for each in values]
     title = f"{recipe}: {RECIPES[recipe].recipe.source}"
     return simple_table(title, {"field": False, "value": False, "from": False}, rows)
-
-
-def _typed(arguments: Sequence[str]) -> set[str]:
-    """Return the names of the options among the arguments, without the `no_` of switches."""
-    words = (word.partition("=")[0] for word in arguments if word.startswith("--"))
-    return {word.removeprefix("--").replace("-", "_").removeprefix("no_") for word in words}

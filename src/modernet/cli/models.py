@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -14,18 +14,18 @@ from modernet.cli.output import print_json, print_table, quantity, simple_table
 
 @dataclass(frozen=True)
 class Options:
-    """List the networks with parameters, multiply-accumulates and published accuracy.
+    """List the networks: parameters, multiply-accumulates and published accuracy.
 
     Examples:
       modernet models 'convnext*'
-      modernet models '*_test'          very small ones of every family, to try things with
-      modernet models 'timm:regnet*'    networks of timm, which work under that name everywhere
+      modernet models '*_test'          a tiny one of every family, to try things with
+      modernet models 'timm:regnet*'    networks of timm, which every verb accepts by this name
     """
 
-    pattern: tyro.conf.Positional[str] = "*"
-    """Which ones, as a shell pattern; by default all but the very small ones."""
+    pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[PATTERN]")] = "*"
+    """Shell pattern; by default all but the tiny ones."""
     json: bool = False
-    """Print JSON: a list of objects with name, params, macs, image_size, top1, source; counted anew."""
+    """Print JSON: a list of objects with name, params, macs, image_size, top1, source; counts are exact."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     columns = {"model": False, "parameters": True, "MACs": True, "size": True, "top-1 %": True, "source": False}
     table = simple_table(
-        "Published ImageNet-1K top-1; MACs are for one image of the size given",
+        "Published ImageNet-1K top-1; MACs are for one image of the given size",
         columns,
         [
             [
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _row(name: str, *, recount: bool) -> dict[str, Any]:
-    """What is known of a network; its published counts, which are tested to be true, or new ones to the last digit."""
+    """Return a network's row: with its published counts, which tests compare with ours, or with exact ones."""
     import torch
 
     from modernet.counting import Counts, count

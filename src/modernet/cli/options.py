@@ -9,7 +9,7 @@ import inspect
 import io
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_origin
 
 import tyro
@@ -21,11 +21,21 @@ Options = TypeVar("Options")
 
 
 _Hidden = Annotated[str, tyro.conf.Suppress]
+_FORMS = {
+    r"^Error parsing (--\S+): could not convert string to float: (.*)": "{} is {}; give a number",
+    r"^Error parsing (--\S+): invalid literal for int\(\) with base 10: (.*)": "{} is {}; give a whole number",
+    r"^Error parsing \S+: (.*)": "{}",
+    r"^[Ii]nvalid choice (.*) for argument '(.*)'\. Expected one of \((.*?),?\)": "{1} is {0}; give one of {2}",
+    r"^Missing value for argument '(.*)'": "{} needs a value",
+    r"^Unrecognized options: (--[^ ,]+)": "there is no option {}",
+    r"^Unrecognized options: (.*)": "there is no argument {}",
+}
+"""tyro's messages, and ours."""
 
 
 @functools.cache
 def options_of(recipe: Any) -> type[Recipe]:
-    """Return a type of recipe whose fields are options, except for name and source."""
+    """Return a subclass of a type of recipe for the parser: its name and source are not options."""
     hidden = [("name", _Hidden), ("source", _Hidden)]
     return dataclasses.make_dataclass(recipe.__name__, hidden, bases=(recipe,), frozen=True)
 
@@ -37,51 +47,55 @@ def parse(options: type[Options], verb: str, arguments: Sequence[str], default: 
         InputError: an option is unknown, lacks its value, or has one of the wrong type.
         SystemExit: `--help` was asked for and printed.
     """
-    complaint = io.StringIO()
     fallback: dict[str, Any] = {} if default is None else {"default": default}
+    description = inspect.getdoc(get_origin(options) or options)  # a generic's alias has no docstring
+    parsed: Options = _parse(options, verb, arguments, description=description, **fallback)
+    return parsed
+
+
+def _parse(options: type, verb: str, arguments: Sequence[str], **settings: Any) -> Any:
+    complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            parsed: Options = tyro.cli(
+            return tyro.cli(
                 options,
                 prog=f"modernet {verb}",
-                description=inspect.getdoc(get_origin(options) or options),  # a generic's alias has no docstring
                 args=list(arguments),
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-                **fallback,
+                **settings,
             )
-            return parsed
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise InputError(f"{_first_sentence(complaint.getvalue())}; see modernet {verb} --help") from stop
+        message = _mistake(complaint.getvalue(), verb)
+        raise InputError(f"{message}; see modernet {verb} --help") from stop
 
 
-def given(arguments: Sequence[str], option: str, default: str) -> str:
-    """Return the value of an option before parsing, for defaults that depend on it."""
-    for argument, following in pairwise([*arguments, ""]):
-        if argument == option and following:
-            return following
-        if argument.startswith(f"{option}="):
-            return argument.removeprefix(f"{option}=")
-    return default
+@dataclass(frozen=True)
+class _Early:
+    """The options that decide the defaults of others."""
+
+    recipe: str | None = None
+    data: str = "digit_scenes"
+    model: str = ""
+    weights: str | None = None
+    epochs: str | None = None
 
 
-def recipe_options(arguments: Sequence[str]) -> tuple[str, Recipe]:
+def recipe_options(verb: str, arguments: Sequence[str]) -> tuple[str, Recipe]:
     """Return the name and the values of the recipe that the arguments name, or of their default one.
 
     The values are the defaults of the options that override them; a recipe may have some for the network. `--epochs`
     alone scales the warm-up in proportion.
 
     Raises:
-        InputError: there is no such recipe, or its number of epochs is out of range.
+        InputError: there is no such recipe, its number of epochs is out of range, or an option lacks its value.
     """
-    data, model = given(arguments, "--data", "digit_scenes"), given(arguments, "--model", "")
-    pretrained = "." in model or given(arguments, "--weights", "") != ""
-    name = given(arguments, "--recipe", default_recipe(data, pretrained))
-    recipe = get_recipe(name, model=model.partition(".")[0])
-    epochs = given(arguments, "--epochs", "")
-    if epochs.isdecimal():  # anything else is for the parser to complain of
-        recipe = recipe.lasting(int(epochs))
+    early, _ = _parse(_Early, verb, arguments, add_help=False, return_unknown_args=True)
+    name = early.recipe or default_recipe(early.data, "." in early.model or early.weights is not None)
+    recipe = get_recipe(name, model=early.model.partition(".")[0])
+    if early.epochs is not None and early.epochs.isdecimal():  # the parser reports anything else
+        recipe = recipe.lasting(int(early.epochs))
     return name, options_of(type(recipe))(**vars(recipe))  # type: ignore[arg-type]
 
 
@@ -91,19 +105,29 @@ def recipe_from(options: Recipe) -> Recipe:
     return plain(**vars(options))
 
 
-def _first_sentence(box: str) -> str:
-    """Return the text below the title of tyro's box, up to the next rule, on one line.
+def _mistake(box: str, verb: str) -> str:
+    """Return what tyro's box reports, in one line and in the form of our own messages.
 
-    Rules are drawn with dashes on terminals without box characters.
+    Below its title, the box has sections between rules: the mistake, and perhaps a list of similar options. Where the
+    terminal has no box characters, rules are dashes.
     """
-    words: list[str] = []
-    titled = False
+    sections: list[list[str]] = [[]]
     for line in box.splitlines():
-        text = line.strip("│╭╮╰╯─ ")
-        is_rule = not text.strip("-")
-        if is_rule and words:
+        text = line.strip("│╭╮╰╯ ")
+        if text.strip("─-"):
+            if not line.startswith("╭"):
+                sections[-1].append(text)
+        else:
+            sections.append([])
+    first, *others = [section for section in sections if section][0 if "╭" in box else 1 :]
+    message = " ".join(first).rstrip(".")
+    for pattern, form in _FORMS.items():
+        match = re.search(pattern, message)
+        if match is not None:
+            message = form.format(*match.groups())
             break
-        if titled and not is_rule:
-            words.append(text)
-        titled = titled or not is_rule
-    return re.sub(r"^Error parsing \S+: ", "", " ".join(words)).rstrip(".")
+    if first[0].startswith("Missing from"):
+        names = [line.split()[0] for line in first[1:] if re.match(r"(--[a-z-]+ \S+|[A-Z]+)$", line)]
+        return f"{verb} needs {' and '.join(names)}"
+    similar = [line.split()[0] for section in others if section[0].startswith("Perhaps") for line in section[1:2]]
+    return message + (f"; did you mean {similar[0]}" if similar else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -14,7 +15,7 @@ from modernet.cli.output import print_json
 
 @dataclass(frozen=True)
 class Options:
-    """Predict what is in images.
+    """Predict the content of images.
 
     Examples:
       modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
@@ -22,8 +23,8 @@ class Options:
       modernet predict --model convnext_tiny.fb_in22k_ft_in1k photo.jpg
     """
 
-    what: tyro.conf.Positional[tuple[str, ...]]
-    """Images, folders of images, or patterns; without --model, preceded by the folder of a finished run."""
+    what: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] IMAGE...")]
+    """Folder of a finished run, unless --model is given; then images, folders of images, or patterns."""
     model: str | None = None
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
@@ -33,7 +34,7 @@ class Options:
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
     json: bool = False
-    """Print JSON: a list of objects with image and predictions; of a classifier (label, probability)."""
+    """Print JSON: a list of objects with image and predictions; for a classifier, of label and probability."""
 
 
 def main(arguments: Sequence[str]) -> None:

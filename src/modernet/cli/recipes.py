@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -15,15 +15,15 @@ from modernet.recipes import RECIPES, NamedRecipe, leaves
 
 @dataclass(frozen=True)
 class Options:
-    """List the training recipes, or tell all of one: values, source, published results, and the command.
+    """List the training recipes, or describe one in full: source, command, published results, and every value.
 
     Examples:
       modernet recipes
       modernet recipes convnext
     """
 
-    name: tyro.conf.Positional[str] = ""
-    """The recipe to tell all of."""
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RECIPE]")] = ""
+    """The recipe to describe; without one, list them all."""
     json: bool = False
     """Print JSON: a list of objects with name, purpose, epochs, batch_size, and more; or one with all values."""
 
@@ -34,14 +34,14 @@ def main(arguments: Sequence[str]) -> None:
         named = RECIPES[options.name]
         if options.json:
             own = {model: dict(values) for model, values in named.models.items()}
-            print_json({**_in_short(named), "values": leaves(named.recipe), "models": own})
+            print_json({**_summary(named), "values": leaves(named.recipe), "models": own})
         else:
-            _tell(named)
+            _describe(named)
         return
     if options.json:
-        print_json([_in_short(named) for named in RECIPES.values()])
+        print_json([_summary(named) for named in RECIPES.values()])
         return
-    headings = ["recipe", "for", "epochs", "batch", "optimiser", "top-1 %", "source"]
+    headings = ["recipe", "for", "epochs", "batch", "optimizer", "top-1 %", "source"]
     columns = {heading: heading in ("epochs", "batch") for heading in headings}
     rows = [
         [
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     print_table(simple_table("Training recipes; top-1 on ImageNet-1K as published", columns, rows))
 
 
-def _in_short(named: NamedRecipe) -> dict[str, Any]:
+def _summary(named: NamedRecipe) -> dict[str, Any]:
     recipe = named.recipe
     return {
         "name": recipe.name,
@@ -73,7 +73,7 @@ def _in_short(named: NamedRecipe) -> dict[str, Any]:
     }
 
 
-def _tell(named: NamedRecipe) -> None:
+def _describe(named: NamedRecipe) -> None:
     recipe = named.recipe
     print(f"{recipe.name}: {named.purpose}\nsource:  {recipe.source}")
     if named.differs:
@@ -81,7 +81,7 @@ def _tell(named: NamedRecipe) -> None:
     print(f"command: {named.command}")
     for model, top1 in named.expected.items():
         print(f"top-1:   {top1:.1f} % {model}")
-    # a column for each network that has values of its own
+    # a column per network with values of its own
     rows = [
         [name, plain(value), *(plain(own[name]) if name in own else "" for own in named.models.values())]
         for name, value in leaves(recipe).items()

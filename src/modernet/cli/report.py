@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -13,15 +14,15 @@ from modernet.cli.options import parse
 
 @dataclass(frozen=True)
 class Options:
-    """Make one HTML page, which opens offline, of the records in a folder; and a chart of every road and benchmark.
+    """Make a report of all runs in a folder: one HTML page that works offline, and a chart per road and benchmark.
 
     Example: modernet report runs
     """
 
-    folder: tyro.conf.Positional[Path]
-    """A folder that runs wrote; records are looked for in it and below it."""
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """Folder with runs; subfolders are included."""
     out: Path | None = None
-    """Folder for report.html and the charts; by default the same."""
+    """Folder for report.html and the charts; by default the folder itself."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -30,49 +30,49 @@ class WalkOptions(Generic[R]):
       modernet roadmap                                              embedded digits, minutes on a laptop
       modernet roadmap --data my_photos --epochs 20                 my_photos/CLASS/*.jpg
       modernet roadmap --data cifar10 --size tiny --steps 0,4,13    where there is a GPU
-      modernet roadmap --study factorial                            which decisions help or harm each other
+      modernet roadmap --study factorial                            how decisions help or harm each other
       modernet roadmap --cluster auto                               on all machines of a Ray cluster
 
-    Finished steps are skipped when it is started again, so Ctrl-C loses nothing.
+    After Ctrl-C, the same command continues: finished steps are skipped.
     """
 
     recipe: str
-    """Recipe of every step but 0, which has that of ResNet's time. The options below override its values."""
+    """Recipe of every step but 0, which has a recipe of ResNet's time. The options below override its values."""
     settings: R
     data: str = "digit_scenes"
     """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     size: Size = "nano"
     """nano is small enough for a laptop; tiny is ResNet-50 to ConvNeXt-T, base is ResNet-200 to ConvNeXt-B."""
     study: Literal["walk", "factorial"] = "walk"
-    """walk changes one decision after another; factorial several at once, which shows how they act on each other."""
+    """walk changes one decision at a time; factorial several at once, which shows their interactions."""
     steps: str | None = None
-    """Of a walk, rows of the road: ranges and commas; 8a, 8c and 8d are side steps; all is every row; default 0-13."""
+    """For a walk: rows of the road, such as 0-4,8a,13, or all; 8a, 8c and 8d are side steps. By default 0-13."""
     decisions: str | None = None
-    """Of a factorial, 2 to 12 names of steps, such as gelu,layer_norm, each undone in half of the ConvNeXts; by default
+    """For a factorial: 2 to 12 steps, such as gelu,layer_norm; each is undone in half of the ConvNeXts. By default
     patchify_stem,kernel_7,gelu,fewer_activations,fewer_norms,layer_norm,separate_downsampling."""
     seeds: int | None = None
-    """Trainings of each network; by default 3 in a walk and 2 in a factorial."""
+    """Runs of each network; by default 3 in a walk and 2 in a factorial."""
     out: Path | None = None
     """Folder for records, chart and page; by default runs/roadmap-SIZE-DATA or runs/factorial-SIZE-DATA."""
     stem_stride: int | None = None
     """Stride of every stem; by default 4, or less for images below 128 pixels."""
     skip_unreadable: bool = False
-    """Leave out images that cannot be read, and list them."""
+    """Skip images that cannot be read, and list them."""
     workers: int | None = None
-    """Trainings side by side; by default one a core for nano on a CPU, else one."""
+    """Concurrent runs; by default one per core for nano on a CPU, else one."""
     cluster: str | None = None
-    """Train on a Ray cluster: auto (this machine's, or one of this machine alone) or HOST:PORT of its head node."""
+    """Train on a Ray cluster: auto (the running one, or a new one on this machine), or HOST:PORT of its head."""
     run_cpus: int | None = None
-    """Cores of each training on the cluster; by default 1 for nano on a CPU, else this machine's by its GPUs."""
+    """Cores per run on the cluster; by default 1 for nano on a CPU, else this machine's cores per GPU."""
     run_gpus: float | None = None
-    """GPUs of each training on the cluster, such as 0.5; by default 1 if this machine has one."""
+    """GPUs per run on the cluster, such as 0.5; by default 1 if this machine has one."""
     json: bool = False
-    """Print the records as JSON instead of the table; of a factorial its effects too."""
+    """Print the records as JSON instead of a table, with the effects of a factorial."""
 
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """Print the steps of the road with parameters and multiply-accumulates, beside the published figures.
+    """Print the steps of the road: parameters and multiply-accumulates, with the published figures.
 
     Example: modernet roadmap show --size tiny
     """
@@ -91,17 +91,17 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["show"]:
         _show(parse(ShowOptions, "roadmap show", arguments[1:]))
         return 0
-    name, recipe = recipe_options(arguments)
+    name, recipe = recipe_options("roadmap", arguments)
     kind: Any = WalkOptions
     return _study(parse(kind[type(recipe)], "roadmap", arguments, default=WalkOptions(name, recipe)))
 
 
 def _study(options: WalkOptions[Recipe]) -> int:
-    """Walk or try combinations, print, and return the exit code: 1 if a run failed."""
+    """Run the study, print its result, and return the exit code: 1 if a run failed."""
     if options.study == "factorial" and options.steps is not None:
-        raise InputError("--steps is of a walk; for --study factorial give --decisions")
+        raise InputError("--steps is for a walk; with --study factorial, give --decisions")
     if options.study == "walk" and options.decisions is not None:
-        raise InputError("--decisions is of --study factorial; for a walk give --steps")
+        raise InputError("--decisions is for --study factorial; for a walk, give --steps")
     from modernet import progress
 
     with progress.shown(), progress.bar("starting", 1):
@@ -129,7 +129,7 @@ def _study(options: WalkOptions[Recipe]) -> int:
             else:
                 records = run_factorial(options.data, decisions=options.decisions or DEFAULT_DECISIONS, **shared)
     except Interrupted as stopped:
-        raise Interrupted(f"{stopped}; the same command goes on in {folder}") from stopped
+        raise Interrupted(f"{stopped}; the same command continues in {folder}") from stopped
     if options.study == "walk":
         _print_walk(options, records, folder)
     else:
@@ -168,7 +168,7 @@ def _print_factorial(options: WalkOptions[Recipe], records: list[Record], folder
 
 
 def _as_row(record: Record) -> dict[str, object]:
-    """A run of the walk as one flat object."""
+    """Return a run of the walk as one flat object."""
     keys = ("row", "step", "seed", "params", "macs")
     return {**{key: record.settings[key] for key in keys}, **record.metrics, "error": record.error}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import tyro
 
@@ -13,17 +14,17 @@ from modernet.cli.output import print_json, print_table, quantity, simple_table
 
 @dataclass(frozen=True)
 class Options:
-    """Print what a network is, and stage by stage its output, parameters, multiply-accumulates and receptive field.
+    """Describe a network: output, parameters, multiply-accumulates and receptive field of every stage.
 
     Example: modernet show convnext_tiny
     """
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """One of `modernet models`."""
     image_size: int | None = None
-    """Side of the square image in pixels; by default the published one."""
+    """Side of the square image in pixels; by default the published size."""
     json: bool = False
-    """Print JSON: a list of objects, one a stage."""
+    """Print JSON: a list of objects, one per stage."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
         network = create_model(options.name)
         assert isinstance(network, Backbone)
         whole = count(network, image_size, entry.config.in_chans)
-        # another library's network runs as a whole
+        # a network of another library has no stages that we know
         stages = [] if network.wrapped_name else describe_stages(network, image_size, entry.config.in_chans)
     if options.json:
         print_json([asdict(stage) for stage in stages])

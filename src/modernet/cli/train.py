@@ -42,11 +42,11 @@ class Options(Generic[R]):
       modernet train --data my_photos --model convnext_test --resume
       modernet train --recipe convnext --model convnext_small --batch-size 128 --explain
 
-    The folder of the run gets the weights, a record, and while it is unfinished a checkpoint.
+    The folder of the run receives the weights, a record and, until the run is finished, a checkpoint.
     """
 
     recipe: str
-    """Recipe (see modernet recipes); the options below override its values."""
+    """Recipe (see modernet recipes); options below override it. By default, one for the data or the weights."""
     settings: R
     execution: Execution
     data: str = "digit_scenes"
@@ -60,7 +60,7 @@ class Options(Generic[R]):
     seed: int = 0
     """Seed of the initial weights, the order of the images, and all noise."""
     out: Path | None = None
-    """Folder of the run; by default runs/train-MODEL-DATA, with the task in front if it is not classification."""
+    """Folder of the run; by default runs/train-MODEL-DATA, or runs/TASK-train-MODEL-DATA if not a classifier."""
     resume: bool = False
     """Resume the unfinished run in that folder."""
     skip_unreadable: bool = False
@@ -72,7 +72,7 @@ class Options(Generic[R]):
 
 
 def main(arguments: Sequence[str]) -> None:
-    name, recipe = recipe_options(arguments)
+    name, recipe = recipe_options("train", arguments)
     kind: Any = Options
     options: Options[Recipe] = parse(kind[type(recipe)], "train", arguments, default=Options(name, recipe, Execution()))
     folder = options.out or Path("runs") / _default_name(options)
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
     processes = join_processes()
     if options.explain:
         if processes.main:
-            _explain(options, arguments, processes.world)
+            _explain(options, processes.world)
         leave_processes()
         return
     try:
@@ -156,21 +156,24 @@ def _print_summary(model: str, record: Record) -> None:
     print(f"{model} on {record.settings['data']['name']}: {', '.join(notes)}")
 
 
-def _explain(options: Options[Recipe], arguments: Sequence[str], world: int) -> None:
+def _explain(options: Options[Recipe], world: int) -> None:
     """Print what would run, without opening weights or images."""
     from modernet.models import get_entry
 
     get_entry(options.model.partition(".")[0])
     _parse_fields(options.model_fields)
-    run = {
-        "recipe": options.recipe,
-        "model": options.model,
-        "model_fields": list(options.model_fields),
-        "weights": None if options.weights is None else str(options.weights),
-        "data": options.data,
-        "seed": options.seed,
-    }
-    values = explain(arguments, run, recipe_from(options.settings), options.execution, world)
+    run, defaults = (
+        {
+            "recipe": each.recipe,
+            "model": each.model,
+            "model_fields": list(each.model_fields),
+            "weights": None if each.weights is None else str(each.weights),
+            "data": each.data,
+            "seed": each.seed,
+        }
+        for each in (options, Options(options.recipe, options.settings, options.execution))
+    )
+    values = explain(run, defaults, recipe_from(options.settings), options.execution, world)
     if options.json:
         print_json(as_json(values))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import tyro
 
@@ -13,17 +14,17 @@ from modernet.cli.output import print_json, print_table, simple_table
 
 @dataclass(frozen=True)
 class Options:
-    """List published weights with their licences, and where they come from.
+    """List published weights: accuracy, licence and address.
 
     Examples:
       modernet weights 'convnext_tiny*'
       modernet weights --licence permissive
     """
 
-    pattern: tyro.conf.Positional[str] = "*"
-    """Which ones: a model, model.tag, or a shell pattern."""
+    pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[PATTERN]")] = "*"
+    """A model, model.tag, or a shell pattern."""
     licence: str = "any"
-    """any; permissive: free for any use, of commerce too; or one licence, such as apache-2.0."""
+    """any; permissive: free for any use, including commercial; or one licence, such as apache-2.0."""
     json: bool = False
     """Print JSON: a list of objects with name, address, num_classes, image_size, licence, top1 and more."""
 
