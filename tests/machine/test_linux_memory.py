@@ -68,3 +68,26 @@ kept.append(torch.ones(2**28))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 20 <= int(done.stdout) < 33
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_freed_memory_is_kept_for_the_next_allocation() -> None:
+    """In processes of their own, since it cannot be undone: faults of a large buffer, freed and allocated again."""
+    program = """
+import resource, sys
+from modernet.machine.linux_memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+bytearray(16 * 2**20)
+before = faults()
+for _ in range(20):
+    bytearray(16 * 2**20)
+print(faults() - before)
+"""
+    without, kept = (
+        int(subprocess.run([sys.executable, "-c", program, how], capture_output=True, check=True, text=True).stdout)
+        for how in ("default", "keep")
+    )
+    assert kept < without / 4

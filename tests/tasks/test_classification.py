@@ -16,6 +16,7 @@ from modernet.tasks.classification import Classification
 from modernet.training import Interrupted
 from modernet.training.state.checkpoint import CHECKPOINT_NAME
 from modernet.weights import NetworkSpec
+from small_runs import EVERY_STEP
 
 SPEC = NetworkSpec("model", "convnext_test", {"stem_stride": 1})
 RECIPE = get_recipe("quick").replace(epochs=2, batch_size=16)
@@ -55,7 +56,7 @@ def test_a_full_disk_after_the_last_step_loses_no_training(
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
         patched.setattr(Classification, "save", full)
-        train_on(stripes, tmp_path / "run")
+        train_on(stripes, tmp_path / "run", intervals=EVERY_STEP)
     assert (tmp_path / "run" / CHECKPOINT_NAME).exists()
 
     again = train_on(stripes, tmp_path / "run")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modernet import progress
+from modernet.counting import Counts
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
@@ -20,6 +21,7 @@ from modernet.records import RECORD_NAME, Record, environment, read_record, read
 from modernet.report import write_report
 from modernet.studies.running.jobs import Work
 from modernet.studies.running.machines import Machines, Resources
+from modernet.studies.running.processes import prepare_workers
 from modernet.studies.running.runner import run_all
 from modernet.tasks import train_classifier
 from modernet.tasks.classification import classifier_settings
@@ -67,6 +69,8 @@ class Study:
         chosen = for_classification(recipe or get_recipe(default_recipe(data)))
         check_writable(where)
         open_images.cache_clear()
+        if resources.cluster is None and resources.workers > 1:
+            prepare_workers()  # which import while images are read here
         return Study(data, seeds, chosen, skip_unreadable, where, resources)
 
     def images(self) -> ImageDataset:
@@ -115,7 +119,7 @@ def plan_runs(
     Raises:
         InputError: the images are too small for the network.
     """
-    dataset = study.images()
+    settings = classifier_settings(spec, study.images(), recipe, seed=0, study=place)
     return [
         Run(
             study,
@@ -124,7 +128,7 @@ def plan_runs(
             recipe,
             seed,
             place,
-            classifier_settings(spec, dataset, recipe, seed, study=place),
+            {**settings, "seed": seed},
         )
         for seed in range(study.seeds)
     ]
@@ -145,6 +149,7 @@ def train_run(run: Run, should_stop: Callable[[], bool]) -> None:
         folder=run.folder,
         device=resources.device,
         study=run.place,
+        cost=Counts(run.settings["params"], run.settings["macs"]),
         workers=resources.concurrent_runs,
         should_stop=should_stop,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -145,20 +143,24 @@ def image_settings(
     *,
     start: StartingWeights | None = None,
     study: Mapping[str, Any] | None = None,
+    cost: Counts | None = None,
 ) -> dict[str, Any]:
     """Return the settings of a run's record; two runs with equal settings give equal results on one device.
 
     Args:
         build: makes the network from the spec and the number of classes, to count its cost; a module-level function.
         study: the place of the run in its study, as the study writes it.
+        cost: parameters and MACs, if they were counted before: the first count in a process takes seconds.
 
     Raises:
         InputError: the images are too small for the network.
     """
-    fields = json.dumps(spec.fields)
+    if cost is None:
+        with torch.device("meta"):
+            cost = count(build(spec, len(dataset.classes)), dataset.image_size)
     settings = {
         **(study or {}),
-        **asdict(_cost(build, spec.kind, spec.name, fields, len(dataset.classes), dataset.image_size)),
+        **asdict(cost),
         "model": spec.name,
         "model_kind": spec.kind,
         "model_fields": dict(spec.fields),
@@ -193,17 +195,3 @@ def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: Targe
         whole_images=saved.preparation.crop < 1,
         interpolation=saved.preparation.interpolation,
     )
-
-
-@functools.cache
-def _cost(
-    build: Callable[[NetworkSpec, int], nn.Module],
-    kind: Any,
-    name: str,
-    fields: str,
-    num_classes: int,
-    image_size: ImageSize,
-) -> Counts:
-    """Count parameters and multiply-accumulates; studies ask for those of one network once per seed."""
-    with torch.device("meta"):
-        return count(build(NetworkSpec(kind, name, json.loads(fields)), num_classes), image_size)

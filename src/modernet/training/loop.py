@@ -65,13 +65,14 @@ def train(
 ) -> Trained:
     """Train a task by a recipe.
 
-    The last checkpoints stay in the folder; the caller removes them once the results are written.
+    The last checkpoints stay in the folder; the caller removes them once the results are written. A run that ends soon
+    after a checkpoint, or before its first one, writes none at its end: training again takes as long.
 
     Args:
         context: where to train; every process calls this with its own.
         seed: of the noise in the network (drop path); the task's batches have their own.
-        folder: where the first process writes checkpoints (at intervals, when a stop is requested, and at the end) and
-            the curves, `metrics.jsonl`.
+        folder: where the first process writes checkpoints, at intervals and when a stop is requested, and the curves,
+            `metrics.jsonl`.
         identity: what a checkpoint must share with this run; see `run_identity`.
         checkpoint: where to resume, as `read_checkpoint` returned it.
         should_stop: called after every step, or about twice a second with several processes.
@@ -93,7 +94,6 @@ def train(
             shown.advance(run.step)
             while run.step < run.total_steps:
                 run.train_epoch(shown, should_stop)
-        run.checkpoint(due=True)
         pace = run.pace
         return Trained(
             run.placement.result(), run.history, pace.samples_per_second, pace.seconds, run.energy_joules(), run.skipped
@@ -189,7 +189,7 @@ class _Run:
         shares = self._shares(weights)
         for index, (batch, weight, share) in enumerate(zip(micro_batches, weights, shares, strict=True)):
             micro_batch = self.processes.rank + index * self.processes.world
-            torch.manual_seed(_seed_of(self.seed, self.step, micro_batch))
+            _seed_all(self.context.device, _seed_of(self.seed, self.step, micro_batch))
             with self.placement.adding_gradients(last=index + 1 == len(micro_batches)):
                 loss, means = self.task.loss(self.placement, batch)
                 self.scaler.scale(loss * share.to(loss.dtype)).backward()  # type: ignore[no-untyped-call]
@@ -382,6 +382,14 @@ class _Run:
         self.step, self.skipped = checkpoint.step, checkpoint.skipped
         self.sums, self.history = checkpoint.sums, checkpoint.history
         self.pace.resume(checkpoint.clock)
+
+
+def _seed_all(device: torch.device, seed: int) -> None:
+    """Seed CPU and device. On a CPU, `torch.manual_seed` asks every device: 2 % of a small network's step."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _names(step: _Step) -> list[str]:

@@ -100,7 +100,7 @@ def test_a_run_whose_worker_is_killed_resumes_from_its_checkpoint_to_the_same_nu
         killed = study_of_the_road(image_folder.name, Machines(cluster="auto"), "cluster", train_and_die_once)
 
     assert results(killed) == results(undisturbed)
-    assert [record.environment["device"] for record in killed] == ["CPU, 1 thread"] * 3
+    assert all(record.environment["device"].endswith(", 1 thread") for record in killed)
     steps = {
         name: [int(path.read_text()) for path in sorted((tmp_path / "cluster" / name).rglob("attempt-*"))]
         for name in STEPS

@@ -10,35 +10,59 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from typing import Any
 
 import torch
 
 from modernet import progress
 from modernet.errors import RunStopped
+from modernet.machine.linux_memory import keep_freed_memory
 from modernet.studies.running.jobs import J, Outcome, R, Share, Work, attempt
 from modernet.training import Interrupted, ignoring_ctrl_c
 
 _POLL_S = 0.2
+_PRELOADED = ["modernet.tasks", "torch._dynamo"]
+"""What every training imports; an optimizer's first step imports torch._dynamo."""
 _ATTEMPTS = 2
 """A run whose process dies (a crash, out of memory) this often has failed."""
+
+
+def prepare_workers() -> None:
+    """Start importing what workers need, in a process beside this one from which they will be forked.
+
+    A worker then starts at once, where a spawned one imports torch first. Where there are no forks, it does nothing.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        with ignoring_ctrl_c():
+            forkserver.ensure_running()
+
+
+def _context() -> Any:
+    """Return how workers start: from the server of forks, or spawned. Plain forks cannot use CUDA or threads."""
+    prepare_workers()
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
 
 
 def run_in_processes(
     jobs: Sequence[J], work: Work[J, R], stop: Callable[[], bool], shown: progress.Bar, workers: int
 ) -> Iterator[Outcome[J, R]]:
     """Run jobs in a process pool. If a process dies, a new pool retries the jobs that were running."""
-    context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA, nor torch's threads
+    context = _context()
     attempts = dict.fromkeys(range(len(jobs)), 0)
     left = list(attempts)
     threads = max(1, torch.get_num_threads() // workers)
     while left:
         messages, stopping = context.SimpleQueue(), context.Event()
+        setup = messages, stopping, threads, dict(os.environ)
         started: set[int] = set()
         ended = 0
         with (
             _listening(messages, shown, started),
-            ProcessPoolExecutor(min(workers, len(left)), context, _start_worker, (messages, stopping, threads)) as pool,
+            ProcessPoolExecutor(min(workers, len(left)), context, _start_worker, setup) as pool,
         ):
             with ignoring_ctrl_c():
                 futures: dict[Future[Outcome[J, R]], int] = {
@@ -115,10 +139,12 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _start_worker(messages: Any, stopping: Any, threads: int) -> None:
+def _start_worker(messages: Any, stopping: Any, threads: int, environ: dict[str, str]) -> None:
     global _worker
     _worker = _Worker(messages, stopping)
+    os.environ.update(environ)  # the server of forks has that of its start
     torch.set_num_threads(threads)
+    keep_freed_memory()
     threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
 
 
