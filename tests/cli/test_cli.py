@@ -91,7 +91,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert err.count("\n") == 1
 
 
-def test_models_are_listed_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models", "resnet18") == 0
     assert "11.69 M" in capsys.readouterr().out
 
@@ -217,7 +217,7 @@ def test_resume_needs_an_unfinished_run(image_folder: Path, tmp_path: Path, caps
     assert "contains no unfinished run; leave out --resume" in capsys.readouterr().err
 
 
-def test_images_that_are_too_small_are_said(
+def test_images_that_are_too_small_are_refused(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("train", "--data", str(image_folder), "--out", str(tmp_path / "run")) == 2

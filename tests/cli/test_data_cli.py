@@ -22,7 +22,7 @@ def test_a_check_prints_a_table_and_exits_with_1(image_folder: Path, capsys: pyt
     assert printed.splitlines()[-1].startswith(f"{image_folder}: ")
 
 
-def test_a_check_is_json_for_programs(image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_is_printed_as_json(image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(image_folder / "vertical" / "1.png", image_folder / "horizontal" / "copy.png")
     assert main(["data", "check", str(image_folder), "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
@@ -56,7 +56,7 @@ def test_packing_makes_what_data_opens(image_folder: Path, tmp_path: Path, capsy
     assert "holds a finished set of shards" in capsys.readouterr().err
 
 
-def test_help_begins_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_data_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 0
     assert "modernet data check my_photos" in capsys.readouterr().out
     for verb in ("check", "pack"):
@@ -65,6 +65,6 @@ def test_help_begins_with_an_example(capsys: pytest.CaptureFixture[str]) -> None
         assert f"modernet data {verb}" in capsys.readouterr().out
 
 
-def test_an_unknown_verb_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_verb_is_named_with_close_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "chekc"]) == 2
     assert capsys.readouterr().err == "modernet: no verb of modernet data is called 'chekc'; did you mean check?\n"

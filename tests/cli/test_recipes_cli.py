@@ -148,6 +148,12 @@ def test_a_mistake_is_one_line_on_every_terminal(encoding: str) -> None:
     assert done.stderr == "modernet: device_batch is 0; give 1 or more; see modernet train --help\n"
 
 
+def test_a_former_name_of_a_recipe_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explained(capsys, "--recipe", "small_pictures", "--lr", "1")["lr"]["value"] == 1
+    assert main(["recipes", "small_pictures"]) == 0
+    assert "small_images: " in capsys.readouterr().out
+
+
 def test_of_an_option_given_twice_the_last_one_counts(capsys: pytest.CaptureFixture[str]) -> None:
     values = explained(capsys, "--recipe=deit", "--recipe", "swin", "--lr", "1", "--lr=2e-3", "--data=a", "--data", "b")
 

@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "mobilenet.safetensors"
 
 
-def test_a_photo_is_named_by_weights_from_a_file(
+def test_a_photo_is_classified_with_weights_from_a_file(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (300, 200), (200, 160, 60)).save(tmp_path / "photo.jpg")
@@ -53,7 +53,7 @@ def test_weights_are_converted_and_the_network_is_named(
     assert "features.18.1.running_mean" in load_file(out)
 
 
-def test_published_weights_are_listed_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_published_weights_are_listed_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weights", "swin_tiny"]) == 0
     assert "swin_tiny.ms_in1k" in capsys.readouterr().out
     assert main(["weights", "convnext*", "--licence", "permissive", "--json"]) == 0
@@ -76,7 +76,7 @@ def test_published_weights_are_listed_for_people_and_programs(capsys: pytest.Cap
         (["train", "--model", "tc.tag", "--out", "{tmp}/run"], "there are no published weights for tc"),
     ],
 )
-def test_mistakes_end_with_code_2(
+def test_a_mistake_with_weights_is_exit_code_2(
     arguments: list[str], message: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([argument.format(file=file, tmp=tmp_path) for argument in arguments]) == 2

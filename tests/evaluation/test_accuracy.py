@@ -49,7 +49,7 @@ def test_accuracy_equals_its_definition(numbered: ImageDataset) -> None:
     assert accuracy.n == 10
 
 
-def test_the_network_is_evaluated_in_its_mode_and_put_back(numbered: ImageDataset) -> None:
+def test_the_network_is_evaluated_in_evaluation_mode_and_its_mode_restored(numbered: ImageDataset) -> None:
     modes: list[bool] = []
 
     class Watched(Lookup):
@@ -117,7 +117,7 @@ def test_an_unreadable_image_is_named_or_skipped(saved: SavedNetwork, image_fold
     assert [prediction.image for prediction in predict(saved, [broken, good], skip_unreadable=True)] == [str(good)]
 
 
-def test_there_must_be_images_and_classes_to_name(saved: SavedNetwork, image_folder: Path) -> None:
+def test_predicting_no_images_or_no_classes_is_refused(saved: SavedNetwork, image_folder: Path) -> None:
     with pytest.raises(InputError, match="top is 0; give 1 or more"):
         predict(saved, list(image_folder.rglob("*.png")), top=0)
     with pytest.raises(InputError, match="no images were given"):

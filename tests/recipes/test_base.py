@@ -22,7 +22,7 @@ def test_replace_finds_a_leaf_wherever_it_is() -> None:
     assert QUICK.optimizer.lr != 0.5
 
 
-def test_another_length_keeps_the_share_of_the_warm_up() -> None:
+def test_the_warm_up_keeps_its_share_of_another_length() -> None:
     longer = QUICK.replace(epochs=10, warmup_epochs=2.0).lasting(5)
 
     assert (longer.schedule.epochs, longer.schedule.warmup_epochs) == (5, 1.0)

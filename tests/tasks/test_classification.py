@@ -65,7 +65,7 @@ def test_a_full_disk_after_the_last_step_loses_no_training(
 
 
 @pytest.mark.parametrize("change", ["images", "network", "seed"])
-def test_a_checkpoint_does_not_go_on_as_another_run(change: str, stripes: ImageDataset, tmp_path: Path) -> None:
+def test_a_checkpoint_does_not_resume_another_run(change: str, stripes: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train_on(stripes, tmp_path, should_stop=lambda: True)
 
@@ -79,19 +79,19 @@ def test_a_checkpoint_does_not_go_on_as_another_run(change: str, stripes: ImageD
             train_on(stripes, tmp_path, seed=1)
 
 
-def test_images_that_are_too_small_are_said(stripes: ImageDataset, tmp_path: Path) -> None:
+def test_images_that_are_too_small_are_refused(stripes: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="images of 16x16 are too small for this network"):
         train_on(stripes, tmp_path, spec=replace(SPEC, fields={}))
 
 
-def test_a_batch_of_one_is_said_where_batch_norms_cannot_use_it(stripes: ImageDataset, tmp_path: Path) -> None:
+def test_a_batch_of_one_is_refused_where_batch_norms_cannot_use_it(stripes: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give a larger --batch-size or --device-batch"):
         train_classifier(
             NetworkSpec("model", "resnet_test", {}), stripes, RECIPE.replace(batch_size=1), folder=tmp_path, device=CPU
         )
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_training(stripes: ImageDataset, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(stripes: ImageDataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(InputError, match=r"cannot write to .*Not a directory; give another --out"):

@@ -23,7 +23,7 @@ def mixed_targets(smoothing: float, mode: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("mode", ["batch", "pair", "elem"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_of_mixed_targets_is_that_of_timm(smoothing: float, mode: str) -> None:
+def test_cross_entropy_of_mixed_targets_equals_timm(smoothing: float, mode: str) -> None:
     loss = criterion(get_recipe("convnext").replace(label_smoothing=smoothing))
 
     published = SoftTargetCrossEntropy()(SCORES, mixed_targets(smoothing, mode))
@@ -31,7 +31,7 @@ def test_cross_entropy_of_mixed_targets_is_that_of_timm(smoothing: float, mode: 
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_cross_entropy_of_whole_targets_is_that_of_timm(smoothing: float) -> None:
+def test_cross_entropy_of_class_indices_equals_timm(smoothing: float) -> None:
     loss = criterion(get_recipe("convnext").replace(label_smoothing=smoothing))
 
     torch.testing.assert_close(loss(SCORES, LABELS), LabelSmoothingCrossEntropy(smoothing)(SCORES, LABELS))
@@ -39,7 +39,7 @@ def test_cross_entropy_of_whole_targets_is_that_of_timm(smoothing: float) -> Non
 
 @pytest.mark.parametrize("threshold", [None, 0.2])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_binary_cross_entropy_is_that_of_timm(smoothing: float, threshold: float | None) -> None:
+def test_binary_cross_entropy_equals_timm(smoothing: float, threshold: float | None) -> None:
     recipe = get_recipe("resnet_strikes_back_a2").replace(label_smoothing=smoothing, bce_threshold=threshold)
     published = BinaryCrossEntropy(smoothing, target_threshold=threshold)
 
@@ -49,7 +49,7 @@ def test_binary_cross_entropy_is_that_of_timm(smoothing: float, threshold: float
     torch.testing.assert_close(criterion(recipe)(SCORES, LABELS), published(SCORES, LABELS))
 
 
-def test_both_classes_of_a_mixed_image_are_a_yes_in_strikes_back() -> None:
+def test_both_classes_of_a_mixed_image_are_positive_in_strikes_back() -> None:
     targets = torch.tensor([[0.7, 0.3, 0.0], [0.9, 0.1, 0.0]])
     scores = torch.tensor([[1.0, -2.0, 0.5], [0.3, 0.2, -1.0]])
     yes = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])

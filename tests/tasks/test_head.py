@@ -15,7 +15,7 @@ def make(name: str, num_classes: int = 4) -> Backbone:
     return network
 
 
-def test_dropout_hides_features_from_the_classifier_while_it_trains_only() -> None:
+def test_dropout_hides_features_from_the_classifier_in_training_only() -> None:
     network = make("convnext_test").eval()
     images = torch.randn(2, 3, 64, 64)
     names, before = list(network.state_dict()), network(images)

@@ -51,7 +51,7 @@ def start_from(file: Path) -> StartingWeights:
     return StartingWeights(file, Preparation(16, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)))
 
 
-def test_the_body_starts_from_the_weights_and_the_classifier_anew(
+def test_the_body_starts_from_the_weights_and_the_classifier_from_scratch(
     stripes: ImageDataset, trained: dict[str, Tensor], file: Path, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file
@@ -67,7 +67,7 @@ def test_the_body_starts_from_the_weights_and_the_classifier_anew(
     assert record.settings["weights"]["file"] == "theirs.safetensors"
 
 
-def test_a_run_does_not_go_on_from_other_weights(stripes: ImageDataset, file: Path, tmp_path: Path) -> None:
+def test_a_run_does_not_resume_from_other_weights(stripes: ImageDataset, file: Path, tmp_path: Path) -> None:
     run, recipe = tmp_path / "run", STANDING.replace(lr=1e-3)
     with pytest.raises(Interrupted):
         train_classifier(
@@ -86,14 +86,14 @@ def test_weights_of_another_network_are_refused_before_anything_is_written(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_published_weights_say_what_images_must_look_like(file: Path) -> None:
+def test_published_weights_define_how_images_are_prepared(file: Path) -> None:
     start = starting_weights("convnext_tiny", file)
     assert (start.path, start.preparation.image_size, start.preparation.mean[0]) == (file, 224, 0.485)
     with pytest.raises(InputError, match="there are no published weights for convnext_test; give a file of weights"):
         starting_weights("convnext_test")
 
 
-def test_the_command_line_fine_tunes_under_its_own_recipe(image_folder: Path, file: Path, tmp_path: Path) -> None:
+def test_the_command_line_fine_tunes_with_its_own_recipe(image_folder: Path, file: Path, tmp_path: Path) -> None:
     arguments = [
         "train", "--data", str(image_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
         "--weights", str(file), "--image-size", "16", "--epochs", "1", "--out", str(tmp_path / "run"),

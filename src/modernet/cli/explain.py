@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modernet.cli.output import plain, simple_table
-from modernet.recipes import RECIPES, Execution, Recipe, default_recipe, get_recipe, leaves, rate_factor
+from modernet.recipes import Execution, Recipe, default_recipe, get_named, get_recipe, leaves, rate_factor
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,7 +62,7 @@ def explain(
 
 def _of_recipe(run: Mapping[str, Any], recipe: Recipe) -> Iterable[Explained]:
     architecture = run["model"].partition(".")[0]
-    of_model = RECIPES[run["recipe"]].models.get(architecture, {})
+    of_model = get_named(run["recipe"]).models.get(architecture, {})
     named = get_recipe(run["recipe"], model=architecture)
     published, scaled = leaves(named), leaves(named.lasting(recipe.schedule.epochs))
     factor = rate_factor(recipe)
@@ -100,5 +100,5 @@ def as_json(values: Iterable[Explained]) -> dict[str, dict[str, Any]]:
 def as_table(recipe: str, values: Iterable[Explained]) -> Table:
     """Return the values as a table."""
     rows = [[each.name, plain(each.value), each.origin] for each in values]
-    title = f"{recipe}: {RECIPES[recipe].recipe.source}"
+    title = f"{recipe}: {get_named(recipe).recipe.source}"
     return simple_table(title, {"field": False, "value": False, "from": False}, rows)

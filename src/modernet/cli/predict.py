@@ -48,6 +48,8 @@ def main(arguments: Sequence[str]) -> None:
 
     if options.model is None and options.weights is not None:
         raise InputError("--weights needs --model NAME, the network that they belong to")
+    if options.model is None and not options.what:
+        raise InputError("give the folder of a finished run, or --model NAME, and images")
     with progress.shown():
         if options.model is None:
             run, *images = options.what

@@ -10,7 +10,7 @@ import tyro
 
 from modernet.cli.options import parse
 from modernet.cli.output import plain, print_json, print_table, simple_table
-from modernet.recipes import RECIPES, NamedRecipe, leaves
+from modernet.recipes import RECIPES, NamedRecipe, get_named, leaves
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "recipes", arguments)
     if options.name:
-        named = RECIPES[options.name]
+        named = get_named(options.name)
         if options.json:
             own = {model: dict(values) for model, values in named.models.items()}
             print_json({**_summary(named), "values": leaves(named.recipe), "models": own})

@@ -15,30 +15,28 @@ from modernet.processes import ALONE, Processes
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a classifier gets right on a split, in per cent."""
+    """Accuracy of a classifier on a split, in per cent."""
 
     top1: float
     top5: float
-    """Share of images whose class is among the five highest scores; 100 where there are five classes or fewer."""
+    """Share of images whose class is among the five highest logits; 100 with five classes or fewer."""
     loss: float
     """Mean cross-entropy in nats, without label smoothing."""
     n: int
-    """Images."""
+    """Number of images."""
 
 
 @torch.inference_mode()
 def evaluate_classifier(
     network: nn.Module, loader: Loader, name: str = "evaluating", processes: Processes = ALONE
 ) -> Accuracy:
-    """Run a classifier over every image of an evaluation loader once.
-
-    The network is put in evaluation mode for it, and back into the mode that it was in.
+    """Evaluate a classifier on every image of a loader, in evaluation mode.
 
     Args:
-        network: images `(b, 3, h, w)` -> scores `(b, k)`.
-        loader: one that was made without augmentation.
-        name: what to call the work in the display of progress.
-        processes: those that share the images, each with its part of the loader; all get the same answer.
+        network: images `(b, 3, h, w)` -> logits `(b, k)`.
+        loader: without augmentation.
+        name: title of the progress bar.
+        processes: those that share the images; each has its own loader, and all return the same accuracy.
     """
     was_training = network.training
     network.eval()
@@ -46,9 +44,9 @@ def evaluate_classifier(
     count = 0
     with progress.bar(name, loader.samples_per_epoch) as shown:
         for batch in loader.batches():
-            scores = network(batch.images).float()
-            best = scores.topk(min(5, scores.shape[1])).indices == batch.targets[:, None]
-            loss = F.cross_entropy(scores, batch.targets, reduction="sum", ignore_index=NO_TARGET)
+            logits = network(batch.images).float()
+            best = logits.topk(min(5, logits.shape[1])).indices == batch.targets[:, None]
+            loss = F.cross_entropy(logits, batch.targets, reduction="sum", ignore_index=NO_TARGET)
             sums = sums + torch.stack([best[:, 0].sum().double(), best.sum().double(), loss.double()])
             counted = len(batch.targets) if processes.alone else int((batch.targets != NO_TARGET).sum())
             count += counted

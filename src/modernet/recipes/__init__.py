@@ -4,7 +4,7 @@ from modernet.recipes.base import LayerGroups, Optimizer, Range, Recipe, Schedul
 from modernet.recipes.classification import ClassificationRecipe, Regularization, for_classification
 from modernet.recipes.execution import Execution
 from modernet.recipes.images import Augmentation, ImageRecipe, ImageSizes
-from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_recipe
+from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_named, get_recipe
 from modernet.recipes.rates import rate_factor
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Schedule",
     "default_recipe",
     "for_classification",
+    "get_named",
     "get_recipe",
     "leaves",
     "rate_factor",

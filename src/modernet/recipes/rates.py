@@ -1,4 +1,4 @@
-"""How learning rates follow the batch."""
+"""Scaling of learning rates with the batch size."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from modernet.recipes.base import Recipe
 
 
 def rate_factor(recipe: Recipe) -> float:
-    """What `lr`, `warmup_lr` and `min_lr` are multiplied with for the batch of this run.
+    """Return the factor of `lr`, `warmup_lr` and `min_lr` for the batch size of the run.
 
-    They are stated for a batch of `lr_batch`. For another one they follow in proportion (Goyal et al. 2017), or by the
-    square root (Krizhevsky 2014), as `lr_scaling` says. Without an `lr_batch` they are taken as they are.
+    They are stated for a batch of `lr_batch`. By `lr_scaling`, they grow linearly with it (Goyal et al. 2017), or with
+    its square root (Krizhevsky 2014). Without `lr_batch`, they are not scaled.
     """
     optimizer = recipe.optimizer
     if optimizer.lr_batch is None:

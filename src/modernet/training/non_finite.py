@@ -1,4 +1,4 @@
-"""A loss that is no number: found, said, and the images that it came from written down."""
+"""Detect losses that are not finite, and list the examples that they came from."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ IMAGES_NAME = "non_finite.jsonl"
 
 
 class NonFiniteLoss(RunStopped):
-    """The loss or a weight became NaN or infinite. The last checkpoint, from before, is still there."""
+    """The loss or a weight became NaN or infinite; the last checkpoint is from before."""
 
     @staticmethod
     def at_step(step: int, folder: Path) -> NonFiniteLoss:
-        """The error for a step whose images were written down in a folder."""
+        """Return the error for a step whose examples are listed in a folder."""
         return NonFiniteLoss(
             f"the loss is not finite at step {step}; its images are listed in {folder / IMAGES_NAME}; "
-            "try a lower --lr, a longer --warmup-epochs or --clip-grad 1, or leave such steps out with "
-            "--non-finite skip"
+            "try a lower --lr, a longer --warmup-epochs, --clip-grad 1, or skip such steps with --non-finite skip"
         )
 
 
 @dataclass(frozen=True)
 class SkippedStep:
-    """A step with a loss that is not finite."""
+    """A step whose loss is not finite."""
 
     step: int
-    """Its number, from 0."""
+    """Index of the step, from 0."""
     images: list[str]
+    """Names of its examples."""
 
 
 def write_skipped(folder: Path, skipped: SkippedStep) -> None:
-    """Add a step to the list in a folder."""
+    """Append a step to the list in a folder."""
     with (folder / IMAGES_NAME).open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(skipped)) + "\n")
 
 
 def check_finite(values: Mapping[str, float], when: str) -> None:
-    """Stop a run whose numbers are not numbers any more.
+    """Raise if a value is not finite.
 
     Raises:
         NonFiniteLoss: a value is NaN or infinite.

@@ -66,7 +66,7 @@ def test_every_named_recipe_says_what_it_is_and_where_it_comes_from(name: str) -
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-def test_a_recipe_for_a_network_differs_where_it_says_so(name: str) -> None:
+def test_a_recipe_for_a_network_differs_in_the_listed_fields(name: str) -> None:
     named = RECIPES[name]
 
     assert {*named.models, *named.expected} <= set(MODELS)
@@ -77,7 +77,7 @@ def test_a_recipe_for_a_network_differs_where_it_says_so(name: str) -> None:
     assert get_recipe(name) == get_recipe(name, model="alexnet") == named.recipe
 
 
-def test_an_unknown_recipe_is_said() -> None:
+def test_an_unknown_recipe_is_named_with_close_ones() -> None:
     with pytest.raises(InputError, match="no recipe is called 'quik'; did you mean quick"):
         get_recipe("quik")
 
@@ -87,5 +87,5 @@ def test_every_data_set_has_a_recipe() -> None:
     assert default_recipe("some/folder") in RECIPES
 
 
-def test_a_renamed_recipe_is_still_found_under_its_former_name() -> None:
+def test_a_renamed_recipe_is_found_by_its_former_name() -> None:
     assert get_recipe("small_pictures") == get_recipe("small_images")

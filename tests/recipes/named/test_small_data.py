@@ -48,7 +48,7 @@ def test_a_narrow_convnext_learns_digits_in_a_few_seconds(tmp_path: Path, scenes
 
 
 @pytest.mark.medium
-def test_the_gpu_script_is_rehearsed_stopped_and_goes_on(
+def test_the_gpu_script_is_rehearsed_stopped_and_resumed(
     tmp_path: Path, script: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script.main(["--rehearse", "--out", str(tmp_path), "--minutes", "0"])  # which stops each part after a step

@@ -89,8 +89,8 @@ def test_fp16_trains_as_float32_does_with_a_scaled_loss(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"precision": "fp16"}, "do not go with fp16; give --precision bf16"),
-        ({"clip_grad": 0.01, "clip_mode": "agc"}, "agc needs whole weights on each device; leave out --shard"),
+        ({"precision": "fp16"}, "sharded weights do not support fp16; give --precision bf16"),
+        ({"clip_grad": 0.01, "clip_mode": "agc"}, "agc needs full weights on each device; leave out --shard"),
     ],
 )
 def test_what_does_not_go_with_sharded_weights_is_refused(changes: dict[str, Any], message: str) -> None:

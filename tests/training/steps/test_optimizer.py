@@ -42,7 +42,7 @@ def test_adamw_and_sgd_have_the_values_of_the_recipe() -> None:
         assert (sgd.param_groups[0]["momentum"], sgd.param_groups[0]["nesterov"]) == (momentum, expected)
 
 
-def test_lamb_steps_as_timm_makes_it() -> None:
+def test_lamb_steps_as_in_timm() -> None:
     ours, theirs = layer(), layer()
     recipe = QUICK.replace(optimizer="lamb", lr=0.01, weight_decay=0.02, eps=1e-6)
     optimizer = make_optimizer(ours, recipe)
@@ -57,7 +57,7 @@ def test_lamb_steps_as_timm_makes_it() -> None:
     assert not torch.equal(ours.weight, layer().weight)
 
 
-def test_a_run_with_lamb_goes_on_from_its_state() -> None:
+def test_a_run_with_lamb_resumes_from_its_state() -> None:
     """timm keeps the number of steps in the groups, not beside the moments."""
     recipe = QUICK.replace(optimizer="lamb")
     straight, stopped = layer(), layer()
@@ -73,7 +73,7 @@ def test_a_run_with_lamb_goes_on_from_its_state() -> None:
     torch.testing.assert_close(stopped.weight, straight.weight, rtol=0, atol=0)
 
 
-def test_the_share_of_the_learning_rate_is_left_to_who_sets_it() -> None:
+def test_the_share_of_the_learning_rate_is_in_the_parameter_groups() -> None:
     """No optimiser may apply `lr_scale` a second time."""
     network = create_model("convnext_test", num_classes=2)
     for name in ("adamw", "sgd", "lamb"):
@@ -87,7 +87,7 @@ def test_the_share_of_the_learning_rate_is_left_to_who_sets_it() -> None:
         assert {group["lr_scale"] for group in optimizer.param_groups} == {1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125}
 
 
-def test_the_whole_gradient_is_clipped_to_a_norm() -> None:
+def test_the_global_gradient_norm_is_clipped() -> None:
     network = layer()
     before = gradients(network)
     clip_gradients(network.parameters(), QUICK.replace(clip_grad=0.1))
@@ -106,7 +106,7 @@ def test_adaptive_clipping_bounds_each_unit_by_its_weights() -> None:
     assert (network.weight.grad.norm(dim=1) / network.weight.detach().norm(dim=1)).tolist() == pytest.approx([0.01] * 3)
 
 
-def test_without_a_limit_gradients_stay() -> None:
+def test_without_a_limit_gradients_are_not_clipped() -> None:
     network = layer()
     before = gradients(network)
     clip_gradients(network.parameters(), QUICK)

@@ -35,7 +35,7 @@ def test_norms_biases_and_layer_scales_do_not_decay() -> None:
     assert {"stages.0.0.gamma", "stages.0.0.norm.weight", "stages.0.0.dwconv.bias", "head.bias", "norm.bias"} <= in_free
 
 
-def test_everything_decays_where_a_recipe_says_so() -> None:
+def test_a_recipe_may_decay_every_parameter() -> None:
     (group,) = parameter_groups(create_model("resnet_test"), 1e-4, decay_norms=True)
 
     assert group["weight_decay"] == 1e-4
@@ -63,7 +63,7 @@ def test_what_does_not_decay_is_what_timm_spares(ours: str, theirs: str) -> None
     assert {name.rpartition(".")[2] for name in spared} == {name.rpartition(".")[2] for name in names}
 
 
-def test_networks_of_timm_bring_their_own_names() -> None:
+def test_networks_of_timm_use_their_own_names() -> None:
     with torch.device("meta"):
         network, plain = create_model("timm:levit_128s"), create_model("timm:resnet18")
 
@@ -143,7 +143,7 @@ def test_the_single_groups_of_the_second_version_have_the_stem_in_the_first() ->
     assert by_name["norm.weight"] == by_name["head.weight"] == 1.0
 
 
-def test_groups_that_nobody_published_are_refused() -> None:
+def test_layer_groups_that_were_not_published_are_refused() -> None:
     with pytest.raises(InputError, match="a ResNet has no published groups 'paper'; give --layer-decay-groups block"):
         parameter_groups(create_model("resnet_test"), 0.05, 0.8, "paper")
     with pytest.raises(InputError, match="a ConvNeXt has no published groups 'stage'"):
@@ -151,5 +151,5 @@ def test_groups_that_nobody_published_are_refused() -> None:
 
 
 def test_a_network_without_an_order_of_layers_is_refused() -> None:
-    with pytest.raises(InputError, match="a Linear has no order of layers, so give --layer-decay 1"):
+    with pytest.raises(InputError, match="a Linear does not define the order of its layers; give --layer-decay 1"):
         parameter_groups(nn.Linear(2, 2), 0.05, 0.8)

@@ -34,7 +34,7 @@ def test_the_warm_up_begins_where_the_recipe_says() -> None:
     assert [learning_rate(recipe, step, 2) for step in range(4)] == pytest.approx([0.4, 0.6, 0.8, 1.0])
 
 
-def test_plateaus_are_as_many_and_as_steep_as_the_recipe_says() -> None:
+def test_plateaus_have_the_number_and_the_factor_of_the_recipe() -> None:
     recipe = get_recipe("mobilenet_v2")
     rates = [learning_rate(recipe, step, 10) for step in range(3000)]
 
@@ -45,7 +45,9 @@ def test_plateaus_are_as_many_and_as_steep_as_the_recipe_says() -> None:
     ("batch_size", "lr_batch", "lr_scaling", "factor"),
     [(128, 4096, "linear", 1 / 32), (1024, 4096, "sqrt", 0.5), (512, 256, "linear", 2.0), (512, None, "linear", 1.0)],
 )
-def test_all_rates_follow_the_batch(batch_size: int, lr_batch: int | None, lr_scaling: str, factor: float) -> None:
+def test_all_rates_are_scaled_with_the_batch(
+    batch_size: int, lr_batch: int | None, lr_scaling: str, factor: float
+) -> None:
     stated = COSINE.replace(warmup_lr=0.2)
     recipe = stated.replace(batch_size=batch_size, lr_batch=lr_batch, lr_scaling=lr_scaling)
 

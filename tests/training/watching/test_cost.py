@@ -35,7 +35,7 @@ def said(processes: Processes, done: float, capsys: pytest.CaptureFixture[str]) 
     return capsys.readouterr().err.strip()
 
 
-def test_the_line_says_speed_share_and_hours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_cost_has_throughput_share_of_peak_and_hours(capsys: pytest.CaptureFixture[str]) -> None:
     """An image takes 6e9 operations, three passes of 1e9 multiply-accumulates: 50 a second are 0.3 TFLOP/s."""
     assert said(ALONE, 0.5, capsys) == (
         "cost: 50 images/s on one device, 30 % of the measured peak; 1.0 h in all, 30.0 min to finish"
@@ -46,7 +46,7 @@ def test_several_devices_have_several_peaks(capsys: pytest.CaptureFixture[str]) 
     assert "on 2 devices, 15 % of the measured peak" in said(Processes(0, 2), 0.0, capsys)
 
 
-def test_the_line_says_what_a_device_draws_where_it_tells(
+def test_the_cost_has_the_power_of_devices_that_report_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cost, "watts", lambda device: 300.0)
@@ -54,7 +54,7 @@ def test_the_line_says_what_a_device_draws_where_it_tells(
     assert said(ALONE, 0.0, capsys).endswith("300 W a device now, about 0.3 kWh in all")
 
 
-def test_the_line_is_said_once_when_the_speed_can_be_trusted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_cost_is_printed_once_when_the_throughput_is_stable(capsys: pytest.CaptureFixture[str]) -> None:
     of_run = Cost(1e9, RECIPE, 18_000, CPU, ALONE)
     early = Pace(CPU, 0.5)
     early.resume({"train_seconds": 19.0, "timed_seconds": 19.0, "timed_samples": 950.0})
@@ -65,7 +65,7 @@ def test_the_line_is_said_once_when_the_speed_can_be_trusted(capsys: pytest.Capt
     assert capsys.readouterr().err.count("cost: 50 images/s") == 1
 
 
-def test_measuring_the_peak_of_a_gpu_leaves_its_settings_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_the_peak_of_a_gpu_restores_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "product_tflops", lambda device, dtype: set_tf32(False))
     before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
     Cost(1e9, RECIPE, 18_000, torch.device("cuda"), ALONE)(after_21_seconds(), 0.0)
@@ -87,7 +87,7 @@ def test_energy_is_power_times_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert now.energy_joules == pytest.approx(500 + 100 * (now.seconds - 5))
 
 
-def test_a_device_that_does_not_tell_has_no_energy() -> None:
+def test_a_device_that_does_not_report_its_power_has_no_energy() -> None:
     now = Pace(CPU, 0.5)
     now.start()
     now.stop(steps=1, samples=16)

@@ -57,7 +57,7 @@ def test_without_accelerate_a_tracker_names_the_extra_to_install(
         Curves(tmp_path, "tensorboard", "run", {}, step=0)
 
 
-def test_without_accelerate_a_run_keeps_its_own_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_accelerate_a_run_still_writes_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)
     curves = Curves(tmp_path, "", "run", {}, step=0)
     curves.add(1, {"loss": 0.5})

@@ -1,4 +1,4 @@
-"""Recipes by name: a recipe, what it is for, what came out where it was published, and how to run it."""
+"""Recipes by name, with their purpose, published results and command."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from modernet.recipes.base import Recipe
 from modernet.registry import Registry
 
 ON_EIGHT_GPUS = "torchrun --nproc-per-node 8 -m modernet train --data path/to/imagenet"
-"""How the commands of recipes for ImageNet-1K begin."""
+"""Beginning of the commands of recipes for ImageNet-1K."""
 
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A recipe and what is known of it."""
+    """A recipe, its purpose and its published results."""
 
     recipe: Recipe
-    """Its values, for the first network of `expected`, or for any."""
+    """For the first network of `expected`, or for any."""
     purpose: str
-    """What it is for, in a few words."""
+    """What it trains, in a few words."""
     command: str
-    """How to run it."""
+    """Command that runs it."""
     expected: Mapping[str, float] = field(default_factory=dict)
-    """Network -> its published top-1 on ImageNet-1K in per cent under this recipe."""
+    """Network -> its published top-1 accuracy on ImageNet-1K under this recipe, in per cent."""
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Network -> the leaves in which its recipe differs from `recipe`."""
+    """Network -> the leaves that differ from `recipe` for it."""
     differs: str = ""
-    """What of the publication is not in here, or could not be verified."""
+    """Deviations from the publication, and values that could not be verified."""
 
     def for_model(self, model: str) -> Recipe:
-        """The recipe for a network; that of the others where none is given for it."""
+        """Return the recipe for a network."""
         return self.recipe.replace(**self.models.get(model, {}))
 
 
@@ -40,28 +40,37 @@ _FORMER_NAMES = {"small_pictures": "small_images"}
 
 
 def register_recipe(named: NamedRecipe) -> None:
-    """Add a recipe under its own name."""
+    """Register a recipe under its name."""
     RECIPES.add(named.recipe.name, named)
 
 
 def get_recipe(name: str, model: str | None = None) -> Recipe:
-    """The recipe called `name`.
+    """Return a recipe by name.
 
     Args:
-        model: the network that it is for, where values depend on that, such as the drop path.
+        model: network that it is for; some values depend on it, such as the drop path.
 
     Raises:
-        InputError: there is none; the message names the closest ones.
+        InputError: there is no such recipe; the message names the closest ones.
 
     >>> get_recipe("convnext", model="convnext_small").regularization.drop_path
     0.4
     """
-    named = RECIPES[_FORMER_NAMES.get(name, name)]
+    named = get_named(name)
     return named.recipe if model is None else named.for_model(model)
 
 
+def get_named(name: str) -> NamedRecipe:
+    """Return a recipe with its purpose and results, by name.
+
+    Raises:
+        InputError: there is no such recipe; the message names the closest ones.
+    """
+    return RECIPES[_FORMER_NAMES.get(name, name)]
+
+
 def default_recipe(data: str, pretrained: bool = False) -> str:
-    """The name of the recipe when none is named: for a data set, or for a network that is trained already."""
+    """Return the name of the default recipe: for a data set, or for a network with pretrained weights."""
     if pretrained:
         return "finetune"
     return "quick" if data in ("digit_scenes", "mnist") else "small_images"

@@ -82,8 +82,8 @@ register_recipe(
         command=f"{ON_EIGHT_GPUS} --model convnext_base.fb_in1k --recipe convnext_finetune_384 --device-batch 64",
         expected={"convnext_base": 85.1, "convnext_large": 85.5},
         models={"convnext_large": {"drop_path": 0.95}},
-        differs="published for Base and Large alone, which begin from weights before averaging (Base) and averaged "
-        "ones (Large); test images are scaled to a square there, here their middle is taken",
+        differs="published for Base, from weights without EMA, and Large, from the EMA; the release resizes test "
+        "images to a square, here they are center-cropped",
     )
 )
 
@@ -114,7 +114,7 @@ register_recipe(
             "convnext_large": {"drop_path": 0.3},
             "convnext_xlarge": {"drop_path": 0.4, "ema_decay": 0.9999},
         },
-        differs="the groups of layers of Tiny are those of its detector: the release has none for its classifier",
+        differs="the layer groups of Tiny are those of its detector: the release defines none for its classifier",
     )
 )
 
@@ -142,7 +142,7 @@ register_recipe(
             "convnext_isotropic_base": {"drop_path": 0.2},
             "convnext_isotropic_large": {"drop_path": 0.5},
         },
-        differs="for Small the paper says 79.7 and its release 78.7",
+        differs="the accuracy of Small is 79.7 in the paper, 78.7 in its release",
     )
 )
 
@@ -205,8 +205,8 @@ register_recipe(
                 "drop_path": 0.3,
             },
         },
-        differs="for the rate of Base the paper says 6.25e-3 for 256 images and the release 6.25e-4, which is taken, "
-        "for Large as well; that of Huge, 1.25e-3, is the paper's and may be ten times too high",
+        differs="the learning rate of Base per 256 images is 6.25e-3 in the paper and 6.25e-4 in the release, used "
+        "here for Base and Large; that of Huge, 1.25e-3, is the paper's and may be ten times too high",
     )
 )
 

@@ -11,7 +11,7 @@ register_recipe(
     NamedRecipe(
         ClassificationRecipe(
             name="quick",
-            source="ours: seconds a network on a laptop, for small images with a left and a right (docs/log.md)",
+            source="ours: seconds on a laptop, for small images that must not be flipped (docs/log.md)",
             batch_size=32,
             augmentation=Augmentation(flip=0.0, shift=0.1),
             optimizer=Optimizer(lr=6e-3),
@@ -51,7 +51,7 @@ register_recipe(
         ),
         purpose="step 0 of the road",
         command="modernet train --recipe classic --data cifar10 --model resnet18",
-        differs="unlike resnet_classic: shifts for crops, Nesterov's momentum, no weight decay of norms and biases",
+        differs="unlike resnet_classic: shifts instead of crops, Nesterov momentum, norms and biases exempt from decay",
     )
 )
 
@@ -59,14 +59,14 @@ register_recipe(
     NamedRecipe(
         ClassificationRecipe(
             name="finetune",
-            source="ours, for some hundred images: ConvNeXt's fine-tuning (Liu et al. 2022, table 6), small batch",
+            source="ours, for a few hundred images: as ConvNeXt's (Liu et al. 2022, table 6) with a small batch",
             batch_size=32,
             augmentation=Augmentation(flip=0.5, crop_scale=0.5, erasing=0.25),
             optimizer=Optimizer(lr=5e-4, layer_decay=0.85),
             schedule=Schedule(epochs=30, warmup_epochs=2.0),
             regularization=Regularization(drop_path=0.1),
         ),
-        purpose="a few hundred own images, from published weights",
+        purpose="a few hundred images of your own, from published weights",
         command="modernet train --recipe finetune --data my_photos --model convnext_tiny.fb_in22k_ft_in1k",
     )
 )

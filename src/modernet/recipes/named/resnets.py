@@ -45,7 +45,7 @@ register_recipe(
     NamedRecipe(
         ClassificationRecipe(
             name="mobilenet_v2",
-            source="torchvision's reference for MobileNetV2 (weights V1): the rate is multiplied by 0.98 every epoch",
+            source="torchvision's reference for MobileNetV2 (weights V1): the learning rate decays by 0.98 per epoch",
             batch_size=256,
             images=ImageSizes(image_size=224, test_crop=0.875),
             augmentation=_CROPS,
@@ -69,8 +69,8 @@ _STRIKES_BACK = Augmentation(
 )
 _BCE = Regularization(loss="bce", bce_threshold=0.2, label_smoothing=0.0, drop_path=0.05)
 _TIMM = (
-    "values from OpenMMLab's copy; the threshold of the targets and the first rate from others' commands for timm's "
-    "script; there the rate changes once an epoch and the cosine begins at step 0"
+    "values from OpenMMLab's copy; the target threshold and the initial learning rate from third-party commands for "
+    "timm's script, which updates the learning rate once per epoch and starts the cosine at step 0"
 )
 
 
@@ -99,7 +99,7 @@ _strikes_back(
     optimizer=_lamb(5e-3, 0.01),
     schedule=Schedule(epochs=600, warmup_epochs=5.0, warmup_lr=1e-4, min_lr=1e-6),
     regularization=_BCE,
-    differs=f"{_TIMM}; its label smoothing of 0.1 (not verified) has no effect behind the threshold and is left out",
+    differs=f"{_TIMM}; its label smoothing of 0.1 (not verified) has no effect with the threshold and is omitted",
 )
 _strikes_back(
     "resnet_strikes_back_a2",
@@ -135,11 +135,10 @@ register_recipe(
             schedule=Schedule(epochs=350, warmup_epochs=5.0, min_lr=0.0),
             regularization=Regularization(label_smoothing=0.1, dropout=0.25),
         ),
-        purpose="ResNets, regularised more the larger they are",
+        purpose="ResNets, with more regularisation for larger ones",
         command=f"{ON_EIGHT_GPUS} --model resnet50d --recipe resnet_rs --precision bf16",
         models={"resnet200d": {"image_size": 256, "rand_augment": "rand-m15-n2", "drop_path": 0.1}},
-        differs="the published 78.8 of its ResNet-50 is of a network with squeeze and excitation and without max "
-        "pooling, which ours lack; RandAugment is timm's; the warm-up, the test crop and bicubic scaling are not "
-        "verified",
+        differs="the published 78.8 of its ResNet-50 is for a network with squeeze-and-excitation and without max "
+        "pooling, which ours is not; RandAugment is timm's; warm-up, test crop and bicubic resizing are not verified",
     )
 )

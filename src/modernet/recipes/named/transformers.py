@@ -38,8 +38,8 @@ register_recipe(
         purpose="vision transformers from random weights",
         command=f"{ON_EIGHT_GPUS} --model deit_small --recipe deit --precision bf16",
         expected={"deit_small": 79.9, "deit_tiny": 72.2, "deit_base": 81.8},
-        differs="the release changes the rate once an epoch, begins the cosine at step 0, and scales lr alone by the "
-        "batch; three copies an image are not verified",
+        differs="the release updates the learning rate once per epoch, starts the cosine at step 0, and scales only lr "
+        "with the batch; three repeats are not verified",
     )
 )
 
@@ -59,7 +59,7 @@ register_recipe(
         command=f"{ON_EIGHT_GPUS} --model swin_tiny --recipe swin --precision bf16",
         expected={"swin_tiny": 81.3, "swin_small": 83.0, "swin_base": 83.5},
         models={"swin_small": {"drop_path": 0.3}, "swin_base": {"drop_path": 0.5}},
-        differs="in the release the cosine begins at step 0",
+        differs="the release starts the cosine at step 0",
     )
 )
 
@@ -79,7 +79,7 @@ register_recipe(
         purpose="LeViT without a teacher",
         command=f"{ON_EIGHT_GPUS} --model levit_256 --recipe levit",
         models={"levit_384": {"drop_path": 0.1}},
-        differs="the published 81.6 of levit_256 is of training with a teacher (hard distillation from RegNetY-16GF), "
-        "which is not here, so expect less; the number of GPUs with 256 images each is ours",
+        differs="the published 81.6 of levit_256 needs a teacher (hard distillation from RegNetY-16GF), which is not "
+        "included, so expect less; the batch size, 8 GPUs with 256 images each, is ours",
     )
 )

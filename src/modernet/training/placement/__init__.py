@@ -1,1 +1,1 @@
-"""How a network lies on its devices: precision, compilation, copies or shards of the weights."""
+"""Placement of a network on devices: precision, compilation, replicated or sharded weights."""

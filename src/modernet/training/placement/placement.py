@@ -1,4 +1,4 @@
-"""A network on its devices: precision, compilation, and how several processes share it."""
+"""Placement of a network on devices: precision, compilation, and replication or sharding over processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from modernet.recipes import Execution, Recipe
 from modernet.torch_internals import tree_map
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_LEAST_CHANNELS = 8  # of a strided convolution, for training on a CPU
+_MIN_CHANNELS = 8  # of a strided convolution, for training on a CPU
 _SYNC_BUFFERS = (  # renamed in torch 2.15
     "forward_sync_buffers"
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
@@ -31,27 +31,27 @@ _SYNC_BUFFERS = (  # renamed in torch 2.15
 
 
 class Placement:
-    """The network that is trained, as the recipe and the execution want it on this process's device.
+    """The network in training, on this process's device, as the recipe and the execution require.
 
-    Several processes hold it whole and average their gradients (DDP), or hold a share of every weight each (FSDP2).
-    What it writes down and reads, its state, is the same in all cases: whole tensors by the network's own names.
+    Several processes either replicate it and average their gradients (DDP), or shard every weight (FSDP2). Its state
+    is the same in all cases, full tensors by the network's own names, so that a run may resume in another way.
 
     Args:
-        network: gets its weights from here; it is changed in place.
+        network: changed in place.
 
     Raises:
-        InputError: the network cannot be checkpointed or not be trained on this device, or the execution does not go
-            with the recipe.
+        InputError: the network cannot be checkpointed or trained on this device, or the execution does not suit the
+            recipe.
     """
 
     def __init__(
         self, network: nn.Module, recipe: Recipe, execution: Execution, device: torch.device, processes: Processes
     ) -> None:
         if execution.shard and recipe.precision == "fp16":
-            raise InputError("weights spread over processes do not go with fp16; give --precision bf16")
+            raise InputError("sharded weights do not support fp16; give --precision bf16")
         if execution.shard and recipe.optimizer.clip_grad is not None and recipe.optimizer.clip_mode == "agc":
             raise InputError(
-                "clip_mode agc needs whole weights on each device; leave out --shard, or give --clip-mode norm"
+                "clip_mode agc needs full weights on each device; leave out --shard, or give --clip-mode norm"
             )
         if execution.checkpointing:
             if not isinstance(network, Backbone):
@@ -63,7 +63,7 @@ class Placement:
         self._dtype = _DTYPES.get(recipe.precision)
         self._sharded = execution.shard and not processes.alone
         network = network.to(device)
-        if not self._sharded:  # what is spread must lie in torch's usual order
+        if not self._sharded:  # fully_shard needs torch's contiguous layout
             network = network.to(memory_format=torch.channels_last)
         if execution.kernels:
             use_kernels(network)
@@ -74,35 +74,35 @@ class Placement:
         self.network = network
         self._wrapped = network
         if self._sharded:
-            from modernet.training.placement.sharding import spread  # here and below, since it takes seconds to import
+            from modernet.training.placement.sharding import shard  # imported late, here and below: it takes seconds
 
-            self._whole = copy.deepcopy(network).cpu()  # with buffers that no state dict holds
-            spread(network, device, processes, compile=execution.compile)
+            self._full = copy.deepcopy(network).cpu()  # has the buffers that are in no state dict
+            shard(network, device, processes, compile=execution.compile)
             if self.average is not None:
-                spread(self.average.module, device, processes)
+                shard(self.average.module, device, processes)
             return
         if execution.compile:
             network.compile()
         if not processes.alone:
-            # BatchNorm's running statistics are those of the first process, see `share_buffers`
+            # BatchNorm's running statistics are those of rank 0, see `share_buffers`
             options: dict[str, Any] = {_SYNC_BUFFERS: False, "gradient_as_bucket_view": True}
             self._wrapped = DistributedDataParallel(network, **options)
 
     def __call__(self, *inputs: Any) -> Any:
-        """The network in training, in the precision of the recipe; what comes out is in float32."""
+        """Run the network in the precision of the recipe; return its outputs in float32."""
         with self.autocast():
             outputs = self._wrapped(*inputs)
         return outputs if self._dtype is None else tree_map(_in_float32, outputs)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Where the network computes in the precision of the recipe."""
+        """Return a context in which the network computes in the precision of the recipe."""
         if self._dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self._dtype)
 
     @contextlib.contextmanager
     def adding_gradients(self, last: bool) -> Iterator[None]:
-        """Around a forward and backward pass of a part of a batch; processes exchange gradients after the last part."""
+        """Enclose the passes of a micro-batch; processes exchange gradients after the `last` one of a step only."""
         if self._sharded:
             from modernet.training.placement.sharding import exchange_gradients
 
@@ -115,50 +115,50 @@ class Placement:
             yield
 
     def update_average(self) -> None:
-        """After a step of the optimiser."""
+        """Update the EMA of the weights, after an optimizer step."""
         if self.average is not None:
             self.average.update_parameters(self.network)
 
     def share_buffers(self) -> None:
-        """Give every process the running statistics of the first one, so that all evaluate the same network."""
+        """Broadcast the running statistics of rank 0, so that all processes evaluate the same network."""
         if not self._alone:
             for buffer in self.evaluated().buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     def evaluated(self) -> nn.Module:
-        """What counts, on the devices where it is: the average of the weights if the recipe keeps one."""
+        """Return the network to evaluate, still sharded: the EMA of the weights if the recipe keeps one."""
         if self.average is None:
             return self.network
         module: nn.Module = self.average.module
         return module
 
     def result(self) -> nn.Module:
-        """The same, whole on this process's device."""
+        """Return the network to evaluate with full weights, on this process's device."""
         network = self.evaluated()
         if not self._sharded:
             return network
-        from modernet.training.placement.sharding import whole_weights
+        from modernet.training.placement.sharding import full_weights
 
-        weights = whole_weights(network)
-        self._whole.load_state_dict(weights)
-        return self._whole.to(self.device).to(memory_format=torch.channels_last)
+        weights = full_weights(network)
+        self._full.load_state_dict(weights)
+        return self._full.to(self.device).to(memory_format=torch.channels_last)
 
     def buffers(self) -> list[Tensor]:
-        """Copies of what a forward pass changes, such as BatchNorm's statistics."""
+        """Return copies of the buffers, which a forward pass may change, such as BatchNorm's statistics."""
         return [buffer.clone() for buffer in self.network.buffers()]
 
     def restore_buffers(self, before: list[Tensor]) -> None:
-        """Put back what `buffers` gave."""
+        """Restore what `buffers` returned."""
         for buffer, value in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(value)
 
     def weight_norm(self) -> float:
-        """The norm of all that a state dict holds: weights, and statistics of batches."""
+        """Return the norm of all weights and floating-point buffers of the state dict."""
         norm = torch.nn.utils.get_total_norm([weight.detach() for weight in self.network.parameters()])
         if self._sharded:
-            from modernet.training.placement.sharding import whole_tensor
+            from modernet.training.placement.sharding import full_tensor
 
-            norm = whole_tensor(norm)
+            norm = full_tensor(norm)
         weights = dict(self.network.named_parameters())
         statistics = [
             value
@@ -168,18 +168,18 @@ class Placement:
         return math.hypot(float(norm), float(torch.nn.utils.get_total_norm(statistics)) if statistics else 0.0)
 
     def state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """Weights, average and the optimiser's state, whole; every process must ask at once, the first one gets it."""
-        from modernet.training.placement.sharding import whole_optimizer_state, whole_weights
+        """Return weights, EMA and optimizer state in full, on rank 0; every process must call this."""
+        from modernet.training.placement.sharding import full_optimizer_state, full_weights
 
         return {
-            "network": whole_weights(self.network, on_cpu=True),
-            "average": None if self.average is None else whole_weights(self.average.module, on_cpu=True),
+            "network": full_weights(self.network, on_cpu=True),
+            "average": None if self.average is None else full_weights(self.average.module, on_cpu=True),
             "averaged": 0 if self.average is None else int(self.average.n_averaged),
-            "optimizer": whole_optimizer_state(self.network, optimizer),
+            "optimizer": full_optimizer_state(self.network, optimizer),
         }
 
     def load_state(self, state: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
-        """Go to a state that `state` gave, here or in another number of processes."""
+        """Restore what `state` returned, in any number of processes."""
         from modernet.training.placement.sharding import load_optimizer_state, load_weights
 
         load_weights(self.network, state["network"])
@@ -194,12 +194,12 @@ def _in_float32(value: Any) -> Any:
 
 
 def _refuse_narrow_convolutions(network: nn.Module) -> None:
-    """torch 2.15.0 does not compute the gradients of these layers reliably on a CPU in channels_last memory."""
+    """Refuse layers whose gradients torch 2.15.0 does not compute reliably on a CPU in channels_last layout."""
     for name, layer in network.named_modules():
-        if not isinstance(layer, nn.Conv2d) or layer.in_channels >= _LEAST_CHANNELS:
+        if not isinstance(layer, nn.Conv2d) or layer.in_channels >= _MIN_CHANNELS:
             continue
         if any(stride > size for stride, size in zip(layer.stride, layer.kernel_size, strict=True)):
             raise InputError(
                 f"{name} is a strided convolution of {layer.in_channels} channels, which torch cannot train reliably "
-                f"on a CPU; make the network wider, so that it has {_LEAST_CHANNELS} or more, or train on a GPU"
+                f"on a CPU; make the network wider, so that it has {_MIN_CHANNELS} or more, or train on a GPU"
             )

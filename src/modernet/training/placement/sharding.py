@@ -1,6 +1,6 @@
-"""Weights that are spread over processes (FSDP2), and how to make them whole again.
+"""Weights sharded over processes (FSDP2), and how to gather them.
 
-What is whole already passes through the same functions, so that a checkpoint is the same however a run was placed.
+Networks that are not sharded pass through the same functions, so that checkpoints do not depend on the placement.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from modernet.processes import Processes
 _LOADED = StateDictOptions(full_state_dict=True)
 
 
-def spread(network: nn.Module, device: torch.device, processes: Processes, *, compile: bool = False) -> None:
-    """Give each process a share of every weight; blocks are gathered, and compiled if wanted, one by one."""
+def shard(network: nn.Module, device: torch.device, processes: Processes, *, compile: bool = False) -> None:
+    """Shard every weight over the processes; blocks are gathered, and compiled if requested, one at a time."""
     mesh = init_device_mesh(device.type, (processes.world,))
     for block in blocks_of(network):
         if compile:
             block.compile()
         fully_shard(block, mesh=mesh)
-    # spread again after an evaluation, too, which no backward pass follows
+    # reshard after evaluations too, which have no backward pass
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
 def exchange_gradients(network: nn.Module, exchange: bool) -> None:
-    """Whether the next backward pass adds up the gradients of all processes, or only this one's."""
-    assert isinstance(network, FSDPModule), "it was spread"
+    """Set whether the next backward pass reduces gradients over processes, or accumulates those of this one."""
+    assert isinstance(network, FSDPModule), "it was sharded"
     network.set_requires_gradient_sync(exchange)
 
 
-def whole_tensor(tensor: Tensor) -> Tensor:
-    """A spread tensor, whole in every process."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """Return a sharded tensor in full, in every process."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def whole_weights(network: nn.Module, *, on_cpu: bool = False) -> dict[str, Any]:
-    """The state dict of a network; on the CPU, the first process alone gets it."""
+def full_weights(network: nn.Module, *, on_cpu: bool = False) -> dict[str, Any]:
+    """Return the full state dict of a network; with `on_cpu`, on rank 0 only."""
     return get_model_state_dict(network, options=StateDictOptions(full_state_dict=True, cpu_offload=on_cpu))
 
 
-def whole_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    """The state of an optimiser by the names of the weights, on the CPU of the first process; None before it has one.
+def full_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+    """Return the full state of an optimizer by the names of the weights, on the CPU of rank 0; None before it has any.
 
-    To ask torch for a state that is not there makes one, with a step in it that nobody took.
+    `get_optimizer_state_dict` on a fresh optimizer would take a dummy step.
     """
     if not optimizer.state:
         return None
@@ -65,16 +65,15 @@ def whole_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) 
 
 
 def load_weights(network: nn.Module, weights: dict[str, Any]) -> None:
-    """Put whole weights into a network, spread or not."""
+    """Load full weights into a network, sharded or not."""
     set_model_state_dict(network, weights, options=_LOADED)
 
 
 def load_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> None:
-    """Put what `whole_optimizer_state` gave into the optimiser of a network, spread or not.
+    """Load what `full_optimizer_state` returned into the optimizer of a network, sharded or not.
 
-    Moments get the memory layout of their weights, since fused optimisers walk through both side by side: they come in
-    torch's usual order from a run whose weights were spread, and a network that is whole has convolutions in
-    channels_last.
+    Moments get the memory layout of their weights, because fused optimizers index both alike: those of a run with
+    sharded weights are contiguous, and the convolutions of an unsharded network are in channels_last.
     """
     if state is None:
         return
@@ -86,7 +85,7 @@ def load_optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer, s
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
-    """The layers that are spread and gathered as one: outermost members of sequences and lists, made of several."""
+    """Return the blocks to shard and gather as one: outermost composite members of sequences and module lists."""
     found: list[nn.Module] = []
     inside: set[nn.Module] = set()
     for module in network.modules():

@@ -1,1 +1,1 @@
-"""How the optimizer steps: parameter groups, learning rates, clipping."""
+"""Optimizer steps: parameter groups, learning rates, clipping."""

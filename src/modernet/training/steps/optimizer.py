@@ -1,4 +1,4 @@
-"""The optimiser of a recipe, and the clipping of its gradients."""
+"""The optimizer of a recipe, and gradient clipping."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from modernet.training.steps.param_groups import parameter_groups
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser that a recipe asks for, over all parameters of a network.
+    """Return the optimizer of a recipe, over all parameters of a network.
 
-    The groups of parameters keep `lr_scale`: whoever sets the learning rate multiplies it with that. LAMB is timm's,
-    with its defaults: bias correction, trust ratio for what decays, and the gradient clipped to a norm of 1.
+    Parameter groups have an `lr_scale`, to multiply the learning rate with. LAMB is timm's with its defaults: bias
+    correction, trust ratio for decayed parameters, and the gradient clipped to a norm of 1.
 
     Raises:
-        InputError: the recipe decays the learning rate over layers whose order the network does not know.
+        InputError: the recipe has layer-wise decay, and the network does not define the order of its layers.
     """
     settings = recipe.optimizer
     groups = parameter_groups(
@@ -30,14 +30,14 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         nesterov = settings.nesterov and momentum > 0
         return torch.optim.SGD(groups, lr=settings.lr, momentum=momentum, nesterov=nesterov, fused=True)
     if settings.optimizer == "lamb":
-        from timm.optim.lamb import Lamb  # here, since timm takes seconds to import
+        from timm.optim.lamb import Lamb  # imported here because timm takes seconds
 
         return Lamb(groups, lr=settings.lr, betas=betas, eps=settings.eps)
     return torch.optim.AdamW(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=True)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], recipe: Recipe) -> None:
-    """Clip gradients in place as a recipe says, after they were accumulated and unscaled; AGC is timm's."""
+    """Clip gradients in place by a recipe, after accumulation and unscaling; AGC is timm's."""
     settings = recipe.optimizer
     if settings.clip_grad is None:
         return

@@ -1,4 +1,4 @@
-"""Which parameters decay, and how fast each layer learns."""
+"""Parameter groups: weight decay, and learning rate per layer."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ def parameter_groups(
     groups: LayerGroups = "block",
     decay_norms: bool = False,
 ) -> list[dict[str, Any]]:
-    """Parameters for an optimiser, in groups that share their weight decay and their share of the learning rate.
+    """Return parameter groups for an optimizer, by weight decay and share of the learning rate.
 
-    Weights of convolutions and linear layers decay; norms, biases and scales do not, nor what the network's
-    `no_weight_decay` names: the rule of the ConvNeXt, DeiT and Swin releases.
+    Weights of convolutions and linear layers decay; norms, biases, scales and the parameters in the network's
+    `no_weight_decay` do not, as in the ConvNeXt, DeiT and Swin releases.
 
     Args:
-        layer_decay: the learning rate of a group of layers is this factor times that of the next one up; the head has
-            the whole (Clark et al. 2020, "ELECTRA").
-        groups: which groups: see `Backbone.layer_groups`.
-        decay_norms: let everything decay.
+        layer_decay: factor of the learning rate from each group of layers to the one below; the head has the full rate
+            (Clark et al. 2020, "ELECTRA").
+        groups: kind of layer groups; see `Backbone.layer_groups`.
+        decay_norms: decay every parameter.
 
     Returns:
         Groups with `params`, `weight_decay` and `lr_scale`, a factor for the learning rate of the schedule.
 
     Raises:
-        InputError: `layer_decay` is not 1 and the network does not know the order of its layers, or not these groups.
+        InputError: `layer_decay` is not 1, and the network does not define the order of its layers, or these groups.
     """
     scales = _scales(network, layer_decay, groups)
-    spared = network.no_weight_decay() if isinstance(network, Backbone) else set()
+    exempt = network.no_weight_decay() if isinstance(network, Backbone) else set()
     found: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        free = not decay_norms and (parameter.ndim <= 1 or name.endswith(".bias") or name in spared)
+        free = not decay_norms and (parameter.ndim <= 1 or name.endswith(".bias") or name in exempt)
         found.setdefault((scales[name], free), []).append(parameter)
     return [
         {"params": parameters, "weight_decay": 0.0 if free else weight_decay, "lr_scale": scale}
@@ -48,10 +48,10 @@ def parameter_groups(
 
 
 def _scales(network: nn.Module, layer_decay: float, groups: LayerGroups) -> dict[str, float]:
-    """Name of a parameter -> its share of the learning rate."""
+    """Return the share of the learning rate by name of the parameter."""
     if layer_decay == 1.0:
         return dict.fromkeys((name for name, _ in network.named_parameters()), 1.0)
     if not isinstance(network, Backbone):
-        raise InputError(f"a {type(network).__name__} has no order of layers, so give --layer-decay 1")
+        raise InputError(f"a {type(network).__name__} does not define the order of its layers; give --layer-decay 1")
     layers = network.layer_groups(groups)
     return {name: layer_decay ** (len(layers) - 1 - index) for index, layer in enumerate(layers) for name in layer}

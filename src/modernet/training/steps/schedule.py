@@ -1,4 +1,4 @@
-"""The learning rate at every step."""
+"""Learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from modernet.recipes import Recipe, rate_factor
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of optimiser step `step`, counted from 0 over the whole run.
+    """Return the learning rate of an optimizer step, counted from 0 over the whole run.
 
-    Linear warm-up from `warmup_lr`, whose last step has the full rate; then half a cosine to `min_lr`, or equal
-    plateaus, each lower by `plateau_factor`. All rates follow the batch, see `rate_factor`.
+    Linear warm-up from `warmup_lr`, whose last step has the full rate; then half a cosine down to `min_lr`, or plateaus
+    of equal length, each `plateau_factor` times the one before. All rates are scaled with the batch, see `rate_factor`.
     """
     schedule = recipe.schedule
     factor = rate_factor(recipe)
