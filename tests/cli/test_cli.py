@@ -47,6 +47,7 @@ def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[st
     assert err == ""
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -147,6 +148,7 @@ def test_an_option_overrides_the_named_recipe(image_folder: Path, tmp_path: Path
     assert recipe["weight_decay"] == get_recipe("quick").optimizer.weight_decay
 
 
+@pytest.mark.medium
 def test_from_images_to_predictions(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that a user does with own images, one of them broken, in order."""
     (image_folder / "vertical" / "broken.png").write_bytes(b"not an image")
@@ -224,6 +226,7 @@ def test_images_that_are_too_small_are_refused(
     assert "images of 16x16 are too small for this network; give a larger --image-size" in capsys.readouterr().err
 
 
+@pytest.mark.medium
 def test_a_walk_by_the_command_line(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     walk = [
         "roadmap", "--data", str(image_folder), "--steps", "0,13", "--seeds", "1", "--epochs", "1",

@@ -100,6 +100,7 @@ def test_classification_scenes_come_in_channels_last_and_at_any_size() -> None:
     assert (labels.dtype, labels.shape) == (torch.int64, (3,))
 
 
+@pytest.mark.medium
 def test_it_opens_with_its_usual_sizes() -> None:
     dataset = open_dataset("digit_scenes")
     assert dataset.summary() == {

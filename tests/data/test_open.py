@@ -250,6 +250,7 @@ def test_whole_images_are_kept_in_memory_only_where_they_are_the_squares(tmp_pat
     assert isinstance(open_dataset(str(tmp_path / "photos")).train, InMemory)
 
 
+@pytest.mark.medium
 def test_digit_scenes_have_every_kind_of_targets() -> None:
     classes, none, semantic, boxes = (
         open_dataset("digit_scenes", targets=kind) for kind in ("classes", "none", "semantic", "boxes")
@@ -270,6 +271,7 @@ def test_digit_scenes_have_every_kind_of_targets() -> None:
     assert torch.equal(drawn, maps)
 
 
+@pytest.mark.medium
 def test_scenes_of_several_digits_are_made_at_other_sizes() -> None:
     assert open_dataset("digit_scenes", targets="boxes", image_size=20).train.images.shape[-2:] == (20, 20)
     with pytest.raises(

@@ -36,6 +36,7 @@ def test_the_tc_example_gets_every_image_right(capsys: pytest.CaptureFixture[str
     assert "its units speak for" in printed
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_tc_is_learned_from_several_starts(seed: int) -> None:
     torch.manual_seed(seed)

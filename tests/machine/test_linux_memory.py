@@ -49,6 +49,7 @@ def test_the_smallest_of_machine_and_limits_is_available(
     assert linux_memory.available_bytes(tmp_path / "meminfo", cgroups, tmp_path / "cgroup") == available
 
 
+@pytest.mark.medium
 @linux
 def test_an_allocation_beyond_the_limit_raises_and_the_limit_ends_with_the_context() -> None:
     program = """

@@ -11,6 +11,7 @@ from modernet.machine import memory
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs a memory limit of Linux")
 
 
+@pytest.mark.medium
 @linux
 def test_an_absurd_batch_is_reported_and_the_process_survives() -> None:
     program = """

@@ -16,6 +16,7 @@ def test_products_and_copies_have_plausible_speeds() -> None:
     assert 0.1 < bandwidth < 10_000
 
 
+@pytest.mark.medium
 def test_a_dtype_without_a_matrix_product_has_no_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     def mm(a: torch.Tensor, *_: object, **__: object) -> None:
         if a.dtype == torch.float16:

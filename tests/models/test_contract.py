@@ -209,6 +209,7 @@ class TestBackbone:
         other.load_state_dict(torch.load(tmp_path / "weights.pth", weights_only=True))
         torch.testing.assert_close(other(images(name)), network(images(name)), rtol=0, atol=0)
 
+    @pytest.mark.medium
     def test_drop_path_acts_on_the_blocks_in_training_only(self, name: str) -> None:
         x = images(name)
         if name in NO_DROP_PATH:
@@ -225,6 +226,7 @@ class TestBackbone:
         first, *others = (network(x) for _ in range(8))
         assert not all(torch.equal(scores, first) for scores in others)
 
+    @pytest.mark.medium
     def test_checkpointed_blocks_give_the_same_gradients_and_statistics(self, name: str) -> None:
         network, plain = activated(make(name, **self.drop_path(name))), activated(make(name, **self.drop_path(name)))
         assert isinstance(network, Backbone)
@@ -246,12 +248,14 @@ class TestBackbone:
     def drop_path(name: str) -> dict[str, float]:
         return {} if name in NO_DROP_PATH else {"drop_path_rate": 0.5}
 
+    @pytest.mark.medium
     def test_torch_export_gives_the_same_scores_for_any_batch_size(self, name: str) -> None:
         network = make(name).eval()
         exported = torch.export.export(network, (images(name),), dynamic_shapes=({0: torch.export.Dim("batch")},))
         five = images(name).repeat(3, 1, 1, 1)[:5]
         torch.testing.assert_close(exported.module()(five), network(five))
 
+    @pytest.mark.medium
     def test_torch_compile_captures_one_graph(self, name: str) -> None:
         torch.compiler.reset()
         # training, including randomness; the export above covers evaluation

@@ -122,6 +122,7 @@ def test_the_page_contains_vega_once_and_little_else(records: list[Record], tmp_
     assert len(text) - len(vega_script()) < 400_000
 
 
+@pytest.mark.medium
 def test_the_page_opens_from_disk_and_draws_its_charts_without_network_requests(
     opened: Visit,
 ) -> None:
@@ -408,6 +409,7 @@ def test_runs_of_a_task_that_the_report_does_not_know_get_curves_and_a_table(
     assert "validation mIoU, %" in text
 
 
+@pytest.mark.medium
 def test_the_page_marks_metrics_whose_lower_values_are_better(tmp_path: Path) -> None:
     write_page([segmentation_run("a", 1.0, higher_is_better=False)], tmp_path / "page.html")
     assert '<th scope="col">Test mIoU ↓</th>' in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -44,6 +44,7 @@ def test_any_two_decisions_combine_in_any_way() -> None:
             assert build(switched(end, decisions, levels), 10).eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
+@pytest.mark.medium
 def test_every_network_of_the_default_study_can_be_built() -> None:
     end = road("nano", stem_stride=2)[-1].design
     decisions = select_decisions("nano", DEFAULT_DECISIONS)

@@ -144,6 +144,7 @@ designs = st.builds(
 )
 
 
+@pytest.mark.medium
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(designs)
 def test_any_design_can_be_built_and_every_parameter_gets_a_gradient(design: Design) -> None:

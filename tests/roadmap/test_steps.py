@@ -115,6 +115,7 @@ def test_every_adopted_row_changes_one_decision_of_the_previous_row(size: str) -
     }
 
 
+@pytest.mark.medium
 def test_the_last_row_equals_the_zoos_convnext() -> None:
     with torch.device("meta"):
         assert counted(road("tiny")[-1]) == count(create_model("convnext_tiny"), 224)

@@ -47,6 +47,7 @@ def test_the_command_line_runs_a_study_and_prints_its_effects(
     assert [(run["network"], run["seed"]) for run in answer["runs"]] == [(n, s) for n in range(4) for s in range(2)]
 
 
+@pytest.mark.medium
 def test_networks_are_convnexts_with_decisions_undone(image_folder: Path, tmp_path: Path) -> None:
     records = small_study(image_folder, tmp_path / "study")
 
@@ -63,6 +64,7 @@ def test_networks_are_convnexts_with_decisions_undone(image_folder: Path, tmp_pa
     assert [record.error for record in records] == [None] * 4
 
 
+@pytest.mark.medium
 def test_a_folder_with_other_decisions_is_rejected(image_folder: Path, tmp_path: Path) -> None:
     small_study(image_folder, tmp_path / "study", seeds=1, decisions="gelu,fewer_norms")
     with pytest.raises(InputError, match=r"belongs to a study with other settings \(.*\); give another --out"):

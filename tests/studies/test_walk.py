@@ -71,6 +71,7 @@ def test_the_classic_recipe_keeps_epochs_batch_and_spatial_augmentation() -> Non
     assert classic.augmentation.mixup == classic.regularization.label_smoothing == 0.0
 
 
+@pytest.mark.medium
 def test_the_report_covers_walks_of_earlier_calls(image_folder: Path, tmp_path: Path) -> None:
     short_walk(image_folder, tmp_path / "walk", steps="0")
     later = short_walk(image_folder, tmp_path / "walk", steps="1")

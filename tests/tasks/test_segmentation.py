@@ -93,6 +93,7 @@ def test_the_loss_is_the_mean_over_known_pixels_and_zero_without_any(images: Ima
     assert all(bool((weight.grad == 0).all()) for weight in task.network.parameters())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("device_batch", [8, 4])
 def test_accumulation_gives_the_losses_of_whole_batches_however_uneven_the_pixels(
     device_batch: int, tmp_path: Path

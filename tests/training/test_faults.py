@@ -61,6 +61,7 @@ def test_a_machine_that_stops_between_two_renames_leaves_the_previous_checkpoint
     assert losses(run(stopped)) == losses(whole)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("seed", range(4))
 def test_a_corrupt_checkpoint_falls_back_to_the_previous_one(stopped: Path, seed: int) -> None:
     newest = stopped / CHECKPOINT_NAME

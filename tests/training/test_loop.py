@@ -97,6 +97,7 @@ run(Path({str(tmp_path / "killed")!r}), KILLED, intervals=EVERY_STEP)
     assert losses(run(tmp_path / "killed", KILLED)) == losses(run(tmp_path / "whole", KILLED))
 
 
+@pytest.mark.medium
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run(tmp_path, should_stop=after(2))
@@ -194,6 +195,7 @@ def test_a_run_that_is_too_short_to_time_has_no_throughput(tmp_path: Path) -> No
     assert "images_per_second" not in trained.history[0]
 
 
+@pytest.mark.medium
 def test_accuracy_is_the_mean_over_the_images_that_were_not_mixed(tmp_path: Path) -> None:
     recipe = QUICK.replace(epochs=8, batch_size=8, mixup=1.0, mix_prob=0.5)
     trained = run(tmp_path, recipe)
@@ -212,6 +214,7 @@ def test_an_evaluation_that_is_not_finite_stops_the_run_before_its_checkpoint(tm
     assert not (tmp_path / CHECKPOINT_NAME).exists()
 
 
+@pytest.mark.medium
 def test_a_checkpoint_is_due_by_the_intervals(tmp_path: Path) -> None:
     """None while the run is shorter than the interval; after every step with an interval of 0."""
     run(tmp_path / "rarely")

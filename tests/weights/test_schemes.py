@@ -211,6 +211,7 @@ def test_weights_of_another_project_give_its_scores(name: str, tmp_path: Any) ->
     torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", [name for name in NEIGHBOURS if "transformers" in name])
 def test_state_dicts_of_transformers_in_memory_are_recognised(name: str) -> None:
     neighbour = NEIGHBOURS[name]

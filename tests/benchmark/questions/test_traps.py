@@ -73,6 +73,7 @@ def test_a_trap_costs_time_beyond_the_noise() -> None:
     assert not Trap("depthwise 9x9", Ratio(4.0, 0.9, 5.0), "").is_trap
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("peaks")
 def test_traps_are_sorted_by_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda network, **_: network)

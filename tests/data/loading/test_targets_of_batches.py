@@ -151,6 +151,7 @@ def test_a_batch_says_how_many_of_its_images_count(kind: str, on_disk: bool) -> 
     assert all(batch.counted == len(batch.images) for batch in loader(data, Augmentation()).batches())
 
 
+@pytest.mark.medium
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize("kind", ["semantic", "boxes", "none"])

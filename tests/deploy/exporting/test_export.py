@@ -125,6 +125,7 @@ def test_a_file_can_normalise_images_itself(saved: SavedNetwork, suffix: str, ru
     assert sum(rewrite.count for rewrite in done.rewrites) > 0
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("suffix", "run"), [(".pt2", run_torch), (".onnx", run_onnx)])
 def test_a_fixed_batch_size_is_enforced(suffix: str, run: Any, tmp_path: Path) -> None:
     done = export_network(small(), 8, tmp_path / f"network{suffix}", batch=4)

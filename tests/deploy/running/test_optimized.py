@@ -231,6 +231,7 @@ def test_gpu_candidates_include_graphs_and_kernels() -> None:
     assert len(set(map(str, found))) == len(found)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("size", [(2, 3, 32, 64), (2, 1, 64, 64), (3, 64, 64)])
 def test_images_of_another_size_raise(size: tuple[int, ...]) -> None:
     model, x = network("convnext_test")

@@ -79,6 +79,7 @@ def test_the_gpu_script_is_rehearsed_stopped_and_resumed(
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.json")}
 
 
+@pytest.mark.medium
 def test_epochs_follow_from_seconds_and_speed(script: Any) -> None:
     plan = importlib.import_module("small_data_plan")
     (candidate,) = plan.full_plan()[2].contenders["small_data"]

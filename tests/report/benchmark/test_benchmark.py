@@ -320,6 +320,7 @@ def test_a_benchmark_in_which_everything_failed_is_written_without_csv(made_up_c
     assert ((orange[..., 0] > 150) & (orange[..., 1] < 120) & (orange[..., 2] < 80)).sum() > 50  # the word "failed"
 
 
+@pytest.mark.medium
 def test_a_report_draws_every_benchmark_and_road(
     cases: list[Record], made_up_case: Cases, run: Callable[..., Record], tmp_path: Path
 ) -> None:
@@ -353,6 +354,7 @@ def test_only_the_fastest_case_of_networks_with_an_accuracy_is_drawn(made_up_cas
     ]
 
 
+@pytest.mark.medium
 def test_the_chart_lists_networks_without_an_accuracy_below(made_up_case: Cases, tmp_path: Path) -> None:
     def drawn(marked: float, unmarked: float) -> np.ndarray:
         records = [

@@ -145,6 +145,7 @@ def _three_together() -> list[float]:
     return [5.0 * levels[3] for levels in HALF for _ in range(2)]  # the fourth is the product of the others
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "make",
     [

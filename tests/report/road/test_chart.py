@@ -28,6 +28,7 @@ def orange(image: np.ndarray) -> int:
     return int(((image[..., 0] > 150) & (image[..., 1] < 120) & (image[..., 2] < 80)).sum())
 
 
+@pytest.mark.medium
 def test_the_chart_shows_the_numbers(walk: Walk, run: Runs, tmp_path: Path) -> None:
     one = drawn(walk(rows=["0", "1", "7", "8a", "8b"]), tmp_path / "one.png")
     assert one.shape[1] == 1800
@@ -45,6 +46,7 @@ def test_the_same_records_give_the_same_file(walk: Walk, tmp_path: Path) -> None
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
 
 
+@pytest.mark.medium
 def test_the_chart_grows_by_a_row_per_step(walk: Walk, tmp_path: Path) -> None:
     heights = [
         drawn(walk(seeds=(0,), rows=rows), tmp_path / "a.png").shape[0]
@@ -58,6 +60,7 @@ def test_the_chart_draws_a_road_where_everything_failed(run: Runs, tmp_path: Pat
     assert orange(image) > 50
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("title", ["datum.mean", "'); alert(1); ('", "{{ x }}", "$\\frac$ x_{", "a\nb", "<b>x</b>"])
 def test_titles_are_drawn_as_text_and_never_evaluated(run: Runs, tmp_path: Path, title: str) -> None:
     records = [run("1", title=title, data={"name": title, "n_test": 10})]
