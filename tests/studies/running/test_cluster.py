@@ -15,11 +15,13 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from cluster_jobs import train_and_die_once
 from modernet import progress
 from modernet.errors import InputError
 from modernet.machine.cores import usable_cores
+from modernet.machine.device import describe
 from modernet.recipes import get_recipe
 from modernet.records import Record
 from modernet.roadmap import road
@@ -100,7 +102,7 @@ def test_a_run_whose_worker_is_killed_resumes_from_its_checkpoint_to_the_same_nu
         killed = study_of_the_road(image_folder.name, Machines(cluster="auto"), "cluster", train_and_die_once)
 
     assert results(killed) == results(undisturbed)
-    assert all(record.environment["device"].endswith(", 1 thread") for record in killed)
+    assert [record.environment["device"] for record in killed] == [describe(torch.device("cpu"), 1)] * 3
     steps = {
         name: [int(path.read_text()) for path in sorted((tmp_path / "cluster" / name).rglob("attempt-*"))]
         for name in STEPS
