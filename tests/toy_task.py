@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from modernet.data import Place
 from modernet.processes import ALONE, Processes
 from modernet.recipes import Recipe
 from modernet.records import Metric
@@ -50,20 +51,20 @@ class RowBatches:
     steps_per_epoch = STEPS
     samples_per_epoch = STEPS * ROWS
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
+    def __init__(self, place: Place) -> None:
+        self._place = place
         generator = torch.Generator().manual_seed(1)
         self.inputs = torch.randn(STEPS, ROWS, 3, generator=generator, dtype=torch.float64)
         self.targets = self.inputs @ torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64) + 1
 
     @property
-    def parts_per_step(self) -> int:
-        return self._context.micro_batches // self._context.processes.world
+    def micro_batches_per_step(self) -> int:
+        return self._place.micro_batches // self._place.world
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Rows]:
-        processes, count = self._context.processes, self._context.micro_batches
+        count = self._place.micro_batches
         for step in range(first_step, STEPS):
-            for index in range(processes.rank, count, processes.world):
+            for index in range(self._place.rank, count, self._place.world):
                 rows = slice(index, None, count)
                 yield Rows(self.inputs[step, rows], self.targets[step, rows], VALID[step, rows])
 
@@ -80,7 +81,7 @@ class Toy(Task):
     def __init__(self, context: RunContext) -> None:
         torch.manual_seed(0)
         self.network = nn.Linear(3, 1).double()
-        self.batches: RowBatches = RowBatches(context)
+        self.batches: RowBatches = RowBatches(context.place)
         self.seen, self.mean = 0, torch.zeros((), dtype=torch.float64)
         self.evaluations: list[str] = []
 
