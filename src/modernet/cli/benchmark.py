@@ -29,7 +29,7 @@ class Options:
       modernet benchmark convnext_tiny swin_tiny timm:convnext_tiny --mode infer,train
       modernet benchmark convnext_tiny optimized:convnext_tiny --batch auto
       modernet benchmark my_file:my_network resnet50 --dtype bfloat16 --compile off,default
-      modernet benchmark --traps                what costs most on this device, and the mend
+      modernet benchmark --traps                what costs most on this device, and the fix
       modernet benchmark --table12              ConvNeXt and Swin beside the published table
 
     All networks are in memory together and take turns; ratios are of images a second, to the first one. Records, tables
