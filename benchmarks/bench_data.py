@@ -29,7 +29,7 @@ from torchvision.transforms import v2
 
 from modernet import progress
 from modernet.data import ImageDataset, OnDisk, make_loader, open_dataset
-from modernet.data.images.decode import decode_view
+from modernet.data.images.decoding import decode_view
 from modernet.data.images.views import Box, View
 from modernet.machine.timing import Ratio, rounds_in_turns, speed_ratio
 from modernet.recipes import Augmentation

@@ -16,7 +16,7 @@ from data.shards import write_tar
 from modernet.data import ClassTargets, ImageDataset, InMemory, OnDisk, open_dataset
 from modernet.data.fingerprint import fingerprint
 from modernet.data.images import files
-from modernet.data.images.decode import DecodedImages
+from modernet.data.images.collection import DecodedImages
 from modernet.data.sources.hub import HubImages
 from modernet.files.hub_file import HubFile
 

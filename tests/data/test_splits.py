@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modernet.data.images.decode import DecodedImages
+from modernet.data.images.collection import DecodedImages
 from modernet.data.sources.examples import Examples, Source, all_of, labelled
 from modernet.data.splits import three_splits
 from modernet.data.targets import NoTargets

@@ -4,11 +4,12 @@ from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import Finding, Findings
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, image_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
-from modernet.data.images.decode import UnreadableImage, find_images, read_image
+from modernet.data.images.decoding import UnreadableImage, read_image
+from modernet.data.images.finding import find_images
 from modernet.data.images.views import IGNORE, View, fit_image
 from modernet.data.loading.loaders import NO_TARGET, Batch, Loader, make_loader
 from modernet.data.loading.plan import Place
-from modernet.data.open import open_dataset
+from modernet.data.opening import open_dataset
 from modernet.data.pack import Packed, pack_dataset
 from modernet.data.sources.read import DATASET_NAMES
 from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, NoTargets, SemanticTargets, TargetKind, Targets

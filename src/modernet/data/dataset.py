@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from modernet.data.images.decode import Images
+from modernet.data.images.collection import Images
 from modernet.data.targets import Targets, class_labels
 from modernet.preparation import ImageSize, Preparation
 

@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from modernet import progress
-from modernet.data.decoding import evenly
-from modernet.data.images.decode import IMAGE_SUFFIXES, EncodedImages, Images, UnreadableImage, stored_format
+from modernet.data.images.collection import EncodedImages, Images
+from modernet.data.images.decoding import UnreadableImage, stored_format
+from modernet.data.images.finding import IMAGE_SUFFIXES
+from modernet.data.measuring import evenly
 from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.read import read_source
 from modernet.data.sources.shard_index import INDEX_FILE, ShardIndex, index_shard, parse_index, write_index

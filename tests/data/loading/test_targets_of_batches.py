@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from modernet.data import BoxTargets, ClassTargets, ImageDataset, InMemory, NoTargets, OnDisk, Place, SemanticTargets
-from modernet.data.images.decode import DecodedImages
+from modernet.data.images.collection import DecodedImages
 from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.errors import InputError
 from modernet.preparation import Preparation

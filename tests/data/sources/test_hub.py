@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from data.shards import png
 from http_server import Server, serving
 from modernet.data import OnDisk, open_dataset
-from modernet.data.images.decode import UnreadableImage
+from modernet.data.images.decoding import UnreadableImage
 from modernet.data.sources.hub import read_hub
 from modernet.data.sources.read import read_source
 from modernet.errors import InputError

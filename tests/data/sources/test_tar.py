@@ -11,7 +11,7 @@ import torch
 from data.shards import png, write_shards, write_tar
 from http_server import serving
 from modernet.data import InMemory, OnDisk, make_loader, open_dataset
-from modernet.data.images.decode import UnreadableImage, decode_image
+from modernet.data.images.decoding import UnreadableImage, decode_image
 from modernet.data.sources import tar
 from modernet.data.sources.read import read_source
 from modernet.data.sources.shard_index import index_shard, write_index

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from modernet.data.checking.class_problems import class_problems, folder_problems
 from modernet.data.checking.duplicates import difference_hash, look_alikes, repeated
 from modernet.data.checking.findings import KINDS, Finding, Findings
-from modernet.data.decoding import Failures, read_all
-from modernet.data.images.decode import EncodedImages, decode_image
+from modernet.data.images.collection import EncodedImages
+from modernet.data.images.decoding import decode_image
+from modernet.data.reading import Failures, read_all
 from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.data.sources.image_folder import split_folders
 from modernet.data.sources.listing import list_classes

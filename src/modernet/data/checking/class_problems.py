@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modernet.data.checking.findings import Finding
-from modernet.data.images.decode import is_hidden, is_image
+from modernet.data.images.finding import is_hidden, is_image
 from modernet.data.sources.listing import Listing
 
 _RARE = 100  # times fewer images than the largest class

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import EncodedImages, UnreadableImage
+from modernet.data.images.collection import EncodedImages
+from modernet.data.images.decoding import UnreadableImage
 from modernet.progress import track
 
 _CHUNK = 1000  # files that a thread asks for at a time

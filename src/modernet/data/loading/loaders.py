@@ -15,7 +15,7 @@ from torch import Tensor
 
 from modernet.data.chance import Stream, generator
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
-from modernet.data.images.decode import DecodedImages
+from modernet.data.images.collection import DecodedImages
 from modernet.data.images.views import central_view
 from modernet.data.loading.plan import EvaluationPlan, MicroBatch, Place, Plan, TrainingPlan
 from modernet.data.loading.reader import ImageTransform, Reader

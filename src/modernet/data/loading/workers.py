@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from modernet.data.images.decode import UnreadableImage, skippable
+from modernet.data.images.decoding import UnreadableImage, skippable
 from modernet.data.loading.plan import MicroBatch
 from modernet.data.loading.reader import Reader
 from modernet.errors import InputError

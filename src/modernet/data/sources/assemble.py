@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import Images
+from modernet.data.images.collection import Images
 from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.data.sources.split_names import require_train
 from modernet.errors import InputError

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import DecodedImages
+from modernet.data.images.collection import DecodedImages
 from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.errors import InputError, one_line
 

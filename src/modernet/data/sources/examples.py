@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import Images
+from modernet.data.images.collection import Images
 from modernet.data.targets import ClassTargets, NoTargets, Targets, class_labels
 from modernet.errors import InputError
 

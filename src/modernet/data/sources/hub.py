@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import EncodedImages, UnreadableImage
+from modernet.data.images.collection import EncodedImages
+from modernet.data.images.decoding import UnreadableImage
 from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.parquet import RowNames

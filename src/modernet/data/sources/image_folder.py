@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modernet.data.images.decode import is_hidden
+from modernet.data.images.finding import is_hidden
 from modernet.data.sources.examples import Examples, Source, all_of, labelled
 from modernet.data.sources.listing import Listing, list_classes, list_images
 from modernet.data.sources.split_names import is_split_word, split_of

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import IMAGE_SUFFIXES, is_hidden
 from modernet.data.images.files import ImageFiles
+from modernet.data.images.finding import IMAGE_SUFFIXES, is_hidden
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden, is_image
+from modernet.data.images.collection import EncodedImages
+from modernet.data.images.decoding import UnreadableImage
+from modernet.data.images.finding import is_hidden, is_image
 from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow

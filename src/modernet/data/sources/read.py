@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from modernet.data.images.decode import is_hidden, is_image
+from modernet.data.images.finding import is_hidden, is_image
 from modernet.data.sources.cifar import has_cifar, read_cifar
 from modernet.data.sources.examples import Source
 from modernet.data.sources.hub import PREFIX, read_hub

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modernet.data.images.decode import IMAGE_SUFFIXES, is_hidden
+from modernet.data.images.finding import IMAGE_SUFFIXES, is_hidden
 from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
 from modernet.files.fingerprint import file_sha256

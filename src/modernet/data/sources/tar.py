@@ -19,7 +19,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from modernet.data.images.decode import EncodedImages, UnreadableImage, is_hidden
+from modernet.data.images.collection import EncodedImages
+from modernet.data.images.decoding import UnreadableImage
+from modernet.data.images.finding import is_hidden
 from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.shard_index import (

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from modernet.data import decoding, open_dataset
-from modernet.data.decoding import read_all
-from modernet.data.images.decode import DecodedImages, UnreadableImage
+from modernet.data import open_dataset, reading
+from modernet.data.images.collection import DecodedImages
+from modernet.data.images.decoding import UnreadableImage
+from modernet.data.reading import read_all
 from modernet.data.sources.examples import Examples, labelled
 from modernet.data.targets import NoTargets
 from modernet.machine import cores
@@ -36,12 +37,12 @@ def test_of_an_empty_split_nothing_is_read() -> None:
 def test_a_data_set_is_decoded_by_so_many_threads(tmp_path, write_folder, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 
-    class Threads(decoding.ThreadPoolExecutor):
+    class Threads(reading.ThreadPoolExecutor):
         def __init__(self, threads: int) -> None:
             started.append(threads)
             super().__init__(threads)
 
-    monkeypatch.setattr(decoding, "ThreadPoolExecutor", Threads)
+    monkeypatch.setattr(reading, "ThreadPoolExecutor", Threads)
     monkeypatch.setattr(cores, "usable_cores", lambda: 64)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     open_dataset(str(write_folder(tmp_path)))

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modernet.data import decoding
+from modernet.data import measuring, reading
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk
 from modernet.data.digit_scenes import open_scenes
-from modernet.data.images.decode import skippable
+from modernet.data.images.decoding import skippable
 from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.read import read_source
 from modernet.data.splits import three_splits
@@ -55,7 +55,7 @@ def open_dataset(
             With `"none"` a folder of images needs no class folders.
         image_size: side of the square images, or their height and width; None is what suits the images: their own
             side where all are squares of one size up to 256, otherwise 224, or less where most are smaller
-            (`decoding.usual_size`). Other images are scaled until they cover this size, and cut to their centre.
+            (`measuring.usual_size`). Other images are scaled until they cover this size, and cut to their centre.
         skip_unreadable: leave out and list what cannot be read, instead of an error; images on disk are all checked
             now, and shards all fetched for that.
         memory_limit_mb: data sets that need no more than this, decoded, are kept in memory; larger ones are read as
@@ -76,7 +76,7 @@ def open_dataset(
     if spec == "digit_scenes":
         scenes = open_scenes(targets, None if image_size is None else as_size(image_size))
         side = scenes.size[0]
-        preparation = Preparation(side, *decoding.measure(scenes.train, scenes.size))
+        preparation = Preparation(side, *measuring.measure(scenes.train, scenes.size))
         splits = scenes.train, scenes.validation, scenes.test
         return ImageDataset(
             spec,
@@ -103,11 +103,11 @@ def _opened(
     parts = {"train": given.train, "validation": given.validation, "test": given.test}
     surveyed = given.train if given.train.shards is None else given.train.take(_first_shards(given.train.shards))
     if image_size is None:
-        image_size = decoding.usual_size(surveyed)
+        image_size = measuring.usual_size(surveyed)
     size = as_size(image_size)
     total = sum(len(part) for part in parts.values())
     fits = total * 3 * size[0] * size[1] / 2**20 <= memory_limit_mb
-    in_memory = fits and (not whole_images or decoding.have_size(surveyed, size))
+    in_memory = fits and (not whole_images or measuring.have_size(surveyed, size))
     splits: dict[str, InMemory | OnDisk] = {}
     unreadable: list[str] = []
     for split, part in parts.items():
@@ -125,7 +125,7 @@ def _opened(
     if isinstance(train, OnDisk) and train.shards is not None:
         first = _first_shards(train.shards.numpy())
         measured = OnDisk(train.images, train.indices[torch.from_numpy(first)], train.targets.take(first))
-    mean, std = decoding.measure(measured, size, interpolation)
+    mean, std = measuring.measure(measured, size, interpolation)
     preparation = Preparation(image_size, mean, std, interpolation=interpolation)
     return ImageDataset(
         name,
@@ -149,9 +149,9 @@ def _read(
 ) -> tuple[InMemory | OnDisk, list[str]]:
     """Return one split without what cannot be read, and the names of that."""
     if in_memory:
-        decoded, failures = decoding.decode(part, size, f"reading {split} images", interpolation)
+        decoded, failures = reading.decode(part, size, f"reading {split} images", interpolation)
     elif skip_unreadable:
-        failures = decoding.check(part, f"checking {split} images")
+        failures = reading.check(part, f"checking {split} images")
     else:
         failures = {}
     if failures and not skip_unreadable:
@@ -159,7 +159,7 @@ def _read(
     readable = np.setdiff1d(np.arange(len(part)), list(failures))
     names = [failures[position].name for position in sorted(failures)]
     if not in_memory:
-        return decoding.on_disk(part.take(readable)), names
+        return reading.on_disk(part.take(readable)), names
     if failures:
         kept = torch.from_numpy(readable)
         decoded = InMemory(decoded.images[kept], decoded.targets.take(readable))

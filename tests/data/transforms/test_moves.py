@@ -1,21 +1,13 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from scipy import stats
-from timm.data.random_erasing import RandomErasing
-from timm.data.transforms import RandomResizedCropAndInterpolation
 
-from modernet.data.chance import seeded
-from modernet.data.transforms.erasing import erase, erasing_rectangles, inside
+from modernet.data.transforms.erasing import erase
 from modernet.data.transforms.moves import Moves, draw_moves, resample, shift_and_flip
-from modernet.data.transforms.random_crops import random_box, random_crops
 from modernet.recipes import Augmentation
 
 OFF = Augmentation(flip=0.0)
@@ -92,83 +84,6 @@ def test_a_cubic_crop_stays_among_colours() -> None:
     assert 1 < (cubic - linear).abs().max() < 80
 
 
-@given(seed=st.integers(0, 1000), low=st.floats(0.02, 0.9))
-@settings(deadline=None)
-def test_crops_lie_inside_with_the_area_and_ratio_asked_for(seed: int, low: float) -> None:
-    top, left, height, width = random_crops(50, low, rng(seed)).T
-    assert min(top.min(), left.min()) >= 0
-    assert max((top + height).max(), (left + width).max()) <= 1 + 1e-12
-    whole = (height < 1) & (width < 1)  # the others may have been cut to fit
-    area, ratio = height * width, width / height
-    assert (area[whole] >= low - 1e-9).all()
-    assert ((ratio[whole] >= 3 / 4 - 1e-9) & (ratio[whole] <= 4 / 3 + 1e-9)).all()
-
-
-@given(seed=st.integers(0, 1000), h=st.integers(1, 60), w=st.integers(1, 60), low=st.floats(0.05, 0.99))
-def test_a_box_lies_inside_its_image(seed: int, h: int, w: int, low: float) -> None:
-    box = random_box(h, w, low, rng(seed))
-    assert min(box.top, box.left) >= 0
-    assert min(box.height, box.width) >= 1
-    assert box.top + box.height <= h
-    assert box.left + box.width <= w
-
-
-def alike(ours: np.ndarray, theirs: np.ndarray) -> None:
-    """Columns of the same distributions: none of the tests of Kolmogorov and Smirnov sees a difference."""
-    for one, other in zip(ours.T, theirs.T, strict=True):
-        assert stats.ks_2samp(one, other).pvalue > 1e-3
-
-
-@pytest.mark.parametrize(("h", "w"), [(60, 80), (30, 100), (90, 40)])
-def test_boxes_have_the_distribution_of_timms_random_resized_crop(h: int, w: int) -> None:
-    image, generator = Image.new("L", (w, h)), rng(1)
-    ours = np.array([random_box(h, w, 0.08, generator) for _ in range(2000)])
-    with seeded(1):
-        draw = RandomResizedCropAndInterpolation.get_params
-        theirs = np.array([draw(image, (0.08, 1.0), (3 / 4, 4 / 3)) for _ in range(2000)])
-    alike(ours, theirs)
-
-
-def test_the_box_of_a_panorama_is_in_its_centre_as_timms() -> None:
-    for h, w in ((10, 400), (400, 10)):
-        with seeded(0):
-            theirs = RandomResizedCropAndInterpolation.get_params(Image.new("L", (w, h)), (0.9, 1.0), (3 / 4, 4 / 3))
-        assert random_box(h, w, 0.9, rng()) == theirs
-
-
-def test_the_boxes_of_a_wide_view_are_wide() -> None:
-    boxes = np.array([random_box(200, 400, 0.1, generator, shape=2.0) for generator in [rng()] for _ in range(500)])
-    ratios = boxes[:, 3] / boxes[:, 2] / 2
-    assert 0.7 < ratios.min() < 0.8
-    assert 1.25 < ratios.max() < 1.4
-    assert random_box(400, 10, 0.9, rng(), shape=2.0)[2:] == (7, 10)
-
-
-def test_erased_rectangles_have_the_distribution_of_timms() -> None:
-    side, n = 24, 2000
-    ours = erasing_rectangles(n, (side, side + 8), rng(1))
-    erasing = RandomErasing(probability=1.0, mode="pixel", device="cpu")
-    images = torch.full((n, 1, side, side + 8), 5.0)
-    with seeded(1):
-        erasing(images)
-    rows, columns = (images[:, 0] != 5.0).any(2), (images[:, 0] != 5.0).any(1)
-    places = [rows.int().argmax(1), columns.int().argmax(1), rows.sum(1), columns.sum(1)]
-    alike(ours, torch.stack(places, 1).numpy())
-
-
-def test_a_small_smallest_area_crops_more_than_a_large_one() -> None:
-    small, large = random_crops(500, 0.2, rng()), random_crops(500, 0.9, rng())
-    assert small[:, 2:].mean() < large[:, 2:].mean() - 0.1
-
-
-@given(top=st.integers(-5, 9), left=st.integers(-5, 9), height=st.integers(0, 12), width=st.integers(0, 12))
-def test_inside_is_a_slice_cut_at_the_border(top: int, left: int, height: int, width: int) -> None:
-    mask = inside(*(np.array([value]) for value in (top, left, height, width)), (8, 6), torch.device("cpu"))
-    expected = torch.zeros(1, 1, 8, 6, dtype=torch.bool)
-    expected[:, :, max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = True
-    assert torch.equal(mask, expected)
-
-
 def test_what_is_off_is_not_computed() -> None:
     images = random_images(4, 8)
     assert move(images, OFF, rng()) is images
@@ -201,42 +116,6 @@ def test_a_shift_by_the_whole_side_still_reflects_once() -> None:
     assert move(images, Augmentation(flip=0.0, shift=1.0), rng()).shape == images.shape
 
 
-def erased_pixels(images: torch.Tensor, augmentation: Augmentation, seed: int = 0) -> torch.Tensor:
-    """Which pixels were replaced; 5 is a value that noise does not take."""
-    return (erase(torch.full_like(images, 5.0), augmentation, rng(seed)) != 5.0).any(1)
-
-
-def test_erasing_replaces_one_rectangle_of_the_right_area_and_shape() -> None:
-    masks = erased_pixels(torch.zeros(300, 3, 32, 32), Augmentation(flip=0.0, erasing=1.0))
-    for mask in masks:
-        rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
-        height, width = len(rows), len(columns)
-        assert mask.sum() == height * width, "not a rectangle"
-        assert rows[-1] - rows[0] + 1 == height, "not one rectangle"
-        assert 0.015 < height * width / 32**2 < 0.36  # 2 to 33 %, rounded to pixels
-        assert 0.22 < width / height < 4.5
-
-
-def test_erasing_happens_with_its_probability_and_leaves_noise_of_unit_deviation() -> None:
-    images = torch.full((2000, 3, 16, 16), 5.0)
-    erased = erase(images.clone(), Augmentation(flip=0.0, erasing=0.25), rng())
-    touched = (erased != 5.0).flatten(1).any(1)
-    assert touched.float().mean().item() == pytest.approx(0.25, abs=0.03)
-    noise = erased[erased != 5.0]
-    assert noise.mean().item() == pytest.approx(0, abs=0.02)
-    assert noise.std().item() == pytest.approx(1, abs=0.02)
-
-
-def test_cutout_blanks_a_square_around_any_pixel() -> None:
-    masks = erased_pixels(torch.zeros(400, 3, 16, 16), Augmentation(flip=0.0, cutout=0.25))
-    blanked = erase(torch.full((400, 3, 16, 16), 5.0), Augmentation(flip=0.0, cutout=0.25), rng())
-    assert set(blanked.unique().tolist()) == {0.0, 5.0}
-    areas = masks.flatten(1).sum(1)
-    assert areas.max() == 4 * 4
-    assert areas.min() == 2 * 2  # in a corner, where it hangs over both borders
-    assert masks.any(0).all(), "some pixel is never blanked"
-
-
 def test_augmentations_are_a_function_of_the_generator_alone() -> None:
     everything = Augmentation(flip=0.5, shift=0.2, crop_scale=0.3, erasing=0.5, cutout=0.2)
     images = random_images(8, 12)
@@ -250,13 +129,6 @@ def test_augmentations_are_a_function_of_the_generator_alone() -> None:
     torch.manual_seed(1)
     assert torch.equal(one, augmented(3))
     assert not torch.equal(one, augmented(4))
-
-
-def test_the_ratio_of_crops_is_symmetric() -> None:
-    boxes = random_crops(5000, 0.2, rng())
-    boxes = boxes[(boxes[:, 2:] < 1).all(1)]  # the others may have been cut to fit
-    assert abs(np.log(boxes[:, 3] / boxes[:, 2]).mean()) < 0.02
-    assert np.abs(np.log(boxes[:, 3] / boxes[:, 2])).max() <= math.log(4 / 3) + 1e-9
 
 
 moves = st.builds(

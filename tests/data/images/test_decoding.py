@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from modernet.data import UnreadableImage, find_images, read_image
-from modernet.data.images.decode import DecodedImages, stored_format, stored_size
-from modernet.errors import InputError
+from modernet.data import UnreadableImage, read_image
+from modernet.data.images.decoding import stored_format, stored_size
 
 
 def saved(image: Image.Image, path: Path, **options: object) -> Path:
@@ -158,29 +157,3 @@ def test_the_format_comes_from_the_content_whatever_the_suffix(tmp_path: Path) -
     assert stored_format(path.read_bytes()[:100], str(path)) == "BMP"
     with pytest.raises(UnreadableImage, match=r"b\.png: it is not an image"):
         stored_format(b"no", "b.png")
-
-
-def test_decoded_grey_images_are_repeated_to_three_channels() -> None:
-    grey = torch.arange(24, dtype=torch.uint8).view(2, 3, 4)
-    images = DecodedImages(grey, "file")
-    assert torch.equal(images.read(1), grey[1].expand(3, 3, 4))
-    assert (len(images), images.size(1), images.name(1)) == (2, (3, 4), "file, image 1")
-
-
-def test_files_folders_and_patterns_are_found_sorted_and_once(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a.PNG", "deep/er/c.webp", "notes.txt", ".hidden.jpg", "__MACOSX/d.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    every = [tmp_path / "a.PNG", tmp_path / "b.jpg", tmp_path / "deep/er/c.webp"]
-    assert find_images([tmp_path]) == every
-    assert find_images([tmp_path / "b.jpg", tmp_path / "*"]) == every[:2]
-    assert find_images([str(tmp_path / "**" / "*.webp")]) == every[2:]
-    assert find_images([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]  # named itself
-
-
-@pytest.mark.parametrize("pattern", ["*.jpg", "no.jpg", "."])
-def test_a_pattern_without_an_image_is_an_error(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(
-        InputError, match=r"no image matches .*; give image files, folders that hold them, or a pattern"
-    ):
-        find_images([tmp_path / pattern])

@@ -1,30 +1,23 @@
-"""Images: found, and decoded to RGB."""
+"""The bytes of an image file -> RGB pixels, all of them or a view."""
 
 from __future__ import annotations
 
-import glob
 import io
 import math
 import os
-import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import simplejpeg
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from modernet.data.images.views import Box, ChooseView, View, cut
 from modernet.errors import InputError, one_line
 from modernet.preparation import Interpolation, Size
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_UPRIGHT = 1
@@ -52,121 +45,11 @@ class UnreadableImage(InputError):
         return UnreadableImage, (self.name, self.reason)  # it crosses from a worker process to the training process
 
 
-class Images(Protocol):
-    """Images that can be read one by one, in any order, from any thread or process."""
-
-    def __len__(self) -> int: ...
-
-    def name(self, index: int) -> str:
-        """What a message calls the image: its path, or its file and row."""
-
-    def identity(self, index: int) -> str:
-        """What stays the same when other images are added, and when the data set is moved; no two are alike."""
-
-    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return a number for each image that changes when its content does, known without reading the images.
-
-        As a rule it is the stored size in bytes, which misses another content of the same size.
-        """
-
-    def size(self, index: int) -> tuple[int, int]:
-        """Height and width in pixels as they are stored, without decoding the image."""
-
-    def read(self, index: int) -> Tensor:
-        """The image, uint8 (3, h, w).
-
-        Raises:
-            UnreadableImage: it cannot be decoded.
-        """
-
-    def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
-        """Read a view of the image: `View.show` of what `read` returns, in less time.
-
-        A JPEG of which a much larger box is wanted is decoded at a half, a quarter or an eighth of its size: that
-        changes a byte of the result by less than one in the mean.
-
-        Args:
-            choose: called once, with the size of the upright image.
-
-        Returns:
-            The pixels, uint8 (3, *size), and the view that was chosen, which maps targets.
-
-        Raises:
-            UnreadableImage: it cannot be decoded.
-        """
-
-
-class EncodedImages(ABC):
-    """Images that lie somewhere as the bytes of a file."""
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def name(self, index: int) -> str:
-        """As `Images.name`."""
-
-    @abstractmethod
-    def identity(self, index: int) -> str:
-        """As `Images.identity`."""
-
-    @abstractmethod
-    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """As `Images.versions`."""
-
-    @abstractmethod
-    def content(self, index: int) -> bytes:
-        """The bytes of an image.
-
-        Raises:
-            UnreadableImage: they cannot be had.
-        """
-
-    def size(self, index: int) -> tuple[int, int]:
-        return stored_size(self.content(index), self.name(index))
-
-    def read(self, index: int) -> Tensor:
-        return decode_image(self.content(index), self.name(index))
-
-    def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
-        return decode_view(self.content(index), self.name(index), choose, interpolation)
-
-
-class DecodedImages:
-    """Images that come as pixels, all of one size.
-
-    Args:
-        pixels: uint8 (n, 3, h, w), or (n, h, w) for grey.
-        file: what the images were read from, for messages.
-    """
-
-    def __init__(self, pixels: Tensor, file: str) -> None:
-        self.pixels, self.file = pixels, file
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def name(self, index: int) -> str:
-        return f"{self.file}, image {index}"
-
-    def identity(self, index: int) -> str:
-        return str(index)
-
-    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        pixels = self.pixels.numpy()  # there is no stored size, but the pixels are in memory
-        return np.array([zlib.crc32(pixels[index].tobytes()) for index in indices.tolist()], dtype=np.int64)
-
-    def size(self, index: int) -> tuple[int, int]:
-        h, w = self.pixels.shape[-2:]
-        return h, w
-
-    def read(self, index: int) -> Tensor:
-        image = self.pixels[index]
-        return image if image.ndim == 3 else image.expand(3, -1, -1)
-
-    def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
-        view = choose(*self.size(index))
-        return view.show(self.read(index), interpolation), view
+def skippable(error: UnreadableImage) -> InputError:
+    """The error for an image that stops a run, with what can be done about it."""
+    return InputError(
+        f"{error}; repair it, remove it, or skip such images with skip_unreadable=True (--skip-unreadable)"
+    )
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:
@@ -232,61 +115,6 @@ def stored_format(data: bytes, name: str) -> str:
     with _opened(data, name) as image:
         assert image.format is not None  # only of images that come from no file
         return image.format
-
-
-def skippable(error: UnreadableImage) -> InputError:
-    """The error for an image that stops a run, with what can be done about it."""
-    return InputError(
-        f"{error}; repair it, remove it, or skip such images with skip_unreadable=True (--skip-unreadable)"
-    )
-
-
-def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """The image files that files, folders (searched to the bottom) and shell patterns (`"photos/*.jpg"`) name.
-
-    A file that is named itself is taken whatever its suffix; in folders and patterns only images count.
-
-    Returns:
-        The paths, sorted, each once.
-
-    Raises:
-        InputError: a pattern matches no image.
-    """
-    found: set[Path] = set()
-    for pattern in patterns:
-        path = Path(pattern).expanduser()
-        if path.is_file():
-            matches = [path]
-        elif path.is_dir():
-            matches = images_below(path)
-        else:
-            globbed = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - patterns may be absolute
-            matches = [match for match in globbed if match.is_file() and is_image(match)]
-        if not matches:
-            raise InputError(
-                f"no image matches {str(pattern)!r}; give image files, folders that hold them, "
-                "or a pattern such as 'photos/*.jpg'"
-            )
-        found.update(matches)
-    return sorted(found)
-
-
-def images_below(folder: Path) -> list[Path]:
-    """Every image file in a folder and below it, sorted by path; hidden files and folders do not count."""
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        found += [path for name in files if is_image(path := Path(parent, name))]
-    return sorted(found)
-
-
-def is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name)
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a name belongs to the system rather than to the user: `.DS_Store`, `._photo.jpg`, `__MACOSX`."""
-    return name.startswith((".", "__MACOSX"))
 
 
 def _content(path: Path) -> bytes:

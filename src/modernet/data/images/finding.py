@@ -1,0 +1,60 @@
+"""Image files in folders: by suffix, without hidden ones."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from modernet.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+
+
+def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The image files that files, folders (searched to the bottom) and shell patterns (`"photos/*.jpg"`) name.
+
+    A file that is named itself is taken whatever its suffix; in folders and patterns only images count.
+
+    Returns:
+        The paths, sorted, each once.
+
+    Raises:
+        InputError: a pattern matches no image.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        if path.is_file():
+            matches = [path]
+        elif path.is_dir():
+            matches = images_below(path)
+        else:
+            globbed = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - patterns may be absolute
+            matches = [match for match in globbed if match.is_file() and is_image(match)]
+        if not matches:
+            raise InputError(
+                f"no image matches {str(pattern)!r}; give image files, folders that hold them, "
+                "or a pattern such as 'photos/*.jpg'"
+            )
+        found.update(matches)
+    return sorted(found)
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Every image file in a folder and below it, sorted by path; hidden files and folders do not count."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [path for name in files if is_image(path := Path(parent, name))]
+    return sorted(found)
+
+
+def is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name belongs to the system rather than to the user: `.DS_Store`, `._photo.jpg`, `__MACOSX`."""
+    return name.startswith((".", "__MACOSX"))

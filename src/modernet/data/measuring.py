@@ -1,0 +1,82 @@
+"""The usual size of images, and the mean and standard deviation of their colours, from a fixed sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from modernet.data.dataset import InMemory, OnDisk
+from modernet.data.images.decoding import UnreadableImage, skippable
+from modernet.data.reading import decode
+from modernet.data.sources.examples import Examples
+from modernet.data.targets import NoTargets
+from modernet.preparation import Interpolation, Size
+
+_SURVEYED = 1000
+_MEASURED = 2000
+_DEFAULT_SIZE = 224
+_LARGEST_OWN_SIZE = 256
+_STRIDE = 32  # of the last stage of most networks
+
+
+def usual_size(examples: Examples) -> int:
+    """The size that suits most of a fixed sample of 1,000 images.
+
+    Images that are all squares of one size up to 256 keep it. Others get 224, or, where the median of their shorter
+    sides is smaller, the multiple of 32 below it, at least 32.
+    """
+    sizes = _sizes(examples)
+    if not sizes:
+        return _DEFAULT_SIZE
+    h, w = sizes[0]
+    if h == w <= _LARGEST_OWN_SIZE and set(sizes) == {(h, w)}:
+        return h
+    median = int(np.median([min(size) for size in sizes]))
+    return min(max(median // _STRIDE, 1) * _STRIDE, _DEFAULT_SIZE)
+
+
+def have_size(examples: Examples, size: Size) -> bool:
+    """Whether the same sample has this size already."""
+    return set(_sizes(examples)) == {size}
+
+
+def _sizes(examples: Examples) -> list[tuple[int, int]]:
+    """Height and width of a fixed sample of 1,000 images."""
+    sizes = []
+    for position in evenly(len(examples), _SURVEYED):
+        try:
+            sizes.append(examples.images.size(int(examples.indices[position])))
+        except UnreadableImage:
+            continue  # reported when it is decoded
+    return sizes
+
+
+def measure(
+    split: InMemory | OnDisk, size: Size, interpolation: Interpolation = "bilinear"
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, for images in [0, 1], over a fixed sample of 2,000.
+
+    Raises:
+        InputError: an image of the sample cannot be read.
+    """
+    positions = evenly(len(split), _MEASURED)
+    if isinstance(split, OnDisk):
+        sample = Examples(split.images, split.indices.numpy()[positions], NoTargets(len(positions)))
+        split, failures = decode(sample, size, "measuring colours", interpolation)
+        for failure in failures.values():
+            raise skippable(failure)
+        positions = np.arange(len(split))
+    # sums of bytes are exact in float64, so the order of addition does not matter
+    pixels = split.images[torch.from_numpy(positions)].permute(1, 0, 2, 3).flatten(1)
+    counts = torch.stack([channel.bincount(minlength=256) for channel in pixels]).double()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = counts @ values / counts.sum(1)
+    variance = counts @ values.square() / counts.sum(1) - mean.square()
+    std = variance.clamp(min=(1 / 255) ** 2).sqrt()  # images of one colour must not be divided by 0
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def evenly(n: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of n positions, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
