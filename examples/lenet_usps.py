@@ -1,14 +1,14 @@
-"""LeNet of 1989 on the digits of its time: 7,291 from envelopes to learn from, 2,007 to test on.
+"""Train LeNet (1989) on the digits of its time: 7,291 training and 2,007 test digits from envelopes.
 
     python examples/lenet_usps.py FOLDER
 
-FOLDER holds `zip.train.gz` and `zip.test.gz` of Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning": a
-digit a line, its class and 256 grey values in [-1, 1]. They come from the paper's authors, but are not pixel for pixel
-the paper's: its 5.0 % of test errors (0.14 % of training errors) are a landmark. Four seeds here: 5.3 to 5.7 % (mean
-5.56) of test errors, 0.10 to 0.15 % of training errors, in 50 seconds on one core.
+FOLDER contains `zip.train.gz` and `zip.test.gz` of Hastie, Tibshirani, Friedman, "The Elements of Statistical
+Learning": one digit per line, its class and 256 gray values in [-1, 1]. They come from the paper's authors but are not
+identical to the paper's data, so its test error of 5.0 % (training error 0.14 %) is a reference, not a target. Four
+seeds here: test error 5.3 to 5.7 % (mean 5.56), training error 0.10 to 0.15 %, in 50 seconds on one core.
 
-As in the paper: start, one digit at a time in a constant order, squared error of tanh units, 23 passes. Not as in the
-paper: one step for every weight and every pass, where the paper estimates a step for each weight from the curvature.
+As in the paper: initial weights, one digit at a time in a fixed order, squared error of tanh units, 23 passes. Unlike
+the paper: one constant step size for all weights; the paper estimates one per weight from the curvature.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ tanh_backward = torch.ops.aten.tanh_backward  # (gradient of y, y) -> gradient o
 
 
 def read_digits(file: Path) -> tuple[Tensor, Tensor]:
-    """Images `(n, 1, 16, 16)` in [-1, 1] and their classes `(n,)`."""
+    """Return the images `(n, 1, 16, 16)`, in [-1, 1], and their classes `(n,)`.
+
+    Raises:
+        InputError: the file cannot be read, or is not a table of digits.
+    """
     try:
         rows = np.loadtxt(file, dtype=np.float32, ndmin=2)
     except OSError as error:
@@ -39,29 +43,30 @@ def read_digits(file: Path) -> tuple[Tensor, Tensor]:
     except ValueError as error:
         raise InputError(f"{file} is not a table of numbers: {error}") from error
     if rows.shape[1] != 257:
-        raise InputError(f"{file} has {rows.shape[1]} numbers a line; a digit has 257: its class and 256 grey values")
+        raise InputError(f"{file} has {rows.shape[1]} numbers per line; a digit has 257: its class and 256 gray values")
     return torch.from_numpy(rows[:, 1:]).reshape(-1, 1, 16, 16), torch.from_numpy(rows[:, 0]).long()
 
 
 def squared_error(scores: Tensor, labels: Tensor) -> Tensor:
-    """The paper's loss: the output units' tanh against their targets."""
+    """Return the paper's loss: the mean squared error between the tanh of the outputs and their targets."""
     return (scores.tanh() - targets_of(labels)).square().mean()
 
 
 def targets_of(labels: Tensor) -> Tensor:
-    """0.6 for the digit's class and -0.6 for the others: as the paper asks, where tanh is not flat yet."""
+    """Return 0.6 for the digit's class and -0.6 for the others: as in the paper, where tanh does not saturate yet."""
     return 1.2 * F.one_hot(labels, 10) - 0.6
 
 
 @torch.inference_mode()
 def train_pass(network: LeNet, images: Tensor, labels: Tensor, step: float) -> float:
-    """One pass of gradient descent on `squared_error`, with an update after every digit.
+    """Run one pass of gradient descent on `squared_error`, with an update after every digit.
+
+    For a single 16x16 digit autograd costs more than the arithmetic, so forward and backward pass are written out: a
+    layer of maps is the product of its kernels with the windows of its input (`unfold`), and connections that H2 lacks
+    have weight 0.
 
     Returns:
-        Digits that were wrong when their turn came, before they were learned from, in per cent.
-
-    For one digit of 16x16 autograd costs more than the arithmetic, so its work is written out: a layer of maps is the
-    product of its kernels with the windows of its input (`unfold`); the maps that H2 does not see have weight 0.
+        Error on the training digits in per cent, each measured before its update.
     """
     layer1, layer2, layer3, layer4 = network.H1, network.H2, network.H3, network.output
     wired = torch.zeros(12, 12, 25)
@@ -106,18 +111,18 @@ def train_pass(network: LeNet, images: Tensor, labels: Tensor, step: float) -> f
 
 @torch.inference_mode()
 def error_percent(network: LeNet, images: Tensor, labels: Tensor) -> float:
-    """Digits whose highest score is not that of their class, in per cent."""
-    answers = torch.cat([network(part).argmax(1) for part in images.split(100)])
+    """Return the classification error in per cent."""
+    answers = torch.cat([network(chunk).argmax(1) for chunk in images.split(100)])
     return 100 * (answers != labels).double().mean().item()
 
 
 def main(arguments: list[str] | None = None) -> float:
     """Train, print the errors after every pass, and return the last test error in per cent."""
     parser = argparse.ArgumentParser(description="Train LeNet of 1989 on the US Postal Service's digits.")
-    parser.add_argument("folder", type=Path, help="where zip.train.gz and zip.test.gz are")
-    parser.add_argument("--passes", type=int, default=23, help="over the training digits, 1 or more")
-    parser.add_argument("--step", type=float, default=0.15, help="of gradient descent")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights at the start")
+    parser.add_argument("folder", type=Path, help="folder with zip.train.gz and zip.test.gz")
+    parser.add_argument("--passes", type=int, default=23, help="passes over the training digits, 1 or more")
+    parser.add_argument("--step", type=float, default=0.15, help="step size of gradient descent")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights")
     options = parser.parse_args(arguments)
     if options.passes < 1:
         parser.error(f"--passes is {options.passes}; give 1 or more")
@@ -126,7 +131,7 @@ def main(arguments: list[str] | None = None) -> float:
     except InputError as error:
         sys.exit(str(error))
 
-    torch.set_num_threads(1)  # the network is tiny: more threads wait for each other longer than they compute
+    torch.set_num_threads(1)  # the network is tiny: with more threads, synchronization takes longer than the work
     torch.manual_seed(options.seed)
     network = modernet.create_model("lenet1989")
     start = time.monotonic()
@@ -135,12 +140,15 @@ def main(arguments: list[str] | None = None) -> float:
         test_error = error_percent(network, *test)
         left = (time.monotonic() - start) / number * (options.passes - number)
         print(
-            f"pass {number:2d} of {options.passes}: error {learning:5.2f} % while learning, "
-            f"{test_error:5.2f} % of {len(test[0])} test digits; {left:.0f} s left",
+            f"pass {number:2d} of {options.passes}: training error {learning:5.2f} % (online), "
+            f"test error {test_error:5.2f} % (n = {len(test[0])}); {left:.0f} s left",
             flush=True,
         )
     train_error = error_percent(network, *train)
-    print(f"in the end: error {train_error:.2f} % of {len(train[0])} training digits, {test_error:.2f} % of the others")
+    print(
+        f"final: training error {train_error:.2f} % (n = {len(train[0])}), "
+        f"test error {test_error:.2f} % (n = {len(test[0])})"
+    )
     return test_error
 
 

@@ -1,4 +1,4 @@
-"""The example that runs an exported network says what `modernet predict` says."""
+"""The example that runs an exported network predicts what `modernet predict` does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "run_onnx.py"
 
 @pytest.mark.medium
 @pytest.mark.parametrize("with_normalisation", [False, True])
-def test_an_exported_network_names_pictures_without_us(
+def test_an_exported_network_classifies_images_without_modernet(
     with_normalisation: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = importlib.util.spec_from_file_location("run_onnx", EXAMPLE)
@@ -42,9 +42,11 @@ def test_an_exported_network_names_pictures_without_us(
         paths.append(tmp_path / f"{number}.png")
         Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(paths[-1])
     done = export_saved(saved, tmp_path / "network.onnx", with_normalisation=with_normalisation)
-    guesses = example.main([str(done.path), *map(str, paths)])
+    predicted = example.main([str(done.path), *map(str, paths)])
 
     expected = [prediction.predictions[0] for prediction in predict(saved, paths)]
-    assert [label for label, _ in guesses] == [guess.label for guess in expected]
-    assert [found for _, found in guesses] == pytest.approx([guess.probability for guess in expected], rel=1e-3)
-    assert f"{paths[0]}: {guesses[0][0]} (" in capsys.readouterr().out
+    assert [label for label, _ in predicted] == [prediction.label for prediction in expected]
+    assert [probability for _, probability in predicted] == pytest.approx(
+        [prediction.probability for prediction in expected], rel=1e-3
+    )
+    assert f"{paths[0]}: {predicted[0][0]} (" in capsys.readouterr().out
