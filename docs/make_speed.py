@@ -1,4 +1,4 @@
-"""Write docs/speed.md, the table of speed in README.md, and the files beside the records, from the records in
+"""Write docs/speed.md, the speed table of README.md, and the tables and charts next to the records in
 benchmarks/results: `make docs`.
 """
 
@@ -17,20 +17,20 @@ BEGIN, END = "<!-- speed: made by docs/make_speed.py -->\n", "<!-- end of speed 
 
 INTRODUCTION = """# Speed
 
-Made from the records in `benchmarks/results` by `make docs`. `modernet benchmark` made them: networks take turns in
-rounds, after warm-up, on images that rotate; a ratio is taken within each round, and its interval is a bootstrap over
-rounds. Compare numbers of one table, not of two: they come from different runs of a shared machine.
+`make docs` writes this page from the records in `benchmarks/results`, which `modernet benchmark` made. Networks take
+turns in rounds, after warm-up, cycling through more batches than fit into the last-level cache. A ratio is taken within
+each round, and its interval is a bootstrap over rounds. Compare numbers within a table only: the tables come from
+different runs on a shared machine.
 
-**No GPU was at hand when this was written.** So there is no table of one, and every fused kernel is off until
-`benchmarks/gpu_session.py` has measured that it wins: see [the log](log.md).
+**No GPU was available.** So there is no table for one, and every fused kernel is off until `benchmarks/gpu_session.py`
+has measured that it is faster: see [the log](log.md).
 """
 
 
 def comparison_table(folder: Path) -> str:
-    """Return a row per network: images/s of all runtimes measured in turns, and how ours compares."""
+    """Return a table with a row per network: images/s of all runtimes, measured in turns, and the ratios of ours."""
     lines = [
-        "| | timm | timm, compiled | ONNX Runtime | OpenVINO | `modernet.optimize` "
-        "| against the best other | against timm |",
+        "| | timm | timm, compiled | ONNX Runtime | OpenVINO | `modernet.optimize` | vs. the best other | vs. timm |",
         "|---|---:|---:|---:|---:|---:|---|---|",
     ]
     for name, title in NETWORKS.items():
