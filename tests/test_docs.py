@@ -1,7 +1,8 @@
-"""Pages of the documentation: what they show exists."""
+"""The pages of the documentation: what they link to, name and show exists."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -12,21 +13,65 @@ import pytest
 from modernet.cli import main
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-BLOCKS = "\n".join(re.findall(r"```\n(.*?)```", PAGE, flags=re.DOTALL)).replace("\\\n", " ")
+PAGES = [
+    *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/extending.md", "docs/training.md", "docs/log.md"),
+    *("docs/speed.md", "docs/results/README.md", "findings/README.md"),
+]
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+BLOCKS = "\n".join(re.findall(r"```\n(.*?)```", TRAINING, flags=re.DOTALL)).replace("\\\n", " ")
 COMMANDS = [shlex.split(match.partition("   #")[0]) for match in re.findall(r"(?:uv run|-m) modernet (.*)", BLOCKS)]
 TRAININGS = [command for command in COMMANDS if command[0] == "train"]
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    links = re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    broken = []
+    for link in links:
+        path, _, heading = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if not target.exists() or (heading and heading not in _anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/extending.md", "docs/training.md"])
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    folders = ("src", "tests", "docs", "examples", "benchmarks", "findings")
+    files = {*ROOT.glob("*"), *(file for folder in folders for file in (ROOT / folder).rglob("*"))}
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", text)
+    named = {word for span in spans for word in span.split() if re.fullmatch(r"[\w./]+\.(py|toml|sh)", word)}
+    assert named
+    missing = {name for name in named if not any(file.as_posix().endswith(f"/{name}") for file in files)}
+    assert {name for name in missing if "NAME" not in name} == set()
+
+
+def test_the_tables_of_results_are_made_from_the_records() -> None:
+    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    page = (ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8")
+    assert pages.with_tables(page) == page, "run make docs"
+
+
 @pytest.mark.parametrize("command", TRAININGS, ids=lambda command: " ".join(command[1:7]))
-def test_every_training_on_the_page_is_one(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_training_command_is_valid(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     explain = [] if "--explain" in command else ["--explain"]
 
     assert main([*command, *explain, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)
 
 
-def test_every_other_command_on_the_page_has_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_other_commands_have_the_options_shown(capsys: pytest.CaptureFixture[str]) -> None:
     others = [command for command in COMMANDS if command[0] != "train"]
     assert {command[0] for command in others} == {
         "data",
@@ -45,16 +90,10 @@ def test_every_other_command_on_the_page_has_its_options(capsys: pytest.CaptureF
         assert [word for word in command if word.startswith("--") and word not in shown] == []
 
 
-def test_the_options_that_its_table_explains_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_options_in_the_table_exist(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     shown = capsys.readouterr().out
-    explained = re.findall(r"^\| `(--[a-z-]+)", PAGE, flags=re.MULTILINE)
+    explained = re.findall(r"^\| `(--[a-z-]+)", TRAINING, flags=re.MULTILINE)
     assert len(explained) >= 6
     assert [option for option in explained if option not in shown] == []
-
-
-def test_what_the_page_links_to_exists() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", PAGE)
-    assert links
-    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
