@@ -63,14 +63,15 @@ def ray_processes() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[list[str]]:
-    """A cluster on this machine, and the lines shown when it started."""
+def started() -> Iterator[None]:
+    """A cluster of this process alone: `auto` would join that of another test process, which ends when that does."""
     ray = ray_connection.import_ray()
-    with pytest.MonkeyPatch.context() as patched, shown_lines() as lines:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PYTHONPATH", TESTS)  # workers import what they run
         patched.delenv("RAY_ADDRESS", raising=False)
-        with ray_connection.connected(ray, "auto"):
-            yield lines
+        ray_connection.start_local(ray)
+        yield
+        ray.shutdown()
     assert ray_processes() == []
 
 
@@ -93,8 +94,9 @@ def study_of_the_road(data: str, machines: Machines, folder: str | Path, train: 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("started")
 def test_a_run_whose_worker_is_killed_resumes_from_its_checkpoint_to_the_same_numbers(
-    started: list[str], image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     undisturbed = study_of_the_road(str(image_folder), Machines(workers=1), tmp_path / "here", train_run)
@@ -112,7 +114,6 @@ def test_a_run_whose_worker_is_killed_resumes_from_its_checkpoint_to_the_same_nu
     first, second = steps["depthwise_conv"]
     assert first == 3
     assert second < whole  # the retry did the rest, not all of it
-    assert "no Ray cluster is running here; started one on this machine: 1 machine," in started[0]
     assert "depthwise_conv: its worker died; another one continues" in lines
     assert not (tmp_path / "cluster" / ".cluster").exists()
 
@@ -266,6 +267,22 @@ def test_runs_that_share_a_machine_are_counted() -> None:
     assert Cluster("auto", Path(), cpus=10_000).runs_per_machine() == 1
     assert Cluster("auto", Path(), gpus=0.25).runs_per_machine() == 4
     assert Cluster("auto", Path(), gpus=2.0).runs_per_machine() == 1
+
+
+def test_auto_starts_a_cluster_where_none_is_running() -> None:
+    started: list[str] = []
+
+    def init(address: str, **options: Any) -> None:
+        if address == "auto":
+            raise ConnectionError("Could not find any running Ray instance")
+        started.append(address)
+
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}]
+    ray = SimpleNamespace(init=init, nodes=lambda: nodes, cluster_resources=lambda: {"CPU": 2.0})
+    with shown_lines() as lines:
+        ray_connection.connect(ray, "auto")
+    assert started == ["local"]
+    assert lines == ["no Ray cluster is running here; started one on this machine: 1 machine, 2 CPUs, 0 GPUs"]
 
 
 def test_what_ray_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

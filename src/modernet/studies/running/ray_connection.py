@@ -18,6 +18,7 @@ from modernet.training import ignoring_ctrl_c
 
 AUTO = "auto"
 _CONNECT_S = 10.0
+_QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 _STORE_BYTES = 100 * 2**20  # Ray's object store; nothing large is sent through it
 
 
@@ -96,11 +97,10 @@ def connect(ray: Any, address: str) -> None:
     Raises:
         InputError: no cluster answers at the address, or it refuses the connection.
     """
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address != AUTO:
         _check_reachable(address)
     try:
-        ray.init(address=address, **quiet)
+        ray.init(address=address, **_QUIET)
         where = f"on the Ray cluster at {ray.get_runtime_context().gcs_address}"
     except ConnectionError as error:
         if address != AUTO:
@@ -108,14 +108,19 @@ def connect(ray: Any, address: str) -> None:
                 f"{address} refused the connection, or is not a Ray cluster; see `ray status` on its head node, and "
                 "set RAY_AUTH_MODE=token if it needs a token"
             ) from error
-        cores = usable_cores()
-        ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
+        start_local(ray)
         where = "no Ray cluster is running here; started one on this machine"
     except SystemExit as error:  # what Ray raises after two minutes without an answer
         raise InputError(f"no Ray cluster answers at {address}; see `ray status` on its head node") from error
     cpus, gpus = (f"{ray.cluster_resources().get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
     machines = len(_machines(ray))
     progress.say(f"{where}: {machines} machine{'s' if machines > 1 else ''}, {cpus}, {gpus}")
+
+
+def start_local(ray: Any) -> None:
+    """Start a cluster of this machine alone, and join it."""
+    cores = usable_cores()
+    ray.init("local", num_cpus=cores, include_dashboard=False, object_store_memory=_STORE_BYTES, **_QUIET)
 
 
 def _check_reachable(address: str) -> None:
