@@ -14,6 +14,9 @@ augment. The file holds the environment in which it was recorded; in another one
 may mean nothing: record the old tree there, and check the new one against that. A change that moves losses on purpose
 records the file again and says why in its commit message.
 
+The committed file was recorded at 3d9728f, before runs became task-blind, except for the validation losses of the bf16
+and fp16 runs, which have been computed in float32 since.
+
 Only the command line and `record.json` are used, so the script outlives what it checks. Batch sizes do not divide the
 training splits: the last two batches of an epoch are smaller, and their micro-batches uneven. Sizes were chosen at
 which the order of operations shows: in float32 41 * (1 / 41) is not 1, and 6 * (1 / 29) is not 6 / 29.
@@ -94,8 +97,8 @@ FIFTHS = ["--device-batch", "6"]
 ROAD = ["roadmap", *SQUARES, "--size", "nano", "--seeds", "1", "--workers", "1"]
 # what a checkpoint must hold: moments, the average of the weights, and the place in every stream of random numbers
 STATEFUL = [
-    *CONVNEXT, *SQUARES, *FIFTHS, "--epochs", "8", "--ema-decay", "0.9", "--drop-path", "0.2", "--dropout", "0.1",
-    "--erasing", "0.3", "--cutmix", "1.0", "--mix-prob", "0.5",
+    *CONVNEXT, *QUICK, "--data", "squares", "--epochs", "8", "--batch-size", "30", *FIFTHS, "--ema-decay", "0.9",
+    "--drop-path", "0.2", "--dropout", "0.1", "--erasing", "0.3", "--cutmix", "1.0", "--mix-prob", "0.5",
 ]
 
 # each list in order; the lists side by side
