@@ -84,7 +84,7 @@ def test_an_opened_data_set_has_the_images_of_its_shards(tmp_path: Path) -> None
     assert isinstance(memory.test, InMemory)
     assert isinstance(disk.test, OnDisk)
     assert memory.image_size == disk.image_size == 8
-    assert memory.mean == disk.mean
+    assert memory.preparation == disk.preparation
     expected = torch.stack([decode_image(png(100 + number), "") for number in range(10)])
     assert torch.equal(memory.test.images, expected)
     images = pickle.loads(pickle.dumps(disk.test.images))
