@@ -100,6 +100,7 @@ def run_task(
     checkpoint = read_checkpoint_together(where, identity, processes)
     micro_batches = divide_batch(spec.recipe, execution, processes, checkpoint)
     context = RunContext(device, processes, execution, micro_batches)
+    circumstances = environment(describe(device, torch.get_num_threads()))  # now: the checkout may change meanwhile
 
     torch.manual_seed(spec.seed)
     task = build(context)
@@ -129,7 +130,7 @@ def run_task(
         metrics=metrics,
         history=trained.history,
         environment={
-            **environment(describe(device, torch.get_num_threads())),
+            **circumstances,
             "workers": workers,
             "processes": processes.world,
             "execution": asdict(execution) | {"micro_batches": micro_batches},

@@ -98,6 +98,7 @@ def test_a_file_holds_classes_and_preprocessing(saved: SavedNetwork, suffix: str
 
     assert metadata.pop("modernet")
     assert metadata == {
+        "task": "classification",
         "network": "convnext_test",
         "classes": list(saved.classes),
         "image_size": 32,

@@ -173,6 +173,7 @@ def export_saved(
     """
     preparation = saved.preparation
     metadata: dict[str, Any] = {
+        "task": saved.task,
         "network": saved.spec.name,
         "classes": saved.classes,
         "image_size": preparation.image_size,

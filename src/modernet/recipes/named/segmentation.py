@@ -11,7 +11,7 @@ register_recipe(
     NamedRecipe(
         SegmentationRecipe(
             name="quick_segmentation",
-            source="ours: minutes on a laptop, for small images (docs/log.md)",
+            source="ours: minutes on a laptop, for small images",
             batch_size=32,
             augmentation=Augmentation(flip=0.0),
             optimizer=Optimizer(lr=3e-3),
