@@ -53,7 +53,7 @@ def test_packing_makes_what_data_opens(image_folder: Path, tmp_path: Path, capsy
     dataset = open_dataset(str(out))
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 64
     assert main(["data", "pack", str(image_folder), str(out)]) == 2
-    assert "holds a finished set of shards" in capsys.readouterr().err
+    assert "contains a finished set of shards" in capsys.readouterr().err
 
 
 def test_the_help_of_data_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Small data sets on disk, made anew for each test."""
+"""Small data sets on disk, written for each test."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ def test_every_place_has_its_own_numbers_and_always_the_same() -> None:
     assert first == [generator(*place).random() for place in places]
 
 
-def test_the_only_part_of_a_step_has_the_numbers_of_a_step_without_parts() -> None:
-    """Runs of earlier versions, which had no parts, are run again to the same numbers."""
+def test_the_only_micro_batch_of_a_step_has_the_numbers_of_an_undivided_step() -> None:
+    """Runs of versions without micro-batches can be repeated to the same numbers."""
     expected = np.random.default_rng([7, 2, 3, 4]).random()
-    assert generator(7, Stream.BATCH, epoch=3, step=4, part=0).random() == expected
+    assert generator(7, Stream.BATCH, epoch=3, step=4, index=0).random() == expected
 
 
 def draws() -> tuple[float, float, float]:

@@ -99,7 +99,7 @@ def test_the_fingerprint_is_the_same_in_another_folder_and_with_other_threads(
     first = fingerprint(open_dataset(str(write(tmp_path / "a", contents())), memory_limit_mb=memory_limit_mb))
     monkeypatch.setattr(files, "_THREADS", 1)
     monkeypatch.setattr(files, "_CHUNK", 7)
-    monkeypatch.setattr("modernet.data.decoding.decoding_workers", lambda most: 1)
+    monkeypatch.setattr("modernet.data.reading.decoding_workers", lambda most: 1)
     again = fingerprint(open_dataset(str(write(tmp_path / "b", contents())), memory_limit_mb=memory_limit_mb))
     assert again == first
 

@@ -122,7 +122,7 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path: Path, write_folder, 
     assert "more" not in said
 
 
-def test_of_many_unreadable_images_twenty_are_said_and_all_are_listed(tmp_path: Path, write_folder, capsys) -> None:
+def test_of_many_unreadable_images_twenty_are_printed_and_all_are_listed(tmp_path: Path, write_folder, capsys) -> None:
     write_folder(tmp_path, n=40)
     for number in range(23):
         (tmp_path / "cat" / f"{number:03}.png").write_bytes(b"torn")

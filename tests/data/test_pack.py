@@ -184,23 +184,25 @@ def test_an_image_that_cannot_be_read_stops_packing(folder: Path, tmp_path: Path
 def test_folders_that_hold_something_else_are_left_alone(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     pack_dataset(str(folder), out)
-    with pytest.raises(InputError, match=r"out holds a finished set of shards \(index.json\); give a new folder"):
+    with pytest.raises(InputError, match=r"out contains a finished set of shards \(index.json\); give a new folder"):
         pack_dataset(str(folder), out)
     (out / "index.json").unlink()
     (out / "train-000007.tar").touch()
-    with pytest.raises(InputError, match=r"out holds train-000007.tar, which does not belong to this packing; give a"):
+    with pytest.raises(
+        InputError, match=r"out contains train-000007.tar, which does not belong to this packing; give a"
+    ):
         pack_dataset(str(folder), out)
-    with pytest.raises(InputError, match=r"lies in the data set .*pets; give a folder outside of it"):
+    with pytest.raises(InputError, match=r"is inside the data set .*pets; give a folder outside of it"):
         pack_dataset(str(folder), folder / "shards")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write to .*file: .*; make room, or give another folder"):
         pack_dataset(str(folder), tmp_path / "file")
 
 
-def test_what_cannot_be_packed_is_said() -> None:
+def test_what_cannot_be_packed_is_refused() -> None:
     with pytest.raises(InputError, match=r"shard_size_mb is 0; give 1 or more, such as 500"):
         pack_dataset("mnist", Path("out"), shard_size_mb=0)
-    with pytest.raises(InputError, match=r"digit_scenes is generated anew each time; give a data set that lies"):
+    with pytest.raises(InputError, match=r"digit_scenes is generated each time; give a data set that is stored"):
         pack_dataset("digit_scenes", Path("out"))
 
 

@@ -15,7 +15,7 @@ from modernet.machine import cores
 IMAGES = DecodedImages(torch.zeros((150, 2, 2), dtype=torch.uint8), "file")
 
 
-def test_every_image_is_read_once_and_failures_are_told_by_position() -> None:
+def test_every_image_is_read_once_and_failures_are_returned_by_position() -> None:
     indices = np.arange(150)[::-1]
     seen: dict[int, int] = {}
 

@@ -12,7 +12,7 @@ import torch
 
 
 class Stream(IntEnum):
-    """The use of random numbers; no two uses share theirs."""
+    """The use of random numbers; no two uses share a stream."""
 
     ORDER = 0
     IMAGE = 1  # while it is decoded

@@ -1,4 +1,4 @@
-"""digit_scenes: real handwritten digits at random place, scale and contrast among clutter. Embedded, no download.
+"""digit_scenes: real handwritten digits at random position, scale and contrast among clutter. Embedded, no download.
 
 The 1,797 digits of 8x8 pixels are the test set of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak
 1998, UCI Machine Learning Repository, CC BY 4.0), the same ones as in scikit-learn's `load_digits`. A scene is a softly
@@ -50,7 +50,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One image and all that is known about it; n digits, the first lowest.
+    """One image with all of its annotations; n digits, the first painted first.
 
     Attributes:
         image: uint8 (3, h, w), RGB.
@@ -76,7 +76,7 @@ class SceneGenerator:
     Attributes:
         split: whose source digits are used; no source digit is in two splits, whatever the seed.
         image_size: side of the square scene in pixels, at least 16.
-        num_digits: fewest and most digits; fewer appear where a digit finds no place that leaves the others visible.
+        num_digits: fewest and most digits; there may be fewer where no position leaves the other digits visible.
         digit_side: smallest and largest side of a digit, as a share of the scene's side.
         seed: another seed, other scenes.
     """
@@ -103,7 +103,7 @@ class SceneGenerator:
             )
 
     def scene(self, index: int) -> Scene:
-        """Scene number `index`, counted from 0."""
+        """Return scene `index`, counted from 0."""
         size = self.image_size
         rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index])
         sources, source_labels = _sources(self.split)
@@ -152,7 +152,7 @@ class SceneGenerator:
 
 
 def make_scenes(split: SplitName, n: int, *, image_size: int = 32, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The first n scenes of a split with one digit each, for classification.
+    """Make the first n scenes of a split with one digit each, for classification.
 
     Returns:
         Images, uint8 (n, 3, h, w) in channels_last layout, and labels, int64 (n,).
@@ -234,7 +234,7 @@ def source_digits(split: SplitName) -> tuple[int, ...]:
 
 @cache
 def _sources(split: SplitName) -> tuple[Array, NDArray[np.int64]]:
-    """A split's digits: ink from 0 to 1, (n, 8, 8), and labels (n,)."""
+    """Return the digits of a split: ink from 0 to 1, (n, 8, 8), and labels (n,)."""
     chosen = list(source_digits(split))
     images, labels = _digits()
     return images[chosen], labels[chosen]
@@ -248,7 +248,7 @@ def _digits() -> tuple[Array, NDArray[np.int64]]:
 
 
 def _fragment(sources: Array, size: int, rng: np.random.Generator) -> Array:
-    """A crop of 3 or 4 pixels of a random digit, enlarged."""
+    """Return a crop of 3 or 4 pixels of a random digit, enlarged."""
     crop = int(rng.integers(3, 5))
     top, left = rng.integers(0, 8 - crop + 1, 2)
     digit = sources[rng.integers(len(sources))]
@@ -267,7 +267,7 @@ def _place(ink: Array, size: int, rng: np.random.Generator) -> tuple[slice, slic
 
 
 def _paint(canvas: NDArray[np.float64], ink: Array, place: tuple[slice, slice], colour: NDArray[np.float64]) -> None:
-    """Lay ink of one colour over the canvas (3, h, w), in place."""
+    """Paint ink of one colour over the canvas (3, h, w), in place."""
     part = canvas[:, *place]
     part += (colour[:, None, None] - part) * ink
 

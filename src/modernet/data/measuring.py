@@ -15,13 +15,14 @@ from modernet.preparation import Interpolation, Size
 
 _SURVEYED = 1000
 _MEASURED = 2000
+_NEAR = 2000
 _DEFAULT_SIZE = 224
 _LARGEST_OWN_SIZE = 256
 _STRIDE = 32  # of the last stage of most networks
 
 
 def usual_size(examples: Examples) -> int:
-    """The size that suits most of a fixed sample of 1,000 images.
+    """Return the side that suits most of a fixed sample of 1,000 images (of the first shards, see `_sample`).
 
     Images that are all squares of one size up to 256 keep it. Others get 224, or, where the median of their shorter
     sides is smaller, the multiple of 32 below it, at least 32.
@@ -37,14 +38,14 @@ def usual_size(examples: Examples) -> int:
 
 
 def have_size(examples: Examples, size: Size) -> bool:
-    """Whether the same sample has this size already."""
+    """Return whether every image of the same sample has this size already."""
     return set(_sizes(examples)) == {size}
 
 
 def _sizes(examples: Examples) -> list[tuple[int, int]]:
-    """Height and width of a fixed sample of 1,000 images."""
+    """Return height and width of a fixed sample of 1,000 images."""
     sizes = []
-    for position in evenly(len(examples), _SURVEYED):
+    for position in _sample(len(examples), _SURVEYED, examples.shards):
         try:
             sizes.append(examples.images.size(int(examples.indices[position])))
         except UnreadableImage:
@@ -55,12 +56,14 @@ def _sizes(examples: Examples) -> list[tuple[int, int]]:
 def measure(
     split: InMemory | OnDisk, size: Size, interpolation: Interpolation = "bilinear"
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, for images in [0, 1], over a fixed sample of 2,000.
+    """Return mean and standard deviation of each channel, for images in [0, 1], over a fixed sample of 2,000
+    (of the first shards, see `_sample`).
 
     Raises:
         InputError: an image of the sample cannot be read.
     """
-    positions = evenly(len(split), _MEASURED)
+    shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
+    positions = _sample(len(split), _MEASURED, shards)
     if isinstance(split, OnDisk):
         sample = Examples(split.images, split.indices.numpy()[positions], NoTargets(len(positions)))
         split, failures = decode(sample, size, "measuring colours", interpolation)
@@ -73,10 +76,20 @@ def measure(
     values = torch.arange(256, dtype=torch.float64) / 255
     mean = counts @ values / counts.sum(1)
     variance = counts @ values.square() / counts.sum(1) - mean.square()
-    std = variance.clamp(min=(1 / 255) ** 2).sqrt()  # images of one colour must not be divided by 0
+    std = variance.clamp(min=(1 / 255) ** 2).sqrt()  # images of one colour would divide by 0
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
+def _sample(n: int, most: int, shards: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Return at most `most` of n positions, evenly spread over all; or over the first shards, as few of these as hold
+    2,000 images, since shards are fetched when they are first read.
+    """
+    if shards is None:
+        return evenly(n, most)
+    near = np.flatnonzero(shards <= np.sort(shards)[:_NEAR][-1])
+    return near[evenly(len(near), most)]
+
+
 def evenly(n: int, most: int) -> NDArray[np.int64]:
-    """At most `most` of n positions, evenly spread."""
+    """Return at most `most` of n positions, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from modernet.data import measuring, reading
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk
@@ -19,7 +20,6 @@ from modernet.preparation import ImageSize, Interpolation, Preparation, Size, as
 from modernet.progress import say
 
 _MOST_LISTED = 20  # skipped images that are printed by name; the data set lists them all
-_NEAR = 2000  # images of remote shards on which sizes and colours are measured
 
 
 def open_dataset(
@@ -86,10 +86,10 @@ def open_dataset(
             splits="generated; no source digit is in two splits",
         )
     name, source = read_source(spec, targets=targets, memory_limit_mb=memory_limit_mb, download=download)
-    return _opened(name, source, image_size, skip_unreadable, memory_limit_mb, whole_images, interpolation)
+    return _open_source(name, source, image_size, skip_unreadable, memory_limit_mb, whole_images, interpolation)
 
 
-def _opened(
+def _open_source(
     name: str,
     source: Source,
     image_size: ImageSize | None,
@@ -100,74 +100,58 @@ def _opened(
 ) -> ImageDataset:
     """Split, decode what fits in memory, and measure."""
     given = three_splits(source)
-    parts = {"train": given.train, "validation": given.validation, "test": given.test}
-    surveyed = given.train if given.train.shards is None else given.train.take(_first_shards(given.train.shards))
+    examples = {"train": given.train, "validation": given.validation, "test": given.test}
     if image_size is None:
-        image_size = measuring.usual_size(surveyed)
+        image_size = measuring.usual_size(given.train)
     size = as_size(image_size)
-    total = sum(len(part) for part in parts.values())
+    total = sum(len(split) for split in examples.values())
     fits = total * 3 * size[0] * size[1] / 2**20 <= memory_limit_mb
-    in_memory = fits and (not whole_images or measuring.have_size(surveyed, size))
+    in_memory = fits and (not whole_images or measuring.have_size(given.train, size))
     splits: dict[str, InMemory | OnDisk] = {}
     unreadable: list[str] = []
-    for split, part in parts.items():
-        splits[split], failed = _read(part, split, size, interpolation, in_memory, skip_unreadable)
+    for split, stored in examples.items():
+        splits[split], failed = _read(stored, split, size, interpolation, in_memory, skip_unreadable)
         unreadable += failed
     if unreadable:
-        say(f"{name}: skipped {len(unreadable)} of {total} images that cannot be read:")
-        for skipped in unreadable[:_MOST_LISTED]:
-            say(f"  {skipped}")
-        if len(unreadable) > _MOST_LISTED:
-            say(f"  ... and {len(unreadable) - _MOST_LISTED} more")
-        _check_what_is_left(splits, source)
-    train = splits["train"]
-    measured = train
-    if isinstance(train, OnDisk) and train.shards is not None:
-        first = _first_shards(train.shards.numpy())
-        measured = OnDisk(train.images, train.indices[torch.from_numpy(first)], train.targets.take(first))
-    mean, std = measuring.measure(measured, size, interpolation)
+        _report(name, unreadable, total)
+        _check_readable(splits, source)
+    mean, std = measuring.measure(splits["train"], size, interpolation)
     preparation = Preparation(image_size, mean, std, interpolation=interpolation)
-    return ImageDataset(
-        name,
-        source.classes,
-        preparation,
-        train,
-        splits["validation"],
-        splits["test"],
-        tuple(unreadable),
-        given.words,
-    )
-
-
-def _first_shards(shards: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of the images in the first shards, as few of these as hold 2,000."""
-    return np.flatnonzero(shards <= np.sort(shards)[:_NEAR][-1])
+    return ImageDataset(name, source.classes, preparation, **splits, unreadable=tuple(unreadable), splits=given.words)
 
 
 def _read(
-    part: Examples, split: str, size: Size, interpolation: Interpolation, in_memory: bool, skip_unreadable: bool
+    examples: Examples, split: str, size: Size, interpolation: Interpolation, in_memory: bool, skip_unreadable: bool
 ) -> tuple[InMemory | OnDisk, list[str]]:
     """Return one split without what cannot be read, and the names of that."""
     if in_memory:
-        decoded, failures = reading.decode(part, size, f"reading {split} images", interpolation)
+        decoded, failures = reading.decode(examples, size, f"reading {split} images", interpolation)
     elif skip_unreadable:
-        failures = reading.check(part, f"checking {split} images")
+        failures = reading.check(examples, f"checking {split} images")
     else:
         failures = {}
     if failures and not skip_unreadable:
         raise skippable(failures[min(failures)])
-    readable = np.setdiff1d(np.arange(len(part)), list(failures))
+    readable = np.setdiff1d(np.arange(len(examples)), list(failures))
     names = [failures[position].name for position in sorted(failures)]
     if not in_memory:
-        return reading.on_disk(part.take(readable)), names
+        return reading.on_disk(examples.take(readable)), names
     if failures:
-        kept = torch.from_numpy(readable)
-        decoded = InMemory(decoded.images[kept], decoded.targets.take(readable))
+        decoded = InMemory(decoded.images[torch.from_numpy(readable)], decoded.targets.take(readable))
     return decoded, names
 
 
-def _check_what_is_left(splits: dict[str, InMemory | OnDisk], source: Source) -> None:
-    for split, part in splits.items():
-        if not len(part):
-            raise InputError(f"no {split} image of {source.path} can be read; repair some, or choose another data set")
+def _report(name: str, unreadable: list[str], total: int) -> None:
+    say(f"{name}: skipped {len(unreadable)} of {total} images that cannot be read:")
+    for skipped in unreadable[:_MOST_LISTED]:
+        say(f"  {skipped}")
+    if len(unreadable) > _MOST_LISTED:
+        say(f"  ... and {len(unreadable) - _MOST_LISTED} more")
+
+
+def _check_readable(splits: Mapping[str, InMemory | OnDisk], source: Source) -> None:
+    """Check that a network can learn from what is left."""
+    for name, split in splits.items():
+        if not len(split):
+            raise InputError(f"no {name} image of {source.path} can be read; repair some, or choose another data set")
     splits["train"].targets.check(source.classes, f"what can be read of {source.path}")

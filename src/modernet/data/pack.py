@@ -1,4 +1,4 @@
-"""Any data set -> tar shards in WebDataset's layout, with an index that tells where every image lies."""
+"""Any data set -> tar shards in WebDataset's layout, with an index of the offset of every image."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from modernet.machine.cores import decoding_workers
 
 _MOST_THREADS = 16
 _SURVEYED = 500
-_AROUND_A_IMAGE = 2048  # bytes in a shard: the headers of two files, their padding, and a label
+_OVERHEAD = 2048  # bytes per image in a shard: the headers of two files, their padding, and a label
 _USUAL_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}  # of the others it is the format's name
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What was written.
+    """The result of packing.
 
     Attributes:
-        folder: where it lies; `open_dataset` opens it.
-        shards: how many there are.
-        kept: how many of them an earlier, unfinished packing had left.
-        images: how many images are in them.
+        folder: of the shards; `open_dataset` opens it.
+        shards: number of shards.
+        kept: how many of them an earlier, unfinished packing had written.
+        images: number of images in them.
         size: bytes of all shards.
     """
 
@@ -56,118 +56,127 @@ class Packed:
 def pack_dataset(spec: str, out: Path, *, shard_size_mb: int = 500) -> Packed:
     """Write a data set as tar shards: `train-000000.tar`, ..., likewise validation and test where it has them.
 
-    The bytes of images are copied as they are (pixels that were never encoded become PNG). Each split is shuffled
-    once, the same way every time, so that every shard is a fair mix of it. Beside the shards lie `index.json`, by which
-    they open at once here and behind HTTP, and `classes.txt`. Shards are written side by side, each whole or not at
+    The bytes of images are copied unchanged (pixels that were never encoded become PNG). Each split is shuffled once,
+    in the same order every time, so that every shard is a fair mix of it. Next to the shards are `index.json`, with
+    which they open at once, also behind HTTP, and `classes.txt`. Shards are written concurrently, each whole or not at
     all; when packing is stopped and started again, finished shards are kept.
 
     Args:
-        spec: what `open_dataset` takes, but `"digit_scenes"`.
+        spec: what `open_dataset` takes, except `"digit_scenes"`.
         out: a new folder, or that of an unfinished packing.
-        shard_size_mb: how large shards are, about.
+        shard_size_mb: approximate size of a shard.
 
     Raises:
-        InputError: the data set cannot be opened or an image not be read; `out` holds something else or cannot be
+        InputError: the data set cannot be opened or an image not be read; `out` contains something else or cannot be
             written to.
     """
     if shard_size_mb < 1:
         raise InputError(f"shard_size_mb is {shard_size_mb}; give 1 or more, such as 500")
     if spec == "digit_scenes":
-        raise InputError("digit_scenes is generated anew each time; give a data set that lies somewhere")
+        raise InputError("digit_scenes is generated each time; give a data set that is stored somewhere")
     source = read_source(spec).source
     plan = list(_plan(source, shard_size_mb * 2**20))
     _check_folder(out, source, {name for name, _ in plan})
-    total = sum(len(part) for _, part in plan)
-    stop = threading.Event()
+    total = sum(len(examples) for _, examples in plan)
     try:
         with (
-            progress.bar(f"packing {out}", total) as task,
+            progress.bar(f"packing {out}", total) as bar,
             ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads,
         ):
-            writers = [_Writer(out, name, part, source.classes, task, stop) for name, part in plan]
+            writer = _Writer(out, source.classes, bar)
             try:
-                indexes = list(threads.map(_Writer.finished, writers))
+                shards = list(threads.map(writer.shard, plan))
             finally:
-                stop.set()  # or an error, and Ctrl-C, would wait for shards that nobody wants any more
+                writer.stop.set()  # or an error, or Ctrl-C, would wait for the other shards
                 threads.shutdown(cancel_futures=True)
         with whole_file(out / "classes.txt") as unfinished:
             unfinished.write_text("".join(f"{name}\n" for name in source.classes))
-        write_index(out / INDEX_FILE, indexes, source.classes)
+        write_index(out / INDEX_FILE, [shard.index for shard in shards], source.classes)
     except OSError as error:
         raise InputError(
             f"cannot write to {out}: {error.strerror or error}; make room, or give another folder"
         ) from error
-    for writer in writers:
-        writer.note.unlink()
-    kept = sum(writer.kept for writer in writers)
-    return Packed(out, len(plan), kept, total, sum(index.size for index in indexes))
+    for name, _ in plan:
+        _note(out / name).unlink()
+    return Packed(out, len(plan), sum(shard.kept for shard in shards), total, sum(shard.index.size for shard in shards))
 
 
 def _plan(source: Source, shard_size: int) -> Iterator[tuple[str, Examples]]:
-    """The name of each shard and what belongs in it."""
-    for split, part in source.splits().items():
-        sample = [len(_encoded(part.images, int(part.indices[p]))[0]) for p in evenly(len(part), _SURVEYED).tolist()]
-        shards = math.ceil(len(part) * (float(np.mean(sample)) + _AROUND_A_IMAGE) / shard_size)
-        order = np.random.default_rng(0).permutation(len(part))
+    """Yield the name of each shard and its examples."""
+    for split, examples in source.splits().items():
+        images, n = examples.images, len(examples)
+        sample = [len(_encoded(images, index)[0]) for index in examples.indices[evenly(n, _SURVEYED)].tolist()]
+        shards = math.ceil(n * (float(np.mean(sample)) + _OVERHEAD) / shard_size)
+        order = np.random.default_rng(0).permutation(n)
         for number, positions in enumerate(np.array_split(order, shards)):
             if len(positions):
-                yield f"{split}-{number:06}.tar", part.take(positions)
+                yield f"{split}-{number:06}.tar", examples.take(positions)
 
 
 def _check_folder(out: Path, source: Source, names: set[str]) -> None:
-    """Stop before anything is written where it would be mixed with something else."""
+    """Refuse a folder where shards would be mixed with something else, before anything is written."""
     if (out / INDEX_FILE).exists():
-        raise InputError(f"{out} holds a finished set of shards ({INDEX_FILE}); give a new folder")
+        raise InputError(f"{out} contains a finished set of shards ({INDEX_FILE}); give a new folder")
     if isinstance(source.path, Path) and out.resolve().is_relative_to(source.path.resolve()):
-        raise InputError(f"{out} lies in the data set {source.path}; give a folder outside of it")
+        raise InputError(f"{out} is inside the data set {source.path}; give a folder outside of it")
     strays = [file.name for file in tar_files(out) if file.name not in names] if out.is_dir() else []
     if strays:
-        raise InputError(f"{out} holds {strays[0]}, which does not belong to this packing; give a new folder")
+        raise InputError(f"{out} contains {strays[0]}, which does not belong to this packing; give a new folder")
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A finished shard."""
+
+    index: ShardIndex
+    kept: bool
+    """Whether an earlier packing wrote it."""
 
 
 class _Writer:
-    """Writes one shard, unless an earlier packing has."""
+    """Writes the shards of one packing, from several threads; setting `stop` interrupts them."""
 
-    def __init__(
-        self, out: Path, name: str, part: Examples, classes: tuple[str, ...], task: progress.Bar, stop: threading.Event
-    ) -> None:
-        self.file, self.note = out / name, out / f".{name}.json"  # what is known of a finished shard
-        self.part, self.classes, self.task, self.stop = part, classes, task, stop
-        self.kept = False
+    def __init__(self, out: Path, classes: tuple[str, ...], bar: progress.Bar) -> None:
+        self._out, self._classes, self._bar = out, classes, bar
+        self.stop = threading.Event()
 
-    def finished(self) -> ShardIndex:
-        """The shard's index, once it is there."""
-        images, indices = self.part.images, self.part.indices.tolist()
-        content = [images.identity(index) for index in indices], self.part.labels.tolist(), self.classes
+    def shard(self, planned: tuple[str, Examples]) -> _Shard:
+        """Write a shard of this name and examples, unless an earlier packing has."""
+        file, examples = self._out / planned[0], planned[1]
+        images, indices, labels = examples.images, examples.indices.tolist(), examples.labels.tolist()
+        content = [images.identity(index) for index in indices], labels, self._classes
         digest = sha256(repr(content).encode(errors="surrogateescape")).hexdigest()
-        index = self._earlier(digest)
+        index = _earlier(file, digest)
         if index is not None:
-            self.kept = True
-            self.task.advance(len(self.part))
-            return index
-        with (
-            whole_file(self.file) as unfinished,
-            tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar,
-        ):
-            for number, (image, label) in enumerate(zip(indices, self.part.labels.tolist(), strict=True)):
+            self._bar.advance(len(examples))
+            return _Shard(index, kept=True)
+        with whole_file(file) as unfinished, tarfile.open(unfinished, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for number, (image, label) in enumerate(zip(indices, labels, strict=True)):
                 if self.stop.is_set():
                     raise InterruptedError("packing was stopped")
                 encoded, suffix = _encoded(images, image)
                 _add(tar, f"{number:08}{suffix}", encoded)
                 _add(tar, f"{number:08}.cls", str(label).encode())
-                self.task.advance()
-        index = index_shard(self.file, checksum=True)
-        write_index(self.note, [index], None, content=digest)
-        return index
+                self._bar.advance()
+        index = index_shard(file, checksum=True)
+        write_index(_note(file), [index], None, content=digest)
+        return _Shard(index, kept=False)
 
-    def _earlier(self, digest: str) -> ShardIndex | None:
-        """What an earlier packing noted of this shard, if it meant the same images and labels."""
-        try:
-            (index,), _, note = parse_index(self.note.read_bytes(), str(self.note))
-            same = note["content"] == digest and self.file.stat().st_size == index.size
-        except (OSError, ValueError, KeyError):
-            return None
-        return index if same else None
+
+def _note(shard: Path) -> Path:
+    """Return the file that holds the index of a finished shard until all are finished."""
+    return shard.with_name(f".{shard.name}.json")
+
+
+def _earlier(shard: Path, digest: str) -> ShardIndex | None:
+    """Return the index from an earlier packing of the same images and labels, if there is one."""
+    note = _note(shard)
+    try:
+        (index,), _, more = parse_index(note.read_bytes(), str(note))
+        same = more["content"] == digest and shard.stat().st_size == index.size
+    except (OSError, ValueError, KeyError):
+        return None
+    return index if same else None
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -177,7 +186,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def _encoded(images: Images, index: int) -> tuple[bytes, str]:
-    """An image's bytes, and the suffix of their format."""
+    """Return the bytes of an image, and the suffix of their format."""
     if not isinstance(images, EncodedImages):
         buffer = io.BytesIO()
         Image.fromarray(images.read(index).permute(1, 2, 0).numpy()).save(buffer, "PNG")  # c h w -> h w c

@@ -32,7 +32,7 @@ def decode(
     """Decode the centre of every image, scaled to `size`, and map the targets.
 
     Returns:
-        The split, and what could not be read, by position; such an image is black in the split.
+        The split, and what could not be read, by position; such images are black in the split.
     """
     images = torch.zeros((len(examples), *size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     views = [View(Box(0, 0, *size), size)] * len(examples)
@@ -55,12 +55,13 @@ def check(examples: Examples, task: str) -> Failures:
 
 
 def on_disk(examples: Examples) -> OnDisk:
+    """Return examples as a split, without reading any."""
     shards = None if examples.shards is None else torch.from_numpy(examples.shards)
     return OnDisk(examples.images, torch.from_numpy(examples.indices), examples.targets, shards)
 
 
 def read_all(examples: Examples, read: Callable[[int, int], object], task: str) -> Failures:
-    """Read every image, in threads: the decoders release the interpreter.
+    """Read every image, in threads, since the decoders release the GIL.
 
     Args:
         read: called with each position in the split and the index of its image; at any time, from any thread.

@@ -47,44 +47,45 @@ def three_splits(source: Source) -> ThreeSplits:
         case Examples() as train, Examples() as validation, Examples() as test:
             return ThreeSplits(train, validation, test, "train, validation and test as given")
         case Examples() as everything, None, None:
-            validation, test, train = _held_out(everything, source, parts=2)
+            validation, test, train = _held_out(everything, source, n_held_out=2)
             return ThreeSplits(train, validation, test, f"about 80 / 10 / 10 % {of_each}of the one given set")
         case Examples() as everything, None, Examples() as test:
-            validation, train = _held_out(everything, source, parts=1)
+            validation, train = _held_out(everything, source, n_held_out=1)
             words = f"test as given; validation is about 10 % {of_each}of the given train"
             return ThreeSplits(train, validation, test, words)
         case Examples() as everything, Examples() as test, None:
-            validation, train = _held_out(everything, source, parts=1)
+            validation, train = _held_out(everything, source, n_held_out=1)
             words = f"test is the given validation; validation is about 10 % {of_each}of the given train"
             return ThreeSplits(train, validation, test, words)
     raise AssertionError(given)
 
 
-def _held_out(everything: Examples, source: Source, parts: int) -> list[Examples]:
-    """Split into `parts` parts of about 10 % each, and the rest."""
+def _held_out(everything: Examples, source: Source, n_held_out: int) -> list[Examples]:
+    """Hold out as many splits of about 10 % each, and return them and the rest."""
     places = np.array([_place(everything.images.identity(index)) for index in everything.indices.tolist()])
     strata = everything.targets.strata()
     if strata is None:
         strata, names = np.zeros(len(everything), dtype=np.int64), ["the training split"]
     else:
         names = [f"the class {name!r}" for name in source.classes]
-    chosen: list[list[NDArray[np.int64]]] = [[] for _ in range(parts + 1)]
+    chosen: list[list[NDArray[np.int64]]] = [[] for _ in range(n_held_out + 1)]
     for stratum, name in enumerate(names):
         members = np.flatnonzero(strata == stratum)
         n = len(members)
-        if n < parts + 1:
+        if n < n_held_out + 1:
+            splits = "train, validation and test" if n_held_out == 2 else "train and validation"
             raise InputError(
-                f"{name} in {source.path} has too few images, {n}; splitting it into "
-                f"{'train, validation and test' if parts == 2 else 'train and validation'} needs at least {parts + 1}"
+                f"{name} in {source.path} has too few images, {n}; splitting it into {splits} needs at least "
+                f"{n_held_out + 1}"
             )
         members = members[np.argsort(places[members])]
         ends: list[int] = []
-        for part in range(parts):
-            natural = int(np.searchsorted(places[members], _HELD_OUT * (part + 1)))
+        for number in range(n_held_out):
+            natural = int(np.searchsorted(places[members], _HELD_OUT * (number + 1)))
             fewest = ends[-1] + 1 if ends else 1
-            ends.append(min(max(natural, fewest), n - parts + part))  # clipped only where a part would be empty
-        for part, piece in enumerate(np.split(members, ends)):
-            chosen[part].append(piece)
+            ends.append(min(max(natural, fewest), n - n_held_out + number))  # clipped only where a split would be empty
+        for pieces, piece in zip(chosen, np.split(members, ends), strict=True):
+            pieces.append(piece)
     return [everything.take(np.sort(np.concatenate(pieces))) for pieces in chosen]
 
 

@@ -65,14 +65,14 @@ class Targets(Protocol):
         """
 
     def show(self, views: Sequence[View]) -> Self:
-        """Return what is seen of them through a view of each image, read into memory.
+        """Map them by a view of each image, and read them into memory.
 
         Raises:
             UnreadableImage: a map cannot be read.
         """
 
     def to(self, device: torch.device) -> Self:
-        """Move what is worth it to a device, from which batches are then taken."""
+        """Return them with large tensors on a device, where batches are then gathered."""
 
     def collate(self) -> Any:
         """Make one batch of all of them, which are in memory."""

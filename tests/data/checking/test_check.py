@@ -89,7 +89,7 @@ def test_images_of_odd_sizes_are_found(tmp_path: Path, write_folder, write_image
     assert sorted(found) == sorted(
         [
             (str(tiny), "9 x 30; half of all have 40 or more"),
-            (str(long), "250 x 40; only its middle would be seen"),
+            (str(long), "250 x 40; only its centre would be seen"),
         ]
     )
 
@@ -98,8 +98,8 @@ def test_classes_with_similar_names_are_found(tmp_path: Path, write_folder) -> N
     write_folder(tmp_path, ("cat", "Cats", "hot dog", "hot_dog", "gas", "ga"), n=4)
     found = of_kind(check_images(str(tmp_path)), "similar classes")
     assert found == [
-        ("'cat'", "beside 'Cats'; if they are one class, merge them"),
-        ("'hot_dog'", "beside 'hot dog'; if they are one class, merge them"),
+        ("'cat'", "similar to 'Cats'; if they are one class, merge them"),
+        ("'hot_dog'", "similar to 'hot dog'; if they are one class, merge them"),
     ]
 
 
@@ -119,7 +119,7 @@ def test_rare_classes_are_found(tmp_path: Path, write_folder, write_image) -> No
     assert of_kind(check_images(str(tmp_path)), "rare class") == [("dog", "3 images; cat has 301")]
 
 
-def test_what_lies_wrong_in_class_folders_is_found(folder: Path, write_image) -> None:
+def test_misplaced_files_in_class_folders_are_found(folder: Path, write_image) -> None:
     (folder / "train" / "emu").mkdir()
     (folder / "train" / "cat" / "deep").mkdir()
     (folder / "train" / "cat" / "deep" / "notes.xml").touch()
@@ -129,7 +129,7 @@ def test_what_lies_wrong_in_class_folders_is_found(folder: Path, write_image) ->
     assert check_images(str(folder)).found == (
         Finding("empty class folder", str(folder / "train" / "emu"), "no image in it"),
         Finding("other files", str(folder / "train" / "cat"), "2, such as Thumbs.db"),
-        Finding("nested folder", str(folder / "test" / "dog"), "images lie in 1 below it, such as dog/poodles/small"),
+        Finding("nested folder", str(folder / "test" / "dog"), "images are in 1 below it, such as dog/poodles/small"),
     )
 
 
@@ -140,7 +140,7 @@ def test_other_layouts_are_checked_too(tmp_path: Path) -> None:
     assert [subject for subject, _ in found] == ["test-0.tar, 0014", "test-0.tar, 0015"]
 
 
-def test_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_checked_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"digit_scenes is generated and has nothing to check; give a data set that"):
         check_images("digit_scenes")
     with pytest.raises(InputError, match=r"there is no folder"):

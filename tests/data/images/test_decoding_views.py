@@ -52,8 +52,8 @@ def test_a_jpeg_that_is_decoded_smaller_gives_nearly_the_same_pixels(
     pixels = decode_view(data, "a", lambda h, w: view, interpolation)[0].float()
     assert 0 < (pixels - whole).abs().mean() < 1
     shifted = View(view.box._replace(left=view.box.left + 4), view.size, flipped=True)
-    beside = shifted.show(decode_image(data, "a"), interpolation).float()
-    assert (beside - whole).abs().mean() > 2, "a shift by half a pixel of the view would not be seen"
+    near = shifted.show(decode_image(data, "a"), interpolation).float()
+    assert (near - whole).abs().mean() > 2, "a shift by half a pixel of the view would not be seen"
 
 
 @pytest.mark.parametrize(("side", "smaller"), [(255, False), (256, True)])

@@ -22,6 +22,6 @@ def test_files_folders_and_patterns_are_found_sorted_and_once(tmp_path: Path) ->
 @pytest.mark.parametrize("pattern", ["*.jpg", "no.jpg", "."])
 def test_a_pattern_without_an_image_is_an_error(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(
-        InputError, match=r"no image matches .*; give image files, folders that hold them, or a pattern"
+        InputError, match=r"no image matches .*; give image files, folders that contain them, or a pattern"
     ):
         find_images([tmp_path / pattern])

@@ -247,7 +247,7 @@ def test_images_are_augmented_one_by_one_wherever_they_are(tmp_path: Path, write
     assert len(images(memory) & images(plain)) < 4, "nothing was done to most images"
 
 
-def test_a_wrong_notation_of_rand_augment_is_told_before_training(dataset: ImageDataset) -> None:
+def test_a_wrong_notation_of_rand_augment_is_refused_before_training(dataset: ImageDataset) -> None:
     with pytest.raises(InputError, match=r"^rand_augment is 'm9'; give timm's notation"):
         loader(dataset, Augmentation(rand_augment="m9"))
 
@@ -346,7 +346,7 @@ def test_crops_on_disk_are_taken_from_the_whole_image(tmp_path: Path) -> None:
     assert cropped.max() > plain.max() + 1
 
 
-def test_too_little_shared_memory_is_told_before_it_ends_in_a_bus_error(
+def test_too_little_shared_memory_is_refused_before_it_ends_in_a_bus_error(
     tmp_path: Path, write_folder, monkeypatch
 ) -> None:
     write_folder(tmp_path, n=10, size=(12, 12))

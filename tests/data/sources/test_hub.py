@@ -119,7 +119,7 @@ def test_labels_are_read_once(hub: Hub) -> None:
 
 
 def test_training_starts_before_all_files_are_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modernet.data.open._NEAR", 5)
+    monkeypatch.setattr("modernet.data.measuring._NEAR", 5)
     with hub({"main": TWO_SPLITS}) as server:
         dataset = open_dataset(f"hf:{REPO}", memory_limit_mb=0)
         assert fetched(server) == ["train-00000-of-00002.parquet"]

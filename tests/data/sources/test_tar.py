@@ -213,7 +213,7 @@ def test_remote_shards_are_fetched_on_first_use(tmp_path: Path, cache: Path) -> 
 
 
 def test_training_starts_before_all_shards_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modernet.data.open._NEAR", 10)
+    monkeypatch.setattr("modernet.data.measuring._NEAR", 10)
     folder = write_shards(tmp_path / "served", "train", 5)
     indexed(write_shards(write_shards(folder, "val", 1), "test", 1))
     with serving(folder) as server:

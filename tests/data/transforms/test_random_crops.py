@@ -20,7 +20,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 @given(seed=st.integers(0, 1000), low=st.floats(0.02, 0.9))
 @settings(deadline=None)
-def test_crops_lie_inside_with_the_area_and_ratio_asked_for(seed: int, low: float) -> None:
+def test_crops_are_inside_with_the_area_and_ratio_asked_for(seed: int, low: float) -> None:
     top, left, height, width = random_crops(50, low, rng(seed)).T
     assert min(top.min(), left.min()) >= 0
     assert max((top + height).max(), (left + width).max()) <= 1 + 1e-12
@@ -31,7 +31,7 @@ def test_crops_lie_inside_with_the_area_and_ratio_asked_for(seed: int, low: floa
 
 
 @given(seed=st.integers(0, 1000), h=st.integers(1, 60), w=st.integers(1, 60), low=st.floats(0.05, 0.99))
-def test_a_box_lies_inside_its_image(seed: int, h: int, w: int, low: float) -> None:
+def test_a_box_is_inside_its_image(seed: int, h: int, w: int, low: float) -> None:
     box = random_box(h, w, low, rng(seed))
     assert min(box.top, box.left) >= 0
     assert min(box.height, box.width) >= 1

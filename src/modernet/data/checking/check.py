@@ -1,4 +1,4 @@
-"""Look at every image of a data set, and say what would spoil a training or its result."""
+"""Look at every image of a data set, and report what would spoil a training or its result."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ _LONG = 5.0  # times longer than wide
 def check_images(spec: str) -> Findings:
     """Decode every image and compare all of them.
 
-    Found are: images that cannot be read; the same bytes in two splits or two classes; images of two splits that
-    look the same (a hash of 8 x 8 differences, so most copies that were scaled or compressed again); odd sizes; and
-    problems of classes: similar names, missing in a split, rare, empty folders, other files, folders in folders.
-    Where a data set has no splits, those that `open_dataset` would make are compared.
+    Reports images that cannot be read; the same bytes in two splits or two classes; images of two splits that look the
+    same (a hash of 8 x 8 differences, so most copies that were resized or compressed again); odd sizes; and problems of
+    classes: similar names, missing in a split, rare, empty folders, other files, folders in folders. Where a data set
+    has no splits, those that `open_dataset` would make are compared.
 
     Args:
-        spec: what `open_dataset` takes, but `"digit_scenes"`. In class folders also what `open_dataset` refuses is
-            found: empty folders, classes that train has not.
+        spec: what `open_dataset` takes, except `"digit_scenes"`. Class folders may also have what `open_dataset`
+            refuses: empty folders, and classes that are not in train.
 
     Raises:
         InputError: nothing is there, or it cannot be opened.
     """
     if spec == "digit_scenes":
-        raise InputError("digit_scenes is generated and has nothing to check; give a data set that lies somewhere")
+        raise InputError("digit_scenes is generated and has nothing to check; give a data set that is stored somewhere")
     classes, given, found = _opened(spec)
     splits, words = _splits(spec, classes, given)
-    surveys = {split: _survey(part, f"checking {split} images") for split, part in splits.items()}
-    counts = {split: np.bincount(part.labels, minlength=len(classes)) for split, part in given.items()}
+    surveys = {split: _survey(examples, f"checking {split} images") for split, examples in splits.items()}
+    counts = {split: np.bincount(examples.labels, minlength=len(classes)) for split, examples in given.items()}
     found += [
-        *(finding for split, part in splits.items() for finding in _unreadable(part, surveys[split])),
+        *(finding for split, examples in splits.items() for finding in _unreadable(examples, surveys[split])),
         *_copies(splits, surveys, classes),
         *_alike(splits, surveys),
         *_odd_sizes(splits, surveys),
         *class_problems(classes, counts),
     ]
     order = list(KINDS)
-    total = sum(len(part) for part in splits.values())
+    total = sum(len(examples) for examples in splits.values())
     return Findings(total, words, tuple(sorted(found, key=lambda finding: order.index(finding.kind))))
 
 
 class _Survey(NamedTuple):
-    """What was seen of each image of a split; of one that cannot be read, nothing."""
+    """Facts about each image of a split; empty for one that cannot be read."""
 
     digests: list[bytes | None]
     """Of its bytes."""
@@ -74,7 +74,7 @@ class _Survey(NamedTuple):
 
 
 def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Examples], list[Finding]]:
-    """Classes, the splits that are given, and what is wrong with folders."""
+    """Return classes, the given splits, and what is wrong with folders."""
     path = find_image_folder(spec)
     if path is None:
         source = read_source(spec).source
@@ -100,18 +100,18 @@ def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Examples], list[Findi
 
 
 def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Examples]) -> tuple[dict[str, Examples], str]:
-    """The splits that training would use, in words too."""
+    """Return the splits that training would use, and a phrase that says where they come from."""
     if len(given) > 1:
         return dict(given), f"{', '.join(given)} as given"
     try:
         train, validation, test, words = three_splits(Source(spec, classes, given["train"]))
-    except InputError:  # classes too small to split; they can be looked at all the same
+    except InputError:  # classes too small to split can still be checked
         return dict(given), "one set"
     return {"train": train, "validation": validation, "test": test}, words
 
 
-def _survey(part: Examples, task: str) -> _Survey:
-    n, images = len(part), part.images
+def _survey(examples: Examples, task: str) -> _Survey:
+    n, images = len(examples), examples.images
     digests: list[bytes | None] = [None] * n
     hashes, sizes = np.zeros(n, dtype=np.uint64), np.zeros((n, 2), dtype=np.int64)
 
@@ -126,11 +126,11 @@ def _survey(part: Examples, task: str) -> _Survey:
         hashes[position] = difference_hash(image)
         sizes[position] = image.shape[1:]
 
-    failures = read_all(part, look, task)
+    failures = read_all(examples, look, task)
     return _Survey(digests, hashes, sizes, failures)
 
 
-def _unreadable(part: Examples, survey: _Survey) -> Iterator[Finding]:
+def _unreadable(examples: Examples, survey: _Survey) -> Iterator[Finding]:
     for _, error in sorted(survey.failures.items()):
         yield Finding("unreadable", error.name, error.reason)
 
@@ -138,8 +138,8 @@ def _unreadable(part: Examples, survey: _Survey) -> Iterator[Finding]:
 def _copies(
     splits: Mapping[str, Examples], surveys: Mapping[str, _Survey], classes: tuple[str, ...]
 ) -> Iterator[Finding]:
-    """The same bytes in two splits, or in two classes."""
-    where = [(split, position) for split, part in splits.items() for position in range(len(part))]
+    """Find the same bytes in two splits, or in two classes."""
+    where = [(split, position) for split, examples in splits.items() for position in range(len(examples))]
     for group in repeated([digest for split in splits for digest in surveys[split].digests]):
         (first_split, first), *others = [where[number] for number in group]
         first_label = int(splits[first_split].labels[first])
@@ -154,7 +154,7 @@ def _copies(
 
 
 def _alike(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
-    """Images that look like one of another split, without being the same."""
+    """Find images that look like one of another split, without being the same."""
     for first, later in combinations(splits, 2):
         ours, theirs = surveys[later], surveys[first]
         known = set(theirs.digests) - {None}
@@ -169,13 +169,15 @@ def _odd_sizes(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -
     if not len(seen):
         return
     median = float(np.median(seen.min(1)))
-    for split, part in splits.items():
+    for split, examples in splits.items():
         for position, (h, w) in enumerate(surveys[split].sizes.tolist()):
             if 0 < min(h, w) * _TINY < median:
-                yield Finding("odd size", _name(part, position), f"{h} x {w}; half of all have {median:.0f} or more")
+                yield Finding(
+                    "odd size", _name(examples, position), f"{h} x {w}; half of all have {median:.0f} or more"
+                )
             elif max(h, w) > _LONG * min(h, w) > 0:
-                yield Finding("odd size", _name(part, position), f"{h} x {w}; only its middle would be seen")
+                yield Finding("odd size", _name(examples, position), f"{h} x {w}; only its centre would be seen")
 
 
-def _name(part: Examples, position: int) -> str:
-    return part.images.name(int(part.indices[position]))
+def _name(examples: Examples, position: int) -> str:
+    return examples.images.name(int(examples.indices[position]))

@@ -1,4 +1,4 @@
-"""What is wrong with the classes of a data set, without looking at an image."""
+"""Find problems of the classes of a data set, without reading an image."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from modernet.data.images.finding import is_hidden, is_image
 from modernet.data.sources.listing import Listing
 
 _RARE = 100  # times fewer images than the largest class
-_SHORTEST_PLURAL = 4  # letters: "gas" and "ga" are two things
+_SHORTEST_PLURAL = 4  # characters: "gas" and "ga" are two things
 
 
 def class_problems(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64]]) -> Iterator[Finding]:
-    """Similar names, classes that a split lacks, rare classes.
+    """Find similar names, classes that are missing in a split, and rare classes.
 
     Args:
         counts: for each given split, the number of images of each class.
@@ -30,7 +30,7 @@ def class_problems(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64
     for names in alike.values():
         if len(names) > 1:
             first, *others = (repr(name) for name in names)
-            yield Finding("similar classes", " ".join(others), f"beside {first}; if they are one class, merge them")
+            yield Finding("similar classes", " ".join(others), f"similar to {first}; if they are one class, merge them")
     for split, of_class in counts.items():
         for label in np.flatnonzero(of_class == 0).tolist():
             elsewhere = ", ".join(f"{other} has {n[label]}" for other, n in counts.items() if n[label])
@@ -43,7 +43,7 @@ def class_problems(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64
 
 
 def folder_problems(folder: Path, listing: Listing) -> Iterator[Finding]:
-    """Class folders without images, other files in them, and images in folders below them."""
+    """Find class folders without images, other files in them, and images in folders below them."""
     counts = np.bincount(listing.class_of, minlength=len(listing.class_folders))
     used = {listing.images.parents[number] for number in np.unique(listing.images.parent_of).tolist()}
     for name, count in zip(listing.class_folders, counts.tolist(), strict=True):
@@ -55,11 +55,11 @@ def folder_problems(folder: Path, listing: Listing) -> Iterator[Finding]:
             yield Finding("other files", str(path), f"{len(others)}, such as {others[0].relative_to(path)}")
         below = sorted(parent for parent in used if parent.startswith(f"{name}/"))
         if below:
-            yield Finding("nested folder", str(path), f"images lie in {len(below)} below it, such as {below[0]}")
+            yield Finding("nested folder", str(path), f"images are in {len(below)} below it, such as {below[0]}")
 
 
 def _plain(name: str) -> str:
-    """A name without case, spacing and the s of a plural."""
+    """Return a name without case, spacing and the s of a plural."""
     plain = re.sub(r"[\W_]+", "", name.casefold())
     return plain[:-1] if plain.endswith("s") and len(plain) >= _SHORTEST_PLURAL else plain
 

@@ -1,4 +1,4 @@
-"""Images that are the same, and images that look alike."""
+"""Find images that are the same, and images that look alike."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Hashes = NDArray[np.uint64]
 
 
 def difference_hash(image: Tensor) -> int:
-    """A hash by which images that look alike are near: whether each of 8 x 8 places is brighter than that to its
-    right (dHash). It hardly changes when an image is compressed again or scaled.
+    """Return a hash that is close for images that look alike: whether each of 8 x 8 cells is brighter than the one to
+    its right (dHash). It hardly changes when an image is compressed again or resized.
 
     Args:
         image: uint8 (3, h, w).
 
     Returns:
-        64 bits; none is set for an image of fewer pixels than places.
+        64 bits; 0 for an image with fewer pixels than cells.
     """
     if image.shape[1] < 8 or image.shape[2] < 9:
         return 0
@@ -36,7 +36,7 @@ def difference_hash(image: Tensor) -> int:
 
 
 def repeated(digests: Sequence[bytes | None]) -> list[list[int]]:
-    """The positions of equal digests, in order, of those that are there more than once; None is equal to nothing."""
+    """Return groups of positions with equal digests, in order; None equals nothing."""
     places: dict[bytes, list[int]] = {}
     for position, digest in enumerate(digests):
         if digest is not None:
@@ -45,9 +45,9 @@ def repeated(digests: Sequence[bytes | None]) -> list[list[int]]:
 
 
 def look_alikes(hashes: Hashes, others: Hashes) -> dict[int, int]:
-    """For each of `hashes` that looks like one of `others`, at most three bits apart, the position of the nearest.
+    """Map each of `hashes` that is at most three bits from one of `others` to the position of the nearest.
 
-    Nearly plain images are left out, since their hashes say nothing.
+    Nearly plain images are left out, since their hashes are all similar.
     """
     nearest: dict[int, tuple[int, int]] = {}
     mine, theirs = np.flatnonzero(_has_edges(hashes)), np.flatnonzero(_has_edges(others))

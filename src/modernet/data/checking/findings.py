@@ -1,4 +1,4 @@
-"""What a check of a data set found."""
+"""The findings of a check of a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 KINDS = {
     "unreadable": "images that cannot be read",
-    "in two splits": "the same image in two splits: what is learned from is tested on",
+    "in two splits": "the same image in two splits: the network is tested on what it learned from",
     "in two classes": "the same image in two classes",
     "look alike": "images of two splits that look the same",
     "odd size": "images much smaller than the others, or very long",
@@ -15,10 +15,10 @@ KINDS = {
     "class not in split": "classes that a split has no image of",
     "rare class": "classes with less than a hundredth of the images of the largest",
     "empty class folder": "class folders without an image",
-    "other files": "files in class folders that are no images",
+    "other files": "files in class folders that are not images",
     "nested folder": "images in folders below a class folder: their class is the upper folder's",
 }
-"""Every kind of finding, in the order of a report, with what it means."""
+"""Every kind of finding and its meaning, in the order of a report."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that was found.
+    """All problems of a data set.
 
     Attributes:
-        images: how many images were looked at.
-        splits: where the splits come from, in words.
+        images: number of images that were checked.
+        splits: a phrase that says where the splits come from.
         found: the problems, by kind.
     """
 
@@ -51,6 +51,6 @@ class Findings:
     found: tuple[Finding, ...]
 
     def counts(self) -> dict[str, int]:
-        """How many there are of each kind that was found, in the order of `KINDS`."""
+        """Return the number of findings of each kind that occurs, in the order of `KINDS`."""
         counts = Counter(finding.kind for finding in self.found)
         return {kind: counts[kind] for kind in KINDS if counts[kind]}

@@ -1,1 +1,1 @@
-"""Single images: found, decoded, cropped."""
+"""Single images: find, decode, crop and resize."""

@@ -21,22 +21,22 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What a message calls the image: its path, or its file and row."""
+        """Return the name of the image in messages: its path, or its file and row."""
 
     def identity(self, index: int) -> str:
-        """What stays the same when other images are added, and when the data set is moved; no two are alike."""
+        """Return a unique string that stays the same when other images are added and when the data set is moved."""
 
     def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return a number for each image that changes when its content does, known without reading the images.
 
-        As a rule it is the stored size in bytes, which misses another content of the same size.
+        Usually it is the stored size in bytes, which misses other content of the same size.
         """
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width in pixels as they are stored, without decoding the image."""
+        """Return height and width in pixels as stored, without decoding the image."""
 
     def read(self, index: int) -> Tensor:
-        """The image, uint8 (3, h, w).
+        """Read the upright image, uint8 (3, h, w).
 
         Raises:
             UnreadableImage: it cannot be decoded.
@@ -60,7 +60,7 @@ class Images(Protocol):
 
 
 class EncodedImages(ABC):
-    """Images that lie somewhere as the bytes of a file."""
+    """Images that are stored as the bytes of an image file."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -79,10 +79,10 @@ class EncodedImages(ABC):
 
     @abstractmethod
     def content(self, index: int) -> bytes:
-        """The bytes of an image.
+        """Return the bytes of an image.
 
         Raises:
-            UnreadableImage: they cannot be had.
+            UnreadableImage: they cannot be read.
         """
 
     def size(self, index: int) -> tuple[int, int]:
@@ -96,11 +96,11 @@ class EncodedImages(ABC):
 
 
 class DecodedImages:
-    """Images that come as pixels, all of one size.
+    """Images that are stored as pixels, all of one size.
 
     Args:
         pixels: uint8 (n, 3, h, w), or (n, h, w) for grey.
-        file: what the images were read from, for messages.
+        file: where the images come from, for messages.
     """
 
     def __init__(self, pixels: Tensor, file: str) -> None:

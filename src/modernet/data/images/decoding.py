@@ -22,8 +22,8 @@ from modernet.preparation import Interpolation, Size
 _EXIF_ORIENTATION = 0x0112
 _EXIF_UPRIGHT = 1
 _EXIF_SIDEWAYS = (5, 6, 7, 8)
-_EXIF_RIGHT_IS_LEFT = (2, 3, 6, 7)  # the right or lower border of what is stored comes to the left of the upright
-_EXIF_BOTTOM_IS_TOP = (3, 4, 7, 8)  # likewise to the top
+_EXIF_RIGHT_IS_LEFT = (2, 3, 6, 7)  # the stored right or lower border is on the left of the upright image
+_EXIF_BOTTOM_IS_TOP = (3, 4, 7, 8)  # likewise at the top
 _SHRINKS = (8, 4, 2)  # by which a JPEG can be decoded smaller
 _SURPLUS = 2  # pixels left for each pixel of the result, so that its antialiasing hides how they were shrunk
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -42,31 +42,31 @@ class UnreadableImage(InputError):
         self.name, self.reason = name, reason
 
     def __reduce__(self) -> tuple[type[UnreadableImage], tuple[str, str]]:
-        return UnreadableImage, (self.name, self.reason)  # it crosses from a worker process to the training process
+        return UnreadableImage, (self.name, self.reason)  # it is pickled on the way out of a worker process
 
 
 def skippable(error: UnreadableImage) -> InputError:
-    """The error for an image that stops a run, with what can be done about it."""
+    """Return the error for an image that stops a run, with what can be done about it."""
     return InputError(
         f"{error}; repair it, remove it, or skip such images with skip_unreadable=True (--skip-unreadable)"
     )
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:
-    """Read one image as RGB, uint8 (3, h, w), turned upright as its EXIF orientation says.
+    """Read one image as RGB, uint8 (3, h, w), turned upright by its EXIF orientation.
 
-    Grey images are repeated to three channels, palettes looked up, CMYK and YCbCr converted; transparent images are
-    laid on white; 16-bit grey keeps its upper eight bits; of an animation the first frame is taken.
+    Grey images are repeated to three channels, palettes are looked up, CMYK and YCbCr are converted; transparent images
+    are composited on white; 16-bit grey keeps its upper eight bits; animations give their first frame.
 
     Raises:
-        UnreadableImage: the file is missing, truncated, no image, or of floating-point pixels without a known
-            range.
+        UnreadableImage: the file is missing, truncated, not an image, or has floating-point pixels, whose range is
+            unknown.
     """
     return decode_image(_content(Path(path)), str(path))
 
 
 def decode_image(data: bytes, name: str) -> Tensor:
-    """`read_image` for the bytes of a file; `name` is what the error calls it."""
+    """Decode the bytes of a file, as `read_image` does; `name` is its name in errors."""
     with _opened(data, name) as image:
         return _decoded(image, data)
 
@@ -74,7 +74,7 @@ def decode_image(data: bytes, name: str) -> Tensor:
 def decode_view(
     data: bytes, name: str, choose: ChooseView, interpolation: Interpolation = "bilinear"
 ) -> tuple[Tensor, View]:
-    """`Images.read_view` for the bytes of a file; `name` is what the error calls it."""
+    """Decode a view of the bytes of a file, as `Images.read_view` does; `name` is its name in errors."""
     with _opened(data, name) as image:
         h, w = image.height, image.width
         if _orientation(image) in _EXIF_SIDEWAYS:
@@ -98,22 +98,22 @@ def _scaled(
     top = box.top / shrink + (small.height - h / shrink if orientation in _EXIF_BOTTOM_IS_TOP else 0)
     right, bottom = left + box.width / shrink, top + box.height / shrink
     x, y = int(left), int(top)
-    part = small.crop((x, y, math.ceil(right), math.ceil(bottom)))  # or what lies around it would be mixed in
+    part = small.crop((x, y, math.ceil(right), math.ceil(bottom)))  # or its surroundings would be mixed in
     fractions = (left - x, top - y, right - x, bottom - y)
     return _pixels(part.resize((size[1], size[0]), _FILTERS[interpolation], box=fractions))
 
 
 def stored_size(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width as they are stored, before any orientation, from the header alone."""
+    """Return height and width as stored, before any orientation, from the header alone."""
     with _opened(data, name) as image:
         w, h = image.size
         return h, w
 
 
 def stored_format(data: bytes, name: str) -> str:
-    """What PIL calls the format, such as `"JPEG"`, from the header alone."""
+    """Return PIL's name of the format, such as `"JPEG"`, from the header alone."""
     with _opened(data, name) as image:
-        assert image.format is not None  # only of images that come from no file
+        assert image.format is not None  # None only for images that come from no file
         return image.format
 
 
@@ -126,7 +126,7 @@ def _content(path: Path) -> bytes:
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """The image, of which the header is read; what goes wrong with it is an `UnreadableImage`."""
+    """Open an image and read its header; whatever goes wrong with it is an `UnreadableImage`."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             yield image
@@ -135,7 +135,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
 
 
 def _shrink(box: Box, size: Size) -> int:
-    """By how much a JPEG may be decoded smaller."""
+    """Return the factor by which a JPEG may be decoded smaller."""
     room = min(box.height / (_SURPLUS * size[0]), box.width / (_SURPLUS * size[1]))
     return next((shrink for shrink in _SHRINKS if shrink <= room), 1)
 
@@ -145,7 +145,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """RGB, turned as EXIF says, which would copy even what is upright."""
+    """Return an image as RGB and upright; PIL's transpose would copy even what is upright."""
     return _to_rgb(image if _orientation(image) == _EXIF_UPRIGHT else ImageOps.exif_transpose(image))
 
 
@@ -158,9 +158,9 @@ def _is_plain_jpeg(image: Image.Image) -> bool:
 
 
 def _decoded(image: Image.Image, data: bytes) -> Tensor:
-    """All of it, upright."""
+    """Decode the whole image, upright."""
     if _is_plain_jpeg(image) and _orientation(image) == _EXIF_UPRIGHT:
-        with suppress(ValueError):  # PIL mends it, or says what is wrong
+        with suppress(ValueError):  # PIL repairs it, or says what is wrong
             return torch.from_numpy(simplejpeg.decode_jpeg(data)).permute(2, 0, 1)  # the same bytes, in less time
     return _pixels(_upright(image))
 

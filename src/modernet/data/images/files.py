@@ -1,4 +1,4 @@
-"""Images that are a file each, a million of them held compactly."""
+"""Images that are one file each; a million of them in compact form."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ImageFiles(EncodedImages):
     """Image files below one folder. A million take some 40 MB and reach a worker process in one piece.
 
     Args:
-        folder: what they all lie below.
+        folder: their common root.
         parents: the folders that hold them, relative to `folder`, with `/` between their parts; `""` is `folder`.
-        parent_of: int32 (n,), which of `parents` each file lies in.
+        parent_of: int32 (n,), index of the folder of each file in `parents`.
         names: binary (n,), the files' names as the system encodes them.
     """
 
@@ -54,7 +54,7 @@ class ImageFiles(EncodedImages):
         return np.array([_size(f"{folder}/{self.identity(index)}") for index in indices.tolist()], dtype=np.int64)
 
     def path(self, index: int) -> Path:
-        """Where an image lies."""
+        """Return the path of an image."""
         return self.folder / self.identity(index)
 
     def content(self, index: int) -> bytes:

@@ -13,9 +13,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".
 
 
 def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """The image files that files, folders (searched to the bottom) and shell patterns (`"photos/*.jpg"`) name.
+    """Find image files, given files, folders (searched recursively) and shell patterns (`"photos/*.jpg"`).
 
-    A file that is named itself is taken whatever its suffix; in folders and patterns only images count.
+    A file that is given by name is taken whatever its suffix; folders and patterns give image files only.
 
     Returns:
         The paths, sorted, each once.
@@ -35,7 +35,7 @@ def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
             matches = [match for match in globbed if match.is_file() and is_image(match)]
         if not matches:
             raise InputError(
-                f"no image matches {str(pattern)!r}; give image files, folders that hold them, "
+                f"no image matches {str(pattern)!r}; give image files, folders that contain them, "
                 "or a pattern such as 'photos/*.jpg'"
             )
         found.update(matches)
@@ -43,7 +43,7 @@ def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Every image file in a folder and below it, sorted by path; hidden files and folders do not count."""
+    """Return every image file in a folder and below it, sorted by path, except hidden ones."""
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not is_hidden(name)]

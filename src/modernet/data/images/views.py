@@ -58,7 +58,7 @@ class View:
         return self.render(h, w, lambda box, size: cut(image, box, size, interpolation))
 
     def render(self, h: int, w: int, scale: Callable[[Box, Size], Tensor]) -> Tensor:
-        """Make the view of an image of h x w from what lies within its border; pad the rest, and mirror.
+        """Make the view of an image of h x w from the part within its border; pad the rest, and mirror.
 
         Args:
             scale: a box within the border, and the size to scale it to -> uint8 (3, *size).
@@ -172,7 +172,7 @@ def _padding(size: Size) -> Tensor:
 
 
 class _Overlap(NamedTuple):
-    """Along one axis, what of a view lies in the image."""
+    """Along one axis, the part of a view that is within the image."""
 
     start: int
     """In the image."""
@@ -196,5 +196,5 @@ def _overlap(start: int, length: int, n: int, size: int) -> _Overlap | None:
 
 
 def _nearest(start: int, length: int, size: int) -> Tensor:
-    """Return the pixel under the centre of each pixel of the result, int64 (size,); some may lie outside."""
+    """Return the pixel under the centre of each pixel of the result, int64 (size,); some may be outside."""
     return torch.from_numpy(np.floor(start + length * (np.arange(size) + 0.5) / size).astype(np.int64))

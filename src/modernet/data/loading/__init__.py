@@ -1,1 +1,1 @@
-"""Splits -> batches: which images, in which order, decoded by whom."""
+"""Splits -> batches: which images, in which order, decoded in which process."""

@@ -99,8 +99,8 @@ def make_loader(
             the data set's own.
         seed: of everything random.
         workers: processes that decode images on disk; 0 decodes in this one, None is one for each usable core
-            (`cores.decoding_workers`), at most 8. Images in memory need them only for what is done one by one:
-            RandAugment, color jitter and `transform`.
+            (`cores.decoding_workers`), at most 8. Images in memory need them only for RandAugment, color
+            jitter and `transform`, which see one image at a time.
         place: which micro-batches this process serves. Each training batch is divided into `place.micro_batches`, each
             augmented and mixed by itself; a batch of evaluation has one for each process.
         transform: for evaluation: applied to every image in its final size, before it is normalised. It is called in a
@@ -164,7 +164,7 @@ def _prepared(split: InMemory, preparation: Preparation) -> InMemory:
 
 
 def _divide(augmentation: Augmentation | None) -> tuple[Augmentation | None, Augmentation | None]:
-    """Divide an augmentation into what is done to images one by one while they are read, and what to the batch.
+    """Divide an augmentation between the reader, which sees one image at a time, and the batch.
 
     A flip comes before RandAugment, and costs less while an image is read than afterwards; where nothing else is done
     to single images, it is left to the batch, so that both kinds of split give the same batches.

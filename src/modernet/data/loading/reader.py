@@ -32,9 +32,9 @@ class Reader:
     Args:
         split: where the images are.
         preparation: size, crop and interpolation of the images; the mean fills what RandAugment uncovers.
-        augmentation: what is done to each image instead of a central crop; None in evaluation.
+        augmentation: of each image, instead of a central crop; None in evaluation.
         seed: of the augmentation.
-        transform: what is done to each image last.
+        transform: applied to each image last.
 
     Raises:
         InputError: RandAugment's notation is not understood.

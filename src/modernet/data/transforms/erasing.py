@@ -70,7 +70,7 @@ def inside(
     size: Size,
     device: torch.device,
 ) -> Tensor:
-    """Mark the pixels of images of a size that lie in a rectangle each; what hangs over the border is cut off.
+    """Mark the pixels of a rectangle in each image; what extends beyond the border is cut off.
 
     Args:
         top, left, height, width: (b,) in pixels.

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: two images become one, and so do their labels. Both by timm: theirs is the published form."""
+"""Mixup and CutMix: two images become one, and so do their labels. By timm, whose code is the published form."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from modernet.recipes import Augmentation
 def mix(
     images: Tensor, labels: Tensor, num_classes: int, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix images as the recipe says, in place: the first with the last, the second with the last but one, ...
+    """Mix images in place: the first with the last, the second with the last but one, ...
 
     timm needs an even number of images; the last of an odd number stays as it is.
 
-    Targets are not smoothed here. timm mixes targets that are smoothed, a share s spread over k classes, which is the
-    same as smoothing what is mixed: x (1 - s) a + x s/k + (1 - x) (1 - s) b + (1 - x) s/k = (1 - s) (x a + (1 - x) b) +
+    Targets are not smoothed here. timm mixes smoothed targets, with a share s spread over k classes, which is the same
+    as smoothing mixed ones: x (1 - s) a + x s/k + (1 - x) (1 - s) b + (1 - x) s/k = (1 - s) (x a + (1 - x) b) +
     s/k.
 
     Args:
@@ -26,14 +26,14 @@ def mix(
         labels: int64 (b,)
 
     Returns:
-        The images, and targets: the labels themselves where nothing is mixed, or soft ones, float32 (b, num_classes).
+        The images, and targets: the labels themselves if nothing is mixed, else soft ones, float32 (b, num_classes).
     """
     settings = augmentation
     if not settings.mixup and not settings.cutmix:
         return images, labels
     whole = settings.mix_mode == "batch"
     if whole and rng.random() >= settings.mix_prob:
-        return images, labels  # as they are, so that the share of right answers is defined
+        return images, labels  # unchanged, so that accuracy is defined
     from timm.data.mixup import Mixup  # timm takes seconds to import
 
     mixup = Mixup(  # type: ignore[no-untyped-call]
