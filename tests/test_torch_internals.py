@@ -111,6 +111,9 @@ def test_weights_are_frozen_inside_the_context_only() -> None:
     assert not config.freezing
 
 
+LIMIT = 8  # torch's default, which an import of timm.optim lifts to a million for the whole process
+
+
 def programs_of(functions: list[Callable[[Tensor], Tensor]]) -> int:
     """Return how many programs are compiled when each function is compiled and called once."""
     backend = Compilations()
@@ -132,19 +135,17 @@ def multiples(count: int) -> list[Callable[[Tensor], Tensor]]:
 
 
 def test_functions_that_share_code_run_eagerly_beyond_the_limit() -> None:
-    limit = torch._dynamo.config.recompile_limit
-    with torch._dynamo.config.patch(automatic_dynamic_shapes=False):
-        assert programs_of(multiples(limit + 4)) == limit
+    with torch._dynamo.config.patch(automatic_dynamic_shapes=False, recompile_limit=LIMIT):
+        assert programs_of(multiples(LIMIT + 4)) == LIMIT
 
 
 def test_functions_with_code_of_their_own_are_all_compiled() -> None:
-    limit = torch._dynamo.config.recompile_limit
-    with torch._dynamo.config.patch(automatic_dynamic_shapes=False):
-        assert programs_of([with_own_code(function) for function in multiples(limit + 4)]) == limit + 4
+    with torch._dynamo.config.patch(automatic_dynamic_shapes=False, recompile_limit=LIMIT):
+        assert programs_of([with_own_code(function) for function in multiples(LIMIT + 4)]) == LIMIT + 4
 
 
 def test_a_higher_limit_compiles_functions_that_share_code() -> None:
-    limit = torch._dynamo.config.recompile_limit
-    with torch._dynamo.config.patch(automatic_dynamic_shapes=False), with_recompile_limit(limit + 4):
-        assert programs_of(multiples(limit + 4)) == limit + 4
-    assert torch._dynamo.config.recompile_limit == limit
+    with torch._dynamo.config.patch(automatic_dynamic_shapes=False, recompile_limit=LIMIT):
+        with with_recompile_limit(LIMIT + 4):
+            assert programs_of(multiples(LIMIT + 4)) == LIMIT + 4
+        assert torch._dynamo.config.recompile_limit == LIMIT
