@@ -7,7 +7,7 @@ from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decoding import UnreadableImage, read_image
 from modernet.data.images.finding import find_images
 from modernet.data.images.views import IGNORE, View, fit_image
-from modernet.data.loading.loaders import NO_TARGET, Batch, Loader, make_loader
+from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.data.loading.plan import Place
 from modernet.data.opening import open_dataset
 from modernet.data.pack import Packed, pack_dataset
@@ -17,7 +17,6 @@ from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, NoTargets,
 __all__ = [
     "DATASET_NAMES",
     "IGNORE",
-    "NO_TARGET",
     "Batch",
     "BoxBatch",
     "BoxTargets",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet import progress
-from modernet.data import NO_TARGET, Loader
+from modernet.data import Loader
 from modernet.processes import ALONE, Processes
 
 
@@ -44,13 +44,12 @@ def evaluate_classifier(
     count = 0
     with progress.bar(name, loader.samples_per_epoch) as shown:
         for batch in loader.batches():
-            logits = network(batch.images).float()
-            best = logits.topk(min(5, logits.shape[1])).indices == batch.targets[:, None]
-            loss = F.cross_entropy(logits, batch.targets, reduction="sum", ignore_index=NO_TARGET)
+            logits, targets = network(batch.images).float()[: batch.counted], batch.targets[: batch.counted]
+            best = logits.topk(min(5, logits.shape[1])).indices == targets[:, None]
+            loss = F.cross_entropy(logits, targets, reduction="sum")
             sums = sums + torch.stack([best[:, 0].sum().double(), best.sum().double(), loss.double()])
-            counted = len(batch.targets) if processes.alone else int((batch.targets != NO_TARGET).sum())
-            count += counted
-            shown.advance(counted * processes.world)
+            count += batch.counted
+            shown.advance(batch.counted * processes.world)
     network.train(was_training)
     assert isinstance(sums, Tensor), "a loader yields at least one batch"
     gathered = processes.gather((*sums.tolist(), count))

@@ -149,7 +149,7 @@ def test_a_process_without_an_image_gets_one_that_does_not_count(dataset: ImageD
         for rank in range(3)
     ]
     assert [batch.positions.tolist() for batch in last] == [[18], [19], [18]]
-    assert [batch.targets.tolist() for batch in last] == [[1], [1], [-1]]
+    assert [batch.counted for batch in last] == [1, 1, 0]
 
 
 def test_evaluation_shows_the_middle_at_the_size_of_the_test(tmp_path: Path, write_folder) -> None:

@@ -31,7 +31,6 @@ from modernet.preparation import Preparation
 from modernet.recipes import Augmentation
 
 _MOST_WORKERS = 8
-NO_TARGET = -1
 
 
 class Batch(NamedTuple):
@@ -43,8 +42,7 @@ class Batch(NamedTuple):
             class, before any label smoothing.
         positions: int64 (b,), on the CPU: index of each image in the split (before they were mixed).
         counted: how many of the images count. All do in training. In evaluation it is 0 where the only image keeps a
-            process in step with the others, because a batch has fewer images than there are processes; its class is
-            then `NO_TARGET`.
+            process in step with the others, because a batch has fewer images than there are processes.
     """
 
     images: Tensor
@@ -193,8 +191,6 @@ class _Finish:
         positions = torch.from_numpy(micro_batch.positions)
         counted = len(positions) if micro_batch.counts else 0
         if self.augmentation is None:
-            if not counted and isinstance(self.targets, ClassTargets):
-                targets = torch.full_like(targets, NO_TARGET)
             return Batch(self.preparation.normalise(images_u8), transfer(targets, self.device), positions, counted)
         rng = generator(self.seed, Stream.BATCH, micro_batch.epoch, micro_batch.step, micro_batch.index)
         size = images_u8.shape[-2], images_u8.shape[-1]
