@@ -100,7 +100,9 @@ def test_a_failure_on_a_gpu_is_recorded_by_a_machine_without_one(
     (record,) = finish_runs(study, [run], "comparing", fail)
 
     assert record == read_record(run.folder / RECORD_NAME)
-    assert (record.error, record.settings) == ("RuntimeError: out of luck", run.settings)
+    assert record.error == "RuntimeError: out of luck"
+    assert record.settings == run.settings | {"params": record.settings["params"], "macs": record.settings["macs"]}
+    assert record.settings["params"] == sum(weight.numel() for weight in run.spec.build(2).parameters())
     assert "device" not in record.environment
 
 

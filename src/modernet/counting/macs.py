@@ -36,9 +36,20 @@ def count(network: nn.Module, image_size: ImageSize, in_chans: int = 3) -> Count
     Raises:
         InputError: the image is too small for the network.
     """
+    with FlopCounterMode(display=False) as flops:
+        check_image_size(network, image_size, in_chans)
+    return Counts(params=sum(p.numel() for p in network.parameters()), macs=flops.get_total_flops() // 2)
+
+
+def check_image_size(network: nn.Module, image_size: ImageSize, in_chans: int = 3) -> None:
+    """Run a network on an image without values; arguments as of `count`, of which it is the quick part.
+
+    Raises:
+        InputError: the image is too small for the network.
+    """
     image = meta_images(image_size, in_chans)
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as flops:
+        with torch.no_grad():
             on_meta(network)(image)
     except RuntimeError as error:
         height, width = image.shape[2:]
@@ -46,7 +57,6 @@ def count(network: nn.Module, image_size: ImageSize, in_chans: int = 3) -> Count
             f"images of {height}x{width} are too small for this network; give a larger --image-size, "
             "or a smaller stem_stride where the network has one"
         ) from error
-    return Counts(params=sum(p.numel() for p in network.parameters()), macs=flops.get_total_flops() // 2)
 
 
 def on_meta(network: nn.Module) -> Any:

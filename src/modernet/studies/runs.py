@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from modernet import progress
-from modernet.counting import Counts
+from modernet.counting import check_image_size
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
@@ -24,7 +26,8 @@ from modernet.studies.running.machines import Machines, Resources
 from modernet.studies.running.processes import prepare_workers
 from modernet.studies.running.runner import run_all
 from modernet.tasks import train_classifier
-from modernet.tasks.classification import classifier_settings
+from modernet.tasks.classification import build_network, classifier_settings
+from modernet.tasks.images import network_cost
 from modernet.training import differences, run_identity
 from modernet.weights import NetworkSpec
 
@@ -94,7 +97,7 @@ class Run:
     place: dict[str, Any]
     """The settings that say where in the study it belongs."""
     settings: dict[str, Any]
-    """All settings of its record; a finished record with the same identity is this run."""
+    """The settings of its record, but for the network's cost; a finished record of the same identity is this run."""
 
     @property
     def name(self) -> str:
@@ -119,7 +122,10 @@ def plan_runs(
     Raises:
         InputError: the images are too small for the network.
     """
-    settings = classifier_settings(spec, study.images(), recipe, seed=0, study=place)
+    dataset = study.images()
+    with torch.device("meta"):
+        check_image_size(spec.build(len(dataset.classes)), dataset.image_size)
+    settings = classifier_settings(spec, dataset, recipe, seed=0, study=place)
     return [
         Run(
             study,
@@ -149,7 +155,6 @@ def train_run(run: Run, should_stop: Callable[[], bool]) -> None:
         folder=run.folder,
         device=resources.device,
         study=run.place,
-        cost=Counts(run.settings["params"], run.settings["macs"]),
         workers=resources.concurrent_runs,
         should_stop=should_stop,
     )
@@ -233,5 +238,6 @@ def _is_finished(run: Run) -> bool:
 def _record_failure(run: Run, error: str) -> None:
     circumstances = environment("")
     del circumstances["device"]  # the run may have used another machine, and this one may not have such a device
-    failed = Record("train", run.name, run.settings, metrics={}, environment=circumstances, error=error)
+    settings = run.settings | network_cost(build_network, run.spec, run.study.images())
+    failed = Record("train", run.name, settings, metrics={}, environment=circumstances, error=error)
     failed.write(run.folder / RECORD_NAME)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Unpack
 from torch import Tensor, nn
 
 from modernet import evaluation
-from modernet.counting import Counts
 from modernet.data import Batch, ImageDataset
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, evaluate_saved
@@ -23,6 +22,7 @@ from modernet.tasks.images import (
     ImageTask,
     image_settings,
     load_start,
+    network_cost,
     normalised_for,
     open_for_saved,
     open_request,
@@ -85,7 +85,6 @@ def train_classifier(
     seed: int = 0,
     start: StartingWeights | None = None,
     study: Mapping[str, Any] | None = None,
-    cost: Counts | None = None,
     **run: Unpack[RunOptions],
 ) -> Record:
     """Train a classifier, test it, and leave its weights and its record in a folder.
@@ -98,7 +97,6 @@ def train_classifier(
         start: weights to start from instead of random ones, except for the classifier. Images are normalised as they
             require.
         study: the place of the run in its study, for the record's settings.
-        cost: parameters and MACs of the network, if they were counted before.
         run: `folder` and the other arguments of `run_task`.
 
     Raises:
@@ -106,7 +104,8 @@ def train_classifier(
             `run_task` raises.
     """
     dataset = normalised_for(dataset, start)
-    settings = classifier_settings(spec, dataset, recipe, seed, start=start, study=study, cost=cost)
+    settings = classifier_settings(spec, dataset, recipe, seed, start=start, study=study)
+    settings |= network_cost(build_network, spec, dataset)
 
     def build(context: RunContext) -> Classification:
         network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
@@ -127,10 +126,9 @@ def classifier_settings(
     *,
     start: StartingWeights | None = None,
     study: Mapping[str, Any] | None = None,
-    cost: Counts | None = None,
 ) -> dict[str, Any]:
     """Return the settings of a classifier's record, by which a finished run is recognised."""
-    return image_settings(spec, dataset, recipe, seed, build_network, start=start, study=study, cost=cost)
+    return image_settings(spec, dataset, recipe, seed, start=start, study=study)
 
 
 def prepare(request: TrainRequest) -> Callable[..., Record]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -139,28 +141,19 @@ def image_settings(
     dataset: ImageDataset,
     recipe: ImageRecipe,
     seed: int,
-    build: Callable[[NetworkSpec, int], nn.Module],
     *,
     start: StartingWeights | None = None,
     study: Mapping[str, Any] | None = None,
-    cost: Counts | None = None,
 ) -> dict[str, Any]:
-    """Return the settings of a run's record; two runs with equal settings give equal results on one device.
+    """Return the settings of a run's record, but for `network_cost`.
+
+    Two runs with equal settings give equal results on one device.
 
     Args:
-        build: makes the network from the spec and the number of classes, to count its cost; a module-level function.
         study: the place of the run in its study, as the study writes it.
-        cost: parameters and MACs, if they were counted before: the first count in a process takes seconds.
-
-    Raises:
-        InputError: the images are too small for the network.
     """
-    if cost is None:
-        with torch.device("meta"):
-            cost = count(build(spec, len(dataset.classes)), dataset.image_size)
     settings = {
         **(study or {}),
-        **asdict(cost),
         "model": spec.name,
         "model_kind": spec.kind,
         "model_fields": dict(spec.fields),
@@ -171,6 +164,34 @@ def image_settings(
     if start is not None:
         settings["weights"] = {"file": start.path.name, "fingerprint": file_sha256(start.path)[:12]}
     return settings
+
+
+def network_cost(
+    build: Callable[[NetworkSpec, int], nn.Module], spec: NetworkSpec, dataset: ImageDataset
+) -> dict[str, int]:
+    """Return parameters and MACs of a network, for a record's settings. The first count in a process takes seconds.
+
+    Args:
+        build: makes the network from its spec and the number of classes; a module-level function.
+
+    Raises:
+        InputError: the images are too small for the network.
+    """
+    fields = json.dumps(spec.fields)
+    return asdict(_count(build, spec.kind, spec.name, fields, len(dataset.classes), dataset.image_size))
+
+
+@functools.cache
+def _count(
+    build: Callable[[NetworkSpec, int], nn.Module],
+    kind: Literal["model", "design"],
+    name: str,
+    fields: str,
+    num_classes: int,
+    image_size: ImageSize,
+) -> Counts:
+    with torch.device("meta"):
+        return count(build(NetworkSpec(kind, name, json.loads(fields)), num_classes), image_size)
 
 
 def normalised_for(dataset: ImageDataset, start: StartingWeights | None) -> ImageDataset:

@@ -21,7 +21,7 @@ from modernet.processes import ALONE, Processes
 from modernet.recipes.segmentation import SegmentationRecipe
 from modernet.records import Metric, Record
 from modernet.segmentation import Segmenter
-from modernet.tasks.images import ImageTask, image_settings, load_start, normalised_for, open_for_saved, open_request
+from modernet.tasks import images
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -31,7 +31,7 @@ from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
 metrics = (Metric("miou", "mIoU"), Metric("pixel_accuracy", "pixel accuracy"))
 
 
-class Segmentation(ImageTask):
+class Segmentation(images.ImageTask):
     """Training of a segmentation network: images `(b, 3, h, w)` -> logits `(b, k, h, w)`."""
 
     kind: ClassVar[str] = "segmentation"
@@ -60,12 +60,13 @@ def train_segmenter(
     **run: Unpack[RunOptions],
 ) -> Record:
     """Train a segmentation network on a backbone; arguments and errors as of `train_classifier`."""
-    dataset = normalised_for(dataset, start)
-    settings = image_settings(spec, dataset, recipe, seed, build_network, start=start)
+    dataset = images.normalised_for(dataset, start)
+    settings = images.image_settings(spec, dataset, recipe, seed, start=start)
+    settings |= images.network_cost(build_network, spec, dataset)
 
     def build(context: RunContext) -> Segmentation:
         backbone = spec.build(len(dataset.classes), recipe.drop_path)
-        load_start(start, backbone)
+        images.load_start(start, backbone)
         return Segmentation(_segmenter(backbone, len(dataset.classes)), spec, dataset, recipe, context, seed)
 
     return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)
@@ -75,7 +76,7 @@ def prepare(request: TrainRequest) -> Callable[..., Record]:
     """As `TaskModule.prepare`."""
     recipe = request.recipe
     assert isinstance(recipe, SegmentationRecipe)
-    spec, start, dataset = open_request(request, recipe, "semantic")
+    spec, start, dataset = images.open_request(request, recipe, "semantic")
     return functools.partial(train_segmenter, spec, dataset, recipe, seed=request.seed, start=start)
 
 
@@ -86,7 +87,7 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
     """As `TaskModule.evaluate`."""
-    dataset = open_for_saved(saved, request, "semantic")
+    dataset = images.open_for_saved(saved, request, "semantic")
     loader = saved_loader(saved, dataset, request.split, batch_size=request.batch_size, device=request.device)
     return _evaluate(saved.network.to(request.device), loader, len(saved.classes))
 
@@ -96,8 +97,7 @@ class Area:
     """A class and its share of an image."""
 
     label: str
-    share: float
-    """In [0, 1]."""
+    share: float  # in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,10 @@ def _evaluate(network: nn.Module, loader: Loader, num_classes: int, processes: P
             sums += torch.stack([loss.double(), (target != IGNORE).sum(), torch.tensor(batch.counted, device=device)])
             confusion.add(logits.argmax(1), target)
     network.train(was_training)
-    confusion.counts, (loss, pixels, images) = processes.sum(confusion.counts), processes.sum(sums).tolist()
+    confusion.counts, (loss, pixels, n) = processes.sum(confusion.counts), processes.sum(sums).tolist()
     return {
         "miou": confusion.mean_iou(),
         "pixel_accuracy": confusion.pixel_accuracy(),
         "loss": loss / max(pixels, 1),
-        "n": images,
+        "n": n,
     }
