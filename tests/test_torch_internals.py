@@ -68,6 +68,7 @@ def test_forward_hooks_are_seen(register: str) -> None:
     assert not has_forward_hooks(module)
 
 
+@pytest.mark.medium
 def test_a_marked_function_is_called_while_compiling_and_its_result_is_constant() -> None:
     @constant_when_compiled
     def num_entries() -> int:

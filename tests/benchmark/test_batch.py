@@ -45,6 +45,7 @@ def test_a_failure_with_one_image_is_raised() -> None:
         find_batch(images_per_second, start=4)
 
 
+@pytest.mark.medium
 def test_a_network_that_fits_four_images_gets_four() -> None:
     name = "benchmark.contenders:fits_four_images"
     case = Case(name, "infer", "float32", "contiguous", "off", None, 8, threads=1)

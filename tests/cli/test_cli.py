@@ -189,6 +189,7 @@ def test_from_images_to_predictions(image_folder: Path, tmp_path: Path, capsys: 
     assert "convnext_test" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("crop_scale", ["0.5", "1.0"])
 def test_evaluate_repeats_the_test_of_a_run(

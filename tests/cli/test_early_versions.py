@@ -19,6 +19,7 @@ def test_the_network_does_not_name_its_task() -> None:
     assert "task" not in json.loads((EARLY / "classifier" / "network.json").read_text())
 
 
+@pytest.mark.medium
 def test_evaluation_gives_the_loss_of_the_record(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(EARLY / "classifier"), "--data", "digit_scenes", "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
@@ -45,6 +46,7 @@ def test_predictions_are_the_recorded_ones(capsys: pytest.CaptureFixture[str]) -
         )
 
 
+@pytest.mark.medium
 def test_records_are_of_classifiers_and_make_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {record.task_metrics for record in read_records(EARLY)} == {CLASSIFICATION}
     assert main(["report", str(EARLY), "--out", str(tmp_path)]) == 0

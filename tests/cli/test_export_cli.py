@@ -32,6 +32,7 @@ def test_a_run_is_exported_and_checked(image_folder: Path, tmp_path: Path, capsy
     assert onnxruntime.InferenceSession(run / "network.onnx").get_inputs()[0].shape == [2, 3, 16, 16]
 
 
+@pytest.mark.medium
 def test_weights_of_the_zoo_are_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,6 +100,7 @@ def test_the_explanation_is_a_table_and_trains_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_the_command_of_every_recipe_is_valid(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(RECIPES[name].command)
@@ -137,6 +138,7 @@ def test_a_mistake_is_one_line(arguments: list[str], message: str, capsys: pytes
     assert err.count("\n") == 1
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_a_mistake_is_one_line_on_every_terminal(encoding: str) -> None:
     """The library that parses options draws its box by what the terminal can show."""

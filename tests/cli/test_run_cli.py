@@ -21,6 +21,7 @@ def run(tmp_path: Path) -> Path:
     return shutil.copytree(EARLY / "classifier", tmp_path / "run")
 
 
+@pytest.mark.medium
 def test_an_evaluation_is_one_line_with_every_metric(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads((run / "record.json").read_text())["metrics"]
     assert main(["evaluate", str(run), "--data", "digit_scenes", "--batch-size", "100"]) == 0
@@ -31,6 +32,7 @@ def test_an_evaluation_is_one_line_with_every_metric(run: Path, capsys: pytest.C
     )
 
 
+@pytest.mark.medium
 def test_a_split_is_evaluated_on_request(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads((run / "record.json").read_text())["metrics"]
     assert main(["evaluate", str(run), "--data", "digit_scenes", "--split", "validation", "--json"]) == 0
@@ -107,6 +109,7 @@ def test_a_run_of_an_unknown_task_is_refused(run: Path, capsys: pytest.CaptureFi
     assert "no task is called 'classificatoin'; did you mean classification" in capsys.readouterr().err
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -91,6 +91,7 @@ def test_attention_does_not_write_its_matrix_of_scores() -> None:
     assert work.eager_bytes == 4 * (zeros + 3 * IMAGES + bias + IMAGES) + seed_and_offset
 
 
+@pytest.mark.medium
 def test_training_costs_about_three_forward_passes() -> None:
     with torch.device("meta"):
         network = create_model("convnext_tiny")

@@ -94,6 +94,7 @@ class Pointwise(nn.Module):
         return gelu_grn(y.permute(0, 2, 3, 1), gamma, gamma)
 
 
+@pytest.mark.medium
 def test_an_exported_network_has_no_custom_operators() -> None:
     operands = mlp_operands()
     program = torch.export.export(Pointwise(), (operands,))

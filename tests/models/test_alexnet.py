@@ -15,6 +15,7 @@ from modernet.errors import InputError
 from modernet.models import alexnet, create_model
 
 
+@pytest.mark.medium
 def test_one_tower_equals_torchvision_under_the_same_names() -> None:
     reference = torchvision.models.alexnet().eval()
     torch.manual_seed(0)

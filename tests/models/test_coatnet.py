@@ -34,6 +34,7 @@ def randomise(network: nn.Module) -> None:
 SMALL: dict[str, Any] = {"depths": (2, 1, 2, 2), "stem_width": 16}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("fields", "reference", "size"),
     [

@@ -95,6 +95,7 @@ class TestBackbone:
         loss(network(images(name))).backward()
         assert without_gradient(network) == []
 
+    @pytest.mark.medium
     @pytest.mark.parametrize(("height", "width"), [(96, 64), (64, 64), (72, 72)])
     def test_other_image_sizes_work_or_raise(self, name: str, height: int, width: int) -> None:
         network, x = make(name).eval(), images(name, height, width)
@@ -156,6 +157,7 @@ class TestBackbone:
             atol=0,
         )
 
+    @pytest.mark.medium
     @pytest.mark.parametrize("out_indices", [None, (0,), (-1,)])
     def test_features_only_returns_maps_and_drops_unused_parameters(self, name: str, out_indices: Any) -> None:
         network = create_model(name, features_only=True, out_indices=out_indices)

@@ -51,6 +51,7 @@ def test_scores_equal_timm(name: str) -> None:
     torch.testing.assert_close(ours(images(size)), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["small", "levit_128s"])
 def test_each_head_equals_timms_in_training(name: str) -> None:
     ours, reference, size = pair(name)

@@ -54,6 +54,7 @@ def test_scores_and_maps_equal_timm(size: int) -> None:
         torch.testing.assert_close(ours_map, their_map, rtol=1e-4, atol=1e-4 * their_map.abs().max().item())
 
 
+@pytest.mark.medium
 def test_swin_tiny_equals_timm() -> None:
     reference = timm.create_model("swin_tiny_patch4_window7_224").eval()
     ours = create_model("swin_tiny").eval()

@@ -393,6 +393,7 @@ def segmentation_run(name: str, miou: float, *, higher_is_better: bool = True) -
     return Record("train", name, settings, metrics, history, task_metrics=described)
 
 
+@pytest.mark.medium
 def test_runs_of_a_task_that_the_report_does_not_know_get_curves_and_a_table(
     training_run: Runs, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ def test_the_first_design_equals_torchvisions_resnet(depths: tuple[int, ...]) ->
     same_scores(ours, theirs, 64)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("depths", "dims", "stem_stride"), [((1, 2, 1), (8, 12, 16), 2), ((3, 3, 9, 3), (96, 192, 384, 768), 4)]
 )

@@ -110,6 +110,7 @@ def test_a_batch_says_where_its_images_are_in_the_split(dataset: ImageDataset) -
         assert torch.equal(batch.targets, dataset.train.labels[batch.positions])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_a_step_shows_the_same_images_whoever_takes_its_micro_batches(dataset: ImageDataset, world: int) -> None:
     def served(rank: int, world: int) -> Loader:
@@ -363,6 +364,7 @@ def invert_by_position(pixels: torch.Tensor, position: int) -> torch.Tensor:
     return 255 - pixels if position % 2 else pixels
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=forking)])
 def test_a_transform_is_applied_to_each_image_at_its_final_size(dataset: ImageDataset, workers: int) -> None:
     smaller = replace(dataset.preparation, image_size=8, crop=0.9, mean=(0.0,) * 3, std=(1 / 255,) * 3)

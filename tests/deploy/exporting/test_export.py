@@ -221,6 +221,7 @@ class Listed(nn.Module):
         return [x]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("network", "name", "options", "message"),
     [

@@ -102,6 +102,7 @@ def test_contenders_on_a_gpu_have_the_intended_sizes(script: Any) -> None:
                 assert "ResNet" in contender or millions < 10
 
 
+@pytest.mark.medium
 def test_an_interval_pools_the_spread_of_all_rows(script: Any) -> None:
     table = importlib.import_module("small_data_table")
     groups = [[70.0, 72.0], [75.0, 77.0], [60.0, 62.0]]  # each with a variance of 2: one spread of sqrt(2)

@@ -290,6 +290,7 @@ def test_a_benchmark_is_written_as_table_csv_and_chart(cases: list[Record], tmp_
     assert benchmark_markdown(cases) in text
 
 
+@pytest.mark.medium
 def test_csv_has_timms_columns_units_and_rounding_before_ours(cases: list[Record], tmp_path: Path) -> None:
     write_benchmark(cases, tmp_path)
     rows = read_csv(tmp_path / "infer.csv")
@@ -411,6 +412,7 @@ def test_the_axis_of_speeds_includes_every_quartile(made_up_case: Cases) -> None
 # ── page ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.medium
 def test_the_page_has_a_section_per_run_newest_first(cases: list[Record], made_up_case: Cases, tmp_path: Path) -> None:
     newer = made_up_case(benchmark="newer", device="CPU, 2 threads", created="2026-12-24T00:00:00+00:00")
     write_page([*cases, newer], tmp_path / "page.html")

@@ -39,6 +39,7 @@ def test_the_chart_shows_the_numbers(walk: Walk, run: Runs, tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "other.png"]
 
 
+@pytest.mark.medium
 def test_the_same_records_give_the_same_file(walk: Walk, tmp_path: Path) -> None:
     records = walk(rows=["0", "1"])
     for name in ("one.png", "other.png"):

@@ -42,6 +42,7 @@ def test_a_recipe_may_decay_every_parameter() -> None:
     assert len(group["params"]) == len(list(create_model("resnet_test").parameters()))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
