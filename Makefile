@@ -19,7 +19,8 @@ format:
 	uv run ruff format .
 	uv run ruff check --fix .
 
-docs:  ## the pages of the zoo, from the registry; charts and tables of results and speed, from their records
+docs:  ## the catalogue and the pages of the zoo, from the registry; charts and tables of results and speed, from their records
+	uv run python tests/catalogue_files.py
 	uv run python docs/make_zoo.py
 	uv run python docs/make_speed.py
 	uv run python docs/make_results.py

@@ -1,4 +1,4 @@
-"""Write docs/zoo.md and a page for each family from the registry: `make docs`."""
+"""Write docs/zoo.md and a page for each family from the registry and the catalogue: `make docs`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
-import torch
-
-from modernet.counting import Counts, count
-from modernet.models import MODELS, ModelEntry, create_model
+from modernet.catalogue import NetworkFacts, all_networks
+from modernet.models import MODELS, ModelEntry
 
 HERE = Path(__file__).parent
 HEAD = (
@@ -37,12 +35,7 @@ def families() -> dict[str, list[ModelEntry]]:
     return dict(sorted(entries.items(), key=lambda item: _year(item[1][0])))
 
 
-def counts_of(entry: ModelEntry) -> Counts:
-    with torch.device("meta"):
-        return count(create_model(entry.name), entry.published.image_size, entry.config.in_chans)
-
-
-def row(entry: ModelEntry, counts: Counts) -> str:
+def row(entry: ModelEntry, counts: NetworkFacts) -> str:
     """Return a row of the table."""
     published = entry.published
     size = f"{published.image_size} x {published.image_size}"
@@ -88,7 +81,9 @@ def _number(value: float) -> str:
 
 def main() -> None:
     (HERE / "zoo").mkdir(exist_ok=True)
-    rows = {family: [row(entry, counts_of(entry)) for entry in entries] for family, entries in families().items()}
+    rows = {
+        family: [row(entry, all_networks()[entry.name]) for entry in entries] for family, entries in families().items()
+    }
     for family, entries in families().items():
         (HERE / "zoo" / f"{family}.md").write_text(family_page(entries, rows[family]), encoding="utf-8")
     (HERE / "zoo.md").write_text(index_page(rows), encoding="utf-8")

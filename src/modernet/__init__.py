@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modernet.benchmark import benchmark_models as benchmark_models
+    from modernet.catalogue import list_weights as list_weights
     from modernet.data import check_images as check_images
     from modernet.data import open_dataset as open_dataset
     from modernet.data import pack_dataset as pack_dataset
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from modernet.weights import NetworkSpec as NetworkSpec
     from modernet.weights import convert as convert
     from modernet.weights import create_model as create_model
-    from modernet.weights import list_weights as list_weights
     from modernet.weights import load_model as load_model
     from modernet.weights import load_weights as load_weights
 
@@ -49,7 +49,7 @@ _HOMES = {
     "export_saved": "deploy",
     "get_recipe": "recipes",
     "list_models": "models",
-    "list_weights": "weights",
+    "list_weights": "catalogue",
     "load_model": "weights",
     "load_network": "tasks",
     "load_weights": "weights",

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import nn
 
 from http_server import Server, serving
+from modernet.catalogue import PretrainedWeights, WebFile
 from modernet.errors import InputError
 from modernet.files import fetch as fetching
 from modernet.files.hub_file import HubFile
@@ -25,7 +26,6 @@ from modernet.preparation import Preparation
 from modernet.progress import shown
 from modernet.weights import create_model, download, fetch_weights, load_model
 from modernet.weights import pretrained as pretrained_module
-from modernet.weights.catalogue import PretrainedWeights, WebFile
 from modernet.weights.download import local_path
 
 

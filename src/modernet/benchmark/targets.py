@@ -14,9 +14,9 @@ from typing import Any
 from torch import nn
 
 from modernet.benchmark.case import OPTIMIZED_PREFIX
+from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
 from modernet.models import MODELS, create_model, get_entry, list_models
-from modernet.models.entry import TIMM_PREFIX
 
 TORCHVISION_PREFIX = "torchvision:"
 """Prefix of names of torchvision's networks."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, quantity, simple_table
+
+if TYPE_CHECKING:
+    from modernet.catalogue import NetworkFacts
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,22 @@ class Options:
     pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[PATTERN]")] = "*"
     """Shell pattern; by default all but the tiny ones."""
     json: bool = False
-    """Print JSON: a list of objects with name, params, macs, image_size, top1, source; counts are exact."""
+    """Print JSON: a list of objects with name, params, macs, image_size, top1, source."""
 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "models", arguments)
 
-    from modernet import progress
+    from modernet.catalogue import TIMM_PREFIX, all_networks, list_networks
     from modernet.errors import unknown_name
-    from modernet.models import MODELS, list_models
 
-    names = [name for name in list_models(options.pattern) if options.pattern != "*" or not name.endswith("_test")]
-    if not names:
-        raise unknown_name("model", options.pattern, MODELS)
-    with progress.shown():
-        rows = [_row(name, recount=options.json) for name in progress.track(names, "counting", len(names))]
+    if options.pattern.startswith(TIMM_PREFIX):
+        found = _networks_of_timm(options.pattern)
+    else:
+        found = list_networks(options.pattern)
+    rows = [_row(facts) for facts in found if options.pattern != "*" or not facts.name.endswith("_test")]
+    if not rows:
+        raise unknown_name("model", options.pattern, all_networks())
     if options.json:
         print_json(rows)
         return
@@ -62,25 +66,16 @@ def main(arguments: Sequence[str]) -> None:
     print_table(table)
 
 
-def _row(name: str, *, recount: bool) -> dict[str, Any]:
-    """Return a network's row: with its published counts, which tests compare with ours, or with exact ones."""
-    import torch
+def _row(facts: NetworkFacts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in ("name", "params", "macs", "image_size", "top1", "source")}
 
-    from modernet.counting import Counts, count
-    from modernet.models import create_model, get_entry
 
-    entry = get_entry(name)
-    published = entry.published
-    if recount or published.params_m is None or published.gmacs is None:
-        with torch.device("meta"):
-            counts = count(create_model(name), published.image_size, entry.config.in_chans)
-    else:
-        counts = Counts(round(published.params_m * 1e6), round(published.gmacs * 1e9))
-    return {
-        "name": name,
-        "params": counts.params,
-        "macs": counts.macs,
-        "image_size": published.image_size,
-        "top1": published.top1,
-        "source": published.source,
-    }
+def _networks_of_timm(pattern: str) -> list[NetworkFacts]:
+    """Count networks of timm, which are in no catalogue of ours."""
+    from modernet import progress
+    from modernet.counting import network_facts
+    from modernet.models import list_models
+
+    names = list_models(pattern)
+    with progress.shown():
+        return [network_facts(name) for name in progress.track(names, "counting", len(names))]

@@ -16,6 +16,7 @@ from modernet.recipes import Recipe
 
 if TYPE_CHECKING:
     from modernet.records import Record
+    from modernet.roadmap import Step
 
 R = TypeVar("R", bound=Recipe)
 Size = Literal["nano", "tiny", "base"]
@@ -174,17 +175,13 @@ def _as_row(record: Record) -> dict[str, object]:
 
 
 def _show(options: ShowOptions) -> None:
-    import torch
-
-    from modernet.counting import count
     from modernet.roadmap import default_stem_stride, road
-    from modernet.roadmap.network import build
 
-    stride = default_stem_stride(options.image_size) if options.stem_stride is None else options.stem_stride
+    usual = default_stem_stride(options.image_size)
+    stride = usual if options.stem_stride is None else options.stem_stride
     rows: list[dict[str, Any]] = []
-    for step in road(options.size, stem_stride=stride):
-        with torch.device("meta"):
-            counts = count(build(step.design), options.image_size)
+    steps = road(options.size, stem_stride=stride)
+    for step, (params, macs) in zip(steps, _road_counts(options, steps, stride == usual), strict=True):
         rows.append(
             {
                 "row": step.row,
@@ -192,8 +189,8 @@ def _show(options: ShowOptions) -> None:
                 "title": step.title,
                 "change": step.change,
                 "side_step": step.side_step,
-                "params": counts.params,
-                "macs": counts.macs,
+                "params": params,
+                "macs": macs,
                 "published_gmacs": step.published_gmacs,
                 "published_top1": step.published_top1,
             }
@@ -217,3 +214,19 @@ def _show(options: ShowOptions) -> None:
     width = shutil.get_terminal_size((120, 24)).columns
     for row in rows:
         print(textwrap.fill(f"{row['row']:>3s}  {row['change']}", width, subsequent_indent=" " * 5))
+
+
+def _road_counts(options: ShowOptions, steps: Sequence[Step], usual: bool) -> list[tuple[int, int]]:
+    """Return parameters and multiply-accumulates of the steps: from the catalogue, or counted, which needs torch."""
+    from modernet.catalogue import ROAD_IMAGE_SIZE, road_counts
+
+    if usual and options.image_size == ROAD_IMAGE_SIZE:
+        return [road_counts()[options.size][step.row] for step in steps]
+    import torch
+
+    from modernet.counting import count
+    from modernet.roadmap.network import build
+
+    with torch.device("meta"):
+        counts = [count(build(step.design), options.image_size) for step in steps]
+    return [(each.params, each.macs) for each in counts]

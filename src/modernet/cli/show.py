@@ -30,26 +30,17 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "show", arguments)
 
-    import torch
+    from modernet.catalogue import all_networks
 
-    from modernet.counting import count, describe_stages
-    from modernet.errors import InputError
-    from modernet.models import Backbone, create_model, get_entry
+    facts = all_networks().get(options.name)
+    if facts is None or options.image_size not in (None, facts.image_size):
+        from modernet.counting import network_facts  # needs torch
 
-    entry = get_entry(options.name)
-    image_size = entry.published.image_size if options.image_size is None else options.image_size
-    if image_size < 1:
-        raise InputError(f"image_size is {image_size}; give 1 or more")
-    with torch.device("meta"):
-        network = create_model(options.name)
-        assert isinstance(network, Backbone)
-        whole = count(network, image_size, entry.config.in_chans)
-        # a network of another library has no stages that we know
-        stages = [] if network.wrapped_name else describe_stages(network, image_size, entry.config.in_chans)
+        facts = network_facts(options.name, options.image_size)
     if options.json:
-        print_json([asdict(stage) for stage in stages])
+        print_json([asdict(stage) for stage in facts.stages])
         return
-    print(f"{entry.about}\n")
+    print(f"{facts.about}\n")
     columns = {"stage": False, "output": False, "parameters": True, "MACs": True, "receptive field": True}
     rows = [
         [
@@ -59,7 +50,9 @@ def main(arguments: Sequence[str]) -> None:
             quantity(stage.macs),
             "whole image" if stage.receptive_field is None else f"{stage.receptive_field} px",
         ]
-        for stage in stages
+        for stage in facts.stages
     ]
-    rows.append(["total", "", quantity(whole.params), quantity(whole.macs), ""])
-    print_table(simple_table(f"{options.name} at {image_size}x{image_size} ({entry.published.source})", columns, rows))
+    rows.append(["total", "", quantity(facts.params), quantity(facts.macs), ""])
+    print_table(
+        simple_table(f"{options.name} at {facts.image_size}x{facts.image_size} ({facts.source})", columns, rows)
+    )

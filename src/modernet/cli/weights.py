@@ -32,8 +32,8 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "weights", arguments)
 
+    from modernet.catalogue import list_weights
     from modernet.errors import InputError
-    from modernet.weights import list_weights
 
     entries = list_weights(options.pattern, licence=options.licence)
     if not entries:

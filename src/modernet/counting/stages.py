@@ -13,30 +13,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from modernet.catalogue import StageRow
 from modernet.counting.macs import meta_images, on_meta
 from modernet.errors import InputError
 from modernet.models import Backbone
 from modernet.preparation import ImageSize
 from modernet.torch_internals import tensors_in
-
-
-@dataclass(frozen=True)
-class StageRow:
-    """One stage of a backbone, or its head.
-
-    Attributes:
-        name: submodule that computes it, as in `feature_info`; `head` for what follows the last feature map.
-        shape: shape of its output for one image, without the batch: `(c, h, w)`, or `(classes,)`.
-        params, macs: of this stage alone; unused parameters count for the head. They add up to the network's.
-        receptive_field: side in pixels of the square that a position of the output depends on, including padding. None
-            if that is the whole image, or if anything but convolution and pooling mixes positions.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    params: int
-    macs: int
-    receptive_field: int | None
 
 
 def describe_stages(backbone: Backbone, image_size: ImageSize, in_chans: int = 3) -> list[StageRow]:

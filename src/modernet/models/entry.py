@@ -51,8 +51,6 @@ class ModelEntry:
 
 
 MODELS: Registry[ModelEntry] = Registry("model")
-TIMM_PREFIX = "timm:"
-"""Prefix of the names of timm's networks."""
 
 
 def register_model(

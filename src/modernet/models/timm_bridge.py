@@ -17,9 +17,10 @@ import timm
 from timm.models import group_parameters
 from torch import Tensor, nn
 
+from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, GroupKey, ModelConfig
-from modernet.models.entry import TIMM_PREFIX, ModelEntry, Published
+from modernet.models.entry import ModelEntry, Published
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
-from modernet.models.entry import MODELS, TIMM_PREFIX, ModelEntry
+from modernet.models.entry import MODELS, ModelEntry
 from modernet.models.feature_extractor import FeatureExtractor
 
 

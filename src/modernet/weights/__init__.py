@@ -1,6 +1,6 @@
 """Load, save, fetch and convert weights under the names of many projects."""
 
-from modernet.weights.catalogue import PretrainedWeights, find_weights, list_weights
+from modernet.catalogue import PretrainedWeights, find_weights, list_weights
 from modernet.weights.checkpoint_file import CheckpointFile, read_foreign_weights
 from modernet.weights.conversion import convert
 from modernet.weights.download import fetch_weights

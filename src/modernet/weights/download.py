@@ -6,13 +6,13 @@ import logging
 import re
 from pathlib import Path
 
+from modernet.catalogue import PretrainedWeights
 from modernet.errors import InputError, one_line, root_cause
 from modernet.files.cache import cache_folder
 from modernet.files.fetch import FetchError, fetch
 from modernet.files.fingerprint import file_sha256
 from modernet.files.hub_file import HubFile
 from modernet.progress import say
-from modernet.weights.catalogue import PretrainedWeights
 
 
 def fetch_weights(entry: PretrainedWeights) -> Path:

@@ -10,17 +10,17 @@ from typing import Any
 from torch import nn
 
 from modernet import models
+from modernet.catalogue import PretrainedWeights, find_weights, imagenet_classes, weights_of
 from modernet.errors import InputError
 from modernet.models import get_entry
 from modernet.preparation import Preparation
-from modernet.weights.catalogue import PretrainedWeights, find_weights, weights_of
 from modernet.weights.checkpoint_file import read_foreign_weights
 from modernet.weights.conversion import network_for
 from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_weights
 from modernet.weights.saved_network import NetworkSpec, SavedNetwork
 
-_LABELS = {1000: "imagenet-1k", 11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k"}
+_LABELS = {11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k"}
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -123,9 +123,11 @@ def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -
 
 def class_names(count: int) -> tuple[str, ...]:
     """Return the usual class names of a network with `count` outputs: ImageNet's, or `class 0`, `class 1`, ..."""
+    if count == len(imagenet_classes()):
+        return imagenet_classes()
     if count not in _LABELS:
         return tuple(f"class {index}" for index in range(count))
-    from timm.data.imagenet_info import ImageNetInfo
+    from timm.data.imagenet_info import ImageNetInfo  # timm takes seconds to import
 
     info = ImageNetInfo(_LABELS[count])
     return tuple(info.index_to_description(index) for index in range(count))

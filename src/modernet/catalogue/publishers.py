@@ -1,23 +1,22 @@
-"""Published weights of the zoo's networks: their files, preprocessing and licences.
+"""Weights as their publishers state them: timm, torchvision, and the authors of papers.
 
-timm and torchvision publish these facts with their weights, so they are read from there; only the mapping between their
-networks and those of the zoo is kept here.
+timm and torchvision publish these facts with their weights; only the mapping between their networks and those of the
+zoo is kept here. `weights.json` is written from this.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from modernet.errors import InputError, unknown_name
+import timm
+from timm.models import get_pretrained_cfg
+from torchvision.models import get_model_weights
+
+from modernet.catalogue.networks import TIMM_PREFIX, all_networks
+from modernet.catalogue.weights import PretrainedWeights, WebFile
+from modernet.errors import unknown_name
 from modernet.files.hub_file import HubFile
-from modernet.models import get_entry, list_models
-
-PERMISSIVE = ("apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause")
-"""Licences that allow any use, including commercial."""
 
 # network of the zoo -> timm's architecture
 _TIMM = {
@@ -80,98 +79,29 @@ _TOP1 = {
 _ORIGINAL = "https://dl.fbaipublicfiles.com/convnext/"
 
 
-@dataclass(frozen=True)
-class WebFile:
-    """A file at an address."""
-
-    url: str
-    sha256: str | None = None
-    """The checksum or its first digits; None where the publisher gives none."""
-
-
-@dataclass(frozen=True)
-class PretrainedWeights:
-    """A set of published weights, named `model.tag`."""
-
-    model: str
-    tag: str
-    file: HubFile | WebFile
-    num_classes: int
-    """0: without a classifier."""
-    image_size: int
-    crop: float
-    """Side of the central crop, relative to the shorter side of the image."""
-    interpolation: Literal["bilinear", "bicubic"]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    licence: str
-    """As stated by the publisher; empty if not stated."""
-    top1: float | None = None
-    """ImageNet-1K top-1 in per cent at `image_size`; None if not published."""
-
-    @property
-    def name(self) -> str:
-        """`model.tag`."""
-        return f"{self.model}.{self.tag}"
-
-    @property
-    def trained_on(self) -> str:
-        """Names of the data sets in the tag: of pre-training, then of fine-tuning."""
-        data = {"in1k": "ImageNet-1K", "in12k": "ImageNet-12K", "in21k": "ImageNet-21K", "in22k": "ImageNet-22K"}
-        parts = [data[part] for part in self.tag.split("_") if part in data]
-        return ", then ".join(parts)
-
-
-def list_weights(pattern: str = "*", *, licence: str = "any") -> list[PretrainedWeights]:
-    """Return the published weights whose `model.tag` or model matches a shell pattern.
-
-    Args:
-        licence: `"any"`; `"permissive"`: any use, including commercial; or a licence such as `"apache-2.0"`.
-    """
-    allowed = PERMISSIVE if licence == "permissive" else (licence,)
-    return [
-        entry
-        for model in list_models(pattern.partition(".")[0] + "*" if pattern.startswith("timm:") else "*")
-        for entry in weights_of(model)
-        if (fnmatch.fnmatch(entry.name, pattern) or fnmatch.fnmatch(model, pattern))
-        and (licence == "any" or entry.licence in allowed)
-    ]
-
-
-def find_weights(name: str) -> PretrainedWeights:
-    """Return weights by `model.tag`, or the first of a model: trained on ImageNet-1K alone if there are such.
+def published_weights(model: str) -> tuple[PretrainedWeights, ...]:
+    """Return the weights of a network of the zoo or of timm; those trained on ImageNet-1K alone come first.
 
     Raises:
-        InputError: there are no such weights.
+        InputError: timm has no such network.
     """
-    model, _, tag = name.partition(".")
-    entries = weights_of(get_entry(model).name)
-    if not entries:
-        raise InputError(f"there are no published weights for {model}; give a file of weights")
-    if not tag:
-        return entries[0]
-    for entry in entries:
-        if entry.tag == tag:
-            return entry
-    raise unknown_name(f"set of weights for {model}", name, [entry.name for entry in entries])
-
-
-@functools.cache
-def weights_of(model: str) -> tuple[PretrainedWeights, ...]:
-    """Return the published weights of a model; those trained on ImageNet-1K alone come first."""
     entries = [*_original(model), *_from_timm(model), *_from_torchvision(model)]
     entries = list({entry.tag: entry for entry in entries}.values())  # torchvision's own replace timm's copies
     return tuple(sorted(entries, key=lambda entry: (entry.num_classes != 1000, "_ft_" in entry.tag)))
 
 
-def _from_timm(model: str) -> Iterator[PretrainedWeights]:
-    import timm
-    from timm.models import get_pretrained_cfg
+def timm_models(pattern: str) -> list[str]:
+    """Return the names `timm:NAME` that match a shell pattern."""
+    return [f"{TIMM_PREFIX}{name}" for name in timm.list_models(pattern.removeprefix(TIMM_PREFIX))]
 
-    architecture = model.removeprefix("timm:") if model.startswith("timm:") else _TIMM.get(model)
+
+def _from_timm(model: str) -> Iterator[PretrainedWeights]:
+    architecture = model.removeprefix(TIMM_PREFIX) if model.startswith(TIMM_PREFIX) else _TIMM.get(model)
     if architecture is None:
         return
-    published, fixed = get_entry(model).published, hasattr(get_entry(model).config, "image_size") and model in _TIMM
+    if not timm.is_model(architecture):
+        raise unknown_name("network of timm", architecture, timm.list_models())
+    ours = all_networks().get(model)
     for name in timm.list_pretrained(f"{architecture}.*"):
         facts: Any = get_pretrained_cfg(name)
         projection = facts.tag.startswith("clip") and "_ft_" not in facts.tag  # its outputs are not classes
@@ -179,7 +109,7 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
             projection
             or not facts.hf_hub_id
             or facts.custom_load
-            or (fixed and facts.input_size[-1] != published.image_size)
+            or (ours is not None and ours.fixed_size and facts.input_size[-1] != ours.image_size)
         ):
             continue
         yield PretrainedWeights(
@@ -193,16 +123,14 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
             mean=facts.mean,
             std=facts.std,
             licence=facts.license or "",
-            top1=_TOP1.get(facts.tag, {}).get(model, published.top1 if facts.tag in _AUTHORS else None),
+            top1=_TOP1.get(facts.tag, {}).get(model, ours.top1 if ours is not None and facts.tag in _AUTHORS else None),
         )
 
 
 def _from_torchvision(model: str) -> Iterator[PretrainedWeights]:
-    import torchvision
-
     if model not in _TORCHVISION:
         return
-    for weights in torchvision.models.get_model_weights(_TORCHVISION[model]):
+    for weights in get_model_weights(_TORCHVISION[model]):
         if weights.meta.get("categories") is None or len(weights.meta["categories"]) != 1000:
             continue  # only VGG's features
         facts = weights.transforms()
@@ -237,5 +165,5 @@ def _original(model: str) -> Iterator[PretrainedWeights]:
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
         licence="mit",
-        top1=get_entry(model).published.top1,
+        top1=all_networks()[model].top1,
     )

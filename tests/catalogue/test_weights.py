@@ -6,11 +6,11 @@ import re
 
 import pytest
 
+from modernet.catalogue import WebFile, find_weights, list_weights
+from modernet.catalogue.weights import PERMISSIVE
 from modernet.errors import InputError
 from modernet.files.hub_file import HubFile
 from modernet.models import get_entry
-from modernet.weights import find_weights, list_weights
-from modernet.weights.catalogue import PERMISSIVE, WebFile
 
 ALL = list_weights()
 

@@ -1,0 +1,39 @@
+"""What exists, as data: the networks of the zoo with their counts, and the weights that are published for them.
+
+The files here are written by `tests/catalogue_files.py` from the registry of networks, the
+road, timm and torchvision, and a test compares them. Reading them needs no torch, so a list is printed at once.
+"""
+
+from modernet.catalogue.networks import (
+    ROAD_IMAGE_SIZE,
+    TIMM_PREFIX,
+    NetworkFacts,
+    StageRow,
+    all_networks,
+    list_networks,
+    road_counts,
+)
+from modernet.catalogue.weights import (
+    PretrainedWeights,
+    WebFile,
+    find_weights,
+    imagenet_classes,
+    list_weights,
+    weights_of,
+)
+
+__all__ = [
+    "ROAD_IMAGE_SIZE",
+    "TIMM_PREFIX",
+    "NetworkFacts",
+    "PretrainedWeights",
+    "StageRow",
+    "WebFile",
+    "all_networks",
+    "find_weights",
+    "imagenet_classes",
+    "list_networks",
+    "list_weights",
+    "road_counts",
+    "weights_of",
+]
