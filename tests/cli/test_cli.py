@@ -220,6 +220,21 @@ def test_resume_needs_an_unfinished_run(image_folder: Path, tmp_path: Path, caps
     assert "contains no unfinished run; leave out --resume" in capsys.readouterr().err
 
 
+def test_a_run_too_short_for_its_average_says_so_before_it_begins(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(image_folder), "--recipe", "quick", "--epochs", "1", "--batch-size", "16"]
+    options += ["--ema-decay", "0.9999"]
+    train = ["train", *options, "--model", "convnext_test", "--model-fields", "stem_stride=1"]
+    assert run(*train, "--out", str(tmp_path / "run")) == 0
+    said = capsys.readouterr().err
+    assert said.count("the average of the weights (EMA) reaches back over 10,000 steps and the run has 4") == 1
+
+    walk = ["roadmap", *options, "--steps", "13", "--seeds", "1", "--workers", "1", "--out", str(tmp_path / "walk")]
+    assert run(*walk) == 0
+    assert capsys.readouterr().err.count("the average of the weights (EMA) reaches back over 10,000 steps") == 1
+
+
 def test_images_that_are_too_small_are_refused(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

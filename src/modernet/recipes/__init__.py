@@ -1,5 +1,6 @@
 """Training recipes: typed values, each with its source. Needs no torch."""
 
+from modernet.recipes.averaging import short_average
 from modernet.recipes.base import LayerGroups, Optimizer, Range, Recipe, Schedule, leaves
 from modernet.recipes.classification import ClassificationRecipe, Regularization, for_classification
 from modernet.recipes.execution import Execution
@@ -27,4 +28,5 @@ __all__ = [
     "get_recipe",
     "leaves",
     "rate_factor",
+    "short_average",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable
 from modernet.preparation import Interpolation
-from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe
+from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe, short_average
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report
 from modernet.studies.running.jobs import Work
@@ -109,6 +110,12 @@ class Run:
         """The number of images that training shows to the network."""
         return float(self.recipe.schedule.epochs * self.settings["data"]["n_train"])
 
+    @property
+    def steps(self) -> int:
+        """The number of optimizer steps."""
+        per_epoch: int = math.ceil(self.settings["data"]["n_train"] / self.recipe.batch_size)
+        return self.recipe.schedule.epochs * per_epoch
+
 
 def plan_runs(
     study: Study, folder: str, spec: NetworkSpec, recipe: ClassificationRecipe, place: dict[str, Any]
@@ -183,6 +190,9 @@ def finish_runs(study: Study, runs: Sequence[Run], title: str, train: Work[Run, 
             f"{len(runs) - len(unfinished)} of {len(runs)} runs in {study.folder} are finished; training the others"
         )
     unfinished.sort(key=lambda run: run.seed)
+    for warning in {short_average(run.recipe, run.steps) for run in unfinished}:
+        if warning is not None:
+            progress.say(warning)
     resources = study.resources
     for outcome in run_all(unfinished, train, workers=resources.workers, title=title, cluster=resources.cluster):
         if outcome.error is not None:

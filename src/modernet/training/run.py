@@ -10,11 +10,12 @@ from typing import Any, Required, TypedDict
 
 import torch
 
+from modernet import progress
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable
 from modernet.machine.device import default_device, describe
 from modernet.processes import ALONE, Processes
-from modernet.recipes import Execution, Recipe
+from modernet.recipes import Execution, Recipe, short_average
 from modernet.records import RECORD_NAME, Record, environment
 from modernet.training.context import Intervals, RunContext
 from modernet.training.loop import Trained, train
@@ -104,6 +105,9 @@ def run_task(
 
     torch.manual_seed(spec.seed)
     task = build(context)
+    warning = short_average(spec.recipe, spec.recipe.schedule.epochs * task.batches.steps_per_epoch)
+    if warning and processes.main:
+        progress.say(warning)
     cost = None
     if show_cost and processes.main and "macs" in settings:
         samples = task.batches.samples_per_epoch
