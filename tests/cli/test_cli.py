@@ -215,9 +215,23 @@ def test_evaluate_repeats_the_test_of_a_run(
     assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(tested, rel=1e-6)
 
 
-def test_resume_needs_an_unfinished_run(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("train", "--data", str(image_folder), "--out", str(tmp_path / "new"), "--resume") == 2
-    assert "contains no unfinished run; leave out --resume" in capsys.readouterr().err
+def test_resume_begins_a_run_that_has_no_checkpoint(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that a scheduler can pass it each time; the run is the one that the command begins without it."""
+    train = [
+        "train", "--data", str(image_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
+        "--recipe", "quick", "--epochs", "1", "--batch-size", "16",
+    ]  # fmt: skip
+    assert run(*train, "--out", str(tmp_path / "plain")) == 0
+    capsys.readouterr()
+    assert run(*train, "--out", str(tmp_path / "new"), "--resume") == 0
+    assert f"{tmp_path / 'new'} contains no checkpoint: the run begins" in capsys.readouterr().err
+    losses = [read_record(tmp_path / name / "record.json").metrics["test_loss"] for name in ("plain", "new")]
+    assert losses[0] == losses[1]
+
+    assert run(*train, "--out", str(tmp_path / "new"), "--resume") == 2
+    assert "contains a finished run" in capsys.readouterr().err
 
 
 def test_a_run_too_short_for_its_average_says_so_before_it_begins(
