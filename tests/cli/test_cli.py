@@ -179,8 +179,16 @@ def test_from_images_to_predictions(image_folder: Path, tmp_path: Path, capsys: 
     right = [guess["predictions"][0]["label"] == Path(guess["image"]).parent.name for guess in predictions]
     assert sum(right) / len(right) > 0.8
 
-    assert run("predict", str(folder), str(image_folder / "vertical")) == 2
-    assert "broken.png" in capsys.readouterr().err
+    images = [str(image_folder)]
+    assert run("predict", str(folder), *images, "--top", "1") == 1
+    out, err = capsys.readouterr()
+    assert out.count("%") == 64
+    assert err.count("\n") == 1
+    assert "broken.png" in err
+    assert run("predict", str(folder), *images, "--json") == 1
+    assert len(json.loads(capsys.readouterr().out)) == 64
+    assert run("predict", str(folder), *images, "--skip-unreadable") == 0
+    assert capsys.readouterr().out.count("%") == 128
     assert run("predict", str(folder)) == 2
     assert "no images were given" in capsys.readouterr().err
 

@@ -21,6 +21,8 @@ class Options:
       modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
       modernet predict --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth photo.jpg
       modernet predict --model convnext_tiny.fb_in22k_ft_in1k photo.jpg
+
+    An image that cannot be read costs one line; all others are predicted, and the exit code is 1.
     """
 
     what: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] IMAGE...")]
@@ -32,12 +34,12 @@ class Options:
     top: int = 5
     """Number of classes to print per image."""
     skip_unreadable: bool = False
-    """Skip images that cannot be read, and list them."""
+    """Do not count images that cannot be read as a failure: they are listed and skipped in either case."""
     json: bool = False
     """Print JSON: a list of objects with image and predictions; for a classifier, of label and probability."""
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
     options = parse(Options, "predict", arguments)
 
     from modernet import progress
@@ -59,11 +61,13 @@ def main(arguments: Sequence[str]) -> None:
             saved = load_model(options.model, options.weights)
         paths = find_images(images)
         predict = get_task(saved.task).predict
-        predictions = predict(saved, paths, top=options.top, skip_unreadable=options.skip_unreadable)
+        predictions = predict(saved, paths, top=options.top, skip_unreadable=True)
+    failed = len(predictions) < len(paths) and not options.skip_unreadable
     if options.json:
         print_json([asdict(prediction) for prediction in predictions])
-        return
+        return int(failed)
     for prediction in predictions:
         print(prediction.image)
         for line in prediction.lines():
             print(f"  {line}")
+    return int(failed)
