@@ -189,6 +189,12 @@ def test_from_images_to_predictions(image_folder: Path, tmp_path: Path, capsys: 
     assert len(json.loads(capsys.readouterr().out)) == 64
     assert run("predict", str(folder), *images, "--skip-unreadable") == 0
     assert capsys.readouterr().out.count("%") == 128
+
+    new = tmp_path / "new" / "vertical"
+    new.mkdir(parents=True)
+    (new / "broken.png").write_bytes(b"not an image")
+    assert run("evaluate", str(folder), "--data", str(new.parent)) == 2
+    assert "--skip-unreadable" in capsys.readouterr().err
     assert run("predict", str(folder)) == 2
     assert "no images were given" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from modernet.data import ClassTargets, ImageDataset, InMemory, make_loader
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, evaluate_saved, predict
+from modernet.evaluation.scores import NonFiniteScores, ranks
 from modernet.preparation import Preparation
 from modernet.weights import NetworkSpec, SavedNetwork
 
@@ -49,6 +51,37 @@ def test_accuracy_equals_its_definition(numbered: ImageDataset) -> None:
     assert accuracy.n == 10
 
 
+def test_of_equal_scores_the_first_class_is_the_answer_and_five_are_among_the_best() -> None:
+    """Seven equal scores: the true class is as far from the top as its index; `topk` has them in another order."""
+    equal, labels = torch.ones(7, 7), torch.arange(7)
+
+    assert ranks(equal, labels).tolist() == [0, 1, 2, 3, 4, 5, 6]
+    scores = torch.tensor([[0.0, 2.0, 1.0, 2.0], [3.0, 3.0, 5.0, 5.0], [1.0, 0.0, 0.0, 0.0]])
+    assert ranks(scores, torch.tensor([3, 0, 3])).tolist() == [1, 2, 3]
+
+
+def test_top_1_is_the_argmax_and_top_5_the_stable_order_among_equal_scores(numbered: ImageDataset) -> None:
+    scores = torch.randint(0, 3, (10, 7), generator=torch.Generator().manual_seed(1)).float()
+    labels = numbered.test.labels
+    loader = make_loader(numbered, numbered.test, batch_size=4, device=CPU, augmentation=None)
+    accuracy = evaluate_classifier(Lookup(scores), loader)
+
+    five = scores.sort(dim=1, descending=True, stable=True).indices[:, :5]
+    assert accuracy.top1 == pytest.approx(100 * (scores.argmax(1) == labels).float().mean().item())
+    assert accuracy.top5 == pytest.approx(100 * (five == labels[:, None]).any(1).float().mean().item())
+
+
+@pytest.mark.parametrize("answer", [math.nan, math.inf, -math.inf])
+def test_answers_that_are_not_finite_are_an_error_and_no_score(numbered: ImageDataset, answer: float) -> None:
+    """A logit of minus infinity leaves the loss of another class finite."""
+    scores = torch.randn(10, 7)
+    scores[8, 3] = answer
+    loader = make_loader(numbered, numbered.test, batch_size=4, device=CPU, augmentation=None)
+
+    with pytest.raises(NonFiniteScores, match=r"the network answers NaN or infinity for 1 of 10 images: .*; train it"):
+        evaluate_classifier(Lookup(scores), loader)
+
+
 def test_the_network_is_evaluated_in_evaluation_mode_and_its_mode_restored(numbered: ImageDataset) -> None:
     modes: list[bool] = []
 
@@ -79,8 +112,26 @@ def test_a_saved_network_keeps_its_own_normalisation(saved: SavedNetwork, stripe
 
 
 def test_other_classes_are_refused(saved: SavedNetwork, stripes: ImageDataset) -> None:
-    with pytest.raises(InputError, match="it does not know 'diagonal'"):
+    with pytest.raises(InputError, match="images of the class 'diagonal', and the network does not know it, only 2"):
         evaluate_saved(saved, replace(stripes, classes=("diagonal", "vertical")))
+
+
+def test_classes_are_matched_by_name_in_any_order_and_without_those_that_are_missing(
+    saved: SavedNetwork, stripes: ImageDataset
+) -> None:
+    network = nn.Sequential(saved.network, nn.Linear(2, 4, bias=False)).eval()
+    with torch.no_grad():  # four classes, of which the data have the last and the second
+        network[1].weight.copy_(torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]))
+    four = replace(saved, network=network, classes=("a", "vertical", "b", "horizontal"))
+    by_hand = torch.tensor([3, 1])[stripes.test.labels]
+    renumbered = InMemory(stripes.test.images, ClassTargets(by_hand))
+    expected = evaluate_saved(four, replace(stripes, classes=four.classes, test=renumbered))
+
+    assert evaluate_saved(four, stripes) == expected
+    assert expected.n == 30
+
+    unused = replace(stripes, classes=("horizontal", "vertical", "never seen"))
+    assert evaluate_saved(four, unused) == expected, "a class without an image needs no output"
 
 
 def test_a_prediction_is_the_softmax_of_the_scores(saved: SavedNetwork, image_folder: Path) -> None:
@@ -122,3 +173,32 @@ def test_predicting_no_images_or_no_classes_is_refused(saved: SavedNetwork, imag
         predict(saved, list(image_folder.rglob("*.png")), top=0)
     with pytest.raises(InputError, match="no images were given"):
         predict(saved, [])
+
+
+def test_of_equal_scores_the_first_class_is_predicted(saved: SavedNetwork, image_folder: Path) -> None:
+    path = next(image_folder.rglob("*.png"))
+    equal = replace(saved, network=Constant(torch.zeros(9)), classes=tuple("abcdefghi"))
+
+    (prediction,) = predict(equal, [path], top=3)
+
+    assert [guess.label for guess in prediction.predictions] == ["a", "b", "c"]
+    assert [guess.probability for guess in prediction.predictions] == pytest.approx([1 / 9] * 3)
+
+
+def test_a_prediction_that_is_not_finite_is_an_error_that_names_the_image(
+    saved: SavedNetwork, image_folder: Path
+) -> None:
+    path = image_folder / "vertical" / "1.png"
+    with pytest.raises(NonFiniteScores, match=r"NaN or infinity for .*vertical/1\.png: "):
+        predict(replace(saved, network=Constant(torch.tensor([math.nan, 0.0]))), [path])
+
+
+class Constant(nn.Module):
+    """The same scores for every image."""
+
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scores.expand(len(images), -1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +17,19 @@ import torch
 from PIL import Image
 
 from modernet.cli import main
-from modernet.data import ImageDataset, InMemory, SceneGenerator
+from modernet.data import ImageDataset, InMemory, OpenedSplit, SceneGenerator
 from modernet.data.images.views import IGNORE
 from modernet.data.targets import SemanticTargets
 from modernet.errors import InputError
+from modernet.evaluation import saved_loader
+from modernet.evaluation.scores import NonFiniteScores
 from modernet.preparation import Preparation
 from modernet.recipes import Execution, get_recipe
 from modernet.records import Record, read_record
 from modernet.tasks import load_network
-from modernet.tasks.segmentation import Segmentation, train_segmenter
+from modernet.tasks.segmentation import Segmentation, build_network, predict, train_segmenter
 from modernet.training import Interrupted, RunContext
-from modernet.weights import NetworkSpec
+from modernet.weights import NetworkSpec, SavedNetwork
 
 CPU = torch.device("cpu")
 SPEC = NetworkSpec("model", "convnext_test", {"stem_stride": 2})
@@ -123,6 +127,46 @@ def test_two_processes_give_the_losses_of_one_that_takes_their_micro_batches_in_
     assert of_two.environment["processes"] == 2
     assert losses(of_two) == pytest.approx(losses(of_one), rel=1e-6)
     assert of_two.metrics["test_miou"] == pytest.approx(of_one.metrics["test_miou"], rel=1e-6)
+
+
+def test_maps_are_matched_by_the_names_of_their_classes(images: ImageDataset) -> None:
+    torch.manual_seed(0)
+    known = SavedNetwork(build_network(SPEC, 11).eval(), SPEC, images.classes, images.preparation, "segmentation")
+    order = np.random.default_rng(0).permutation(11)
+    maps = images.test.targets.maps.clone()
+    maps[0, :4] = IGNORE
+    numbers = torch.cat([torch.from_numpy(np.argsort(order)), torch.full((245,), IGNORE)])
+    shuffled = SemanticTargets(numbers[maps.long()].to(maps.dtype), np.arange(20))
+    opened = [
+        OpenedSplit("scenes", classes, InMemory(images.test.images, targets), images.preparation)
+        for classes, targets in (
+            (images.classes, SemanticTargets(maps, np.arange(20))),
+            (tuple(images.classes[index] for index in order), shuffled),
+        )
+    ]
+    one, other = (next(saved_loader(known, each, batch_size=20, device=CPU).batches()).targets for each in opened)
+
+    assert torch.equal(one, other)
+    assert (one == IGNORE).any()
+    with pytest.raises(InputError, match="images of the class 'cloud', and the network does not know it"):
+        saved_loader(known, replace(opened[0], classes=("cloud", *images.classes[1:])), batch_size=20, device=CPU)
+
+
+def test_a_network_that_answers_nan_has_no_miou(images: ImageDataset, tmp_path: Path) -> None:
+    class Lost(torch.nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(x)
+            logits[:, 3, 5, 7] = math.nan
+            return logits
+
+    task = Segmentation(Lost(3, 11, 1), SPEC, images, RECIPE, RunContext(CPU))
+    with pytest.raises(NonFiniteScores, match="NaN or infinity for 20 of 20 images"):
+        task.evaluate(task.network, "validation")
+
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "a.png")
+    lost = SavedNetwork(Lost(3, 11, 1), SPEC, images.classes, images.preparation, "segmentation")
+    with pytest.raises(NonFiniteScores, match=r"NaN or infinity for .*a\.png"):
+        predict(lost, [tmp_path / "a.png"], top=1, skip_unreadable=False)
 
 
 @pytest.mark.slow

@@ -15,15 +15,18 @@ from modernet.cli.output import print_json, results
 
 @dataclass(frozen=True)
 class Options:
-    """Evaluate a trained network on a data set with the same classes.
+    """Evaluate a trained network on a data set; its classes are matched by name, and some may be missing.
 
-    Example: modernet evaluate runs/train-convnext_test-digit_scenes --data digit_scenes
+    Examples:
+      modernet evaluate runs/train-convnext_test-my_photos --data my_photos      what training left out
+      modernet evaluate runs/train-convnext_test-my_photos --data new_photos     new_photos/CLASS/*.jpg, all of them
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folder of a finished run."""
     data: str
-    """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
+    """Images: a folder (class/image, or test or val above it), shards, parquet, URL, hf:org/name, or a name. Of one set
+    without splits, all are evaluated; or, if the network learned from some, those that it did not."""
     split: Literal["train", "validation", "test"] = "test"
     """Split to evaluate on."""
     batch_size: int = 128
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     task = get_task(saved.task)
     with progress.shown():
         request = EvaluateRequest(
-            options.data, options.split, options.batch_size, default_device(), options.skip_unreadable
+            options.run, options.data, options.split, options.batch_size, default_device(), options.skip_unreadable
         )
         measured = task.evaluate(saved, request)
     if options.json:

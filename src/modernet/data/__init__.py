@@ -2,14 +2,14 @@
 
 from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import Finding, Findings
-from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split, image_name
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split, image_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decoding import UnreadableImage, read_image
 from modernet.data.images.finding import find_images
 from modernet.data.images.views import IGNORE, View, fit_image
 from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.data.loading.plan import Place
-from modernet.data.opening import open_dataset
+from modernet.data.opening import open_dataset, open_split
 from modernet.data.pack import Packed, pack_dataset
 from modernet.data.sources.read import DATASET_NAMES
 from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, NoTargets, SemanticTargets, TargetKind, Targets
@@ -28,6 +28,7 @@ __all__ = [
     "Loader",
     "NoTargets",
     "OnDisk",
+    "OpenedSplit",
     "Packed",
     "Place",
     "Scene",
@@ -45,6 +46,7 @@ __all__ = [
     "make_loader",
     "make_scenes",
     "open_dataset",
+    "open_split",
     "pack_dataset",
     "read_image",
 ]

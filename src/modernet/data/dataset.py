@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from modernet.data.images.collection import Images
+from modernet.data.images.marks import Marks
 from modernet.data.targets import Targets, class_labels
 from modernet.preparation import ImageSize, Preparation
 
@@ -95,6 +97,8 @@ class ImageDataset:
         test: to report on; nothing is chosen by it.
         unreadable: names of all images that were skipped because they could not be read.
         splits: a phrase that says where the splits come from.
+        mark: marks the training images, by which they are recognised when the network is tested; it may ask for the
+            size of each file. None if they are not known.
     """
 
     name: str
@@ -105,6 +109,7 @@ class ImageDataset:
     test: Split
     unreadable: tuple[str, ...] = ()
     splits: str = "as given"
+    mark: Callable[[], Marks] | None = None
 
     @property
     def image_size(self) -> ImageSize:
@@ -123,3 +128,20 @@ class ImageDataset:
             "splits": self.splits,
             "unreadable": list(self.unreadable),
         }
+
+
+@dataclass(frozen=True)
+class OpenedSplit:
+    """One split of images with their targets, opened to evaluate a network.
+
+    Attributes:
+        name: `"digit_scenes"`, or the folder's name.
+        classes: names of the classes, in any order; those without an image may be missing.
+        split: its images.
+        preparation: how images are prepared for the network.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    split: Split
+    preparation: Preparation

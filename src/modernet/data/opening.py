@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
 
 from modernet.data import measuring, reading
-from modernet.data.dataset import ImageDataset, InMemory, OnDisk
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit
 from modernet.data.digit_scenes import open_scenes
 from modernet.data.images.decoding import skippable
+from modernet.data.images.marks import NO_MARKS, Marks
 from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.read import read_source
-from modernet.data.splits import three_splits
+from modernet.data.splits import SplitName, one_split, three_splits
 from modernet.data.targets import TargetKind
 from modernet.errors import InputError
 from modernet.preparation import ImageSize, Interpolation, Preparation, Size, as_size
@@ -84,6 +86,7 @@ def open_dataset(
             preparation,
             *splits,
             splits="generated; no source digit is in two splits",
+            mark=_none_to_mark,
         )
     name, source = read_source(spec, targets=targets, memory_limit_mb=memory_limit_mb, download=download)
     return _open_source(name, source, image_size, skip_unreadable, memory_limit_mb, whole_images, interpolation)
@@ -105,19 +108,94 @@ def _open_source(
         image_size = measuring.usual_size(given.train)
     size = as_size(image_size)
     total = sum(len(split) for split in examples.values())
-    fits = total * 3 * size[0] * size[1] / 2**20 <= memory_limit_mb
-    in_memory = fits and (not whole_images or measuring.have_size(given.train, size))
+    in_memory = _fits(total, size, memory_limit_mb) and (not whole_images or measuring.have_size(given.train, size))
+    splits, unreadable = _read_all(name, source, examples, size, interpolation, in_memory, skip_unreadable)
+    if unreadable:
+        splits["train"].targets.check(source.classes, f"what can be read of {source.path}")
+    mean, std = measuring.measure(splits["train"], size, interpolation)
+    preparation = Preparation(image_size, mean, std, interpolation=interpolation)
+    return ImageDataset(
+        name,
+        source.classes,
+        preparation,
+        **splits,
+        unreadable=tuple(unreadable),
+        splits=given.words,
+        mark=partial(Marks.of, given.train.images, given.train.indices),
+    )
+
+
+def open_split(
+    spec: str,
+    split: SplitName,
+    preparation: Preparation,
+    *,
+    marks: Marks | None,
+    targets: TargetKind = "classes",
+    skip_unreadable: bool = False,
+    memory_limit_mb: int = 2048,
+) -> OpenedSplit:
+    """Open the images that a trained network is evaluated on; `one_split` says which these are, and no other is read.
+
+    What is evaluated is said where it is not the split as given, and how many of the images have the name and size of a
+    training image.
+
+    Args:
+        spec, targets, skip_unreadable, memory_limit_mb: as in `open_dataset`.
+        split: the one to evaluate on.
+        preparation: how images are prepared for the network.
+        marks: of the images that the network learned from; None where they are unknown.
+
+    Raises:
+        InputError: as `open_dataset`, or there is no such split.
+    """
+    if spec == "digit_scenes":
+        scenes = open_scenes(targets, preparation.size)
+        return OpenedSplit(spec, scenes.classes, getattr(scenes, split), preparation)
+    name, source = read_source(spec, targets=targets, memory_limit_mb=memory_limit_mb, to_learn=False)
+    examples, words = one_split(source, split, marks)
+    if words:
+        say(f"{name}: evaluated on {words}")
+    learned = 0 if marks is None or split == "train" else marks.count(examples.images, examples.indices)
+    if learned:
+        say(f"warning: trained and evaluated on the same images, by name and size: {learned} of {len(examples)}")
+    size, interpolation = preparation.size, preparation.interpolation
+    squares = preparation.crop == 1 or measuring.have_size(examples, size)
+    in_memory = squares and _fits(len(examples), size, memory_limit_mb)
+    opened, _ = _read_all(name, source, {split: examples}, size, interpolation, in_memory, skip_unreadable)
+    return OpenedSplit(name, source.classes, opened[split], preparation)
+
+
+def _none_to_mark() -> Marks:
+    return NO_MARKS
+
+
+def _fits(n: int, size: Size, memory_limit_mb: int) -> bool:
+    """Return whether n decoded images of a size need no more than this memory."""
+    return n * 3 * size[0] * size[1] / 2**20 <= memory_limit_mb
+
+
+def _read_all(
+    name: str,
+    source: Source,
+    examples: Mapping[str, Examples],
+    size: Size,
+    interpolation: Interpolation,
+    in_memory: bool,
+    skip_unreadable: bool,
+) -> tuple[dict[str, InMemory | OnDisk], list[str]]:
+    """Return splits without what cannot be read, which is reported, and the names of that."""
     splits: dict[str, InMemory | OnDisk] = {}
     unreadable: list[str] = []
     for split, stored in examples.items():
         splits[split], failed = _read(stored, split, size, interpolation, in_memory, skip_unreadable)
         unreadable += failed
     if unreadable:
-        _report(name, unreadable, total)
-        _check_readable(splits, source)
-    mean, std = measuring.measure(splits["train"], size, interpolation)
-    preparation = Preparation(image_size, mean, std, interpolation=interpolation)
-    return ImageDataset(name, source.classes, preparation, **splits, unreadable=tuple(unreadable), splits=given.words)
+        _report(name, unreadable, sum(map(len, examples.values())))
+    for split, found in splits.items():
+        if not len(found):
+            raise InputError(f"no {split} image of {source.path} can be read; repair some, or choose another data set")
+    return splits, unreadable
 
 
 def _read(
@@ -147,11 +225,3 @@ def _report(name: str, unreadable: list[str], total: int) -> None:
         say(f"  {skipped}")
     if len(unreadable) > _MOST_LISTED:
         say(f"  ... and {len(unreadable) - _MOST_LISTED} more")
-
-
-def _check_readable(splits: Mapping[str, InMemory | OnDisk], source: Source) -> None:
-    """Check that a network can learn from what is left."""
-    for name, split in splits.items():
-        if not len(split):
-            raise InputError(f"no {name} image of {source.path} can be read; repair some, or choose another data set")
-    splits["train"].targets.check(source.classes, f"what can be read of {source.path}")

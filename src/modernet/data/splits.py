@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modernet.data.images.marks import Marks
 from modernet.data.sources.examples import Examples, Source
 from modernet.errors import InputError
+
+SplitName = Literal["train", "validation", "test"]
 
 _HELD_OUT = 0.1
 
@@ -42,6 +45,7 @@ def three_splits(source: Source) -> ThreeSplits:
         InputError: a class has too few images to be in every split.
     """
     given = source.train, source.validation, source.test
+    assert source.train is not None, "read_source checks it"
     of_each = "" if source.train.targets.strata() is None else "of each class "
     match given:
         case Examples() as train, Examples() as validation, Examples() as test:
@@ -58,6 +62,45 @@ def three_splits(source: Source) -> ThreeSplits:
             words = f"test is the given validation; validation is about 10 % {of_each}of the given train"
             return ThreeSplits(train, validation, test, words)
     raise AssertionError(given)
+
+
+def one_split(source: Source, split: SplitName, marks: Marks | None) -> tuple[Examples, str]:
+    """Return the images that a trained network is evaluated on, and a phrase where that is not the split as given.
+
+    | given | train | validation | test |
+    |---|---|---|---|
+    | train and others | as `three_splits` | as `three_splits` | as `three_splits` |
+    | validation or test, without train | refused | the given one | the given one; else the validation |
+    | one set, partly learned from | as `three_splits` | as `three_splits` | as `three_splits` |
+    | one set of other images | all | all | all |
+
+    Args:
+        marks: of the images that the network learned from. Where they are unknown, every set may be such a set.
+
+    Raises:
+        InputError: there is no such split, or a class has too few images to be in every split.
+    """
+    given = source.splits()
+    if list(given) == ["train"]:
+        everything = given["train"]
+        n = len(everything)
+        learned = n if marks is None else marks.count(everything.images, everything.indices)
+        if not learned:
+            return everything, f"all {n} images; none has name and size of a training image"
+        part: Examples = getattr(three_splits(source), split)
+        why = f"{learned} have name and size of a training image"
+        if marks is None:
+            why = "the run does not say which were trained on"
+        return part, f"its {split} split, {len(part)} of {n} images, since {why}"
+    if split in given and (len(given) == 3 or split == "test" or "train" not in given):
+        return given[split], ""
+    if split == "test" and "validation" in given:
+        return given["validation"], "the given validation split"
+    if "train" not in given:
+        only = " and ".join(given)
+        raise InputError(f"{source.path} has no {split} split, only {only}; give --split {next(iter(given))}")
+    derived: Examples = getattr(three_splits(source), split)
+    return derived, ""
 
 
 def _held_out(everything: Examples, source: Source, n_held_out: int) -> list[Examples]:

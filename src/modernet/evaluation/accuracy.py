@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from modernet import progress
 from modernet.data import Loader
+from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
 from modernet.processes import ALONE, Processes
 
 
@@ -18,8 +19,10 @@ class Accuracy:
     """Accuracy of a classifier on a split, in per cent."""
 
     top1: float
+    """Share of images whose class has the highest logit, as `argmax` has it."""
     top5: float
-    """Share of images whose class is among the five highest logits; 100 with five classes or fewer."""
+    """Share of images whose class is among the five highest logits; 100 with five classes or fewer. Of equal logits,
+    the lowest index counts as the highest."""
     loss: float
     """Mean cross-entropy in nats, without label smoothing."""
     n: int
@@ -37,6 +40,9 @@ def evaluate_classifier(
         loader: without augmentation.
         name: title of the progress bar.
         processes: those that share the images; each has its own loader, and all return the same accuracy.
+
+    Raises:
+        NonFiniteScores: a logit is NaN or infinite.
     """
     was_training = network.training
     network.eval()
@@ -45,13 +51,16 @@ def evaluate_classifier(
     with progress.bar(name, loader.samples_per_epoch) as shown:
         for batch in loader.batches():
             logits, targets = network(batch.images).float()[: batch.counted], batch.targets[: batch.counted]
-            best = logits.topk(min(5, logits.shape[1])).indices == targets[:, None]
+            rank = ranks(logits, targets)
             loss = F.cross_entropy(logits, targets, reduction="sum")
-            sums = sums + torch.stack([best[:, 0].sum().double(), best.sum().double(), loss.double()])
+            found = ((rank < 1).sum(), (rank < 5).sum(), loss, non_finite(logits))
+            sums = sums + torch.stack([each.double() for each in found])
             count += batch.counted
             shown.advance(batch.counted * processes.world)
     network.train(was_training)
     assert isinstance(sums, Tensor), "a loader yields at least one batch"
     gathered = processes.gather((*sums.tolist(), count))
-    top1, top5, loss_sum, count = (sum(column) for column in zip(*gathered, strict=True))
+    top1, top5, loss_sum, lost, count = (sum(column) for column in zip(*gathered, strict=True))
+    if lost:
+        raise NonFiniteScores.of(f"{lost:.0f} of {count} images")
     return Accuracy(top1=100 * top1 / count, top5=100 * top5 / count, loss=loss_sum / count, n=count)

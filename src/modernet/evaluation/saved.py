@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from modernet import progress
-from modernet.data import ImageDataset, Loader, UnreadableImage, fit_image, make_loader, read_image
+from modernet.data import (
+    IGNORE,
+    ClassTargets,
+    ImageDataset,
+    InMemory,
+    Loader,
+    OnDisk,
+    OpenedSplit,
+    SemanticTargets,
+    Split,
+    Targets,
+    UnreadableImage,
+    fit_image,
+    make_loader,
+    read_image,
+)
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
+from modernet.evaluation.scores import NonFiniteScores, non_finite
 from modernet.weights import SavedNetwork
 
 
@@ -49,46 +67,65 @@ def evaluate_saved(
 ) -> Accuracy:
     """Measure the accuracy of a trained network on a split of a data set, with images prepared as in its test.
 
+    Classes are matched by name; the split need not have all that the network knows.
+
     Args:
         dataset: opened at the network's `image_size`.
         device: where to run it; None is the CPU.
 
     Raises:
-        InputError: the data set has other classes than the network, or another order of them.
+        InputError: an image has a class that the network does not know.
+        NonFiniteScores: a logit is NaN or infinite.
     """
     device = device or torch.device("cpu")
-    loader = saved_loader(saved, dataset, split, batch_size=batch_size, device=device)
+    opened = OpenedSplit(dataset.name, dataset.classes, getattr(dataset, split), dataset.preparation)
+    loader = saved_loader(saved, opened, batch_size=batch_size, device=device)
     return evaluate_classifier(saved.network.to(device), loader)
 
 
-def saved_loader(
-    saved: SavedNetwork,
-    dataset: ImageDataset,
-    split: Literal["train", "validation", "test"],
-    *,
-    batch_size: int,
-    device: torch.device,
-) -> Loader:
-    """Return a loader of a split of a data set with its images prepared as in the test of a trained network.
+def saved_loader(saved: SavedNetwork, opened: OpenedSplit, *, batch_size: int, device: torch.device) -> Loader:
+    """Return a loader of a split with its images prepared as in the test of a trained network, and its classes numbered
+    as the network's, by name.
 
     Raises:
-        InputError: the data set has other classes than the network, or another order of them.
+        InputError: an image has a class that the network does not know.
     """
-    if dataset.classes != saved.classes:
-        missing = [name for name in dataset.classes if name not in saved.classes]
-        difference = f"it does not know {missing[0]!r}" if missing else "some of the network's are missing"
-        raise InputError(
-            f"{dataset.name} has {len(dataset.classes)} classes and the network {len(saved.classes)} others: "
-            f"{difference}; give images of the classes that it was trained on"
-        )
     return make_loader(
-        dataset,
-        getattr(dataset, split),
+        replace(opened, classes=saved.classes),
+        _numbered(opened, saved.classes),
         batch_size=batch_size,
         device=device,
         augmentation=None,
         preparation=saved.preparation,
     )
+
+
+def _numbered(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
+    """Return the split with the numbers that its classes have in `known`."""
+    split, targets = opened.split, opened.split.targets
+    if opened.classes == known:
+        return split
+    number = {name: index for index, name in enumerate(known)}
+    strata = targets.strata()
+    used = range(len(opened.classes)) if strata is None else np.unique(strata).tolist()
+    for label in used:
+        if opened.classes[label] not in number:
+            raise InputError(
+                f"{opened.name} has images of the class {opened.classes[label]!r}, and the network does not know it, "
+                f"only {len(known)} others, such as {known[0]!r}; leave those images out"
+            )
+    assert isinstance(split, InMemory | OnDisk)
+    return replace(split, targets=_renumbered(targets, np.array([number.get(name, -1) for name in opened.classes])))
+
+
+def _renumbered(targets: Targets, numbers: NDArray[np.int64]) -> Targets:
+    if isinstance(targets, ClassTargets):
+        return ClassTargets(torch.from_numpy(numbers)[targets.labels])
+    if isinstance(targets, SemanticTargets) and isinstance(targets.maps, Tensor):
+        table = torch.full((IGNORE + 1,), IGNORE)
+        table[: len(numbers)] = torch.from_numpy(numbers)
+        return replace(targets, maps=table[targets.maps.long()].to(targets.maps.dtype))
+    raise InputError(f"{type(targets).__name__} cannot be numbered by name; give the classes in the network's order")
 
 
 @torch.inference_mode()
@@ -103,16 +140,19 @@ def predict(
 
     Raises:
         InputError: there are no images, `top` is below 1, or an image cannot be read.
+        NonFiniteScores: a logit is NaN or infinite.
     """
     if top < 1:
         raise InputError(f"top is {top}; give 1 or more")
     predictions = []
     for path, image in prepared_images(saved, paths, skip_unreadable=skip_unreadable):
         logits = saved.network(image[None])[0].float()
-        best = logits.softmax(0).topk(min(top, len(saved.classes)))
+        if non_finite(logits[None]):
+            raise NonFiniteScores.of(str(path))
+        best = logits.sort(descending=True, stable=True).indices[:top]  # of equal ones, the lowest index first
         guesses = [
             Guess(saved.classes[index], probability)
-            for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            for probability, index in zip(logits.softmax(0)[best].tolist(), best.tolist(), strict=True)
         ]
         predictions.append(Prediction(str(path), guesses))
     return predictions

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from modernet import evaluation
 from modernet.data import Batch, ImageDataset
 from modernet.errors import InputError
-from modernet.evaluation import evaluate_classifier, evaluate_saved
+from modernet.evaluation import evaluate_classifier, saved_loader
 from modernet.models import Backbone
 from modernet.recipes import ClassificationRecipe, for_classification
 from modernet.records import CLASSIFICATION, Metric, Record
@@ -145,8 +145,9 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
     """As `TaskModule.evaluate`."""
-    dataset = open_for_saved(saved, request, "classes")
-    return asdict(evaluate_saved(saved, dataset, request.split, batch_size=request.batch_size, device=request.device))
+    opened = open_for_saved(saved, request, "classes")
+    loader = saved_loader(saved, opened, batch_size=request.batch_size, device=request.device)
+    return asdict(evaluate_classifier(saved.network.to(request.device), loader))
 
 
 predict = evaluation.predict

@@ -14,8 +14,9 @@ from torch import nn
 
 from modernet import progress
 from modernet.counting import Counts, count
-from modernet.data import Batch, ImageDataset, Loader, image_name, make_loader, open_dataset
+from modernet.data import Batch, ImageDataset, Loader, OpenedSplit, image_name, make_loader, open_dataset, open_split
 from modernet.data.fingerprint import fingerprint
+from modernet.data.images.marks import read_marks
 from modernet.data.targets import TargetKind
 from modernet.files.fingerprint import file_sha256
 from modernet.models import get_entry
@@ -74,6 +75,8 @@ class ImageTask(Task):
     def save(self, folder: Path, network: nn.Module) -> None:
         preparation = self._recipe.images.in_test(self.dataset.preparation)
         save_network(folder, network, self.spec, self.dataset.classes, preparation, self.kind)
+        if self.dataset.mark is not None:
+            self.dataset.mark().write(folder)
 
     def held_out(self, split: HeldOut) -> Loader:
         """Return the loader that evaluates a split."""
@@ -202,17 +205,17 @@ def normalised_for(dataset: ImageDataset, start: StartingWeights | None) -> Imag
     return replace(dataset, preparation=replace(dataset.preparation, mean=own.mean, std=own.std))
 
 
-def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind) -> ImageDataset:
-    """Open data for a trained network, with images of its size.
+def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind) -> OpenedSplit:
+    """Open the images that a trained network is to be evaluated on.
 
     Raises:
         InputError: the data cannot be opened.
     """
-    return open_dataset(
+    return open_split(
         request.data,
+        request.split,
+        saved.preparation,
+        marks=read_marks(request.run),
         targets=targets,
-        image_size=saved.preparation.image_size,
         skip_unreadable=request.skip_unreadable,
-        whole_images=saved.preparation.crop < 1,
-        interpolation=saved.preparation.interpolation,
     )

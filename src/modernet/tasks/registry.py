@@ -44,6 +44,8 @@ class TrainRequest:
 class EvaluateRequest:
     """What `modernet evaluate` was asked to measure."""
 
+    run: Path
+    """The folder of the trained network."""
     data: str
     split: Literal["train", "validation", "test"]
     batch_size: int

@@ -14,8 +14,10 @@ from torch.nn import functional as F
 
 from modernet.data import Batch, ImageDataset, Loader
 from modernet.data.images.views import IGNORE
+from modernet.errors import InputError
 from modernet.evaluation import prepared_images, saved_loader
 from modernet.evaluation.mean_iou import Confusion
+from modernet.evaluation.scores import NonFiniteScores, non_finite
 from modernet.models import Backbone
 from modernet.processes import ALONE, Processes
 from modernet.recipes.segmentation import SegmentationRecipe
@@ -87,8 +89,8 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
     """As `TaskModule.evaluate`."""
-    dataset = images.open_for_saved(saved, request, "semantic")
-    loader = saved_loader(saved, dataset, request.split, batch_size=request.batch_size, device=request.device)
+    opened = images.open_for_saved(saved, request, "semantic")
+    loader = saved_loader(saved, opened, batch_size=request.batch_size, device=request.device)
     return _evaluate(saved.network.to(request.device), loader, len(saved.classes))
 
 
@@ -114,11 +116,16 @@ class SegmentedImage:
 @torch.inference_mode()
 def predict(saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool) -> list[SegmentedImage]:
     """As `TaskModule.predict`."""
+    if top < 1:
+        raise InputError(f"top is {top}; give 1 or more")
     found = []
     for path, image in prepared_images(saved, paths, skip_unreadable=skip_unreadable):
-        counts = saved.network(image[None])[0].argmax(0).flatten().bincount(minlength=len(saved.classes))
-        shares = (counts / counts.sum()).topk(min(top, len(saved.classes)))
-        pairs = zip(shares.indices.tolist(), shares.values.tolist(), strict=True)
+        logits = saved.network(image[None])
+        if non_finite(logits):
+            raise NonFiniteScores.of(str(path))
+        counts = logits[0].argmax(0).flatten().bincount(minlength=len(saved.classes))
+        shares = (counts / counts.sum()).sort(descending=True, stable=True)
+        pairs = zip(shares.indices[:top].tolist(), shares.values[:top].tolist(), strict=True)
         found.append(SegmentedImage(str(path), [Area(saved.classes[index], share) for index, share in pairs if share]))
     return found
 
@@ -132,15 +139,18 @@ def _segmenter(backbone: nn.Module, num_classes: int) -> Segmenter:
 def _evaluate(network: nn.Module, loader: Loader, num_classes: int, processes: Processes = ALONE) -> dict[str, float]:
     was_training, device = network.training, next(network.parameters()).device
     network.eval()
-    confusion, sums = Confusion(num_classes, device), torch.zeros(3, dtype=torch.float64, device=device)
+    confusion, sums = Confusion(num_classes, device), torch.zeros(4, dtype=torch.float64, device=device)
     for batch in loader.batches():
         if batch.counted:
             logits, target = network(batch.images).float(), batch.targets.long()
             loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
-            sums += torch.stack([loss.double(), (target != IGNORE).sum(), torch.tensor(batch.counted, device=device)])
+            counted = torch.tensor(batch.counted, device=device)
+            sums += torch.stack([loss.double(), (target != IGNORE).sum(), counted, non_finite(logits)])
             confusion.add(logits.argmax(1), target)
     network.train(was_training)
-    confusion.counts, (loss, pixels, n) = processes.sum(confusion.counts), processes.sum(sums).tolist()
+    confusion.counts, (loss, pixels, n, lost) = processes.sum(confusion.counts), processes.sum(sums).tolist()
+    if lost:
+        raise NonFiniteScores.of(f"{lost:.0f} of {n:.0f} images")
     return {
         "miou": confusion.mean_iou(),
         "pixel_accuracy": confusion.pixel_accuracy(),

@@ -153,6 +153,15 @@ def test_a_configuration_and_a_revision_are_chosen(hub: Hub) -> None:
             read_hub(f"hf:{REPO}/smal")
 
 
+def test_a_test_split_alone_is_there_to_test_on_only(hub: Hub) -> None:
+    with hub({"main": {"test.parquet": table([0, 1, 1])}}):
+        with pytest.raises(InputError, match="hf:org/pets has a test split, but no train split; name its"):
+            read_source(f"hf:{REPO}")
+        source = read_source(f"hf:{REPO}", to_learn=False).source
+    assert list(source.splits()) == ["test"]
+    assert source.test.labels.tolist() == [0, 1, 1]
+
+
 def test_a_test_split_with_hidden_labels_is_dropped(hub: Hub) -> None:
     with hub({"main": {"train.parquet": table([0, 1]), "test.parquet": table([-1, -1])}}):
         assert read_hub(f"hf:{REPO}").test is None
@@ -165,7 +174,6 @@ def test_a_test_split_with_hidden_labels_is_dropped(hub: Hub) -> None:
             {"a.csv": b""},
             r"the data set org/pets has no parquet files train-\*.parquet; download it and give its",
         ),
-        ({"test.parquet": table([0, 1])}, r"hf:org/pets has a test split, but no train split; name its"),
         (
             {"train.parquet": b"no parquet at all"},
             r"cannot read hf:org/pets/train.parquet as parquet: .*; fetch it again",

@@ -16,6 +16,7 @@ from PIL import Image
 
 from modernet.data import OnDisk, open_dataset
 from modernet.data.sources.parquet import MappedImages, RowNames, parquet_files, read_parquet
+from modernet.data.sources.read import read_source
 from modernet.data.splits import three_splits
 from modernet.errors import InputError
 
@@ -210,7 +211,7 @@ def test_rows_keep_their_split_when_a_file_that_sorts_first_is_added(tmp_path: P
 def test_parquet_without_train_or_in_several_folders_is_explained(tmp_path: Path) -> None:
     write(tmp_path / "one" / "test.parquet", [0, 1])
     with pytest.raises(InputError, match=r"has a test split, but no train split; name its files train-\*"):
-        opened(tmp_path)
+        read_source(str(tmp_path))
     write(tmp_path / "two" / "train.parquet", [0, 1])
     with pytest.raises(InputError, match=r"several folders in .* have parquet files: one, two; give one of them"):
         parquet_files(tmp_path)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from modernet.data.chance import Stream, generator
-from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split
 from modernet.data.images.collection import DecodedImages
 from modernet.data.images.views import central_view
 from modernet.data.loading.plan import EvaluationPlan, MicroBatch, Place, Plan, TrainingPlan
@@ -71,7 +71,7 @@ class Loader(Protocol):
 
 
 def make_loader(
-    dataset: ImageDataset,
+    dataset: ImageDataset | OpenedSplit,
     split: Split,
     *,
     batch_size: int,

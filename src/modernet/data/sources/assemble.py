@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from modernet.data.images.collection import Images
 from modernet.data.sources.examples import Examples, Source, labelled
-from modernet.data.sources.split_names import require_train
 from modernet.errors import InputError
 from modernet.progress import say
 
@@ -35,24 +34,25 @@ def assemble(
         images_of: split -> its images, and the shard of each (see `Examples.shards`). Called only once the labels of
             the split are known to be valid, since it may copy or convert files.
         name_of: split, position -> the name of an image in messages.
-        classes: the class names; None derives them from the training labels: names in alphabetical order, or
-            `"0"` to the largest index.
+        classes: the class names; None derives them from the labels, of training where there are any: names in
+            alphabetical order, or `"0"` to the largest index.
 
     Raises:
-        InputError: there is no training split, or a label is not one of the classes.
+        InputError: a label is not one of the classes, or there are no other images than those with hidden labels.
     """
-    require_train(where, labels)
     kept = {split: values for split, values in labels.items() if not _hidden(split, values)}
     if len(kept) < len(labels):
         say(f"the labels of {where}'s test split are hidden; it is not used")
+    if not kept:
+        raise InputError(f"{where} has no label but hidden ones; give images whose classes are known")
     if classes is None:
-        classes = _classes_of(kept["train"])
+        classes = _classes_of(kept["train"] if "train" in kept else [label for each in kept.values() for label in each])
     splits: dict[str, Examples] = {}
     for split, values in kept.items():
         indices = _as_indices(values, classes, functools.partial(name_of, split))
         images, shards = images_of(split)
         splits[split] = labelled(images, indices, shards)
-    return Source(where, classes, splits["train"], splits.get("validation"), splits.get("test"))
+    return Source(where, classes, splits.get("train"), splits.get("validation"), splits.get("test"))
 
 
 def _hidden(split: str, labels: Sequence[int | str]) -> bool:

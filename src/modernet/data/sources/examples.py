@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from modernet.data.images.collection import Images
+from modernet.data.sources.split_names import require_train
 from modernet.data.targets import ClassTargets, NoTargets, Targets, class_labels
 from modernet.errors import InputError
 
@@ -66,14 +67,14 @@ class Source:
     Attributes:
         path: its folder, or its address.
         classes: names of the classes; empty where there are no targets.
-        train: the images to learn from, or all that there are.
+        train: the images to learn from, or all that there are; None where there are only images to test on.
         validation: None where none were set apart.
         test: likewise.
     """
 
     path: Path | str
     classes: tuple[str, ...]
-    train: Examples
+    train: Examples | None
     validation: Examples | None = None
     test: Examples | None = None
 
@@ -85,13 +86,14 @@ class Source:
     def without_targets(self) -> Source:
         """Return the same images alone."""
         bare = {name: replace(split, targets=NoTargets(len(split))) for name, split in self.splits().items()}
-        return Source(self.path, (), bare["train"], bare.get("validation"), bare.get("test"))
+        return Source(self.path, (), bare.get("train"), bare.get("validation"), bare.get("test"))
 
-    def check(self) -> None:
-        """Check that a network can learn from it.
+    def check(self, *, to_learn: bool = True) -> None:
+        """Check that a network can learn from it, or only be tested on it.
 
         Raises:
-            InputError: a split is empty, two classes have the same name, or the targets are too few to learn from.
+            InputError: a split is empty, two classes have the same name, or there is nothing to learn from: no training
+                split, or too few targets in it.
         """
         for name, split in self.splits().items():
             if not len(split):
@@ -99,4 +101,7 @@ class Source:
         duplicates = [name for name, count in Counter(self.classes).items() if count > 1]
         if duplicates:
             raise InputError(f"{self.path} has two classes called {duplicates[0]!r}; give each its own name")
-        self.train.targets.check(self.classes, self.path)
+        if to_learn:
+            require_train(self.path, self.splits())
+            assert self.train is not None
+            self.train.targets.check(self.classes, self.path)

@@ -22,7 +22,7 @@ from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.parquet import RowNames
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
-from modernet.data.sources.split_names import require_train, split_of
+from modernet.data.sources.split_names import split_of
 from modernet.errors import InputError, one_line, unknown_name
 from modernet.files.atomic import whole_file
 from modernet.files.bounded_cache import cached
@@ -145,7 +145,6 @@ def read_hub(spec: str) -> Source:
     repo, config, revision = match[1], match[2], match[3]
     with _as_input_errors(repo, revision):
         files = _list_files(repo, config, revision)
-        require_train(spec, files)
         known = _read_labels(spec, [file for split in files for file in files[split]])
     first = 0
     labels: dict[str, list[int | str]] = {}

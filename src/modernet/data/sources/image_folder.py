@@ -14,20 +14,28 @@ from modernet.data.targets import NoTargets
 from modernet.errors import InputError
 
 
-def read_image_folder(path: Path) -> Source:
+def read_image_folder(path: Path, *, to_learn: bool = True) -> Source:
     """Read `class/image`, or the same below `train/`, `val/` (`valid/`, `validation/`) and `test/`.
 
     Classes are the folders of the training split in alphabetical order. Images may lie deeper inside a class; hidden
     files and files of other kinds are skipped. The list of many images is cached (`listing.py`).
 
+    Args:
+        to_learn: whether a network is to learn from it. If not, it needs no `train/`, classes are the folders of any
+            split, and those without images do not count.
+
     Raises:
         InputError: no or empty class folders, a second folder for one split, or a class that is not in train.
     """
-    folders = split_folders(path)
+    folders = split_folders(path, to_learn=to_learn)
     listings = {split: list_classes(folder) for split, folder in folders.items()}
-    classes = listings["train"].class_folders
+    if to_learn:
+        classes = listings["train"].class_folders
+    else:
+        listings = {split: _without_empty(listing) for split, listing in listings.items()}
+        classes = tuple(sorted({name for listing in listings.values() for name in listing.class_folders}))
     splits = {split: _examples(folders[split], listing, classes) for split, listing in listings.items()}
-    return Source(path, classes, splits["train"], splits.get("validation"), splits.get("test"))
+    return Source(path, classes, splits.get("train"), splits.get("validation"), splits.get("test"))
 
 
 def read_unlabelled_folder(path: Path) -> Source:
@@ -45,11 +53,11 @@ def read_unlabelled_folder(path: Path) -> Source:
     return Source(path, (), splits["train"], splits.get("validation"), splits.get("test"))
 
 
-def split_folders(path: Path) -> dict[str, Path]:
+def split_folders(path: Path, *, to_learn: bool = True) -> dict[str, Path]:
     """Return the folder of each split of an image folder: `train/`, `val/`, `test/`, or the folder itself as train.
 
     Raises:
-        InputError: a second folder for one split, or splits without train.
+        InputError: a second folder for one split, or `to_learn` and splits without train.
     """
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name))
     only_splits = all(split_of(folder.name) for folder in folders)  # else `bullet_train` is a class among others
@@ -64,6 +72,8 @@ def split_folders(path: Path) -> dict[str, Path]:
     if "train" in given:
         return given
     if given and len(given) == len(folders):
+        if not to_learn:
+            return given
         raise InputError(f"{path} has {', '.join(f'{folder.name}/' for folder in given.values())} but no train/")
     return {"train": path}
 
@@ -82,3 +92,9 @@ def _examples(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Examp
             raise InputError(f"there is no image in the class folder {folder / name}; add some, or remove the folder")
     labels = np.array([number[name] for name in listing.class_folders], dtype=np.int64)
     return labelled(listing.images, labels[listing.class_of])
+
+
+def _without_empty(listing: Listing) -> Listing:
+    """Return a listing without the class folders that have no image."""
+    used, class_of = np.unique(listing.class_of, return_inverse=True)
+    return listing._replace(class_folders=tuple(listing.class_folders[number] for number in used), class_of=class_of)

@@ -18,7 +18,7 @@ from modernet.data.images.finding import is_hidden, is_image
 from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
-from modernet.data.sources.split_names import require_train, split_of
+from modernet.data.sources.split_names import split_of
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
@@ -59,9 +59,8 @@ def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int)
     Raises:
         InputError: a file is damaged, a column is missing, a label is missing or out of range.
     """
-    require_train(path, files)
     tables = {split: [_open(file) for file in paths] for split, paths in files.items()}
-    first = tables["train"][0]
+    first = (tables.get("train") or next(iter(tables.values())))[0]
     image_column = first.find_column(IMAGE_COLUMNS, "image")
     label_column = first.find_column(LABEL_COLUMNS, "label")
     labels: dict[str, list[int | str]] = {

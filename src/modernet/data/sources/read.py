@@ -36,7 +36,12 @@ class NamedSource(NamedTuple):
 
 
 def read_source(
-    spec: str, *, targets: TargetKind = "classes", memory_limit_mb: int = 2048, download: bool = True
+    spec: str,
+    *,
+    targets: TargetKind = "classes",
+    memory_limit_mb: int = 2048,
+    download: bool = True,
+    to_learn: bool = True,
 ) -> NamedSource:
     """Find the images that `spec` means, and their targets, as `open_dataset` describes; nothing is decoded.
 
@@ -45,6 +50,7 @@ def read_source(
         targets: what to find of each image.
         memory_limit_mb: how much encoded parquet may be kept in memory.
         download: whether a name may be fetched.
+        to_learn: whether a network is to learn from them, or only be tested on them: that needs no training split.
 
     Raises:
         InputError: nothing is there, it is of no known layout, it does not have such targets, or it cannot be used; the
@@ -52,14 +58,14 @@ def read_source(
     """
     if targets not in _OFFERED:
         raise InputError(f"{spec} has no {targets} targets; it has {' and '.join(_OFFERED)}")
-    name, source = _found(spec, targets, memory_limit_mb, download)
+    name, source = _found(spec, targets, memory_limit_mb, download, to_learn)
     if targets == "none":
         source = source.without_targets()
-    source.check()
+    source.check(to_learn=to_learn)
     return NamedSource(name, source)
 
 
-def _found(spec: str, targets: TargetKind, memory_limit_mb: int, download: bool) -> NamedSource:
+def _found(spec: str, targets: TargetKind, memory_limit_mb: int, download: bool, to_learn: bool) -> NamedSource:
     if spec in NAMES:
         return NamedSource(spec, read_named(spec, download))
     if spec.startswith(("http://", "https://")):
@@ -70,7 +76,7 @@ def _found(spec: str, targets: TargetKind, memory_limit_mb: int, download: bool)
         paths = [Path(path).expanduser() for path in expand_braces(spec)]
         return NamedSource(paths[0].resolve().parent.name, read_tar_paths(paths, spec))
     path = _existing_folder(spec)
-    return NamedSource(path.resolve().name, _recognised(path, targets, memory_limit_mb))
+    return NamedSource(path.resolve().name, _recognised(path, targets, memory_limit_mb, to_learn))
 
 
 def _name_of_address(spec: str) -> str:
@@ -107,7 +113,7 @@ def find_image_folder(spec: str) -> Path | None:
     return path if any(entry.is_dir() and not is_hidden(entry.name) for entry in path.iterdir()) else None
 
 
-def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int) -> Source:
+def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int, to_learn: bool) -> Source:
     """Recognise the layout of a folder and read it."""
     reader = _reader(path, memory_limit_mb)
     if reader is not None:
@@ -117,7 +123,7 @@ def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int) -> Source
     if targets == "none" and (has_folders or has_images):
         return read_unlabelled_folder(path)
     if has_folders:
-        return read_image_folder(path)
+        return read_image_folder(path, to_learn=to_learn)
     if has_images:
         raise InputError(f"the images are directly in {path}; put them in a folder for each class")
     found = f"has {min(entries).name} and no known layout" if entries else "is empty"
