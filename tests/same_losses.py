@@ -35,6 +35,7 @@ import multiprocessing
 import os
 import platform
 import runpy
+import shutil
 import socket
 import sys
 import tempfile
@@ -71,19 +72,21 @@ class Command:
         name: of its output files.
         processes: how many run it together, in the environment that torchrun gives them.
         stop_once: send SIGTERM as soon as this file has contents.
+        weights: copy this file to `weights.safetensors` first, so that they are a file and not a run.
     """
 
     name: str
     arguments: list[str]
     processes: int = 1
     stop_once: str = ""
+    weights: str = ""
 
 
 # --- what is run -----------------------------------------------------------------------------------------------------
 
 
-def train(name: str, *options: str, processes: int = 1) -> Command:
-    return Command(name, ["train", *options, "--out", name], processes)
+def train(name: str, *options: str, processes: int = 1, weights: str = "") -> Command:
+    return Command(name, ["train", *options, "--out", name], processes, weights=weights)
 
 
 # fmt: off
@@ -106,8 +109,9 @@ CHAINS: list[list[Command]] = [
     [
         train("memory", *CONVNEXT, *QUICK, "--data", "digit_scenes", "--epochs", "1", "--batch-size", "110"),
         train(
-            "fine_tuning", *CONVNEXT, *SQUARES, *FIFTHS, "--weights", "memory/model.safetensors",
+            "fine_tuning", *CONVNEXT, *SQUARES, *FIFTHS, "--weights", "weights.safetensors",
             "--layer-decay", "0.8", "--head-init-scale", "0.001", "--drop-path", "0.1",
+            weights="memory/model.safetensors",
         ),
     ],
     [
@@ -297,6 +301,8 @@ def _run_chains(work: Path, chains: list[list[Command]]) -> None:
 
 def _run(work: Path, command: Command) -> None:
     """Run a command to its end; if it fails, leave its output in a file `*.failure` and exit."""
+    if command.weights:
+        shutil.copy(work / command.weights, work / "weights.safetensors")
     outputs = [
         work / (f"{command.name}.out" if rank == 0 else f"{command.name}.{rank}.out")
         for rank in range(command.processes)

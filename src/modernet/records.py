@@ -149,6 +149,15 @@ def read_records(folder: str | os.PathLike[str]) -> list[Record]:
     return [read_record(path) for path in paths]
 
 
+def is_run_path(model: str) -> bool:
+    """Return whether what stands for a network is the path of a run: names of networks have no slash.
+
+    >>> is_run_path("runs/first"), is_run_path("./first"), is_run_path("resnet18"), is_run_path("timm:hf-hub:timm/vit")
+    (True, True, False, False)
+    """
+    return ("/" in model or os.sep in model) and ":" not in model
+
+
 def environment(device: str) -> dict[str, Any]:
     """Return date, versions, machine and commit of this process.
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from modernet.cli import main
 from modernet.data import ImageDataset, InMemory, OpenedSplit, SceneGenerator
@@ -29,7 +30,7 @@ from modernet.records import Record, read_record
 from modernet.tasks import load_network
 from modernet.tasks.segmentation import Segmentation, build_network, predict, train_segmenter
 from modernet.training import Interrupted, RunContext
-from modernet.weights import NetworkSpec, SavedNetwork
+from modernet.weights import NetworkSpec, SavedNetwork, weights_of_run
 
 CPU = torch.device("cpu")
 SPEC = NetworkSpec("model", "convnext_test", {"stem_stride": 2})
@@ -127,6 +128,28 @@ def test_two_processes_give_the_losses_of_one_that_takes_their_micro_batches_in_
     assert of_two.environment["processes"] == 2
     assert losses(of_two) == pytest.approx(losses(of_one), rel=1e-6)
     assert of_two.metrics["test_miou"] == pytest.approx(of_one.metrics["test_miou"], rel=1e-6)
+
+
+def test_a_finished_run_goes_on_with_its_head(
+    images: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = train_segmenter(SPEC, images, RECIPE.replace(epochs=1), folder=tmp_path / "first", device=CPU)
+    standing = RECIPE.replace(epochs=1, lr=0.0, min_lr=0.0, warmup_epochs=0.0)
+    start = weights_of_run(tmp_path / "first")
+    kept = train_segmenter(SPEC, images, standing, start=start, folder=tmp_path / "kept", device=CPU)
+    other = replace(images, classes=("cloud", *images.classes[1:]))
+    new = train_segmenter(SPEC, other, standing, start=start, folder=tmp_path / "new", device=CPU)
+
+    assert kept.metrics["test_loss"] == pytest.approx(first.metrics["test_loss"])
+    assert [each.settings["weights"]["classifier"] for each in (kept, new)] == ["kept", "new"]
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "new"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+    train = ["train", "--model", str(tmp_path / "first"), "--data", "digit_scenes", "--out", str(tmp_path / "classes")]
+    assert main(train) == 2
+    said = capsys.readouterr().err
+    assert "was trained for segmentation, and the recipe finetune is for classification; give a --recipe for" in said
 
 
 def test_maps_are_matched_by_the_names_of_their_classes(images: ImageDataset) -> None:

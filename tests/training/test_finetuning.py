@@ -6,21 +6,28 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from modernet.cli import main
-from modernet.data import ImageDataset
+from modernet.data import ClassTargets, ImageDataset, InMemory
+from modernet.data.images.marks import Marks
 from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.preparation import Preparation
+from modernet.progress import shown
 from modernet.recipes import get_recipe
 from modernet.records import read_record
+from modernet.roadmap import road
 from modernet.tasks import train_classifier
+from modernet.tasks.classification import build_network
+from modernet.tasks.images import continued_from
+from modernet.tasks.start import go_on_from
 from modernet.training import Interrupted
-from modernet.weights import NetworkSpec, StartingWeights, starting_weights
+from modernet.weights import NetworkSpec, StartingWeights, save_network, starting_weights, weights_of_run
 from modernet.weights.conversion import scheme_named
 
 SPEC = NetworkSpec("model", "convnext_test", {"stem_stride": 1})
@@ -54,8 +61,6 @@ def start_from(file: Path) -> StartingWeights:
 def test_the_body_starts_from_the_weights_and_the_classifier_from_scratch(
     stripes: ImageDataset, trained: dict[str, Tensor], file: Path, tmp_path: Path
 ) -> None:
-    from safetensors.torch import load_file
-
     run = tmp_path / "run"
     record = train_classifier(SPEC, stripes, STANDING, start=start_from(file), folder=run, device=CPU)
     after = load_file(run / "model.safetensors")
@@ -103,3 +108,121 @@ def test_the_command_line_fine_tunes_with_its_own_recipe(image_folder: Path, fil
     assert settings["recipe"]["layer_decay"] == get_recipe("finetune").optimizer.layer_decay
     assert settings["weights"]["file"] == "theirs.safetensors"
     assert main(["predict", str(tmp_path / "run"), str(image_folder / "vertical" / "1.png")]) == 0
+
+
+NEXT = STANDING.replace(head_init_scale=0.001)
+
+
+@pytest.fixture(scope="module")
+def first(stripes: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("first") / "run"
+    train_classifier(SPEC, stripes, get_recipe("quick").replace(epochs=1, batch_size=16), folder=folder, device=CPU)
+    return folder
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_finished_run_goes_on_with_its_classifier_where_the_classes_are_the_same_in_any_order(
+    stripes: ImageDataset, first: Path, tmp_path: Path, turned: bool
+) -> None:
+    """With a learning rate of 0 the answers stay, also where the recipe would shrink a new classifier."""
+    data = stripes
+    if turned:
+        splits = {
+            name: InMemory(split.images, ClassTargets(1 - split.labels))
+            for name, split in (("train", stripes.train), ("validation", stripes.validation), ("test", stripes.test))
+        }
+        data = replace(stripes, classes=stripes.classes[::-1], **splits)
+    start = weights_of_run(first)
+
+    record = train_classifier(SPEC, data, NEXT, start=start, folder=tmp_path / "next", device=CPU)
+
+    assert record.metrics["test_loss"] == pytest.approx(read_record(first / "record.json").metrics["test_loss"])
+    assert record.settings["weights"]["classifier"] == "kept"
+    before, after = (load_file(folder / "model.safetensors") for folder in (first, tmp_path / "next"))
+    assert torch.equal(after["head.weight"], before["head.weight"].flip(0) if turned else before["head.weight"])
+
+
+def test_a_finished_run_gets_a_new_classifier_for_other_classes_and_a_line_says_so(
+    stripes: ImageDataset, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = replace(stripes, classes=("horizontal", "diagonal"))
+    with shown():
+        record = train_classifier(SPEC, data, NEXT, start=weights_of_run(first), folder=tmp_path / "next", device=CPU)
+
+    said = capsys.readouterr().err
+    assert f"starting from the run {first}; the classifier is new, since the run has no class 'diagonal'" in said
+    assert record.settings["weights"]["classifier"] == "new"
+    before, after = (load_file(folder / "model.safetensors") for folder in (first, tmp_path / "next"))
+    assert float(after["head.weight"].abs().max()) < 0.01 < float(before["head.weight"].abs().max())
+    assert torch.equal(after["stages.0.0.dwconv.weight"], before["stages.0.0.dwconv.weight"])
+
+
+def test_the_file_of_a_run_is_the_run(first: Path) -> None:
+    """Its classes and how its images are prepared are in the same folder."""
+    start = starting_weights("convnext_test", first / "model.safetensors")
+
+    assert start == weights_of_run(first)
+    assert start.preparation.mean == (0.47, 0.47, 0.47)
+    assert start.trained is not None
+    assert start.trained.classes == ("horizontal", "vertical")
+
+
+def test_every_family_goes_on_with_its_classifier(stripes: ImageDataset, tmp_path: Path) -> None:
+    """Two heads (LeViT), one with a norm as wide as there are classes could be, a network of timm, and a design."""
+    design = NetworkSpec.of_design("a step", road("nano", stem_stride=1)[-1].design)
+    specs = [
+        NetworkSpec("model", "levit_test", {"image_size": 32}),
+        NetworkSpec("model", "resnet_test", {}),
+        NetworkSpec("model", "timm:test_resnet", {}),
+        design,
+    ]
+    for number, spec in enumerate(specs):
+        torch.manual_seed(number)
+        network = spec.build(3)
+        folder = tmp_path / str(number)
+        save_network(folder, network, spec, ("a", "b", "c"), stripes.preparation)
+        again = spec.build(3)
+        assert go_on_from(weights_of_run(folder), again, ("b", "c", "a"), build_network)
+        images = torch.randn(2, 3, 32, 32)
+        with torch.no_grad():
+            expected, found = network.eval()(images), again.eval()(images)
+        torch.testing.assert_close(found, expected[:, [1, 2, 0]])
+
+
+@pytest.mark.medium
+def test_the_command_line_goes_on_with_a_run(
+    image_folder: Path, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(image_folder), "--epochs", "1", "--batch-size", "16", "--warmup-epochs", "0"]
+    train = ["train", *options, "--model", str(first), "--out", str(tmp_path / "next")]
+    assert main([*train, "--explain"]) == 0
+    assert "finetune" in capsys.readouterr().out
+
+    assert main([*train, "--lr", "0"]) == 0
+    assert "the classifier is kept, since the classes are the same" in capsys.readouterr().err
+    record = read_record(tmp_path / "next" / "record.json")
+    assert record.settings["recipe"]["name"] == "finetune"
+    assert record.settings["model_fields"] == {"stem_stride": 1}
+    assert record.settings["data"]["image_size"] == 16
+
+    assert main([*train, "--weights", str(first / "model.safetensors")]) == 2
+    assert "contains a finished run" in capsys.readouterr().err
+    other = [*train[:-1], str(tmp_path / "other")]
+    assert main([*other, "--weights", str(first / "model.safetensors")]) == 2
+    assert "is a run with weights of its own; leave out --weights" in capsys.readouterr().err
+    assert main(["train", "--model", "runs/nowhere", "--out", str(tmp_path / "other")]) == 2
+    assert "runs/nowhere" in capsys.readouterr().err
+
+
+def test_a_network_that_goes_on_remembers_the_images_of_both_trainings(stripes: ImageDataset, tmp_path: Path) -> None:
+    earlier, later = (Marks(np.array(numbers, np.uint64)) for numbers in ([1, 2], [2, 3]))
+    spec = NetworkSpec("model", "convnext_test", {})
+    save_network(tmp_path, spec.build(2), spec, stripes.classes, stripes.preparation)
+    marked = replace(stripes, mark=lambda: later)
+
+    assert continued_from(marked, weights_of_run(tmp_path)).mark is None, "the earlier ones are not known"
+    earlier.write(tmp_path)
+    mark = continued_from(marked, weights_of_run(tmp_path)).mark
+    assert mark is not None
+    assert mark().numbers.tolist() == [1, 2, 3]

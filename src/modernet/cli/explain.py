@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from modernet.cli.options import architecture, is_pretrained
 from modernet.cli.output import plain, simple_table
 from modernet.recipes import Execution, Recipe, default_recipe, get_named, get_recipe, leaves, rate_factor
 
@@ -45,8 +46,10 @@ def explain(
         InputError: the batch cannot be divided as `execution` asks.
     """
     count = execution.micro_batches(recipe.batch_size, world)
-    defaults = {**defaults, "recipe": default_recipe(run["data"], _is_pretrained(run))}
-    origins = {"recipe": "default of the weights" if _is_pretrained(run) else "default of the data"}
+    defaults = {**defaults, "recipe": default_recipe(run["data"], is_pretrained(run["model"], run["weights"]))}
+    origins = {
+        "recipe": "default of the weights" if is_pretrained(run["model"], run["weights"]) else "default of the data"
+    }
     found = [
         Explained(name, value, origins.get(name, "default") if value == defaults[name] else _COMMAND_LINE)
         for name, value in run.items()
@@ -61,9 +64,9 @@ def explain(
 
 
 def _of_recipe(run: Mapping[str, Any], recipe: Recipe) -> Iterable[Explained]:
-    architecture = run["model"].partition(".")[0]
-    of_model = get_named(run["recipe"]).models.get(architecture, {})
-    named = get_recipe(run["recipe"], model=architecture)
+    network = architecture(run["model"])
+    of_model = get_named(run["recipe"]).models.get(network, {})
+    named = get_recipe(run["recipe"], model=network)
     published, scaled = leaves(named), leaves(named.lasting(recipe.schedule.epochs))
     factor = rate_factor(recipe)
     for name, value in leaves(recipe).items():
@@ -74,19 +77,15 @@ def _of_recipe(run: Mapping[str, Any], recipe: Recipe) -> Iterable[Explained]:
         elif value != published[name]:
             origin = "the recipe's share of the epochs"
         elif name == "image_size" and value is None:
-            origin = "weights" if _is_pretrained(run) else "data"
+            origin = "weights" if is_pretrained(run["model"], run["weights"]) else "data"
         else:
-            origin = f"recipe, for {architecture}" if name in of_model else "recipe"
+            origin = f"recipe, for {network}" if name in of_model else "recipe"
         if name in _RATES and value and factor != 1:
             ratio = f"{recipe.batch_size}/{recipe.optimizer.lr_batch}"
             rule = f"{ratio}, linear" if recipe.optimizer.lr_scaling == "linear" else f"sqrt({ratio})"
             yield Explained(name, factor * value, f"{plain(value)} x {rule}; {origin}", stated=value)
         else:
             yield Explained(name, value, origin)
-
-
-def _is_pretrained(run: Mapping[str, Any]) -> bool:
-    return "." in run["model"] or run["weights"] is not None
 
 
 def as_json(values: Iterable[Explained]) -> dict[str, dict[str, Any]]:

@@ -10,12 +10,14 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_origin
 
 import tyro
 
 from modernet.errors import InputError
 from modernet.recipes import Recipe, default_recipe, get_recipe
+from modernet.records import RECORD_NAME, is_run_path, read_record
 
 Options = TypeVar("Options")
 
@@ -92,11 +94,27 @@ def recipe_options(verb: str, arguments: Sequence[str]) -> tuple[str, Recipe]:
         InputError: there is no such recipe, its number of epochs is out of range, or an option lacks its value.
     """
     early, _ = _parse(_Early, verb, arguments, add_help=False, return_unknown_args=True)
-    name = early.recipe or default_recipe(early.data, "." in early.model or early.weights is not None)
-    recipe = get_recipe(name, model=early.model.partition(".")[0])
+    name = early.recipe or default_recipe(early.data, is_pretrained(early.model, early.weights))
+    recipe = get_recipe(name, model=architecture(early.model))
     if early.epochs is not None and early.epochs.isdecimal():  # the parser reports anything else
         recipe = recipe.lasting(int(early.epochs))
     return name, options_of(type(recipe))(**vars(recipe))  # type: ignore[arg-type]
+
+
+def architecture(model: str) -> str:
+    """Return the network that `--model` means: a name without its tag, or what a run trained.
+
+    Raises:
+        InputError: it is the path of a folder without a finished run.
+    """
+    if is_run_path(model):
+        return str(read_record(Path(model) / RECORD_NAME).settings["model"])
+    return model.partition(".")[0]
+
+
+def is_pretrained(model: str, weights: object) -> bool:
+    """Return whether a training starts from weights: those of `--weights`, of a tag, or of a run."""
+    return weights is not None or is_run_path(model) or "." in model
 
 
 def recipe_from(options: Recipe) -> Recipe:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from modernet.cli.explain import as_json, as_table, explain
-from modernet.cli.options import parse, recipe_from, recipe_options
+from modernet.cli.options import architecture, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table, results
 from modernet.errors import InputError, RunStopped
 from modernet.recipes import Execution, Recipe
+from modernet.records import is_run_path
 
 if TYPE_CHECKING:
     from modernet.processes import Processes
@@ -32,7 +33,8 @@ _RESERVED = {
 
 @dataclass(frozen=True)
 class Options(Generic[R]):
-    """Train a network on your images, from random weights or from published ones. The recipe decides the task.
+    """Train a network on your images: from random weights, from published ones, or from those of a finished run. The
+    recipe decides the task.
 
     Examples:
       modernet train --data my_photos --model convnext_tiny.fb_in22k_ft_in1k
@@ -40,6 +42,7 @@ class Options(Generic[R]):
       modernet train --data my_photos --model convnext_test       my_photos/CLASS/*.jpg
       modernet train --data cifar10 --model resnet18 --epochs 10 --lr 2e-3
       modernet train --data my_photos --model convnext_test --resume
+      modernet train --data my_photos --model runs/first --epochs 5          the network of that run, trained on
       modernet train --recipe convnext --model convnext_small --batch-size 128 --explain
 
     The folder of the run receives the weights, a record and, until the run is finished, a checkpoint.
@@ -52,9 +55,11 @@ class Options(Generic[R]):
     data: str = "digit_scenes"
     """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
     model: str = "convnext_test"
-    """Network: one of `modernet models`; or of `modernet weights`, to start from those, downloaded once."""
+    """Network: one of `modernet models`; of `modernet weights`, to start from those, downloaded once; or the folder of
+    a finished run, with a slash, to train its network on. Its classifier is kept where the classes are the same."""
     weights: Path | None = None
-    """Weights for that network to start from: a file of its authors, timm, torchvision, transformers or OpenMMLab."""
+    """Weights for that network to start from: a file of its authors, timm, torchvision, transformers or OpenMMLab, or a
+    run's model.safetensors."""
     model_fields: tuple[str, ...] = ()
     """Fields of the model's config to change, such as stem_stride=2."""
     seed: int = 0
@@ -108,7 +113,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _default_name(options: Options[Recipe]) -> str:
     task = options.settings.task
-    name = f"train-{options.model.replace(':', '-')}-{Path(options.data).resolve().name}"
+    model = Path(options.model).resolve().name if is_run_path(options.model) else options.model.replace(":", "-")
+    name = f"train-{model.removeprefix('train-')}-{Path(options.data).resolve().name}"
     return name if task == "classification" else f"{task}-{name}"
 
 
@@ -160,7 +166,8 @@ def _explain(options: Options[Recipe], world: int) -> None:
     """Print what would run, without opening weights or images."""
     from modernet.models import get_entry
 
-    get_entry(options.model.partition(".")[0])
+    if not is_run_path(options.model):
+        get_entry(architecture(options.model))
     _parse_fields(options.model_fields)
     run, defaults = (
         {

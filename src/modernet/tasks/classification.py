@@ -20,14 +20,14 @@ from modernet.tasks.criterion import criterion
 from modernet.tasks.head import drop_features, scale_head
 from modernet.tasks.images import (
     ImageTask,
+    continued_from,
     image_settings,
-    load_start,
     network_cost,
-    normalised_for,
     open_for_saved,
     open_request,
 )
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.task import HeldOut
@@ -94,8 +94,8 @@ def train_classifier(
         dataset: the images, with their three splits.
         recipe: how to train.
         seed: of the initial weights, the order of the images, and all noise.
-        start: weights to start from instead of random ones, except for the classifier. Images are normalised as they
-            require.
+        start: weights to start from instead of random ones, except for the classifier; that is kept only where they are
+            those of a run with the same classes. Images are normalised as they require.
         study: the place of the run in its study, for the record's settings.
         run: `folder` and the other arguments of `run_task`.
 
@@ -103,15 +103,20 @@ def train_classifier(
         InputError: the images are too small for the network, or the weights to start from do not fit; and what
             `run_task` raises.
     """
-    dataset = normalised_for(dataset, start)
+    dataset = continued_from(dataset, start)
     settings = classifier_settings(spec, dataset, recipe, seed, start=start, study=study)
     settings |= network_cost(build_network, spec, dataset)
 
     def build(context: RunContext) -> Classification:
         network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
-        load_start(start, network)
         assert isinstance(network, Backbone), "every NetworkSpec builds a backbone"
-        scale_head(network, recipe.regularization.head_init_scale)
+        kept = False
+        if start is not None and start.trained is not None:
+            kept = go_on_from(start, network, dataset.classes, build_network)
+        elif start is not None:
+            load_start(start, network)
+        if not kept:
+            scale_head(network, recipe.regularization.head_init_scale)
         drop_features(network, recipe.regularization.dropout)
         return Classification(network, spec, dataset, recipe, context, seed)
 

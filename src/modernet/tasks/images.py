@@ -12,20 +12,19 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import nn
 
-from modernet import progress
 from modernet.counting import Counts, count
 from modernet.data import Batch, ImageDataset, Loader, OpenedSplit, image_name, make_loader, open_dataset, open_split
 from modernet.data.fingerprint import fingerprint
-from modernet.data.images.marks import read_marks
+from modernet.data.images.marks import Marks, read_marks
 from modernet.data.targets import TargetKind
 from modernet.files.fingerprint import file_sha256
-from modernet.models import get_entry
 from modernet.preparation import ImageSize
 from modernet.recipes import ImageRecipe, leaves
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.tasks.start import keeps_classifier, open_network
 from modernet.training.context import RunContext
 from modernet.training.task import HeldOut, Task
-from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, save_network, starting_weights
+from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, save_network
 
 _EVALUATION_BATCH = 128  # no backward pass: it may be larger than a small training batch
 
@@ -107,11 +106,10 @@ def open_request(request: TrainRequest, recipe: ImageRecipe, targets: TargetKind
     """Open what a request names.
 
     Raises:
-        InputError: the network is unknown, or the weights or the data cannot be opened.
+        InputError: the network is unknown or was trained for a task that the recipe cannot go on with, or the weights
+            or the data cannot be opened.
     """
-    model, _, tag = request.model.partition(".")
-    spec = NetworkSpec("model", get_entry(model).name, dict(request.model_fields))
-    start = starting_weights(request.model, request.weights) if tag or request.weights else None
+    spec, start = open_network(request, recipe)
     image_size: ImageSize | None = recipe.images.image_size
     if image_size is None and start is not None:
         image_size = start.preparation.image_size
@@ -124,19 +122,6 @@ def open_request(request: TrainRequest, recipe: ImageRecipe, targets: TargetKind
         interpolation=recipe.images.interpolation,
     )
     return Opened(spec, start, dataset)
-
-
-def load_start(start: StartingWeights | None, network: nn.Module) -> None:
-    """Load the weights to start from, if there are any, into everything but the classifier.
-
-    Raises:
-        InputError: they do not fit.
-    """
-    if start is None:
-        return
-    loaded = start.load_into(network)
-    resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
-    progress.say(f"starting from {start.path.name} ({loaded.project} names){resampled}; the classifier is new")
 
 
 def image_settings(
@@ -165,7 +150,12 @@ def image_settings(
         "seed": seed,
     }
     if start is not None:
-        settings["weights"] = {"file": start.path.name, "fingerprint": file_sha256(start.path)[:12]}
+        kept = keeps_classifier(start, dataset.classes, recipe.task)
+        settings["weights"] = {
+            "file": start.path.name,
+            "fingerprint": file_sha256(start.path)[:12],
+            "classifier": "kept" if kept else "new",
+        }
     return settings
 
 
@@ -197,12 +187,22 @@ def _count(
         return count(build(NetworkSpec(kind, name, json.loads(fields)), num_classes), image_size)
 
 
-def normalised_for(dataset: ImageDataset, start: StartingWeights | None) -> ImageDataset:
-    """Return the data set with the normalisation that the weights to start from require."""
+def continued_from(dataset: ImageDataset, start: StartingWeights | None) -> ImageDataset:
+    """Return the data set with the normalisation that the weights to start from require, marked with all images that
+    the network will have learned from.
+    """
     if start is None:
         return dataset
+    if start.trained is not None:
+        mark, before = dataset.mark, read_marks(start.path.parent)
+        both = None if mark is None or before is None else functools.partial(_marks_of_both, mark, before)
+        dataset = replace(dataset, mark=both)
     own = start.preparation
     return replace(dataset, preparation=replace(dataset.preparation, mean=own.mean, std=own.std))
+
+
+def _marks_of_both(mark: Callable[[], Marks], before: Marks) -> Marks:
+    return mark() | before
 
 
 def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind) -> OpenedSplit:

@@ -25,6 +25,7 @@ from modernet.records import Metric, Record
 from modernet.segmentation import Segmenter
 from modernet.tasks import images
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.task import HeldOut
@@ -62,14 +63,18 @@ def train_segmenter(
     **run: Unpack[RunOptions],
 ) -> Record:
     """Train a segmentation network on a backbone; arguments and errors as of `train_classifier`."""
-    dataset = images.normalised_for(dataset, start)
+    dataset = images.continued_from(dataset, start)
     settings = images.image_settings(spec, dataset, recipe, seed, start=start)
     settings |= images.network_cost(build_network, spec, dataset)
 
     def build(context: RunContext) -> Segmentation:
         backbone = spec.build(len(dataset.classes), recipe.drop_path)
-        images.load_start(start, backbone)
-        return Segmentation(_segmenter(backbone, len(dataset.classes)), spec, dataset, recipe, context, seed)
+        if start is not None and not _is_segmenter(start):
+            load_start(start, backbone)
+        segmenter = _segmenter(backbone, len(dataset.classes))
+        if start is not None and _is_segmenter(start):
+            go_on_from(start, segmenter, dataset.classes, build_network)
+        return Segmentation(segmenter, spec, dataset, recipe, context, seed)
 
     return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)
 
@@ -128,6 +133,10 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unread
         pairs = zip(shares.indices[:top].tolist(), shares.values[:top].tolist(), strict=True)
         found.append(SegmentedImage(str(path), [Area(saved.classes[index], share) for index, share in pairs if share]))
     return found
+
+
+def _is_segmenter(start: StartingWeights) -> bool:
+    return start.trained is not None and start.trained.task == Segmentation.kind
 
 
 def _segmenter(backbone: nn.Module, num_classes: int) -> Segmenter:

@@ -5,7 +5,14 @@ from modernet.weights.checkpoint_file import CheckpointFile, read_foreign_weight
 from modernet.weights.conversion import convert
 from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_weights
-from modernet.weights.pretrained import StartingWeights, class_names, create_model, load_model, starting_weights
+from modernet.weights.pretrained import (
+    StartingWeights,
+    class_names,
+    create_model,
+    load_model,
+    starting_weights,
+    weights_of_run,
+)
 from modernet.weights.saved_network import NetworkSpec, SavedNetwork, load_network, save_network
 
 __all__ = [
@@ -27,4 +34,5 @@ __all__ = [
     "read_foreign_weights",
     "save_network",
     "starting_weights",
+    "weights_of_run",
 ]

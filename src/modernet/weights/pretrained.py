@@ -18,7 +18,14 @@ from modernet.weights.checkpoint_file import read_foreign_weights
 from modernet.weights.conversion import network_for
 from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_weights
-from modernet.weights.saved_network import NetworkSpec, SavedNetwork
+from modernet.weights.saved_network import (
+    NETWORK_NAME,
+    WEIGHTS_NAME,
+    Description,
+    NetworkSpec,
+    SavedNetwork,
+    read_description,
+)
 
 _LABELS = {11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k"}
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -93,6 +100,8 @@ class StartingWeights:
 
     path: Path
     preparation: Preparation
+    trained: Description | None = None
+    """The network, if they are those of a finished run."""
 
     def load_into(self, network: nn.Module) -> LoadReport:
         """Load everything but the classifier, resampled where the network is made for another image size.
@@ -108,17 +117,30 @@ def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -
 
     Args:
         name: a model, with a file of weights for it; or published weights, `model.tag`, fetched once.
-        weights: a file in any scheme that `load_weights` knows.
+        weights: a file in any scheme that `load_weights` knows; `model.safetensors` in the folder of a finished run
+            begins as `weights_of_run`.
 
     Raises:
         InputError: unknown name, or the weights cannot be fetched.
     """
+    if weights is not None and Path(weights).name == WEIGHTS_NAME and Path(weights).with_name(NETWORK_NAME).is_file():
+        return weights_of_run(Path(weights).parent)
     model, _, tag = name.partition(".")
     entry = find_weights(name) if tag else next(iter(weights_of(get_entry(model).name)), None)
     if weights is None and entry is None:
         raise InputError(f"there are no published weights for {model}; give a file of weights")
     path = fetch_weights(entry) if weights is None and entry is not None else Path(weights or "")
     return StartingWeights(path, _preparation(model, entry))
+
+
+def weights_of_run(folder: Path) -> StartingWeights:
+    """Return the weights of a finished run, with what is known of its network.
+
+    Raises:
+        InputError: the folder contains no network, or its description is damaged.
+    """
+    trained = read_description(folder)
+    return StartingWeights(folder / WEIGHTS_NAME, trained.preparation, trained)
 
 
 def class_names(count: int) -> tuple[str, ...]:

@@ -50,6 +50,16 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
+class Description:
+    """What `network.json` says of a trained network."""
+
+    spec: NetworkSpec
+    classes: tuple[str, ...]
+    preparation: Preparation
+    task: str
+
+
+@dataclass(frozen=True)
 class SavedNetwork:
     """A trained network, its classes, and how images are prepared for it."""
 
@@ -99,27 +109,44 @@ def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Modul
     Raises:
         InputError: the folder contains no network, or its files are damaged or do not belong together.
     """
+    about = read_description(folder)
+    try:
+        with torch.device("meta"):
+            network = build(about.task, about.spec, len(about.classes))
+        network.load_state_dict(load_file(folder / WEIGHTS_NAME), assign=True)
+        return SavedNetwork(
+            network.eval().to(memory_format=torch.channels_last),
+            about.spec,
+            about.classes,
+            about.preparation,
+            about.task,
+        )
+    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise _damaged(folder, error) from error
+
+
+def read_description(folder: Path) -> Description:
+    """Read what `save_network` wrote of a network besides its weights.
+
+    Raises:
+        InputError: the folder contains no network, or the file is damaged.
+    """
     if not (folder / NETWORK_NAME).is_file():
         raise InputError(f"no trained network in {folder}: it has no {NETWORK_NAME}; give the folder of a finished run")
     try:
         description = json.loads((folder / NETWORK_NAME).read_text(encoding="utf-8"))
-        spec = NetworkSpec(**description["spec"])
-        classes = tuple(description["classes"])
-        task = description.get("task", "classification")  # early versions knew no other
-        with torch.device("meta"):
-            network = build(task, spec, len(classes))
-        network.load_state_dict(load_file(folder / WEIGHTS_NAME), assign=True)
-        return SavedNetwork(
-            network.eval().to(memory_format=torch.channels_last),
-            spec,
-            classes,
+        return Description(
+            NetworkSpec(**description["spec"]),
+            tuple(description["classes"]),
             _preparation(description),
-            task,
+            description.get("task", "classification"),  # early versions knew no other
         )
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"the trained network in {folder} cannot be read ({one_line(error)}); train it again"
-        ) from error
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> InputError:
+    return InputError(f"the trained network in {folder} cannot be read ({one_line(error)}); train it again")
 
 
 def _preparation(description: Mapping[str, Any]) -> Preparation:

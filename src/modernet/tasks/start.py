@@ -1,0 +1,109 @@
+"""What a training starts from: random weights, those of a file, or the whole network of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from modernet import progress
+from modernet.errors import InputError
+from modernet.models import get_entry
+from modernet.recipes import Recipe
+from modernet.records import is_run_path
+from modernet.tasks.registry import TrainRequest
+from modernet.weights import (
+    NetworkSpec,
+    StartingWeights,
+    load_weights,
+    read_foreign_weights,
+    starting_weights,
+    weights_of_run,
+)
+
+
+def open_network(request: TrainRequest, recipe: Recipe) -> tuple[NetworkSpec, StartingWeights | None]:
+    """Return how to build the network, and the weights to start from, if any."""
+    if is_run_path(request.model):
+        if request.weights is not None:
+            raise InputError(f"--model {request.model} is a run with weights of its own; leave out --weights")
+        start = weights_of_run(Path(request.model))
+        assert start.trained is not None
+        spec = start.trained.spec
+        spec = replace(spec, fields={**spec.fields, **request.model_fields})
+    else:
+        model, _, tag = request.model.partition(".")
+        spec = NetworkSpec("model", get_entry(model).name, dict(request.model_fields))
+        if not tag and request.weights is None:
+            return spec, None
+        start = starting_weights(request.model, request.weights)
+    if start.trained is not None and start.trained.task not in (recipe.task, "classification"):
+        raise InputError(
+            f"{start.path} was trained for {start.trained.task}, and the recipe {recipe.name} is for {recipe.task}; "
+            f"give a --recipe for {start.trained.task}, or another network"
+        )
+    return spec, start
+
+
+def load_start(start: StartingWeights, network: nn.Module) -> None:
+    """Load the weights to start from into everything but the classifier of a backbone.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    loaded = start.load_into(network)
+    resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
+    progress.say(f"starting from {start.path.name} ({loaded.project} names){resampled}; the classifier is new")
+
+
+def go_on_from(
+    start: StartingWeights,
+    network: nn.Module,
+    classes: Sequence[str],
+    build: Callable[[NetworkSpec, int], nn.Module],
+) -> bool:
+    """Load the weights of a finished run into the network of a task, to train it on.
+
+    Its classifier is kept where the classes are the same by name, with its outputs in their order; else it stays new.
+
+    Args:
+        network: the whole network, with one output per class.
+        classes: of the data.
+        build: as for `network_cost`; tells which tensors belong to the classifier.
+
+    Returns:
+        Whether the classifier was kept.
+
+    Raises:
+        InputError: the weights do not fit.
+    """
+    trained = start.trained
+    assert trained is not None, "the weights of a run"
+    own = network.state_dict()
+    with torch.device("meta"):
+        n = len(trained.classes)
+        few, many = (build(trained.spec, count).state_dict() for count in (n, n + 1))
+    of_classes = [name for name in few if few[name].shape != many[name].shape]
+    tensors = read_foreign_weights(start.path).tensors
+    kept = keeps_classifier(start, classes, trained.task)
+    if kept:
+        order = torch.tensor([trained.classes.index(name) for name in classes])
+        tensors |= {name: tensors[name][order] for name in of_classes if name in tensors}
+        head = "the classifier is kept, since the classes are the same"
+    else:
+        tensors |= {name: own[name] for name in of_classes if name in own}
+        strange = [name for name in classes if name not in trained.classes]
+        why = f"no class {strange[0]!r}" if strange else f"{len(trained.classes)} classes, not {len(classes)}"
+        head = f"the classifier is new, since the run has {why}"
+    load_weights(network, tensors, resample=True)
+    progress.say(f"starting from the run {start.path.parent}; {head}")
+    return kept
+
+
+def keeps_classifier(start: StartingWeights, classes: Sequence[str], task: str) -> bool:
+    """Return whether weights are those of a run of the same task with the same classes, in any order."""
+    trained = start.trained
+    return trained is not None and trained.task == task and sorted(trained.classes) == sorted(classes)
