@@ -37,7 +37,7 @@ def write_folder(write_image: WriteImage) -> WriteFolder:
         for name in classes:
             for number in range(n):
                 path = root / name / f"{number:03}.png"
-                write_image(path, size, seed=zlib.crc32("/".join(path.parts[-3:]).encode()))
+                write_image(path, size, seed=zlib.crc32("/".join(path.parts[-3:]).encode(errors="surrogateescape")))
         return root
 
     return write

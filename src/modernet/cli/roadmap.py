@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from modernet.cli.options import parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table, quantity, simple_table
 from modernet.errors import InputError
+from modernet.files.names import valid_text
 from modernet.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _study(options: WalkOptions[Recipe]) -> int:
         from modernet.training import Interrupted
 
     study = "roadmap" if options.study == "walk" else options.study
-    folder = options.out or Path("runs") / f"{study}-{options.size}-{Path(options.data).resolve().name}"
+    folder = options.out or Path("runs") / f"{study}-{options.size}-{valid_text(Path(options.data).resolve().name)}"
     shared: dict[str, Any] = {
         "size": options.size,
         "seeds": _DEFAULT_SEEDS[options.study] if options.seeds is None else options.seeds,

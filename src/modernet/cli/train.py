@@ -14,6 +14,7 @@ from modernet.cli.explain import as_json, as_table, explain
 from modernet.cli.options import architecture, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table, results
 from modernet.errors import InputError, RunStopped
+from modernet.files.names import valid_text
 from modernet.recipes import Execution, Recipe
 from modernet.records import is_run_path
 
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str]) -> None:
 def _default_name(options: Options[Recipe]) -> str:
     task = options.settings.task
     model = Path(options.model).resolve().name if is_run_path(options.model) else options.model.replace(":", "-")
-    name = f"train-{model.removeprefix('train-')}-{Path(options.data).resolve().name}"
+    name = f"train-{valid_text(model.removeprefix('train-'))}-{valid_text(Path(options.data).resolve().name)}"
     return name if task == "classification" else f"{task}-{name}"
 
 

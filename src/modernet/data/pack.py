@@ -90,7 +90,7 @@ def pack_dataset(spec: str, out: Path, *, shard_size_mb: int = 500) -> Packed:
                 writer.stop.set()  # or an error, or Ctrl-C, would wait for the other shards
                 threads.shutdown(cancel_futures=True)
         with whole_file(out / "classes.txt") as unfinished:
-            unfinished.write_text("".join(f"{name}\n" for name in source.classes))
+            unfinished.write_text("".join(f"{name}\n" for name in source.classes), encoding="utf-8")
         write_index(out / INDEX_FILE, [shard.index for shard in shards], source.classes)
     except OSError as error:
         raise InputError(

@@ -65,4 +65,4 @@ def write_sections(sections: Iterable[Section], path: Path) -> None:
         rendered.append((f"{section.kind}-{counts[section.kind]}", section, Markup(html)))
     page = templates.get_template("page.html.j2").render(sections=rendered, vega=vega_script())
     with whole_file(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+        unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")

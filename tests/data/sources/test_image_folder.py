@@ -125,3 +125,15 @@ def test_imagenets_own_layout_is_an_image_folder(tmp_path: Path, write_image) ->
     assert source.classes == ("n01440764", "n01443537")
     assert source.validation is not None
     assert (len(source.train), len(source.validation), source.test) == (4, 2, None)
+
+
+def test_names_that_are_not_utf8_are_shown_by_escapes(tmp_path: Path, write_folder) -> None:
+    strange = os.fsdecode(b"\xe9t\xe9")
+    for split, n in (("train", 3), ("test", 1)):
+        write_folder(tmp_path / strange / split, (strange, "hiver"), n=n)
+    name, source = read_source(str(tmp_path / strange))
+    assert (name, source.classes) == ("\\xe9t\\xe9", ("hiver", "\\xe9t\\xe9"))
+    assert source.test.labels.tolist() == [0, 1]
+    assert source.test.images.name(1) == f"{tmp_path}/\\xe9t\\xe9/test/\\xe9t\\xe9/000.png"
+    assert source.test.images.identity(1) == f"{strange}/000.png"
+    assert source.test.images.read(1).shape == (3, 8, 8)

@@ -22,6 +22,7 @@ from modernet.data.sources.listing import list_classes
 from modernet.data.sources.read import find_image_folder, read_source
 from modernet.data.splits import three_splits
 from modernet.errors import InputError
+from modernet.files.names import valid_text
 
 _ORDER = ("train", "validation", "test")
 _TINY = 4  # times smaller than the median image
@@ -96,7 +97,7 @@ def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Examples], list[Findi
     for split, listing in listings.items():
         labels = np.array([number.get(name, -1) for name in listing.class_folders], dtype=np.int64)
         given[split] = labelled(listing.images, labels[listing.class_of])
-    return classes, given, found
+    return tuple(map(valid_text, classes)), given, found
 
 
 def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Examples]) -> tuple[dict[str, Examples], str]:

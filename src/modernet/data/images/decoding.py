@@ -17,6 +17,7 @@ from torch import Tensor
 
 from modernet.data.images.views import Box, ChooseView, View, cut
 from modernet.errors import InputError, one_line
+from modernet.files.names import valid_text
 from modernet.preparation import Interpolation, Size
 
 _EXIF_ORIENTATION = 0x0112
@@ -62,7 +63,7 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
         UnreadableImage: the file is missing, truncated, not an image, or has floating-point pixels, whose range is
             unknown.
     """
-    return decode_image(_content(Path(path)), str(path))
+    return decode_image(_content(Path(path)), valid_text(str(path)))
 
 
 def decode_image(data: bytes, name: str) -> Tensor:
@@ -121,7 +122,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UnreadableImage(str(path), error.strerror or str(error)) from error
+        raise UnreadableImage(valid_text(str(path)), error.strerror or str(error)) from error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from modernet.data.images.collection import EncodedImages
 from modernet.data.images.decoding import UnreadableImage
+from modernet.files.names import valid_text
 from modernet.progress import track
 
 _CHUNK = 1000  # files that a thread asks for at a time
@@ -37,7 +38,7 @@ class ImageFiles(EncodedImages):
         return len(self.names)
 
     def name(self, index: int) -> str:
-        return str(self.path(index))
+        return valid_text(str(self.path(index)))
 
     def identity(self, index: int) -> str:
         parent, name = self.parents[self.parent_of[index]], os.fsdecode(self.names[index].as_py())
@@ -62,7 +63,7 @@ class ImageFiles(EncodedImages):
         try:
             return path.read_bytes()
         except OSError as error:
-            raise UnreadableImage(str(path), error.strerror or str(error)) from error
+            raise UnreadableImage(valid_text(str(path)), error.strerror or str(error)) from error
 
 
 def _size(path: str) -> int:

@@ -12,6 +12,7 @@ from modernet.data.sources.listing import Listing, list_classes, list_images
 from modernet.data.sources.split_names import is_split_word, split_of
 from modernet.data.targets import NoTargets
 from modernet.errors import InputError
+from modernet.files.names import valid_text
 
 
 def read_image_folder(path: Path, *, to_learn: bool = True) -> Source:
@@ -35,7 +36,8 @@ def read_image_folder(path: Path, *, to_learn: bool = True) -> Source:
         listings = {split: _without_empty(listing) for split, listing in listings.items()}
         classes = tuple(sorted({name for listing in listings.values() for name in listing.class_folders}))
     splits = {split: _examples(folders[split], listing, classes) for split, listing in listings.items()}
-    return Source(path, classes, splits.get("train"), splits.get("validation"), splits.get("test"))
+    names = tuple(map(valid_text, classes))
+    return Source(path, names, splits.get("train"), splits.get("validation"), splits.get("test"))
 
 
 def read_unlabelled_folder(path: Path) -> Source:

@@ -154,7 +154,7 @@ def _keep(file: Path, found: _Walked) -> None:
         with (
             only_one(file),
             whole_file(file) as unfinished,
-            pa.OSFile(str(unfinished), "wb") as sink,
+            pa.OSFile(os.fsencode(unfinished), "wb") as sink,
             pa.ipc.new_file(sink, schema) as out,
         ):
             out.write_batch(pa.record_batch([found.names, pa.array(found.parent_of)], schema=schema))
@@ -165,7 +165,7 @@ def _keep(file: Path, found: _Walked) -> None:
 def _kept(file: Path, folder: Path) -> _Walked | None:
     """Return the cached list if there is one and no folder has changed since."""
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+        table = pa.ipc.open_file(pa.memory_map(os.fsencode(file))).read_all()
         folders = json.loads(table.schema.metadata[_KEY])
         parents, changed_ns = folders["parents"], folders["changed_ns"]
         if any((folder / parent).stat().st_mtime_ns != then for parent, then in zip(parents, changed_ns, strict=True)):

@@ -23,6 +23,7 @@ from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
 from modernet.files.fingerprint import json_sha256
+from modernet.files.names import valid_text
 from modernet.progress import track
 
 
@@ -93,7 +94,7 @@ class RowNames:
     def __getitem__(self, row: int) -> str:
         """Return the name of a row in messages."""
         file, row_of_file = self.find(row)
-        return f"{self._files[file]}, row {row_of_file}"
+        return valid_text(f"{self._files[file]}, row {row_of_file}")
 
     def identity(self, row: int) -> str:
         """Return the name without the folder, which may be moved."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -34,7 +35,8 @@ class ParquetFile:
     def __init__(self, file: Any, name: PurePath) -> None:
         self.name = name
         try:
-            self._table = pq.ParquetFile(file, pre_buffer=True)
+            source = pa.OSFile(os.fsencode(file)) if isinstance(file, Path) else file  # a name need not be UTF-8
+            self._table = pq.ParquetFile(source, pre_buffer=True)
         except _DAMAGE as error:
             raise self._damaged(error) from error
         self.rows: int = self._table.metadata.num_rows
@@ -94,11 +96,11 @@ class ParquetFile:
 
 def write_arrow(target: Path, chunks: Iterator[pa.Array]) -> None:
     """Write encoded images to an Arrow file, which has random access to rows."""
-    with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as out:
+    with pa.OSFile(os.fsencode(target), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as out:
         for chunk in chunks:
             out.write_batch(pa.record_batch([chunk], schema=_SCHEMA))
 
 
 def map_arrow(file: Path) -> pa.ChunkedArray:
     """Memory-map the encoded images of an Arrow file: binary (n,)."""
-    return pa.ipc.open_file(pa.memory_map(str(file))).read_all()["image"]
+    return pa.ipc.open_file(pa.memory_map(os.fsencode(file))).read_all()["image"]

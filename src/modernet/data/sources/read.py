@@ -19,6 +19,7 @@ from modernet.data.sources.parquet import parquet_files, read_parquet
 from modernet.data.sources.tar import expand_braces, read_tar_folder, read_tar_paths, read_tar_urls, tar_files
 from modernet.data.targets import TargetKind
 from modernet.errors import InputError, unknown_name
+from modernet.files.names import valid_text
 
 DATASET_NAMES = ("digit_scenes", *NAMES)
 
@@ -74,9 +75,9 @@ def _found(spec: str, targets: TargetKind, memory_limit_mb: int, download: bool,
         return NamedSource(spec.partition("@")[0].split("/")[1] if "/" in spec else spec, read_hub(spec))
     if spec.endswith(".tar"):
         paths = [Path(path).expanduser() for path in expand_braces(spec)]
-        return NamedSource(paths[0].resolve().parent.name, read_tar_paths(paths, spec))
+        return NamedSource(valid_text(paths[0].resolve().parent.name), read_tar_paths(paths, spec))
     path = _existing_folder(spec)
-    return NamedSource(path.resolve().name, _recognised(path, targets, memory_limit_mb, to_learn))
+    return NamedSource(valid_text(path.resolve().name), _recognised(path, targets, memory_limit_mb, to_learn))
 
 
 def _name_of_address(spec: str) -> str:
