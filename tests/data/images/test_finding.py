@@ -25,3 +25,13 @@ def test_a_pattern_without_an_image_is_an_error(tmp_path: Path, pattern: str) ->
         InputError, match=r"no image matches .*; give image files, folders that contain them, or a pattern"
     ):
         find_images([tmp_path / pattern])
+
+
+def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+    for name in ("a/1.png", "pool/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "more").symlink_to(tmp_path / "pool")
+    (tmp_path / "pool" / "loop").symlink_to(tmp_path / "pool")
+    (tmp_path / "a" / "up").symlink_to("..")
+    assert find_images([tmp_path / "a"]) == [tmp_path / "a" / "1.png", tmp_path / "a" / "more" / "2.png"]

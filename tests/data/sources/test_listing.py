@@ -116,13 +116,41 @@ def test_a_cache_that_cannot_be_written_is_no_error(folder: Path, capsys: pytest
     assert "cannot cache the list of images in" in capsys.readouterr().err
 
 
-def test_links_to_folders_are_followed_as_classes_and_not_below(folder: Path) -> None:
+def test_links_to_folders_are_followed(folder: Path) -> None:
+    pool = folder.parent / "pool"
+    (pool / "more").mkdir(parents=True)
+    (pool / "more" / "p.png").touch()
     (folder / "hound").symlink_to(folder / "dog")
-    (folder / "dog" / "loop").symlink_to(folder / "dog")
+    (folder / "dog" / "linked").symlink_to(pool)
+    age(folder)
     listed = list_classes(folder)
     assert listed.class_folders == ("cat", "dog", "emu", "hound")
-    assert names(listed)[-3:] == ["hound/b.JPG", "hound/deep/a.png", "hound/z.png"]
-    assert len(listed.images) == 7
+    dogs = ["b.JPG", "deep/a.png", "linked/more/p.png", "z.png"]
+    assert names(listed) == ["cat/c.png", *(f"{kind}/{name}" for kind in ("dog", "hound") for name in dogs)]
+    (pool / "more" / "q.png").touch()
+    assert "dog/linked/more/q.png" in names(list_classes(folder)), "a change behind a link was not noticed"
+
+
+def test_links_that_lead_back_are_passed_over_and_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = names(list_classes(folder))
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    for link, target in (
+        (folder / "dog" / "loop", folder / "dog"),
+        (folder / "dog" / "deep" / "up", folder),
+        (folder / "dog" / "deep" / "top", folder.parent),
+        (folder / "again", folder),
+        (outside / "back", outside),
+        (folder / "emu" / "outside", outside),
+    ):
+        link.symlink_to(target)
+    with shown():
+        listed = list_classes(folder)
+    assert names(listed) == before
+    assert listed.class_folders == ("cat", "dog", "emu")
+    said = capsys.readouterr().err
+    assert f"passed over the link {folder}/dog/deep/up: it leads back to a folder that holds it" in said
+    assert said.count("passed over the link") == 5
 
 
 def test_names_that_are_not_utf8_are_read(folder: Path) -> None:

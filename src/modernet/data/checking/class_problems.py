@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modernet.data.checking.findings import Finding
-from modernet.data.images.finding import is_hidden, is_image
+from modernet.data.images.finding import files_below, is_image
 from modernet.data.sources.listing import Listing
 
 _RARE = 100  # times fewer images than the largest class
@@ -50,7 +49,7 @@ def folder_problems(folder: Path, listing: Listing) -> Iterator[Finding]:
         path = folder / name
         if not count:
             yield Finding("empty class folder", str(path), "no image in it")
-        others = list(_other_files(path))
+        others = [file for file in files_below(path) if not is_image(file)]
         if others:
             yield Finding("other files", str(path), f"{len(others)}, such as {others[0].relative_to(path)}")
         below = sorted(parent for parent in used if parent.startswith(f"{name}/"))
@@ -62,11 +61,3 @@ def _plain(name: str) -> str:
     """Return a name without case, spacing and the s of a plural."""
     plain = re.sub(r"[\W_]+", "", name.casefold())
     return plain[:-1] if plain.endswith("s") and len(plain) >= _SHORTEST_PLURAL else plain
-
-
-def _other_files(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        for name in sorted(files):
-            if not is_hidden(name) and not is_image(path := Path(parent, name)):
-                yield path

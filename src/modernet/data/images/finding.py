@@ -1,10 +1,10 @@
-"""Image files in folders: by suffix, without hidden ones."""
+"""Image files in folders: by suffix, without hidden ones, also behind links to folders."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from modernet.errors import InputError
@@ -44,11 +44,29 @@ def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 def images_below(folder: Path) -> list[Path]:
     """Return every image file in a folder and below it, sorted by path, except hidden ones."""
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        found += [path for name in files if is_image(path := Path(parent, name))]
-    return sorted(found)
+    return sorted(path for path in files_below(folder) if is_image(path))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield every file in a folder and below it, also behind links to folders, except hidden ones."""
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        inside = (name for name in sorted(folders) if not is_hidden(name))
+        folders[:] = [name for name in inside if not leads_back(Path(parent, name), folder)]
+        yield from (Path(parent, name) for name in sorted(files) if not is_hidden(name))
+
+
+def leads_back(folder: Path, root: Path) -> bool:
+    """Return whether a folder is a link to one that holds it, by way of other links or not: a walk would not end.
+
+    Args:
+        folder: below `root`.
+        root: where the walk began.
+    """
+    if not folder.is_symlink():
+        return False
+    target = folder.resolve()
+    above = [parent for parent in folder.parents if parent.is_relative_to(root)]
+    return any(parent.resolve().is_relative_to(target) for parent in above)
 
 
 def is_image(path: Path) -> bool:

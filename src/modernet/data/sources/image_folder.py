@@ -18,8 +18,9 @@ from modernet.files.names import valid_text
 def read_image_folder(path: Path, *, to_learn: bool = True) -> Source:
     """Read `class/image`, or the same below `train/`, `val/` (`valid/`, `validation/`) and `test/`.
 
-    Classes are the folders of the training split in alphabetical order. Images may lie deeper inside a class; hidden
-    files and files of other kinds are skipped. The list of many images is cached (`listing.py`).
+    Classes are the folders of the training split in alphabetical order. Images may lie deeper inside a class, also in
+    folders that are links; hidden files and files of other kinds are skipped. The list of many images is cached
+    (`listing.py`).
 
     Args:
         to_learn: whether a network is to learn from it. If not, it needs no `train/`, classes are the folders of any

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from modernet.data.images.files import ImageFiles
-from modernet.data.images.finding import IMAGE_SUFFIXES, is_hidden
+from modernet.data.images.finding import IMAGE_SUFFIXES, is_hidden, leads_back
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
@@ -27,7 +27,7 @@ from modernet.progress import say, track
 
 _WORTH_KEEPING = 10_000  # images; fewer are listed quickly
 _COARSEST_CLOCK_NS = 2 * 10**9  # FAT; a change within one tick leaves the time as it is
-_KEY = b"modernet listing 2"
+_KEY = b"modernet listing 3"  # 2 had no images behind links
 
 
 class Listing(NamedTuple):
@@ -56,7 +56,8 @@ class _Walked(NamedTuple):
 def list_classes(folder: Path) -> Listing:
     """List the class folders of `folder` and the images below them.
 
-    Hidden files and folders, files of other kinds, and images directly in `folder` are skipped.
+    Links to folders are followed, but for those that lead back. Hidden files and folders, files of other kinds, and
+    images directly in `folder` are skipped.
 
     Raises:
         InputError: a folder cannot be listed.
@@ -111,18 +112,26 @@ def _walk(folder: Path) -> _Walked:
         for entry in _entries(path):
             if not entry.is_dir():
                 add(entry.name, number)
-            elif not entry.is_symlink():  # it may be circular
+            elif _ends(entry, folder):
                 visit(f"{relative}/{entry.name}")
 
     classes = []
     for entry in _entries(folder):
-        if entry.is_dir():
-            classes.append(entry.name)
-        else:
+        if not entry.is_dir():
             add(entry.name, 0)
+        elif _ends(entry, folder):
+            classes.append(entry.name)
     for name in track(classes, f"listing {folder}", len(classes)):
         visit(name)
     return _Walked(parents, changed_ns, pa.array(names, pa.large_binary()), np.array(parent_of, dtype=np.int32))
+
+
+def _ends(entry: os.DirEntry[str], root: Path) -> bool:
+    """Return whether a folder can be walked to an end; say so if not."""
+    if not entry.is_symlink() or not leads_back(Path(entry.path), root):
+        return True
+    say(f"passed over the link {entry.path}: it leads back to a folder that holds it")
+    return False
 
 
 def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
