@@ -38,7 +38,7 @@ def test_a_check_that_finds_nothing_exits_with_0(tmp_path: Path, capsys: pytest.
     for label in ("black", "white"):
         for number in range(3):
             (tmp_path / label).mkdir(exist_ok=True)
-            Image.new("RGB", (8, 8), (number * 50, 0, 255 if label == "white" else 0)).save(
+            Image.new("RGB", (8, 8), (50 + number * 50, 0, 255 if label == "white" else 0)).save(
                 tmp_path / label / f"{number}.png"
             )
     assert main(["data", "check", str(tmp_path)]) == 0

@@ -153,3 +153,35 @@ def test_what_cannot_be_checked_is_refused(tmp_path: Path) -> None:
 def test_every_kind_is_explained() -> None:
     findings = Findings(1, "", tuple(Finding(kind, "a", "b") for kind in reversed(KINDS)))
     assert list(findings.counts()) == list(KINDS)
+
+
+def test_dark_images_are_found(folder: Path) -> None:
+    path = folder / "train" / "cat" / "night.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 16, (8, 8, 3), dtype=np.uint8)).save(path)
+    assert of_kind(check_images(str(folder)), "dark") == [(str(path), "its brightest value is 15 of 255")]
+
+
+def test_grey_images_of_another_depth_than_most_are_found(tmp_path: Path) -> None:
+    for label, largest in (("a", 4000), ("b", 3000)):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            grey = np.random.default_rng([largest, number]).integers(0, largest, (9, 9), dtype=np.uint16)
+            Image.fromarray(grey).save(tmp_path / label / f"{number}.png")
+    assert check_images(str(tmp_path)).found == ()
+    path = tmp_path / "a" / "odd.tif"
+    Image.fromarray(np.random.default_rng(9).integers(0, 2**16, (9, 9), dtype=np.uint16)).save(path)
+    assert of_kind(check_images(str(tmp_path)), "odd depth") == [
+        (str(path), "its values take 16 bits, those of most 12: each is scaled by its own")
+    ]
+
+
+def test_files_behind_links_are_checked(folder: Path, write_image) -> None:
+    pool = folder.parent / "pool"
+    write_image(pool / "a.png", seed=77)
+    (pool / "notes.txt").touch()
+    (folder / "train" / "cat" / "more").symlink_to(pool)
+    (folder / "train" / "cat" / "up").symlink_to(folder)
+    findings = check_images(str(folder))
+    assert findings.images == 19
+    assert findings.counts() == {"other files": 1, "nested folder": 1}
+    assert findings.found[0].detail == "1, such as more/notes.txt"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modernet.data import UnreadableImage, read_image
-from modernet.data.images.decoding import stored_format, stored_size
+from modernet.data.images.decoding import grey_bits, stored_format, stored_size
+from modernet.errors import InputError
 
 
 def saved(image: Image.Image, path: Path, **options: object) -> Path:
@@ -57,6 +58,68 @@ def test_every_kind_of_pixel_becomes_rgb(
 ) -> None:
     path = saved(Image.new(mode, (4, 4), colour), tmp_path / f"a.{suffix}")
     assert one_colour(read_image(path)) == rgb
+
+
+GREY = [("I;16", np.uint16, "png"), ("I;16", np.uint16, "tif"), ("I;16B", ">u2", "tif"), ("I", np.int32, "tif")]
+
+
+@pytest.mark.parametrize(("mode", "dtype", "suffix"), GREY)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_of_deep_grey_the_upper_eight_bits_in_use_are_kept(
+    tmp_path: Path, mode: str, dtype: str, suffix: str, bits: int
+) -> None:
+    levels = np.arange(256).reshape(16, 16)
+    stored = (levels << (bits - 8)) + (2 ** (bits - 8) - 1)  # what is below the upper bits does not matter
+    path = saved(Image.fromarray(stored.astype(dtype)), tmp_path / f"a.{suffix}")
+    with Image.open(path) as image:
+        assert image.mode == mode
+    assert torch.equal(read_image(path), torch.from_numpy(levels).expand(3, -1, -1))
+    assert grey_bits(path.read_bytes(), str(path)) == bits
+
+
+def test_a_dark_image_of_a_known_range_stays_dark(tmp_path: Path) -> None:
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5 2 1 65535\n" + np.array([300, 4000], dtype=">u2").tobytes())
+    assert read_image(path)[0].tolist() == [[1, 15]]
+    assert grey_bits(saved(Image.new("L", (2, 2), 9), tmp_path / "b.png").read_bytes(), "b.png") is None
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1000, 3000), (0, 70_000), (0, 2**31 - 1)])
+def test_integers_of_an_unknown_range_are_refused(tmp_path: Path, low: int, high: int) -> None:
+    path = saved(Image.fromarray(np.array([[low, high]], dtype=np.int32)), tmp_path / "a.tif")
+    with pytest.raises(UnreadableImage, match=rf"its pixels are integers from {low} to {high}, and their range is unk"):
+        read_image(path)
+
+
+def test_an_image_that_pil_would_warn_of_or_refuse_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(Image.new("RGB", (40, 30), "red"), tmp_path / "a.png")
+    for limit in (700, 100):  # PIL warns, and refuses twice as many
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert one_colour(read_image(path)) == [255, 0, 0]
+        assert limit == Image.MAX_IMAGE_PIXELS, "PIL's limit, which other code may rely on, was changed"
+
+
+def test_a_larger_image_than_allowed_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(Image.new("L", (2000, 1100)), tmp_path / "a.png")
+    monkeypatch.setenv("MODERNET_MAX_MEGAPIXELS", "2.1")
+    with pytest.raises(UnreadableImage, match=r"1100 x 2000 pixels.* 2.1 megapixels.*set MODERNET_MAX_MEGAPIXELS=3$"):
+        read_image(path)
+    monkeypatch.setenv("MODERNET_MAX_MEGAPIXELS", "3")
+    assert read_image(path).shape == (3, 1100, 2000)
+    monkeypatch.setenv("MODERNET_MAX_MEGAPIXELS", "many")
+    with pytest.raises(InputError, match=r"MODERNET_MAX_MEGAPIXELS is 'many'; give the size of the largest image"):
+        read_image(path)
+
+
+def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = saved(Image.new("L", (9, 9)), tmp_path / "a.bmp")
+    content = bytearray(path.read_bytes())
+    content[18:26] = (30_000).to_bytes(4, "little") * 2  # width and height
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImage, match=r"MODERNET_MAX_MEGAPIXELS=900"):
+        read_image(path)
 
 
 def test_a_palette_is_looked_up_and_its_transparent_entry_is_white(tmp_path: Path) -> None:

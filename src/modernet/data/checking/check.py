@@ -14,7 +14,7 @@ from modernet.data.checking.class_problems import class_problems, folder_problem
 from modernet.data.checking.duplicates import difference_hash, look_alikes, repeated
 from modernet.data.checking.findings import KINDS, Finding, Findings
 from modernet.data.images.collection import EncodedImages
-from modernet.data.images.decoding import decode_image
+from modernet.data.images.decoding import decode_image, grey_bits
 from modernet.data.reading import Failures, read_all
 from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.data.sources.image_folder import split_folders
@@ -26,6 +26,7 @@ from modernet.files.names import valid_text
 
 _ORDER = ("train", "validation", "test")
 _TINY = 4  # times smaller than the median image
+_DARK = 16  # of 255, where 12 bits in 16 of a color image end
 _LONG = 5.0  # times longer than wide
 
 
@@ -33,9 +34,10 @@ def check_images(spec: str) -> Findings:
     """Decode every image and compare all of them.
 
     Reports images that cannot be read; the same bytes in two splits or two classes; images of two splits that look the
-    same (a hash of 8 x 8 differences, so most copies that were resized or compressed again); odd sizes; and problems of
-    classes: similar names, missing in a split, rare, empty folders, other files, folders in folders. Where a data set
-    has no splits, those that `open_dataset` would make are compared.
+    same (a hash of 8 x 8 differences, so most copies that were resized or compressed again); odd sizes; dark images;
+    grey images whose values take another number of bits than most; and problems of classes: similar names, missing in a
+    split, rare, empty folders, other files, folders in folders. Where a data set has no splits, those that
+    `open_dataset` would make are compared.
 
     Args:
         spec: what `open_dataset` takes, except `"digit_scenes"`. Class folders may also have what `open_dataset`
@@ -55,6 +57,8 @@ def check_images(spec: str) -> Findings:
         *_copies(splits, surveys, classes),
         *_alike(splits, surveys),
         *_odd_sizes(splits, surveys),
+        *_dark(splits, surveys),
+        *_odd_depths(splits, surveys),
         *class_problems(classes, counts),
     ]
     order = list(KINDS)
@@ -71,6 +75,10 @@ class _Survey(NamedTuple):
     """`difference_hash`."""
     sizes: NDArray[np.int64]
     """(n, 2), height and width."""
+    brightest: NDArray[np.int64]
+    """The largest value of any channel, 0 to 255; -1 for an image that cannot be read."""
+    grey_bits: NDArray[np.int64]
+    """`grey_bits`; 0 for None."""
     failures: Failures
 
 
@@ -115,20 +123,23 @@ def _survey(examples: Examples, task: str) -> _Survey:
     n, images = len(examples), examples.images
     digests: list[bytes | None] = [None] * n
     hashes, sizes = np.zeros(n, dtype=np.uint64), np.zeros((n, 2), dtype=np.int64)
+    brightest, depths = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
 
     def look(position: int, index: int) -> None:
         if isinstance(images, EncodedImages):
             content = images.content(index)
             image = decode_image(content, images.name(index))
+            depths[position] = grey_bits(content, images.name(index)) or 0
         else:
             image = images.read(index)
             content = image.contiguous().numpy().tobytes()
         digests[position] = blake2b(content, digest_size=16).digest()
         hashes[position] = difference_hash(image)
         sizes[position] = image.shape[1:]
+        brightest[position] = int(image.max())
 
     failures = read_all(examples, look, task)
-    return _Survey(digests, hashes, sizes, failures)
+    return _Survey(digests, hashes, sizes, brightest, depths, failures)
 
 
 def _unreadable(examples: Examples, survey: _Survey) -> Iterator[Finding]:
@@ -178,6 +189,25 @@ def _odd_sizes(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -
                 )
             elif max(h, w) > _LONG * min(h, w) > 0:
                 yield Finding("odd size", _name(examples, position), f"{h} x {w}; only its centre would be seen")
+
+
+def _dark(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
+    for split, examples in splits.items():
+        brightest = surveys[split].brightest
+        for position in np.flatnonzero((brightest >= 0) & (brightest < _DARK)).tolist():
+            yield Finding("dark", _name(examples, position), f"its brightest value is {brightest[position]} of 255")
+
+
+def _odd_depths(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
+    """Find images whose grey values are taken for another number of bits than those of most deep grey images."""
+    counts = np.bincount(np.concatenate([survey.grey_bits for survey in surveys.values()]))
+    counts[0] = 0
+    usual = int(counts.argmax())
+    for split, examples in splits.items():
+        bits = surveys[split].grey_bits
+        for position in np.flatnonzero((bits > 0) & (bits != usual)).tolist():
+            detail = f"its values take {bits[position]} bits, those of most {usual}: each is scaled by its own"
+            yield Finding("odd depth", _name(examples, position), detail)
 
 
 def _name(examples: Examples, position: int) -> str:

@@ -11,6 +11,8 @@ KINDS = {
     "in two classes": "the same image in two classes",
     "look alike": "images of two splits that look the same",
     "odd size": "images much smaller than the others, or very long",
+    "dark": "images that are all but black",
+    "odd depth": "grey images with more than 8 bits that use another number of them than most",
     "similar classes": "classes whose names differ in case, spacing or a plural s only",
     "class not in split": "classes that a split has no image of",
     "rare class": "classes with less than a hundredth of the images of the largest",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import math
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import simplejpeg
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -27,7 +30,14 @@ _EXIF_RIGHT_IS_LEFT = (2, 3, 6, 7)  # the stored right or lower border is on the
 _EXIF_BOTTOM_IS_TOP = (3, 4, 7, 8)  # likewise at the top
 _SHRINKS = (8, 4, 2)  # by which a JPEG can be decoded smaller
 _SURPLUS = 2  # pixels left for each pixel of the result, so that its antialiasing hides how they were shrunk
+_MOST_MEGAPIXELS = 256  # 768 MB as RGB
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+_opening = threading.Lock()  # held while PIL's limit is off
+
+if hasattr(os, "register_at_fork"):
+    # a thread that holds it may not exist in the child
+    os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release)
 
 
 class UnreadableImage(InputError):
@@ -57,11 +67,13 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
     """Read one image as RGB, uint8 (3, h, w), turned upright by its EXIF orientation.
 
     Grey images are repeated to three channels, palettes are looked up, CMYK and YCbCr are converted; transparent images
-    are composited on white; 16-bit grey keeps its upper eight bits; animations give their first frame.
+    are composited on white; of grey with more than 8 bits the upper eight in use are kept (`grey_bits`); animations
+    give their first frame.
 
     Raises:
-        UnreadableImage: the file is missing, truncated, not an image, or has floating-point pixels, whose range is
-            unknown.
+        UnreadableImage: the file is missing, truncated, not an image, has more than 256 megapixels
+            (`$MODERNET_MAX_MEGAPIXELS`), or its pixels have an unknown range: floating-point numbers, or integers that
+            are negative or take more than 16 bits.
     """
     return decode_image(_content(Path(path)), valid_text(str(path)))
 
@@ -111,6 +123,16 @@ def stored_size(data: bytes, name: str) -> tuple[int, int]:
         return h, w
 
 
+def grey_bits(data: bytes, name: str) -> int | None:
+    """Return how many bits of a grey image with more than 8 are in use: 8, 12 or 16; None for any other image.
+
+    Cameras store 12 bits in 16, and nothing in the file says so. The largest value of an image therefore decides: up to
+    255, 8 bits; up to 4095, 12 bits.
+    """
+    with _opened(data, name) as image:
+        return _bits_in_use(image, np.asarray(image)) if image.mode.startswith("I") else None
+
+
 def stored_format(data: bytes, name: str) -> str:
     """Return PIL's name of the format, such as `"JPEG"`, from the header alone."""
     with _opened(data, name) as image:
@@ -129,10 +151,45 @@ def _content(path: Path) -> bytes:
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     """Open an image and read its header; whatever goes wrong with it is an `UnreadableImage`."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _open(data) as image:
+            most = _most_megapixels()
+            if image.width * image.height > most * 1e6:
+                megapixels = math.ceil(image.width * image.height / 1e6)
+                raise ValueError(
+                    f"it has {image.height} x {image.width} pixels, and an image above {most:g} megapixels may be "
+                    f"a decompression bomb; make it smaller, or set MODERNET_MAX_MEGAPIXELS={megapixels}"
+                )
             yield image
+    except InputError:
+        raise
     except Exception as error:  # on damaged bytes, codecs raise anything from SyntaxError to struct.error
         raise UnreadableImage(name, _reason(error, data)) from error
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open an image without PIL's limit on its size, which is a global, and warns in several lines."""
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(data))
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _most_megapixels() -> float:
+    """Return how large an image may be: `$MODERNET_MAX_MEGAPIXELS`, or 256.
+
+    Raises:
+        InputError: it is not a positive number.
+    """
+    given = os.environ.get("MODERNET_MAX_MEGAPIXELS", str(_MOST_MEGAPIXELS))
+    try:
+        megapixels = float(given)
+    except ValueError:
+        megapixels = 0.0
+    if not megapixels > 0:
+        raise InputError(f"MODERNET_MAX_MEGAPIXELS is {given!r}; give the size of the largest image, such as 1000")
+    return megapixels
 
 
 def _shrink(box: Box, size: Size) -> int:
@@ -167,15 +224,28 @@ def _decoded(image: Image.Image, data: bytes) -> Tensor:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey; PIL's own conversion would clip it at 255
-        grey = np.asarray(image).astype(np.int64) >> 8
-        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    if image.mode.startswith("I"):  # grey of more than 8 bits; PIL's own conversion would clip it at 255
+        grey = np.asarray(image)
+        image = Image.fromarray((grey >> (_bits_in_use(image, grey) - 8)).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits a channel")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _bits_in_use(image: Image.Image, grey: NDArray[np.integer[Any]]) -> int:
+    """Return how many bits the pixels of an image take, as `grey_bits` does."""
+    low, high = int(grey.min()), int(grey.max())
+    if low < 0 or high >= 2**16:
+        raise ValueError(
+            f"its pixels are integers from {low} to {high}, and their range is unknown; save it with 8 or 16 bits a "
+            "channel"
+        )
+    if image.format == "PPM":  # PIL has scaled its values to 16 bits
+        return 16
+    return next(bits for bits in (8, 12, 16) if high < 2**bits)
 
 
 def _reason(error: Exception, data: bytes) -> str:
