@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,50 @@ def test_a_sample_is_the_files_that_agree_up_to_the_first_dot(tmp_path: Path) ->
     assert pieces == [b"first", b"second one"]
 
 
+@pytest.mark.parametrize("order", list(permutations(("cls", "jpg", "json"))))
+@pytest.mark.parametrize(("name", "label"), [("3", 3), ("a dog", "a dog"), ("", "coarse")])
+def test_a_label_in_cls_counts_before_one_in_json(
+    tmp_path: Path, order: tuple[str, ...], name: str, label: int | str
+) -> None:
+    files = {"cls": name, "jpg": b"x", "json": json.dumps({"label": "coarse"})}
+    path = write_tar(tmp_path / "a.tar", {f"1.{suffix}": files[suffix] for suffix in order})
+    assert index_shard(path).labels == [label]
+
+
+def test_names_with_dots_are_samples_where_image_and_label_agree(tmp_path: Path) -> None:
+    path = write_tar(
+        tmp_path / "a.tar",
+        {
+            "v1.0/photo.v2.0002.jpg": b"second",
+            "v1.0/photo.v2.0002.CLS": "1",
+            "v1.0/photo.v2.0001.jpg": b"first",
+            "v1.0/photo.v2.0001.cls": "0",
+            "v1.0/photo.v2.0001.mask.png": b"of another kind",
+            "v1.0/photo.v2.0001.meta.json": "{",
+            "plain.jpg": b"plain",
+            "plain.cls": "2",
+        },
+    )
+    index = index_shard(path)
+    assert index.keys == ["v1.0/photo.v2.0002", "v1.0/photo.v2.0001", "plain"]
+    assert index.labels == [1, 0, 2]
+    content = path.read_bytes()
+    assert [content[at : at + size] for at, size in zip(index.offsets, index.sizes, strict=True)] == [
+        b"second",
+        b"first",
+        b"plain",
+    ]
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
+        (
+            {"1.left.jpg": b"x", "1.right.jpg": b"y", "1.cls": "0"},
+            r"has no label for 1.left: up to the first dot or to the last",
+        ),
+        ({"1.b.jpg": b"x", "1.b.png": b"y", "1.b.cls": "0"}, r"a.tar has two images named 1.b; a sample has one"),
+        ({"1.jpg": b"x", "1.cls": "0", "1.CLS": "1"}, r"a.tar has two files named 1.cls; a sample has one"),
         ({"1.jpg": b"x"}, r"a.tar, 1 has no label; add 1.cls with a number or a name"),
         ({"1.jpg": b"x", "1.cls": ""}, r"a.tar, 1 has no label"),
         ({"1.jpg": b"x", "1.json": "{}"}, r"a.tar, 1 has no label"),

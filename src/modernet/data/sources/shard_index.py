@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,12 @@ from modernet.files.atomic import whole_file
 from modernet.files.fingerprint import file_sha256
 
 INDEX_FILE = "index.json"
+RULES = 2
+"""Version of what `index_shard` takes for a sample and its label; cached indexes of another are made again."""
+
 _FORMAT = "modernet shards 1"
 _LARGEST = 2**63 - 1  # int64
+_LABEL_SUFFIXES = ("cls", "json")  # the first that a sample has is its label
 
 
 @dataclass(frozen=True)
@@ -47,39 +51,51 @@ def index_shard(path: Path, *, checksum: bool = False) -> ShardIndex:
     """Read the headers of a tar file.
 
     A sample is the files whose paths agree up to the first dot of their name: an image (`.jpg`, `.png`, ...) and a
-    label, either `.cls` (a number or a name) or `.json` with `label`. Other files are skipped.
+    label, `.cls` (a number or a name) or, where there is none, `.json` with `label`; their order does not matter.
+    Other files are skipped, such as `1.seg.png`. Names with more dots, of which WebDataset takes the first, are samples
+    as well where image and label agree up to the last one (`photo.v2.jpg`, `photo.v2.cls`).
 
     Args:
         checksum: compute the sha256 as well.
 
     Raises:
-        InputError: it is not a plain tar file or is truncated, or a sample has no label or two images.
+        InputError: it is not a plain tar file or is truncated, a sample has no label, two images or two labels of a
+            kind, or no image has a name that a sample may have.
     """
     images: dict[str, tuple[int, int]] = {}
-    labels: dict[str, int | str] = {}
+    twice: set[str] = set()
+    files: dict[str, dict[str, tarfile.TarInfo]] = {suffix: {} for suffix in _LABEL_SUFFIXES}
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 folder, _, name = member.name.rpartition("/")
                 if not member.isfile() or is_hidden(name):
                     continue
-                stem, _, suffix = name.partition(".")
+                stem, suffix = _parted(name)
                 key = f"{folder}/{stem}" if folder else stem
-                if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                if f".{suffix}" in IMAGE_SUFFIXES:
                     if key in images:
-                        raise InputError(f"{path} has two images named {key}; a sample has one")
+                        twice.add(key)
                     images[key] = member.offset_data, member.size
-                elif suffix in ("cls", "json"):
-                    content = tar.extractfile(member)
-                    assert content is not None
-                    label = _label(content.read(), suffix, f"{path}, {member.name}")
-                    if label is not None:
-                        labels[key] = label
+                elif suffix in files:
+                    if key in files[suffix]:
+                        raise InputError(f"{path} has two files named {key}.{suffix}; a sample has one")
+                    files[suffix][key] = member
+            labels = _labels(tar, path, images, files)
     except (tarfile.TarError, OSError) as error:
         raise InputError(
             f"cannot read {path} as tar: {one_line(error)}; create it again (shards are plain .tar files)"
         ) from error
+    whole = {key: place for key, place in images.items() if key in labels or "." not in Path(key).name}
+    if images and not whole:
+        raise InputError(
+            f"{path} has no label for {min(images)}: up to the first dot or to the last, image and label must have one "
+            "name, such as 0001.jpg and 0001.cls"
+        )
+    images = whole
     for key in images:
+        if key in twice:
+            raise InputError(f"{path} has two images named {key}; a sample has one")
         if key not in labels:
             raise InputError(f"{path}, {key} has no label; add {Path(key).name}.cls with a number or a name")
     size = path.stat().st_size
@@ -169,6 +185,33 @@ def _checked(shard: ShardIndex) -> ShardIndex:
     ):
         raise ValueError(shard.name)
     return shard
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return the key of a file's sample, and the suffix in lower case: parted at the first dot if that gives a known
+    suffix, or else at the last.
+    """
+    key, _, suffix = name.partition(".")
+    if f".{suffix.lower()}" not in IMAGE_SUFFIXES and suffix.lower() not in _LABEL_SUFFIXES:
+        key, _, suffix = name.rpartition(".")
+    return key, suffix.lower()
+
+
+def _labels(
+    tar: tarfile.TarFile, path: Path, images: Container[str], files: Mapping[str, Mapping[str, tarfile.TarInfo]]
+) -> dict[str, int | str]:
+    """Read the labels of images: of each sample the first file, in the order of `_LABEL_SUFFIXES`, that has one."""
+    labels: dict[str, int | str] = {}
+    for suffix, members in files.items():
+        for key, member in members.items():
+            if key in labels or key not in images:
+                continue
+            content = tar.extractfile(member)
+            assert content is not None
+            label = _label(content.read(), suffix, f"{path}, {member.name}")
+            if label is not None:
+                labels[key] = label
+    return labels
 
 
 def _label(content: bytes, suffix: str, name: str) -> int | str | None:

@@ -26,6 +26,7 @@ from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.shard_index import (
     INDEX_FILE,
+    RULES,
     ShardIndex,
     index_shard,
     parse_index,
@@ -253,7 +254,7 @@ def _index_at(url: str, *, needed: bool) -> bytes | None:
 
 def _index_remote(spec: str, urls: list[str]) -> Source:
     """Read shards without an index: each is fetched once to be indexed, and its index is cached."""
-    kept = [cache_folder() / "indexes" / f"{RemoteShard(url).cache_name}.json" for url in urls]
+    kept = [cache_folder() / "indexes" / f"{RemoteShard(url).cache_name}.{RULES}.json" for url in urls]
     missing = sum(not file.is_file() for file in kept)
     if missing:
         say(f"{spec} has no {INDEX_FILE}: {missing} of {len(urls)} shards are fetched now to be indexed")
@@ -275,7 +276,7 @@ def _local_index(path: Path) -> ShardIndex:
     if state.st_size < _WORTH_KEEPING:
         return index_shard(path)
     digest = sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
-    kept = cache_folder() / "indexes" / f"{digest}-{path.name}.json"
+    kept = cache_folder() / "indexes" / f"{digest}-{path.name}.{RULES}.json"
     try:
         (index,), _, more = parse_index(kept.read_bytes(), str(kept))
         if index.size == state.st_size and more["changed_ns"] == state.st_mtime_ns:
