@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from modernet.data.sources.parquet import MappedImages, RowNames, parquet_files,
 from modernet.data.sources.read import read_source
 from modernet.data.splits import three_splits
 from modernet.errors import InputError
+from modernet.progress import shown
 
 NAMES = ("cat", "dog")
 
@@ -73,6 +76,42 @@ def test_the_hubs_layout_is_read_in_order_of_files_and_rows(tmp_path: Path, belo
     assert colours(source.train) == [0, 1, 2, 3, 4, 10, 11, 12]
     assert colours(source.test) == [50, 51]
     assert colours(source.validation) == [90, 91]
+
+
+@pytest.mark.parametrize(
+    "layout", ["{}/0000.parquet", "default/{}/0000.parquet", "any/{}/0.parquet", "{0}/{0}-0.parquet"]
+)
+def test_folders_of_splits_are_read(tmp_path: Path, layout: str) -> None:
+    write(tmp_path / layout.format("train"), [0, 1, 1], first=10)
+    write(tmp_path / layout.format("test"), [1, 0], first=50)
+    source = read_source(str(tmp_path)).source
+    assert (source.classes, colours(source.train), colours(source.test)) == (NAMES, [10, 11, 12], [50, 51])
+
+
+def test_of_several_configurations_the_default_is_read_and_all_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for first, config in enumerate(("small", "large", "default")):
+        write(tmp_path / config / "train" / "0000.parquet", [0, 1], first=10 * first)
+    with shown():
+        assert colours(read_source(str(tmp_path)).source.train) == [20, 21]
+    assert (
+        "has the configurations default, large, small; default is used: to use another, give" in capsys.readouterr().err
+    )
+    assert colours(read_source(str(tmp_path / "large")).source.train) == [10, 11]
+    shutil.rmtree(tmp_path / "default")
+    with pytest.raises(InputError, match=r"several folders in .* have parquet files: large, small; give one of them"):
+        read_source(str(tmp_path))
+
+
+def test_files_whose_names_are_not_utf8_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xe9t\xe9")
+    write(tmp_path / "train.parquet", [0, 1], images=[encoded(1), b"torn"])
+    folder.mkdir()
+    (tmp_path / "train.parquet").rename(folder / "train.parquet")
+    name, source = read_source(str(folder))
+    assert (name, source.train.images.name(1)) == ("\\xe9t\\xe9", f"{tmp_path}/\\xe9t\\xe9/train.parquet, row 1")
+    assert source.train.images.content(0) == encoded(1)
 
 
 @pytest.mark.parametrize("columns", [("img", "label"), ("image", "fine_label"), ("picture", "target")])

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import pytest
 
-from modernet.data.sources.split_names import split_of
+from modernet.data.sources.split_names import place_of, split_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,22 @@ from modernet.data.sources.split_names import split_of
 )
 def test_the_split_of_a_name(name: str, split: str | None) -> None:
     assert split_of(name) == split
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("train-0.parquet", ("default", "train")),
+        ("data/test-0.parquet", ("default", "test")),
+        ("default/train/0000.parquet", ("default", "train")),
+        ("partial-train/0000.parquet", ("default", "train")),
+        ("plain_text/test/0000.parquet", ("plain_text", "test")),
+        ("test_a/train-0.parquet", ("test_a", "train")),
+        ("train/train-0.parquet", ("default", "train")),
+        ("train/0.tar", ("default", "train")),
+        ("shards/0.tar", None),
+        ("0.tar", None),
+    ],
+)
+def test_the_configuration_and_split_of_a_path(path: str, place: tuple[str, str] | None) -> None:
+    assert place_of(PurePath(path)) == place

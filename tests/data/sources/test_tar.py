@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -51,6 +52,70 @@ def test_shards_are_split_by_their_names(tmp_path: Path) -> None:
         assert source.train.labels[index] == index % 2
     assert source.train.images.name(13) == "imagenet-train-1.tar, 0013"
     assert len({source.train.images.identity(index) for index in range(24)}) == 24
+
+
+def write_wds(folder: Path) -> Path:
+    """Shards as the Hub's wds_* sets have them: folders of splits, class names and numbers of shards beside them."""
+    for split, shards, first in (("train", 2, 0), ("test", 1, 100)):
+        for shard in range(shards):
+            samples: dict[str, bytes | str] = {}
+            for number in range(8):
+                seed = first + 8 * shard + number
+                samples |= {f"s{number:07}.cls": str(seed % 2), f"s{number:07}.png": png(seed)}
+            write_tar(folder / split / f"{shard}.tar", samples)
+        (folder / split / "nshards.txt").write_text(f"{shards}\n")
+    (folder / "classnames.txt").write_text("hot dog\nno hot dog\n")
+    return folder
+
+
+def test_folders_of_splits_are_read_with_their_class_names(tmp_path: Path) -> None:
+    folder = write_wds(tmp_path / "wds")
+    for spec in (folder, folder / "{train,test}" / "{0..1}.tar"):
+        if "{" in str(spec):
+            write_tar(folder / "test" / "1.tar", {})
+            (folder / "test" / "nshards.txt").unlink()
+        source = read_source(str(spec)).source
+        assert source.classes == ("hot dog", "no hot dog")
+        assert (len(source.train), source.validation, len(source.test)) == (16, None, 8)
+        assert [source.train.images.content(index) for index in (0, 9)] == [png(0), png(9)]
+        assert source.train.images.name(9) == "train/1.tar, s0000001"
+        assert source.test.images.name(0) == "test/0.tar, s0000000"
+    source = read_source(str(folder / "train")).source
+    assert (source.classes, len(source.train), source.test) == (("hot dog", "no hot dog"), 16, None)
+    assert source.train.images.identity(9) == "1.tar/s0000001"
+
+
+def test_a_missing_shard_is_noticed_where_their_number_is_known(tmp_path: Path) -> None:
+    folder = write_wds(tmp_path / "wds")
+    (folder / "train" / "1.tar").unlink()
+    for spec in (folder, folder / "train"):
+        with pytest.raises(InputError, match=r"train/nshards.txt says 2 shards, but there are 1; add the others, or"):
+            read_source(str(spec))
+
+
+def test_addresses_of_folders_of_splits_have_splits(tmp_path: Path) -> None:
+    with serving(write_wds(tmp_path / "wds")) as server:
+        source = read_source(f"{server.url}/{{train,test}}/0.tar").source
+    assert (len(source.train), len(source.test)) == (8, 8)
+
+
+def test_an_archive_beside_class_folders_is_no_shard(tmp_path: Path, write_folder) -> None:
+    for split in ("train", "val"):
+        write_folder(tmp_path / split)
+        (tmp_path / split / f"{split}.tar").write_bytes(b"what the folders came in")
+    assert read_source(str(tmp_path)).source.classes == ("cat", "dog")
+
+
+def test_keys_and_shards_whose_names_are_not_utf8_are_read(tmp_path: Path) -> None:
+    strange = os.fsdecode(b"\xe9t\xe9")
+    write_tar(
+        tmp_path / f"{strange}-train.tar",
+        {f"{strange}{n}.png": png(n) for n in range(4)} | {f"{strange}{n}.cls": str(n % 2) for n in range(4)},
+    )
+    images = read_source(str(tmp_path)).source.train.images
+    assert images.content(2) == png(2)
+    assert images.name(2) == "\\xe9t\\xe9-train.tar, \\xe9t\\xe92"
+    assert images.identity(2) == f"{strange}-train.tar/{strange}2"
 
 
 def test_braces_expand_to_the_shards_of_one_set(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.parquet import RowNames
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
-from modernet.data.sources.split_names import split_of
+from modernet.data.sources.split_names import DEFAULT_CONFIG, place_of
 from modernet.errors import InputError, one_line, unknown_name
 from modernet.files.atomic import whole_file
 from modernet.files.bounded_cache import cached
@@ -37,7 +37,6 @@ PREFIX = "hf:"
 _SPEC = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([^@]+))?(?:@(.+))?")
 _PARTIAL = "partial-"  # how the Hub begins the folder of a split that it converted in part
 _CONVERTED = "refs/convert/parquet"  # the Hub's own conversion of a data set
-_DEFAULT = "default"
 _THREADS = 8  # files whose labels are read at a time; each waits for the network
 _OPEN_FILES = 64
 
@@ -175,11 +174,11 @@ def _list_files(repo: str, config: str | None, revision: str | None) -> dict[str
         configs = _configs(repo, _CONVERTED)
     if not configs:
         raise InputError(f"the data set {repo} has no parquet files train-*.parquet; download it and give its folder")
-    if config is None and len(configs) > 1 and _DEFAULT not in configs:
+    if config is None and len(configs) > 1 and DEFAULT_CONFIG not in configs:
         raise InputError(
             f"{repo} has several configurations: {', '.join(configs)}; give one, as {PREFIX}{repo}/{min(configs)}"
         )
-    chosen = config or (_DEFAULT if _DEFAULT in configs else next(iter(configs)))
+    chosen = config or (DEFAULT_CONFIG if DEFAULT_CONFIG in configs else next(iter(configs)))
     if chosen not in configs:
         raise unknown_name(f"configuration of {repo}", chosen, configs)
     return configs[chosen]
@@ -207,15 +206,11 @@ def _configs(repo: str, revision: str | None) -> dict[str, dict[str, list[HubFil
     partial = False
     for entry in api.list_repo_tree(repo, recursive=True, revision=commit, repo_type="dataset"):
         path = PurePosixPath(entry.path)
-        if not isinstance(entry, RepoFile) or path.suffix != ".parquet":
+        place = place_of(path)
+        if not isinstance(entry, RepoFile) or path.suffix != ".parquet" or place is None:
             continue
-        folders = list(path.parts[:-1])
-        split = split_of(path.stem)
-        if split is None and folders and (split := split_of(folders[-1])):
-            partial = folders.pop().startswith(_PARTIAL) or partial
-        if split is None:
-            continue
-        config = "/".join(folders) if folders not in ([], ["data"]) else _DEFAULT
+        config, split = place
+        partial = partial or path.parent.name.startswith(_PARTIAL)
         sha256_of_file = entry.lfs.sha256 if entry.lfs else None
         file = HubFile(repo, entry.path, "dataset", commit, entry.size, sha256_of_file)
         configs.setdefault(config, {}).setdefault(split, []).append(file)

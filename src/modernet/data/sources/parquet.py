@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -14,11 +12,10 @@ from numpy.typing import NDArray
 
 from modernet.data.images.collection import EncodedImages
 from modernet.data.images.decoding import UnreadableImage
-from modernet.data.images.finding import is_hidden, is_image
 from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.parquet_columns import IMAGE_COLUMNS, LABEL_COLUMNS, ParquetFile, map_arrow, write_arrow
-from modernet.data.sources.split_names import split_of
+from modernet.data.sources.split_files import split_files
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.files.cache import cache_folder, only_one
@@ -28,21 +25,12 @@ from modernet.progress import track
 
 
 def parquet_files(path: Path) -> dict[str, list[Path]]:
-    """Return the files of each split, in a folder or in the only folder directly below it that has some (`data/`,
-    `plain_text/`).
+    """Return the files of each split, as `split_files` finds them.
 
     Raises:
         InputError: several folders below have some.
     """
-    found = _files_in(path)
-    if found:
-        return found
-    folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not _begins_with_image(entry)]
-    below = {folder: files for folder in folders if (files := _files_in(folder))}
-    if len(below) > 1:
-        names = ", ".join(folder.name for folder in below)
-        raise InputError(f"several folders in {path} have parquet files: {names}; give one of them")
-    return next(iter(below.values()), {})
+    return split_files(path, ".parquet")
 
 
 def read_parquet(path: Path, files: dict[str, list[Path]], memory_limit_mb: int) -> Source:
@@ -147,21 +135,6 @@ class MappedImages(ParquetImages):
 
     def __reduce__(self) -> tuple[type[MappedImages], tuple[Path, RowNames]]:
         return MappedImages, (self._file, self._names)
-
-
-def _begins_with_image(folder: Path) -> bool:
-    """Return whether the first entry of a folder is an image; listing a million would take minutes."""
-    with os.scandir(folder) as entries:
-        return any(is_image(Path(entry.name)) for entry in islice(entries, 1))
-
-
-def _files_in(folder: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
-        split = split_of(file.stem)
-        if split and file.suffix.lower() == ".parquet" and file.is_file() and not is_hidden(file.name):
-            found.setdefault(split, []).append(file)
-    return found
 
 
 def _copy_to_arrow(files: Sequence[Path], column: str) -> Path:

@@ -16,6 +16,7 @@ from modernet.data.sources.idx import has_idx, read_idx
 from modernet.data.sources.image_folder import read_image_folder, read_unlabelled_folder
 from modernet.data.sources.named import NAMES, read_named
 from modernet.data.sources.parquet import parquet_files, read_parquet
+from modernet.data.sources.split_files import split_files
 from modernet.data.sources.tar import expand_braces, read_tar_folder, read_tar_paths, read_tar_urls, tar_files
 from modernet.data.targets import TargetKind
 from modernet.errors import InputError, unknown_name
@@ -135,7 +136,7 @@ def _reader(path: Path, memory_limit_mb: int) -> Callable[[], Source] | None:
     """Return the reader of a layout that is recognised by its files; None for class folders and anything else."""
     if files := parquet_files(path):
         return partial(read_parquet, path, files, memory_limit_mb)
-    if tar_files(path):
+    if tar_files(path) or split_files(path, ".tar"):
         return partial(read_tar_folder, path)
     for folder in (path, path / "cifar-10-batches-py", path / "cifar-10-batches-bin"):
         if has_cifar(folder):

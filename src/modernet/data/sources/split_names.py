@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from modernet.errors import InputError
+
+DEFAULT_CONFIG = "default"
 
 _SPLITS = {
     "train": "train",
@@ -32,6 +34,25 @@ def split_of(name: str) -> str | None:
     """
     match = _WORD.search(name)
     return _SPLITS[match[1].lower()] if match else None
+
+
+def place_of(path: PurePath) -> tuple[str, str] | None:
+    """Return the configuration and the split of a file, given its path in the data set; None if it has no split.
+
+    The split is that of the file's name, or else of its folder; the configuration is the folders above. These are the
+    layouts of the Hub, for uploads and for its own conversions, and that of WebDataset's shards.
+
+    >>> [place_of(PurePath(path)) for path in ("data/train-0.parquet", "plain_text/train/0000.parquet", "test/0.tar")]
+    [('default', 'train'), ('plain_text', 'train'), ('default', 'test')]
+    """
+    *folders, _ = path.parts
+    split = split_of(path.stem)
+    if folders and (is_split_word(folders[-1]) if split else split_of(folders[-1])):
+        split = split or split_of(folders[-1])
+        folders.pop()
+    if split is None:
+        return None
+    return "/".join(folders) if folders not in ([], ["data"]) else DEFAULT_CONFIG, split
 
 
 def is_split_word(name: str) -> bool:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import product
-from pathlib import Path
+from itertools import product, takewhile
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -33,11 +33,13 @@ from modernet.data.sources.shard_index import (
     wids_shards,
     write_index,
 )
-from modernet.data.sources.split_names import split_of
+from modernet.data.sources.split_files import split_files
+from modernet.data.sources.split_names import place_of, split_of
 from modernet.errors import InputError
 from modernet.files.bounded_cache import cached, open_cached
 from modernet.files.cache import cache_folder, only_one
 from modernet.files.fetch import FetchError, fetch, fetch_bytes
+from modernet.files.names import valid_text
 from modernet.progress import say, track
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -54,8 +56,8 @@ class Shard(Protocol):
     """A tar file, local or remote."""
 
     @property
-    def name(self) -> str:
-        """The name of the file."""
+    def place(self) -> str:
+        """Its path or address."""
 
     def open(self) -> BinaryIO:
         """Open it, fetched first if it is not on this machine."""
@@ -66,8 +68,8 @@ class LocalShard:
     path: Path
 
     @property
-    def name(self) -> str:
-        return self.path.name
+    def place(self) -> str:
+        return self.path.as_posix()
 
     def open(self) -> BinaryIO:
         return self.path.open("rb")
@@ -80,13 +82,14 @@ class RemoteShard:
     sha256: str | None = None
 
     @property
-    def name(self) -> str:
-        return self.url.rpartition("/")[2]
+    def place(self) -> str:
+        return self.url
 
     @property
     def cache_name(self) -> str:
         """Cache file name; includes the checksum, so that a changed shard gets a new one."""
-        return f"{sha256(f'{self.url} {self.sha256}'.encode()).hexdigest()[:16]}-{self.name}"
+        name = self.url.rpartition("/")[2]
+        return f"{sha256(f'{self.url} {self.sha256}'.encode()).hexdigest()[:16]}-{name}"
 
     def fetch(self, target: Path) -> None:
         fetch(self.url, target, size=self.size, sha256=self.sha256, if_changed=_STALE_INDEX)
@@ -100,24 +103,31 @@ class TarImages(EncodedImages):
 
     Args:
         shards: the tar files.
-        indexes: their indexes.
+        names: theirs, unique.
+        indexes: theirs.
     """
 
-    def __init__(self, shards: Sequence[Shard], indexes: Sequence[ShardIndex]) -> None:
-        self._shards = tuple(shards)
+    def __init__(self, shards: Sequence[Shard], names: Sequence[str], indexes: Sequence[ShardIndex]) -> None:
+        self._shards, self._names = tuple(shards), tuple(names)
         self.shard_of: NDArray[np.int64] = np.repeat(np.arange(len(shards)), [len(index.keys) for index in indexes])
         self._offsets = np.array([offset for index in indexes for offset in index.offsets], dtype=np.int64)
         self._sizes = np.array([size for index in indexes for size in index.sizes], dtype=np.int64)
-        self._keys = pa.array((key for index in indexes for key in index.keys), pa.large_string())
+        # names in a tar need not be UTF-8
+        keys = (key.encode(errors="surrogateescape") for index in indexes for key in index.keys)
+        self._keys = pa.array(keys, pa.large_binary())
 
     def __len__(self) -> int:
         return len(self._offsets)
 
     def name(self, index: int) -> str:
-        return f"{self._shards[self.shard_of[index]].name}, {self._keys[index].as_py()}"
+        return valid_text(", ".join(self._parts(index)))
 
     def identity(self, index: int) -> str:
-        return f"{self._shards[self.shard_of[index]].name}/{self._keys[index].as_py()}"
+        return "/".join(self._parts(index))
+
+    def _parts(self, index: int) -> tuple[str, str]:
+        key: bytes = self._keys[index].as_py()
+        return self._names[self.shard_of[index]], key.decode(errors="surrogateescape")
 
     def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._sizes[indices]
@@ -141,16 +151,22 @@ def tar_files(folder: Path) -> list[Path]:
 
 
 def read_tar_folder(folder: Path) -> Source:
-    """Read a folder of shards: those listed in `index.json`, or all.
+    """Read a folder of shards: those listed in `index.json`, or all in it, or all in folders for splits below it.
 
-    The split of a shard follows from its name (`train-000000.tar`, `imagenet-val-07.tar`); if no name has one, all are
-    one set.
+    The split of a shard follows from its name (`train-000000.tar`, `imagenet-val-07.tar`), or from that of its folder
+    (`train/0.tar`); if no name has one, all are one set.
 
     Raises:
         InputError: a shard is missing or cannot be read, or only some names have a split.
     """
     file = folder / INDEX_FILE
+    if not tar_files(folder):
+        splits = split_files(folder, ".tar")
+        for paths in splits.values():
+            _check_number(paths)
+        return read_tar_paths([path for paths in splits.values() for path in paths], folder)
     if not file.is_file():
+        _check_number(tar_files(folder))
         return read_tar_paths(tar_files(folder), folder)
     content = file.read_bytes()
     if names := wids_shards(content):
@@ -171,7 +187,8 @@ def read_tar_folder(folder: Path) -> Source:
 def read_tar_paths(paths: Sequence[Path], where: Path | str) -> Source:
     """Read shards; the index of a large one is cached until the file changes.
 
-    Class names are the lines of `classes.txt` in the same folder; without it, the labels themselves.
+    Class names are the lines of `classes.txt` or `classnames.txt` in the same folder, or in the one above the folder of
+    a split; without them, the labels themselves.
 
     Args:
         where: the name of the data set in messages.
@@ -180,9 +197,26 @@ def read_tar_paths(paths: Sequence[Path], where: Path | str) -> Source:
         if not path.is_file():
             raise InputError(f"there is no shard {path}; give existing ones, such as 'path/{{000..127}}.tar'")
     indexes = [_local_index(path) for path in track(paths, f"indexing {where}", len(paths))]
-    names = paths[0].parent / "classes.txt"
-    classes = tuple(names.read_text().splitlines()) if names.is_file() else None
+    classes = _class_names(paths[0].parent)
     return _source(where, [LocalShard(path) for path in paths], indexes, classes, remote=False)
+
+
+def _class_names(folder: Path) -> tuple[str, ...] | None:
+    folders = (folder, folder.parent) if split_of(folder.name) else (folder,)
+    for file in (folder / name for folder in folders for name in ("classes.txt", "classnames.txt")):
+        if file.is_file():
+            return tuple(file.read_text(encoding="utf-8", errors="backslashreplace").splitlines())
+    return None
+
+
+def _check_number(paths: Sequence[Path]) -> None:
+    """Check the shards of a folder against its `nshards.txt`, which the Hub's wds_* sets have."""
+    file = paths[0].parent / "nshards.txt"
+    expected = file.read_text(errors="replace").strip() if file.is_file() else ""
+    if expected.isdigit() and int(expected) != len(paths):
+        raise InputError(
+            f"{file} says {expected} shards, but there are {len(paths)}; add the others, or correct the file"
+        )
 
 
 def read_tar_urls(spec: str) -> Source:
@@ -301,12 +335,14 @@ def _source(
     remote: bool,
 ) -> Source:
     """Divide shards into splits by their names."""
+    names = _short_names([shard.place for shard in shards])
     members: dict[str, list[int]] = {}
-    for number, shard in enumerate(shards):
-        members.setdefault(split_of(shard.name) or "", []).append(number)
+    for number, name in enumerate(names):
+        place = place_of(PurePosixPath(name))
+        members.setdefault(place[1] if place else "", []).append(number)
     if "" in members:
         if len(members) > 1:
-            stray = shards[members[""][0]].name
+            stray = names[members[""][0]]
             raise InputError(
                 f"{where}: {stray} has no split in its name, but other shards do; begin it with train, val or test"
             )
@@ -317,11 +353,22 @@ def _source(
 
     @functools.cache
     def images_of(split: str) -> tuple[TarImages, NDArray[np.int64] | None]:
+        numbers = members[split]
         images = TarImages(
-            [shards[number] for number in members[split]], [indexes[number] for number in members[split]]
+            [shards[number] for number in numbers],
+            [names[number] for number in numbers],
+            [indexes[number] for number in numbers],
         )
         return images, images.shard_of if remote else None
 
     return assemble(
         where, labels, images_of, name_of=lambda split, index: images_of(split)[0].name(index), classes=classes
     )
+
+
+def _short_names(places: Sequence[str]) -> list[str]:
+    """Return paths or addresses without the folders that all of them share."""
+    parts = [place.split("/") for place in places]
+    levels = zip(*(folders for *folders, _ in parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return ["/".join(part[shared:]) for part in parts]
