@@ -58,6 +58,10 @@ class ImageFiles(EncodedImages):
         """Return the path of an image."""
         return self.folder / self.identity(index)
 
+    def take(self, indices: NDArray[np.int64]) -> ImageFiles:
+        """Return some of the images, in that order."""
+        return ImageFiles(self.folder, self.parents, self.parent_of[indices], self.names.take(pa.array(indices)))
+
     def content(self, index: int) -> bytes:
         path = self.path(index)
         try:

@@ -11,9 +11,11 @@ from typing import NamedTuple
 from modernet.data.images.finding import is_hidden, is_image
 from modernet.data.sources.cifar import has_cifar, read_cifar
 from modernet.data.sources.examples import Source
+from modernet.data.sources.foreign import refuse_foreign, refuse_foreign_file
 from modernet.data.sources.hub import PREFIX, read_hub
 from modernet.data.sources.idx import has_idx, read_idx
 from modernet.data.sources.image_folder import read_image_folder, read_unlabelled_folder
+from modernet.data.sources.labelled_files import label_tables, read_labelled_files
 from modernet.data.sources.named import NAMES, read_named
 from modernet.data.sources.parquet import parquet_files, read_parquet
 from modernet.data.sources.split_files import split_files
@@ -26,8 +28,8 @@ DATASET_NAMES = ("digit_scenes", *NAMES)
 
 _OFFERED: tuple[TargetKind, ...] = ("classes", "none")  # by every layout below
 _LAYOUTS = (
-    "class folders, train/ and test/ above them, tar shards train-*.tar, parquet files train-*.parquet, CIFAR-10 "
-    "batches or MNIST's IDX files"
+    "class folders, train/ and test/ above them, images with a table of labels (metadata.jsonl, labels.csv), tar "
+    "shards train-*.tar or train/*.tar, parquet files train-*.parquet, CIFAR-10 batches or MNIST's IDX files"
 )
 
 
@@ -93,6 +95,7 @@ def _existing_folder(spec: str) -> Path:
     if path.is_dir():
         return path
     if path.exists():
+        refuse_foreign_file(path)
         raise InputError(f"{spec} is a file; give the folder that holds the data set ({_LAYOUTS})")
     if path.parent.is_dir() and path.parent != Path():
         neighbours = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
@@ -108,10 +111,15 @@ def _existing_folder(spec: str) -> Path:
 
 
 def find_image_folder(spec: str) -> Path | None:
-    """Return the folder that `spec` means if it has a folder of image files per class; None for anything else."""
+    """Return the folder that `spec` means if it has a folder of image files per class; None for anything else.
+
+    Raises:
+        InputError: it is in the layout of another tool.
+    """
     path = Path(spec).expanduser()
-    if spec in DATASET_NAMES or not path.is_dir() or _reader(path, 0) is not None:
+    if spec in DATASET_NAMES or not path.is_dir() or _reader(path, 0) is not None or label_tables(path):
         return None
+    refuse_foreign(path)
     return path if any(entry.is_dir() and not is_hidden(entry.name) for entry in path.iterdir()) else None
 
 
@@ -120,6 +128,10 @@ def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int, to_learn:
     reader = _reader(path, memory_limit_mb)
     if reader is not None:
         return reader()
+    if targets == "classes":
+        if tables := label_tables(path):
+            return read_labelled_files(path, tables)
+        refuse_foreign(path)
     entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
     has_folders, has_images = any(entry.is_dir() for entry in entries), any(is_image(entry) for entry in entries)
     if targets == "none" and (has_folders or has_images):
@@ -127,7 +139,10 @@ def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int, to_learn:
     if has_folders:
         return read_image_folder(path, to_learn=to_learn)
     if has_images:
-        raise InputError(f"the images are directly in {path}; put them in a folder for each class")
+        raise InputError(
+            f"the images are directly in {path}; put them in a folder for each class, or add a labels.csv with the "
+            "columns file and label"
+        )
     found = f"has {min(entries).name} and no known layout" if entries else "is empty"
     raise InputError(f"the folder {path} {found}; known are {_LAYOUTS}")
 
