@@ -43,6 +43,16 @@ def test_a_photo_is_classified_with_weights_from_a_file(
     assert prediction["predictions"][0]["probability"] > 0.9
 
 
+@pytest.mark.parametrize(("model", "fields"), [("vit_test", {"image_size": 96}), ("swin_test", {"window_size": 7})])
+def test_predict_takes_a_file_for_another_image_size(
+    model: str, fields: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (120, 120), (90, 90, 90)).save(tmp_path / "photo.png")
+    torch.save(create_model(model, num_classes=3, **fields).state_dict(), tmp_path / "weights.pth")
+    assert main(["predict", "--model", model, "--weights", str(tmp_path / "weights.pth"), str(tmp_path)]) == 0
+    assert "weights.pth is for images of" in capsys.readouterr().err
+
+
 @pytest.mark.medium
 def test_weights_are_converted_and_the_network_is_named(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -73,6 +83,7 @@ def test_published_weights_are_listed_as_a_table_and_as_json(capsys: pytest.Capt
         (["convert", "nowhere.pth", "out.pth", "--to", "timm"], "cannot read nowhere.pth: No such file"),
         (["predict", "--weights", "{file}", "photo.jpg"], "--weights needs --model NAME"),
         (["predict", "--model", "mobilenet_v2", "--weights", "nowhere.pth", "photo.jpg"], "cannot read nowhere.pth"),
+        (["train", "--weights", "nowhere.pth", "--out", "{tmp}/run"], "cannot read nowhere.pth"),
         (["train", "--model", "tc.tag", "--out", "{tmp}/run"], "there are no published weights for tc"),
     ],
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models import create_model
+from modernet.models import create_model, get_entry, list_models
 from modernet.weights import load_weights
+from modernet.weights.conversion import scheme_named
 
 
 def made(name: str, **fields: object) -> nn.Module:
@@ -21,7 +23,7 @@ def made(name: str, **fields: object) -> nn.Module:
     return network
 
 
-def refused(network: nn.Module, weights: dict[str, Tensor], **options: bool) -> str:
+def refused(network: nn.Module, weights: dict[str, Any], **options: bool) -> str:
     """The message of a load that does not fit, which changes nothing."""
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(InputError) as error:
@@ -30,11 +32,148 @@ def refused(network: nn.Module, weights: dict[str, Tensor], **options: bool) -> 
     return str(error.value)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "backbone.", "encoder.", "model."])
-def test_prefixes_of_wrappers_are_recognised(prefix: str) -> None:
-    source, network = made("convnext_test"), create_model("convnext_test", num_classes=5)
-    load_weights(network, {f"{prefix}{name}": value for name, value in source.state_dict().items()})
-    assert all(torch.equal(value, source.state_dict()[name]) for name, value in network.state_dict().items())
+def prefixed(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": value for name, value in weights.items()}
+
+
+def equal(network: nn.Module, weights: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found_under"),
+    [
+        *((f"{prefix}.", prefix) for prefix in ("backbone", "encoder", "model", "net", "anything.at.all")),
+        *((prefix, "") for prefix in ("module.", "_orig_mod.", "module._orig_mod.module.")),
+        *(("model._orig_mod.", "model"), ("module.visual.trunk.", "visual.trunk")),
+        *(("_fsdp_wrapped_module.backbone.", "backbone"), ("ema.module.", "ema")),
+    ],
+)
+def test_any_prefixes_of_wrappers_are_recognised(prefix: str, found_under: str) -> None:
+    weights, network = made("convnext_test").state_dict(), create_model("convnext_test", num_classes=5)
+    assert load_weights(network, prefixed(prefix, weights)).found_under == found_under
+    assert equal(network, weights)
+
+
+@pytest.mark.parametrize("model", ["swin_test", "vit_test", "vgg_test", "mobilenet_v2_test"])
+def test_wrappers_of_parts_are_recognised(model: str) -> None:
+    """As `network.features = torch.compile(DataParallel(network.features))` writes them."""
+    weights, network = made(model).state_dict(), create_model(model, num_classes=5)
+    wrapped = {}
+    for name, value in weights.items():
+        first, *rest = name.split(".")
+        wrapped[".".join([first, "_orig_mod", "module", *rest] if rest else [first])] = value
+    load_weights(network, {"state_dict": prefixed("model.", wrapped)})
+    assert equal(network, weights)
+
+
+def test_names_that_only_differ_by_a_wrapper_are_kept_apart() -> None:
+    weights, network = made("convnext_test").state_dict(), create_model("convnext_test", num_classes=5)
+    both = prefixed("model.", weights) | prefixed("model._orig_mod.", weights)
+    assert load_weights(network, both).found_under in ("model", "model._orig_mod")
+    assert equal(network, weights)
+
+
+PAIRS = [
+    ("model_ema", "model"),
+    ("params_ema", "params"),
+    ("state_dict_ema", "state_dict"),
+    ("ema", "model"),
+    ("swa_model", "net"),
+    ("averaged_model", "model"),
+    ("teacher", "student"),
+    ("EMA", "state_dict"),
+]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(("average", "other"), PAIRS)
+def test_averaged_weights_come_first(average: str, other: str, flat: bool) -> None:
+    weights, network = made("convnext_test").state_dict(), create_model("convnext_test", num_classes=5)
+    noise = {name: torch.randn_like(value) for name, value in weights.items()}
+    content: dict[str, Any] = {other: prefixed("module.backbone.", noise), average: prefixed("backbone.", weights)}
+    if flat:
+        content = {"state_dict": prefixed(f"{other}.", noise) | prefixed(f"{average}.", weights)}
+    report = load_weights(network, content)
+    assert report.found_under == (f"state_dict.{average}" if flat else f"{average}.backbone")
+    assert equal(network, weights)
+
+
+def test_of_several_dictionaries_the_one_that_fits_is_taken() -> None:
+    weights, network = made("convnext_test").state_dict(), create_model("convnext_test", num_classes=5)
+    content = {
+        "epoch": 3,
+        "ema": made("resnet_test").state_dict(),
+        "anything": {"net": weights},
+        "head": made("vit_test"),
+    }
+    assert load_weights(network, content).found_under == "anything.net"
+    assert equal(network, weights)
+
+
+def test_an_average_without_buffers_does_not_fit() -> None:
+    source, network = made("resnet_test"), create_model("resnet_test", num_classes=5)
+    weights, average = source.state_dict(), dict(source.named_parameters())
+    assert load_weights(network, {"ema": average, "state_dict": weights}).found_under == "state_dict"
+
+
+def test_two_sets_that_fit_are_an_error_unless_one_is_chosen() -> None:
+    first, second = made("convnext_test").state_dict(), create_model("convnext_test", num_classes=5).state_dict()
+    content: dict[str, Any] = {"state_dict": {**prefixed("a.", first), **prefixed("b.net.", second)}}
+    message = refused(create_model("convnext_test", num_classes=5), content)
+    assert message == (
+        "these weights: two sets of weights fit, state_dict.a and state_dict.b.net; choose with "
+        "load_weights(entry='state_dict.b.net') or modernet convert --entry state_dict.b.net"
+    )
+    for entry, expected in {"state_dict.a": first, "state_dict.b": second}.items():
+        network = create_model("convnext_test", num_classes=5)
+        load_weights(network, content, entry=entry)
+        assert equal(network, expected)
+    with pytest.raises(InputError, match="has no weights under 'c'; there are state_dict"):
+        load_weights(network, content, entry="c")
+
+
+def test_copies_of_one_set_are_not_two() -> None:
+    weights, network = made("convnext_test").state_dict(), create_model("convnext_test", num_classes=5)
+    load_weights(network, {"model": weights, "state_dict": prefixed("net.", weights)})
+    assert equal(network, weights)
+
+
+def test_a_detectors_backbone_is_found_under_openmmlabs_names() -> None:
+    source, network = made("swin_test"), create_model("swin_test", num_classes=0)
+    detector = scheme_named(source, "openmmlab").to_stored(source.state_dict())
+    detector = {name: value for name, value in detector.items() if not name.startswith("head.")}
+    report = load_weights(network, {**detector, "neck.0.weight": torch.zeros(3)}, skip_head=True)
+    assert (report.project, report.found_under) == ("openmmlab", "backbone")
+    assert torch.equal(network.state_dict()["norm.weight"], source.state_dict()["norm.weight"])
+
+
+@pytest.mark.parametrize("name", list_models("*_test"))
+def test_colour_weights_score_grey_images_as_the_colour_network_does(name: str) -> None:
+    size = get_entry(name).published.image_size
+    colour, grey = made(name, in_chans=3).eval(), create_model(name, num_classes=5, in_chans=1).eval()
+    report = load_weights(grey, colour.state_dict())
+    assert len(report.adapted) == 1
+    x = torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(grey(x), colour(x.expand(-1, 3, -1, -1)), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+def test_the_first_convolution_is_adapted_as_by_timm(channels: int) -> None:
+    from timm.models import adapt_input_conv
+
+    source, network = made("convnext_test"), create_model("convnext_test", num_classes=5, in_chans=channels)
+    report = load_weights(network, source.state_dict())
+    (name,) = report.adapted
+    expected = adapt_input_conv(channels, source.state_dict()[name])
+    torch.testing.assert_close(network.state_dict()[name], expected)
+
+
+def test_grey_weights_see_the_mean_of_the_colours() -> None:
+    grey, colour = made("resnet_test", in_chans=1).eval(), create_model("resnet_test", num_classes=5).eval()
+    load_weights(colour, grey.state_dict())
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(colour(x), grey(x.mean(1, keepdim=True)), rtol=1e-3, atol=1e-4)
 
 
 def test_another_number_of_classes_is_explained_with_both_fixes() -> None:

@@ -20,11 +20,13 @@ class Options:
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """File of weights, with the names of any of these projects."""
+    """File of weights, or folder of save_pretrained, with the names of any of these projects."""
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
     """File to write: .safetensors or .pth."""
     to: str
     """Project: original, timm, torchvision, transformers or openmmlab."""
+    entry: str | None = None
+    """Where the weights are, if a checkpoint has several sets: keys and prefix of the names, such as model.student."""
     model: str | None = None
     """Network of the weights; by default, it is recognised by their names and shapes."""
 
@@ -36,5 +38,5 @@ def main(arguments: Sequence[str]) -> None:
     from modernet.weights import convert
 
     with progress.shown():
-        model, source = convert(options.source, options.target, options.to, model=options.model)
+        model, source = convert(options.source, options.target, options.to, model=options.model, entry=options.entry)
     print(f"{options.target}: {model}, from {source}'s names to {options.to}'s")

@@ -41,7 +41,7 @@ class Options:
     model: str | None = None
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
-    """Weights for --model: a file of its authors, timm, torchvision, transformers or OpenMMLab."""
+    """Weights for --model: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     batch: str = "any"
     """Batch size of the file: a number, or any."""
     optimized: bool = False

@@ -30,7 +30,7 @@ class Options:
     model: str | None = None
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
-    """Weights for --model: a file of its authors, timm, torchvision, transformers or OpenMMLab."""
+    """Weights for --model: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     top: int = 5
     """Number of classes to print per image."""
     skip_unreadable: bool = False

@@ -17,7 +17,6 @@ from modernet.data import Batch, ImageDataset, Loader, OpenedSplit, image_name, 
 from modernet.data.fingerprint import fingerprint
 from modernet.data.images.marks import Marks, read_marks
 from modernet.data.targets import TargetKind
-from modernet.files.fingerprint import file_sha256
 from modernet.preparation import ImageSize
 from modernet.recipes import ImageRecipe, leaves
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
@@ -153,7 +152,7 @@ def image_settings(
         kept = keeps_classifier(start, dataset.classes, recipe.task)
         settings["weights"] = {
             "file": start.path.name,
-            "fingerprint": file_sha256(start.path)[:12],
+            "fingerprint": start.fingerprint(),
             "classifier": "kept" if kept else "new",
         }
     return settings

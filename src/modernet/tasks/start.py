@@ -55,8 +55,11 @@ def load_start(start: StartingWeights, network: nn.Module) -> None:
         InputError: they do not fit.
     """
     loaded = start.load_into(network)
+    under = f"{loaded.found_under} of " if loaded.found_under else ""
     resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
-    progress.say(f"starting from {start.path.name} ({loaded.project} names){resampled}; the classifier is new")
+    adapted = f", adapted to the channels {', '.join(loaded.adapted)}" if loaded.adapted else ""
+    about = f"{under}{start.path.name} ({loaded.project} names){resampled}{adapted}"
+    progress.say(f"starting from {about}; the classifier is new")
 
 
 def go_on_from(
@@ -87,7 +90,8 @@ def go_on_from(
         n = len(trained.classes)
         few, many = (build(trained.spec, count).state_dict() for count in (n, n + 1))
     of_classes = [name for name in few if few[name].shape != many[name].shape]
-    tensors = read_foreign_weights(start.path).tensors
+    (stored,) = read_foreign_weights(start.path).entries
+    tensors = dict(stored.tensors)
     kept = keeps_classifier(start, classes, trained.task)
     if kept:
         order = torch.tensor([trained.classes.index(name) for name in classes])

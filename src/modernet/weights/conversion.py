@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from modernet.errors import InputError, unknown_name
 from modernet.files.atomic import whole_file
-from modernet.models import Backbone, create_model
-from modernet.weights.checkpoint_file import read_foreign_weights
+from modernet.models import Backbone, create_model, get_entry
+from modernet.weights.checkpoint_file import CheckpointFile, read_foreign_weights
 from modernet.weights.loading import best_fit, check_fit, head_names, identify
+from modernet.weights.resampling import sides
 from modernet.weights.schemes import Scheme, schemes_of
 
 
 def convert(
-    source: str | os.PathLike[str], target: str | os.PathLike[str], to: str, *, model: str | None = None
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    to: str,
+    *,
+    model: str | None = None,
+    entry: str | None = None,
 ) -> tuple[str, str]:
     """Write the weights of a file under the names of another project.
 
     Args:
-        source: a file in any scheme that `load_weights` knows.
+        source: a file, or a folder, that `load_weights` can read.
         target: the file to write: `.safetensors`, or `.pth` with a plain state dict.
         to: the project: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`.
         model: the network of the zoo; by default recognised by the names and shapes of its weights.
+        entry: of several sets of weights in the file, the one there; as for `load_weights`.
 
     Returns:
         The name of the network, and the project whose names the source uses.
@@ -39,10 +47,10 @@ def convert(
     if out.suffix not in (".safetensors", ".pth", ".pt"):
         raise InputError(f"cannot write {out}: give a path that ends in .safetensors or .pth")
     file = read_foreign_weights(Path(source))
-    name = model or _identified(file.tensors, file.path)
-    network = network_for(name, file.tensors)
-    fit = best_fit(network, file.tensors, skip_head=network.num_classes == 0)
-    check_fit(network, file.tensors, fit, str(file.path))
+    name = model or _identified(file)
+    network = network_for(name, file, entry=entry)
+    fit = best_fit(network, file, entry=entry, skip_head=network.num_classes == 0)
+    check_fit(network, file, fit)
     weights = scheme_named(network, to).to_stored(fit.weights)
     with whole_file(out) as unfinished:
         if out.suffix == ".safetensors":
@@ -52,19 +60,40 @@ def convert(
     return name, fit.scheme.project
 
 
-def network_for(name: str, tensors: Mapping[str, Tensor]) -> Backbone:
-    """Make a network of the zoo on the meta device with the weights' number of classes; 0 if they have no head."""
+def network_for(name: str, file: CheckpointFile, *, entry: str | None = None) -> Backbone:
+    """Make a network of the zoo on the meta device, as `fields_for` says."""
+    with torch.device("meta"):
+        network = create_model(name, **fields_for(name, file, entry=entry))
+    assert isinstance(network, Backbone)
+    return network
+
+
+def fields_for(name: str, file: CheckpointFile, *, entry: str | None = None) -> dict[str, Any]:
+    """Return the fields, other than the model's own, with which a network of the zoo takes weights as they are.
+
+    These are `num_classes`, 0 if they have no classifier; `in_chans`; and `image_size`, or the `window_size` of a Swin
+    Transformer, if they are for another image size.
+    """
     with torch.device("meta"):
         network = create_model(name)
-        assert isinstance(network, Backbone)
-        fit = best_fit(network, tensors)
-        head = set(head_names(network))
-        classes = {shape[0] for each, (shape, _) in fit.misshapen.items() if each in head and each.endswith("bias")}
-        if head and head <= set(fit.missing):
-            classes = {0}
-        if classes:
-            network.reset_classifier(max(classes))
-    return network
+    fit = best_fit(network, file, entry=entry)
+    fields: dict[str, Any] = {}
+    head = set(head_names(network))
+    classes = [stored[0] for each, (stored, _) in fit.misshapen.items() if each in head and each.endswith("bias")]
+    if head and head <= set(fit.missing):
+        fields["num_classes"] = 0
+    elif classes:
+        fields["num_classes"] = max(classes)
+    for each in fit.adapted:
+        fields["in_chans"] = fit.entry.tensors[fit.scheme.stored_names(each)[0]].shape[1]
+    known = {field.name for field in dataclasses.fields(get_entry(name).config)}
+    stored, ours = next(filter(None, (sides(each, *shapes) for each, shapes in fit.misshapen.items())), (1, 1))
+    size, remainder = divmod(get_entry(name).published.image_size * stored, ours)
+    if stored != ours and "window_size" in known:
+        fields["window_size"] = stored
+    elif stored != ours and "image_size" in known and not remainder:
+        fields["image_size"] = size
+    return fields
 
 
 def scheme_named(network: nn.Module, project: str) -> Scheme:
@@ -80,8 +109,8 @@ def scheme_named(network: nn.Module, project: str) -> Scheme:
     raise unknown_name(f"scheme for {type(network).__name__}", project, {scheme.project for scheme in schemes})
 
 
-def _identified(tensors: Mapping[str, Tensor], path: Path) -> str:
-    names = identify(tensors)
+def _identified(file: CheckpointFile) -> str:
+    names = identify(file)
     if not names:
-        raise InputError(f"{path} fits no network of the zoo; give --model NAME to see how it differs from one")
+        raise InputError(f"{file.name} fits no network of the zoo; give --model NAME to see how it differs from one")
     return names[0]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +16,15 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.models import MODELS, Backbone, create_model
 from modernet.progress import track
-from modernet.weights.checkpoint_file import read_foreign_weights
-from modernet.weights.resampling import resampled
+from modernet.weights.channels import first_convolution, with_channels
+from modernet.weights.checkpoint_file import CheckpointFile, Entry, entries_of, read_foreign_weights
+from modernet.weights.resampling import resampled, sides
 from modernet.weights.schemes import Scheme, schemes_of
 
-_PREFIXES = ("", "module.", "_orig_mod.", "backbone.", "encoder.", "model.", "module.backbone.", "base_model.")
-"""Prefixes that training scripts and larger networks put before every name."""
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""What DDP, compilation, FSDP and checkpointing insert into names, before a network or before its parts."""
+_AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?|shadow|polyak|teacher)\d*($|[._])", re.IGNORECASE)
+"""Keys and prefixes of averaged weights."""
 _COUNTERS = "num_batches_tracked"  # older files lack it, and no result depends on it
 _SHOWN = 6
 
@@ -28,6 +34,7 @@ class Fit:
     """How stored tensors fit a network, before anything is loaded."""
 
     scheme: Scheme
+    entry: Entry
     weights: dict[str, Tensor]
     """Every tensor that fits, under its name and in its shape in the network."""
     missing: dict[str, str] = field(default_factory=dict)
@@ -38,8 +45,15 @@ class Fit:
     """Name in the network -> stored shape, shape in the network."""
     resampled: list[str] = field(default_factory=list)
     """Names of tensors that were resampled to the network's image size."""
+    adapted: list[str] = field(default_factory=list)
+    """Name of the first convolution, if it was adapted to the network's number of channels."""
     new: list[str] = field(default_factory=list)
     """Names of tensors of the head that keep their values: not looked for, or not found, with `skip_head`."""
+
+    @property
+    def found_under(self) -> str:
+        """Where the weights are: keys of dictionaries, then the prefix of the names; empty if there is neither."""
+        return _place(self.entry, self.scheme)
 
     @property
     def is_whole(self) -> bool:
@@ -57,116 +71,225 @@ class LoadReport:
     """The result of a load."""
 
     project: str
-    """The project whose names were used: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`, `sparse`."""
+    """The project whose names were used: `original`, `timm`, `torchvision`, `transformers`, `openmmlab`, `sparse`; or
+    the owner of a repository."""
     found_under: str
-    """Key of the weights in the file, such as `model_ema`; empty if they are at the top level."""
+    """Where the weights were: keys in the file, then the prefix of the names, such as `state_dict.teacher.backbone`;
+    empty if there is neither.
+    """
     resampled: tuple[str, ...]
     """Parameters that were resampled to the network's image size."""
+    adapted: tuple[str, ...]
+    """The first convolution, if the weights are for another number of channels."""
     new: tuple[str, ...]
     """Parameters of the head that kept their values."""
 
 
 def load_weights(
     network: nn.Module,
-    source: str | os.PathLike[str] | Mapping[str, Tensor],
+    source: str | os.PathLike[str] | Mapping[str, Any],
     *,
+    entry: str | None = None,
     resample: bool = False,
     skip_head: bool = False,
 ) -> LoadReport:
     """Load weights into a network of the zoo, under the names of any known project.
 
     These are the original releases, timm, torchvision, Hugging Face transformers and OpenMMLab, for the network alone
-    or as the backbone of a larger one. If anything does not fit, nothing is changed.
+    or as a part of a larger one. If anything does not fit, nothing is changed.
+
+    Wrappers may have put any prefixes before the names (`module.`, `_orig_mod.`, `model.net.`, ...), and a checkpoint
+    may have the weights in any dictionary. Those that fit the network best are taken; of several, the averaged ones
+    (`ema`, `swa`, `teacher`, ...). A first convolution for another number of channels is adapted as in timm: summed
+    for one channel, repeated and rescaled for more.
 
     Args:
         network: a network of the zoo.
-        source: a `.safetensors` file, a PyTorch checkpoint (read without running the code in it), or named tensors.
+        source: a `.safetensors` file, a PyTorch checkpoint (read without running the code in it), the index of a
+            sharded one, a folder of `save_pretrained`, or named tensors.
+        entry: take the weights there: keys in the file, then the prefix of the names, such as `"model.student"`.
         resample: resample position embeddings, relative position biases and global filters of another image size.
         skip_head: leave the classifier as it is, and other layers of the head that the weights lack.
 
     Raises:
         InputError: the file cannot be read or does not fit; the message shows both sides' names and the likely cause.
+            Or two sets of weights fit equally well; the message names both.
 
     >>> network = modernet.create_model("convnext_tiny")  # doctest: +SKIP
     >>> load_weights(network, "convnext_tiny_1k_224_ema.pth")  # doctest: +SKIP
     """
     if isinstance(source, Mapping):
-        tensors, found_under, what = dict(source), "", "these weights"
+        file = CheckpointFile("these weights", tuple(entries_of(source)))
     else:
         file = read_foreign_weights(Path(source))
-        tensors, found_under, what = file.tensors, file.found_under, str(file.path)
-    fit = best_fit(network, tensors, resample=resample, skip_head=skip_head)
-    check_fit(network, tensors, fit, what, resample=resample)
+    return load_file(network, file, entry=entry, resample=resample, skip_head=skip_head)
+
+
+def load_file(
+    network: nn.Module,
+    file: CheckpointFile,
+    *,
+    entry: str | None = None,
+    resample: bool = False,
+    skip_head: bool = False,
+) -> LoadReport:
+    """As `load_weights`, for a file that has been read."""
+    fit = best_fit(network, file, entry=entry, resample=resample, skip_head=skip_head)
+    check_fit(network, file, fit, resample=resample)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if name in fit.weights:
                 tensor.copy_(fit.weights[name])
-    return LoadReport(fit.scheme.project, found_under, tuple(fit.resampled), tuple(fit.new))
+    return LoadReport(fit.scheme.project, fit.found_under, tuple(fit.resampled), tuple(fit.adapted), tuple(fit.new))
 
 
 def best_fit(
-    network: nn.Module, tensors: Mapping[str, Tensor], *, resample: bool = False, skip_head: bool = False
+    network: nn.Module,
+    file: CheckpointFile,
+    *,
+    entry: str | None = None,
+    resample: bool = False,
+    skip_head: bool = False,
 ) -> Fit:
-    """Compare stored tensors with a network under the scheme that explains most of their names; nothing is loaded."""
+    """Compare stored tensors with a network; nothing is loaded.
+
+    Every dictionary of the file, every scheme, and every prefix of the names is tried. The one that has most of the
+    network's names is taken; among equals, that with the fewest tensors that do not fit; then the averaged weights.
+
+    Raises:
+        InputError: two different sets of weights remain, or there is no such entry.
+    """
+    return _chosen(_best_fits(network, file, entry, resample=resample, skip_head=skip_head), file.name)
+
+
+def _best_fits(
+    network: nn.Module, file: CheckpointFile, entry: str | None, *, resample: bool, skip_head: bool
+) -> list[Fit]:
+    """Return the fits that have most of the network's names, or one that has none."""
     ours = network.state_dict()
-    candidates = [variant for scheme in schemes_of(network) for variant in _variants(scheme)]
+    head = set(head_names(network)) if skip_head else set()
+    expected = [name for name in ours if name not in head and not name.endswith(_COUNTERS)]
+    wrappers = [part for part in _WRAPPERS if not any(part in name.split(".") for name in ours)]
+    entries = [Entry(each.key, _unwrapped(each.tensors, wrappers)) for each in file.entries]
+    places = [
+        (explained, scheme.prefixed(prefix) if prefix else scheme, each)
+        for scheme in (variant for scheme in schemes_of(network) for variant in _variants(scheme))
+        for stored in [{name for each in expected for name in scheme.stored_names(each)}]
+        for each in entries
+        for prefix, explained in _prefixes(each.tensors, stored).items()
+    ]
+    if entry is not None:
+        places = [
+            place for place in places if f"{_place(place[2], place[1])}.".startswith(f"{entry}." if entry else ".")
+        ]
+        if not places:
+            raise InputError(f"{file.name} has no weights under {entry!r}; there are {_some(_keys(file))}")
+    if not places:
+        largest = max(entries, key=lambda each: len(each.tensors), default=Entry("", {}))
+        places = [(0, schemes_of(network)[0], largest)]
+    most = max(explained for explained, *_ in places)
+    return [
+        _compare(scheme, each, network, ours, skip_head=skip_head, resample=resample)
+        for explained, scheme, each in places
+        if explained == most
+    ]
 
-    def explained(scheme: Scheme) -> int:
-        return sum(stored in tensors for name in ours for stored in scheme.stored_names(name))
 
-    best = max(candidates, key=explained)
-    return _compare(best, network, ours, tensors, skip_head=skip_head, resample=resample)
+def _place(entry: Entry, scheme: Scheme) -> str:
+    """Return where weights are: keys of dictionaries, then the prefix of the names; empty if there is neither."""
+    return ".".join(part for part in (entry.key, scheme.prefix.rstrip(".")) if part)
 
 
-def check_fit(
-    network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: str, *, resample: bool = False
-) -> None:
+def _keys(file: CheckpointFile) -> list[str]:
+    return [each.key or "the file itself" for each in file.entries]
+
+
+def _unwrapped(tensors: dict[str, Tensor], wrappers: Sequence[str]) -> dict[str, Tensor]:
+    """Return the tensors without the wrappers in their names, unless two would get the same name."""
+    names = {
+        ".".join(part for part in name.split(".") if part not in wrappers): value for name, value in tensors.items()
+    }
+    return names if len(names) == len(tensors) else tensors
+
+
+def _prefixes(names: Iterable[str], wanted: set[str]) -> Counter[str]:
+    """Return the prefixes that are before some of the wanted names, and before how many."""
+    found: Counter[str] = Counter()
+    for name in names:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in wanted:
+                found["".join(f"{part}." for part in parts[:start])] += 1
+    return found
+
+
+def _chosen(fits: Sequence[Fit], name: str) -> Fit:
+    fewest = min(fit.faults for fit in fits)
+    best = [fit for fit in fits if fit.faults == fewest]
+    best = [fit for fit in best if _AVERAGED.search(fit.found_under)] or best
+    for other in best[1:]:
+        if fewest == 0 and other.found_under != best[0].found_under and not _equal(other.weights, best[0].weights):
+            one, two = best[0].found_under, other.found_under
+            raise InputError(
+                f"{name}: two sets of weights fit, {one or 'those at the top'} and {two}; choose with "
+                f"load_weights(entry={two!r}) or modernet convert --entry {two}"
+            )
+    return best[0]
+
+
+def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    return some.keys() == others.keys() and all(torch.equal(value, others[name]) for name, value in some.items())
+
+
+def check_fit(network: nn.Module, file: CheckpointFile, fit: Fit, *, resample: bool = False) -> None:
     """Check that every tensor fits.
-
-    Args:
-        what: the name of the weights in the message.
 
     Raises:
         InputError: it shows both sides' names and the likely cause.
     """
     if not fit.is_whole:
-        raise InputError(_explain(network, tensors, fit, what, resample=resample))
+        raise InputError(_explain(network, file, fit, resample=resample))
 
 
-def identify(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the networks of the zoo whose weights these are, whatever the number of classes."""
-    size = sum(tensor.numel() for tensor in tensors.values())
+def identify(file: CheckpointFile) -> list[str]:
+    """Return the networks of the zoo whose weights these are, whatever the number of classes and channels.
+
+    Those made for another image size come last.
+    """
+    size = max(sum(tensor.numel() for tensor in entry.tensors.values()) for entry in file.entries)
 
     def plausible(name: str) -> bool:
         params = MODELS[name].published.params_m
         return params is None or 0.25 * size < params * 1e6 < 1.3 * size + 2e6  # a head of 21,841 classes is large
 
     names = [name for name in MODELS if plausible(name)]
-    found = []
+    found: list[str] = []
+    for_another_size: list[str] = []
     for name in track(names, "looking for a network that fits", len(names)):
         with torch.device("meta"):
             network = create_model(name)
-        if best_fit(network, tensors, skip_head=True).is_whole:
-            found.append(name)
-    return found
+        fits = [fit for fit in _best_fits(network, file, None, resample=True, skip_head=True) if fit.is_whole]
+        if fits:
+            (for_another_size if fits[0].resampled else found).append(name)
+    return found + for_another_size
 
 
 def _variants(scheme: Scheme) -> list[Scheme]:
-    """Return a scheme and its variants in files: with a prefix, or of the body alone."""
-    variants = [scheme, *(scheme.prefixed(prefix) for prefix in _PREFIXES[1:])]
-    return [*variants, scheme.without_body()] if scheme.body else variants
+    """Return a scheme and its variant in files of the body alone."""
+    return [scheme, scheme.without_body()] if scheme.body else [scheme]
 
 
 def _compare(
     scheme: Scheme,
+    entry: Entry,
     network: nn.Module,
     ours: Mapping[str, Tensor],
-    tensors: Mapping[str, Tensor],
     *,
     skip_head: bool,
     resample: bool,
 ) -> Fit:
-    fit = Fit(scheme, {})
+    tensors, convolution = entry.tensors, first_convolution(network)
+    fit = Fit(scheme, entry, {})
     classifier = set(head_names(network)) if skip_head else set()
     optional = network.head_modules if skip_head and isinstance(network, Backbone) else ()
     used = {stored for name in classifier for stored in scheme.stored_names(name)}
@@ -188,6 +311,11 @@ def _compare(
             if fitted is not None:
                 found = fitted
                 fit.resampled.append(name)
+        if name == convolution and found.ndim == 4 and found.shape != tensor.shape:
+            adapted = with_channels(found, tensor.shape[1])
+            if adapted.shape == tensor.shape:
+                found = adapted
+                fit.adapted.append(name)
         if found.shape == tensor.shape:
             fit.weights[name] = found
         else:
@@ -205,14 +333,14 @@ def head_names(network: nn.Module) -> list[str]:
     return [f"{name}.{tensor}" for name in network.classifier_names() for tensor in tensors]
 
 
-def _explain(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: str, *, resample: bool) -> str:
+def _explain(network: nn.Module, file: CheckpointFile, fit: Fit, *, resample: bool) -> str:
     """Describe a mismatch: both sides' names and the likely cause."""
-    kind = type(network).__name__
+    kind, what, tensors = type(network).__name__, file.name, fit.entry.tensors
     if not fit.weights:
         return (
             f"{what} cannot be loaded into this {kind}: its names belong to no known project\n"
             f"  file:    {_some(tensors)}\n  network: {_some(network.state_dict())}\n"
-            f"{_cause(network, tensors, fit, resample)}"
+            f"{_cause(network, file, fit, resample)}"
         )
     lines = [f"{what} cannot be loaded into this {kind} (names: {fit.scheme.project}); nothing was changed"]
     if fit.missing:
@@ -226,10 +354,10 @@ def _explain(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, what: 
             for name, (stored, shape) in fit.misshapen.items()
         ]
         lines.append(f"  of another shape ({len(pairs)}): {_some(pairs)}")
-    return "\n".join([*lines, _cause(network, tensors, fit, resample)])
+    return "\n".join([*lines, _cause(network, file, fit, resample)])
 
 
-def _cause(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, resample: bool) -> str:
+def _cause(network: nn.Module, file: CheckpointFile, fit: Fit, resample: bool) -> str:
     """Return the likely cause of a mismatch, and what to do."""
     head = set(head_names(network))
     faults = set(fit.missing) | set(fit.misshapen)
@@ -238,11 +366,12 @@ def _cause(network: nn.Module, tensors: Mapping[str, Tensor], fit: Fit, resample
             return "these weights have no classifier: skip the head, and train a new one"
         classes = next(stored[0] for name, (stored, _) in fit.misshapen.items() if name.endswith("bias"))
         return f"these weights have {classes} classes: make the network with num_classes={classes}, or skip the head"
-    if not resample and not fit.missing and not fit.unexpected and fit.misshapen:
-        again = _compare(fit.scheme, network, network.state_dict(), tensors, skip_head=True, resample=True)
-        if again.is_whole:
-            return "these weights are for another image size: allow resampling, or make the network for that size"
-    names = identify(tensors)
+    rest = {name: shapes for name, shapes in fit.misshapen.items() if name not in head}
+    if rest and not fit.missing and not fit.unexpected and all(sides(name, *shapes) for name, shapes in rest.items()):
+        again = _compare(fit.scheme, fit.entry, network, network.state_dict(), skip_head=True, resample=True)
+        way = "allow resampling, or " if again.is_whole and not resample else ""
+        return f"these weights are for another image size: {way}make the network for that size"
+    names = identify(file)
     if names:
         return f"these weights fit {' and '.join(names[:3])}"
     return "these weights fit no network of the zoo; see modernet models for the families and their sizes"

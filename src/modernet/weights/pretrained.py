@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from torch import nn
 from modernet import models
 from modernet.catalogue import PretrainedWeights, find_weights, imagenet_classes, weights_of
 from modernet.errors import InputError
+from modernet.files.fingerprint import file_sha256, json_sha256
 from modernet.models import get_entry
 from modernet.preparation import Preparation
-from modernet.weights.checkpoint_file import read_foreign_weights
-from modernet.weights.conversion import network_for
+from modernet.progress import say
+from modernet.weights.checkpoint_file import read_foreign_weights, weight_files
+from modernet.weights.conversion import fields_for
 from modernet.weights.download import fetch_weights
-from modernet.weights.loading import LoadReport, load_weights
+from modernet.weights.loading import LoadReport, load_file, load_weights
 from modernet.weights.saved_network import (
     NETWORK_NAME,
     WEIGHTS_NAME,
@@ -83,15 +86,32 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
     if entry is None and published:
         entry = published[0]
-    tensors = read_foreign_weights(path).tensors
-    classes = network_for(model, tensors).num_classes
+    file = read_foreign_weights(path)
+    fields = fields_for(model, file)
+    fields.pop("in_chans", None)  # images have three channels
+    classes = fields.pop("num_classes", get_entry(model).config.num_classes)
     if classes == 0:
         raise InputError(f"{path} has no classifier; train one first: modernet train --weights")
-    network = models.create_model(model, num_classes=classes)
-    load_weights(network, path)
-    return SavedNetwork(
-        network.eval(), NetworkSpec("model", model, {}), class_names(classes), _preparation(model, entry)
-    )
+    network = models.create_model(model, num_classes=classes, **fields)
+    loaded = load_file(network, file)
+    preparation = _preparation(model, entry)
+    if fields:
+        preparation = replace(preparation, image_size=_image_size(model, fields))
+        say(f"{path.name} is for images of {preparation.image_size} pixels a side; the network is made for them")
+    if loaded.found_under:
+        say(f"the weights are {loaded.found_under} of {path.name}")
+    if loaded.adapted:
+        say(f"{path.name} is for images of another number of channels; adapted {', '.join(loaded.adapted)}")
+    return SavedNetwork(network.eval(), NetworkSpec("model", model, fields), class_names(classes), preparation)
+
+
+def _image_size(model: str, fields: Mapping[str, Any]) -> int:
+    """Return the image size of a network whose `image_size` or `window_size` was changed: windows scale with images."""
+    if "image_size" in fields:
+        return int(fields["image_size"])
+    entry = get_entry(model)
+    config: Any = entry.config
+    return entry.published.image_size * int(fields["window_size"]) // int(config.window_size)
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,11 @@ class StartingWeights:
     preparation: Preparation
     trained: Description | None = None
     """The network, if they are those of a finished run."""
+
+    def fingerprint(self) -> str:
+        """Return the first 12 digits of the sha256 of the file; of a folder or an index, of the files of weights."""
+        digests = [file_sha256(part) for part in weight_files(self.path)]
+        return (digests[0] if len(digests) == 1 else json_sha256(digests))[:12]
 
     def load_into(self, network: nn.Module) -> LoadReport:
         """Load everything but the classifier, resampled where the network is made for another image size.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from math import isqrt
 
 import torch
@@ -41,11 +42,17 @@ def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
 
 def _position_embedding(embedding: Tensor, tokens: int) -> Tensor | None:
     """`(1, t, c) -> (1, tokens, c)`, after the number of class tokens that leaves a square grid in both."""
-    for prefix in range(3):
-        side, new_side = isqrt(embedding.shape[1] - prefix), isqrt(tokens - prefix)
-        if side**2 + prefix == embedding.shape[1] and new_side**2 + prefix == tokens:
-            return resample_position_embedding(embedding, (side, side), (new_side, new_side), prefix)
+    for prefix, side, new_side in _grids(embedding.shape[1], tokens):
+        return resample_position_embedding(embedding, (side, side), (new_side, new_side), prefix)
     return None
+
+
+def _grids(stored: int, tokens: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the numbers of class tokens that leave square grids, and the sides of these."""
+    for prefix in range(3):
+        side, new_side = isqrt(max(stored - prefix, 0)), isqrt(max(tokens - prefix, 0))
+        if side and new_side and side**2 + prefix == stored and new_side**2 + prefix == tokens:
+            yield prefix, side, new_side
 
 
 def _square_table(table: Tensor, entries: int, *, align_corners: bool) -> Tensor | None:
@@ -59,3 +66,28 @@ def _square_table(table: Tensor, entries: int, *, align_corners: bool) -> Tensor
     grid = table.T.reshape(1, -1, side, side)  # (side side) heads -> 1 heads side side
     grid = F.interpolate(grid.float(), size=(new_side, new_side), mode="bicubic", align_corners=align_corners)
     return grid.flatten(2)[0].T.contiguous().to(table.dtype)
+
+
+def sides(name: str, stored: Sequence[int], shape: Sequence[int]) -> tuple[int, int] | None:
+    """Return the number of positions along a side, in a file and in a network, of a parameter of positions.
+
+    Args:
+        name: name of the parameter in the network, which tells its kind.
+        stored: its shape in the file.
+        shape: its shape in the network.
+
+    Returns:
+        Of the grid, or of the window for the relative positions of a Swin Transformer; None for another kind.
+    """
+    kind = name.rpartition(".")[2]
+    if len(stored) != len(shape):
+        return None
+    if kind == "pos_embed" and len(shape) == 3:
+        return next(((old, new) for _, old, new in _grids(stored[1], shape[1])), None)
+    if kind == "relative_position_bias_table":
+        return (isqrt(stored[0]) + 1) // 2, (isqrt(shape[0]) + 1) // 2
+    if kind in ("attention_biases", "att_mask"):
+        return isqrt(stored[1]), isqrt(shape[1])
+    if kind == "complex_weight":
+        return stored[0], shape[0]
+    return None

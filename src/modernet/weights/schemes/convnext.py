@@ -70,6 +70,7 @@ _OPENMMLAB = Scheme(
         (r"^head\.", "head.fc."),
         (r"^(?!head\.)", "backbone."),
     ],
+    body="backbone.",
 )
 
 

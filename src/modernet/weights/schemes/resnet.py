@@ -24,6 +24,8 @@ _TRANSFORMERS = Scheme(
     body="resnet.",
     foreign=_RESNET_D,
 )
-_OPENMMLAB = Scheme("openmmlab", names=[(r"^fc\.", "head.fc."), (r"^(?!head\.)", "backbone.")], foreign=_RESNET_D)
+_OPENMMLAB = Scheme(
+    "openmmlab", names=[(r"^fc\.", "head.fc."), (r"^(?!head\.)", "backbone.")], body="backbone.", foreign=_RESNET_D
+)
 
 RESNET = (ORIGINAL, Scheme("torchvision", foreign=_RESNET_D), Scheme("timm"), _TRANSFORMERS, _OPENMMLAB)

@@ -129,7 +129,8 @@ class Scheme:
 
     def prefixed(self, prefix: str) -> Scheme:
         """Return the scheme with a prefix before every name: of a network within a larger one, such as a detector."""
-        return replace(self, names=[*self.names, (r"^", prefix)], prefix=prefix, body="", writable=False)
+        names = [*self.names, (r"^", lambda _: prefix)]
+        return replace(self, names=names, prefix=prefix, body="", writable=False)
 
     def without_body(self) -> Scheme:
         """Return the scheme for a file of the body alone."""

@@ -75,6 +75,7 @@ _OPENMMLAB = Scheme(
         (r"^head\.", "head.fc."),
         (r"^(?!head\.)", "backbone."),
     ],
+    body="backbone.",
     changes={r"\.downsample\.": Change(_by_channel, _by_position)},
     ignored=_COMPUTED,
 )

@@ -1,0 +1,77 @@
+"""Networks made for the weights of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from modernet.models import create_model, list_models
+from modernet.weights import convert, load_model, load_weights
+
+# of every kind of position weights in the zoo: model, its field in the file, image size that this means
+OTHER_SIZES: list[tuple[str, dict[str, int], int]] = [
+    ("vit_test", {"image_size": 96}, 96),
+    ("deit_test", {"image_size": 32}, 32),
+    ("swin_test", {"window_size": 7}, 112),
+    ("levit_test", {"image_size": 160}, 160),
+    ("gfnet_test", {"image_size": 96}, 96),
+    ("coatnet_test", {"image_size": 96}, 96),
+    ("rvt_plus_test", {"image_size": 96}, 96),
+]
+
+
+@pytest.mark.parametrize(("model", "fields", "image_size"), OTHER_SIZES)
+def test_a_file_for_another_image_size_gives_a_network_for_that_size(
+    model: str, fields: dict[str, int], image_size: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    source = create_model(model, num_classes=3, **fields).eval()
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    saved = load_model(model, tmp_path / "weights.pth")
+    assert saved.spec.fields == fields
+    assert saved.preparation.image_size == image_size
+    x = torch.randn(2, 3, image_size, image_size)
+    assert torch.equal(saved.network(x), source(x))
+    saved.spec.build(3).load_state_dict(source.state_dict())
+
+
+def test_every_family_with_an_image_size_in_its_config_is_among_these() -> None:
+    from modernet.models import get_entry
+
+    def sized(name: str) -> bool:
+        config = get_entry(name).config
+        return hasattr(config, "image_size") or hasattr(config, "window_size")
+
+    families = {get_entry(name).family for name in list_models() if sized(name)}
+    assert families - {get_entry(name).family for name, *_ in OTHER_SIZES} == {"lenet"}
+
+
+def test_grey_weights_give_a_network_for_colour_images(tmp_path: Path) -> None:
+    grey = create_model("convnext_test", num_classes=3, in_chans=1).eval()
+    torch.save(grey.state_dict(), tmp_path / "grey.pth")
+    saved = load_model("convnext_test", tmp_path / "grey.pth")
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(saved.network(x), grey(x.mean(1, keepdim=True)), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("model", "fields"), [("vit_test", {"image_size": 96}), ("convnext_test", {"in_chans": 1})])
+def test_weights_for_other_images_are_converted_bit_by_bit(model: str, fields: dict[str, int], tmp_path: Path) -> None:
+    source = create_model(model, num_classes=3, **fields)
+    save_file(source.state_dict(), tmp_path / "weights.safetensors")
+    convert(tmp_path / "weights.safetensors", tmp_path / "timm.safetensors", "timm", model=model)
+    other = create_model(model, num_classes=3, **fields)
+    assert load_weights(other, tmp_path / "timm.safetensors").adapted == ()
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in other.state_dict().items())
+
+
+def test_one_of_two_sets_is_converted(tmp_path: Path) -> None:
+    student, teacher = (create_model("convnext_test", num_classes=3) for _ in range(2))
+    content: dict[str, Any] = {"student": student.state_dict(), "teacher": teacher.state_dict()}
+    torch.save(content, tmp_path / "weights.pth")
+    target = tmp_path / "student.pth"
+    convert(tmp_path / "weights.pth", target, "original", model="convnext_test", entry="student")
+    assert torch.equal(torch.load(target)["head.weight"], student.state_dict()["head.weight"])
