@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -173,6 +174,75 @@ NEIGHBOURS = {
 }
 
 
+class FlatBlock(nn.Module):
+    """MobileNetV2's block with its layers in one sequence, as before torchvision."""
+
+    def __init__(self, cin: int, cout: int, stride: int, expand: int) -> None:
+        super().__init__()
+        hidden = cin * expand
+        widen = [nn.Conv2d(cin, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6()] if expand > 1 else []
+        depthwise = nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False)
+        narrow = [nn.Conv2d(hidden, cout, 1, bias=False), nn.BatchNorm2d(cout)]
+        self.conv = nn.Sequential(*widen, depthwise, nn.BatchNorm2d(hidden), nn.ReLU6(), *narrow)
+        self.shortcut = stride == 1 and cin == cout
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.shortcut else self.conv(x)
+
+
+class FlatMobileNetV2(nn.Module):
+    """The layouts of tonylins (with or without dropout in the classifier) and, with `outside`, of d-li14."""
+
+    def __init__(self, *, dropout: bool = False, outside: bool = False) -> None:
+        super().__init__()
+
+        def layer(cin: int, cout: int, kernel: int) -> nn.Sequential:
+            convolution = nn.Conv2d(cin, cout, kernel, kernel // 2 + 1, kernel // 2, bias=False)
+            return nn.Sequential(convolution, nn.BatchNorm2d(cout), nn.ReLU6())
+
+        layers, cin = [layer(3, 32, 3)], 32
+        for expand, cout, repeats, stride in [
+            *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),
+            *((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
+        ]:
+            for index in range(repeats):
+                layers.append(FlatBlock(cin, cout, 1 if index else stride, expand))
+                cin = cout
+        last = layer(cin, 1280, 1)
+        self.features = nn.Sequential(*layers, *([] if outside else [last]))
+        self.conv = last if outside else nn.Identity()
+        classifier = nn.Linear(1280, 5)
+        self.classifier = nn.Sequential(nn.Dropout(), classifier) if dropout else classifier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.conv(self.features(x)).mean((2, 3)))
+
+
+FLAT = [("tonylins", {"dropout": True}), ("tonylins", {}), ("d-li14", {"outside": True})]
+
+
+@pytest.mark.parametrize(("project", "layout"), FLAT)
+def test_mobilenets_from_before_torchvision_give_their_scores(project: str, layout: dict[str, bool]) -> None:
+    theirs, network = randomised(FlatMobileNetV2(**layout)), create_model("mobilenet_v2", num_classes=5).eval()
+    assert load_weights(network, theirs.state_dict()).project == project
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    expected = theirs(x)
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+def test_torchvisions_files_of_vit_keep_the_names_of_its_first_release() -> None:
+    theirs = randomised(torchvision.models.VisionTransformer(SIZE, 8, 2, 4, 32, 128, num_classes=5))
+    weights = dict(theirs.state_dict())
+    weights = {
+        re.sub(r"mlp\.0", "mlp.linear_1", re.sub(r"mlp\.3", "mlp.linear_2", name)): weights[name] for name in weights
+    }
+    theirs.load_state_dict(dict(weights))  # torchvision renames them itself
+    network = create_model("vit_test", num_classes=5, **VIT)
+    assert load_weights(network, weights).project == "torchvision"
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(network.eval()(x), theirs(x), rtol=1e-4, atol=1e-4)
+
+
 def randomised(network: nn.Module) -> Any:
     generator = torch.Generator().manual_seed(0)
     for tensor in network.state_dict().values():
@@ -251,9 +321,10 @@ def test_every_scheme_of_a_family_is_recognised_and_loses_nothing(model: str) ->
         if not scheme.fits(network.state_dict()):
             continue
         other = create_model(model)
-        report = load_weights(other, scheme.to_stored(network.state_dict()), skip_head=bool(scheme.absent))
-        same_names = scheme.to_stored(network.state_dict()).keys() == network.state_dict().keys()
-        assert report.project == ("original" if same_names else scheme.project)
+        stored = scheme.to_stored(network.state_dict())
+        report = load_weights(other, stored, skip_head=bool(scheme.absent))
+        of_same_names = [s for s in schemes_of(network) if s.to_stored(network.state_dict()).keys() == stored.keys()]
+        assert report.project == of_same_names[0].project
         for name, value in network.state_dict().items():
             if name not in report.new and scheme.stored_names(name):
                 assert torch.equal(other.state_dict()[name], value), (scheme.project, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modernet.weights.schemes.in_memory import in_memory
 from modernet.weights.schemes.scheme import Names, Scheme
 
@@ -25,6 +27,12 @@ _TORCHVISION = Scheme(
     ],
     foreign=[*_DISTILLED, r"^fc_norm\."],
 )
+# torchvision's published files still have the names of its first release
+_TORCHVISION_FILES = replace(
+    _TORCHVISION,
+    names=[*_TORCHVISION.names, (r"\.mlp\.0\.", ".mlp.linear_1."), (r"\.mlp\.3\.", ".mlp.linear_2.")],
+    writable=False,
+)
 
 _OPENMMLAB = Scheme(
     "openmmlab",
@@ -39,6 +47,7 @@ _OPENMMLAB = Scheme(
         (r"^(head|head_dist)\.", r"head.layers.\1."),
         (r"^(?!head\.)", "backbone."),
     ],
+    body="backbone.",
 )
 
 
@@ -78,6 +87,7 @@ VIT = (
     Scheme("original", ignored=_MAE_DECODER),
     Scheme("timm", ignored=_MAE_DECODER),
     _TORCHVISION,
+    _TORCHVISION_FILES,
     _VIT,
     _DEIT,
     in_memory(_VIT),
