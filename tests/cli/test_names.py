@@ -47,8 +47,8 @@ def test_a_network_is_trained_tested_used_and_reported(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     train = ["train", "--data", str(folder), "--model", "resnet_test", "--recipe", "quick", "--epochs", "1"]
-    assert main([*train, "--batch-size", "4"]) == 0
-    (run,) = Path("runs").iterdir()
+    run = Path("runs", STRANGE)
+    assert main([*train, "--batch-size", "4", "--out", str(run)]) == 0
     assert main(["evaluate", str(run), "--data", str(folder)]) == 0
     image = next((folder / STRANGE).iterdir())
     assert main(["predict", str(run), str(image), str(folder / "hiver"), "--top", "2"]) == 0

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from modernet.errors import InputError, one_line
 from modernet.weights.formats import foreign_format
 from modernet.weights.placeholders import CodeFound, Placeholder, load_tensors, network_tensors
+from modernet.weights.safetensors_file import read_safetensors
 
 _IN_FOLDERS = (
     *("model.safetensors", "model.safetensors.index.json"),
@@ -139,7 +139,7 @@ def _read_safetensors(path: Path, start: bytes) -> dict[str, Tensor]:
             "safetensors library"
         )
     try:
-        return load_file(path)
+        return read_safetensors(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} is not a complete safetensors file ({_reason(error)}); fetch it again") from error
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from modernet.errors import InputError, one_line
@@ -19,6 +19,7 @@ from modernet.models import create_model
 from modernet.preparation import Preparation
 from modernet.roadmap.design import Design
 from modernet.roadmap.network import build
+from modernet.weights.safetensors_file import read_safetensors
 
 NETWORK_NAME = "network.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -113,7 +114,7 @@ def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Modul
     try:
         with torch.device("meta"):
             network = build(about.task, about.spec, len(about.classes))
-        network.load_state_dict(load_file(folder / WEIGHTS_NAME), assign=True)
+        network.load_state_dict(read_safetensors(folder / WEIGHTS_NAME), assign=True)
         return SavedNetwork(
             network.eval().to(memory_format=torch.channels_last),
             about.spec,
