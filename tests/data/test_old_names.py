@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from modernet.data import check, check_images, pictures
+from modernet.data.images.decoding import read_image
+
+
+def test_scripts_that_use_the_old_names_still_run() -> None:
+    assert check.check_pictures is check_images
+    assert pictures.read_picture is read_image
