@@ -113,7 +113,7 @@ def test_show_prints_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("show", "resnet18", "--json") == 0
     stages = json.loads(capsys.readouterr().out)
 
-    assert [stage["name"] for stage in stages] == ["relu", "layer1", "layer2", "layer3", "layer4", "head"]
+    assert [stage["name"] for stage in stages] == ["act1", "layer1", "layer2", "layer3", "layer4", "head"]
     assert stages[1]["shape"] == [64, 56, 56]
     assert sum(stage["params"] for stage in stages) == 11689512
 

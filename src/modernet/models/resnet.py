@@ -97,17 +97,18 @@ class BasicBlock(nn.Module):
         assert groups == 1, "grouped convolution is defined for bottlenecks only"
         self.conv1 = nn.Conv2d(cin, width, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU(inplace=True)
+        self.act1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
+        self.act2 = nn.ReLU(inplace=True)
         self.downsample = shortcut(cin, width, stride, avg_down)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.act1(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         x = x if self.downsample is None else self.downsample(x)
-        out: Tensor = self.relu(x + self.drop_path(y))
+        out: Tensor = self.act2(x + self.drop_path(y))
         return out
 
 
@@ -132,20 +133,22 @@ class Bottleneck(nn.Module):
         cout = width * self.expansion
         self.conv1 = nn.Conv2d(cin, inner, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
+        self.act1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
+        self.act2 = nn.ReLU(inplace=True)
         self.conv3 = nn.Conv2d(inner, cout, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(cout)
-        self.relu = nn.ReLU(inplace=True)
+        self.act3 = nn.ReLU(inplace=True)
         self.downsample = shortcut(cin, cout, stride, avg_down)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.act1(self.bn1(self.conv1(x)))
+        y = self.act2(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         x = x if self.downsample is None else self.downsample(x)
-        out: Tensor = self.relu(x + self.drop_path(y))
+        out: Tensor = self.act3(x + self.drop_path(y))
         return out
 
 
@@ -177,10 +180,10 @@ class ResNet(Backbone):
             else nn.Conv2d(config.in_chans, config.width, kernel, stride, padding=kernel // 2, bias=False)
         )
         self.bn1 = nn.BatchNorm2d(config.width)
-        self.relu = nn.ReLU(inplace=True)
+        self.act1 = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem_stride == 4 else nn.Identity()
 
-        features = [Feature(config.width, stride, "relu")]
+        features = [Feature(config.width, stride, "act1")]
         cin = config.width
         rates = drop_path_rates(config.drop_path_rate, config.depths)
         for stage, depth in enumerate(config.depths):
@@ -210,7 +213,7 @@ class ResNet(Backbone):
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """Run one stage: 0 is the stem before the max-pool, 1 to 4 are `layer1` to `layer4`."""
         if index == 0:
-            x = self.relu(self.bn1(self.conv1(x)))
+            x = self.act1(self.bn1(self.conv1(x)))
             return x
         if index == 1:
             x = self.maxpool(x)
