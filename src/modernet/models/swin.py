@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.layers import DropPath, Mlp, drop_path_rates
+from modernet.layers import DropPath, Mlp, drop_path_rates, pad_to_multiple
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
@@ -79,6 +79,7 @@ class WindowAttention(nn.Module):
     def __init__(self, dim: int, heads: int, window_size: int) -> None:
         super().__init__()
         self.heads = heads
+        self.heads_first = False
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, heads))
         self.register_buffer("relative_position_index", _offsets(window_size), persistent=False)
         self.qkv = nn.Linear(dim, 3 * dim)
@@ -94,19 +95,38 @@ class WindowAttention(nn.Module):
         n, t, windows, c = x.shape
         heads, d = self.heads, c // self.heads
         bias = self.bias()
-        if mask is None:
-            parts = self.qkv(x).reshape(n, t, 3, heads, d).unbind(2)
-        else:
+        if mask is not None:
             bias = bias.masked_fill(~mask, -100.0)  # windows heads t t; -100 is the release's masking value
-            # reorder (qkv, heads) to (heads, qkv), so that windows and heads merge into one dimension without a copy
-            weight = self.qkv.weight.reshape(3, heads, d, c).transpose(0, 1).reshape(3 * c, c)
-            offset = self.qkv.bias.reshape(3, heads, d).transpose(0, 1).flatten()
-            parts = F.linear(x, weight, offset).reshape(n, t, windows * heads, 3, d).unbind(3)
-        q, k, v = (part.transpose(1, 2) for part in parts)  # n (windows heads) t d
+        qkv = self.qkv(x)
+        if self.heads_first:
+            q, k, v = qkv.reshape(n, t, windows * heads, 3, d).unbind(3)
+        else:
+            q, k, v = qkv.reshape(n, t, windows, 3, heads, d).unbind(3)
+            q, k, v = (part.flatten(2, 3) for part in (q, k, v))  # copies, if there are several windows
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))  # n (windows heads) t d
         bias = bias.reshape(1, windows * heads, t, t).to(q.dtype)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = self.proj(y.transpose(1, 2).reshape(n, t, windows, c))
+        y = y.transpose(1, 2)
+        if torch.compiler.is_exporting():
+            # while torch.onnx decomposes a program, weights require gradients, and attention returns other strides than
+            # torch.export saw: without a copy, the reshape below is a view that no longer exists
+            y = y.clone(memory_format=torch.contiguous_format)
+        x = self.proj(y.reshape(n, t, windows, c))
         return x
+
+    def put_heads_first(self) -> bool:
+        """Reorder the outputs of `qkv` from (qkv, head) to (head, qkv), so that windows and heads merge without a copy.
+
+        For inference: the weights are then no longer those of the release. Return False if they were reordered before,
+        or if `qkv` was replaced by something other than a linear layer.
+        """
+        if self.heads_first or type(self.qkv) is not nn.Linear:
+            return False
+        with torch.no_grad():
+            for parameter in (self.qkv.weight, self.qkv.bias):
+                parameter.copy_(parameter.reshape(3, self.heads, -1).transpose(0, 1).reshape(parameter.shape))
+        self.heads_first = True
+        return True
 
     def bias(self) -> Tensor:
         """Return the relative position bias of a window, `(1, heads, t, t)`."""
@@ -139,37 +159,32 @@ class Block(nn.Module):
         """Normalise, partition into windows, attend within each, and reverse. `(b, h, w, c)` in and out."""
         w = self.window_size
         b, height, width, c = x.shape
-        below, right = -height % w, -width % w
-        rows, columns = (height + below) // w, (width + right) // w
-        shift = self.shift if rows > 1 or columns > 1 else 0
-        # compiled, roll before norm is one pass over memory, the other order two; padding must come after the norm
-        norm_last = shift > 0 and not (below or right)
-        if not norm_last:
-            x = self.norm1(x)
-        if below or right:
-            x = F.pad(x, (0, 0, 0, right, 0, below))
-        if shift:
-            x = x.roll((-shift, -shift), (1, 2))
-        if norm_last:
-            x = self.norm1(x)
-        x = x.reshape(b, rows, w, columns, w, c)
-        if shift:
+        x = pad_to_multiple(self.norm1(x), w, channels_last=True)
+        rows, columns = x.shape[1] // w, x.shape[2] // w
+        if self.shift == 0:
+            x = x.reshape(b, rows, w, columns, w, c).transpose(2, 3).reshape(b * rows * columns, w * w, 1, c)
+            x = self.attn(x, None)
+            x = x.reshape(b, rows, columns, w, w, c).transpose(2, 3).reshape(b, rows * w, columns * w, c)
+        else:
+            shift = shift_of_map(rows, columns, self.shift)
+            x = x.roll((-shift, -shift), (1, 2)).reshape(b, rows, w, columns, w, c)
             x = x.permute(0, 2, 4, 1, 3, 5).reshape(b, w * w, rows * columns, c)
-            mask = shift_mask(rows, columns, w, shift, x.device)
-        else:
-            x = x.transpose(2, 3).reshape(b * rows * columns, w * w, 1, c)
-            mask = None
-        x = self.attn(x, mask)
-        if shift:
+            x = self.attn(x, shift_mask(rows, columns, w, shift, x.device))
             x = x.reshape(b, w, w, rows, columns, c).permute(0, 3, 1, 4, 2, 5)
-        else:
-            x = x.reshape(b, rows, columns, w, w, c).transpose(2, 3)
-        x = x.reshape(b, rows * w, columns * w, c)
-        if shift:
-            x = x.roll((shift, shift), (1, 2))
+            x = x.reshape(b, rows * w, columns * w, c).roll((shift, shift), (1, 2))
         return x[:, :height, :width]
 
 
+# leaf functions of torch.fx: what they do depends on the shape, which is not known when it traces a network
+
+
+@torch.fx.wrap
+def shift_of_map(rows: int, columns: int, shift: int) -> int:
+    """Return the shift of a map's windows: 0 if it fits into one."""
+    return shift if rows > 1 or columns > 1 else 0
+
+
+@torch.fx.wrap
 def shift_mask(rows: int, columns: int, window_size: int, shift: int, device: torch.device) -> Tensor:
     """Return which pairs in a shifted window are true neighbours, `(rows * columns, 1, t, t)`.
 
@@ -177,15 +192,17 @@ def shift_mask(rows: int, columns: int, window_size: int, shift: int, device: to
     unrelated regions of the map. Pairs across such a boundary are False.
     """
 
-    def same_region(windows: int) -> Tensor:
-        """The same along one axis, `(windows, window_size, window_size)`: both positions wrapped, or neither."""
-        position = torch.arange(windows * window_size, device=device)
-        wrapped = (position >= windows * window_size - shift).reshape(windows, window_size)
-        return wrapped[:, :, None] == wrapped[:, None, :]
-
-    vertical, horizontal = same_region(rows), same_region(columns)
+    vertical = _same_region(rows, window_size, shift, device)
+    horizontal = _same_region(columns, window_size, shift, device)
     mask = vertical[:, None, :, None, :, None] & horizontal[None, :, None, :, None, :]  # rows columns y x y' x'
-    return mask.reshape(rows * columns, 1, window_size**2, window_size**2)
+    return mask.reshape(rows * columns, 1, window_size * window_size, window_size * window_size)
+
+
+def _same_region(windows: int, window_size: int, shift: int, device: torch.device) -> Tensor:
+    """Return the same along one axis, `(windows, window_size, window_size)`: both positions wrapped, or neither."""
+    position = torch.arange(windows * window_size, device=device)
+    wrapped = (position >= windows * window_size - shift).reshape(windows, window_size)
+    return wrapped[:, :, None] == wrapped[:, None, :]
 
 
 def _offsets(window_size: int) -> Tensor:
@@ -206,10 +223,8 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        below, right = (-side % self.patch_size for side in x.shape[2:])
-        if below or right:
-            x = F.pad(x, (0, right, 0, below))
-        x = self.norm(self.proj(x).permute(0, 2, 3, 1))  # b c h w -> b h w c
+        x = self.proj(pad_to_multiple(x, self.patch_size))
+        x = self.norm(x.permute(0, 2, 3, 1))  # b c h w -> b h w c
         return x
 
 
@@ -222,10 +237,9 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = pad_to_multiple(x, 2, channels_last=True)
         b, height, width, c = x.shape
-        if height % 2 or width % 2:
-            x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
-        x = x.reshape(b, (height + 1) // 2, 2, (width + 1) // 2, 2, c)
+        x = x.reshape(b, height // 2, 2, width // 2, 2, c)
         x = x.permute(0, 1, 3, 4, 2, 5).flatten(3)  # b h 2 w 2 c -> b h w (column row c)
         x = self.reduction(self.norm(x))
         return x

@@ -19,10 +19,11 @@ from modernet.deploy.rewriting.rewrites import (
     fold_norms_back,
     fold_norms_forward,
     merge_branches,
+    put_heads_first,
 )
 from modernet.deploy.rewriting.trace import follow, trace
 from modernet.layers import LayerNorm2d
-from modernet.models import create_model
+from modernet.models import create_model, swin
 
 Rewrite = Callable[[nn.Module, Tensor], int]
 
@@ -388,8 +389,9 @@ def test_other_products_stay(forward: Callable[[Net, Tensor], Tensor]) -> None:
             18 + 3 + 1,
         ),  # blocks, downsampling, head; the stem's output is also added
         ("convnext_tiny", fold_layer_scales, 18),
-        # two per block, merging, head; the patches' output is also added, and shifted windows compute their weights
-        ("swin_tiny", fold_layer_norm_affines, 24 - 5 + 3 + 1),
+        # two per block, merging, head; the patches' output is also added
+        ("swin_tiny", fold_layer_norm_affines, 24 + 3 + 1),
+        ("swin_tiny", put_heads_first, 6),
     ],
 )
 def test_counts_for_known_networks(name: str, rewrite: Rewrite, count: int) -> None:
@@ -403,3 +405,13 @@ def test_branches_are_merged(name: str, count: int) -> None:
     assert folds(create_model(name, num_classes=10), merge_branches, images(64)) == count
     merged = create_model(name, num_classes=10, small_kernel=0)
     assert folds(merged, merge_branches, images(64)) == (4 if name == "replknet_test" else 0)  # its norms are merged
+
+
+def test_heads_are_put_first_once_and_not_in_layers_of_others() -> None:
+    network = create_model("swin_test", num_classes=10)
+    count, changed = rewritten(network, put_heads_first, images(64))
+    assert (count, put_heads_first(changed, images(64))) == (2, 0)
+    shifted = [module.attn for module in network.modules() if isinstance(module, swin.Block) and module.shift]
+    shifted[0].qkv = nn.Sequential(shifted[0].qkv)
+    shifted[1].qkv.register_forward_hook(lambda _module, _args, y: 2 * y)
+    assert folds(network, put_heads_first, images(64)) == 0

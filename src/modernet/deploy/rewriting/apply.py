@@ -14,6 +14,7 @@ from modernet.deploy.rewriting.rewrites import (
     fold_norms_back,
     fold_norms_forward,
     merge_branches,
+    put_heads_first,
 )
 from modernet.errors import one_line
 
@@ -23,6 +24,7 @@ REWRITES: tuple[tuple[str, Callable[[nn.Module, Tensor], int]], ...] = (
     ("BatchNorms folded into the layers after", fold_norms_forward),
     ("LayerNorm affines folded into the layers after", fold_layer_norm_affines),
     ("layer scales folded into the layer before", fold_layer_scales),
+    ("heads of shifted windows put first", put_heads_first),
 )
 
 

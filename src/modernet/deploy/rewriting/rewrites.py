@@ -1,8 +1,8 @@
 """Exact rewrites for inference: fold norms and layer scales into adjacent weights.
 
-Each rewrite changes a network in place and returns how often it applied. Apart from `merge_branches`, none depends on
-names or model classes: a trace of one forward pass (`trace.py`) shows where folding is valid. A rewrite therefore holds
-for the execution path of that input, and for weights that are no longer trained.
+Each rewrite changes a network in place and returns how often it applied. Apart from `merge_branches` and
+`put_heads_first`, none depends on names or model classes: a trace of one forward pass (`trace.py`) shows where folding
+is valid. A rewrite therefore holds for the execution path of that input, and for weights that are no longer trained.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from modernet.deploy.rewriting.projection import Projection, projection_of, used_once
 from modernet.deploy.rewriting.trace import Arrival, Call, Trace, Value, Visit, follow, trace
-from modernet.models import convnext, replknet
+from modernet.models import convnext, replknet, swin
 from modernet.torch_internals import has_forward_hooks
 
 
@@ -23,6 +23,12 @@ def merge_branches(network: nn.Module, image: Tensor) -> int:
     """Merge parallel small kernels into the large ones of RepLKNet and large-kernel ConvNeXt."""
     branches = [module for module in network.modules() if isinstance(module, convnext.Block | replknet.LargeKernel)]
     return sum(module.merge() for module in branches)
+
+
+def put_heads_first(network: nn.Module, image: Tensor) -> int:
+    """Reorder queries, keys and values of shifted windows (Swin) so that they are not copied before the attention."""
+    blocks = [module for module in network.modules() if isinstance(module, swin.Block) and module.shift]
+    return sum(block.attn.put_heads_first() for block in blocks if not has_forward_hooks(block.attn.qkv))
 
 
 def fold_norms_back(network: nn.Module, image: Tensor) -> int:
