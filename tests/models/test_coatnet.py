@@ -82,7 +82,8 @@ def test_the_bias_depends_on_the_offset_of_query_and_key() -> None:
 
 def test_images_of_another_size_raise() -> None:
     with pytest.raises(
-        InputError, match="images are 96x64; this network takes 64x64: create it with another image_size"
+        InputError,
+        match="images are 96x64; this network takes 64x64: resize them, or create it with another image_size",
     ):
         create_model("coatnet_test")(torch.zeros(1, 3, 96, 64))
 

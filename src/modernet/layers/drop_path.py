@@ -20,7 +20,7 @@ class DropPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scale = self.scale(x)
-        return x if scale is None else x * scale.reshape(-1, *[1] * (x.ndim - 1))
+        return x if scale is None else (x.transpose(0, -1) * scale).transpose(0, -1)
 
     def scale(self, x: Tensor) -> Tensor | None:
         """Draw the factor of each sample, `(b,)`: 0 or `1 / (1 - rate)`. None for the identity."""

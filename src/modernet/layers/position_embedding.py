@@ -21,6 +21,11 @@ def resample_position_embedding(
     Returns:
         `(1, num_prefix_tokens + new_h * new_w, c)` in the same dtype; `embedding` itself if the grids are equal.
     """
+    return _resampled(embedding, grid, new_grid, num_prefix_tokens)
+
+
+@torch.fx.wrap  # the condition depends on the shape, which is not known when torch.fx traces a network
+def _resampled(embedding: Tensor, grid: tuple[int, int], new_grid: tuple[int, int], num_prefix_tokens: int) -> Tensor:
     if grid == new_grid:
         return embedding
     prefix, positions = embedding.tensor_split([num_prefix_tokens], dim=1)

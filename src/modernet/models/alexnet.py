@@ -47,6 +47,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
+from modernet.models.image_size import at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +144,9 @@ class AlexNet(Backbone):
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """Run the layers from one max-pool up to the last ReLU before the next; the last stage is the last max-pool."""
         if index == 0:
-            height, width = x.shape[2:]
-            smallest = 64 if self._towers == 2 else 63  # the last max-pool's window is 3x3
-            if min(height, width) < smallest:
-                raise InputError(
-                    f"images are {height}x{width}; this network needs at least {smallest}x{smallest}: resize them"
-                )
+            x = at_least(x, 64 if self._towers == 2 else 63)  # the last max-pool's window is 3x3
             if self._towers == 2:
+                height, width = x.shape[2:]
                 x = F.pad(x, (0, (11 - width) % 4, 0, (11 - height) % 4))  # until the stride-4 windows cover it
         for layer in self._layers(index):
             x = self.features[layer](x)

@@ -293,6 +293,17 @@ class Backbone(nn.Module, ABC):
         y: Tensor = blocks(x)
         return y
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        """Return the graph that `torch.jit.script` compiles instead of the classes of a backbone, which it cannot.
+
+        Randomness of the training mode, such as stochastic depth, stays as it is at this moment.
+        """
+        traced = torch.fx.symbolic_trace(self)
+        for node in traced.graph.nodes:
+            node.type = None  # torch.fx copies annotations as strings, which TorchScript takes for names of types
+        traced.recompile()
+        return traced
+
     def get_classifier(self) -> nn.Module:
         """Return the classifier, usually a `Linear`; an `Identity` if `num_classes` is 0."""
         return self.get_submodule(self.classifier_name)

@@ -84,19 +84,21 @@ class ParallelBlock(nn.Module):
             attended.append(Tokens(self.get_submodule(f"factoratt_crpe{scale}")(y, grid, relative), grid))
         results = []
         for scale, (x, grid) in zip((2, 3, 4), placed, strict=True):
-            first, second, third = (resampled(y, grid) for y in attended)
+            first, second, third = (resampled(*y, grid) for y in attended)
             x = x + self.drop_path(first + second + third)
             x = x + self.drop_path(self.mlp2(self.get_submodule(f"norm2{scale}")(x)))
             results.append(Tokens(x, grid))
         return results
 
 
-def resampled(tokens: Tokens, grid: tuple[int, int]) -> Tensor:
-    """Resample a class token and its grid bilinearly to another grid size. Returns `(b, 1 + t, c)`."""
-    if tokens.grid == grid:
-        return tokens.x
-    y = F.interpolate(tokens.as_map(), grid, mode="bilinear")
-    return torch.cat([tokens.x[:, :1], y.flatten(2).transpose(1, 2)], dim=1)  # b c h w -> b 1+t c
+@torch.fx.wrap  # the condition depends on the shape, which is not known when torch.fx traces a network
+def resampled(x: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
+    """Resample a class token and its grid `(b, 1 + t, c)` bilinearly to another grid size."""
+    if grid == new_grid:
+        return x
+    y = x[:, 1:].transpose(1, 2).reshape(x.shape[0], -1, grid[0], grid[1])  # b 1+t c -> b c h w
+    y = F.interpolate(y, new_grid, mode="bilinear")
+    return torch.cat([x[:, :1], y.flatten(2).transpose(1, 2)], dim=1)  # b c h w -> b 1+t c
 
 
 class Scales(NamedTuple):

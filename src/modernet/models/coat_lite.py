@@ -128,7 +128,7 @@ class RelativePositionEncoding(nn.Module):
         b, heads, _, d = q.shape
         maps = v[:, :, 1:].transpose(2, 3).reshape(b, heads * d, *grid)  # b heads t d -> b c h w
         parts = maps.split_with_sizes(self.channels, dim=1)
-        maps = torch.cat([conv(part) for conv, part in zip(self.conv_list, parts, strict=True)], dim=1)
+        maps = torch.cat([conv(parts[index]) for index, conv in enumerate(self.conv_list)], dim=1)
         encoding = maps.reshape(b, heads, d, -1).transpose(2, 3)  # b c h w -> b heads t d
         return F.pad(q[:, :, 1:] * encoding, (0, 0, 1, 0))
 
@@ -210,7 +210,7 @@ class CoaTLite(Backbone):
         scale = index + 1
         patches: Tensor = self.get_submodule(f"patch_embed{scale}")(x if index == 0 else x.as_map())
         grid = (patches.shape[1], patches.shape[2])
-        token = self.get_parameter(f"cls_token{scale}").expand(patches.shape[0], -1, -1)
+        token = getattr(self, f"cls_token{scale}").expand(patches.shape[0], -1, -1)
         tokens = torch.cat([token, patches.flatten(1, 2)], dim=1)  # b 1+t c
         position, relative = self.get_submodule(f"cpe{scale}"), self.get_submodule(f"crpe{scale}")
         for block in self.get_submodule(f"serial_blocks{scale}").children():

@@ -38,6 +38,7 @@ from modernet.errors import InputError
 from modernet.layers import DropPath, LayerNorm2d, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
+from modernet.models.image_size import of_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +78,11 @@ class Stem(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(cin, width, 3, stride=2, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
+        self.act1 = nn.GELU()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv2(F.gelu(self.norm1(self.conv1(x))))
+        x = self.conv2(self.act1(self.norm1(self.conv1(x))))
         return x
 
 
@@ -103,11 +105,13 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(channels, inner, 1)
+        self.act = nn.SiLU()
         self.fc2 = nn.Conv2d(inner, channels, 1)
+        self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean((2, 3), keepdim=True)  # b c h w -> b c 1 1
-        x = x * self.fc2(F.silu(self.fc1(mean))).sigmoid()
+        x = x * self.gate(self.fc2(self.act(self.fc1(mean))))
         return x
 
 
@@ -121,15 +125,17 @@ class MBConv(nn.Module):
         self.pre_norm = nn.BatchNorm2d(cin)
         self.conv1_1x1 = nn.Conv2d(cin, inner, 1, bias=False)
         self.norm1 = nn.BatchNorm2d(inner)
+        self.act1 = nn.GELU()
         self.conv2_kxk = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=inner, bias=False)
         self.norm2 = nn.BatchNorm2d(inner)
+        self.act2 = nn.GELU()
         self.se = SqueezeExcite(inner, cout // 4)
         self.conv3_1x1 = nn.Conv2d(inner, cout, 1)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.gelu(self.norm1(self.conv1_1x1(self.pre_norm(x))))  # c -> 4c
-        y = F.gelu(self.norm2(self.conv2_kxk(y)))
+        y = self.act1(self.norm1(self.conv1_1x1(self.pre_norm(x))))  # c -> 4c
+        y = self.act2(self.norm2(self.conv2_kxk(y)))
         y = self.conv3_1x1(self.se(y))  # 4c -> c
         x = self.shortcut(x) + self.drop_path(y)
         return x
@@ -178,10 +184,11 @@ class Mlp(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(dim, 4 * dim, 1)
+        self.act = nn.GELU()
         self.fc2 = nn.Conv2d(4 * dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(F.gelu(self.fc1(x)))  # c -> 4c -> c
+        x = self.fc2(self.act(self.fc1(x)))  # c -> 4c -> c
         return x
 
 
@@ -262,13 +269,7 @@ class CoAtNet(Backbone):
         """Run one stage: 0 is the stem, 1 to 4 are `stages.0` to `stages.3`."""
         if index > 0:
             return self.run_blocks(self.get_submodule(f"stages.{index - 1}.blocks"), x)
-        height, width = x.shape[2:]
-        if (height, width) != (self.image_size, self.image_size):
-            raise InputError(
-                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: create "
-                "it with another image_size (a multiple of 32), or resize them"
-            )
-        x = self.stem(x)
+        x = self.stem(of_size(x, self.image_size, 32))
         return x
 
     def pool(self, x: Tensor) -> Tensor:

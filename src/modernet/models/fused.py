@@ -83,7 +83,8 @@ def use_kernels(network: Network, backend: Backend = "auto") -> Network:
     """Use the fused kernels in every layer that has one; change the network in place and return it.
 
     Works in training and inference, with autocast, `torch.compile`, gradient checkpointing and DDP. During export the
-    layers run as plain PyTorch. Parameters, their names and the random numbers drawn do not change.
+    layers run as plain PyTorch. Parameters, their names and the random numbers drawn do not change. The layers inside a
+    fused block do not run as modules: use hooks, LoRA, pruning and quantisation without kernels.
 
     Args:
         network: any module; layers without a kernel are left alone.

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
+from modernet.layers import DropPath, Mlp, drop_path_rates, pad_to_multiple, resample_position_embedding
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 
@@ -134,10 +134,7 @@ class Patches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, cin, h, w) -> (b, ceil(h / patch), ceil(w / patch), cout)`."""
-        below, right = (-side % self.patch_size for side in x.shape[2:])
-        if below or right:
-            x = F.pad(x, (0, right, 0, below))
-        x = self.proj(x)
+        x = self.proj(pad_to_multiple(x, self.patch_size))
         return x.permute(0, 2, 3, 1)
 
 
@@ -250,13 +247,14 @@ class GFNetPyramid(_FilterNetwork):
         return STEM if module in ("patch_embed", "pos_embed") else HEAD
 
 
+@torch.fx.wrap  # the condition depends on the shape, which is not known when torch.fx traces a network
 def resample_filter(weight: Tensor, height: int, width: int) -> Tensor:
     """Resample a filter `(h, w, c, 2)` to other frequencies `(height, width)`: bicubic, corners aligned."""
     if weight.shape[:2] == (height, width):
         return weight
     grid = weight.flatten(2).permute(2, 0, 1)[None].float()  # h w c 2 -> 1 2c h w
     grid = F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=True)
-    return grid[0].permute(1, 2, 0).reshape(height, width, *weight.shape[2:]).to(weight.dtype)
+    return grid[0].permute(1, 2, 0).reshape(height, width, -1, 2).to(weight.dtype)
 
 
 def _init(module: nn.Module) -> None:

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.models.backbone import HEAD, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
+from modernet.models.image_size import of_size
 
 WIRING = 4 * [[0, 1, 2, 3, 4, 5, 6, 7]] + 4 * [[4, 5, 6, 7, 8, 9, 10, 11]] + 4 * [[0, 1, 2, 3, 8, 9, 10, 11]]
 """For each of the 12 maps of H2, the maps of H1 it sees."""
@@ -79,7 +80,7 @@ class Maps(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (2, 2, 2, 2), value=-1.0)
         x = x[:, self.inputs]  # gather the inputs of each map: b cin h w -> b (cout fan_in) h w
-        x = F.conv2d(x, self.weight, stride=2, groups=len(self.weight)) + self.bias
+        x = F.conv2d(x, self.weight, stride=2, groups=self.weight.shape[0]) + self.bias
         return x.tanh()
 
 
@@ -106,17 +107,7 @@ class LeNet(Backbone):
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         layer = self.get_submodule(f"H{index + 1}")
         if index == 0:
-            channels, height, width = x.shape[1:]
-            if channels != self._in_chans:  # the wiring of H1 would ignore the others
-                raise InputError(
-                    f"images have {channels} channels; this network takes {self._in_chans}: "
-                    "create it with another in_chans"
-                )
-            if (height, width) != (self._size, self._size):
-                raise InputError(
-                    f"images are {height}x{width}; this network takes {self._size}x{self._size}: resize them, or "
-                    "create it with another image_size (a multiple of 4)"
-                )
+            x = of_size(_with_channels(x, self._in_chans), self._size, 4)
         x = layer(x)
         return x
 
@@ -135,6 +126,17 @@ class LeNet(Backbone):
         """One key per layer."""
         module = name.partition(".")[0]
         return HEAD if module == "output" else (int(module.removeprefix("H")),)
+
+
+@torch.fx.wrap  # the condition depends on the shape, which is not known when torch.fx traces a network
+def _with_channels(images: Tensor, in_chans: int) -> Tensor:
+    """Return images with `in_chans` channels as they are; the wiring of H1 would ignore further ones."""
+    channels = images.shape[1]
+    if channels != in_chans:
+        raise InputError(
+            f"images have {channels} channels; this network takes {in_chans}: create it with another in_chans"
+        )
+    return images
 
 
 def _init(weight: Tensor, fan_in: int) -> None:

@@ -37,6 +37,7 @@ from modernet.errors import InputError
 from modernet.layers import DropPath
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, Tokens
 from modernet.models.entry import Published, register_model
+from modernet.models.image_size import of_size
 
 _PATCH = 16  # stride of the stem
 
@@ -91,9 +92,9 @@ class LinearNorm(nn.Sequential):
         nn.init.constant_(self.bn.weight, bn_weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.c(x)
-        y: Tensor = self.bn(x.flatten(0, 1))  # b t c -> (b t) c
-        return y.reshape(x.shape)
+        b, t, _ = x.shape
+        y: Tensor = self.bn(self.c(x).flatten(0, 1))  # b t c -> (b t) c
+        return y.reshape(b, t, -1)
 
 
 class NormLinear(nn.Sequential):
@@ -221,13 +222,8 @@ class LeViT(Backbone):
     def forward_stage(self, index: int, x: Any) -> Tokens:
         """Run one stage. Stage 0 takes images, the others tokens; all return tokens."""
         if index == 0:
-            height, width = x.shape[2:]
-            if (height, width) != (self.image_size, self.image_size):
-                raise InputError(
-                    f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: create "
-                    "it with another image_size, or resize them"
-                )
-            x = self.patch_embed(x).flatten(2).transpose(1, 2)  # b c h w -> b (h w) c
+            x = self.patch_embed(of_size(x, self.image_size, _PATCH))
+            x = x.flatten(2).transpose(1, 2)  # b c h w -> b (h w) c
         else:
             x = x.x
         for block in self._block_range(index):

@@ -35,6 +35,7 @@ from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
+from modernet.models.image_size import of_size
 
 _STEM_WIDTH = 32
 _PATCH = 16  # stride of the stem
@@ -106,8 +107,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, h, w, c = x.shape
-        qkv = self.qkv(x).reshape(b, h * w, 3, self.heads, c // self.heads)
-        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # b t 3 heads d -> 3 x (b heads t d)
+        q, k, v = self.qkv(x).reshape(b, h * w, 3, self.heads, c // self.heads).unbind(2)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))  # b t heads d -> b heads t d
         if self.att_mask is None:
             y = F.scaled_dot_product_attention(q, k, v)
         else:
@@ -124,15 +125,17 @@ class ConvMLP(nn.Module):
         super().__init__()
         self.fc1 = nn.Conv2d(dim, 4 * dim, 1)
         self.bn1 = nn.BatchNorm2d(4 * dim)
+        self.act1 = nn.GELU()
         self.dwconv = nn.Conv2d(4 * dim, 4 * dim, 3, padding=1, groups=4 * dim)
         self.bn2 = nn.BatchNorm2d(4 * dim)
+        self.act2 = nn.GELU()
         self.fc2 = nn.Conv2d(4 * dim, dim, 1)
         self.bn3 = nn.BatchNorm2d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 3, 1, 2)  # b h w c -> b c h w
-        x = F.gelu(self.bn1(self.fc1(x)))
-        x = F.gelu(self.bn2(self.dwconv(x)))
+        x = self.act1(self.bn1(self.fc1(x)))
+        x = self.act2(self.bn2(self.dwconv(x)))
         x = self.bn3(self.fc2(x))
         return x.permute(0, 2, 3, 1)
 
@@ -206,8 +209,8 @@ class RVT(Backbone):
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """Run one stage, including the stem (stage 0) or the pooling before it."""
-        if index == 0:
-            self._check_size(x)
+        if index == 0 and self.has_one_size:
+            x = of_size(x, self.image_size, _PATCH)
         x = self.patch_embed(x) if index == 0 else self.pools[index - 1](x)
         x = x.permute(0, 2, 3, 1)  # b c h w -> b h w c
         return self.run_blocks(self.get_submodule(f"transformers.{index}.blocks"), x).permute(0, 3, 1, 2)
@@ -227,14 +230,6 @@ class RVT(Backbone):
         if module == "pools":
             return int(rest[0]) + 1, 0
         return STEM if module == "patch_embed" else HEAD
-
-    def _check_size(self, images: Tensor) -> None:
-        height, width = images.shape[2:]
-        if self.has_one_size and (height, width) != (self.image_size, self.image_size):
-            raise InputError(
-                f"images are {height}x{width}; this network takes {self.image_size}x{self.image_size}: create "
-                "it with another image_size, or resize them"
-            )
 
 
 # --- variants -------------------------------------------------------------------------------------------------------

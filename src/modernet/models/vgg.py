@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
+from modernet.models.image_size import at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +109,8 @@ class VGG(Backbone):
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """Run a max-pool (not in stage 0) and the convolutions after it; the last stage is only the final max-pool."""
-        height, width = x.shape[2:]
-        smallest = 2 ** (len(self.feature_info) - 1)
-        if index == 0 and min(height, width) < smallest:
-            raise InputError(
-                f"images are {height}x{width}; this network needs at least {smallest}x{smallest}: resize them"
-            )
+        if index == 0:
+            x = at_least(x, 2 ** (len(self.feature_info) - 1))
         for layer in self._layers(index):
             x = self.features[layer](x)
         return x

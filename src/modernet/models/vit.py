@@ -26,14 +26,14 @@ needs the scores of both heads separately; here their mean is returned, as the r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.layers import DropPath, Mlp, drop_path_rates, resample_position_embedding
+from modernet.layers import DropPath, Mlp, drop_path_rates, pad_to_multiple, resample_position_embedding
 from modernet.models.backbone import (
     HEAD,
     STEM,
@@ -102,8 +102,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, t, c = x.shape
-        qkv = self.qkv(x).reshape(b, t, 3, self.heads, c // self.heads)
-        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # b t 3 heads d -> 3 x (b heads t d)
+        q, k, v = self.qkv(x).reshape(b, t, 3, self.heads, c // self.heads).unbind(2)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))  # b t heads d -> b heads t d
         y = F.scaled_dot_product_attention(q, k, v)
         x = self.proj(y.transpose(1, 2).reshape(b, t, c))  # b heads t d -> b t c
         return x
@@ -135,10 +135,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(cin, dim, patch_size, patch_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        below, right = (-side % self.patch_size for side in x.shape[2:])
-        if below or right:
-            x = F.pad(x, (0, right, 0, below))
-        x = self.proj(x)
+        x = self.proj(pad_to_multiple(x, self.patch_size))
         return x
 
 
@@ -176,9 +173,9 @@ class VisionTransformer(Backbone):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.head = new_classifier(dim, config.num_classes)
 
-    def forward_stage(self, index: int, x: Tensor | Tokens) -> Tokens:
-        """Run one block; stage 0 includes patch and position embeddings."""
-        tokens = self.embed(x) if isinstance(x, Tensor) else x
+    def forward_stage(self, index: int, x: Any) -> Tokens:
+        """Run one block. Stage 0 takes images, and embeds patches and positions; the others take tokens."""
+        tokens = self.embed(x) if index == 0 else x
         return Tokens(self.run_blocks(self.blocks[index], tokens.x), tokens.grid)
 
     def embed(self, images: Tensor) -> Tokens:
