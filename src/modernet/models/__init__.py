@@ -22,14 +22,17 @@ from modernet.models import (  # importing a family registers its variants
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig, new_classifier
 from modernet.models.entry import MODELS, ModelEntry, Published
 from modernet.models.feature_extractor import FeatureExtractor
+from modernet.models.pyramid import DenseNetwork, FeaturePyramid
 from modernet.models.zoo import create_model, get_entry, list_models
 
 __all__ = [
     "MODELS",
     "Backbone",
+    "DenseNetwork",
     "Feature",
     "FeatureExtractor",
     "FeatureInfo",
+    "FeaturePyramid",
     "ModelConfig",
     "ModelEntry",
     "Published",

@@ -138,6 +138,8 @@ class Backbone(nn.Module, ABC):
 
     undecayed: ClassVar[tuple[str, ...]] = ()
     """Last name components of the parameters that the original release exempts from weight decay."""
+    map_norm_eps: ClassVar[float | None] = None
+    """eps of the LayerNorm that the releases for detection and segmentation put on every feature map; None: no norm."""
     wrapped_name: ClassVar[str] = ""
     """Name of the submodule that holds the whole network, where it comes from another library."""
 

@@ -143,6 +143,7 @@ class ConvNeXt(Backbone):
     classifier_name = "head"
     head_modules = ("norm", "head")
     undecayed = ("gamma", "beta")
+    map_norm_eps = 1e-6
 
     def __init__(self, config: ConvNeXtConfig) -> None:
         super().__init__(config)
@@ -193,6 +194,23 @@ class ConvNeXt(Backbone):
     def group_key(self, name: str) -> GroupKey:
         """The stem; each block, with the downsampling layer before it; the head."""
         return STEM if name.startswith("downsample_layers.0.") else self.published_group_key(name, "single")
+
+    def layer_groups(self, groups: str = "block") -> list[list[str]]:
+        """As in `Backbone`; `stage` is the grouping of the release's segmenters.
+
+        It joins all downsampling layers, gives each stage one group, and leaves groups empty up to the number that
+        `paper` has below the head: even the last stage learns at a fraction of the head's rate.
+        """
+        if groups != "stage":
+            return super().layer_groups(groups)
+        names = [name for name, _ in self.named_parameters()]
+        found: list[list[str]] = [[] for _ in {self.published_group_key(name, "paper") for name in names} - {HEAD}]
+        for name in names:
+            module, index, *_ = name.split(".")
+            if module in ("downsample_layers", "stages"):
+                found[int(index) + 1 if module == "stages" else 0].append(name)
+        head = [name for name in names if self.group_key(name) == HEAD]
+        return [*found, head] if head else found
 
     def published_group_key(self, name: str, groups: str) -> GroupKey:
         """Groups of the releases: `paper` (V2 calls it "group"), or `single`, which joins the stem to the first block.

@@ -261,6 +261,7 @@ class SwinTransformer(Backbone):
     classifier_name = "head"
     head_modules = ("norm", "head")
     undecayed = ("relative_position_bias_table",)
+    map_norm_eps = 1e-5
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__(config)

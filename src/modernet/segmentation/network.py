@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.models import Backbone, FeatureExtractor
+from modernet.models import Backbone, DenseNetwork
+from modernet.segmentation.resizing import resized
 
 
-class Segmenter(nn.Module):
+class Segmenter(DenseNetwork):
     """Project every feature map to one width, upsample them to the finest, add, and classify each position.
 
     A baseline without pyramid pooling or decoder; it gives a backbone's features a fair and cheap test.
@@ -21,18 +22,12 @@ class Segmenter(nn.Module):
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, width: int = 64) -> None:
-        super().__init__()
-        self.features = FeatureExtractor(backbone)
-        self.project = nn.ModuleList(nn.Conv2d(c, width, 1) for c in self.features.feature_info.channels())
+        super().__init__(backbone)
+        self.project = nn.ModuleList(nn.Conv2d(c, width, 1) for c in self.pyramid.feature_info.channels())
         self.classifier = nn.Conv2d(width, num_classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits `(b, k, h, w)` for images `(b, 3, h, w)`."""
-        maps = [project(features) for project, features in zip(self.project, self.features(images), strict=True)]
-        finest = maps[0].shape[-2:]
-        fused = torch.stack([_upsampled(features, finest) for features in maps]).sum(0)  # b width h/s w/s
-        return _upsampled(self.classifier(F.gelu(fused)), images.shape[-2:])
-
-
-def _upsampled(x: Tensor, size: torch.Size) -> Tensor:
-    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
+        maps = [project(features) for project, features in zip(self.project, self.pyramid(images), strict=True)]
+        fused = torch.stack([resized(features, maps[0].shape[-2:]) for features in maps]).sum(0)  # b width h/s w/s
+        return resized(self.classifier(F.gelu(fused)), images.shape[-2:])

@@ -14,6 +14,7 @@ from modernet.models.resnet import ResNet
 from modernet.models.swin import SwinTransformer
 from modernet.models.vgg import VGG
 from modernet.models.vit import DistilledVisionTransformer, VisionTransformer
+from modernet.segmentation import UPerNet
 from modernet.weights.schemes.coat import COAT, COAT_LITE
 from modernet.weights.schemes.convnext import CONVNEXT
 from modernet.weights.schemes.levit import levit_schemes
@@ -21,6 +22,7 @@ from modernet.weights.schemes.mobilenetv2 import MOBILENETV2
 from modernet.weights.schemes.resnet import RESNET
 from modernet.weights.schemes.scheme import ORIGINAL, Change, Scheme
 from modernet.weights.schemes.swin import SWIN
+from modernet.weights.schemes.upernet import upernet_schemes
 from modernet.weights.schemes.vgg import VGG as VGG_SCHEMES
 from modernet.weights.schemes.vit import VIT
 
@@ -43,6 +45,8 @@ def schemes_of(network: nn.Module) -> tuple[Scheme, ...]:
     """Return the schemes in which a network's weights are published; the names of the zoo are always among them."""
     if isinstance(network, Backbone) and network.wrapped_name:
         return (ORIGINAL, Scheme("timm", names=[(rf"^{network.wrapped_name}\.", "")]))
+    if isinstance(network, UPerNet):
+        return upernet_schemes(schemes_of(network.pyramid.backbone))
     if isinstance(network, LeViT):
         return levit_schemes(network)
     return _SCHEMES.get(type(network), (ORIGINAL,))
