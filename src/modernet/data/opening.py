@@ -90,6 +90,7 @@ def open_dataset(
             mark=_none_to_mark,
         )
     name, source = read_source(spec, targets=targets, memory_limit_mb=memory_limit_mb, download=download)
+    whole_images = whole_images or targets == "semantic"  # evaluated whole, at their own size
     return _open_source(name, source, image_size, skip_unreadable, memory_limit_mb, whole_images, interpolation)
 
 

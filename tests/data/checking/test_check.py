@@ -185,3 +185,27 @@ def test_files_behind_links_are_checked(folder: Path, write_image) -> None:
     assert findings.images == 19
     assert findings.counts() == {"other files": 1, "nested folder": 1}
     assert findings.found[0].detail == "1, such as more/notes.txt"
+
+
+def test_label_maps_are_checked_and_every_file_is_named(tmp_path: Path) -> None:
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        for folder, content in (("images", pixels), ("masks", pixels[..., 0] % 3)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(content).save(tmp_path / folder / f"{number:02}.png")
+    Image.fromarray(np.full((8, 7), 1, np.uint8)).save(tmp_path / "masks" / "03.png")
+    (tmp_path / "masks" / "05.png").unlink()
+    Image.fromarray(np.full((8, 8), 9, np.uint8)).save(tmp_path / "masks" / "07.png")
+    Image.fromarray(np.full((8, 8), 1, np.uint8)).save(tmp_path / "masks" / "other.png")
+    (tmp_path / "classes.txt").write_text("sky\nroad\ntree\n")
+    (tmp_path / "images" / "08.png").write_bytes((tmp_path / "images" / "09.png").read_bytes())
+
+    found = check_images(str(tmp_path)).found
+    named = {(finding.kind, Path(finding.subject).name) for finding in found if finding.kind != "in two splits"}
+    assert named == {
+        ("label map", "03.png"),
+        ("label map", "05.png"),
+        ("label map", "07.png"),
+        ("map without image", "other.png"),
+    }
+    assert any("none of the 3 classes: 9 (64 pixels)" in finding.detail for finding in found)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from modernet.data.checking.class_problems import class_problems, folder_problems
 from modernet.data.checking.duplicates import difference_hash, look_alikes, repeated
 from modernet.data.checking.findings import KINDS, Finding, Findings
+from modernet.data.checking.label_problems import find_labels, label_problems, unlabelled
 from modernet.data.images.collection import EncodedImages
 from modernet.data.images.decoding import decode_image, grey_bits
 from modernet.data.reading import Failures, read_all
@@ -21,6 +22,7 @@ from modernet.data.sources.image_folder import split_folders
 from modernet.data.sources.listing import list_classes
 from modernet.data.sources.read import find_image_folder, read_source
 from modernet.data.splits import three_splits
+from modernet.data.targets import ClassTargets
 from modernet.errors import InputError
 from modernet.files.names import valid_text
 
@@ -36,7 +38,8 @@ def check_images(spec: str) -> Findings:
     Reports images that cannot be read; the same bytes in two splits or two classes; images of two splits that look the
     same (a hash of 8 x 8 differences, so most copies that were resized or compressed again); odd sizes; dark images;
     grey images whose values take another number of bits than most; and problems of classes: similar names, missing in a
-    split, rare, empty folders, other files, folders in folders. Where a data set has no splits, those that
+    split, rare, empty folders, other files, folders in folders. Of label maps: missing ones, ones of another size than
+    their image, values or colours that are no class, maps without an image. Where a data set has no splits, those that
     `open_dataset` would make are compared.
 
     Args:
@@ -51,7 +54,8 @@ def check_images(spec: str) -> Findings:
     classes, given, found = _opened(spec)
     splits, words = _splits(spec, classes, given)
     surveys = {split: _survey(examples, f"checking {split} images") for split, examples in splits.items()}
-    counts = {split: np.bincount(examples.labels, minlength=len(classes)) for split, examples in given.items()}
+    labelled = {split: examples for split, examples in given.items() if isinstance(examples.targets, ClassTargets)}
+    counts = {split: np.bincount(examples.labels, minlength=len(classes)) for split, examples in labelled.items()}
     found += [
         *(finding for split, examples in splits.items() for finding in _unreadable(examples, surveys[split])),
         *_copies(splits, surveys, classes),
@@ -59,7 +63,7 @@ def check_images(spec: str) -> Findings:
         *_odd_sizes(splits, surveys),
         *_dark(splits, surveys),
         *_odd_depths(splits, surveys),
-        *class_problems(classes, counts),
+        *(class_problems(classes, counts) if counts else ()),
     ]
     order = list(KINDS)
     total = sum(len(examples) for examples in splits.values())
@@ -84,6 +88,9 @@ class _Survey(NamedTuple):
 
 def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Examples], list[Finding]]:
     """Return classes, the given splits, and what is wrong with folders."""
+    label_folder = find_labels(spec)
+    if label_folder is not None:
+        return (), unlabelled(label_folder), list(label_problems(label_folder))
     path = find_image_folder(spec)
     if path is None:
         source = read_source(spec).source
@@ -154,15 +161,16 @@ def _copies(
     where = [(split, position) for split, examples in splits.items() for position in range(len(examples))]
     for group in repeated([digest for split in splits for digest in surveys[split].digests]):
         (first_split, first), *others = [where[number] for number in group]
-        first_label = int(splits[first_split].labels[first])
+        first_class = _class(splits[first_split], first, classes)
         for split, position in others:
-            label = int(splits[split].labels[position])
-            there = f"{_name(splits[first_split], first)} ({first_split}, {classes[first_label]})"
+            its_class = _class(splits[split], position, classes)
+            where_first = f"{first_split}, {first_class}" if first_class else first_split
+            there = f"{_name(splits[first_split], first)} ({where_first})"
             if split != first_split:
                 yield Finding("in two splits", _name(splits[split], position), f"{split}; the same as {there}")
-            if label != first_label:
+            if its_class != first_class:
                 subject = _name(splits[split], position)
-                yield Finding("in two classes", subject, f"{classes[label]}; the same as {there}")
+                yield Finding("in two classes", subject, f"{its_class}; the same as {there}")
 
 
 def _alike(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:
@@ -208,6 +216,11 @@ def _odd_depths(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) 
         for position in np.flatnonzero((bits > 0) & (bits != usual)).tolist():
             detail = f"its values take {bits[position]} bits, those of most {usual}: each is scaled by its own"
             yield Finding("odd depth", _name(examples, position), detail)
+
+
+def _class(examples: Examples, position: int, classes: tuple[str, ...]) -> str | None:
+    """Return the class of an image; None where images have none."""
+    return classes[int(examples.labels[position])] if isinstance(examples.targets, ClassTargets) else None
 
 
 def _name(examples: Examples, position: int) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 KINDS = {
     "unreadable": "images that cannot be read",
+    "label map": "label maps that are missing, of another size than their image, or hold what is no class",
+    "map without image": "label maps of which there is no image",
     "in two splits": "the same image in two splits: the network is tested on what it learned from",
     "in two classes": "the same image in two classes",
     "look alike": "images of two splits that look the same",

@@ -133,6 +133,20 @@ def grey_bits(data: bytes, name: str) -> int | None:
         return _bits_in_use(image, np.asarray(image)) if image.mode.startswith("I") else None
 
 
+def upright_size(path: Path) -> tuple[tuple[int, int], bool]:
+    """Return height and width once the image is upright, and whether it is turned for that, from the header alone.
+
+    Raises:
+        UnreadableImage: it is missing or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            sideways = _orientation(image) in _EXIF_SIDEWAYS
+            return ((image.width, image.height) if sideways else (image.height, image.width)), sideways
+    except Exception as error:
+        raise UnreadableImage(str(path), one_line(error)) from error
+
+
 def stored_format(data: bytes, name: str) -> str:
     """Return PIL's name of the format, such as `"JPEG"`, from the header alone."""
     with _opened(data, name) as image:

@@ -15,6 +15,7 @@ from modernet.data.sources.foreign import refuse_foreign, refuse_foreign_file
 from modernet.data.sources.hub import PREFIX, read_hub
 from modernet.data.sources.idx import has_idx, read_idx
 from modernet.data.sources.image_folder import read_image_folder, read_unlabelled_folder
+from modernet.data.sources.label_maps import read_label_folder
 from modernet.data.sources.labelled_files import label_tables, read_labelled_files
 from modernet.data.sources.named import NAMES, read_named
 from modernet.data.sources.parquet import parquet_files, read_parquet
@@ -60,6 +61,11 @@ def read_source(
         InputError: nothing is there, it is of no known layout, it does not have such targets, or it cannot be used; the
             message says why.
     """
+    if targets == "semantic" and _is_folder(spec):
+        path = _existing_folder(spec)
+        source = read_label_folder(path)
+        source.check()
+        return NamedSource(path.resolve().name, source)
     if targets not in _OFFERED:
         raise InputError(f"{spec} has no {targets} targets; it has {' and '.join(_OFFERED)}")
     name, source = _found(spec, targets, memory_limit_mb, download, to_learn)
@@ -67,6 +73,11 @@ def read_source(
         source = source.without_targets()
     source.check(to_learn=to_learn)
     return NamedSource(name, source)
+
+
+def _is_folder(spec: str) -> bool:
+    """Whether `spec` is the path of a folder, whether there is one or not."""
+    return spec not in NAMES and not spec.startswith(("http://", "https://", PREFIX)) and not spec.endswith(".tar")
 
 
 def _found(spec: str, targets: TargetKind, memory_limit_mb: int, download: bool, to_learn: bool) -> NamedSource:
