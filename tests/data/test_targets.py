@@ -14,6 +14,7 @@ from modernet.data.targets import (
     Targets,
     class_labels,
     transfer,
+    varied_view,
 )
 from modernet.data.transforms.moves import Moves
 from modernet.errors import InputError
@@ -194,3 +195,24 @@ def test_a_batch_of_boxes_is_chosen_from_column_by_column() -> None:
     chosen = boxes(masks=False).collate().take(torch.tensor([True, False, True]))
     assert isinstance(chosen, BoxBatch)
     assert (chosen.labels.tolist(), chosen.masks) == ([5, 7], None)
+
+
+def test_a_view_is_drawn_again_while_one_class_fills_it() -> None:
+    semantic = torch.zeros(8, 8, dtype=torch.uint8)
+    semantic[:, 6:] = 1
+    semantic[0] = IGNORE
+    targets = SemanticTargets(semantic[None], np.array([0]))
+    offered = iter([0, 1, 2, 5, 0])
+
+    def choose(h: int, w: int) -> View:
+        assert (h, w) == (8, 8)
+        return View(Box(0, next(offered), 8, 3), (8, 3))
+
+    view = varied_view(8, 8, choose=choose, maps=targets, position=0, share=0.75)
+    assert view.box.left == 5  # the first with two classes, neither of which has three quarters
+
+    offered = iter(range(20))
+    last = varied_view(
+        8, 8, choose=lambda h, w: View(Box(0, 0, next(offered) + 1, 3), (8, 3)), maps=targets, position=0, share=0.5
+    )
+    assert last.box.height == 10

@@ -21,3 +21,8 @@ def test_images_need_not_be_square() -> None:
     network = Segmenter(create_model("convnext_test"), num_classes=3).eval()
 
     assert network(torch.randn(1, 3, 64, 96)).shape == (1, 3, 64, 96)
+
+
+@pytest.mark.parametrize(("name", "strides"), [("resnet_test", [2, 4, 8, 16, 32]), ("vit_test", [4, 8, 16, 32])])
+def test_it_sees_a_map_of_every_stride(name: str, strides: list[int]) -> None:
+    assert Segmenter(create_model(name), num_classes=3).pyramid.feature_info.reduction() == strides

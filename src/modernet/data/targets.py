@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from modernet.data.images.views import View
+from modernet.data.images.views import IGNORE, ChooseView, View
 from modernet.data.transforms.moves import Moves
 from modernet.errors import InputError
 
@@ -188,6 +188,28 @@ class SemanticTargets:
 
     def move(self, batch: Tensor, moves: Moves) -> Tensor:
         return moves.map_semantic(batch)
+
+
+def varied_view(
+    h: int, w: int, *, choose: ChooseView, maps: SemanticTargets, position: int, share: float, tries: int = 10
+) -> View:
+    """Choose a view in which no class fills `share` of the known pixels or more; the last of some tries, if none is so.
+
+    As in OpenMMLab, a view with one class only is such a one.
+
+    Args:
+        h, w: of the upright image.
+        choose: draws a view.
+        position: of the image in `maps`.
+    """
+    semantic = _read(maps.maps, int(maps.indices[position]))
+    for _ in range(tries):
+        view = choose(h, w)
+        shown = view.map_semantic(semantic)
+        counts = torch.bincount(shown[shown != IGNORE].long())
+        if (counts > 0).sum() > 1 and float(counts.max() / counts.sum()) < share:
+            break
+    return view
 
 
 class BoxBatch(NamedTuple):

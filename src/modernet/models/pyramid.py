@@ -10,12 +10,11 @@ from modernet.errors import InputError
 from modernet.layers import LayerNorm2d
 from modernet.models.backbone import Backbone, Feature, FeatureInfo
 
-_LEVELS = 4
 _SIMPLE_WIDTH = 256
 
 
 class FeaturePyramid(nn.Module):
-    """The coarsest four feature maps of a backbone that have different strides, finest first.
+    """The coarsest feature maps of a backbone that have different strides, finest first.
 
     Of several maps of one stride it takes the last. A LayerNorm follows each map where the backbone's releases for
     dense prediction have one (`Backbone.map_norm_eps`). A plain backbone, whose maps all have one stride, gets the
@@ -25,6 +24,7 @@ class FeaturePyramid(nn.Module):
 
     Args:
         backbone: loses its head and every stage after the last map.
+        levels: most maps; None: one of each stride. Four are those of strides 4 to 32 of most networks.
 
     Attributes:
         feature_info: channels and stride of each map.
@@ -33,12 +33,12 @@ class FeaturePyramid(nn.Module):
         InputError: the backbone describes no feature maps.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, levels: int | None = 4) -> None:
         super().__init__()
         last = {feature.reduction: index for index, feature in enumerate(backbone.feature_info)}
         if not last:
             raise InputError("this network describes no feature maps; choose one with strides from 4 to 32")
-        self._indices = [last[reduction] for reduction in sorted(last)][-_LEVELS:]
+        self._indices = [last[reduction] for reduction in sorted(last)][-(levels or len(last)) :]
         maps = backbone.feature_info.select(self._indices)
         if len(maps) == 1:
             self.levels = nn.ModuleList(_simple_levels(maps[0].num_chs))
@@ -70,12 +70,12 @@ class DenseNetwork(nn.Module):
     """The base of networks whose heads are on a backbone's feature pyramid: what training asks of their parameters.
 
     Args:
-        backbone: becomes part of `pyramid`.
+        backbone, levels: of `pyramid`, see `FeaturePyramid`.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, levels: int | None = 4) -> None:
         super().__init__()
-        self.pyramid = FeaturePyramid(backbone)
+        self.pyramid = FeaturePyramid(backbone, levels)
 
     def layer_groups(self, groups: str = "block") -> list[list[str]]:
         """Return the groups of the backbone, see `Backbone.layer_groups`, and everything else as the last one."""

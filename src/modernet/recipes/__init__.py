@@ -4,7 +4,7 @@ from modernet.recipes.averaging import short_average
 from modernet.recipes.base import LayerGroups, Optimizer, Range, Recipe, Schedule, leaves
 from modernet.recipes.classification import ClassificationRecipe, Regularization, for_classification
 from modernet.recipes.execution import Execution
-from modernet.recipes.images import Augmentation, ImageRecipe, ImageSizes
+from modernet.recipes.images import Augmentation, DenseAugmentation, ImageRecipe, ImageSizes
 from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_named, get_recipe
 from modernet.recipes.rates import rate_factor
 
@@ -12,6 +12,7 @@ __all__ = [
     "RECIPES",
     "Augmentation",
     "ClassificationRecipe",
+    "DenseAugmentation",
     "Execution",
     "ImageRecipe",
     "ImageSizes",

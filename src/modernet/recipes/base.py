@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from modernet.errors import InputError, unknown_name
 
-LayerGroups = Literal["block", "paper", "single"]
+LayerGroups = Literal["block", "paper", "single", "stage"]
 """How a network is divided into groups of layers that share a learning rate; see `Optimizer.layer_decay_groups`."""
 
 _NO_BOUND = 1e9
@@ -63,7 +63,7 @@ class Optimizer:
     """Layer-wise decay: factor of the learning rate from each group of layers to the one below; 1: none."""
     layer_decay_groups: LayerGroups = "block"
     """block: one group per block. As in the ConvNeXt releases: paper, 12 groups (6 in Tiny; V2 calls it group); single,
-    one per block with the stem in the first (V2)."""
+    one per block with the stem in the first (V2); stage, one per stage (segmentation)."""
     clip_grad: Annotated[float | None, Range(1e-9)] = None
     """Largest gradient norm, see `clip_mode`; None: no clipping. LAMB always clips the global norm to 1."""
     clip_mode: Literal["norm", "agc"] = "norm"
@@ -80,14 +80,15 @@ class Schedule:
     """Length of the linear warm-up. If only the epochs are changed, it keeps its share of them."""
     warmup_lr: Annotated[float, Range(0)] = 0.0
     """Learning rate at the start of the warm-up, for a batch of `lr_batch`."""
-    decay: Literal["cosine", "step"] = "cosine"
-    """Cosine down to `min_lr`, or plateaus of equal length."""
+    decay: Literal["cosine", "step", "linear"] = "cosine"
+    """Cosine down to `min_lr`, plateaus of equal length, or a line from the first step, also below the warm-up, down to
+    `min_lr` (OpenMMLab's poly with power 1)."""
     plateaus: Annotated[int, Range(1)] = 3
     """Number of plateaus with decay step: 3 is the 30-60-90 schedule of ResNet."""
     plateau_factor: Annotated[float, Range(0, 1)] = 0.1
     """Learning rate of each plateau relative to the one before."""
     min_lr: Annotated[float, Range(0)] = 1e-6
-    """Learning rate at the end of the cosine, for a batch of `lr_batch`."""
+    """Learning rate at the end of the cosine or the line, for a batch of `lr_batch`."""
 
 
 @dataclass(frozen=True)

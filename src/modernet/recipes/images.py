@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
+from modernet.errors import InputError
 from modernet.preparation import Interpolation, Preparation
 from modernet.recipes.base import Range, Recipe
 
@@ -62,6 +63,34 @@ class Augmentation:
     """Draw choice and share once per batch, per pair of images, or per image."""
     repeats: Annotated[int, Range(1)] = 1
     """Repeated augmentation (Hoffer et al. 2019): copies of each image per epoch, of proportionally fewer images."""
+
+
+@dataclass(frozen=True)
+class DenseAugmentation(Augmentation):
+    """Augmentation of images whose targets have a place in them."""
+
+    scale_min: Annotated[float, Range(1e-2, 10)] = 1.0
+    """Smallest factor by which an image is scaled before a random crop of the training size, relative to the size at
+    which it just covers that; where it is smaller than the crop, the rest is padded. 1 and 1: no such crop."""
+    scale_max: Annotated[float, Range(1e-2, 10)] = 1.0
+    """Largest such factor."""
+    class_share: Annotated[float, Range(0, 1)] = 1.0
+    """Largest share of a crop that one class may fill: up to ten crops are drawn; 1: any."""
+    photometric: bool = False
+    """Distort brightness, contrast, saturation and hue at random, with OpenMMLab's ranges."""
+
+    def __post_init__(self) -> None:
+        if self.scale_min > self.scale_max:
+            raise InputError(f"scale_min is {self.scale_min}, above scale_max, {self.scale_max}; exchange them")
+        if self.rescales and self.crop_scale < 1:
+            raise InputError("crop_scale and scale_min are two kinds of random crops; set crop_scale to 1")
+        if self.class_share < 1 and not self.rescales and self.crop_scale == 1:
+            raise InputError(f"class_share is {self.class_share}, but nothing is cropped; set scale_max, or 1")
+
+    @property
+    def rescales(self) -> bool:
+        """Whether crops are cut at random scales."""
+        return (self.scale_min, self.scale_max) != (1.0, 1.0)
 
 
 @dataclass(frozen=True)

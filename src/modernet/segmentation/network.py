@@ -22,7 +22,7 @@ class Segmenter(DenseNetwork):
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, width: int = 64) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, levels=None)
         self.project = nn.ModuleList(nn.Conv2d(c, width, 1) for c in self.pyramid.feature_info.channels())
         self.classifier = nn.Conv2d(width, num_classes, 1)
 

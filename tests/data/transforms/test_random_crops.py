@@ -11,7 +11,7 @@ from scipy import stats
 from timm.data.transforms import RandomResizedCropAndInterpolation
 
 from modernet.data.chance import seeded
-from modernet.data.transforms.random_crops import random_box, random_crops
+from modernet.data.transforms.random_crops import random_box, random_crops, rescaled_box
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -80,3 +80,21 @@ def test_the_ratio_of_crops_is_symmetric() -> None:
     boxes = boxes[(boxes[:, 2:] < 1).all(1)]  # the others may have been cut to fit
     assert abs(np.log(boxes[:, 3] / boxes[:, 2]).mean()) < 0.02
     assert np.abs(np.log(boxes[:, 3] / boxes[:, 2])).max() <= math.log(4 / 3) + 1e-9
+
+
+@pytest.mark.parametrize(("h", "w"), [(480, 640), (640, 480), (300, 300), (100, 1000)])
+def test_crops_of_a_rescaled_image_have_the_published_scales(h: int, w: int) -> None:
+    """OpenMMLab's Resize((2048, 512), ratio_range=(0.5, 2)) and a crop of 512, in pixels of the image as it is."""
+    draws = rng()
+    boxes = [rescaled_box(h, w, (512, 512), (0.5, 2.0), draws) for _ in range(300)]
+    covering = min(512 / min(h, w), 2048 / max(h, w))
+    scales = np.array([512 / box.height for box in boxes]) / covering
+
+    assert 0.49 < scales.min() < 0.56
+    assert 1.9 < scales.max() < 2.05
+    for box in boxes:
+        assert abs(box.height - box.width) <= 1
+        for start, length, side in ((box.top, box.height, h), (box.left, box.width, w)):
+            assert start >= 0
+            assert start == 0 or start + length <= side + 1  # only an image smaller than the crop is padded
+    assert len({box.left for box in boxes}) > 20

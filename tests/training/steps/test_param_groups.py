@@ -8,6 +8,7 @@ from torch import nn
 
 from modernet.errors import InputError
 from modernet.models import create_model, list_models
+from modernet.segmentation import UPerNet
 from modernet.training.steps.param_groups import parameter_groups
 
 
@@ -147,10 +148,46 @@ def test_the_single_groups_of_the_second_version_have_the_stem_in_the_first() ->
 def test_layer_groups_that_were_not_published_are_refused() -> None:
     with pytest.raises(InputError, match="a ResNet has no published groups 'paper'; give --layer-decay-groups block"):
         parameter_groups(create_model("resnet_test"), 0.05, 0.8, "paper")
-    with pytest.raises(InputError, match="a ConvNeXt has no published groups 'stage'"):
-        create_model("convnext_test").layer_groups("stage")  # type: ignore[operator]
+    with pytest.raises(InputError, match="a ConvNeXt has no published groups 'halves'"):
+        create_model("convnext_test").layer_groups("halves")  # type: ignore[operator]
+    with pytest.raises(InputError, match="a ResNet has no published groups 'stage'"):
+        parameter_groups(UPerNet(create_model("resnet_test"), 5, 16), 0.05, 0.8, "stage")  # type: ignore[arg-type]
 
 
 def test_a_network_without_an_order_of_layers_is_refused() -> None:
     with pytest.raises(InputError, match="a Linear does not define the order of its layers; give --layer-decay 1"):
         parameter_groups(nn.Linear(2, 2), 0.05, 0.8)
+
+
+@pytest.mark.parametrize(("name", "groups"), [("convnext_tiny", 6), ("convnext_small", 12)])
+def test_the_segmenters_of_convnext_give_each_stage_one_rate(name: str, groups: int) -> None:
+    """All downsampling layers are layer 0, stage i is layer i + 1, the rest layer `groups` + 1."""
+    with torch.device("meta"):
+        network = UPerNet(create_model(name), 150)  # type: ignore[arg-type]
+    found = scales(network, layer_decay=0.9, groups="stage")
+
+    for parameter, layer in {
+        "pyramid.backbone.downsample_layers.0.0.weight": 0,
+        "pyramid.backbone.downsample_layers.3.1.weight": 0,
+        "pyramid.backbone.stages.0.0.gamma": 1,
+        "pyramid.backbone.stages.2.8.norm.weight": 3,
+        "pyramid.backbone.stages.3.2.pwconv1.weight": 4,
+        "pyramid.levels.0.weight": groups + 1,
+        "decode_head.fpn_bottleneck.conv.weight": groups + 1,
+        "auxiliary_head.conv_seg.bias": groups + 1,
+    }.items():
+        assert found[parameter] == pytest.approx(0.9 ** (groups + 1 - layer)), parameter
+
+
+def test_what_a_backbone_exempts_from_decay_is_exempt_in_a_larger_network() -> None:
+    network = UPerNet(create_model("swin_test"), 5, 16)  # type: ignore[arg-type]
+    free = {
+        id(weight)
+        for group in parameter_groups(network, 0.05)
+        if not group["weight_decay"]
+        for weight in group["params"]
+    }
+    tables = [weight for name, weight in network.named_parameters() if name.endswith("bias_table")]
+
+    assert tables
+    assert all(id(table) in free for table in tables)

@@ -67,3 +67,12 @@ def test_a_lowest_rate_above_the_full_rate_is_not_reached() -> None:
     recipe = COSINE.replace(lr=0.01, min_lr=0.1, warmup_epochs=0.0)
 
     assert {learning_rate(recipe, step, 1) for step in range(10)} == {0.01}
+
+
+def test_the_line_runs_from_the_first_step_and_the_warm_up_ends_on_it() -> None:
+    """OpenMMLab's poly with power 1: after the warm-up, lr * (1 - step / all steps)."""
+    recipe = COSINE.replace(decay="linear", min_lr=0.0)
+
+    assert [learning_rate(recipe, step, 2) for step in (3, 4, 10, 19)] == pytest.approx([0.85, 0.8, 0.5, 0.05])
+    assert learning_rate(recipe, 0, 2) == pytest.approx(0.25)
+    assert learning_rate(recipe.replace(min_lr=0.2), 10, 2) == pytest.approx(0.6)

@@ -18,6 +18,7 @@ from torch import Tensor
 from modernet.preparation import ImageSize, Interpolation, Size, as_size
 
 IGNORE = 255  # value of a semantic map where nothing is known, as in Pascal VOC, ADE20K and Cityscapes
+_LONGEST = 4  # times the longer side of what is covered
 _PADDING = 128  # grey level of what a view shows beyond the image's border
 
 
@@ -128,6 +129,12 @@ def central_view(h: int, w: int, size: Size, crop: float = 1.0) -> View:
     height, width = (h, h * shape_w / shape_h) if wide else (w * shape_h / shape_w, w)
     height, width = max(round(crop * height), 1), max(round(crop * width), 1)
     return View(Box((h - height) // 2, (w - width) // 2, height, width), size)
+
+
+def covering_scale(image: Size, size: Size) -> float:
+    """Return the factor by which an image just covers `size`; beyond 4:1 its longer side limits it, as in OpenMMLab."""
+    (h, w), (height, width) = image, size
+    return min(max(height / h, width / w), _LONGEST * max(size) / max(image))
 
 
 def cut(image: Tensor, box: Box, size: Size, interpolation: Interpolation = "bilinear") -> Tensor:

@@ -28,7 +28,7 @@ from modernet.data.transforms.timm_augment import uses_timm_augment
 from modernet.errors import InputError
 from modernet.machine.cores import decoding_workers
 from modernet.preparation import Preparation
-from modernet.recipes import Augmentation
+from modernet.recipes import Augmentation, DenseAugmentation
 
 _MOST_WORKERS = 8
 
@@ -123,7 +123,7 @@ def make_loader(
         preparation = replace(preparation, crop=1.0)
         shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
         plan = TrainingPlan(len(split), batch_size, seed, place, repeats=augmentation.repeats, shards=shards)
-    one_by_one = transform is not None or (augmentation is not None and uses_timm_augment(augmentation))
+    one_by_one = transform is not None or (augmentation is not None and _sees_images(augmentation))
     if isinstance(split, InMemory) and one_by_one:
         split = OnDisk(DecodedImages(split.images, "the images in memory"), torch.arange(len(split)), split.targets)
     of_image, of_batch = None, augmentation
@@ -161,13 +161,19 @@ def _prepared(split: InMemory, preparation: Preparation) -> InMemory:
     return InMemory(images, split.targets.show([view] * len(split)))
 
 
+def _sees_images(augmentation: Augmentation) -> bool:
+    """Whether an augmentation works on one image at a time, even if images are in memory."""
+    dense = isinstance(augmentation, DenseAugmentation) and (augmentation.rescales or augmentation.photometric)
+    return dense or uses_timm_augment(augmentation)
+
+
 def _divide(augmentation: Augmentation | None) -> tuple[Augmentation | None, Augmentation | None]:
     """Divide an augmentation between the reader, which sees one image at a time, and the batch.
 
     A flip comes before RandAugment, and costs less while an image is read than afterwards; where nothing else is done
     to single images, it is left to the batch, so that both kinds of split give the same batches.
     """
-    if augmentation is None or (augmentation.crop_scale == 1 and not uses_timm_augment(augmentation)):
+    if augmentation is None or (augmentation.crop_scale == 1 and not _sees_images(augmentation)):
         return None, augmentation
     return augmentation, replace(augmentation, flip=0.0, crop_scale=1.0)
 

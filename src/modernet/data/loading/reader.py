@@ -13,11 +13,13 @@ from modernet.data.chance import Stream, generator, new_seed
 from modernet.data.dataset import OnDisk
 from modernet.data.images.views import ChooseView, View, central_view
 from modernet.data.loading.plan import MicroBatch
+from modernet.data.targets import SemanticTargets, varied_view
+from modernet.data.transforms.photometric import distort
 from modernet.data.transforms.random_crops import random_view
 from modernet.data.transforms.timm_augment import TimmAugment, uses_timm_augment
 from modernet.errors import InputError
 from modernet.preparation import Preparation
-from modernet.recipes import Augmentation
+from modernet.recipes import Augmentation, DenseAugmentation
 
 ImageTransform = Callable[[Tensor, int], Tensor]
 """uint8 (3, h, w) and its position in the split -> the same shape and type."""
@@ -53,6 +55,8 @@ class Reader:
         self.size, self._interpolation = preparation.size, preparation.interpolation
         self._crop, self._augmentation = preparation.crop, augmentation
         self._seed, self._transform = seed, transform
+        dense = augmentation if isinstance(augmentation, DenseAugmentation) else DenseAugmentation()
+        self._photometric, self._class_share = dense.photometric, dense.class_share
         self._timm_augment: TimmAugment | None = None
         if augmentation is not None and uses_timm_augment(augmentation):
             self._timm_augment = TimmAugment(augmentation, preparation)
@@ -70,18 +74,23 @@ class Reader:
         views = []
         try:
             for place, (position, index) in enumerate(zip(positions.tolist(), indices, strict=True)):
-                pixels, view = self._read_image(index, rng)
+                pixels, view = self._read_image(position, index, rng)
                 images[place] = pixels if self._transform is None else self._transform(pixels, position)
                 views.append(view)
             return self._targets.take(positions).show(views).collate()
         except InputError as error:
             return error
 
-    def _read_image(self, index: int, rng: np.random.Generator) -> tuple[Tensor, View]:
+    def _read_image(self, position: int, index: int, rng: np.random.Generator) -> tuple[Tensor, View]:
         choose: ChooseView = partial(central_view, size=self.size, crop=self._crop)
         if self._augmentation is not None:
             choose = partial(random_view, size=self.size, augmentation=self._augmentation, rng=rng)
+        if self._class_share < 1:
+            assert isinstance(self._targets, SemanticTargets)
+            choose = partial(varied_view, choose=choose, maps=self._targets, position=position, share=self._class_share)
         pixels, view = self._images.read_view(index, choose, self._interpolation)
+        if self._photometric:
+            pixels = distort(pixels, rng)
         if self._timm_augment is not None:
             pixels = self._timm_augment(pixels, new_seed(rng))
         return pixels, view

@@ -108,7 +108,7 @@ def _checked(path: Path, classes: ClassList) -> ClassList:
     if not classes.names:
         raise InputError(f"{path} lists no class; write a name on each line")
     for what, values in (("class", classes.names), ("colour", classes.colours or ())):
-        twice = [value for value in values if values.count(value) > 1]  # type: ignore[arg-type]
+        twice = [value for value in values if values.count(value) > 1]
         if twice:
             shown = f"#{twice[0]:06x}" if isinstance(twice[0], int) else repr(twice[0])
             raise InputError(f"{path} lists the {what} {shown} twice; give each class its own")

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from modernet.data.images.views import Box, View, central_view
+from modernet.data.images.views import Box, View, central_view, covering_scale
 from modernet.preparation import Size
-from modernet.recipes import Augmentation
+from modernet.recipes import Augmentation, DenseAugmentation
 
 _RATIOS = (3 / 4, 4 / 3)  # Szegedy et al. 2014, as everywhere since
 _TRIES = 10
@@ -19,9 +19,13 @@ Floats = NDArray[np.float64]
 
 
 def random_view(h: int, w: int, size: Size, augmentation: Augmentation, rng: np.random.Generator) -> View:
-    """Draw the view of an image of any shape: a random resized crop, or else the centre, mirrored or not."""
+    """Draw the view of an image of any shape: a crop of a rescaled image, a random resized crop, or else the centre,
+    mirrored or not.
+    """
     view = central_view(h, w, size)
-    if augmentation.crop_scale < 1:
+    if isinstance(augmentation, DenseAugmentation) and augmentation.rescales:
+        view = View(rescaled_box(h, w, size, (augmentation.scale_min, augmentation.scale_max), rng), size)
+    elif augmentation.crop_scale < 1:
         view = View(random_box(h, w, augmentation.crop_scale, rng, size[1] / size[0]), size)
     return replace(view, flipped=rng.random() < augmentation.flip)
 
@@ -48,6 +52,23 @@ def random_box(h: int, w: int, smallest_area: float, rng: np.random.Generator, s
     narrow, wide = (shape * ratio for ratio in _RATIOS)
     height, width = min(h, max(round(w / narrow), 1)), min(w, max(round(h * wide), 1))
     return Box((h - height) // 2, (w - width) // 2, height, width)
+
+
+def rescaled_box(h: int, w: int, size: Size, scales: tuple[float, float], rng: np.random.Generator) -> Box:
+    """Draw a crop of `size` of an image that is scaled by a random factor, in whole pixels of the image as it is.
+
+    The factor is relative to the size at which the image just covers `size`, limited where it is longer than 4:1, as in
+    OpenMMLab's `Resize` with `ratio_range`. Along a side that is shorter than the crop, the box starts at the image's
+    border and reaches beyond the other one.
+    """
+    factor, down, right = float(rng.uniform(*scales)), rng.random(), rng.random()
+    scale = factor * covering_scale((h, w), size)
+    boxes = []
+    for length, side, place in ((h, size[0], down), (w, size[1], right)):
+        free = max(int(length * scale + 0.5) - side, 0)
+        boxes.append((round(int(place * (free + 1)) / scale), max(round(side / scale), 1)))
+    (top, height), (left, width) = boxes
+    return Box(top, left, height, width)
 
 
 def random_crops(n: int, smallest_area: float, rng: np.random.Generator) -> Floats:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from modernet.errors import InputError
-from modernet.models import Backbone
 from modernet.recipes import LayerGroups
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A network that defines the order of its layers: a `Backbone`, or a `DenseNetwork` on one."""
+
+    def layer_groups(self, groups: str = "block") -> list[list[str]]:
+        """Return names of parameters by layer, the first one first."""
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the multi-dimensional parameters exempt from weight decay."""
 
 
 def parameter_groups(
@@ -36,7 +46,7 @@ def parameter_groups(
         InputError: `layer_decay` is not 1, and the network does not define the order of its layers, or these groups.
     """
     scales = _scales(network, layer_decay, groups)
-    exempt = network.no_weight_decay() if isinstance(network, Backbone) else set()
+    exempt = network.no_weight_decay() if isinstance(network, Layered) else set()
     found: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         free = not decay_norms and (parameter.ndim <= 1 or name.endswith(".bias") or name in exempt)
@@ -51,7 +61,7 @@ def _scales(network: nn.Module, layer_decay: float, groups: LayerGroups) -> dict
     """Return the share of the learning rate by name of the parameter."""
     if layer_decay == 1.0:
         return dict.fromkeys((name for name, _ in network.named_parameters()), 1.0)
-    if not isinstance(network, Backbone):
+    if not isinstance(network, Layered):
         raise InputError(f"a {type(network).__name__} does not define the order of its layers; give --layer-decay 1")
     layers = network.layer_groups(groups)
     return {name: layer_decay ** (len(layers) - 1 - index) for index, layer in enumerate(layers) for name in layer}

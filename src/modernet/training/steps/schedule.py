@@ -11,15 +11,20 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of an optimizer step, counted from 0 over the whole run.
 
     Linear warm-up from `warmup_lr`, whose last step has the full rate; then half a cosine down to `min_lr`, or plateaus
-    of equal length, each `plateau_factor` times the one before. All rates are scaled with the batch, see `rate_factor`.
+    of equal length, each `plateau_factor` times the one before. The linear decay runs over the whole training, and the
+    warm-up ends on it. All rates are scaled with the batch, see `rate_factor`.
     """
     schedule = recipe.schedule
     factor = rate_factor(recipe)
     full, first, last = (factor * rate for rate in (recipe.optimizer.lr, schedule.warmup_lr, schedule.min_lr))
     total = schedule.epochs * steps_per_epoch
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    if schedule.decay == "linear":
+        full = last + (full - last) * (1 - step / total)
     if step < warmup:
         return first + (full - first) * (step + 1) / warmup
+    if schedule.decay == "linear":
+        return full
     if schedule.decay == "step":
         return full * schedule.plateau_factor ** (schedule.plateaus * step // total)
     progress = (step - warmup) / max(total - warmup, 1)
