@@ -49,3 +49,14 @@ def test_ignored_pixels_alone_give_zero_and_not_nan() -> None:
 
     assert confusion.mean_iou() == 0.0
     assert confusion.pixel_accuracy() == 0.0
+
+
+def test_each_class_has_its_own_iou_and_the_accuracy_is_the_mean_over_true_classes() -> None:
+    confusion = Confusion(4, CPU)
+    confusion.add(torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 0, 0, 1, 1]))
+
+    ious = confusion.per_class_iou()
+    assert ious[:3] == pytest.approx([100 * 2 / 3, 100 / 3, 0.0])
+    assert np.isnan(ious[3])
+    assert confusion.mean_accuracy() == pytest.approx((100 * 2 / 3 + 50) / 2)  # class 2 is predicted, but never true
+    assert Confusion(3, CPU).mean_accuracy() == 0.0

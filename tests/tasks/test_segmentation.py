@@ -18,12 +18,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from modernet.cli import main
-from modernet.data import ImageDataset, InMemory, OpenedSplit, SceneGenerator
+from modernet.data import ImageDataset, InMemory, OnDisk, OpenedSplit, SceneGenerator, open_dataset, read_image
 from modernet.data.images.views import IGNORE
 from modernet.data.targets import SemanticTargets
 from modernet.errors import InputError
 from modernet.evaluation import saved_loader
 from modernet.evaluation.scores import NonFiniteScores
+from modernet.evaluation.segmenting import class_probabilities
 from modernet.preparation import Preparation
 from modernet.recipes import Execution, get_recipe
 from modernet.records import Record, read_record
@@ -76,7 +77,7 @@ def test_a_stopped_run_resumes_to_the_same_losses(images: ImageDataset, tmp_path
 
     assert losses(resumed) == losses(whole)
     assert resumed.settings["task"] == "segmentation"
-    assert [metric.name for metric in resumed.task_metrics] == ["miou", "pixel_accuracy"]
+    assert [metric.name for metric in resumed.task_metrics] == ["miou", "pixel_accuracy", "mean_accuracy"]
     assert resumed.metrics["test_n"] == 20
 
 
@@ -92,10 +93,63 @@ def test_the_loss_is_the_mean_over_known_pixels_and_zero_without_any(images: Ima
     assert float(task.weight(batch._replace(targets=target))) == len(target) * 12 * 32
     assert float(loss.detach()) == pytest.approx(float(by_hand.detach()), rel=1e-6)
 
+    all_pixels = Segmentation(task.network, SPEC, images, RECIPE.replace(loss_over="all"), RunContext(CPU))
+    as_published, _ = all_pixels.loss(task.network, batch._replace(targets=target))
+    assert all_pixels.weight(batch) == target.numel()
+    assert float(as_published.detach()) == pytest.approx(float(loss.detach()) * 12 / 32, rel=1e-6)
+
     nothing, _ = task.loss(task.network, batch._replace(targets=torch.full_like(target, IGNORE)))
     nothing.backward()
     assert float(nothing.detach()) == 0.0
     assert all(bool((weight.grad == 0).all()) for weight in task.network.parameters())
+
+
+def test_the_auxiliary_head_adds_its_share_to_the_loss_and_is_saved_with_the_run(
+    images: ImageDataset, tmp_path: Path
+) -> None:
+    recipe = RECIPE.replace(head="upernet", head_width=8, auxiliary_weight=0.25, epochs=1)
+    record = train_segmenter(SPEC, images, recipe, folder=tmp_path, device=CPU)
+    saved = load_network(tmp_path)
+    task = Segmentation(saved.network.train(), SPEC, images, recipe, RunContext(CPU))
+    batch = next(task.batches.batches())
+    torch.manual_seed(0)
+    loss, extra = task.loss(task.network, batch)
+    torch.manual_seed(0)
+    logits = task.network(batch.images)
+    main, auxiliary = (torch.nn.functional.cross_entropy(each, batch.targets.long()) for each in logits)
+
+    assert float(loss.detach()) == pytest.approx(float((main + 0.25 * auxiliary).detach()), rel=1e-5)
+    assert float(extra["auxiliary"]) == pytest.approx(float(auxiliary.detach()), rel=1e-5)
+    assert "train_auxiliary" in record.history[0]
+    assert saved.spec.head == {"head": "upernet", "width": 8}
+
+
+@pytest.mark.medium
+def test_images_of_any_size_are_measured_and_drawn_whole(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for number in range(30):
+        scene = SceneGenerator("train", 48).scene(number)
+        h, w = 30 + number % 3, 40
+        for folder, content in (("images", scene.image[:, :h, :w].permute(1, 2, 0)), ("masks", scene.semantic[:h, :w])):
+            (data / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(content.numpy()).save(data / folder / f"{number:02}.png")
+    (data / "classes.txt").write_text("\n".join(["ground", *"0123456789"]))
+    run, drawn = tmp_path / "run", tmp_path / "drawn"
+    options = ["--recipe", "upernet_convnext", "--data", str(data), "--image-size", "32", "--head-width", "8"]
+    options += ["--epochs", "1", "--batch-size", "4", "--warmup-epochs", "0.5", "--drop-path", "0"]
+    assert main(["train", *options, "--out", str(run)]) == 0
+
+    dataset = open_dataset(str(data), targets="semantic", image_size=32)
+    record = read_record(run / "record.json")
+    assert isinstance(dataset.test, OnDisk)
+    assert record.metrics["test_n"] == len(dataset.test)
+    assert main(["predict", str(run), str(data / "images" / "01.png"), "--out", str(drawn)]) == 0
+    with Image.open(drawn / "01.png") as indices, Image.open(drawn / "01.overlay.png") as overlay:
+        assert (indices.mode, indices.size, overlay.size) == ("P", (40, 31), (40, 31))
+        classes = torch.from_numpy(np.array(indices)).long()
+    network = load_network(run)
+    expected = class_probabilities(network.network, read_image(data / "images" / "01.png")[None], network.preparation)
+    assert torch.equal(classes, expected[0].argmax(0))
 
 
 @pytest.mark.medium
@@ -104,7 +158,7 @@ def test_accumulation_gives_the_losses_of_whole_batches_however_uneven_the_pixel
     device_batch: int, tmp_path: Path
 ) -> None:
     """A third of the images has no known pixel, so weights of micro-batches differ and some are 0."""
-    images, recipe = dataset(unknown=1 / 3), RECIPE.replace(batch_size=16, flip=0.0, optimizer="sgd", lr=0.05)
+    images, recipe = dataset(unknown=1 / 3), RECIPE.replace(batch_size=16, shift=0.0, optimizer="sgd", lr=0.05)
     whole = train_segmenter(SPEC, images, recipe, folder=tmp_path / "whole", device=CPU)
     execution = Execution(device_batch=device_batch)
     accumulated = train_segmenter(
@@ -204,6 +258,10 @@ def test_the_verbs_serve_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     measured, record = json.loads(capsys.readouterr().out), read_record(run / "record.json")
     assert measured["miou"] == pytest.approx(record.metrics["test_miou"], abs=1e-3)
     assert measured["pixel_accuracy"] > 50
+    assert measured["iou/ground"] > measured["miou"]
+    averaged = ["--window", "48", "--scales", "1", "1.5", "--flip"]
+    assert main(["evaluate", str(run), "--data", "digit_scenes", "--split", "validation", *averaged]) == 0
+    capsys.readouterr()
 
     Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(tmp_path / "a.png")
     assert main(["predict", str(run), str(tmp_path / "a.png"), "--json"]) == 0

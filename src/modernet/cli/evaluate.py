@@ -31,6 +31,14 @@ class Options:
     """Split to evaluate on."""
     batch_size: int = 128
     """Images per batch."""
+    window: int = 0
+    """Segmentation: side in pixels of square windows to see one by one; 0 sees each image at once."""
+    stride: int = 0
+    """Segmentation: pixels from one window to the next; by default two thirds of the window."""
+    scales: tuple[float, ...] = (1.0,)
+    """Segmentation: factors on the size of the images, whose predictions are averaged: 0.5 0.75 1 1.25 1.5 1.75."""
+    flip: bool = False
+    """Segmentation: average mirrored images as well."""
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
     json: bool = False
@@ -41,14 +49,22 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "evaluate", arguments)
 
     from modernet import progress
+    from modernet.evaluation.segmenting import Inference
     from modernet.machine.device import default_device
     from modernet.tasks import EvaluateRequest, get_task, load_network
 
     saved = load_network(options.run)
     task = get_task(saved.task)
     with progress.shown():
+        inference = Inference(options.window, options.stride or options.window * 2 // 3, options.scales, options.flip)
         request = EvaluateRequest(
-            options.run, options.data, options.split, options.batch_size, default_device(), options.skip_unreadable
+            options.run,
+            options.data,
+            options.split,
+            options.batch_size,
+            default_device(),
+            options.skip_unreadable,
+            inference,
         )
         measured = task.evaluate(saved, request)
     if options.json:

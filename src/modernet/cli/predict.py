@@ -33,6 +33,8 @@ class Options:
     """Weights for --model: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     top: int = 5
     """Number of classes to print per image."""
+    out: Path | None = None
+    """Folder for drawn predictions; for segmentation, a PNG of class indices and an overlay for each image."""
     skip_unreadable: bool = False
     """Do not count images that cannot be read as a failure: they are listed and skipped in either case."""
     json: bool = False
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
             saved = load_model(options.model, options.weights)
         paths = find_images(images)
         predict = get_task(saved.task).predict
-        predictions = predict(saved, paths, top=options.top, skip_unreadable=True)
+        predictions = predict(saved, paths, top=options.top, skip_unreadable=True, out=options.out)
     failed = len(predictions) < len(paths) and not options.skip_unreadable
     if options.json:
         print_json([asdict(prediction) for prediction in predictions])

@@ -1,7 +1,16 @@
 """Evaluate trained networks: metrics that accumulate, and classifiers on data sets and single images."""
 
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
-from modernet.evaluation.saved import Guess, Prediction, evaluate_saved, predict, prepared_images, saved_loader
+from modernet.evaluation.saved import (
+    Guess,
+    Prediction,
+    evaluate_saved,
+    numbered_split,
+    predict,
+    prepared_images,
+    saved_loader,
+    stored_images,
+)
 
 __all__ = [
     "Accuracy",
@@ -9,7 +18,9 @@ __all__ = [
     "Prediction",
     "evaluate_classifier",
     "evaluate_saved",
+    "numbered_split",
     "predict",
     "prepared_images",
     "saved_loader",
+    "stored_images",
 ]

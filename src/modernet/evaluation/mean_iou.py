@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -30,19 +32,34 @@ class Confusion:
         pairs = self.num_classes * target[valid].long() + predicted[valid].long()
         self.counts += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.counts)
 
-    def mean_iou(self) -> float:
-        """Return the mean over classes of intersection over union, in per cent.
+    def per_class_iou(self) -> list[float]:
+        """Return the intersection over union of each class, in per cent; NaN where it is neither true nor predicted.
 
-        Over the whole data set, not per image; classes that are neither true nor predicted anywhere do not count, as in
-        OpenMMLab. 0 if there is no pixel.
+        Over the whole data set, not per image.
         """
         counts = self.counts.double()
         intersection = counts.diagonal()
-        union = counts.sum(0) + counts.sum(1) - intersection
-        present = union > 0
-        return float(100 * (intersection[present] / union[present]).mean()) if present.any() else 0.0
+        shares: list[float] = (100 * intersection / (counts.sum(0) + counts.sum(1) - intersection)).tolist()
+        return shares
+
+    def mean_iou(self) -> float:
+        """Return the mean of `per_class_iou` over the classes that occur, as in OpenMMLab; 0 if there is no pixel."""
+        return _mean(self.per_class_iou())
+
+    def mean_accuracy(self) -> float:
+        """Return the mean over the true classes of the share of their pixels that is found, in per cent; 0 if there is
+        no pixel.
+        """
+        counts = self.counts.double()
+        return _mean((100 * counts.diagonal() / counts.sum(1)).tolist())
 
     def pixel_accuracy(self) -> float:
         """Return the share of pixels whose class is right, in per cent; 0 if there is no pixel."""
         counts = self.counts.double()
         return float(100 * counts.diagonal().sum() / counts.sum().clamp(min=1))
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean of what is a number; 0 if nothing is."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return sum(numbers) / len(numbers) if numbers else 0.0

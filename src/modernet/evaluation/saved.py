@@ -92,7 +92,7 @@ def saved_loader(saved: SavedNetwork, opened: OpenedSplit, *, batch_size: int, d
     """
     return make_loader(
         replace(opened, classes=saved.classes),
-        _numbered(opened, saved.classes),
+        numbered_split(opened, saved.classes),
         batch_size=batch_size,
         device=device,
         augmentation=None,
@@ -100,8 +100,12 @@ def saved_loader(saved: SavedNetwork, opened: OpenedSplit, *, batch_size: int, d
     )
 
 
-def _numbered(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
-    """Return the split with the numbers that its classes have in `known`."""
+def numbered_split(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
+    """Return the split with the numbers that its classes have in `known`.
+
+    Raises:
+        InputError: an image has a class that is not known.
+    """
     split, targets = opened.split, opened.split.targets
     if opened.classes == known:
         return split
@@ -166,20 +170,28 @@ def prepared_images(
     Raises:
         InputError: there are no images, or one cannot be read.
     """
+    preparation = saved.preparation
+    for path, stored in stored_images(paths, skip_unreadable=skip_unreadable):
+        image = fit_image(
+            stored, preparation.image_size, crop=preparation.crop, interpolation=preparation.interpolation
+        )
+        yield path, preparation.normalise(image)
+
+
+def stored_images(paths: Sequence[Path], *, skip_unreadable: bool = False) -> Iterator[tuple[Path, Tensor]]:
+    """Yield each image as it is stored: uint8 (3, h, w).
+
+    Raises:
+        InputError: there are no images, or one cannot be read.
+    """
     if not paths:
         raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
-    preparation = saved.preparation
     for path in progress.track(paths, "predicting", len(paths)):
         try:
-            image = fit_image(
-                read_image(path),
-                preparation.image_size,
-                crop=preparation.crop,
-                interpolation=preparation.interpolation,
-            )
+            image = read_image(path)
         except UnreadableImage as error:
             if not skip_unreadable:
                 raise
             progress.say(f"skipped: {error}")
             continue
-        yield path, preparation.normalise(image)
+        yield path, image

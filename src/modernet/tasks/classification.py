@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from modernet import evaluation
 from modernet.data import Batch, ImageDataset
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, saved_loader
+from modernet.evaluation.segmenting import WHOLE
 from modernet.models import Backbone
 from modernet.recipes import ClassificationRecipe, for_classification
 from modernet.records import CLASSIFICATION, Metric, Record
@@ -150,9 +152,17 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
     """As `TaskModule.evaluate`."""
+    if request.inference != WHOLE:
+        raise InputError("a classifier sees one crop of each image; leave out --window, --scales and --flip")
     opened = open_for_saved(saved, request, "classes")
     loader = saved_loader(saved, opened, batch_size=request.batch_size, device=request.device)
     return asdict(evaluate_classifier(saved.network.to(request.device), loader))
 
 
-predict = evaluation.predict
+def predict(
+    saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool, out: Path | None = None
+) -> list[evaluation.Prediction]:
+    """As `TaskModule.predict`."""
+    if out is not None:
+        raise InputError("a classifier draws nothing; leave out --out, and use --json for a file of its predictions")
+    return evaluation.predict(saved, paths, top=top, skip_unreadable=skip_unreadable)

@@ -169,8 +169,8 @@ def network_cost(
     Raises:
         InputError: the images are too small for the network.
     """
-    fields = json.dumps(spec.fields)
-    return asdict(_count(build, spec.kind, spec.name, fields, len(dataset.classes), dataset.image_size))
+    parts = json.dumps([spec.fields, spec.head])
+    return asdict(_count(build, spec.kind, spec.name, parts, len(dataset.classes), dataset.image_size))
 
 
 @functools.cache
@@ -178,12 +178,12 @@ def _count(
     build: Callable[[NetworkSpec, int], nn.Module],
     kind: Literal["model", "design"],
     name: str,
-    fields: str,
+    parts: str,
     num_classes: int,
     image_size: ImageSize,
 ) -> Counts:
     with torch.device("meta"):
-        return count(build(NetworkSpec(kind, name, json.loads(fields)), num_classes), image_size)
+        return count(build(NetworkSpec(kind, name, *json.loads(parts)), num_classes), image_size)
 
 
 def continued_from(dataset: ImageDataset, start: StartingWeights | None) -> ImageDataset:

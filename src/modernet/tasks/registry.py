@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from modernet.errors import unknown_name
+from modernet.evaluation.segmenting import WHOLE, Inference
 from modernet.recipes import Recipe
 from modernet.records import Metric, Record
 from modernet.weights import NetworkSpec, SavedNetwork
@@ -51,6 +52,8 @@ class EvaluateRequest:
     batch_size: int
     device: torch.device
     skip_unreadable: bool
+    inference: Inference = WHOLE
+    """For segmentation: windows, scales and flips."""
 
 
 class Prediction(Protocol):
@@ -81,9 +84,13 @@ class TaskModule(Protocol):
         """Measure the metrics, the loss and `n` of a trained network on a data set."""
 
     def predict(
-        self, saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool
+        self, saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool, out: Path | None
     ) -> Sequence[Prediction]:
-        """Predict images with a trained network."""
+        """Predict images with a trained network, and write what can be drawn of it to the folder `out`.
+
+        Raises:
+            InputError: an image cannot be read, or `out` is given and there is nothing to draw.
+        """
 
 
 def get_task(kind: str) -> TaskModule:

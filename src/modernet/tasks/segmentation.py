@@ -1,28 +1,33 @@
-"""Semantic segmentation: a backbone with a plain head, cross-entropy over the pixels whose class is known, mIoU."""
+"""Semantic segmentation: a backbone with a plain head or UPerNet, cross-entropy of pixels, mIoU of whole images."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.data import Batch, ImageDataset, Loader
+from modernet.data import Batch, ImageDataset, Split
 from modernet.data.images.views import IGNORE
+from modernet.data.loading.whole import whole_images
 from modernet.errors import InputError
-from modernet.evaluation import prepared_images, saved_loader
+from modernet.evaluation import numbered_split, stored_images
 from modernet.evaluation.mean_iou import Confusion
 from modernet.evaluation.scores import NonFiniteScores, non_finite
+from modernet.evaluation.segmenting import WHOLE, Inference, class_probabilities
 from modernet.models import Backbone
+from modernet.preparation import Preparation
 from modernet.processes import ALONE, Processes
 from modernet.recipes.segmentation import SegmentationRecipe
 from modernet.records import Metric, Record
-from modernet.segmentation import Segmenter
+from modernet.segmentation import Segmenter, TrainingLogits, UPerNet
+from modernet.segmentation.drawing import save_label_map, save_overlay
 from modernet.tasks import images
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
 from modernet.tasks.start import go_on_from, load_start
@@ -31,7 +36,14 @@ from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.task import HeldOut
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
 
-metrics = (Metric("miou", "mIoU"), Metric("pixel_accuracy", "pixel accuracy"))
+metrics = (
+    Metric("miou", "mIoU"),
+    Metric("pixel_accuracy", "pixel accuracy"),
+    Metric("mean_accuracy", "mean accuracy of the classes"),
+)
+
+
+_MOST_PROBABILITIES = 2**26  # in memory at a time while many images are measured; one large image may have more
 
 
 class Segmentation(images.ImageTask):
@@ -39,18 +51,29 @@ class Segmentation(images.ImageTask):
 
     kind: ClassVar[str] = "segmentation"
     metrics: ClassVar[tuple[Metric, ...]] = metrics
+    _recipe: SegmentationRecipe
 
-    def weight(self, batch: Batch) -> Tensor:
+    def weight(self, batch: Batch) -> Tensor | float:
         target: Tensor = batch.targets
-        return (target != IGNORE).sum()
+        return target.numel() if self._recipe.segmentation.loss_over == "all" else (target != IGNORE).sum()
 
     def loss(self, network: Callable[..., Any], batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        logits = network(batch.images)
-        total = F.cross_entropy(logits, batch.targets.long(), ignore_index=IGNORE, reduction="sum")
-        return total / self.weight(batch).clamp(min=1), {}
+        """Return the cross-entropy, a mean over `weight`, plus that of the auxiliary head times its weight."""
+        output, target = network(batch.images), batch.targets.long()
+        weight = torch.as_tensor(self.weight(batch)).clamp(min=1)
+        if not isinstance(output, TrainingLogits):
+            return _entropy(output, target) / weight, {}
+        main, auxiliary = (_entropy(logits, target) / weight for logits in output)
+        return main + self._recipe.segmentation.auxiliary_weight * auxiliary, {"auxiliary": auxiliary.detach()}
 
     def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
-        return _evaluate(network, self.held_out(split), len(self.dataset.classes), self.context.processes)
+        """Measure whole images at their own size, a share of them in each process."""
+        preparation = self._recipe.images.in_test(self.dataset.preparation)
+        batch_size = max(self._recipe.batch_size // self.context.micro_batches, 1)
+        images = getattr(self.dataset, split)
+        return _evaluate(
+            network, images, preparation, len(self.dataset.classes), batch_size, self.context.processes
+        ).measured
 
 
 def train_segmenter(
@@ -64,6 +87,10 @@ def train_segmenter(
 ) -> Record:
     """Train a segmentation network on a backbone; arguments and errors as of `train_classifier`."""
     dataset = images.continued_from(dataset, start)
+    head = {"head": recipe.segmentation.head, "width": recipe.segmentation.head_width}
+    if start is not None and start.trained is not None and _is_segmenter(start):
+        head = dict(start.trained.spec.head)  # its head is kept
+    spec = replace(spec, head=head)
     settings = images.image_settings(spec, dataset, recipe, seed, start=start)
     settings |= images.network_cost(build_network, spec, dataset)
 
@@ -71,7 +98,7 @@ def train_segmenter(
         backbone = spec.build(len(dataset.classes), recipe.drop_path)
         if start is not None and not _is_segmenter(start):
             load_start(start, backbone)
-        segmenter = _segmenter(backbone, len(dataset.classes))
+        segmenter = _segmenter(spec, backbone, len(dataset.classes))
         if start is not None and _is_segmenter(start):
             go_on_from(start, segmenter, dataset.classes, build_network)
         return Segmentation(segmenter, spec, dataset, recipe, context, seed)
@@ -89,14 +116,19 @@ def prepare(request: TrainRequest) -> Callable[..., Record]:
 
 def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
     """As `TaskModule.build_network`."""
-    return _segmenter(spec.build(num_classes), num_classes)
+    return _segmenter(spec, spec.build(num_classes), num_classes)
 
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
-    """As `TaskModule.evaluate`."""
+    """As `TaskModule.evaluate`, with the IoU of each class that occurs as `iou/CLASS`."""
     opened = images.open_for_saved(saved, request, "semantic")
-    loader = saved_loader(saved, opened, batch_size=request.batch_size, device=request.device)
-    return _evaluate(saved.network.to(request.device), loader, len(saved.classes))
+    split = numbered_split(opened, saved.classes)
+    network = saved.network.to(request.device)
+    found = _evaluate(
+        network, split, saved.preparation, len(saved.classes), request.batch_size, inference=request.inference
+    )
+    per_class = zip(saved.classes, found.per_class_iou, strict=True)
+    return {**found.measured, **{f"iou/{name}": iou for name, iou in per_class if not math.isnan(iou)}}
 
 
 @dataclass(frozen=True)
@@ -119,16 +151,27 @@ class SegmentedImage:
 
 
 @torch.inference_mode()
-def predict(saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool) -> list[SegmentedImage]:
-    """As `TaskModule.predict`."""
+def predict(
+    saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool, out: Path | None = None
+) -> list[SegmentedImage]:
+    """As `TaskModule.predict`. Everything is of the image's own size.
+
+    `out` receives `NAME.png`, the index of the class of each pixel, and `NAME.overlay.png`, their colours over the
+    image.
+    """
     if top < 1:
         raise InputError(f"top is {top}; give 1 or more")
-    found = []
-    for path, image in prepared_images(saved, paths, skip_unreadable=skip_unreadable):
-        logits = saved.network(image[None])
-        if non_finite(logits):
+    found: list[SegmentedImage] = []
+    names = output_names(paths) if out is not None else {}
+    for path, image in stored_images(paths, skip_unreadable=skip_unreadable):
+        probabilities = class_probabilities(saved.network, image[None], saved.preparation)
+        if non_finite(probabilities):
             raise NonFiniteScores.of(str(path))
-        counts = logits[0].argmax(0).flatten().bincount(minlength=len(saved.classes))
+        classes = probabilities[0].argmax(0)
+        if out is not None:
+            save_label_map(out / f"{names[path]}.png", classes, len(saved.classes))
+            save_overlay(out / f"{names[path]}.overlay.png", image, classes, len(saved.classes))
+        counts = classes.flatten().bincount(minlength=len(saved.classes))
         shares = (counts / counts.sum()).sort(descending=True, stable=True)
         pairs = zip(shares.indices[:top].tolist(), shares.values[:top].tolist(), strict=True)
         found.append(SegmentedImage(str(path), [Area(saved.classes[index], share) for index, share in pairs if share]))
@@ -139,30 +182,67 @@ def _is_segmenter(start: StartingWeights) -> bool:
     return start.trained is not None and start.trained.task == Segmentation.kind
 
 
-def _segmenter(backbone: nn.Module, num_classes: int) -> Segmenter:
+def output_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return a name without suffix for what is written about each image.
+
+    Raises:
+        InputError: two images would have the same.
+    """
+    names: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in names:
+            raise InputError(f"{names[path.stem]} and {path} would both be written as {path.stem}; predict them apart")
+        names[path.stem] = path
+    return {path: name for name, path in names.items()}
+
+
+def _segmenter(spec: NetworkSpec, backbone: nn.Module, num_classes: int) -> nn.Module:
     assert isinstance(backbone, Backbone), "every NetworkSpec builds a backbone"
-    return Segmenter(backbone, num_classes)
+    head, width = spec.head.get("head", "plain"), spec.head.get("width", 64)
+    return (UPerNet if head == "upernet" else Segmenter)(backbone, num_classes, width)
+
+
+def _entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the cross-entropy summed over the pixels whose class is known."""
+    return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
+
+
+class _Evaluated(NamedTuple):
+    measured: dict[str, float]
+    per_class_iou: list[float]
 
 
 @torch.inference_mode()
-def _evaluate(network: nn.Module, loader: Loader, num_classes: int, processes: Processes = ALONE) -> dict[str, float]:
+def _evaluate(
+    network: nn.Module,
+    split: Split,
+    preparation: Preparation,
+    num_classes: int,
+    batch_size: int,
+    processes: Processes = ALONE,
+    inference: Inference = WHOLE,
+) -> _Evaluated:
     was_training, device = network.training, next(network.parameters()).device
     network.eval()
     confusion, sums = Confusion(num_classes, device), torch.zeros(4, dtype=torch.float64, device=device)
-    for batch in loader.batches():
-        if batch.counted:
-            logits, target = network(batch.images).float(), batch.targets.long()
-            loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
-            counted = torch.tensor(batch.counted, device=device)
-            sums += torch.stack([loss.double(), (target != IGNORE).sum(), counted, non_finite(logits)])
-            confusion.add(logits.argmax(1), target)
+    most_pixels = _MOST_PROBABILITIES // num_classes
+    whole = whole_images(split, batch_size, most_pixels, rank=processes.rank, world=processes.world)
+    for images_u8, maps, counted in whole:
+        probabilities = class_probabilities(network, images_u8, preparation, inference, device)
+        target = maps.to(device).long()
+        loss = F.nll_loss(probabilities.clamp(min=1e-30).log(), target, ignore_index=IGNORE, reduction="sum")
+        broken = non_finite(probabilities) * (counted > 0)
+        sums += torch.stack([loss.double(), (target != IGNORE).sum(), torch.tensor(counted, device=device), broken])
+        confusion.add(probabilities.argmax(1), target)
     network.train(was_training)
     confusion.counts, (loss, pixels, n, lost) = processes.sum(confusion.counts), processes.sum(sums).tolist()
     if lost:
         raise NonFiniteScores.of(f"{lost:.0f} of {n:.0f} images")
-    return {
+    measured = {
         "miou": confusion.mean_iou(),
         "pixel_accuracy": confusion.pixel_accuracy(),
+        "mean_accuracy": confusion.mean_accuracy(),
         "loss": loss / max(pixels, 1),
         "n": n,
     }
+    return _Evaluated(measured, confusion.per_class_iou())

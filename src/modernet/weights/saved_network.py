@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,8 @@ class NetworkSpec:
     """The model's name, or the step's."""
     fields: dict[str, Any]
     """Fields of the model's config that differ from its defaults, or every field of the design."""
+    head: dict[str, Any] = field(default_factory=dict)
+    """What a task puts on the network; empty for its plainest head, and for a classifier."""
 
     @staticmethod
     def of_design(name: str, design: Design) -> NetworkSpec:

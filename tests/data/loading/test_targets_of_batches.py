@@ -10,10 +10,11 @@ import torch
 
 from modernet.data import BoxTargets, ClassTargets, ImageDataset, InMemory, NoTargets, OnDisk, Place, SemanticTargets
 from modernet.data.images.collection import DecodedImages
+from modernet.data.images.views import IGNORE
 from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.errors import InputError
 from modernet.preparation import Preparation
-from modernet.recipes import Augmentation
+from modernet.recipes import Augmentation, DenseAugmentation
 
 CPU = torch.device("cpu")
 H, W = 24, 36
@@ -182,3 +183,27 @@ def test_rand_augment_is_refused_where_targets_would_stay_behind(kind: str) -> N
     loader(dataset("none", False), Augmentation(rand_augment="rand-m9"))
     jittered = batches(dataset(kind, False), Augmentation(color_jitter=0.3))
     assert sum(batch.counted for batch in jittered) == 2 * N
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        DenseAugmentation(flip=0.5, scale_min=0.5, scale_max=2.0, class_share=0.75),
+        DenseAugmentation(flip=0.5, crop_scale=0.3, class_share=0.75, shift=0.1),
+    ],
+)
+def test_crops_at_random_scales_take_maps_with_them_and_pad_them_with_unknown(augmentation: DenseAugmentation) -> None:
+    rows, columns = torch.arange(40)[:, None] // 10, torch.arange(60)[None] // 15
+    semantic = ((rows + columns) % 4).to(torch.uint8).expand(12, 40, 60)
+    images = (60 * semantic)[:, None].expand(12, 3, 40, 60).contiguous()
+    split = InMemory(images, SemanticTargets(semantic.contiguous(), np.arange(12)))
+    preparation = Preparation((40, 60), (0.0,) * 3, (1 / 255,) * 3)
+    dataset = ImageDataset("blocks", ("a", "b", "c", "d"), preparation, split, split, split)
+    loader = make_loader(dataset, split, batch_size=6, device=CPU, augmentation=augmentation, workers=0)
+    unknown = 0
+    for batch in loader.batches():
+        known = batch.targets != IGNORE
+        unknown += int((~known).sum())
+        error = (batch.images[:, 0] - 60 * batch.targets).abs()[known]
+        assert float((error < 5).float().mean()) > 0.8  # but for soft edges
+    assert (unknown > 0) == augmentation.rescales

@@ -190,7 +190,7 @@ BROKEN = {
     ),
     "instances in 16 bits": (
         lambda root: write_map(root / "masks/c.png", np.full((2, 6), 26001, np.uint16)),
-        r"values up to 26001, as instances do",
+        r"c\.png: label maps hold values up to 26001, as instances do",
     ),
     "one class": (
         lambda root: [write_map(root / f"masks/{n}.png", np.zeros((2, 6), np.uint8)) for n in "abcdef"],

@@ -45,6 +45,17 @@ PUBLISHED: list[tuple[str, str, dict[str, Any]]] = [
     ("convnext_v2_finetune", "convnextv2_huge", {"epochs": 50, "warmup_epochs": 10.0, "layer_decay": 0.75}),
     ("replknet", "replknet_31b", {"lr": 4e-3, "batch_size": 2048, "lr_batch": 2048, "warmup_epochs": 10.0}),
     ("replknet", "replknet_31b", {"drop_path": 0.5, "ema_decay": 0.9999}),
+    ("upernet_convnext", "convnext_tiny", {"lr": 1e-4, "weight_decay": 0.05, "batch_size": 16, "drop_path": 0.4}),
+    ("upernet_convnext", "convnext_small", {"layer_decay": 0.9, "layer_decay_groups": "stage", "drop_path": 0.3}),
+    ("upernet_convnext", "convnext_base", {"decay": "linear", "min_lr": 0.0, "image_size": 512, "drop_path": 0.4}),
+    (
+        "upernet_convnext",
+        "convnext_large",
+        {"scale_min": 0.5, "scale_max": 2.0, "class_share": 0.75, "image_size": 640},
+    ),
+    ("upernet_convnext", "convnext_xlarge", {"lr": 8e-5, "image_size": 640, "photometric": True, "flip": 0.5}),
+    ("upernet_convnext", "convnext_tiny", {"head": "upernet", "head_width": 512, "auxiliary_weight": 0.4}),
+    ("upernet_convnext", "convnext_tiny", {"loss_over": "all"}),
 ]
 
 
@@ -89,3 +100,11 @@ def test_every_data_set_has_a_recipe() -> None:
 
 def test_a_renamed_recipe_is_found_by_its_former_name() -> None:
     assert get_recipe("small_pictures") == get_recipe("small_images")
+
+
+def test_the_epochs_of_the_segmenters_are_the_published_steps_on_ade20k() -> None:
+    recipe = get_recipe("upernet_convnext")
+    steps_per_epoch = 20_210 / recipe.batch_size
+
+    assert recipe.schedule.epochs * steps_per_epoch == pytest.approx(160_000, rel=0.005)
+    assert recipe.schedule.warmup_epochs * steps_per_epoch == pytest.approx(1_500, rel=1e-4)

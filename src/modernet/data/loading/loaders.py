@@ -175,6 +175,9 @@ def _divide(augmentation: Augmentation | None) -> tuple[Augmentation | None, Aug
     """
     if augmentation is None or (augmentation.crop_scale == 1 and not _sees_images(augmentation)):
         return None, augmentation
+    if isinstance(augmentation, DenseAugmentation):
+        whole = replace(augmentation, scale_min=1.0, scale_max=1.0, class_share=1.0, photometric=False)
+        return augmentation, replace(whole, flip=0.0, crop_scale=1.0)
     return augmentation, replace(augmentation, flip=0.0, crop_scale=1.0)
 
 

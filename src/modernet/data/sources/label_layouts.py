@@ -83,11 +83,12 @@ def find_label_folder(path: Path) -> LabelFolder | None:
         found, left = _matched(images, maps)
         unused += left
         for pair in found:
-            inner = pair.image.relative_to(images).parts[0] if split is None else ""
-            pairs.setdefault(split or (split_of(inner) if is_split_word(inner) else None) or "train", []).append(pair)
+            pairs.setdefault(split or _split_below(images, pair.image), []).append(pair)
     cityscapes = any(maps.name.casefold() == "gtfine" for _, _, maps in places)
     if cityscapes:
         pairs.pop("test", None)  # its maps are empty: the labels are not published
+    if not pairs:
+        return None
     if "train" not in pairs:
         raise InputError(f"{path} has label maps for {' and '.join(pairs)}, but none for train; name a folder train")
     first = next((pair.label_map for pair in pairs["train"] if pair.label_map is not None), None)
@@ -124,6 +125,12 @@ def _places(path: Path) -> list[_Place]:
         elif partner is not None:
             found.append(_Place(split, folder, partner))
     return found
+
+
+def _split_below(images: Path, image: Path) -> str:
+    """Return the split that the first folder on the way to an image names; train if none does."""
+    folder = image.relative_to(images).parts[0]
+    return (split_of(folder) if is_split_word(folder) else None) or "train"
 
 
 def _beside(path: Path) -> tuple[Path, Path] | None:

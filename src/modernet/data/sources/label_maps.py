@@ -89,7 +89,11 @@ def survey_labels(folder: LabelFolder) -> Survey:
         values = sorted(value for value in counts if value != IGNORE)
         if len(values) < 2 or values[-1] >= IGNORE:
             problems = [problem for look in found for problem in look.problems]
-            return Survey(counts, tuple(problems or [Problem(str(folder.path), _not_classes(counts))]), (), None)
+            worst = [
+                pair.label_map for pair, look in zip(pairs, found, strict=True) if max(look.counts, default=0) > IGNORE
+            ]
+            where = worst[0] if worst else folder.path
+            return Survey(counts, tuple(problems or [Problem(str(where), _not_classes(counts))]), (), None)
         names = tuple(map(str, range(values[-1] + 1)))
         code = LabelCode({**{value: value for value in range(len(names))}, IGNORE: IGNORE}, coloured=False)
     problems = []
@@ -170,7 +174,7 @@ def _unknown(values: Counter[int], code: LabelCode, classes: int) -> str:
 
 def _not_classes(counts: Counter[int]) -> str:
     """Say why the values of all maps are no classes 0, 1, ..."""
-    what = "its label maps hold"
+    what = "label maps hold"
     if set(counts) == {0, IGNORE}:
         return (
             f"{what} 0 and 255 alone, which is ignored; list both in class_dict.csv: background,0,0,0 and "

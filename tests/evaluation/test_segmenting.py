@@ -1,0 +1,99 @@
+"""Whole images are segmented as OpenMMLab does: in windows, at several scales, mirrored, at their own size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from modernet.errors import InputError
+from modernet.evaluation.segmenting import Inference, class_probabilities, input_size
+from modernet.preparation import Preparation
+
+SQUARE = Preparation(8, (0.5,) * 3, (0.25,) * 3)
+
+
+def images(h: int, w: int, n: int = 1) -> Tensor:
+    return torch.randint(0, 256, (n, 3, h, w), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def brightness(x: Tensor) -> Tensor:
+    """Logits of two classes from each pixel alone."""
+    return torch.cat([x.mean(1, keepdim=True), -x.mean(1, keepdim=True)], 1)
+
+
+@pytest.mark.parametrize(
+    ("stored", "scale", "expected"),
+    [
+        ((480, 640), 1.0, (512, 683)),  # 682.67 rounds up, as in OpenMMLab
+        ((640, 480), 1.0, (683, 512)),
+        ((480, 640), 0.75, (384, 512)),
+        ((100, 1000), 1.0, (205, 2048)),  # longer than 4:1: 2048 limits it
+        ((512, 512), 1.75, (896, 896)),
+    ],
+)
+def test_images_are_scaled_to_cover_the_size_of_training(
+    stored: tuple[int, int], scale: float, expected: tuple[int, int]
+) -> None:
+    assert input_size(stored, Preparation(512, (0.5,) * 3, (0.25,) * 3), scale) == expected
+
+
+def test_probabilities_have_the_size_of_the_image_whatever_the_network_saw() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def network(x: Tensor) -> Tensor:
+        seen.append(tuple(x.shape[-2:]))
+        return brightness(x)
+
+    found = class_probabilities(network, images(11, 17, n=2), SQUARE)
+
+    assert seen == [(8, 12)]
+    assert found.shape == (2, 2, 11, 17)
+    torch.testing.assert_close(found.sum(1), torch.ones(2, 11, 17))
+
+
+def test_windows_end_at_the_border_and_are_averaged_where_they_overlap() -> None:
+    """Each window answers with its number, so the result shows which windows saw a pixel."""
+    corners: list[int] = []
+
+    def network(x: Tensor) -> Tensor:
+        corners.append(len(corners))
+        return torch.full((1, 1, *x.shape[-2:]), float(len(corners)))
+
+    image = images(8, 11)
+    one_class = class_probabilities(network, image, SQUARE, Inference(window=4, stride=3))
+
+    # rows from 0, 3, 4 (not 6: the last ends at 8); columns from 0, 3, 6, 7
+    assert len(corners) == 12
+    assert one_class.shape == (1, 1, 8, 11)
+
+
+def test_windows_of_a_network_that_sees_single_pixels_change_nothing() -> None:
+    image = images(8, 13)
+    whole = class_probabilities(brightness, image, SQUARE)
+
+    torch.testing.assert_close(class_probabilities(brightness, image, SQUARE, Inference(window=5, stride=3)), whole)
+    torch.testing.assert_close(class_probabilities(brightness, image, SQUARE, Inference(window=64, stride=64)), whole)
+
+
+def test_flips_are_turned_back_before_they_are_averaged() -> None:
+    image = images(8, 8)
+    whole = class_probabilities(brightness, image, SQUARE)
+
+    torch.testing.assert_close(class_probabilities(brightness, image, SQUARE, Inference(flip=True)), whole)
+
+
+def test_scales_average_probabilities() -> None:
+    image = images(8, 8)
+    each = [class_probabilities(brightness, image, SQUARE, Inference(scales=(scale,))) for scale in (0.5, 1.0)]
+    both = class_probabilities(brightness, image, SQUARE, Inference(scales=(0.5, 1.0)))
+
+    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+    assert not torch.allclose(each[0], each[1])
+
+
+def test_gaps_between_windows_and_scales_of_0_are_refused() -> None:
+    with pytest.raises(InputError, match="give 1 to 512 pixels"):
+        Inference(window=512, stride=600)
+    with pytest.raises(InputError, match="factors above 0"):
+        Inference(scales=(0.0, 1.0))
