@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 
+from modernet.weights.schemes.dense import around
 from modernet.weights.schemes.scheme import Names, Scheme
 
-_BACKBONE = "backbone."
 _OPENMMLAB: Names = [(r"^pyramid\.levels\.(\d)\.", r"backbone.norm\1.")]
 _TRANSFORMERS: Names = [
     (r"^pyramid\.levels\.(\d)\.", lambda match: f"backbone.hidden_states_norms.stage{int(match[1]) + 1}."),
@@ -25,21 +23,9 @@ _OURS = Scheme("modernet")
 def upernet_schemes(of_backbone: Sequence[Scheme]) -> tuple[Scheme, ...]:
     """Return the schemes of a UPerNet, from those of its backbone."""
     published = [scheme for scheme in of_backbone if scheme.project in _HEADS and not scheme.absent]
-    bare = [scheme.without_body() for scheme in published]
-    return (_OURS, *map(_around, bare), *(_around(scheme) for scheme in published if scheme.body))
+    with_body = [scheme for scheme in published if scheme.body]
+    return (_OURS, *(_around(scheme) for scheme in [*(each.without_body() for each in published), *with_body]))
 
 
 def _around(scheme: Scheme) -> Scheme:
-    inner = replace(scheme, split={})  # which applies to the whole name
-
-    def stored(match: re.Match[str]) -> str:
-        (name,) = inner.stored_names(match[1])
-        return name if name.startswith(_BACKBONE) else f"{_BACKBONE}{name}"
-
-    return replace(
-        scheme,
-        names=[(r"^pyramid\.backbone\.(.*)", stored), *_HEADS[scheme.project]],
-        ignored=[*scheme.ignored, *_UNUSED],
-        body="",
-        writable=False,
-    )
+    return around(scheme, _HEADS[scheme.project], ignored=_UNUSED)
