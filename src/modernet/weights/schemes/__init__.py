@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from modernet.detection import RCNN
 from modernet.models.backbone import Backbone
 from modernet.models.coat import CoaT
 from modernet.models.coat_lite import CoaTLite
@@ -19,6 +20,7 @@ from modernet.weights.schemes.coat import COAT, COAT_LITE
 from modernet.weights.schemes.convnext import CONVNEXT
 from modernet.weights.schemes.levit import levit_schemes
 from modernet.weights.schemes.mobilenetv2 import MOBILENETV2
+from modernet.weights.schemes.rcnn import rcnn_schemes
 from modernet.weights.schemes.resnet import RESNET
 from modernet.weights.schemes.scheme import ORIGINAL, Change, Scheme
 from modernet.weights.schemes.swin import SWIN
@@ -47,6 +49,8 @@ def schemes_of(network: nn.Module) -> tuple[Scheme, ...]:
         return (ORIGINAL, Scheme("timm", names=[(rf"^{network.wrapped_name}\.", "")]))
     if isinstance(network, UPerNet):
         return upernet_schemes(schemes_of(network.pyramid.backbone))
+    if isinstance(network, RCNN):
+        return rcnn_schemes(schemes_of(network.pyramid.backbone), len(network.config.stages))
     if isinstance(network, LeViT):
         return levit_schemes(network)
     return _SCHEMES.get(type(network), (ORIGINAL,))
