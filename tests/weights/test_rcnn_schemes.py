@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from modernet.detection import RCNN, RCNNConfig, cascade_mask_rcnn, mask_rcnn
+from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.weights import load_weights
 from modernet.weights.schemes import Scheme, schemes_of
@@ -187,3 +189,18 @@ def test_a_published_file_loads_by_one_call(
     assert report.project == project
     assert report.found_under == "state_dict"
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize("config", [mask_rcnn, cascade_mask_rcnn])
+def test_a_detector_of_other_classes_starts_from_a_published_one(config: Callable[..., RCNNConfig]) -> None:
+    source, target = (
+        RCNN(create_model("convnext_test"), config(num_classes=classes, width=8, hidden=16)) for classes in (4, 2)
+    )
+    stored, before = scheme(source, "original").to_stored(source.state_dict()), copy.deepcopy(target.state_dict())
+    with pytest.raises(InputError, match="another number of classes: make the network with theirs, or skip the head"):
+        load_weights(target, stored)
+    report = load_weights(target, stored, skip_head=True)
+    layers = {name.split(".")[-2] for name in report.new}
+    assert layers == {"fc_cls", "fc_reg", "conv_logits"}
+    for name, value in target.state_dict().items():
+        assert torch.equal(value, before[name] if name in report.new else source.state_dict()[name])

@@ -80,6 +80,13 @@ class RCNN(DenseNetwork):
         sizes = [(images.shape[2], images.shape[3])] * len(images) if sizes is None else sizes
         return self.detect(images, sizes) if targets is None else self.losses(images, sizes, targets)
 
+    def classifier_names(self) -> tuple[str, ...]:
+        boxes = [
+            f"roi_heads.box_heads.{i}.{layer}" for i in range(len(self.config.stages)) for layer in ("fc_cls", "fc_reg")
+        ]
+        masks = [f"roi_heads.mask_heads.{i}.conv_logits" for i in range(len(self.roi_heads.mask_heads))]
+        return (*boxes, *masks)
+
     def levels(self, images: Tensor) -> list[Tensor]:
         """Return the five levels of the pyramid for images whose sides are multiples of 32, `(b, 3, h, w)`."""
         y: list[Tensor] = self.neck(self.pyramid(images))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class FeaturePyramid(nn.Module):
         return [level(x) for level, x in zip(self.levels, maps, strict=True)]
 
 
-class DenseNetwork(nn.Module):
+class DenseNetwork(nn.Module, ABC):
     """The base of networks whose heads are on a backbone's feature pyramid: what training asks of their parameters.
 
     Args:
@@ -84,6 +85,10 @@ class DenseNetwork(nn.Module):
         ]
         grouped = {name for group in of_backbone for name in group}
         return [*of_backbone, [name for name, _ in self.named_parameters() if name not in grouped]]
+
+    @abstractmethod
+    def classifier_names(self) -> tuple[str, ...]:
+        """Return the names of the layers whose shape depends on the classes, which fine-tuning replaces."""
 
     def no_weight_decay(self) -> set[str]:
         """As `Backbone.no_weight_decay`."""

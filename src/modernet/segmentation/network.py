@@ -26,6 +26,9 @@ class Segmenter(DenseNetwork):
         self.project = nn.ModuleList(nn.Conv2d(c, width, 1) for c in self.pyramid.feature_info.channels())
         self.classifier = nn.Conv2d(width, num_classes, 1)
 
+    def classifier_names(self) -> tuple[str, ...]:
+        return ("classifier",)
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits `(b, k, h, w)` for images `(b, 3, h, w)`."""
         maps = [project(features) for project, features in zip(self.project, self.pyramid(images), strict=True)]

@@ -57,6 +57,9 @@ class UPerNet(DenseNetwork):
         self.decode_head = UPerHead(channels, num_classes, width)
         self.auxiliary_head = FCNHead(channels[-2], num_classes, width // 2)
 
+    def classifier_names(self) -> tuple[str, ...]:
+        return "decode_head.conv_seg", "auxiliary_head.conv_seg"
+
     def forward(self, images: Tensor) -> Tensor | TrainingLogits:
         """Return logits `(b, k, h, w)` for images `(b, 3, h, w)`; in training mode, those of both heads.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models import MODELS, Backbone, create_model
+from modernet.models import MODELS, Backbone, DenseNetwork, create_model
 from modernet.progress import track
 from modernet.weights.channels import first_convolution, with_channels
 from modernet.weights.checkpoint_file import CheckpointFile, Entry, entries_of, read_foreign_weights
@@ -109,7 +109,8 @@ def load_weights(
             sharded one, a folder of `save_pretrained`, or named tensors.
         entry: take the weights there: keys in the file, then the prefix of the names, such as `"model.student"`.
         resample: resample position embeddings, relative position biases and global filters of another image size.
-        skip_head: leave the classifier as it is, and other layers of the head that the weights lack.
+        skip_head: leave the classifier as it is, and other layers of the head that the weights lack. Of a detector or a
+            segmenter, leave the layers that depend on the classes.
 
     Raises:
         InputError: the file cannot be read or does not fit; the message shows both sides' names and the likely cause.
@@ -326,6 +327,8 @@ def _compare(
 
 def head_names(network: nn.Module) -> list[str]:
     """Return the names of the classifier's tensors, or those it would have if the network had one."""
+    if isinstance(network, DenseNetwork):
+        return [f"{name}.{part}" for name in network.classifier_names() for part in ("weight", "bias")]
     if not isinstance(network, Backbone):
         return []
     with torch.device("meta"):
@@ -364,6 +367,8 @@ def _cause(network: nn.Module, file: CheckpointFile, fit: Fit, resample: bool) -
     if faults and faults <= head and not fit.unexpected:
         if faults <= set(fit.missing):
             return "these weights have no classifier: skip the head, and train a new one"
+        if isinstance(network, DenseNetwork):
+            return "these weights have another number of classes: make the network with theirs, or skip the head"
         classes = next(stored[0] for name, (stored, _) in fit.misshapen.items() if name.endswith("bias"))
         return f"these weights have {classes} classes: make the network with num_classes={classes}, or skip the head"
     rest = {name: shapes for name, shapes in fit.misshapen.items() if name not in head}
