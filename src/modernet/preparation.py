@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Interpolation = Literal["bilinear", "bicubic"]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of the channels of ImageNet's images, in [0, 1]."""
 Size = tuple[int, int]
 """Height and width in pixels."""
 ImageSize = int | Size

@@ -99,7 +99,7 @@ def test_two_towers_are_initialised_as_in_the_paper() -> None:
 @pytest.mark.parametrize(("name", "places"), [("alexnet_test", [2, 5]), ("alexnet_one_tower_test", [0, 3])])
 def test_dropout_is_placed_as_published(name: str, places: list[int]) -> None:
     """After the hidden linear layers in 2012, before them in torchvision."""
-    head = create_model(name, dropout=0.3).classifier
+    head = create_model(name, drop_rate=0.3).classifier
     assert [index for index, layer in enumerate(head) if isinstance(layer, nn.Dropout)] == places
     assert {layer.p for layer in head if isinstance(layer, nn.Dropout)} == {0.3}
 
@@ -122,7 +122,7 @@ def test_images_that_are_too_small_raise(name: str, smallest: int) -> None:
         ({"dims": (8, 8, 8, 8, 0)}, "give five numbers above 0"),
         ({"dims": (8, 8, 8, 7, 8)}, "each a multiple of the 2 towers"),
         ({"hidden": 0}, "hidden is 0; give 1 or more"),
-        ({"dropout": -0.1}, r"dropout is -0.1; give a rate in \[0, 1\)"),
+        ({"drop_rate": -0.1}, r"drop_rate is -0.1; give a rate in \[0, 1\)"),
     ],
 )
 def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:

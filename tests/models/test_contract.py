@@ -113,7 +113,7 @@ class TestBackbone:
         network = make(name).eval()
         _, maps = network.forward_intermediates(images(name))
         assert [x.shape[1] for x in maps] == network.feature_info.channels()
-        assert network.num_features > 0
+        assert network.num_features == network.feature_info.channels(-1)
         if name not in UNPADDED:
             size = MODELS[name].published.image_size
             sides = [-(-size // reduction) for reduction in network.feature_info.reduction()]
@@ -139,7 +139,7 @@ class TestBackbone:
         count = len(network.feature_info)
         _, everything = network.forward_intermediates(x)
         last, first = network.forward_intermediates(x, [0], stop_early=True)
-        assert last is first[0] or count == 1
+        torch.testing.assert_close(last, first[0] if count > 1 else network.forward_features(x), rtol=0, atol=0)
         torch.testing.assert_close(first, everything[:1], rtol=0, atol=0)
         end, _ = network.forward_intermediates(x, [0])
         torch.testing.assert_close(end, network.forward_features(x), rtol=0, atol=0)
@@ -177,7 +177,7 @@ class TestBackbone:
             assert {m.out_features for m in classifier.modules() if isinstance(m, nn.Linear)} == {7}
         network.reset_classifier(0)
         assert network.num_classes == 0
-        assert network(x).shape == (2, network.num_features)
+        assert network(x).shape == (2, network.head_hidden_size)
         network.reset_classifier(0, global_pool="")
         assert network(x).shape == network.forward_features(x).shape
         for pool in MODELS[name].config.pools:
@@ -189,7 +189,7 @@ class TestBackbone:
         network = make(name).eval()
         features = network.forward_features(images(name))
         vector = network.forward_head(features, pre_logits=True)
-        assert vector.shape == (2, network.num_features)
+        assert vector.shape == (2, network.head_hidden_size)
         if len(network.classifier_names()) == 1:  # with several heads, each may have its own input
             torch.testing.assert_close(network.get_classifier()(vector), network.forward_head(features), rtol=0, atol=0)
 
@@ -280,8 +280,9 @@ class TestBackbone:
         for fields, message in [
             ({"num_classes": -1}, "num_classes is -1; give 0 .no classifier. or more"),
             ({"in_chans": 0}, "in_chans is 0; give 1 or more"),
+            ({"drop_rate": 1.0}, r"drop_rate is 1.0; give a rate in \[0, 1\)"),
             ({"drop_path_rate": 1.0}, r"drop_path_rate is 1.0; give a rate in \[0, 1\)"),
-            ({"global_pool": "max"}, "global_pool is 'max'; give .*, or ''"),
+            ({"global_pool": "map"}, "global_pool is 'map'; give .*, or ''"),
             ({"global_pool": ""}, "global_pool='' returns features, but num_classes is 10; give num_classes=0"),
         ]:
             with pytest.raises(InputError, match=message):

@@ -43,7 +43,7 @@ def test_channels_round_to_multiples_of_eight_and_lose_at_most_10_percent(channe
     [
         ({"width_mult": 0.0}, "width_mult is 0.0; give a factor above 0"),
         ({"depths": (1, 2)}, r"depths is \(1, 2\); give seven numbers above 0"),
-        ({"dropout": 1.0}, r"dropout is 1.0; give a rate in \[0, 1\)"),
+        ({"drop_rate": 1.0}, r"drop_rate is 1.0; give a rate in \[0, 1\)"),
     ],
 )
 def test_invalid_configs_raise(fields: dict[str, object], message: str) -> None:

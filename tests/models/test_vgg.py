@@ -97,7 +97,7 @@ def test_images_that_are_too_small_raise() -> None:
         ({"depths": (1, 0, 1)}, "give one number above 0"),
         ({"dims": (8, 0, 8)}, "give one number above 0"),
         ({"hidden": 0}, "hidden is 0; give 1 or more"),
-        ({"dropout": 1.0}, r"dropout is 1.0; give a rate in \[0, 1\)"),
+        ({"drop_rate": 1.0}, r"drop_rate is 1.0; give a rate in \[0, 1\)"),
     ],
 )
 def test_invalid_configs_raise(fields: dict[str, Any], message: str) -> None:

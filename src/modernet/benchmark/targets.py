@@ -16,7 +16,7 @@ from torch import nn
 from modernet.benchmark.case import OPTIMIZED_PREFIX
 from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
-from modernet.models import MODELS, create_model, get_entry, list_models
+from modernet.models import create_model, get_entry
 
 TORCHVISION_PREFIX = "torchvision:"
 """Prefix of names of torchvision's networks."""
@@ -58,8 +58,6 @@ def find_network(name: str) -> Target:
         return _of_torchvision(name.removeprefix(TORCHVISION_PREFIX))
     if ":" in name:
         return _of_function(name)
-    if name not in MODELS:
-        raise unknown_name("model", name, list_models())
     entry = get_entry(name)
     fixed_size = "image_size" in [field.name for field in dataclasses.fields(entry.config)]
 

@@ -13,6 +13,7 @@ from modernet.catalogue.networks import (
     list_networks,
     road_counts,
 )
+from modernet.catalogue.timm_names import TIMM_NAMES, zoo_name
 from modernet.catalogue.weights import (
     PretrainedWeights,
     WebFile,
@@ -24,6 +25,7 @@ from modernet.catalogue.weights import (
 
 __all__ = [
     "ROAD_IMAGE_SIZE",
+    "TIMM_NAMES",
     "TIMM_PREFIX",
     "NetworkFacts",
     "PretrainedWeights",
@@ -36,4 +38,5 @@ __all__ = [
     "list_weights",
     "road_counts",
     "weights_of",
+    "zoo_name",
 ]

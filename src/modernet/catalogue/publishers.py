@@ -1,7 +1,7 @@
 """Weights as their publishers state them: timm, torchvision, and the authors of papers.
 
 timm and torchvision publish these facts with their weights; only the mapping between their networks and those of the
-zoo is kept here. `weights.json` is written from this.
+zoo is kept, here and in `timm_names.py`. `weights.json` is written from this.
 """
 
 from __future__ import annotations
@@ -14,31 +14,11 @@ from timm.models import get_pretrained_cfg
 from torchvision.models import get_model_weights
 
 from modernet.catalogue.networks import TIMM_PREFIX, all_networks
+from modernet.catalogue.timm_names import TIMM_NAMES
 from modernet.catalogue.weights import PretrainedWeights, WebFile
 from modernet.errors import unknown_name
 from modernet.files.hub_file import HubFile
 
-# network of the zoo -> timm's architecture
-_TIMM = {
-    **{f"convnext_{size}": f"convnext_{size}" for size in ("atto", "femto", "pico", "nano", "tiny", "small", "base")},
-    **{f"convnext_{size}": f"convnext_{size}" for size in ("large", "xlarge")},
-    **{f"convnextv2_{size}": f"convnextv2_{size}" for size in ("atto", "femto", "pico", "nano", "tiny", "base")},
-    **{f"convnextv2_{size}": f"convnextv2_{size}" for size in ("large", "huge")},
-    **{f"resnet{depth}": f"resnet{depth}" for depth in (18, 34, 50, 101, 152)},
-    **{f"resnet{depth}d": f"resnet{depth}d" for depth in (50, 101, 152, 200)},
-    **{f"resnext{kind}": f"resnext{kind}" for kind in ("50_32x4d", "101_32x4d", "101_32x8d", "101_64x4d")},
-    **{f"vit_{size}_patch16": f"vit_{size}_patch16_224" for size in ("tiny", "small", "base", "large")},
-    "vit_huge_patch14": "vit_huge_patch14_224",
-    **{f"deit_{size}": f"deit_{size}_patch16_224" for size in ("tiny", "small", "base")},
-    **{f"deit_{size}_distilled": f"deit_{size}_distilled_patch16_224" for size in ("tiny", "small", "base")},
-    "deit_base_384": "deit_base_patch16_384",
-    **{f"swin_{size}": f"swin_{size}_patch4_window7_224" for size in ("tiny", "small", "base", "large")},
-    **{f"swin_{size}_384": f"swin_{size}_patch4_window12_384" for size in ("base", "large")},
-    "mobilenet_v2": "mobilenetv2_100",
-    **{f"levit_{size}": f"levit_{size}" for size in ("128s", "128", "192", "256", "384")},
-    **{f"coat_{size}": f"coat_{size}" for size in ("tiny", "mini", "small")},
-    **{f"coat_lite_{size}": f"coat_lite_{size}" for size in ("tiny", "mini", "small", "medium", "medium_384")},
-}
 # network of the zoo -> torchvision's, where timm has no such weights or both use torchvision's names
 _TORCHVISION = {
     **{name: name for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2")},
@@ -96,7 +76,7 @@ def timm_models(pattern: str) -> list[str]:
 
 
 def _from_timm(model: str) -> Iterator[PretrainedWeights]:
-    architecture = model.removeprefix(TIMM_PREFIX) if model.startswith(TIMM_PREFIX) else _TIMM.get(model)
+    architecture = model.removeprefix(TIMM_PREFIX) if model.startswith(TIMM_PREFIX) else TIMM_NAMES.get(model)
     if architecture is None:
         return
     if not timm.is_model(architecture):

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from modernet.catalogue.networks import TIMM_PREFIX, all_networks
+from modernet.catalogue.timm_names import zoo_name
 from modernet.errors import InputError, unknown_name
 from modernet.files.hub_file import HubFile
 
@@ -79,10 +80,12 @@ def list_weights(pattern: str = "*", *, licence: str = "any") -> list[Pretrained
 def find_weights(name: str) -> PretrainedWeights:
     """Return weights by `model.tag`, or the first of a model: trained on ImageNet-1K alone if there are such.
 
+    The model may have timm's name.
+
     Raises:
         InputError: there are no such weights.
     """
-    model, _, tag = name.partition(".")
+    model, _, tag = zoo_name(name).partition(".")
     entries = weights_of(model)
     if not entries:
         raise InputError(f"there are no published weights for {model}; give a file of weights")

@@ -23,7 +23,7 @@ from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig
 from modernet.models.entry import MODELS, ModelEntry, Published
 from modernet.models.feature_extractor import FeatureExtractor
 from modernet.models.pyramid import DenseNetwork, FeaturePyramid
-from modernet.models.zoo import create_model, get_entry, list_models
+from modernet.models.zoo import create_model, extract_features, get_entry, is_model, list_models
 
 __all__ = [
     "MODELS",
@@ -43,8 +43,10 @@ __all__ = [
     "convnext",
     "convnext_isotropic",
     "create_model",
+    "extract_features",
     "get_entry",
     "gfnet",
+    "is_model",
     "lenet",
     "levit",
     "list_models",

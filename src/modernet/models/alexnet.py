@@ -48,6 +48,7 @@ from modernet.errors import InputError
 from modernet.models.backbone import Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 from modernet.models.image_size import at_least
+from modernet.preparation import Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,10 @@ class AlexNetConfig(ModelConfig):
     """Channels of the five convolutions, summed over towers."""
     hidden: int = 4096
     """Width of the two linear layers before the classifier."""
-    dropout: float = 0.5
+    drop_rate: float = 0.5
     """Dropout rate: after each of those two layers with two towers, before each with one."""
+
+    pools = ("avg", "")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,8 +79,6 @@ class AlexNetConfig(ModelConfig):
             )
         if self.hidden < 1:
             raise InputError(f"hidden is {self.hidden}; give 1 or more")
-        if not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dropout is {self.dropout}; give a rate in [0, 1)")
 
 
 class AlexNet(Backbone):
@@ -85,6 +86,7 @@ class AlexNet(Backbone):
 
     classifier_name = "classifier.6"
     head_modules = ("classifier",)
+    regrows_head = False
     has_blocks = False
 
     def __init__(self, config: AlexNetConfig) -> None:
@@ -121,10 +123,11 @@ class AlexNet(Backbone):
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         hidden1 = [nn.Linear(dim5 * 6 * 6, config.hidden), nn.ReLU(inplace=True)]
         hidden2 = [nn.Linear(config.hidden, config.hidden), nn.ReLU(inplace=True)]
-        drops = [nn.Dropout(config.dropout), nn.Dropout(config.dropout)]
+        drops = [nn.Dropout(config.drop_rate), nn.Dropout(config.drop_rate)]
         hidden = [drops[0], *hidden1, drops[1], *hidden2] if groups == 1 else [*hidden1, drops[0], *hidden2, drops[1]]
         self.classifier = nn.Sequential(*hidden)
-        self.num_features = config.hidden
+        self.num_features = dim5
+        self._hidden = config.hidden
         self.feature_info = FeatureInfo(features)
         if config.towers == 2:
             self._init_as_in_2012()
@@ -137,6 +140,10 @@ class AlexNet(Backbone):
             assert layer.bias is not None
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.constant_(layer.bias, bias)
+
+    @property
+    def head_hidden_size(self) -> int:
+        return self._hidden
 
     def stage_modules(self, index: int) -> list[str]:
         return [f"features.{layer}" for layer in self._layers(index)]
@@ -158,6 +165,20 @@ class AlexNet(Backbone):
         for layer in range(6):
             x = self.classifier[layer](x)
         return x
+
+    def grid_of(self, size: Size) -> Size:
+        def side(pixels: int) -> int:
+            positions = -(-(pixels - 11) // 4) if self._towers == 2 else (pixels - 7) // 4
+            for _ in range(3):
+                positions = (positions - 2) // 2
+            return positions + 1
+
+        return side(size[0]), side(size[1])
+
+    def _classify(self, x: Tensor) -> Tensor:
+        """Without another dropout: `pool` has applied it."""
+        scores: Tensor = self.get_classifier()(x)
+        return scores
 
     def group_key(self, name: str) -> GroupKey:
         """Each convolution; each linear layer."""

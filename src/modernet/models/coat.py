@@ -122,6 +122,8 @@ class CoaT(CoaTLite):
     """
 
     head_modules = ("norm2", "norm3", "norm4", "aggregate", "head")
+    final_norms = ("norm2", "norm3", "norm4")
+    regrows_head = False
 
     def __init__(self, config: CoaTConfig) -> None:
         super().__init__(config)
@@ -165,8 +167,19 @@ class CoaT(CoaTLite):
             scales = self.run_block(block, scales, positions, relatives)
         return self._at(scales, index)
 
+    def normed(self, index: int, x: Any) -> Any:
+        if index == 0:
+            return x
+        norm = (self.norm2, self.norm3, self.norm4)[index - 1]
+        return Scales(x.tokens, Tokens(norm(x.current.x), x.current.grid))
+
     def last_features(self, x: Any) -> Tensor:
-        """Return all tokens `(b, t, c)`, normalised: the class tokens of scales 2, 3 and 4, then their grids."""
+        """Return all tokens `(b, t, c)`, normalised: the class tokens of scales 2, 3 and 4, then their grids.
+
+        Scale 1 alone, if the others were pruned.
+        """
+        if isinstance(x, Tokens):
+            return x.x
         tokens = [norm(y) for norm, (y, _) in zip((self.norm2, self.norm3, self.norm4), x.tokens, strict=True)]
         return torch.cat([*(y[:, :1] for y in tokens), *(y[:, 1:] for y in tokens)], dim=1)
 

@@ -177,6 +177,7 @@ class CoaTLite(Backbone):
 
     classifier_name = "head"
     head_modules: ClassVar[tuple[str, ...]] = ("norm4", "head")
+    final_norms: ClassVar[tuple[str, ...]] = ("norm4",)
     undecayed = ("cls_token1", "cls_token2", "cls_token3", "cls_token4")
 
     def __init__(self, config: CoaTLiteConfig) -> None:
@@ -220,6 +221,9 @@ class CoaTLite(Backbone):
     def feature_map(self, x: Any) -> Tensor:
         y: Tensor = x.as_map()
         return y
+
+    def normed(self, index: int, x: Any) -> Any:
+        return Tokens(self.norm4(x.x), x.grid) if index == len(self.feature_info) - 1 else x
 
     def last_features(self, x: Any) -> Tensor:
         y: Tensor = self.norm4(x.x)

@@ -56,6 +56,8 @@ class CoAtNetConfig(ModelConfig):
     image_size: int = 224
     """Image size in pixels, a multiple of 32; the relative position biases have a fixed size."""
 
+    pools = ("avg", "")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, values in (("depths", self.depths), ("dims", self.dims)):
@@ -238,7 +240,9 @@ class CoAtNet(Backbone):
 
     classifier_name = "head.fc"
     head_modules = ("head",)
+    regrows_head = False
     undecayed = ("relative_position_bias_table",)
+    has_one_size = True
 
     def __init__(self, config: CoAtNetConfig) -> None:
         super().__init__(config)

@@ -188,7 +188,7 @@ class ConvNeXt(Backbone):
         return self.run_blocks(self.stages[index], self.downsample_layers[index](x))
 
     def pool(self, x: Tensor) -> Tensor:
-        x = self.norm(x.mean((2, 3)))  # b c h w -> b c
+        x = self.norm(self.pool_map(x))  # b c h w -> b c
         return x
 
     def group_key(self, name: str) -> GroupKey:

@@ -79,7 +79,7 @@ class ConvNeXtIsotropic(Backbone):
         return self.run_blocks(self.blocks[index], x)
 
     def pool(self, x: Tensor) -> Tensor:
-        x = self.norm(x.mean((2, 3)))  # b c h w -> b c
+        x = self.norm(self.pool_map(x))  # b c h w -> b c
         return x
 
     def group_key(self, name: str) -> GroupKey:

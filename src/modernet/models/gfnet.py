@@ -143,6 +143,7 @@ class _FilterNetwork(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
+    final_norms = ("norm",)
     undecayed = ("pos_embed",)
     norm: nn.LayerNorm
     pos_embed: nn.Parameter
@@ -152,12 +153,11 @@ class _FilterNetwork(Backbone):
         y: Tensor = x.permute(0, 3, 1, 2)
         return y
 
-    def last_features(self, x: Any) -> Tensor:
-        y: Tensor = self.norm(x).permute(0, 3, 1, 2)
-        return y
+    def normed(self, index: int, x: Any) -> Any:
+        return self.norm(x) if x.shape[-1] == self.feature_info.channels(-1) else x
 
     def pool(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
+        return self.pool_map(x)
 
     def _with_positions(self, x: Tensor) -> Tensor:
         grid = (x.shape[1], x.shape[2])

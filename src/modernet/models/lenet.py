@@ -51,6 +51,8 @@ class LeNetConfig(ModelConfig):
     image_size: int = 16
     """Image size in pixels, a multiple of 4."""
 
+    pools = ("avg", "")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.drop_path_rate > 0:
@@ -89,7 +91,9 @@ class LeNet(Backbone):
 
     classifier_name = "output"
     head_modules = ("H3", "output")
+    regrows_head = False
     has_blocks = False
+    has_one_size = True
 
     def __init__(self, config: LeNetConfig) -> None:
         super().__init__(config)
@@ -100,9 +104,13 @@ class LeNet(Backbone):
         self.H3 = nn.Linear(12 * (size // 4) ** 2, 30)
         _init(self.H3.weight, self.H3.in_features)
         nn.init.zeros_(self.H3.bias)
-        self.num_features = 30
+        self.num_features = 12
         self.feature_info = FeatureInfo([Feature(12, 2, "H1"), Feature(12, 4, "H2")])
         self.output = self.make_classifier(config.num_classes)
+
+    @property
+    def head_hidden_size(self) -> int:
+        return 30
 
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         layer = self.get_submodule(f"H{index + 1}")
@@ -117,7 +125,7 @@ class LeNet(Backbone):
         return x.tanh()
 
     def make_classifier(self, num_classes: int) -> nn.Module:
-        layer = new_classifier(self.num_features, num_classes)
+        layer = new_classifier(self.head_hidden_size, num_classes)
         if isinstance(layer, nn.Linear):
             _init(layer.weight, layer.in_features)
         return layer

@@ -57,6 +57,8 @@ class LeViTConfig(ModelConfig):
     key_dim: int = 32
     """Channels per key and query; values have twice as many, four times as many between stages."""
 
+    pools = ("avg", "")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.image_size < _PATCH or self.image_size % _PATCH:
@@ -184,6 +186,7 @@ class LeViT(Backbone):
     classifier_name = "head"
     head_modules = ("head", "head_dist")
     undecayed = ("attention_biases",)
+    has_one_size = True
 
     def __init__(self, config: LeViTConfig) -> None:
         super().__init__(config)
@@ -243,9 +246,9 @@ class LeViT(Backbone):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return the mean of both heads' scores."""
-        if pre_logits or self.num_classes == 0:
+        if pre_logits or self.num_classes == 0 or not self.global_pool:
             return super().forward_head(x, pre_logits)
-        x = self.pool(x)
+        x = self.head_drop(self.pool(x))
         x = (self.head(x) + self.head_dist(x)) / 2
         return x
 
@@ -253,7 +256,7 @@ class LeViT(Backbone):
         return ("head", "head_dist")
 
     def make_classifier(self, num_classes: int) -> nn.Module:
-        return NormLinear(self.num_features, num_classes) if num_classes else nn.Identity()
+        return NormLinear(self.head_hidden_size, num_classes) if num_classes else nn.Identity()
 
     def stage_modules(self, index: int) -> list[str]:
         return [f"blocks.{block}" for block in self._block_range(index)] + ["patch_embed"] * (index == 0)

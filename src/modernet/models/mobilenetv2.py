@@ -44,8 +44,7 @@ class MobileNetV2Config(ModelConfig):
     """Width multiplier; channels are rounded to multiples of 8."""
     depths: tuple[int, ...] = (1, 2, 3, 4, 3, 3, 1)
     """Blocks in each of the seven groups of equal width."""
-    dropout: float = 0.2
-    """Dropout rate before the classifier."""
+    drop_rate: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,8 +52,6 @@ class MobileNetV2Config(ModelConfig):
             raise InputError(f"width_mult is {self.width_mult}; give a factor above 0")
         if len(self.depths) != len(_WIDTHS) or min(self.depths) < 1:
             raise InputError(f"depths is {self.depths}; give seven numbers above 0")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}; give a rate in [0, 1)")
 
 
 class ConvBNReLU6(nn.Sequential):
@@ -93,7 +90,7 @@ class MobileNetV2(Backbone):
     """Stem, inverted residual blocks, a wide 1x1 convolution, average pool, dropout, linear classifier."""
 
     classifier_name = "classifier.1"
-    head_modules = ("classifier",)
+    head_modules = ("classifier.1",)
 
     def __init__(self, config: MobileNetV2Config) -> None:
         super().__init__(config)
@@ -120,7 +117,7 @@ class MobileNetV2(Backbone):
         self._ends = [int(end.module.removeprefix("features.")) + 1 for end in ends]
         self.apply(_init)
         self.classifier = nn.Sequential(
-            nn.Dropout(config.dropout), new_classifier(self.num_features, config.num_classes)
+            nn.Dropout(config.drop_rate), new_classifier(self.num_features, config.num_classes)
         )
 
     def stage_modules(self, index: int) -> list[str]:
@@ -134,11 +131,11 @@ class MobileNetV2(Backbone):
         return x
 
     def pool(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
+        return self.pool_map(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Also applies dropout before the classifier."""
-        if pre_logits or self.num_classes == 0:
+        if pre_logits or self.num_classes == 0 or not self.global_pool:
             return super().forward_head(x, pre_logits)
         scores: Tensor = self.classifier(self.pool(x))
         return scores

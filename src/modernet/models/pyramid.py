@@ -40,7 +40,8 @@ class FeaturePyramid(nn.Module):
         if not last:
             raise InputError("this network describes no feature maps; choose one with strides from 4 to 32")
         self._indices = [last[reduction] for reduction in sorted(last)][-(levels or len(last)) :]
-        maps = backbone.feature_info.select(self._indices)
+        chosen = [backbone.feature_info[index] for index in self._indices]
+        maps = FeatureInfo(Feature(each.num_chs, each.reduction, each.module) for each in chosen)
         if len(maps) == 1:
             self.levels = nn.ModuleList(_simple_levels(maps[0].num_chs))
             self.feature_info = FeatureInfo(
@@ -55,7 +56,7 @@ class FeaturePyramid(nn.Module):
                 nn.Identity() if eps is None else LayerNorm2d(channels, eps) for channels in maps.channels()
             )
             self.feature_info = maps
-        backbone.prune(self._indices)
+        backbone.prune_intermediate_layers(self._indices, prune_norm=True)
         self.backbone = backbone
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -163,6 +163,7 @@ class RepLKNet(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
+    final_norms = ("norm",)
 
     def __init__(self, config: RepLKNetConfig) -> None:
         super().__init__(config)
@@ -201,12 +202,12 @@ class RepLKNet(Backbone):
         x = self.stem(x) if index == 0 else self.transitions[index - 1](x)
         return self.run_blocks(self.get_submodule(f"stages.{index}.blocks"), x)
 
-    def last_features(self, x: Tensor) -> Tensor:
-        x = self.norm(x)
-        return x
+    def normed(self, index: int, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(x) if index == len(self.feature_info) - 1 else x
+        return y
 
     def pool(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
+        return self.pool_map(x)
 
     def stage_modules(self, index: int) -> list[str]:
         return [f"stages.{index}", "stem" if index == 0 else f"transitions.{index - 1}"]

@@ -220,7 +220,7 @@ class ResNet(Backbone):
         return self.run_blocks(self.get_submodule(f"layer{index}"), x)
 
     def pool(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
+        return self.pool_map(x)
 
     def group_key(self, name: str) -> GroupKey:
         """The stem; each block; the classifier."""

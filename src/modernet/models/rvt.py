@@ -216,7 +216,7 @@ class RVT(Backbone):
         return self.run_blocks(self.get_submodule(f"transformers.{index}.blocks"), x).permute(0, 3, 1, 2)
 
     def pool(self, x: Tensor) -> Tensor:
-        x = self.norm(x.mean((2, 3)))
+        x = self.norm(self.pool_map(x))
         return x
 
     def stage_modules(self, index: int) -> list[str]:

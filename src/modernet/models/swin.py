@@ -34,6 +34,7 @@ from modernet.errors import InputError
 from modernet.layers import DropPath, Mlp, drop_path_rates, pad_to_multiple
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
+from modernet.preparation import ImageSize, as_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +261,7 @@ class SwinTransformer(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
+    final_norms = ("norm",)
     undecayed = ("relative_position_bias_table",)
     map_norm_eps = 1e-5
 
@@ -286,6 +288,7 @@ class SwinTransformer(Backbone):
             last = stage == len(config.depths) - 1
             self.layers.append(Stage(blocks, None if last else PatchMerging(dim)))
             features.append(Feature(dim, config.patch_size * 2**stage, f"layers.{stage}.blocks"))
+        self.embed_dim = config.dim
         self.num_features = features[-1].num_chs
         self.norm = nn.LayerNorm(self.num_features)
         self.feature_info = FeatureInfo(features)
@@ -296,6 +299,10 @@ class SwinTransformer(Backbone):
         first = "patch_embed" if index == 0 else f"layers.{index - 1}.downsample"
         return [first, f"layers.{index}.blocks"]
 
+    def set_input_size(self, img_size: ImageSize) -> None:
+        """Say in `pretrained_cfg` for which images the network is now; nothing else depends on their size."""
+        self.note_input_size(as_size(img_size))
+
     def forward_stage(self, index: int, x: Tensor) -> Tensor:
         """Run the patch embedding (stage 0) or patch merging, then the blocks. Returns `(b, h, w, c)`."""
         x = self.get_submodule(self.stage_modules(index)[0])(x)
@@ -304,11 +311,12 @@ class SwinTransformer(Backbone):
     def feature_map(self, x: Tensor) -> Tensor:
         return x.permute(0, 3, 1, 2)  # b h w c -> b c h w
 
-    def last_features(self, x: Tensor) -> Tensor:
-        return self.feature_map(self.norm(x))
+    def normed(self, index: int, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(x) if index == len(self.feature_info) - 1 else x
+        return y
 
     def pool(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
+        return self.pool_map(x)
 
     def group_key(self, name: str) -> GroupKey:
         """The patch embedding; each block, with the patch merging before it; the final norm and the head."""

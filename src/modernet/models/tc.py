@@ -43,6 +43,8 @@ class TCConfig(ModelConfig):
     kernels: int = 1
     """Number of kernels in the hidden layer; the book has one."""
 
+    pools = ("avg", "")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.drop_path_rate > 0:

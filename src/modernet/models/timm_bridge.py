@@ -8,7 +8,7 @@ timm's versions of the architectures here. The network and its parameter names a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,15 @@ from torch import Tensor, nn
 
 from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, GlobalPool, GroupKey, ModelConfig
+from modernet.models.backbone import (
+    Backbone,
+    Feature,
+    FeatureInfo,
+    GlobalPool,
+    GroupKey,
+    ModelConfig,
+    OutputFormat,
+)
 from modernet.models.entry import ModelEntry, Published
 
 
@@ -36,7 +44,7 @@ class TimmConfig(ModelConfig):
 class TimmBackbone(Backbone):
     """One of timm's networks, run by timm's own code.
 
-    It does not run stage by stage, so `forward_stage` raises.
+    It does not run stage by stage, so `forward_stage` raises. What the contract does not define is the network's own.
     """
 
     classifier_name = "network"
@@ -46,9 +54,11 @@ class TimmBackbone(Backbone):
 
     def __init__(self, config: TimmConfig) -> None:
         super().__init__(config)
-        options: dict[str, Any] = {}
-        if config.drop_path_rate:
-            options["drop_path_rate"] = config.drop_path_rate
+        options: dict[str, Any] = {
+            name: getattr(config, name)
+            for name, default in (("drop_rate", 0.0), ("drop_path_rate", 0.0), ("global_pool", "avg"))
+            if getattr(config, name) not in (default, "")
+        }
         if config.image_size:
             options["img_size"] = config.image_size
         try:
@@ -60,13 +70,27 @@ class TimmBackbone(Backbone):
             raise InputError(f"{TIMM_PREFIX}{config.architecture} does not take {names}; leave it out") from error
         self.network = network
         self._architecture = config.architecture
-        self.num_features = int(network.head_hidden_size)
+        self.num_features = int(network.num_features)
+        self.num_prefix_tokens = getattr(network, "num_prefix_tokens", 0)
+        self.pretrained_cfg = network.pretrained_cfg
         self.feature_info = FeatureInfo(
             [
                 Feature(feature["num_chs"], feature["reduction"], f"network.{feature.get('module', '')}")
                 for feature in getattr(network, "feature_info", ())
             ]
         )
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "network":
+                raise
+            return getattr(self.network, name)
+
+    @property
+    def head_hidden_size(self) -> int:
+        return int(self.network.head_hidden_size)
 
     def forward_stage(self, index: int, x: Any) -> Any:
         raise InputError(
@@ -98,26 +122,53 @@ class TimmBackbone(Backbone):
         x: Tensor,
         indices: int | Sequence[int] | None = None,
         *,
+        norm: bool = False,
         stop_early: bool = False,
+        output_fmt: OutputFormat = "NCHW",
         intermediates_only: bool = False,
-    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        return_prefix_tokens: bool = False,
+        output_dict: bool = False,
+    ) -> list[Any] | tuple[Tensor, list[Any]] | dict[str, Any]:
         wanted = self.feature_indices(indices)
+        in_order = sorted(set(wanted))
+        tokens = {"return_prefix_tokens": return_prefix_tokens, "output_dict": output_dict}
         output = self.network.forward_intermediates(
-            x, indices=sorted(set(wanted)), stop_early=stop_early, intermediates_only=intermediates_only
+            x,
+            indices=in_order,
+            norm=norm,
+            stop_early=stop_early,
+            output_fmt=output_fmt,
+            intermediates_only=intermediates_only,
+            **{name: value for name, value in tokens.items() if value},  # only some of timm's networks know them
         )
-        maps = output if intermediates_only else output[1]
-        by_index = dict(zip(sorted(set(wanted)), maps, strict=True))
-        intermediates = [by_index[index] for index in wanted]
-        return intermediates if intermediates_only else (output[0], intermediates)
 
-    def prune(self, indices: Sequence[int]) -> None:
-        self.network.prune_intermediate_layers(sorted(set(indices)), prune_norm=True, prune_head=True)
+        def as_requested(maps: list[Any]) -> list[Any]:
+            return [maps[in_order.index(index)] for index in wanted]
+
+        if output_dict:
+            return {key: value if key == "image_features" else as_requested(value) for key, value in output.items()}
+        return as_requested(output) if intermediates_only else (output[0], as_requested(output[1]))
+
+    def prune_intermediate_layers(
+        self, indices: int | Sequence[int] | None = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        wanted = self.feature_indices(indices)
+        self.network.prune_intermediate_layers(sorted(set(wanted)), prune_norm=prune_norm, prune_head=prune_head)
+        self._num_stages, self.num_features = max(wanted) + 1, int(self.network.num_features)
+        if prune_head:
+            self.num_classes, self.global_pool = 0, ""
+        return wanted
 
     @cached_property
     def _layers(self) -> dict[str, int]:
         """Parameter name -> timm's layer index."""
         layers: dict[str, int] = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
         return layers
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], GroupKey]:
+        matcher = self.network.group_matcher(coarse=coarse)
+        layers: dict[str, int] = group_parameters(self.network, matcher, reverse=True)
+        return lambda name: (layers[name.removeprefix("network.")],)
 
     def group_key(self, name: str) -> GroupKey:
         """timm's layer groups."""

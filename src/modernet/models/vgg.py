@@ -50,8 +50,10 @@ class VGGConfig(ModelConfig):
     """Add a BatchNorm after every convolution."""
     hidden: int = 4096
     """Width of the two linear layers before the classifier."""
-    dropout: float = 0.5
+    drop_rate: float = 0.5
     """Dropout rate after each of those two layers."""
+
+    pools = ("avg", "")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,8 +65,6 @@ class VGGConfig(ModelConfig):
             )
         if self.hidden < 1:
             raise InputError(f"hidden is {self.hidden}; give 1 or more")
-        if not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dropout is {self.dropout}; give a rate in [0, 1)")
 
 
 class VGG(Backbone):
@@ -72,6 +72,7 @@ class VGG(Backbone):
 
     classifier_name = "classifier.6"
     head_modules = ("classifier",)
+    regrows_head = False
     has_blocks = False
 
     def __init__(self, config: VGGConfig) -> None:
@@ -93,16 +94,21 @@ class VGG(Backbone):
         self.classifier = nn.Sequential(
             nn.Linear(cin * 7 * 7, config.hidden),
             nn.ReLU(inplace=True),
-            nn.Dropout(config.dropout),
+            nn.Dropout(config.drop_rate),
             nn.Linear(config.hidden, config.hidden),
             nn.ReLU(inplace=True),
-            nn.Dropout(config.dropout),
+            nn.Dropout(config.drop_rate),
             nn.Identity(),  # replaced by the classifier after _init
         )
-        self.num_features = config.hidden
+        self.num_features = cin
+        self._hidden = config.hidden
         self.feature_info = FeatureInfo(features)
         self.apply(_init)
         self.classifier[6] = new_classifier(config.hidden, config.num_classes)
+
+    @property
+    def head_hidden_size(self) -> int:
+        return self._hidden
 
     def stage_modules(self, index: int) -> list[str]:
         return [f"features.{layer}" for layer in self._layers(index)]
@@ -121,6 +127,11 @@ class VGG(Backbone):
         for layer in range(6):
             x = self.classifier[layer](x)
         return x
+
+    def _classify(self, x: Tensor) -> Tensor:
+        """Without another dropout: `pool` has applied it."""
+        scores: Tensor = self.get_classifier()(x)
+        return scores
 
     def group_key(self, name: str) -> GroupKey:
         """Each convolution with its norm; each linear layer."""

@@ -47,6 +47,7 @@ from modernet.models.backbone import (
     new_classifier,
 )
 from modernet.models.entry import Published, register_model
+from modernet.preparation import ImageSize, as_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +128,15 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Patch embedding. `(b, cin, h, w) -> (b, c, ceil(h / patch), ceil(w / patch))`."""
+    """Patch embedding. `(b, cin, h, w) -> (b, c, ceil(h / patch), ceil(w / patch))`.
 
-    def __init__(self, cin: int, dim: int, patch_size: int) -> None:
+    Args:
+        grid_size: rows and columns of patches that the network is made for.
+    """
+
+    def __init__(self, cin: int, dim: int, patch_size: int, grid_size: tuple[int, int]) -> None:
         super().__init__()
+        self.grid_size = grid_size
         self.patch_size = patch_size
         self.proj = nn.Conv2d(cin, dim, patch_size, patch_size)
 
@@ -144,16 +150,14 @@ class VisionTransformer(Backbone):
 
     classifier_name = "head"
     head_modules: ClassVar[tuple[str, ...]] = ("norm", "fc_norm", "head")
+    final_norms = ("norm",)
     undecayed = ("cls_token", "dist_token", "pos_embed")
-    num_prefix_tokens: ClassVar[int] = 1
-    """Tokens before the patches."""
+    num_prefix_tokens = 1
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__(config)
         dim, side = config.dim, config.image_size // config.patch_size
-        self._grid = (side, side)
-
-        self.patch_embed = PatchEmbed(config.in_chans, dim, config.patch_size)
+        self.patch_embed = PatchEmbed(config.in_chans, dim, config.patch_size, (side, side))
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, self.num_prefix_tokens + side**2, dim))
         (rates,) = drop_path_rates(config.drop_path_rate, [config.depth])
@@ -164,7 +168,7 @@ class VisionTransformer(Backbone):
         self.norm = nn.Identity() if averaged else nn.LayerNorm(dim, eps=1e-6)
         self.fc_norm = nn.LayerNorm(dim, eps=1e-6) if averaged else nn.Identity()
 
-        self.num_features = dim
+        self.num_features = self.embed_dim = dim
         self.feature_info = FeatureInfo(
             [Feature(dim, config.patch_size, f"blocks.{index}") for index in range(config.depth)]
         )
@@ -178,13 +182,29 @@ class VisionTransformer(Backbone):
         tokens = self.embed(x) if index == 0 else x
         return Tokens(self.run_blocks(self.blocks[index], tokens.x), tokens.grid)
 
+    def set_input_size(self, img_size: ImageSize) -> None:
+        """Resample the position embeddings once for images of another size, `(h, w)` or the side of a square.
+
+        Without it they are resampled in every pass over such images.
+        """
+        size = as_size(img_size)
+        with torch.no_grad():
+            positions = self.positions(self.grid_of(size))
+        self.pos_embed = nn.Parameter(positions, self.pos_embed.requires_grad)
+        self.patch_embed.grid_size = self.grid_of(size)
+        self.note_input_size(size)
+
     def embed(self, images: Tensor) -> Tokens:
         """Return the input tokens of the first block, with position embeddings, for images `(b, in_chans, h, w)`."""
         x = self.patch_embed(images)
         grid = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)  # b c h w -> b hw c
         x = torch.cat([self.prefix_tokens().expand(x.shape[0], -1, -1), x], dim=1)
-        return Tokens(x + resample_position_embedding(self.pos_embed, self._grid, grid, self.num_prefix_tokens), grid)
+        return Tokens(x + self.positions(grid), grid)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Return the position embeddings of a grid, `(1, num_prefix_tokens + h * w, c)`."""
+        return resample_position_embedding(self.pos_embed, self.patch_embed.grid_size, grid, self.num_prefix_tokens)
 
     def prefix_tokens(self) -> Tensor:
         """Return the tokens before the patches, `(1, num_prefix_tokens, c)`."""
@@ -192,6 +212,9 @@ class VisionTransformer(Backbone):
 
     def feature_map(self, x: Tokens) -> Tensor:
         return x.as_map()
+
+    def normed(self, index: int, x: Tokens) -> Tokens:
+        return Tokens(self.norm(x.x), x.grid)
 
     def last_features(self, x: Tokens) -> Tensor:
         y: Tensor = self.norm(x.x)
@@ -228,8 +251,9 @@ class DistilledVisionTransformer(VisionTransformer):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return the mean of both heads' scores."""
-        if pre_logits or self.num_classes == 0:
+        if pre_logits or self.num_classes == 0 or not self.global_pool:
             return super().forward_head(x, pre_logits)
+        x = self.head_drop(x[:, :2])
         x = (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
         return x
 

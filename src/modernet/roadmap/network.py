@@ -55,7 +55,7 @@ class Network(Backbone):
         return self.run_blocks(self.stages[index], x)
 
     def pool(self, x: Tensor) -> Tensor:
-        x = self.norm(x.mean((2, 3), keepdim=True)).flatten(1)  # b c h w -> b c 1 1 -> b c
+        x = self.norm(self.pool_map(x)[:, :, None, None]).flatten(1)  # b c h w -> b c 1 1 -> b c
         return x
 
     def group_key(self, name: str) -> GroupKey:
