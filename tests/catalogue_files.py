@@ -44,7 +44,7 @@ def weight_rows() -> list[dict[str, Any]]:
     rows = []
     for model in MODELS:
         for entry in published_weights(model):
-            row = asdict(entry)
+            row = {name: value for name, value in asdict(entry).items() if value != getattr(type(entry), name, ...)}
             row["file"] = {
                 name: value for name, value in row["file"].items() if value != getattr(type(entry.file), name, "")
             }

@@ -104,6 +104,9 @@ def _from_timm(model: str) -> Iterator[PretrainedWeights]:
             std=facts.std,
             licence=facts.license or "",
             top1=_TOP1.get(facts.tag, {}).get(model, ours.top1 if ours is not None and facts.tag in _AUTHORS else None),
+            crop_mode="squash" if facts.crop_mode == "squash" else "center",
+            test_image_size=facts.test_input_size[-1] if facts.test_input_size else None,
+            test_crop=facts.test_crop_pct,
         )
 
 

@@ -47,6 +47,12 @@ class PretrainedWeights:
     """As stated by the publisher; empty if not stated."""
     top1: float | None = None
     """ImageNet-1K top-1 in per cent at `image_size`; None if not published."""
+    crop_mode: Literal["center", "squash"] = "center"
+    """`squash`: the whole image is resized to the square, whatever its shape, instead of cut."""
+    test_image_size: int | None = None
+    """Size at which the publisher tests them, where that is not the size of training."""
+    test_crop: float | None = None
+    """`crop` at that size."""
 
     @property
     def name(self) -> str:
