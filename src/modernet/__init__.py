@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modernet.benchmark import benchmark_models as benchmark_models
+    from modernet.catalogue import is_model as is_model
+    from modernet.catalogue import list_models as list_models
     from modernet.catalogue import list_weights as list_weights
     from modernet.data import check_images as check_images
     from modernet.data import open_dataset as open_dataset
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from modernet.deploy import export_saved as export_saved
     from modernet.deploy import optimize as optimize
     from modernet.errors import InputError as InputError
-    from modernet.models import list_models as list_models
     from modernet.models.fused import use_kernels as use_kernels
     from modernet.recipes import get_recipe as get_recipe
     from modernet.studies import Machines as Machines
@@ -48,7 +49,8 @@ _HOMES = {
     "export_network": "deploy",
     "export_saved": "deploy",
     "get_recipe": "recipes",
-    "list_models": "models",
+    "is_model": "catalogue",
+    "list_models": "catalogue",
     "list_weights": "catalogue",
     "load_model": "weights",
     "load_network": "tasks",

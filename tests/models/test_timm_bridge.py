@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import Tensor
 
+import modernet
 from modernet.errors import InputError
 from modernet.models import Backbone, FeatureExtractor, create_model, list_models
 from modernet.weights import load_weights
@@ -39,7 +40,7 @@ def test_timm_networks_fulfil_the_contract(name: str) -> None:
         torch.testing.assert_close(network.forward_head(features), scores)
         vector = network.forward_head(features, pre_logits=True)
         _, maps = network.forward_intermediates(x)
-    assert vector.shape == (2, network.num_features)
+    assert vector.shape == (2, network.head_hidden_size)
     assert [m.shape[1] for m in maps] == network.feature_info.channels()
     assert [m.shape[2] for m in maps] == [-(-224 // reduction) for reduction in network.feature_info.reduction()]
     assert sorted(n for group in network.layer_groups() for n in group) == sorted(
@@ -63,7 +64,7 @@ def test_a_new_classifier_checkpointing_and_stochastic_depth() -> None:
     network.reset_classifier(7)
     assert network(images()).shape == (2, 7)
     network.reset_classifier(0)
-    assert network(images()).shape == (2, network.num_features)
+    assert network(images()).shape == (2, network.head_hidden_size)
     network.set_grad_checkpointing()
     with pytest.raises(InputError, match="timm:regnety_002 does not run stage by stage"):
         network.forward_stage(0, images())
@@ -88,3 +89,32 @@ def test_names_are_timms() -> None:
     assert "timm:regnetx_002" in list_models("timm:regnetx_*")
     with pytest.raises(InputError, match="no network of timm is called 'regnetz_002'; did you mean regnet"):
         create_model("timm:regnetz_002")
+
+
+def test_what_timms_network_has_is_handed_through() -> None:
+    network = make("timm:test_vit", drop_rate=0.2)
+    theirs: Any = network.network
+    assert network.pretrained_cfg is network.default_cfg is theirs.pretrained_cfg
+    assert (network.head_hidden_size, network.num_features) == (theirs.head_hidden_size, theirs.num_features)
+    assert (network.num_prefix_tokens, network.embed_dim, theirs.head_drop.p) == (1, theirs.embed_dim, 0.2)
+    groups = timm.models.group_parameters(network, network.group_matcher(coarse=True))
+    expected = timm.models.group_parameters(theirs, theirs.group_matcher(coarse=True))
+    assert list(groups.values()) == [[f"network.{name}" for name in names] for names in expected.values()]
+    network.set_input_size((96, 96))
+    x = torch.randn(2, 3, 96, 96)
+    options: dict[str, Any] = {"norm": True, "output_fmt": "NLC", "output_dict": True, "return_prefix_tokens": True}
+    ours, reference = (each.forward_intermediates(x, indices=[-1, 0], **options) for each in (network, theirs))
+    for key in ("image_intermediates", "image_intermediates_prefix"):  # timm's come in order of depth
+        torch.testing.assert_close(ours[key], reference[key][::-1], rtol=0, atol=0)
+    assert network.prune_intermediate_layers([0]) == [0]
+    assert network(x).shape == theirs.forward_features(x).shape
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = network.no_such_thing
+
+
+def test_the_tag_and_the_pool_reach_timm() -> None:
+    network = modernet.create_model("timm:test_resnet.r160_in1k", global_pool="max")
+    assert isinstance(network, Backbone)
+    assert network.pretrained_cfg["tag"] == "r160_in1k"
+    features = network.forward_features(torch.randn(1, 3, 64, 64))
+    torch.testing.assert_close(network.pool(features), features.amax((2, 3)))

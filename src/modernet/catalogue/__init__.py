@@ -4,6 +4,7 @@ The files here are written by `tests/catalogue_files.py` from the registry of ne
 road, timm and torchvision, and a test compares them. Reading them needs no torch, so a list is printed at once.
 """
 
+from modernet.catalogue.names import is_model, list_models
 from modernet.catalogue.networks import (
     ROAD_IMAGE_SIZE,
     TIMM_PREFIX,
@@ -34,6 +35,8 @@ __all__ = [
     "all_networks",
     "find_weights",
     "imagenet_classes",
+    "is_model",
+    "list_models",
     "list_networks",
     "list_weights",
     "road_counts",

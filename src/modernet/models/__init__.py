@@ -23,7 +23,7 @@ from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig
 from modernet.models.entry import MODELS, ModelEntry, Published
 from modernet.models.feature_extractor import FeatureExtractor
 from modernet.models.pyramid import DenseNetwork, FeaturePyramid
-from modernet.models.zoo import create_model, extract_features, get_entry, is_model, list_models
+from modernet.models.zoo import create_model, extract_features, get_entry, list_models
 
 __all__ = [
     "MODELS",
@@ -46,7 +46,6 @@ __all__ = [
     "extract_features",
     "get_entry",
     "gfnet",
-    "is_model",
     "lenet",
     "levit",
     "list_models",

@@ -47,15 +47,6 @@ def get_entry(name: str) -> ModelEntry:
     return MODELS[zoo_name(name)]
 
 
-def is_model(name: str) -> bool:
-    """Return whether there is such a network: in the zoo, under its own name or timm's, or `timm:NAME` in timm."""
-    if name.startswith(TIMM_PREFIX):
-        import timm  # here, since it takes seconds to import
-
-        return timm.is_model(name.removeprefix(TIMM_PREFIX))
-    return zoo_name(name) in MODELS
-
-
 def create_model(
     name: str,
     *,

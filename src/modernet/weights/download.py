@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -15,22 +16,27 @@ from modernet.files.hub_file import HubFile
 from modernet.progress import say
 
 
-def fetch_weights(entry: PretrainedWeights) -> Path:
+def fetch_weights(entry: PretrainedWeights, cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the file of published weights, fetched if it is not on this machine.
 
     Looked for in `$MODERNET_CACHE/weights` (by default `~/.cache/modernet/weights`), where a user may put it, then in
     the cache of the Hugging Face Hub, which timm and transformers share.
 
+    Args:
+        cache_dir: a folder to use in place of both.
+
     Raises:
         InputError: it cannot be fetched (the message says which file to put where), or it is damaged.
     """
     target, file = local_path(entry), entry.file
+    if cache_dir is not None:
+        target = Path(cache_dir) / target.name
     if target.is_file():
         return target
     missing = f"{entry.name} is not on this machine"
     if isinstance(file, HubFile):
         try:
-            return _fetch_from_hub(file)
+            return _fetch_from_hub(file, None if cache_dir is None else Path(cache_dir))
         except OSError as error:
             reason = one_line(root_cause(error))
             raise InputError(f"{missing}: cannot fetch {file.url} ({reason}); put the file at {target}") from error
@@ -52,11 +58,11 @@ def local_path(entry: PretrainedWeights) -> Path:
     return cache_folder() / "weights" / f"{entry.name}{Path(entry.file.url).suffix}"
 
 
-def _fetch_from_hub(file: HubFile) -> Path:
+def _fetch_from_hub(file: HubFile, cache_dir: Path | None) -> Path:
     from huggingface_hub import hf_hub_download
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of every attempt; the error says enough
-    path = Path(hf_hub_download(file.repo, file.path, revision=file.revision))
+    path = Path(hf_hub_download(file.repo, file.path, revision=file.revision, cache_dir=cache_dir))
     expected = path.resolve().name  # the Hub's cache names a large file by its sha256
     if re.fullmatch(r"[0-9a-f]{64}", expected):
         found = file_sha256(path)

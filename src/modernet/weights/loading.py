@@ -119,11 +119,14 @@ def load_weights(
     >>> network = modernet.create_model("convnext_tiny")  # doctest: +SKIP
     >>> load_weights(network, "convnext_tiny_1k_224_ema.pth")  # doctest: +SKIP
     """
+    return load_file(network, read_weights(source), entry=entry, resample=resample, skip_head=skip_head)
+
+
+def read_weights(source: str | os.PathLike[str] | Mapping[str, Any]) -> CheckpointFile:
+    """Return what `load_weights` takes as the dictionaries of tensors in it."""
     if isinstance(source, Mapping):
-        file = CheckpointFile("these weights", tuple(entries_of(source)))
-    else:
-        file = read_foreign_weights(Path(source))
-    return load_file(network, file, entry=entry, resample=resample, skip_head=skip_head)
+        return CheckpointFile("these weights", tuple(entries_of(source)))
+    return read_foreign_weights(Path(source))
 
 
 def load_file(

@@ -11,16 +11,18 @@ from typing import Any
 from torch import nn
 
 from modernet import models
-from modernet.catalogue import PretrainedWeights, find_weights, imagenet_classes, weights_of
+from modernet.catalogue import TIMM_PREFIX, PretrainedWeights, find_weights, imagenet_classes, weights_of, zoo_name
 from modernet.errors import InputError
 from modernet.files.fingerprint import file_sha256, json_sha256
+from modernet.files.hub_file import HubFile
 from modernet.models import get_entry
-from modernet.preparation import Preparation
+from modernet.models.pretrained_cfg import describe_images
+from modernet.preparation import IMAGENET_MEAN, IMAGENET_STD, Preparation
 from modernet.progress import say
 from modernet.weights.checkpoint_file import read_foreign_weights, weight_files
-from modernet.weights.conversion import fields_for
+from modernet.weights.conversion import fields_for, network_for
 from modernet.weights.download import fetch_weights
-from modernet.weights.loading import LoadReport, load_file, load_weights
+from modernet.weights.loading import LoadReport, load_file, load_weights, read_weights
 from modernet.weights.saved_network import (
     NETWORK_NAME,
     WEIGHTS_NAME,
@@ -31,39 +33,107 @@ from modernet.weights.saved_network import (
 )
 
 _LABELS = {11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k"}
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def create_model(name: str, *, pretrained: bool = False, **fields: Any) -> nn.Module:
-    """Make a network of the zoo; see `modernet.models.create_model` for the fields.
+def create_model(
+    model_name: str,
+    pretrained: bool = False,
+    pretrained_cfg: str | Mapping[str, Any] | None = None,
+    pretrained_cfg_overlay: Mapping[str, Any] | None = None,
+    checkpoint_path: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    scriptable: bool | None = None,
+    exportable: bool | None = None,
+    no_jit: bool | None = None,
+    **fields: Any,
+) -> nn.Module:
+    """Make a network of the zoo; see `modernet.models.create_model` for the fields. The arguments are those of timm's.
 
     Args:
-        name: one of `list_models()`, or `model.tag` as `modernet weights` lists them.
+        model_name: one of `list_models()`, or `model.tag` as `modernet weights` lists them; timm's names of the same
+            networks too.
         pretrained: load published weights, fetched once: those of the tag, or the model's first. The classifier is a
             new one where another number of classes is asked for; position embeddings are resampled for another
             `image_size`.
+        pretrained_cfg: a tag; or entries for the network's `pretrained_cfg`, of which `file` (or `state_dict`, named
+            tensors) is loaded instead of published weights.
+        pretrained_cfg_overlay: such entries.
+        checkpoint_path: a file of weights, with the network's classifier, to load whether `pretrained` or not.
+        cache_dir: where fetched files are kept, instead of `$MODERNET_CACHE/weights`.
+        scriptable: TorchScript, which torch has deprecated, is refused.
+        exportable, no_jit: change nothing: every network can be exported, and none is scripted.
 
     Raises:
-        InputError: unknown name or field, or the weights cannot be fetched.
+        InputError: unknown name or field, or the weights cannot be fetched or do not fit.
 
     >>> network = create_model("convnext_tiny", pretrained=True)  # doctest: +SKIP
     >>> network = create_model("convnext_tiny.fb_in22k_ft_in1k", pretrained=True, num_classes=10)  # doctest: +SKIP
+    >>> create_model("swin_tiny_patch4_window7_224.ms_in1k", device="meta").pretrained_cfg["crop_pct"]
+    0.9
     """
-    model = name.partition(".")[0]
-    if not pretrained:
-        return models.create_model(model, **fields)
-    entry = find_weights(name)
+    if scriptable:
+        raise InputError("scriptable is True, but torch has deprecated TorchScript; leave it out and use torch.export")
+    name = zoo_name(model_name)
+    if isinstance(pretrained_cfg, str):
+        name, pretrained_cfg = f"{name.partition('.')[0]}.{pretrained_cfg}", None
+    stated = {**(pretrained_cfg or {}), **(pretrained_cfg_overlay or {})}
+    source = stated.pop("state_dict", None) or stated.get("file")
+    model, _, tag = name.partition(".")
+    entry = find_weights(name) if tag else next(iter(weights_of(get_entry(model).name)), None)
+
+    fields = {field: value for field, value in fields.items() if value is not None}
     features_only = fields.pop("features_only", False)
-    out_indices = fields.pop("out_indices", None)
-    classes = fields.pop("num_classes", 0 if features_only else entry.num_classes or 1000)
+    extraction = {field: fields.pop(field) for field in ("out_indices", "feature_cls") if field in fields}
+    classes = entry.num_classes if entry and (tag or pretrained) else 0
+    if pretrained and source:
+        classes = _num_classes(model, source)
     if features_only:
-        fields["global_pool"] = ""
-    network = models.create_model(model, num_classes=classes, **fields)
-    load_weights(network, fetch_weights(entry), resample=True, skip_head=classes != entry.num_classes)
-    if features_only:
-        assert isinstance(network, models.Backbone)
-        return models.FeatureExtractor(network, out_indices)
-    return network
+        fields |= {"num_classes": 0, "global_pool": ""}
+    elif classes:
+        fields.setdefault("num_classes", classes)
+    own_size = bool(fields.keys() & {"image_size", "img_size"})
+    network = models.create_model(name if name.startswith(TIMM_PREFIX) else model, **fields)
+    assert isinstance(network, models.Backbone)
+    if entry and not name.startswith(TIMM_PREFIX):  # timm's have their own
+        network.pretrained_cfg |= _describe(network, entry, own_size)
+    network.pretrained_cfg |= stated
+
+    if pretrained:
+        if not source:
+            source = fetch_weights(find_weights(name), cache_dir)
+        load_weights(network, source, resample=True, skip_head=network.num_classes != classes)
+    if checkpoint_path:
+        load_weights(network, checkpoint_path, resample=True, skip_head=features_only)
+    return models.extract_features(network, **extraction) if features_only else network
+
+
+def _num_classes(model: str, source: str | os.PathLike[str] | Mapping[str, Any]) -> int:
+    """Return the number of outputs of weights for a model; 0 without a classifier."""
+    return network_for(model, read_weights(source)).num_classes
+
+
+def _describe(network: models.Backbone, entry: PretrainedWeights, own_size: bool) -> dict[str, Any]:
+    """Return what published weights are and want, under the keys of timm's `pretrained_cfg`.
+
+    Args:
+        own_size: the network is made for images of another size, which its `pretrained_cfg` states.
+    """
+    file, size = entry.file, entry.test_image_size
+    preparation = _preparation(entry.model, entry)
+    tested: dict[str, Any] = {}
+    if own_size:
+        preparation = preparation.with_size(network.pretrained_cfg["input_size"][1:])
+    elif size is not None:
+        tested = {"test_input_size": (network.in_chans, size, size), "test_crop_pct": entry.test_crop or entry.crop}
+    return {
+        **describe_images(network, preparation),
+        **tested,
+        "tag": entry.tag,
+        "num_classes": entry.num_classes,
+        "license": entry.licence,
+        "crop_mode": entry.crop_mode,
+        **({"hf_hub_id": file.repo} if isinstance(file, HubFile) else {"url": file.url}),
+    }
 
 
 def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> SavedNetwork:
@@ -183,5 +253,5 @@ def class_names(count: int) -> tuple[str, ...]:
 def _preparation(model: str, entry: PretrainedWeights | None) -> Preparation:
     """Return how the publisher of the weights prepares images, or else how most networks for ImageNet do."""
     if entry is None:
-        return Preparation(get_entry(model).published.image_size, _IMAGENET_MEAN, _IMAGENET_STD, crop=0.875)
+        return Preparation(get_entry(model).published.image_size, IMAGENET_MEAN, IMAGENET_STD, crop=0.875)
     return Preparation(entry.image_size, entry.mean, entry.std, entry.crop, entry.interpolation)
