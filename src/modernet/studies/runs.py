@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from modernet.preparation import Interpolation
 from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe, short_average
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report
+from modernet.report.drawing.png import warm_up
 from modernet.studies.running.jobs import Work
 from modernet.studies.running.machines import Machines, Resources
 from modernet.studies.running.processes import prepare_workers
@@ -194,6 +196,8 @@ def finish_runs(study: Study, runs: Sequence[Run], title: str, train: Work[Run, 
         if warning is not None:
             progress.say(warning)
     resources = study.resources
+    if unfinished and resources.concurrent_runs > 1:
+        threading.Thread(target=warm_up).start()  # beside the training, so that the report is written at once
     for outcome in run_all(unfinished, train, workers=resources.workers, title=title, cluster=resources.cluster):
         if outcome.error is not None:
             _record_failure(outcome.job, outcome.error)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modernet.files.atomic import whole_file
-from modernet.report.drawing.figure import WIDTH, Spec
+from modernet.report.drawing.figure import WIDTH, Spec, figure, quantitative
 from modernet.report.drawing.theme import FAINT, INK, themed
 
 _FONT = "Liberation Sans"  # part of vl-convert, so that files are the same on every machine
@@ -52,6 +52,12 @@ def write_png(path: Path, title: str, subtitle: str, panels: Sequence[Panel]) ->
         top += strip.height
     with whole_file(path) as unfinished:
         whole.save(unfinished, format="png", optimize=True)
+
+
+def warm_up() -> None:
+    """Draw a chart and forget it: the first one of a process takes seconds more than the others."""
+    point = {"mark": "point", "encoding": {"x": quantitative("x"), "y": quantitative("x")}}
+    _chart(figure([{"x": 0}], [point], height=20))
 
 
 def _chart(figure: Spec) -> Any:
