@@ -154,7 +154,7 @@ class _FilterNetwork(Backbone):
         return y
 
     def normed(self, index: int, x: Any) -> Any:
-        return self.norm(x) if x.shape[-1] == self.feature_info.channels(-1) else x
+        return self.norm(x) if self.feature_info.channels(index) == self.feature_info.channels(-1) else x
 
     def pool(self, x: Tensor) -> Tensor:
         return self.pool_map(x)

@@ -123,6 +123,18 @@ class Residual(nn.Module):
         return x
 
 
+def _by_head(x: Tensor, heads: int) -> Tensor:
+    """Split channels into heads. `(b, t, heads * c) -> (b, heads, t, c)`."""
+    b, t, _ = x.shape  # the exporter to ONNX that traces keeps any batch size for a reshape, not for an unflatten
+    return x.reshape(b, t, heads, -1).transpose(1, 2)
+
+
+def _joined(x: Tensor) -> Tensor:
+    """Join heads. `(b, heads, t, c) -> (b, t, heads * c)`."""
+    b, _, t, _ = x.shape
+    return x.transpose(1, 2).reshape(b, t, -1)
+
+
 class Attention(nn.Module):
     """Global attention on a `side` x `side` grid. `(b, t, c)` in and out."""
 
@@ -137,10 +149,10 @@ class Attention(nn.Module):
         self.register_buffer("attention_bias_idxs", _distances(side, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # b t (h c) -> b h t c
+        qkv = _by_head(self.qkv(x), self.heads)
         q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=3)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.attention_biases[:, self.attention_bias_idxs])
-        x = self.proj(y.transpose(1, 2).flatten(2))  # b h t c -> b t (h c)
+        x = self.proj(_joined(y))
         return x
 
 
@@ -162,10 +174,10 @@ class AttentionSubsample(nn.Module):
         self.register_buffer("attention_bias_idxs", _distances(side, 2), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, kv = (y.unflatten(2, (self.heads, -1)).transpose(1, 2) for y in (self.q(x), self.kv(x)))
+        q, kv = _by_head(self.q(x), self.heads), _by_head(self.kv(x), self.heads)
         k, v = kv.split([self.key_dim, self.value_dim], dim=3)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.attention_biases[:, self.attention_bias_idxs])
-        x = self.proj(y.transpose(1, 2).flatten(2))
+        x = self.proj(_joined(y))
         return x
 
 

@@ -23,7 +23,7 @@ _OURS = Scheme("modernet")
 def upernet_schemes(of_backbone: Sequence[Scheme]) -> tuple[Scheme, ...]:
     """Return the schemes of a UPerNet, from those of its backbone."""
     published = [scheme for scheme in of_backbone if scheme.project in _HEADS and not scheme.absent]
-    with_body = [scheme for scheme in published if scheme.body]
+    with_body = [scheme for scheme in published if scheme.body not in ("", "backbone.")]  # `around` adds the latter
     return (_OURS, *(_around(scheme) for scheme in [*(each.without_body() for each in published), *with_body]))
 
 
