@@ -125,7 +125,7 @@ def test_the_auxiliary_head_adds_its_share_to_the_loss_and_is_saved_with_the_run
 
 
 @pytest.mark.medium
-def test_images_of_any_size_are_measured_and_drawn_whole(tmp_path: Path) -> None:
+def test_images_of_any_size_are_measured_and_drawn_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     for number in range(30):
         scene = SceneGenerator("train", 48).scene(number)
@@ -143,6 +143,14 @@ def test_images_of_any_size_are_measured_and_drawn_whole(tmp_path: Path) -> None
     record = read_record(run / "record.json")
     assert isinstance(dataset.test, OnDisk)
     assert record.metrics["test_n"] == len(dataset.test)
+    capsys.readouterr()
+    for _ in range(2):
+        assert main(["evaluate", str(run), "--data", str(data), "--json"]) == 0
+        measured = json.loads(capsys.readouterr().out)
+        assert (measured["n"], measured["miou"]) == (len(dataset.test), record.metrics["test_miou"])
+        for file in (data / "masks").iterdir():
+            Image.fromarray(10 - np.array(Image.open(file))).save(file)
+        (data / "classes.txt").write_text("\n".join([*"9876543210", "ground"]))
     assert main(["predict", str(run), str(data / "images" / "01.png"), "--out", str(drawn)]) == 0
     with Image.open(drawn / "01.png") as indices, Image.open(drawn / "01.overlay.png") as overlay:
         assert (indices.mode, indices.size, overlay.size) == ("P", (40, 31), (40, 31))
@@ -225,7 +233,7 @@ def test_maps_are_matched_by_the_names_of_their_classes(images: ImageDataset) ->
 
     assert torch.equal(one, other)
     assert (one == IGNORE).any()
-    with pytest.raises(InputError, match="images of the class 'cloud', and the network does not know it"):
+    with pytest.raises(InputError, match="lists the class 'cloud', and the network does not know it"):
         saved_loader(known, replace(opened[0], classes=("cloud", *images.classes[1:])), batch_size=20, device=CPU)
 
 

@@ -162,7 +162,8 @@ def open_split(
     if learned:
         say(f"warning: trained and evaluated on the same images, by name and size: {learned} of {len(examples)}")
     size, interpolation = preparation.size, preparation.interpolation
-    squares = preparation.crop == 1 or measuring.have_size(examples, size)
+    squares = preparation.crop == 1 and targets != "semantic"  # maps are compared whole, at their own size
+    squares = squares or measuring.have_size(examples, size)
     in_memory = squares and _fits(len(examples), size, memory_limit_mb)
     opened, _ = _read_all(name, source, {split: examples}, size, interpolation, in_memory, skip_unreadable)
     return OpenedSplit(name, source.classes, opened[split], preparation)

@@ -29,6 +29,7 @@ from modernet.data import (
     make_loader,
     read_image,
 )
+from modernet.data.images.label_files import LabelFiles
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
 from modernet.evaluation.scores import NonFiniteScores, non_finite
@@ -104,32 +105,38 @@ def numbered_split(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
     """Return the split with the numbers that its classes have in `known`.
 
     Raises:
-        InputError: an image has a class that is not known.
+        InputError: an image has a class that is not known, or label maps list one.
     """
     split, targets = opened.split, opened.split.targets
     if opened.classes == known:
         return split
     number = {name: index for index, name in enumerate(known)}
     strata = targets.strata()
-    used = range(len(opened.classes)) if strata is None else np.unique(strata).tolist()
+    if strata is None:
+        used, has, remedy = range(len(opened.classes)), "lists", "call it void to ignore its pixels"
+    else:
+        used, has, remedy = np.unique(strata).tolist(), "has images of", "leave those images out"
     for label in used:
         if opened.classes[label] not in number:
             raise InputError(
-                f"{opened.name} has images of the class {opened.classes[label]!r}, and the network does not know it, "
-                f"only {len(known)} others, such as {known[0]!r}; leave those images out"
+                f"{opened.name} {has} the class {opened.classes[label]!r}, and the network does not know it, "
+                f"only {len(known)} others, such as {known[0]!r}; {remedy}"
             )
     assert isinstance(split, InMemory | OnDisk)
-    return replace(split, targets=_renumbered(targets, np.array([number.get(name, -1) for name in opened.classes])))
+    numbers = np.array([number.get(name, -1) for name in opened.classes])
+    return replace(split, targets=_renumbered(opened.name, targets, numbers))
 
 
-def _renumbered(targets: Targets, numbers: NDArray[np.int64]) -> Targets:
+def _renumbered(name: str, targets: Targets, numbers: NDArray[np.int64]) -> Targets:
     if isinstance(targets, ClassTargets):
         return ClassTargets(torch.from_numpy(numbers)[targets.labels])
     if isinstance(targets, SemanticTargets) and isinstance(targets.maps, Tensor):
         table = torch.full((IGNORE + 1,), IGNORE)
         table[: len(numbers)] = torch.from_numpy(numbers)
         return replace(targets, maps=table[targets.maps.long()].to(targets.maps.dtype))
-    raise InputError(f"{type(targets).__name__} cannot be numbered by name; give the classes in the network's order")
+    if isinstance(targets, SemanticTargets) and isinstance(targets.maps, LabelFiles):
+        return replace(targets, maps=targets.maps.renumbered(numbers.tolist()))
+    raise InputError(f"{name} has the network's classes in another order; list them in that of the network")
 
 
 @torch.inference_mode()

@@ -122,6 +122,11 @@ class LabelFiles:
         except OSError:
             return self.paths[index]  # reported when it is read
 
+    def renumbered(self, numbers: Sequence[int]) -> LabelFiles:
+        """Return the same maps with the number `numbers[label]` for each class; `IGNORE` stays."""
+        classes = {value: label if label == IGNORE else numbers[label] for value, label in self.code.classes.items()}
+        return LabelFiles(self.folder, self.paths, LabelCode(classes, self.code.coloured))
+
     def read(self, index: int) -> Tensor:
         path = self.folder / self.paths[index]
         classes = self.code.decode(read_values(path, coloured=self.code.coloured))
