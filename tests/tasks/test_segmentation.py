@@ -26,6 +26,7 @@ from modernet.evaluation import saved_loader
 from modernet.evaluation.scores import NonFiniteScores
 from modernet.evaluation.segmenting import class_probabilities
 from modernet.preparation import Preparation
+from modernet.progress import shown
 from modernet.recipes import Execution, get_recipe
 from modernet.records import Record, read_record
 from modernet.tasks import load_network
@@ -198,7 +199,12 @@ def test_a_finished_run_goes_on_with_its_head(
     first = train_segmenter(SPEC, images, RECIPE.replace(epochs=1), folder=tmp_path / "first", device=CPU)
     standing = RECIPE.replace(epochs=1, lr=0.0, min_lr=0.0, warmup_epochs=0.0)
     start = weights_of_run(tmp_path / "first")
-    kept = train_segmenter(SPEC, images, standing, start=start, folder=tmp_path / "kept", device=CPU)
+    other_head = standing.replace(head="upernet", head_width=8)
+    capsys.readouterr()
+    with shown():
+        kept = train_segmenter(SPEC, images, other_head, start=start, folder=tmp_path / "kept", device=CPU)
+    assert "the run's head is kept: plain of width 64" in capsys.readouterr().err
+    assert (kept.settings["recipe"]["head"], kept.settings["recipe"]["head_width"]) == ("plain", 64)
     other = replace(images, classes=("cloud", *images.classes[1:]))
     new = train_segmenter(SPEC, other, standing, start=start, folder=tmp_path / "new", device=CPU)
 
@@ -252,6 +258,25 @@ def test_a_network_that_answers_nan_has_no_miou(images: ImageDataset, tmp_path: 
     lost = SavedNetwork(Lost(3, 11, 1), SPEC, images.classes, images.preparation, "segmentation")
     with pytest.raises(NonFiniteScores, match=r"NaN or infinity for .*a\.png"):
         predict(lost, [tmp_path / "a.png"], top=1, skip_unreadable=False)
+
+
+def test_nothing_is_drawn_over_an_image_or_twice(tmp_path: Path) -> None:
+    known = SavedNetwork(build_network(SPEC, 2).eval(), SPEC, ("a", "b"), Preparation(32, (0.5,) * 3, (0.25,) * 3))
+    paths = [tmp_path / "photos" / name for name in ("a.png", "a.bmp", "b.png", "b.overlay.png")]
+    paths[0].parent.mkdir()
+    for path in paths:
+        Image.new("RGB", (32, 32)).save(path)
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    before = {path: path.read_bytes() for path in paths}
+
+    for out in ("photos", "link"):
+        with pytest.raises(InputError, match=rf"--out .*{out} holds a.png itself; give a folder without the images"):
+            predict(known, paths[:1], top=1, skip_unreadable=False, out=tmp_path / out)
+    for two, name in ((paths[:2], "a.png"), (paths[2:], "b.overlay.png")):
+        with pytest.raises(InputError, match=f"would both be drawn as {name}; predict them apart"):
+            predict(known, two, top=1, skip_unreadable=False, out=tmp_path / "drawn")
+    assert {path: path.read_bytes() for path in (tmp_path / "photos").iterdir()} == before
+    assert not (tmp_path / "drawn").exists()
 
 
 @pytest.mark.slow

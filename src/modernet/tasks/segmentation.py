@@ -24,6 +24,7 @@ from modernet.evaluation.segmenting import WHOLE, Inference, class_probabilities
 from modernet.models import Backbone
 from modernet.preparation import Preparation
 from modernet.processes import ALONE, Processes
+from modernet.progress import say
 from modernet.recipes.segmentation import SegmentationRecipe
 from modernet.records import Metric, Record
 from modernet.segmentation import Segmenter, TrainingLogits, UPerNet
@@ -87,10 +88,9 @@ def train_segmenter(
 ) -> Record:
     """Train a segmentation network on a backbone; arguments and errors as of `train_classifier`."""
     dataset = images.continued_from(dataset, start)
-    head = {"head": recipe.segmentation.head, "width": recipe.segmentation.head_width}
-    if start is not None and start.trained is not None and _is_segmenter(start):
-        head = dict(start.trained.spec.head)  # its head is kept
-    spec = replace(spec, head=head)
+    if start is not None and _is_segmenter(start):
+        recipe = _with_head_of(start, recipe)
+    spec = replace(spec, head={"head": recipe.segmentation.head, "width": recipe.segmentation.head_width})
     settings = images.image_settings(spec, dataset, recipe, seed, start=start)
     settings |= images.network_cost(build_network, spec, dataset)
 
@@ -158,19 +158,23 @@ def predict(
 
     `out` receives `NAME.png`, the index of the class of each pixel, and `NAME.overlay.png`, their colours over the
     image.
+
+    Raises:
+        InputError: as there, or a drawing would replace an image or another drawing; nothing is predicted then.
     """
     if top < 1:
         raise InputError(f"top is {top}; give 1 or more")
     found: list[SegmentedImage] = []
-    names = output_names(paths) if out is not None else {}
+    drawn = {} if out is None else _drawn(paths, out)
     for path, image in stored_images(paths, skip_unreadable=skip_unreadable):
         probabilities = class_probabilities(saved.network, image[None], saved.preparation)
         if non_finite(probabilities):
             raise NonFiniteScores.of(str(path))
         classes = probabilities[0].argmax(0)
         if out is not None:
-            save_label_map(out / f"{names[path]}.png", classes, len(saved.classes))
-            save_overlay(out / f"{names[path]}.overlay.png", image, classes, len(saved.classes))
+            label_map, overlay = drawn[path]
+            save_label_map(label_map, classes, len(saved.classes))
+            save_overlay(overlay, image, classes, len(saved.classes))
         counts = classes.flatten().bincount(minlength=len(saved.classes))
         shares = (counts / counts.sum()).sort(descending=True, stable=True)
         pairs = zip(shares.indices[:top].tolist(), shares.values[:top].tolist(), strict=True)
@@ -178,27 +182,47 @@ def predict(
     return found
 
 
+def _with_head_of(start: StartingWeights, recipe: SegmentationRecipe) -> SegmentationRecipe:
+    """Return a recipe with the head of a trained segmenter, whose weights are kept."""
+    assert start.trained is not None
+    head, width = _head_of(start.trained.spec)
+    kept = recipe.replace(head=head, head_width=width)
+    if kept != recipe:
+        say(f"the run's head is kept: {head} of width {width}")
+    return kept
+
+
 def _is_segmenter(start: StartingWeights) -> bool:
     return start.trained is not None and start.trained.task == Segmentation.kind
 
 
-def output_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return a name without suffix for what is written about each image.
+def _drawn(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
+    """Return the files of the label map and of the overlay of each image.
 
     Raises:
-        InputError: two images would have the same.
+        InputError: a file would be written twice, or among the images, where it could replace one.
     """
-    names: dict[str, Path] = {}
+    written: dict[Path, Path] = {}
+    drawn: dict[Path, tuple[Path, Path]] = {}
     for path in paths:
-        if path.stem in names:
-            raise InputError(f"{names[path.stem]} and {path} would both be written as {path.stem}; predict them apart")
-        names[path.stem] = path
-    return {path: name for name, path in names.items()}
+        if out.resolve() in (path.parent.resolve(), path.resolve().parent):
+            raise InputError(f"--out {out} holds {path.name} itself; give a folder without the images")
+        drawn[path] = out / f"{path.stem}.png", out / f"{path.stem}.overlay.png"
+        for file in drawn[path]:
+            if file in written:
+                raise InputError(f"{written[file]} and {path} would both be drawn as {file.name}; predict them apart")
+            written[file] = path
+    return drawn
+
+
+def _head_of(spec: NetworkSpec) -> tuple[str, int]:
+    """Return the kind of head and its width; runs of early versions have not recorded them."""
+    return spec.head.get("head", "plain"), spec.head.get("width", 64)
 
 
 def _segmenter(spec: NetworkSpec, backbone: nn.Module, num_classes: int) -> nn.Module:
     assert isinstance(backbone, Backbone), "every NetworkSpec builds a backbone"
-    head, width = spec.head.get("head", "plain"), spec.head.get("width", 64)
+    head, width = _head_of(spec)
     return (UPerNet if head == "upernet" else Segmenter)(backbone, num_classes, width)
 
 
