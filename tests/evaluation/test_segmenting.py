@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor
@@ -53,19 +55,25 @@ def test_probabilities_have_the_size_of_the_image_whatever_the_network_saw() -> 
 
 
 def test_windows_end_at_the_border_and_are_averaged_where_they_overlap() -> None:
-    """Each window answers with its number, so the result shows which windows saw a pixel."""
-    corners: list[int] = []
+    """Each window answers with its number as the logit of one of two classes, so the result shows what saw a pixel."""
+    answered: list[float] = []
 
     def network(x: Tensor) -> Tensor:
-        corners.append(len(corners))
-        return torch.full((1, 1, *x.shape[-2:]), float(len(corners)))
+        answered.append(len(answered) / 4)
+        logits = torch.zeros(1, 2, *x.shape[-2:])
+        logits[:, 0] = answered[-1]
+        return logits
 
-    image = images(8, 11)
-    one_class = class_probabilities(network, image, SQUARE, Inference(window=4, stride=3))
+    found = class_probabilities(network, images(8, 11), SQUARE, Inference(window=4, stride=3))
 
     # rows from 0, 3, 4 (not 6: the last ends at 8); columns from 0, 3, 6, 7
-    assert len(corners) == 12
-    assert one_class.shape == (1, 1, 8, 11)
+    corners = [(top, left) for top in (0, 3, 4) for left in (0, 3, 6, 7)]
+    expected = torch.empty(8, 11)
+    for y, x in product(range(8), range(11)):
+        saw = [n / 4 for n, (top, left) in enumerate(corners) if top <= y < top + 4 and left <= x < left + 4]
+        expected[y, x] = sum(saw) / len(saw)
+    assert len(answered) == 12
+    torch.testing.assert_close(found[0, 0], expected.sigmoid())
 
 
 def test_windows_of_a_network_that_sees_single_pixels_change_nothing() -> None:
@@ -95,5 +103,7 @@ def test_scales_average_probabilities() -> None:
 def test_gaps_between_windows_and_scales_of_0_are_refused() -> None:
     with pytest.raises(InputError, match="give 1 to 512 pixels"):
         Inference(window=512, stride=600)
+    with pytest.raises(InputError, match="stride is 341, from one window to the next; give the side of a window too"):
+        Inference(stride=341)
     with pytest.raises(InputError, match="factors above 0"):
         Inference(scales=(0.0, 1.0))

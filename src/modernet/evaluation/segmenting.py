@@ -35,6 +35,8 @@ class Inference:
     flip: bool = False
 
     def __post_init__(self) -> None:
+        if self.stride and not self.window:
+            raise InputError(f"stride is {self.stride}, from one window to the next; give the side of a window too")
         if self.window and not 0 < self.stride <= self.window:
             raise InputError(f"stride is {self.stride}; give 1 to {self.window} pixels, or windows would leave gaps")
         if not self.scales or min(self.scales) <= 0:
