@@ -164,5 +164,5 @@ def predict(
 ) -> list[evaluation.Prediction]:
     """As `TaskModule.predict`."""
     if out is not None:
-        raise InputError("a classifier draws nothing; leave out --out, and use --json for a file of its predictions")
+        raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
     return evaluation.predict(saved, paths, top=top, skip_unreadable=skip_unreadable)
