@@ -57,6 +57,16 @@ def counts(source: Source) -> dict[str, int]:
     return {name: len(split) for name, split in source.splits().items()}
 
 
+def test_large_images_and_maps_have_the_limit_of_every_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pairs(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)  # Pillow refuses twice as many
+    assert counts(read_label_folder(tmp_path)) == {"train": 6}
+
+    monkeypatch.setenv("MODERNET_MAX_MEGAPIXELS", "0.00001")
+    with pytest.raises(InputError, match=r"a\.png: it has 2 x 6 pixels, and an image above 1e-05 megapixels"):
+        read_label_folder(tmp_path)
+
+
 def test_pairs_of_images_and_masks_are_matched_by_name(tmp_path: Path) -> None:
     source = read_label_folder(write_pairs(tmp_path))
 

@@ -80,7 +80,7 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
 
 def decode_image(data: bytes, name: str) -> Tensor:
     """Decode the bytes of a file, as `read_image` does; `name` is its name in errors."""
-    with _opened(data, name) as image:
+    with opened(data, name) as image:
         return _decoded(image, data)
 
 
@@ -88,7 +88,7 @@ def decode_view(
     data: bytes, name: str, choose: ChooseView, interpolation: Interpolation = "bilinear"
 ) -> tuple[Tensor, View]:
     """Decode a view of the bytes of a file, as `Images.read_view` does; `name` is its name in errors."""
-    with _opened(data, name) as image:
+    with opened(data, name) as image:
         h, w = image.height, image.width
         if _orientation(image) in _EXIF_SIDEWAYS:
             h, w = w, h
@@ -118,7 +118,7 @@ def _scaled(
 
 def stored_size(data: bytes, name: str) -> tuple[int, int]:
     """Return height and width as stored, before any orientation, from the header alone."""
-    with _opened(data, name) as image:
+    with opened(data, name) as image:
         w, h = image.size
         return h, w
 
@@ -129,7 +129,7 @@ def grey_bits(data: bytes, name: str) -> int | None:
     Cameras store 12 bits in 16, and nothing in the file says so. The largest value of an image therefore decides: up to
     255, 8 bits; up to 4095, 12 bits.
     """
-    with _opened(data, name) as image:
+    with opened(data, name) as image:
         return _bits_in_use(image, np.asarray(image)) if image.mode.startswith("I") else None
 
 
@@ -139,17 +139,14 @@ def upright_size(path: Path) -> tuple[tuple[int, int], bool]:
     Raises:
         UnreadableImage: it is missing or no image.
     """
-    try:
-        with Image.open(path) as image:
-            sideways = _orientation(image) in _EXIF_SIDEWAYS
-            return ((image.width, image.height) if sideways else (image.height, image.width)), sideways
-    except Exception as error:
-        raise UnreadableImage(str(path), one_line(error)) from error
+    with opened(path, valid_text(str(path))) as image:
+        sideways = _orientation(image) in _EXIF_SIDEWAYS
+        return ((image.width, image.height) if sideways else (image.height, image.width)), sideways
 
 
 def stored_format(data: bytes, name: str) -> str:
     """Return PIL's name of the format, such as `"JPEG"`, from the header alone."""
-    with _opened(data, name) as image:
+    with opened(data, name) as image:
         assert image.format is not None  # None only for images that come from no file
         return image.format
 
@@ -162,10 +159,10 @@ def _content(path: Path) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """Open an image and read its header; whatever goes wrong with it is an `UnreadableImage`."""
+def opened(file: bytes | Path, name: str) -> Iterator[Image.Image]:
+    """Open an image, bytes or a file, and read its header; whatever goes wrong with it is an `UnreadableImage`."""
     try:
-        with _open(data) as image:
+        with _open(file) as image:
             most = _most_megapixels()
             if image.width * image.height > most * 1e6:
                 megapixels = math.ceil(image.width * image.height / 1e6)
@@ -177,15 +174,15 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     except InputError:
         raise
     except Exception as error:  # on damaged bytes, codecs raise anything from SyntaxError to struct.error
-        raise UnreadableImage(name, _reason(error, data)) from error
+        raise UnreadableImage(name, _reason(error, file)) from error
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(file: bytes | Path) -> Image.Image:
     """Open an image without PIL's limit on its size, which is a global, and warns in several lines."""
     with _opening:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(data))
+            return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
@@ -262,9 +259,10 @@ def _bits_in_use(image: Image.Image, grey: NDArray[np.integer[Any]]) -> int:
     return next(bits for bits in (8, 12, 16) if high < 2**bits)
 
 
-def _reason(error: Exception, data: bytes) -> str:
-    if not data:
-        return "the file is empty"
+def _reason(error: Exception, file: bytes | Path) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is not an image, or of a format that is not supported"
+        empty = not (file if isinstance(file, bytes) else file.stat().st_size)
+        return "the file is empty" if empty else "it is not an image, or of a format that is not supported"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return one_line(error)

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from modernet.data.images.decoding import UnreadableImage
+from modernet.data.images.decoding import UnreadableImage, opened
 from modernet.data.images.views import IGNORE
-from modernet.errors import one_line
+from modernet.files.names import valid_text
 
 _INDEX_MODES = ("P", "L", "1", "I", "I;16", "I;16B", "I;16L")
 _COLOURS = 2**24
@@ -33,23 +32,17 @@ def read_values(path: Path, *, coloured: bool) -> Values:
     Raises:
         UnreadableImage: the file cannot be decoded, or is coloured and read by index.
     """
-    try:
-        with Image.open(path) as image:
-            if coloured:
-                red, green, blue = np.asarray(image.convert("RGB"), dtype=np.int64).transpose(2, 0, 1)
-                packed: Values = red << 16 | green << 8 | blue
-                return packed
-            if image.mode in _INDEX_MODES:
-                return np.asarray(image).astype(np.int64)
-            channels = np.asarray(image.convert("RGB"), dtype=np.int64)
-    except UnidentifiedImageError as error:
-        raise UnreadableImage(str(path), "it is not an image, or of a format that is not supported") from error
-    except Exception as error:  # as for images, codecs raise anything
-        raise UnreadableImage(str(path), one_line(error)) from error
+    name = valid_text(str(path))
+    with opened(path, name) as image:
+        if coloured:
+            red, green, blue = np.asarray(image.convert("RGB"), dtype=np.int64).transpose(2, 0, 1)
+            packed: Values = red << 16 | green << 8 | blue
+            return packed
+        if image.mode in _INDEX_MODES:
+            return np.asarray(image).astype(np.int64)
+        channels = np.asarray(image.convert("RGB"), dtype=np.int64)
     if (channels != channels[..., :1]).any():
-        raise UnreadableImage(
-            str(path), "its labels are colours; list those of the classes in class_dict.csv: name,r,g,b"
-        )
+        raise UnreadableImage(name, "its labels are colours; list those of the classes in class_dict.csv: name,r,g,b")
     grey: Values = channels[..., 0]
     return grey
 
@@ -60,11 +53,8 @@ def stored_mode(path: Path) -> str:
     Raises:
         UnreadableImage: it is no image.
     """
-    try:
-        with Image.open(path) as image:
-            return image.mode
-    except Exception as error:
-        raise UnreadableImage(str(path), one_line(error)) from error
+    with opened(path, valid_text(str(path))) as image:
+        return image.mode
 
 
 def is_index_mode(mode: str) -> bool:
@@ -131,6 +121,6 @@ class LabelFiles:
         path = self.folder / self.paths[index]
         classes = self.code.decode(read_values(path, coloured=self.code.coloured))
         if classes.min(initial=0) < 0:
-            raise UnreadableImage(str(path), "it holds values that are no class; run modernet data check")
+            raise UnreadableImage(valid_text(str(path)), "it holds values that are no class; run modernet data check")
         assert classes.max(initial=0) <= IGNORE
         return torch.from_numpy(classes.astype(np.uint8))
