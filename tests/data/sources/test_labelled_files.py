@@ -110,6 +110,34 @@ def test_names_that_are_not_utf8_are_matched(folder: Path) -> None:
     assert len(source.train.images.content(0)) > 0
 
 
+def test_numbers_mean_the_same_in_every_table(tmp_path: Path, write_image) -> None:
+    for number in range(5):
+        write_image(tmp_path / "images" / f"{number}.png", seed=number)
+    write_csv(tmp_path / "test.csv", ["file,label", "3.png,1", "4.png,2"])
+    write_csv(tmp_path / "train.csv", ["file,label", "0.png,10", "1.png,2", "2.png,1"])
+    source = read_source(str(tmp_path)).source
+    assert source.classes == ("1", "2", "10")
+    assert labels(source.test) == {"images/3.png": 0, "images/4.png": 1}
+
+    write_csv(tmp_path / "train.csv", ["file,label", "0.png,x", "1.png,2", "2.png,1"])
+    source = read_source(str(tmp_path)).source
+    assert source.classes == ("1", "2", "x")
+    assert labels(source.test) == {"images/3.png": 0, "images/4.png": 1}
+
+
+def test_a_test_table_of_hidden_labels_is_not_used(tmp_path: Path, write_image) -> None:
+    for number in range(4):
+        write_image(tmp_path / "images" / f"{number}.png", seed=number)
+    write_csv(tmp_path / "train.csv", ["file,label", "0.png,-1", "1.png,1"])
+    write_csv(tmp_path / "test.csv", ["file,label", "2.png,-1", "3.png,-1"])
+    source = read_source(str(tmp_path)).source
+    assert (source.classes, labels(source.train), source.test) == (
+        ("-1", "1"),
+        {"images/0.png": 0, "images/1.png": 1},
+        None,
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

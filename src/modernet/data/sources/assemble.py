@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.errors import InputError
 from modernet.progress import say
 
+_INTEGER = re.compile(r"-?[0-9]+")
 _HIDDEN = -1  # the Hub's label of a test image whose label is not published
 
 
@@ -35,7 +37,7 @@ def assemble(
             the split are known to be valid, since it may copy or convert files.
         name_of: split, position -> the name of an image in messages.
         classes: the class names; None derives them from the labels, of training where there are any: names in
-            alphabetical order, or `"0"` to the largest index.
+            alphabetical order, or by number if all are integers; or `"0"` to the largest index.
 
     Raises:
         InputError: a label is not one of the classes, or there are no other images than those with hidden labels.
@@ -56,14 +58,16 @@ def assemble(
 
 
 def _hidden(split: str, labels: Sequence[int | str]) -> bool:
-    return split == "test" and len(labels) > 0 and all(label == _HIDDEN for label in labels)
+    return split == "test" and len(labels) > 0 and all(str(label) == str(_HIDDEN) for label in labels)
 
 
 def _classes_of(labels: Sequence[int | str]) -> tuple[str, ...]:
     numbers = [label for label in labels if isinstance(label, int)]
     if numbers:
         return tuple(str(label) for label in range(max(numbers) + 1))
-    return tuple(sorted({str(label) for label in labels}))
+    names = {str(label) for label in labels}
+    by_number = all(_INTEGER.fullmatch(name) for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if by_number else 0, name)))
 
 
 def _as_indices(labels: Sequence[int | str], classes: tuple[str, ...], name: Callable[[int], str]) -> NDArray[np.int64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +32,7 @@ class _Row(NamedTuple):
     name: str
     """In messages."""
     file: str
-    label: int | str
+    label: str
     split: str | None
 
 
@@ -66,8 +65,9 @@ def read_labelled_files(path: Path, tables: list[Path]) -> Source:
 
     The column of files is named file_name, filename, file, image, path, filepath, image_id or id, that of labels label,
     labels, fine_label, class, target or category. Files are relative to the table, to the folder of its name, or to one
-    folder beside it; their suffix may be missing. Labels are numbers or names. The split is that of the column split,
-    of the table's folder or name, or of the file's folder; without any, all is one set.
+    folder beside it; their suffix may be missing. Labels are names, numbers too, so that they mean the same in every
+    table. The split is that of the column split, of the table's folder or name, or of the file's folder; without any,
+    all is one set.
 
     Args:
         tables: from `label_tables`.
@@ -77,7 +77,7 @@ def read_labelled_files(path: Path, tables: list[Path]) -> Source:
             some rows have a split.
     """
     images: dict[str, ImageFiles] = {}
-    labels: dict[str, list[int | str]] = {}
+    labels: dict[str, list[str]] = {}
     for table in tables:
         all_files = list_images(table.parent)
         found = _match(table, list(_rows(table)), all_files)
@@ -152,9 +152,7 @@ def _rows(table: Path) -> Iterator[_Row]:
             )
     assert file_column is not None
     assert label_column is not None
-    rows = list(_dicts(table))
-    numbers = all(re.fullmatch(r"-?\d+", str(row.get(label_column))) for row in rows)
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(_dicts(table), 1):
         name = f"{table}, row {number}"
         file, label = row.get(file_column), row.get(label_column)
         if not isinstance(file, str) or not file:
@@ -165,7 +163,7 @@ def _rows(table: Path) -> Iterator[_Row]:
         split = split_of(given) if isinstance(given, str) else None
         if given and split is None:
             raise InputError(f"{name} has the split {given!r}; give train, validation or test")
-        yield _Row(name, file, int(label) if numbers else valid_text(str(label)), split)
+        yield _Row(name, file, valid_text(str(label)), split)
 
 
 def _is_table(file: Path) -> bool:
