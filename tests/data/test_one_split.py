@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,27 @@ def test_of_one_set_that_the_network_learned_from_its_own_part_is_evaluated(
     learned_n = len(dataset.train)
     assert f"mine: evaluated on its {split} split, {len(tested)} of 120 images, since {learned_n} have name and" in said
     assert "warning" not in said
+
+
+def test_a_larger_set_is_whole_if_few_images_look_learned_from_and_split_if_all_of_those_are_in_it(
+    tmp_path: Path, write_folder, capsys
+) -> None:
+    write_folder(tmp_path / "new", n=50, size=(9, 12))
+    for name, n in (("many", 30), ("few", 2)):
+        for split in ("train", "val", "test"):
+            write_folder(tmp_path / name / split, n=n)
+    many, few = (open_dataset(str(tmp_path / name)).mark() for name in ("many", "few"))
+    first = tmp_path / "many" / "train" / "cat" / "000.png"
+    shutil.copy(first, tmp_path / "new" / "cat")
+    with shown():
+        n = len(opened(tmp_path / "new", "test", many).split)
+    said = capsys.readouterr().err
+    assert n == 100
+    assert "new: evaluated on all 100 images; one has name and size of a training image\n" in said
+    assert "warning: trained and evaluated on the same images, by name and size: 1 of 100\n" in said
+
+    shutil.copytree(tmp_path / "few" / "train", tmp_path / "new", dirs_exist_ok=True)
+    assert len(opened(tmp_path / "new", "test", few).split) < 30
 
 
 def test_training_images_are_never_tested_on_in_silence(tmp_path: Path, write_folder, capsys) -> None:

@@ -15,6 +15,8 @@ from modernet.errors import InputError
 SplitName = Literal["train", "validation", "test"]
 
 _HELD_OUT = 0.1
+_BY_CHANCE = 0.05
+"""Share of two sets of images that may have the name and size of one in the other, though the sets are not the same."""
 
 
 class ThreeSplits(NamedTuple):
@@ -71,8 +73,12 @@ def one_split(source: Source, split: SplitName, marks: Marks | None) -> tuple[Ex
     |---|---|---|---|
     | train and others | as `three_splits` | as `three_splits` | as `three_splits` |
     | validation or test, without train | refused | the given one | the given one; else the validation |
-    | one set, partly learned from | as `three_splits` | as `three_splits` | as `three_splits` |
+    | one set that was learned from | as `three_splits` | as `three_splits` | as `three_splits` |
     | one set of other images | all | all | all |
+
+    A set was learned from if more than a twentieth of its images, or of those that were learned from, have the mark of
+    one in the other. Fewer may have so by chance: rows of parquet and members of tar shards are numbered alike
+    everywhere, and images without compression are of equal size.
 
     Args:
         marks: of the images that the network learned from. Where they are unknown, every set may be such a set.
@@ -85,8 +91,9 @@ def one_split(source: Source, split: SplitName, marks: Marks | None) -> tuple[Ex
         everything = given["train"]
         n = len(everything)
         learned = n if marks is None else marks.count(everything.images, everything.indices)
-        if not learned:
-            return everything, f"all {n} images; none has name and size of a training image"
+        if marks is not None and learned <= _BY_CHANCE * min(n, len(marks)):
+            few = f"{learned} have" if learned > 1 else "one has" if learned else "none has"
+            return everything, f"all {n} images; {few} name and size of a training image"
         part: Examples = getattr(three_splits(source), split)
         why = f"{learned} have name and size of a training image"
         if marks is None:

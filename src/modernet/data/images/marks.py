@@ -33,6 +33,9 @@ class Marks:
         """Mark some images of a collection; 8 bytes each, so that a million take 8 MB."""
         return Marks(np.sort(_hashed(images, indices)))
 
+    def __len__(self) -> int:
+        return len(self.numbers)
+
     def count(self, images: Images, indices: NDArray[np.int64]) -> int:
         """Return how many of some images have one of these marks."""
         return int(np.isin(_hashed(images, indices), self.numbers).sum()) if len(self.numbers) else 0
