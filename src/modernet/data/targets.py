@@ -389,6 +389,8 @@ def _in_memory(maps: Tensor | Maps) -> Tensor:
 def _digest_of_maps(maps: Tensor | Maps, indices: Ints) -> bytes:
     content = blake2b(digest_size=16)
     for index in indices.tolist():
-        each = maps[index].cpu().numpy().tobytes() if isinstance(maps, Tensor) else maps.identity(index).encode()
-        content.update(each)
+        if isinstance(maps, Tensor):
+            content.update(maps[index].cpu().numpy().tobytes())
+        else:
+            content.update(maps.identity(index).encode(errors="surrogateescape"))  # names of files need not be UTF-8
     return content.digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +13,12 @@ import torch
 from PIL import Image
 
 from modernet.data import IGNORE, SemanticTargets, open_dataset
+from modernet.data.fingerprint import fingerprint
+from modernet.data.opening import open_split
 from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.label_maps import read_label_folder
 from modernet.errors import InputError
+from modernet.preparation import Preparation
 
 MAP = np.array([[0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 255]], np.uint8)
 COLOURS = {0: (128, 64, 128), 1: (0, 0, 192), 2: (64, 64, 0), 255: (0, 0, 0)}
@@ -65,6 +70,26 @@ def test_large_images_and_maps_have_the_limit_of_every_image(tmp_path: Path, mon
     monkeypatch.setenv("MODERNET_MAX_MEGAPIXELS", "0.00001")
     with pytest.raises(InputError, match=r"a\.png: it has 2 x 6 pixels, and an image above 1e-05 megapixels"):
         read_label_folder(tmp_path)
+
+
+def test_a_folder_to_be_tested_on_needs_no_train(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "test", "ab")
+    preparation = Preparation(8, (0.5,) * 3, (0.25,) * 3)
+    opened = open_split(str(tmp_path), "test", preparation, marks=None, targets="semantic")
+    assert (opened.classes, len(opened.split)) == (("0", "1", "2"), 2)
+    with pytest.raises(InputError, match="has label maps for test, but none for train"):
+        open_dataset(str(tmp_path), targets="semantic")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path / os.fsdecode(b"\xe9t\xe9"), [os.fsdecode(b"\xe9%d" % number) for number in range(6)])
+    dataset = open_dataset(str(root), targets="semantic", image_size=8)
+    assert dataset.name == r"\xe9t\xe9"
+    assert len(fingerprint(dataset)) > 0
+    (root / "masks" / os.fsdecode(b"\xe90.png")).write_bytes(b"")
+    with pytest.raises(InputError, match=r"masks/\\xe90\.png: the file is empty"):
+        open_dataset(str(root), targets="semantic", image_size=8)
 
 
 def test_pairs_of_images_and_masks_are_matched_by_name(tmp_path: Path) -> None:

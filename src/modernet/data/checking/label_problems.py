@@ -11,6 +11,7 @@ from modernet.data.sources.label_layouts import LabelFolder, find_label_folder
 from modernet.data.sources.label_maps import image_files, survey_labels
 from modernet.data.sources.read import DATASET_NAMES
 from modernet.data.targets import NoTargets
+from modernet.files.names import valid_text
 
 
 def find_labels(spec: str) -> LabelFolder | None:
@@ -39,4 +40,4 @@ def label_problems(folder: LabelFolder) -> Iterator[Finding]:
     for problem in survey_labels(folder).problems:
         yield Finding("label map", problem.path, problem.reason)
     for path in folder.unused:
-        yield Finding("map without image", str(path), "no image has its name")
+        yield Finding("map without image", valid_text(str(path)), "no image has its name")

@@ -63,11 +63,14 @@ class LabelFolder:
     unused: tuple[Path, ...]
 
 
-def find_label_folder(path: Path) -> LabelFolder | None:
+def find_label_folder(path: Path, *, to_learn: bool = True) -> LabelFolder | None:
     """Recognise the layout of a folder of label maps; None if it has none of `LABEL_LAYOUTS`.
 
+    Args:
+        to_learn: whether a network is to learn from it. If not, it needs no training split.
+
     Raises:
-        InputError: it is the full ADE20K, its splits lack train, or its list of classes cannot be read.
+        InputError: it is the full ADE20K, `to_learn` and its splits lack train, or its list of classes cannot be read.
     """
     if (path / "index_ade20k.pkl").exists():
         raise InputError(
@@ -89,12 +92,13 @@ def find_label_folder(path: Path) -> LabelFolder | None:
         pairs.pop("test", None)  # its maps are empty: the labels are not published
     if not pairs:
         return None
-    if "train" not in pairs:
+    if to_learn and "train" not in pairs:
         raise InputError(f"{path} has label maps for {' and '.join(pairs)}, but none for train; name a folder train")
-    first = next((pair.label_map for pair in pairs["train"] if pair.label_map is not None), None)
+    examples = pairs["train"] if "train" in pairs else next(iter(pairs.values()))
+    first = next((pair.label_map for pair in examples if pair.label_map is not None), None)
     if first is None:
-        image = pairs["train"][0].image
-        raise InputError(f"no training image of {path} has a label map of its name; add {image.stem}.png for {image}")
+        image, kind = examples[0].image, "training image" if "train" in pairs else "image"
+        raise InputError(f"no {kind} of {path} has a label map of its name; add {image.stem}.png for {image}")
     names, code = _meaning(path, places, first, cityscapes)
     return LabelFolder(path, {split: tuple(each) for split, each in pairs.items()}, names, code, tuple(unused))
 

@@ -20,6 +20,7 @@ from modernet.data.sources.examples import Examples, Source, all_of
 from modernet.data.sources.label_layouts import LABEL_LAYOUTS, LabelFolder, Pair, find_label_folder
 from modernet.data.targets import SemanticTargets
 from modernet.errors import InputError
+from modernet.files.names import valid_text
 from modernet.machine.cores import decoding_workers
 from modernet.progress import say, track
 
@@ -51,18 +52,21 @@ class Survey(NamedTuple):
     code: LabelCode | None
 
 
-def read_label_folder(path: Path) -> Source:
+def read_label_folder(path: Path, *, to_learn: bool = True) -> Source:
     """Read a folder of images with label maps, in one of `LABEL_LAYOUTS`.
 
     Classes come from a class file (`class_files.CLASS_FILES`) or the layout (ADE20K, Cityscapes, SegNet's CamVid);
     otherwise they are the values from 0 to the largest. 255 is ignored, as are classes called void or unlabelled, 0 in
     ADE20K, and what Cityscapes does not evaluate. Every map is read once, so that nothing stops an epoch.
 
+    Args:
+        to_learn: whether a network is to learn from it. If not, it needs no training split.
+
     Raises:
         InputError: it is no such folder, or a map is missing, of another size than its image, or holds a value that is
             no class.
     """
-    folder = find_label_folder(path)
+    folder = find_label_folder(path, to_learn=to_learn)
     if folder is None:
         raise InputError(f"{path} has no semantic targets; known are {LABEL_LAYOUTS}")
     survey = survey_labels(folder)
@@ -71,9 +75,9 @@ def read_label_folder(path: Path) -> Source:
         more = f" (and {len(others)} more: modernet data check lists all)" if others else ""
         raise InputError(f"{first.path}: {first.reason}{more}")
     assert survey.code is not None
-    say(f"{path.name}: {_shares(survey)}")
+    say(f"{valid_text(path.name)}: {_shares(survey)}")
     splits = {split: _examples(folder.path, pairs, survey.code) for split, pairs in folder.pairs.items()}
-    return Source(path, survey.classes, splits["train"], splits.get("validation"), splits.get("test"))
+    return Source(path, survey.classes, splits.get("train"), splits.get("validation"), splits.get("test"))
 
 
 def survey_labels(folder: LabelFolder) -> Survey:
@@ -101,7 +105,7 @@ def survey_labels(folder: LabelFolder) -> Survey:
         unknown = Counter({v: n for v, n in look.counts.items() if code.decode(np.array([v]))[0] < 0})
         problems += look.problems
         if unknown:
-            problems.append(Problem(str(pair.label_map), _unknown(unknown, code, len(names))))
+            problems.append(Problem(valid_text(str(pair.label_map)), _unknown(unknown, code, len(names))))
     return Survey(counts, tuple(problems), names, code)
 
 
@@ -123,7 +127,7 @@ def _looked_at(pairs: Sequence[Pair], coloured: bool, task: str) -> Iterator[_Lo
 
 def _look(pair: Pair, coloured: bool) -> _Look:
     if pair.label_map is None:
-        missing = Problem(str(pair.image), "it has no label map of its name; add one, or remove the image")
+        missing = Problem(valid_text(str(pair.image)), "it has no label map of its name; add one, or remove the image")
         return _Look(Counter(), [missing])
     try:
         values = read_values(pair.label_map, coloured=coloured)
@@ -139,9 +143,9 @@ def _look(pair: Pair, coloured: bool) -> _Look:
     if values.shape != size:
         h, w = values.shape
         why = "; that is its size before its EXIF rotation: turn the map as well" if turned and size == (w, h) else ""
-        problems.append(
-            Problem(str(pair.label_map), f"it has {h}x{w} pixels, its image {pair.image.name} {size[0]}x{size[1]}{why}")
-        )
+        image = valid_text(pair.image.name)
+        reason = f"it has {h}x{w} pixels, its image {image} {size[0]}x{size[1]}{why}"
+        problems.append(Problem(valid_text(str(pair.label_map)), reason))
     return _Look(found, problems)
 
 

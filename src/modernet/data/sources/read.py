@@ -63,9 +63,9 @@ def read_source(
     """
     if targets == "semantic" and _is_folder(spec):
         path = _existing_folder(spec)
-        source = read_label_folder(path)
-        source.check()
-        return NamedSource(path.resolve().name, source)
+        source = read_label_folder(path, to_learn=to_learn)
+        source.check(to_learn=to_learn)
+        return NamedSource(valid_text(path.resolve().name), source)
     if targets not in _OFFERED:
         raise InputError(f"{spec} has no {targets} targets; it has {' and '.join(_OFFERED)}")
     name, source = _found(spec, targets, memory_limit_mb, download, to_learn)
