@@ -45,6 +45,13 @@ def test_names_that_contain_a_split_are_splits_only_if_all_do(tmp_path: Path, wr
     assert (len(source.train), len(source.test)) == (6, 2)
     write_folder(tmp_path / "vehicles", ("bullet_train", "car", "test_tube"), n=2)
     assert read_image_folder(tmp_path / "vehicles").classes == ("bullet_train", "car", "test_tube")
+    write_folder(tmp_path / "trains", ("freight_train", "passenger_train"), n=2)
+    assert read_image_folder(tmp_path / "trains").classes == ("freight_train", "passenger_train")
+    write_folder(tmp_path / "unsorted", ("train_images", "test_images"), n=2)
+    with pytest.raises(
+        InputError, match=r"there is no class folder in .*images; put images in a folder for each class"
+    ):
+        read_image_folder(tmp_path / "unsorted")
 
 
 def test_the_order_of_the_file_system_does_not_matter(tmp_path: Path, write_folder, monkeypatch) -> None:

@@ -76,3 +76,14 @@ def is_image(path: Path) -> bool:
 def is_hidden(name: str) -> bool:
     """Whether a name belongs to the system rather than to the user: `.DS_Store`, `._photo.jpg`, `__MACOSX`."""
     return name.startswith((".", "__MACOSX"))
+
+
+def has_folders(folder: Path) -> bool:
+    """Return whether there are folders in a folder; not if it begins with an image, since a million may follow."""
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if number == 0 and is_image(Path(entry.name)):
+                return False
+            if entry.is_dir() and not is_hidden(entry.name):
+                return True
+    return False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modernet.data.images.finding import is_hidden
+from modernet.data.images.finding import has_folders, is_hidden
 from modernet.data.sources.examples import Examples, Source, all_of, labelled
 from modernet.data.sources.listing import Listing, list_classes, list_images
 from modernet.data.sources.split_names import is_split_word, split_of
@@ -59,11 +59,16 @@ def read_unlabelled_folder(path: Path) -> Source:
 def split_folders(path: Path, *, to_learn: bool = True) -> dict[str, Path]:
     """Return the folder of each split of an image folder: `train/`, `val/`, `test/`, or the folder itself as train.
 
+    Names that contain such a word among others, as `train_images/`, are splits where all do; but not where several
+    would be the same one and hold images, no folders: `freight_train/` and `passenger_train/` are classes.
+
     Raises:
         InputError: a second folder for one split, or `to_learn` and splits without train.
     """
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not is_hidden(entry.name))
-    only_splits = all(split_of(folder.name) for folder in folders)  # else `bullet_train` is a class among others
+    meant = [split_of(folder.name) for folder in folders]
+    distinct = len(set(meant)) == len(meant) or any(map(has_folders, folders))
+    only_splits = all(meant) and distinct  # else `bullet_train` is a class among others
     given: dict[str, Path] = {}
     for folder in folders:
         split = split_of(folder.name) if only_splits or is_split_word(folder.name) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from modernet.data.images.files import ImageFiles
-from modernet.data.images.finding import is_hidden, is_image
+from modernet.data.images.finding import has_folders, is_hidden, is_image
 from modernet.data.sources.assemble import assemble
 from modernet.data.sources.examples import Source
 from modernet.data.sources.listing import list_images
@@ -47,7 +46,7 @@ def label_tables(path: Path) -> list[Path]:
     """
     folders = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and not is_hidden(entry.name)]
     splits = [folder for folder in folders if is_split_word(folder.name)]
-    flat = len(folders) - len(splits) <= 1 and not any(_has_folders(folder) for folder in folders)
+    flat = len(folders) - len(splits) <= 1 and not any(has_folders(folder) for folder in folders)
     tables = [file for folder in (path, *splits) for name in _OF_DATASETS if (file := folder / name).is_file()]
     if tables:
         return tables if flat or all(_find(_columns(file), _LABEL_COLUMNS) for file in tables) else []
@@ -200,14 +199,3 @@ def _dicts(table: Path) -> Iterator[dict[str, object]]:
                     yield found
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise InputError(f"cannot read the table {table}: {one_line(error)}; correct it, or remove it") from error
-
-
-def _has_folders(folder: Path) -> bool:
-    """Return whether there are folders in a folder; not if it begins with an image, since a million may follow."""
-    with os.scandir(folder) as entries:
-        for number, entry in enumerate(entries):
-            if number == 0 and is_image(Path(entry.name)):
-                return False
-            if entry.is_dir() and not is_hidden(entry.name):
-                return True
-    return False
