@@ -158,9 +158,10 @@ def test_a_finished_run_gets_a_new_classifier_for_other_classes_and_a_line_says_
     assert torch.equal(after["stages.0.0.dwconv.weight"], before["stages.0.0.dwconv.weight"])
 
 
-def test_the_file_of_a_run_is_the_run(first: Path) -> None:
+@pytest.mark.parametrize("file", ["", "model.safetensors"])
+def test_the_folder_and_the_file_of_a_run_are_the_run(file: str, first: Path) -> None:
     """Its classes and how its images are prepared are in the same folder."""
-    start = starting_weights("convnext_test", first / "model.safetensors")
+    start = starting_weights("convnext_test", first / file)
 
     assert start == weights_of_run(first)
     assert start.preparation.mean == (0.47, 0.47, 0.47)

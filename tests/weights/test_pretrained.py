@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from modernet.errors import InputError
 from modernet.models import create_model, list_models
-from modernet.weights import convert, load_model, load_weights
+from modernet.preparation import Preparation
+from modernet.weights import NetworkSpec, convert, load_model, load_weights, save_network, starting_weights
 
 # of every kind of position weights in the zoo: model, its field in the file, image size that this means
 OTHER_SIZES: list[tuple[str, dict[str, int], int]] = [
@@ -75,3 +78,25 @@ def test_one_of_two_sets_is_converted(tmp_path: Path) -> None:
     target = tmp_path / "student.pth"
     convert(tmp_path / "weights.pth", target, "original", model="convnext_test", entry="student")
     assert torch.equal(torch.load(target)["head.weight"], student.state_dict()["head.weight"])
+
+
+@pytest.mark.parametrize("file", ["", "model.safetensors"])
+def test_the_weights_of_a_run_are_not_taken_for_published_ones(file: str, tmp_path: Path) -> None:
+    """Its classes and how its images are prepared would be lost."""
+    spec = NetworkSpec("model", "convnext_test", {})
+    save_network(tmp_path, spec.build(2), spec, ("cat", "dog"), Preparation(32, (0.5,) * 3, (0.2,) * 3))
+    with pytest.raises(InputError, match=f"has the weights of a run; give its folder {tmp_path} alone, without a"):
+        load_model("convnext_test", tmp_path / file)
+
+
+@pytest.mark.parametrize("load", [load_model, starting_weights])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet50.typo", r"no set of weights for resnet50 is called 'resnet50\.typo'; did you mean resnet50\."),
+        ("resnet_test.typo", r"no published weights for resnet_test; leave out \.typo, and give a file of weights"),
+    ],
+)
+def test_an_unknown_tag_is_refused_with_a_file_too(load: Callable[..., object], name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(name, "weights.pth")

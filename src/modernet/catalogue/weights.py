@@ -94,7 +94,8 @@ def find_weights(name: str) -> PretrainedWeights:
     model, _, tag = zoo_name(name).partition(".")
     entries = weights_of(model)
     if not entries:
-        raise InputError(f"there are no published weights for {model}; give a file of weights")
+        remedy = f"leave out .{tag}, and give" if tag else "give"
+        raise InputError(f"there are no published weights for {model}; {remedy} a file of weights")
     if not tag:
         return entries[0]
     for entry in entries:

@@ -59,8 +59,8 @@ class Options(Generic[R]):
     """Network: one of `modernet models`; of `modernet weights`, to start from those, downloaded once; or the folder of
     a finished run, with a slash, to train its network on. Its classifier is kept where the classes are the same."""
     weights: Path | None = None
-    """Weights for that network to start from: a file of its authors, timm, torchvision, transformers or OpenMMLab, or a
-    run's model.safetensors."""
+    """Weights for that network to start from: a file of its authors, timm, torchvision, transformers or OpenMMLab; or a
+    finished run, its folder or its model.safetensors."""
     model_fields: tuple[str, ...] = ()
     """Fields of the model's config to change, such as stem_stride=2."""
     seed: int = 0

@@ -24,11 +24,11 @@ from modernet.weights.conversion import fields_for, network_for
 from modernet.weights.download import fetch_weights
 from modernet.weights.loading import LoadReport, load_file, load_weights, read_weights
 from modernet.weights.saved_network import (
-    NETWORK_NAME,
     WEIGHTS_NAME,
     Description,
     NetworkSpec,
     SavedNetwork,
+    folder_of_run,
     read_description,
 )
 
@@ -79,7 +79,7 @@ def create_model(
     stated = {**(pretrained_cfg or {}), **(pretrained_cfg_overlay or {})}
     source = stated.pop("state_dict", None) or stated.get("file")
     model, _, tag = name.partition(".")
-    entry = find_weights(name) if tag else next(iter(weights_of(get_entry(model).name)), None)
+    entry = _published(name)
 
     fields = {field: value for field, value in fields.items() if value is not None}
     features_only = fields.pop("features_only", False)
@@ -145,17 +145,17 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
             weights.
 
     Raises:
-        InputError: unknown name, or the weights cannot be fetched or do not fit.
+        InputError: unknown name, or the weights cannot be fetched, do not fit, or are those of a run.
 
     >>> network = load_model("convnext_tiny.fb_in22k_ft_in1k")  # doctest: +SKIP
     >>> network = load_model("mobilenet_v2", "mobilenet_v2-b0353104.pth")  # doctest: +SKIP
     """
     model = name.partition(".")[0]
-    published = weights_of(get_entry(model).name)
-    entry = find_weights(name) if weights is None else next((one for one in published if one.name == name), None)
+    entry = _published(name)
     path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
-    if entry is None and published:
-        entry = published[0]
+    run = None if weights is None else folder_of_run(path)
+    if run is not None:
+        raise InputError(f"{path} has the weights of a run; give its folder {run} alone, without a model")
     file = read_foreign_weights(path)
     fields = fields_for(model, file)
     fields.pop("in_chans", None)  # images have three channels
@@ -212,20 +212,18 @@ def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -
 
     Args:
         name: a model, with a file of weights for it; or published weights, `model.tag`, fetched once.
-        weights: a file in any scheme that `load_weights` knows; `model.safetensors` in the folder of a finished run
-            begins as `weights_of_run`.
+        weights: a file in any scheme that `load_weights` knows; the folder of a finished run, or `model.safetensors`
+            in it, begins as `weights_of_run`.
 
     Raises:
         InputError: unknown name, or the weights cannot be fetched.
     """
-    if weights is not None and Path(weights).name == WEIGHTS_NAME and Path(weights).with_name(NETWORK_NAME).is_file():
-        return weights_of_run(Path(weights).parent)
-    model, _, tag = name.partition(".")
-    entry = find_weights(name) if tag else next(iter(weights_of(get_entry(model).name)), None)
-    if weights is None and entry is None:
-        raise InputError(f"there are no published weights for {model}; give a file of weights")
-    path = fetch_weights(entry) if weights is None and entry is not None else Path(weights or "")
-    return StartingWeights(path, _preparation(model, entry))
+    entry = _published(name)
+    run = None if weights is None else folder_of_run(Path(weights))
+    if run is not None:
+        return weights_of_run(run)
+    path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
+    return StartingWeights(path, _preparation(name.partition(".")[0], entry))
 
 
 def weights_of_run(folder: Path) -> StartingWeights:
@@ -248,6 +246,16 @@ def class_names(count: int) -> tuple[str, ...]:
 
     info = ImageNetInfo(_LABELS[count])
     return tuple(info.index_to_description(index) for index in range(count))
+
+
+def _published(name: str) -> PretrainedWeights | None:
+    """Return the published weights of `model.tag`, or the first of a model; None for a model without any.
+
+    Raises:
+        InputError: there is no such model, or no such tag.
+    """
+    model, _, tag = name.partition(".")
+    return find_weights(name) if tag else next(iter(weights_of(get_entry(model).name)), None)
 
 
 def _preparation(model: str, entry: PretrainedWeights | None) -> Preparation:

@@ -148,6 +148,12 @@ def read_description(folder: Path) -> Description:
         raise _damaged(folder, error) from error
 
 
+def folder_of_run(weights: Path) -> Path | None:
+    """Return the folder of the run whose weights these are, given as its folder or its file; None for other weights."""
+    folder = weights.parent if weights.name == WEIGHTS_NAME else weights
+    return folder if (folder / NETWORK_NAME).is_file() else None
+
+
 def _damaged(folder: Path, error: Exception) -> InputError:
     return InputError(f"the trained network in {folder} cannot be read ({one_line(error)}); train it again")
 
