@@ -244,8 +244,26 @@ def test_resume_begins_a_run_that_has_no_checkpoint(
     losses = [read_record(tmp_path / name / "record.json").metrics["test_loss"] for name in ("plain", "new")]
     assert losses[0] == losses[1]
 
-    assert run(*train, "--out", str(tmp_path / "new"), "--resume") == 2
-    assert "contains a finished run" in capsys.readouterr().err
+
+def test_resume_of_a_finished_run_prints_its_result_again(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that a job that a scheduler starts again succeeds; another command is refused."""
+    train = [
+        "train", "--data", str(image_folder), "--model", "convnext_test", "--model-fields", "stem_stride=1",
+        "--recipe", "quick", "--epochs", "1", "--batch-size", "16", "--out", str(tmp_path / "run"), "--resume",
+    ]  # fmt: skip
+    assert run(*train) == 0
+    result = capsys.readouterr().out
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()}
+
+    assert run(*train) == 0
+    again = capsys.readouterr()
+    assert again.out == result
+    assert "contains this run, finished: nothing is left to train" in again.err
+    assert run(*train, "--seed", "1") == 2
+    assert "contains a finished run with seed 0, not 1; give another --out" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
 
 
 def test_a_run_too_short_for_its_average_says_so_before_it_begins(

@@ -68,7 +68,8 @@ class Options(Generic[R]):
     out: Path | None = None
     """Folder of the run; by default runs/train-MODEL-DATA, or runs/TASK-train-MODEL-DATA if not a classifier."""
     resume: bool = False
-    """Resume the unfinished run in that folder, or begin it: a scheduler can always pass this."""
+    """Resume the unfinished run in that folder, or begin it, or print the result if it is finished: a scheduler can
+    always pass this."""
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
     explain: bool = False

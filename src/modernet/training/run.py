@@ -22,6 +22,7 @@ from modernet.training.loop import Trained, train
 from modernet.training.non_finite import check_finite
 from modernet.training.state.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint
 from modernet.training.state.identity import run_identity
+from modernet.training.state.run_folder import finished_run
 from modernet.training.task import Task
 from modernet.training.watching.cost import Cost
 
@@ -66,8 +67,9 @@ def run_task(
 ) -> Record:
     """Train a task, test it, and leave its weights and its record in a folder.
 
-    If the folder contains a checkpoint of this run, training resumes from it. Nothing is selected on the test split:
-    the network of the last step is tested once.
+    If the folder contains a checkpoint of this run, training resumes from it; if it contains this run, finished, its
+    record is returned and nothing is done. Nothing is selected on the test split: the network of the last step is
+    tested once.
 
     Args:
         build: makes the task, after torch's generator was seeded.
@@ -88,8 +90,8 @@ def run_task(
         Interrupted: `should_stop` returned True; the same call resumes from the checkpoint.
         NonFiniteLoss: the loss became NaN or infinite.
         DiskFull: there was no room for a checkpoint.
-        InputError: the batch cannot be divided as the execution asks, the folder's checkpoint belongs to another run,
-            or the task cannot be built.
+        InputError: the batch cannot be divided as the execution asks, the folder's checkpoint or record belongs to
+            another run, or the task cannot be built.
     """
     where = Path(folder)
     device = device or default_device(processes)
@@ -98,6 +100,11 @@ def run_task(
         check_writable(where)
     settings = {**spec.settings, "task": spec.recipe.task}
     identity = run_identity(settings)
+    finished = find_finished_together(where, identity, processes)
+    if finished is not None:
+        if processes.main:
+            progress.say(f"{where} contains this run, finished: nothing is left to train")
+        return finished
     checkpoint = read_checkpoint_together(where, identity, processes)
     micro_batches = divide_batch(spec.recipe, execution, processes, checkpoint)
     context = RunContext(device, processes, execution, micro_batches)
@@ -148,6 +155,24 @@ def run_task(
         remove_checkpoint(where)
     processes.wait()
     return record
+
+
+def find_finished_together(folder: Path, identity: Mapping[str, Any], processes: Processes) -> Record | None:
+    """Return the record of a run, if the first process finds it finished.
+
+    Raises:
+        InputError: the first process finds another run.
+    """
+    found, failure = None, None
+    if processes.main:
+        try:
+            found = finished_run(folder, identity)
+        except InputError as error:
+            failure = error
+    found, failure = processes.gather((found, failure))[0]
+    if failure is not None:
+        raise failure
+    return found
 
 
 def read_checkpoint_together(folder: Path, identity: Mapping[str, Any], processes: Processes) -> Checkpoint | None:
