@@ -96,6 +96,23 @@ def test_safetensors_are_recognised_by_their_content(tmp_path: Path) -> None:
     assert equal(read(tmp_path / "weights.bin"))
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_is_recognised_by_its_content(legacy: bool, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    for content in (WEIGHTS, {"model": WEIGHTS, "args": argparse.Namespace(lr=0.1)}):
+        torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+        assert equal(read(path))
+
+
+def test_a_damaged_zip_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    content = whole("pth", path)
+    entry = content.rindex(b"PK\x01\x02")  # the last one in the list of contents
+    path.write_bytes(content[:entry] + b"----" + content[entry + 4 :])
+    with pytest.raises(InputError, match=r"weights.pth is a damaged zip file; fetch it again"):
+        read_foreign_weights(path)
+
+
 def whole(kind: str, path: Path) -> bytes:
     if kind == "safetensors":
         save_file(WEIGHTS, path)

@@ -133,6 +133,20 @@ def test_two_sets_that_fit_are_an_error_unless_one_is_chosen() -> None:
         load_weights(network, content, entry="c")
 
 
+def test_an_entry_with_other_names_is_not_said_to_be_missing() -> None:
+    network = create_model("convnext_test", num_classes=5)
+    content = {"stats": {"mean": torch.zeros(3)}, "model": {"neck.weight": torch.zeros(3)}, "net": network.state_dict()}
+    for entry, name in {"stats": "mean", "model.neck": "neck.weight"}.items():
+        with pytest.raises(InputError, match=f"has no weights of a ConvNeXt under '{entry}', only {name}$"):
+            load_weights(network, content, entry=entry)
+
+
+@pytest.mark.parametrize(("content", "only"), [({}, "nothing"), ({"epoch": 3}, "epoch")])
+def test_a_dictionary_without_tensors_is_named(content: dict[str, Any], only: str) -> None:
+    with pytest.raises(InputError, match=f"these weights have no tensors, only {only}; give a state dict"):
+        load_weights(create_model("convnext_test"), content)
+
+
 def test_copies_of_one_set_are_not_two() -> None:
     weights, network = made("convnext_test").state_dict(), create_model("convnext_test", num_classes=5)
     load_weights(network, {"model": weights, "state_dict": prefixed("net.", weights)})
@@ -182,6 +196,16 @@ def test_another_number_of_classes_is_explained_with_both_fixes() -> None:
     assert message.endswith("these weights have 5 classes: make the network with num_classes=5, or skip the head")
 
 
+def test_a_classifier_of_another_kind_is_explained() -> None:
+    """With other inputs, or without a bias."""
+    weights = made("convnext_test").state_dict()
+    wider = {**weights, "head.weight": weights["head.weight"].repeat(1, 2)}
+    without_bias = {name: value for name, value in weights.items() if name != "head.bias"}
+    for content, classes in ((wider, 5), (without_bias, 7)):
+        message = refused(create_model("convnext_test", num_classes=classes), content)
+        assert message.endswith("these weights have another kind of classifier: skip the head, and train a new one")
+
+
 def test_the_head_can_be_skipped() -> None:
     source, network = made("convnext_test"), create_model("convnext_test", num_classes=7)
     head = network.state_dict()["head.weight"].clone()
@@ -218,6 +242,13 @@ def test_unknown_names_are_shown_with_those_of_the_network() -> None:
     message = refused(create_model("resnet_test"), {"something.weight": torch.zeros(3)})
     assert "its names belong to no known project\n  file:    something.weight\n  network: conv1.weight" in message
     assert "these weights fit no network of the zoo" in message
+
+
+def test_known_names_of_other_shapes_are_not_called_unknown() -> None:
+    weights = {name: torch.cat([value, value]) for name, value in made("convnext_test").state_dict().items()}
+    message = refused(create_model("convnext_test", num_classes=5), weights)
+    assert "no known project" not in message
+    assert f"of another shape ({len(weights)}): " in message
 
 
 RESAMPLED: list[tuple[str, dict[str, object], dict[str, object], str]] = [

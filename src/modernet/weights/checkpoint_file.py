@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from modernet.errors import InputError, one_line
-from modernet.weights.formats import foreign_format
+from modernet.weights.formats import foreign_format, is_checkpoint
 from modernet.weights.placeholders import CodeFound, Placeholder, load_tensors, network_tensors
 from modernet.weights.safetensors_file import read_safetensors
 
@@ -116,7 +116,8 @@ def _read(path: Path) -> list[Entry]:
     if start[8:9] == b"{" and b"\0" in start[:8]:  # a length of 8 bytes, then JSON
         return [Entry("", _read_safetensors(path, start))]
     format_and_remedy = foreign_format(path, start)
-    if path.suffix == ".safetensors" and (format_and_remedy is None or start[:1] == b"\x80"):  # cut off, or big-endian
+    unknown = format_and_remedy is None or start[:1] == b"\x80"
+    if path.suffix == ".safetensors" and unknown and not is_checkpoint(start):  # cut off, or big-endian
         return [Entry("", _read_safetensors(path, start))]
     if format_and_remedy is not None:
         raise InputError(f"{path} {format_and_remedy}")
@@ -148,7 +149,8 @@ def _read_checkpoint(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the pickle protocol, typed storages, and the source of networks
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:  # of a path that ends in .safetensors, torch expects that format
+                return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
             pass  # other objects beside the tensors
         except Exception as error:  # on other files the unpickler raises anything

@@ -74,10 +74,18 @@ def foreign_format(path: Path, start: bytes) -> str | None:
     return None
 
 
+def is_checkpoint(start: bytes) -> bool:
+    """Return whether a file begins as PyTorch's checkpoints do: a zip file, or an early one's pickle."""
+    return start.startswith(b"PK") or start[2:].startswith(_TORCH_MAGIC)
+
+
 def _archive(path: Path) -> str | None:
     """As `foreign_format`, for a zip file: many formats are one."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return "is a damaged zip file; fetch it again"
     ends = {name.rpartition("/")[2] for name in names}
     if "constants.pkl" in ends:
         return f"is a TorchScript program, not weights; {_SAVE}"

@@ -123,9 +123,17 @@ def load_weights(
 
 
 def read_weights(source: str | os.PathLike[str] | Mapping[str, Any]) -> CheckpointFile:
-    """Return what `load_weights` takes as the dictionaries of tensors in it."""
+    """Return what `load_weights` takes as the dictionaries of tensors in it.
+
+    Raises:
+        InputError: the file cannot be read, or there are no tensors.
+    """
     if isinstance(source, Mapping):
-        return CheckpointFile("these weights", tuple(entries_of(source)))
+        entries = tuple(entries_of(source))
+        if not entries:
+            keys = _some(list(map(str, source))) or "nothing"
+            raise InputError(f"these weights have no tensors, only {keys}; give a state dict")
+        return CheckpointFile("these weights", entries)
     return read_foreign_weights(Path(source))
 
 
@@ -187,6 +195,10 @@ def _best_fits(
             place for place in places if f"{_place(place[2], place[1])}.".startswith(f"{entry}." if entry else ".")
         ]
         if not places:
+            others = [name for each in file.entries for name in each.tensors if _is_under(entry, each.key, name)]
+            if others:
+                kind = type(network).__name__
+                raise InputError(f"{file.name} has no weights of a {kind} under {entry!r}, only {_some(others)}")
             raise InputError(f"{file.name} has no weights under {entry!r}; there are {_some(_keys(file))}")
     if not places:
         largest = max(entries, key=lambda each: len(each.tensors), default=Entry("", {}))
@@ -202,6 +214,11 @@ def _best_fits(
 def _place(entry: Entry, scheme: Scheme) -> str:
     """Return where weights are: keys of dictionaries, then the prefix of the names; empty if there is neither."""
     return ".".join(part for part in (entry.key, scheme.prefix.rstrip(".")) if part)
+
+
+def _is_under(entry: str, key: str, name: str) -> bool:
+    """Return whether a tensor is in the dictionary that `entry` names, or has the prefix that it names."""
+    return key == entry or f"{key}.{name}".removeprefix(".").startswith(f"{entry}.")
 
 
 def _keys(file: CheckpointFile) -> list[str]:
@@ -342,7 +359,7 @@ def head_names(network: nn.Module) -> list[str]:
 def _explain(network: nn.Module, file: CheckpointFile, fit: Fit, *, resample: bool) -> str:
     """Describe a mismatch: both sides' names and the likely cause."""
     kind, what, tensors = type(network).__name__, file.name, fit.entry.tensors
-    if not fit.weights:
+    if not fit.weights and not fit.misshapen:
         return (
             f"{what} cannot be loaded into this {kind}: its names belong to no known project\n"
             f"  file:    {_some(tensors)}\n  network: {_some(network.state_dict())}\n"
@@ -372,7 +389,9 @@ def _cause(network: nn.Module, file: CheckpointFile, fit: Fit, resample: bool) -
             return "these weights have no classifier: skip the head, and train a new one"
         if isinstance(network, DenseNetwork):
             return "these weights have another number of classes: make the network with theirs, or skip the head"
-        classes = next(stored[0] for name, (stored, _) in fit.misshapen.items() if name.endswith("bias"))
+        classes = next((stored[0] for name, (stored, _) in fit.misshapen.items() if name.endswith("bias")), None)
+        if classes is None:
+            return "these weights have another kind of classifier: skip the head, and train a new one"
         return f"these weights have {classes} classes: make the network with num_classes={classes}, or skip the head"
     rest = {name: shapes for name, shapes in fit.misshapen.items() if name not in head}
     if rest and not fit.missing and not fit.unexpected and all(sides(name, *shapes) for name, shapes in rest.items()):

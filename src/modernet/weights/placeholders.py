@@ -74,7 +74,8 @@ def load_tensors(path: Path) -> Any:
     """
     reader = SimpleNamespace(__name__="placeholders", Unpickler=_Unpickler, load=_load)
     # not a full unpickling: torch.load reads the storages, and every name in the file is looked up by _Unpickler alone
-    return torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader, encoding="latin1")
+    with path.open("rb") as file:  # of a path that ends in .safetensors, torch expects that format
+        return torch.load(file, map_location="cpu", weights_only=False, pickle_module=reader, encoding="latin1")
 
 
 def network_tensors(content: Placeholder) -> dict[str, Tensor] | None:
