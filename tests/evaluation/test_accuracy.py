@@ -78,7 +78,10 @@ def test_answers_that_are_not_finite_are_an_error_and_no_score(numbered: ImageDa
     scores[8, 3] = answer
     loader = make_loader(numbered, numbered.test, batch_size=4, device=CPU, augmentation=None)
 
-    with pytest.raises(NonFiniteScores, match=r"the network answers NaN or infinity for 1 of 10 images: .*; train it"):
+    with pytest.raises(
+        NonFiniteScores,
+        match=r"the network answers NaN or infinity for 1 of 10 images: .*; fetch them again, or train it",
+    ):
         evaluate_classifier(Lookup(scores), loader)
 
 

@@ -15,8 +15,8 @@ class NonFiniteScores(RunStopped):
     def of(images: str) -> NonFiniteScores:
         """Return the error; `images` says for which."""
         return NonFiniteScores(
-            f"the network answers NaN or infinity for {images}: its training diverged, or its weights are damaged; "
-            "train it with a lower --lr or with --clip-grad 1"
+            f"the network answers NaN or infinity for {images}: its weights are damaged, or its training diverged; "
+            "fetch them again, or train it with a lower --lr or with --clip-grad 1"
         )
 
 

@@ -192,7 +192,7 @@ def finish_runs(study: Study, runs: Sequence[Run], title: str, train: Work[Run, 
             f"{len(runs) - len(unfinished)} of {len(runs)} runs in {study.folder} are finished; training the others"
         )
     unfinished.sort(key=lambda run: run.seed)
-    for warning in {short_average(run.recipe, run.steps) for run in unfinished}:
+    for warning in dict.fromkeys(short_average(run.recipe, run.steps) for run in unfinished):
         if warning is not None:
             progress.say(warning)
     resources = study.resources
