@@ -27,9 +27,13 @@ def test_arguments_are_in_timms_order_and_none_means_the_default() -> None:
     assert modernet.create_model(model_name="resnet_test", scriptable=None, bn_eps=None)
 
 
-def test_torchscript_is_refused() -> None:
-    with pytest.raises(InputError, match=r"scriptable is True, but torch has deprecated TorchScript; .* torch\.export"):
-        make("resnet_test", scriptable=True)
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_scriptable_network_is_the_same_and_can_be_scripted() -> None:
+    network = make("resnet_test", scriptable=True, num_classes=4).eval()
+    x = torch.randn(2, 3, 64, 64)
+    expected = make("resnet_test", num_classes=4).eval()(x)
+    assert torch.equal(network(x), expected)
+    torch.testing.assert_close(torch.jit.script(network)(x), expected)
 
 
 def test_an_image_size_is_a_side_or_two_equal_ones() -> None:

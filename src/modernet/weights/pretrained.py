@@ -60,8 +60,8 @@ def create_model(
         pretrained_cfg_overlay: such entries.
         checkpoint_path: a file of weights, with the network's classifier, to load whether `pretrained` or not.
         cache_dir: where fetched files are kept, instead of `$MODERNET_CACHE/weights`.
-        scriptable: TorchScript, which torch has deprecated, is refused.
-        exportable, no_jit: change nothing: every network can be exported, and none is scripted.
+        scriptable, exportable, no_jit: change nothing: every network can be scripted and exported, and none is
+            scripted.
 
     Raises:
         InputError: unknown name or field, or the weights cannot be fetched or do not fit.
@@ -71,8 +71,6 @@ def create_model(
     >>> create_model("swin_tiny_patch4_window7_224.ms_in1k", device="meta").pretrained_cfg["crop_pct"]
     0.9
     """
-    if scriptable:
-        raise InputError("scriptable is True, but torch has deprecated TorchScript; leave it out and use torch.export")
     name = zoo_name(model_name)
     if isinstance(pretrained_cfg, str):
         name, pretrained_cfg = f"{name.partition('.')[0]}.{pretrained_cfg}", None
