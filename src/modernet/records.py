@@ -12,10 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
 
 RECORD_NAME = "record.json"
+NETWORK_NAME = "network.json"
 SCHEMA = 1
 _VERSIONED = ("modernet", "torch", "torchvision", "timm", "triton", "accelerate", "numpy")
 
@@ -156,6 +157,27 @@ def is_run_path(model: str) -> bool:
     (True, True, False, False)
     """
     return ("/" in model or os.sep in model) and ":" not in model
+
+
+def read_network(folder: Path) -> dict[str, Any]:
+    """Read what a finished run says of its network: how to build it, under `spec`, and how to use it.
+
+    Raises:
+        InputError: the folder contains no network, or the file is damaged.
+    """
+    if not (folder / NETWORK_NAME).is_file():
+        raise InputError(f"no trained network in {folder}: it has no {NETWORK_NAME}; give the folder of a finished run")
+    try:
+        description: dict[str, Any] = json.loads((folder / NETWORK_NAME).read_text(encoding="utf-8"))
+        _ = description["spec"]["name"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise damaged_network(folder, error) from error
+    return description
+
+
+def damaged_network(folder: Path, error: Exception) -> InputError:
+    """Make the error for a finished run whose network cannot be read."""
+    return InputError(f"the trained network in {folder} cannot be read ({one_line(error)}); train it again")
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from modernet.cli import main
+from modernet.cli.options import architecture
 from modernet.data import ClassTargets, ImageDataset, InMemory
 from modernet.data.images.marks import Marks
 from modernet.errors import InputError
@@ -184,7 +186,7 @@ def test_every_family_goes_on_with_its_classifier(stripes: ImageDataset, tmp_pat
         folder = tmp_path / str(number)
         save_network(folder, network, spec, ("a", "b", "c"), stripes.preparation)
         again = spec.build(3)
-        assert go_on_from(weights_of_run(folder), again, ("b", "c", "a"), build_network)
+        assert go_on_from(weights_of_run(folder), again, spec, ("b", "c", "a"), build_network)
         images = torch.randn(2, 3, 32, 32)
         with torch.no_grad():
             expected, found = network.eval()(images), again.eval()(images)
@@ -213,7 +215,34 @@ def test_the_command_line_goes_on_with_a_run(
     assert main([*other, "--weights", str(first / "model.safetensors")]) == 2
     assert "is a run with weights of its own; leave out --weights" in capsys.readouterr().err
     assert main(["train", "--model", "runs/nowhere", "--out", str(tmp_path / "other")]) == 2
-    assert "runs/nowhere" in capsys.readouterr().err
+    assert "no trained network in runs/nowhere" in capsys.readouterr().err
+
+
+def test_a_run_that_was_copied_without_its_record_goes_on(first: Path, tmp_path: Path) -> None:
+    for name in ("network.json", "model.safetensors"):
+        shutil.copy(first / name, tmp_path)
+    assert architecture(str(tmp_path)) == "convnext_test"
+    (tmp_path / "network.json").write_text("{}")
+    with pytest.raises(InputError, match=r"the trained network in .* cannot be read .*; train it again"):
+        architecture(str(tmp_path))
+
+
+def test_an_unknown_field_of_a_trained_design_is_refused(
+    stripes: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = NetworkSpec.of_design("a step", road("nano")[-1].design)
+    save_network(tmp_path, spec.build(2), spec, stripes.classes, stripes.preparation)
+    assert main(["train", "--model", str(tmp_path), "--model-fields", "width=32", "--out", str(tmp_path / "run")]) == 2
+    assert "no field of a step is called 'width'; did you mean widths or depths?" in capsys.readouterr().err
+
+
+def test_the_weights_of_a_run_that_do_not_fit_are_named_with_its_network(stripes: ImageDataset, first: Path) -> None:
+    spec = NetworkSpec("model", "resnet_test", {})
+    with pytest.raises(InputError) as error:
+        go_on_from(weights_of_run(first), spec.build(2), spec, stripes.classes, build_network)
+    message = str(error.value)
+    assert message.startswith(f"{first / 'model.safetensors'} cannot be loaded into this ResNet")
+    assert message.endswith(f"; the run trained convnext_test: give --model {first}")
 
 
 def test_a_network_that_goes_on_remembers_the_images_of_both_trainings(stripes: ImageDataset, tmp_path: Path) -> None:

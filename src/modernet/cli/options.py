@@ -17,7 +17,7 @@ import tyro
 
 from modernet.errors import InputError
 from modernet.recipes import Recipe, default_recipe, get_recipe
-from modernet.records import RECORD_NAME, is_run_path, read_record
+from modernet.records import is_run_path, read_network
 
 Options = TypeVar("Options")
 
@@ -105,10 +105,10 @@ def architecture(model: str) -> str:
     """Return the network that `--model` means: a name without its tag, or what a run trained.
 
     Raises:
-        InputError: it is the path of a folder without a finished run.
+        InputError: it is the path of a folder without a trained network.
     """
     if is_run_path(model):
-        return str(read_record(Path(model) / RECORD_NAME).settings["model"])
+        return str(read_network(Path(model))["spec"]["name"])
     return model.partition(".")[0]
 
 

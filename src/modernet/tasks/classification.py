@@ -114,7 +114,7 @@ def train_classifier(
         assert isinstance(network, Backbone), "every NetworkSpec builds a backbone"
         kept = False
         if start is not None and start.trained is not None:
-            kept = go_on_from(start, network, dataset.classes, build_network)
+            kept = go_on_from(start, network, spec, dataset.classes, build_network)
         elif start is not None:
             load_start(start, network)
         if not kept:

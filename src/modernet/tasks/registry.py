@@ -31,11 +31,12 @@ class TrainRequest:
 
     recipe: Recipe
     model: str
-    """A network of the zoo, or `model.tag` to start from published weights."""
+    """A network of the zoo; `model.tag` to start from published weights; or the folder of a finished run, to train its
+    network on."""
     model_fields: Mapping[str, Any]
     """Fields of the network's config to change."""
     weights: Path | None
-    """A file of weights to start from."""
+    """A file of weights to start from, or the folder of a finished run."""
     data: str
     seed: int
     skip_unreadable: bool

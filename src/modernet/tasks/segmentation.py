@@ -100,7 +100,7 @@ def train_segmenter(
             load_start(start, backbone)
         segmenter = _segmenter(spec, backbone, len(dataset.classes))
         if start is not None and _is_segmenter(start):
-            go_on_from(start, segmenter, dataset.classes, build_network)
+            go_on_from(start, segmenter, spec, dataset.classes, build_network)
         return Segmentation(segmenter, spec, dataset, recipe, context, seed)
 
     return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)

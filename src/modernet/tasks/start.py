@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from modernet import progress
-from modernet.errors import InputError
+from modernet.errors import InputError, unknown_name
 from modernet.models import get_entry
 from modernet.recipes import Recipe
 from modernet.records import is_run_path
+from modernet.roadmap.design import Design
 from modernet.tasks.registry import TrainRequest
-from modernet.weights import (
-    NetworkSpec,
-    StartingWeights,
-    load_weights,
-    read_foreign_weights,
-    starting_weights,
-    weights_of_run,
-)
+from modernet.weights import NetworkSpec, StartingWeights, read_foreign_weights, starting_weights, weights_of_run
+from modernet.weights.checkpoint_file import CheckpointFile, Entry
+from modernet.weights.loading import load_file
 
 
 def open_network(request: TrainRequest, recipe: Recipe) -> tuple[NetworkSpec, StartingWeights | None]:
@@ -33,6 +29,11 @@ def open_network(request: TrainRequest, recipe: Recipe) -> tuple[NetworkSpec, St
         start = weights_of_run(Path(request.model))
         assert start.trained is not None
         spec = start.trained.spec
+        if spec.kind == "design":
+            known = [field.name for field in fields(Design)]
+            for name in request.model_fields:
+                if name not in known:
+                    raise unknown_name(f"field of {spec.name}", name, known)
         spec = replace(spec, fields={**spec.fields, **request.model_fields})
     else:
         model, _, tag = request.model.partition(".")
@@ -65,6 +66,7 @@ def load_start(start: StartingWeights, network: nn.Module) -> None:
 def go_on_from(
     start: StartingWeights,
     network: nn.Module,
+    spec: NetworkSpec,
     classes: Sequence[str],
     build: Callable[[NetworkSpec, int], nn.Module],
 ) -> bool:
@@ -74,6 +76,7 @@ def go_on_from(
 
     Args:
         network: the whole network, with one output per class.
+        spec: of its backbone.
         classes: of the data.
         build: as for `network_cost`; tells which tensors belong to the classifier.
 
@@ -102,7 +105,12 @@ def go_on_from(
         strange = [name for name in classes if name not in trained.classes]
         why = f"no class {strange[0]!r}" if strange else f"{len(trained.classes)} classes, not {len(classes)}"
         head = f"the classifier is new, since the run has {why}"
-    load_weights(network, tensors, resample=True)
+    try:
+        load_file(network, CheckpointFile(str(start.path), (Entry("", tensors),)), resample=True)
+    except InputError as error:
+        if spec.name == trained.spec.name:
+            raise
+        raise InputError(f"{error}; the run trained {trained.spec.name}: give --model {start.path.parent}") from error
     progress.say(f"starting from the run {start.path.parent}; {head}")
     return kept
 

@@ -13,15 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from modernet.errors import InputError, one_line
 from modernet.files.atomic import whole_file
 from modernet.models import create_model
 from modernet.preparation import Preparation
+from modernet.records import NETWORK_NAME, damaged_network, read_network
 from modernet.roadmap.design import Design
 from modernet.roadmap.network import build
 from modernet.weights.safetensors_file import read_safetensors
 
-NETWORK_NAME = "network.json"
 WEIGHTS_NAME = "model.safetensors"
 
 
@@ -125,7 +124,7 @@ def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Modul
             about.task,
         )
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise _damaged(folder, error) from error
+        raise damaged_network(folder, error) from error
 
 
 def read_description(folder: Path) -> Description:
@@ -134,28 +133,22 @@ def read_description(folder: Path) -> Description:
     Raises:
         InputError: the folder contains no network, or the file is damaged.
     """
-    if not (folder / NETWORK_NAME).is_file():
-        raise InputError(f"no trained network in {folder}: it has no {NETWORK_NAME}; give the folder of a finished run")
+    description = read_network(folder)
     try:
-        description = json.loads((folder / NETWORK_NAME).read_text(encoding="utf-8"))
         return Description(
             NetworkSpec(**description["spec"]),
             tuple(description["classes"]),
             _preparation(description),
             description.get("task", "classification"),  # early versions knew no other
         )
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise _damaged(folder, error) from error
+    except (KeyError, TypeError) as error:
+        raise damaged_network(folder, error) from error
 
 
 def folder_of_run(weights: Path) -> Path | None:
     """Return the folder of the run whose weights these are, given as its folder or its file; None for other weights."""
     folder = weights.parent if weights.name == WEIGHTS_NAME else weights
     return folder if (folder / NETWORK_NAME).is_file() else None
-
-
-def _damaged(folder: Path, error: Exception) -> InputError:
-    return InputError(f"the trained network in {folder} cannot be read ({one_line(error)}); train it again")
 
 
 def _preparation(description: Mapping[str, Any]) -> Preparation:
