@@ -319,7 +319,7 @@ def test_data_configs_are_those_of_the_published_weights() -> None:
         }
         if {key: data[key] for key in expected} != expected:
             wrong[entry.name] = data
-        assert network.num_classes == (entry.num_classes or 1000), entry.name
+        assert network.num_classes == entry.num_classes, entry.name
         if isinstance(entry.file, HubFile) and entry.model in TIMM_NAMES:
             theirs: Any = timm.get_pretrained_cfg(f"{TIMM_NAMES[entry.model]}.{entry.tag}")
             for test in (False, True):

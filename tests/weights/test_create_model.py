@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from timm.models import PretrainedCfg
 
 import modernet
+from modernet.catalogue import PretrainedWeights
 from modernet.errors import InputError
 from modernet.models import Backbone
 from modernet.weights import fetch_weights, find_weights
@@ -75,6 +77,40 @@ def test_weights_of_the_config_stand_in_for_published_ones(tmp_path: Path, key: 
         assert isinstance(other, Backbone)
         assert other.head.out_features == 7
         assert torch.equal(other.get_parameter("norm.weight"), network.get_parameter("norm.weight"))
+
+
+def test_a_given_config_decides_classes_channels_and_size() -> None:
+    stated = {"num_classes": 7, "input_size": (1, 32, 32)}
+    network = make("vit_test", pretrained_cfg=stated)
+    assert (network.num_classes, network.in_chans, network.get_parameter("pos_embed").shape[1]) == (7, 1, 1 + 4)
+    asked = make("vit_test", pretrained_cfg=stated, num_classes=5, in_chans=3, img_size=64)
+    assert (asked.num_classes, asked.in_chans, asked.get_parameter("pos_embed").shape[1]) == (5, 3, 1 + 16)
+    theirs = make("resnet_test", pretrained_cfg=PretrainedCfg(num_classes=3, input_size=(3, 96, 96)))
+    assert (theirs.num_classes, theirs.pretrained_cfg["pool_size"]) == (3, (3, 3))
+
+
+def test_a_config_with_weights_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    elsewhere = {"url": "https://example.org/mine.pth"}
+    for arguments in ({"pretrained_cfg": elsewhere}, {"pretrained_cfg_overlay": {"hf_hub_id": "someone/mine"}}):
+        with pytest.raises(InputError, match=r"pretrained_cfg names weights at .*mine.*; download them and give file="):
+            make("resnet18", True, device="meta", **arguments)
+    make("resnet18", device="meta", pretrained_cfg=elsewhere)
+
+    fetched = []
+
+    def fetch(entry: PretrainedWeights, _folder: object) -> Any:
+        fetched.append(entry.name)
+        return make(entry.model).state_dict()
+
+    monkeypatch.setattr("modernet.weights.pretrained.fetch_weights", fetch)
+    make("resnet18", True, pretrained_cfg=make("resnet18.a2_in1k", device="meta").pretrained_cfg)
+    assert fetched == ["resnet18.a2_in1k"]
+
+
+def test_weights_without_a_classifier_make_a_network_without_one() -> None:
+    network = make("convnext_tiny.dinov3_lvd1689m", device="meta")
+    assert (network.num_classes, network(torch.empty(1, 3, 64, 64, device="meta")).shape) == (0, (1, 768))
+    assert make("convnext_tiny.dinov3_lvd1689m", num_classes=10, device="meta").num_classes == 10
 
 
 def test_a_tag_decides_classes_and_preparation() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from modernet.catalogue import list_weights
 from modernet.errors import InputError
 from modernet.models import create_model, list_models
 from modernet.preparation import Preparation
@@ -59,6 +60,16 @@ def test_grey_weights_give_a_network_for_colour_images(tmp_path: Path) -> None:
     saved = load_model("convnext_test", tmp_path / "grey.pth")
     x = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(saved.network(x), grey(x.mean(1, keepdim=True)), rtol=1e-3, atol=1e-4)
+
+
+def test_timms_name_and_a_tag_decide_the_preparation(tmp_path: Path) -> None:
+    torch.save(create_model("mobilenet_v2").state_dict(), tmp_path / "weights.pth")
+    tags = [entry.tag for entry in list_weights("mobilenet_v2")]
+    preparations = [load_model(f"mobilenetv2_100.{tag}", tmp_path / "weights.pth").preparation for tag in tags]
+    assert [(each.image_size, each.crop, each.interpolation) for each in preparations] == [
+        (entry.image_size, entry.crop, entry.interpolation) for entry in list_weights("mobilenet_v2")
+    ]
+    assert len(set(preparations)) > 1
 
 
 @pytest.mark.parametrize(("model", "fields"), [("vit_test", {"image_size": 96}), ("convnext_test", {"in_chans": 1})])

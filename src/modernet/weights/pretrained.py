@@ -38,7 +38,7 @@ _LABELS = {11821: "imagenet-12k", 21841: "imagenet-22k", 21843: "imagenet-21k"}
 def create_model(
     model_name: str,
     pretrained: bool = False,
-    pretrained_cfg: str | Mapping[str, Any] | None = None,
+    pretrained_cfg: Any = None,
     pretrained_cfg_overlay: Mapping[str, Any] | None = None,
     checkpoint_path: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -53,18 +53,20 @@ def create_model(
         model_name: one of `list_models()`, or `model.tag` as `modernet weights` lists them; timm's names of the same
             networks too.
         pretrained: load published weights, fetched once: those of the tag, or the model's first. The classifier is a
-            new one where another number of classes is asked for; position embeddings are resampled for another
-            `image_size`.
-        pretrained_cfg: a tag; or entries for the network's `pretrained_cfg`, of which `file` (or `state_dict`, named
-            tensors) is loaded instead of published weights.
-        pretrained_cfg_overlay: such entries.
+            new one where another number of classes is asked for, and absent where the weights have none; position
+            embeddings are resampled for another `image_size`.
+        pretrained_cfg: a tag, or entries for the network's `pretrained_cfg`, a mapping or timm's object. Those of the
+            number of classes, the input size and the pooling are the network's defaults; `file` (or `state_dict`,
+            named tensors) is loaded instead of published weights, if `pretrained`.
+        pretrained_cfg_overlay: such entries, which replace those of `pretrained_cfg`.
         checkpoint_path: a file of weights, with the network's classifier, to load whether `pretrained` or not.
         cache_dir: where fetched files are kept, instead of `$MODERNET_CACHE/weights`.
         scriptable, exportable, no_jit: change nothing: every network can be scripted and exported, and none is
             scripted.
 
     Raises:
-        InputError: unknown name or field, or the weights cannot be fetched or do not fit.
+        InputError: unknown name or field, or the weights cannot be fetched or do not fit; or `pretrained_cfg` names
+            weights elsewhere that the catalogue does not have.
 
     >>> network = create_model("convnext_tiny", pretrained=True)  # doctest: +SKIP
     >>> network = create_model("convnext_tiny.fb_in22k_ft_in1k", pretrained=True, num_classes=10)  # doctest: +SKIP
@@ -74,20 +76,33 @@ def create_model(
     name = zoo_name(model_name)
     if isinstance(pretrained_cfg, str):
         name, pretrained_cfg = f"{name.partition('.')[0]}.{pretrained_cfg}", None
-    stated = {**(pretrained_cfg or {}), **(pretrained_cfg_overlay or {})}
+    stated = {**_as_dict(pretrained_cfg), **_as_dict(pretrained_cfg_overlay)}
     source = stated.pop("state_dict", None) or stated.get("file")
     model, _, tag = name.partition(".")
     entry = _published(name)
+    if pretrained and not source and (stated.get("url") or stated.get("hf_hub_id")):
+        published = weights_of(get_entry(model).name)
+        entry = next((each for each in published if _place(each).items() <= stated.items()), None)
+        if entry is None:
+            where = stated.get("hf_hub_id") or stated.get("url")
+            raise InputError(f"pretrained_cfg names weights at {where}; download them and give file=")
 
     fields = {field: value for field, value in fields.items() if value is not None}
     features_only = fields.pop("features_only", False)
     extraction = {field: fields.pop(field) for field in ("out_indices", "feature_cls") if field in fields}
-    classes = entry.num_classes if entry and (tag or pretrained) else 0
+    classes: int | None = entry.num_classes if entry and (tag or pretrained) else None
     if pretrained and source:
         classes = _num_classes(model, source)
+    classes = stated.get("num_classes", classes)
+    if stated.get("global_pool") is not None:
+        fields.setdefault("global_pool", stated["global_pool"])
+    if stated.get("input_size") is not None:
+        fields.setdefault("in_chans", stated["input_size"][0])
+        if "img_size" not in fields and (not name.startswith(TIMM_PREFIX) or stated.get("fixed_input_size")):
+            fields.setdefault("image_size", tuple(stated["input_size"][1:]))
     if features_only:
         fields |= {"num_classes": 0, "global_pool": ""}
-    elif classes:
+    elif classes is not None:
         fields.setdefault("num_classes", classes)
     own_size = bool(fields.keys() & {"image_size", "img_size"})
     network = models.create_model(name if name.startswith(TIMM_PREFIX) else model, **fields)
@@ -98,11 +113,23 @@ def create_model(
 
     if pretrained:
         if not source:
-            source = fetch_weights(find_weights(name), cache_dir)
-        load_weights(network, source, resample=True, skip_head=network.num_classes != classes)
+            source = fetch_weights(entry or find_weights(name), cache_dir)
+        load_weights(network, source, resample=True, skip_head=features_only or network.num_classes != classes)
     if checkpoint_path:
         load_weights(network, checkpoint_path, resample=True, skip_head=features_only)
     return models.extract_features(network, **extraction) if features_only else network
+
+
+def _as_dict(stated: Any) -> dict[str, Any]:
+    """Return the entries of a `pretrained_cfg` that say something: of a mapping, of timm's object, or of None."""
+    entries = stated.to_dict() if hasattr(stated, "to_dict") else stated or {}
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+def _place(entry: PretrainedWeights) -> dict[str, str]:
+    """Return where weights are published, under the keys of timm's `pretrained_cfg`."""
+    file = entry.file
+    return {"hf_hub_id": file.repo} if isinstance(file, HubFile) else {"url": file.url}
 
 
 def _num_classes(model: str, source: str | os.PathLike[str] | Mapping[str, Any]) -> int:
@@ -116,7 +143,7 @@ def _describe(network: models.Backbone, entry: PretrainedWeights, own_size: bool
     Args:
         own_size: the network is made for images of another size, which its `pretrained_cfg` states.
     """
-    file, size = entry.file, entry.test_image_size
+    size = entry.test_image_size
     preparation = _preparation(entry.model, entry)
     tested: dict[str, Any] = {}
     if own_size:
@@ -130,7 +157,7 @@ def _describe(network: models.Backbone, entry: PretrainedWeights, own_size: bool
         "num_classes": entry.num_classes,
         "license": entry.licence,
         "crop_mode": entry.crop_mode,
-        **({"hf_hub_id": file.repo} if isinstance(file, HubFile) else {"url": file.url}),
+        **_place(entry),
     }
 
 
@@ -148,6 +175,7 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     >>> network = load_model("convnext_tiny.fb_in22k_ft_in1k")  # doctest: +SKIP
     >>> network = load_model("mobilenet_v2", "mobilenet_v2-b0353104.pth")  # doctest: +SKIP
     """
+    name = zoo_name(name)
     model = name.partition(".")[0]
     entry = _published(name)
     path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
