@@ -8,6 +8,7 @@ import torch
 
 from modernet.data import ImageDataset
 from modernet.errors import InputError
+from modernet.models import create_model
 from modernet.preparation import Preparation
 from modernet.roadmap import road
 from modernet.weights import NetworkSpec, load_network, save_network
@@ -52,6 +53,22 @@ def test_damaged_files_are_one_clear_line(damage: str, stripes: ImageDataset, tm
         load_network(tmp_path)
 
     assert "\n" not in str(error.value)
+
+
+def test_a_run_from_before_a_field_was_renamed_is_loaded(stripes: ImageDataset, tmp_path: Path) -> None:
+    spec = NetworkSpec("model", "vgg_test", {"dropout": 0.25})
+    network = create_model("vgg_test", num_classes=2, drop_rate=0.25)
+    save_network(tmp_path, network, spec, stripes.classes, stripes.preparation)
+    saved = load_network(tmp_path)
+    assert saved.spec.fields == {"drop_rate": 0.25}
+    assert saved.network.get_submodule("classifier.2").p == 0.25
+
+
+def test_a_field_that_no_network_has_is_said_as_it_is(stripes: ImageDataset, tmp_path: Path) -> None:
+    spec = NetworkSpec("model", "vgg_test", {"drop_connect": 0.25})
+    save_network(tmp_path, create_model("vgg_test", num_classes=2), spec, stripes.classes, stripes.preparation)
+    with pytest.raises(InputError, match="no field of VGGConfig is called 'drop_connect'"):
+        load_network(tmp_path)
 
 
 @pytest.mark.parametrize("image_size", [24, (24, 32)])

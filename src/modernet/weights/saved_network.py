@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,6 +123,8 @@ def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Modul
             about.preparation,
             about.task,
         )
+    except InputError:  # which says more, even where it is a TypeError too
+        raise
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise damaged_network(folder, error) from error
 
@@ -136,7 +138,7 @@ def read_description(folder: Path) -> Description:
     description = read_network(folder)
     try:
         return Description(
-            NetworkSpec(**description["spec"]),
+            _spec(description["spec"]),
             tuple(description["classes"]),
             _preparation(description),
             description.get("task", "classification"),  # early versions knew no other
@@ -149,6 +151,14 @@ def folder_of_run(weights: Path) -> Path | None:
     """Return the folder of the run whose weights these are, given as its folder or its file; None for other weights."""
     folder = weights.parent if weights.name == WEIGHTS_NAME else weights
     return folder if (folder / NETWORK_NAME).is_file() else None
+
+
+def _spec(stored: Mapping[str, Any]) -> NetworkSpec:
+    spec = NetworkSpec(**stored)
+    if spec.kind == "model" and "dropout" in spec.fields:  # the name of early versions
+        renamed = {"drop_rate" if name == "dropout" else name: value for name, value in spec.fields.items()}
+        return replace(spec, fields=renamed)
+    return spec
 
 
 def _preparation(description: Mapping[str, Any]) -> Preparation:
