@@ -79,6 +79,33 @@ def test_an_empty_pool_returns_the_features() -> None:
     assert len(crossvit(torch.randn(1, 3, 240, 240))) == len(crossvit.feature_info)  # type: ignore[arg-type]
 
 
+def test_a_classifier_needs_a_pool() -> None:
+    for network in (make("timm:test_resnet"), make("resnet_test")):
+        network.reset_classifier(0, "")
+        with pytest.raises(InputError, match="global_pool='' returns features, but num_classes is 5"):
+            network.reset_classifier(5)
+        assert (network.num_classes, network.global_pool) == (0, "")
+        network.reset_classifier(5, "avg")
+        assert network(torch.randn(2, 3, 64, 64)).shape == (2, 5)
+
+
+def test_pools_are_those_of_timms_network() -> None:
+    names = ("test_vit", "test_vit2", "test_resnet", "regnetx_002")
+    assert [make(f"timm:{name}").global_pool for name in names] == ["token", "avg", "avg", "avg"]
+    by_map = make("timm:test_vit", global_pool="map")
+    assert (by_map.global_pool, by_map(torch.randn(2, 3, 160, 160)).shape) == ("map", (2, 5))
+    vit = make("timm:test_vit", global_pool="avg")
+    tokens = vit.forward_features(torch.randn(2, 3, 160, 160))
+    assert vit.pool(tokens).shape == (2, vit.head_hidden_size)
+    assert (vit.global_pool, vit.network.global_pool) == ("avg", "avg")
+    vit.reset_classifier(0, "token")
+    torch.testing.assert_close(vit.forward_head(tokens), vit.network.fc_norm(tokens[:, 0]))
+    with pytest.raises(InputError, match="timm:test_resnet does not take global_pool; leave it out"):
+        make("timm:test_resnet", global_pool="token")
+    with pytest.raises(InputError, match="global_pool is 'min'; give 'default' or 'avg' or"):
+        make("timm:test_resnet", global_pool="min")
+
+
 def test_image_size_is_passed_on_if_the_network_takes_it() -> None:
     assert make("timm:vit_tiny_patch16_224", image_size=64)(torch.randn(1, 3, 64, 64)).shape == (1, 5)
     with pytest.raises(InputError, match="timm:regnetx_002 does not take image_size; leave it out"):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.layers import checkpoint_block
 from modernet.models.feature_info import Feature as Feature
 from modernet.models.feature_info import FeatureInfo as FeatureInfo
@@ -60,7 +60,7 @@ class ModelConfig:
         for name in ("drop_rate", "drop_path_rate"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise InputError(f"{name} is {getattr(self, name)}; give a rate in [0, 1)")
-        _check_pool(self.num_classes, self.global_pool, self.pools)
+        check_pool(self.num_classes, self.global_pool, self.pools)
 
 
 class Tokens(NamedTuple):
@@ -272,7 +272,7 @@ class Backbone(nn.Module, ABC):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return class scores `(b, num_classes)` from features; with `pre_logits`, the classifier's input."""
         if self.global_pool == "":
-            _check_pool(self.num_classes, "", self._pools)
+            check_pool(self.num_classes, "", self._pools)
             return x
         x = self.pool(x)
         return x if pre_logits else self._classify(x)
@@ -359,15 +359,11 @@ class Backbone(nn.Module, ABC):
         return y
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """Return the graph that `torch.jit.script` compiles instead of the classes of a backbone, which it cannot.
+        """As `scriptable_graph`. `torch.jit.script` of a module that contains the network puts the graph in its place.
 
-        Randomness of the training mode, such as stochastic depth, stays as it is at this moment.
+        Copy such a module first: `torch.jit.script(copy.deepcopy(module))`.
         """
-        traced = torch.fx.symbolic_trace(self)
-        for node in traced.graph.nodes:
-            node.type = None  # torch.fx copies annotations as strings, which TorchScript takes for names of types
-        traced.recompile()
-        return traced
+        return scriptable_graph(self)
 
     def note_input_size(self, size: Size) -> None:
         """Say in `pretrained_cfg` that the network is now for images of another size."""
@@ -393,14 +389,13 @@ class Backbone(nn.Module, ABC):
     def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
         """Replace the classifier by a newly initialised one; with 0 classes the network returns features."""
         pool = self.global_pool if global_pool is None else global_pool
-        if global_pool is not None:
-            _check_pool(num_classes, global_pool, self._pools)
         if self._pruned and not self.regrows_head:
             if num_classes == 0 and pool == "":
                 return
             raise InputError(
                 f"the head of this {type(self).__name__} is pruned, and a classifier needs it; create the network again"
             )
+        check_pool(num_classes, pool, self._pools)
         reference = next(self.parameters())
         self.num_classes = num_classes
         self.global_pool = pool
@@ -438,6 +433,27 @@ class Backbone(nn.Module, ABC):
         return [index % count for index in indices]
 
 
+def scriptable_graph(network: nn.Module) -> nn.Module:
+    """Return the graph that `torch.jit.script` compiles instead of the classes of a network, which it cannot.
+
+    Randomness of the training mode, such as stochastic depth, stays as it is at this moment.
+
+    Raises:
+        InputError: torch.fx cannot trace the network.
+    """
+    try:
+        traced = torch.fx.symbolic_trace(network)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind, reason = type(network).__name__, one_line(error)
+        raise InputError(
+            f"TorchScript cannot take a {kind} ({reason}); use torch.jit.trace, or torch.export"
+        ) from error
+    for node in traced.graph.nodes:
+        node.type = None  # torch.fx copies annotations as strings, which TorchScript takes for names of types
+    traced.recompile()
+    return traced
+
+
 def new_classifier(num_features: int, num_classes: int) -> nn.Module:
     """Return a linear classifier, weights truncated normal (std 0.02), bias zero; an `Identity` for 0 classes."""
     if num_classes == 0:
@@ -463,7 +479,8 @@ def _remove(network: nn.Module, name: str) -> None:
         network.set_submodule(name, nn.Identity())
 
 
-def _check_pool(num_classes: int, global_pool: GlobalPool, known: Sequence[GlobalPool]) -> None:
+def check_pool(num_classes: int, global_pool: GlobalPool, known: Sequence[GlobalPool]) -> None:
+    """Refuse a pooling that is unknown, or none with a classifier."""
     if global_pool not in known:
         allowed = " or ".join(repr(pool) for pool in known if pool)
         raise InputError(f"global_pool is {global_pool!r}; give {allowed}, or '' for the last features")

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modernet.models.backbone import Backbone
+from modernet.models.backbone import Backbone, scriptable_graph
 
 _OF_THE_HEAD = ("num_classes", "classifier")
 
@@ -40,6 +40,10 @@ class FeatureExtractor(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the activations of each block in the backward pass; see `Backbone.set_grad_checkpointing`."""
         self.backbone.set_grad_checkpointing(enable)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """As `scriptable_graph`."""
+        return scriptable_graph(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return a map `(b, num_chs, h / reduction, w / reduction)` per index in `feature_info.out_indices`."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import LayerNorm2d
-from modernet.models.backbone import Backbone, Feature, FeatureInfo
+from modernet.models.backbone import Backbone, Feature, FeatureInfo, scriptable_graph
 
 _SIMPLE_WIDTH = 256
 
@@ -67,6 +67,10 @@ class FeaturePyramid(nn.Module):
             maps *= len(self.levels)
         return [level(x) for level, x in zip(self.levels, maps, strict=True)]
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        """As `scriptable_graph`."""
+        return scriptable_graph(self)
+
 
 class DenseNetwork(nn.Module, ABC):
     """The base of networks whose heads are on a backbone's feature pyramid: what training asks of their parameters.
@@ -94,6 +98,10 @@ class DenseNetwork(nn.Module, ABC):
     def no_weight_decay(self) -> set[str]:
         """As `Backbone.no_weight_decay`."""
         return {f"pyramid.backbone.{name}" for name in self.pyramid.backbone.no_weight_decay()}
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """As `scriptable_graph`."""
+        return scriptable_graph(self)
 
 
 def _simple_levels(channels: int) -> Sequence[nn.Module]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import timm
 from timm.models import group_parameters
@@ -27,6 +27,7 @@ from modernet.models.backbone import (
     GroupKey,
     ModelConfig,
     OutputFormat,
+    check_pool,
 )
 from modernet.models.entry import ModelEntry, Published
 
@@ -39,6 +40,10 @@ class TimmConfig(ModelConfig):
     """Name in timm."""
     image_size: int = 0
     """Side of the square input, for networks built for one size; 0 keeps timm's default."""
+    global_pool: Any = "default"
+    """`"default"`: as timm makes the network; or any other of `pools` that the network has. `""` as elsewhere."""
+
+    pools: ClassVar[tuple[Any, ...]] = ("default", "avg", "max", "avgmax", "token", "map", "")
 
 
 class TimmBackbone(Backbone):
@@ -56,7 +61,7 @@ class TimmBackbone(Backbone):
         super().__init__(config)
         options: dict[str, Any] = {
             name: getattr(config, name)
-            for name, default in (("drop_rate", 0.0), ("drop_path_rate", 0.0), ("global_pool", "avg"))
+            for name, default in (("drop_rate", 0.0), ("drop_path_rate", 0.0), ("global_pool", "default"))
             if getattr(config, name) not in (default, "")
         }
         if config.image_size:
@@ -65,10 +70,11 @@ class TimmBackbone(Backbone):
             network: Any = timm.create_model(
                 config.architecture, num_classes=config.num_classes, in_chans=config.in_chans, **options
             )
-        except TypeError as error:
+        except (TypeError, AssertionError) as error:
             names = ", ".join("image_size" if name == "img_size" else name for name in options)
             raise InputError(f"{TIMM_PREFIX}{config.architecture} does not take {names}; leave it out") from error
         self.network = network
+        self.global_pool = config.global_pool and _pool_of(network)
         self._architecture = config.architecture
         self.num_features = int(network.num_features)
         self.num_prefix_tokens = getattr(network, "num_prefix_tokens", 0)
@@ -197,10 +203,21 @@ class TimmBackbone(Backbone):
         return tuple(name for name, module in self.named_modules() if any(module is layer for layer in layers))
 
     def reset_classifier(self, num_classes: int, global_pool: GlobalPool | None = None) -> None:
-        pool = {"global_pool": global_pool} if global_pool else {}
-        self.network.reset_classifier(num_classes, **pool)
+        pool = self.global_pool if global_pool is None else global_pool
+        check_pool(num_classes, pool, (*self._pools[1:], self.global_pool))
+        self.network.reset_classifier(num_classes, **({"global_pool": global_pool} if global_pool else {}))
         self.num_classes = num_classes
-        self.global_pool = self.global_pool if global_pool is None else global_pool
+        self.global_pool = pool
+
+
+def _pool_of(network: Any) -> Any:
+    """Return timm's name of a network's pooling, which the network or its head has; `avg` where neither says."""
+    for owner in (network, getattr(network, "head", None)):
+        pool = getattr(owner, "global_pool", None)
+        name = getattr(pool, "pool_type", pool)
+        if isinstance(name, str):
+            return name
+    return "avg"
 
 
 def timm_entry(name: str) -> ModelEntry:
