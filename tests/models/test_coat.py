@@ -128,3 +128,18 @@ def test_every_scale_of_a_coat_sees_the_others() -> None:
 def test_invalid_configs_raise(name: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_model(name, **fields)
+
+
+@pytest.mark.parametrize("index", [1, 2, 3])
+def test_a_pruned_network_returns_the_tokens_of_the_scale_that_it_keeps(index: int) -> None:
+    network = create_model("coat_test").eval()
+    assert isinstance(network, Backbone)
+    randomise(network)
+    x = images(64, 64)
+    [(expected, token)] = network.forward_intermediates(
+        x, [index], norm=True, return_prefix_tokens=True, intermediates_only=True
+    )
+    assert token.shape == (2, 1, 16)
+    network.prune_intermediate_layers([index])
+    tokens = network.forward_features(x)
+    torch.testing.assert_close(tokens, torch.cat([token, expected.flatten(2).transpose(1, 2)], 1), rtol=0, atol=0)

@@ -99,6 +99,8 @@ class Backbone(nn.Module, ABC):
     """Whether a pruned network can get a new classifier: nothing else of its head has weights, but norms."""
     has_blocks: ClassVar[bool] = True
     """Whether the stages run blocks through `run_blocks`, which supports gradient checkpointing."""
+    crops_edges: ClassVar[bool] = False
+    """Whether positions at the right and bottom that do not fill a stride are left out; else they are padded."""
     has_one_size: bool = False
     """Whether it takes images of one size only."""
     num_prefix_tokens: int = 0
@@ -372,6 +374,8 @@ class Backbone(nn.Module, ABC):
     def grid_of(self, size: Size) -> Size:
         """Return height and width of the last feature map for images of a size."""
         stride = self.feature_info.reduction(-1)
+        if self.crops_edges:
+            return size[0] // stride, size[1] // stride
         return -(-size[0] // stride), -(-size[1] // stride)
 
     def get_classifier(self) -> nn.Module:

@@ -109,6 +109,11 @@ class Scales(NamedTuple):
     current: Tokens
     """The scale that is the stage's feature map."""
 
+    @property
+    def x(self) -> Tensor:
+        """Its tokens `(b, 1 + t, c)`, the class token first."""
+        return self.current.x
+
     def as_map(self) -> Tensor:
         """Return the stage's feature map `(b, c, h, w)`."""
         return self.current.as_map()
@@ -119,6 +124,8 @@ class CoaT(CoaTLite):
 
     Feature map 0 comes from the first serial blocks, maps 1 to 3 are the three scales after the parallel blocks, as in
     the authors' detectors. Stage 1 therefore runs all remaining blocks; stages 2 and 3 only select a scale.
+
+    Every map has one class token (`num_prefix_tokens`); what `forward_features` returns begins with those of all three.
     """
 
     head_modules = ("norm2", "norm3", "norm4", "aggregate", "head")
@@ -145,11 +152,12 @@ class CoaT(CoaTLite):
         return [first, [*second, *third, *fourth, "parallel_blocks"], [], []][index]
 
     def unused_names(self, indices: Sequence[int]) -> list[str]:
-        """Also the MLP norms of the last parallel block for scales that are not requested."""
+        """Also the last norms of scales that are not requested: of the last parallel block's MLP, and the final one."""
         names = super().unused_names(indices)
         if max(indices) > 0:
             last = f"parallel_blocks.{len(self.parallel_blocks) - 1}"
-            names += [f"{last}.norm2{index + 1}" for index in (1, 2, 3) if index not in indices]
+            for scale in [index + 1 for index in (1, 2, 3) if index not in indices]:
+                names += [f"{last}.norm2{scale}", f"norm{scale}"]
         return names
 
     def forward_stage(self, index: int, x: Any) -> Any:
@@ -171,15 +179,16 @@ class CoaT(CoaTLite):
         if index == 0:
             return x
         norm = (self.norm2, self.norm3, self.norm4)[index - 1]
-        return Scales(x.tokens, Tokens(norm(x.current.x), x.current.grid))
+        return Scales(x.tokens, Tokens(norm(x.x), x.current.grid))
 
     def last_features(self, x: Any) -> Tensor:
         """Return all tokens `(b, t, c)`, normalised: the class tokens of scales 2, 3 and 4, then their grids.
 
-        Scale 1 alone, if the others were pruned.
+        Of a pruned network, the last scale alone, which may be the only one that still has its norms.
         """
-        if isinstance(x, Tokens):
-            return x.x
+        if self._pruned:
+            y: Tensor = self.normed(self.stages_left[-1], x).x
+            return y
         tokens = [norm(y) for norm, (y, _) in zip((self.norm2, self.norm3, self.norm4), x.tokens, strict=True)]
         return torch.cat([*(y[:, :1] for y in tokens), *(y[:, 1:] for y in tokens)], dim=1)
 

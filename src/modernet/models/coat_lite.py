@@ -178,6 +178,8 @@ class CoaTLite(Backbone):
     classifier_name = "head"
     head_modules: ClassVar[tuple[str, ...]] = ("norm4", "head")
     final_norms: ClassVar[tuple[str, ...]] = ("norm4",)
+    num_prefix_tokens = 1
+    crops_edges = True
     undecayed = ("cls_token1", "cls_token2", "cls_token3", "cls_token4")
 
     def __init__(self, config: CoaTLiteConfig) -> None:

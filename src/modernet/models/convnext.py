@@ -144,6 +144,7 @@ class ConvNeXt(Backbone):
     head_modules = ("norm", "head")
     undecayed = ("gamma", "beta")
     map_norm_eps = 1e-6
+    crops_edges = True
 
     def __init__(self, config: ConvNeXtConfig) -> None:
         super().__init__(config)

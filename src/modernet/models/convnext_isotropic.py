@@ -55,6 +55,7 @@ class ConvNeXtIsotropic(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
+    crops_edges = True
 
     def __init__(self, config: ConvNeXtIsotropicConfig) -> None:
         super().__init__(config)

@@ -36,6 +36,7 @@ from modernet.layers import DropPath, Mlp, drop_path_rates
 from modernet.models.backbone import HEAD, STEM, Backbone, Feature, FeatureInfo, GroupKey, ModelConfig, new_classifier
 from modernet.models.entry import Published, register_model
 from modernet.models.image_size import of_size
+from modernet.preparation import Size
 
 _STEM_WIDTH = 32
 _PATCH = 16  # stride of the stem
@@ -214,6 +215,13 @@ class RVT(Backbone):
         x = self.patch_embed(x) if index == 0 else self.pools[index - 1](x)
         x = x.permute(0, 2, 3, 1)  # b c h w -> b h w c
         return self.run_blocks(self.get_submodule(f"transformers.{index}.blocks"), x).permute(0, 3, 1, 2)
+
+    def grid_of(self, size: Size) -> Size:
+        def side(pixels: int) -> int:
+            positions = ((pixels - 1) // 2 + 1) // 2 // 4  # the stem's two convolutions crop, all else pads
+            return -(-positions // 2 ** len(self.pools))
+
+        return side(size[0]), side(size[1])
 
     def pool(self, x: Tensor) -> Tensor:
         x = self.norm(self.pool_map(x))

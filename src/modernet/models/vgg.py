@@ -74,6 +74,7 @@ class VGG(Backbone):
     head_modules = ("classifier",)
     regrows_head = False
     has_blocks = False
+    crops_edges = True
 
     def __init__(self, config: VGGConfig) -> None:
         super().__init__(config)
