@@ -118,8 +118,9 @@ class WindowAttention(nn.Module):
     def put_heads_first(self) -> bool:
         """Reorder the outputs of `qkv` from (qkv, head) to (head, qkv), so that windows and heads merge without a copy.
 
-        For inference: the weights are then no longer those of the release. Return False if they were reordered before,
-        or if `qkv` was replaced by something other than a linear layer.
+        For inference: the weights are then no longer those of the release, so a buffer that only such networks have
+        keeps others from loading them. Return False if they were reordered before, or if `qkv` was replaced by
+        something other than a linear layer.
         """
         if self.heads_first or type(self.qkv) is not nn.Linear:
             return False
@@ -127,6 +128,7 @@ class WindowAttention(nn.Module):
             for parameter in (self.qkv.weight, self.qkv.bias):
                 parameter.copy_(parameter.reshape(3, self.heads, -1).transpose(0, 1).reshape(parameter.shape))
         self.heads_first = True
+        self.register_buffer("qkv_heads_first", torch.ones((), device=self.qkv.weight.device))
         return True
 
     def bias(self) -> Tensor:

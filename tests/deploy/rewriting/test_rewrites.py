@@ -411,6 +411,8 @@ def test_heads_are_put_first_once_and_not_in_layers_of_others() -> None:
     network = create_model("swin_test", num_classes=10)
     count, changed = rewritten(network, put_heads_first, images(64))
     assert (count, put_heads_first(changed, images(64))) == (2, 0)
+    with pytest.raises(RuntimeError, match="qkv_heads_first"):  # its weights mean something else in a network as made
+        network.load_state_dict(changed.state_dict())
     shifted = [module.attn for module in network.modules() if isinstance(module, swin.Block) and module.shift]
     shifted[0].qkv = nn.Sequential(shifted[0].qkv)
     shifted[1].qkv.register_forward_hook(lambda _module, _args, y: 2 * y)
