@@ -41,7 +41,9 @@ class FeaturePyramid(nn.Module):
             raise InputError("this network describes no feature maps; choose one with strides from 4 to 32")
         self._indices = [last[reduction] for reduction in sorted(last)][-(levels or len(last)) :]
         chosen = [backbone.feature_info[index] for index in self._indices]
-        maps = FeatureInfo(Feature(each.num_chs, each.reduction, each.module) for each in chosen)
+        maps = FeatureInfo(
+            Feature(each.num_chs, each.reduction, f"levels.{level}") for level, each in enumerate(chosen)
+        )
         if len(maps) == 1:
             self.levels = nn.ModuleList(_simple_levels(maps[0].num_chs))
             self.feature_info = FeatureInfo(
