@@ -80,8 +80,8 @@ def test_real_variants_equal_timm_under_the_same_names(name: str) -> None:
 
 def test_resampling_a_grid_keeps_its_class_token() -> None:
     tokens = Tokens(torch.randn(2, 1 + 3 * 4, 5), (3, 4))
-    assert resampled(tokens, (3, 4)) is tokens.x
-    actual = Tokens(resampled(tokens, (7, 2)), (7, 2))
+    assert resampled(*tokens, (3, 4)) is tokens.x
+    actual = Tokens(resampled(*tokens, (7, 2)), (7, 2))
     torch.testing.assert_close(actual.x[:, 0], tokens.x[:, 0], rtol=0, atol=0)
     torch.testing.assert_close(actual.as_map(), F.interpolate(tokens.as_map(), (7, 2), mode="bilinear"))
 
