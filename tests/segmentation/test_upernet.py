@@ -201,6 +201,16 @@ def test_openmmlab_names_the_layers_of_convnext_differently() -> None:
     assert openmmlab.stored_names("pyramid.levels.2.bias") == ["backbone.norm2.bias"]
 
 
+@pytest.mark.parametrize("backbone", ["resnet_test", "vit_test"])
+def test_the_maps_of_a_pyramid_are_outputs_of_its_modules(backbone: str) -> None:
+    pyramid = upernet(backbone, 5, 16).pyramid
+    outputs: dict[str, Tensor] = {}
+    for name in pyramid.feature_info.module_name():
+        pyramid.get_submodule(name).register_forward_hook(lambda _m, _x, y, name=name: outputs.update({name: y}))
+    maps = pyramid(torch.randn(2, 3, 64, 64))
+    assert all(outputs[name] is x for name, x in zip(pyramid.feature_info.module_name(), maps, strict=True))
+
+
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (33, 32)])
 def test_logits_have_the_size_of_the_image_and_in_training_those_of_the_auxiliary_head_too(
     size: tuple[int, int],
