@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from modernet.counting import count, describe_stages
 from modernet.errors import InputError
-from modernet.models import MODELS, Backbone, ModelConfig, create_model, list_models
+from modernet.models import MODELS, Backbone, ModelConfig, create_model
 from modernet.models.backbone import Feature, FeatureInfo
 from modernet.roadmap import Design
 from modernet.roadmap.network import build
@@ -78,7 +78,7 @@ def test_unused_parameters_count_for_the_head() -> None:
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("name", list_models("*_test"))
+@pytest.mark.parametrize("name", MODELS.names("*_test"))
 def test_rows_add_up_to_the_counts_and_have_the_shapes_of_a_forward_pass(name: str) -> None:
     network = backbone(name, num_classes=7).eval()
     size, in_chans = MODELS[name].published.image_size, MODELS[name].config.in_chans

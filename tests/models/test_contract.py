@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models import MODELS, Backbone, FeatureExtractor, create_model, list_models
+from modernet.models import MODELS, Backbone, FeatureExtractor, create_model
 
-SMALL = list_models("*_test")
+SMALL = MODELS.names("*_test")
 ONE_SIZE = {
     "coatnet_test",
     "lenet_test",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import modernet
 from modernet.errors import InputError
-from modernet.models import Backbone, FeatureExtractor, create_model, list_models
+from modernet.models import Backbone, FeatureExtractor, create_model
 from modernet.weights import load_weights
 
 NAMES = ["timm:regnetx_002", "timm:efficientnet_b0", "timm:repvgg_a0", "timm:convit_tiny", "timm:levit_128s"]
@@ -113,7 +113,7 @@ def test_image_size_is_passed_on_if_the_network_takes_it() -> None:
 
 
 def test_names_are_timms() -> None:
-    assert "timm:regnetx_002" in list_models("timm:regnetx_*")
+    assert "timm:regnetx_002" in modernet.list_models("timm:regnetx_*")
     with pytest.raises(InputError, match="no network of timm is called 'regnetz_002'; did you mean regnet"):
         create_model("timm:regnetz_002")
 

@@ -15,11 +15,11 @@ from torch.nn.utils import prune
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from modernet.layers import DropPath
-from modernet.models import MODELS, Backbone, create_model, list_models
+from modernet.models import MODELS, Backbone, create_model
 
 ONE_SIZE = {"coatnet_test", "lenet_test", "levit_test", "rvt_plus_test"}  # take images of one size only
 NO_BATCHING_RULE = pytest.mark.filterwarnings("ignore:There is a performance drop because")
-pytestmark = pytest.mark.parametrize("name", list_models("*_test"))
+pytestmark = pytest.mark.parametrize("name", MODELS.names("*_test"))
 
 
 def make(name: str, **fields: Any) -> Backbone:

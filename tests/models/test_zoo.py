@@ -14,7 +14,7 @@ import torch
 from modernet.catalogue import all_networks
 from modernet.counting import count
 from modernet.errors import InputError
-from modernet.models import MODELS, ModelConfig, Published, create_model, list_models
+from modernet.models import MODELS, ModelConfig, Published, create_model
 from modernet.models.entry import register_model
 from modernet.models.resnet import ResNet, ResNetConfig
 
@@ -56,7 +56,7 @@ def test_parameters_and_macs_are_as_published(name: str) -> None:
 
 
 def test_only_test_variants_lack_published_counts() -> None:
-    assert set(list_models()) - set(COUNTED) == set(list_models("*_test"))
+    assert set(MODELS.names()) - set(COUNTED) == set(MODELS.names("*_test"))
 
 
 def test_the_pages_of_the_zoo_are_up_to_date() -> None:
@@ -85,8 +85,8 @@ def test_every_module_docstring_has_papers_an_idea_a_diagram_and_notes(family: s
 
 
 def test_names_are_listed_by_pattern() -> None:
-    assert list_models("resnet1*2*") == ["resnet152", "resnet152d"]
-    assert list_models("no_such*") == []
+    assert MODELS.names("resnet1*2*") == ["resnet152", "resnet152d"]
+    assert MODELS.names("no_such*") == []
 
 
 def test_config_fields_can_be_overridden() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet.errors import InputError
-from modernet.models import create_model, get_entry, list_models
+from modernet.models import MODELS, create_model, get_entry
 from modernet.weights import load_weights
 from modernet.weights.conversion import scheme_named
 
@@ -162,7 +162,7 @@ def test_a_detectors_backbone_is_found_under_openmmlabs_names() -> None:
     assert torch.equal(network.state_dict()["norm.weight"], source.state_dict()["norm.weight"])
 
 
-@pytest.mark.parametrize("name", list_models("*_test"))
+@pytest.mark.parametrize("name", MODELS.names("*_test"))
 def test_colour_weights_score_grey_images_as_the_colour_network_does(name: str) -> None:
     size = get_entry(name).published.image_size
     colour, grey = made(name, in_chans=3).eval(), create_model(name, num_classes=5, in_chans=1).eval()

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from modernet.catalogue import list_weights
 from modernet.errors import InputError
-from modernet.models import create_model, list_models
+from modernet.models import MODELS, create_model
 from modernet.preparation import Preparation
 from modernet.weights import NetworkSpec, convert, load_model, load_weights, save_network, starting_weights
 
@@ -50,7 +50,7 @@ def test_every_family_with_an_image_size_in_its_config_is_among_these() -> None:
         config = get_entry(name).config
         return hasattr(config, "image_size") or hasattr(config, "window_size")
 
-    families = {get_entry(name).family for name in list_models() if sized(name)}
+    families = {get_entry(name).family for name in MODELS.names() if sized(name)}
     assert families - {get_entry(name).family for name, *_ in OTHER_SIZES} == {"lenet"}
 
 

@@ -73,8 +73,8 @@ def _row(facts: NetworkFacts) -> dict[str, Any]:
 def _networks_of_timm(pattern: str) -> list[NetworkFacts]:
     """Count networks of timm, which are in no catalogue of ours."""
     from modernet import progress
+    from modernet.catalogue import list_models
     from modernet.counting import network_facts
-    from modernet.models import list_models
 
     names = list_models(pattern)
     with progress.shown():

@@ -23,7 +23,7 @@ from modernet.models.backbone import Backbone, Feature, FeatureInfo, ModelConfig
 from modernet.models.entry import MODELS, ModelEntry, Published
 from modernet.models.feature_extractor import FeatureExtractor
 from modernet.models.pyramid import DenseNetwork, FeaturePyramid
-from modernet.models.zoo import create_model, extract_features, get_entry, list_models
+from modernet.models.zoo import create_model, extract_features, get_entry
 
 __all__ = [
     "MODELS",
@@ -48,7 +48,6 @@ __all__ = [
     "gfnet",
     "lenet",
     "levit",
-    "list_models",
     "mobilenetv2",
     "new_classifier",
     "replknet",

@@ -233,8 +233,3 @@ def timm_entry(name: str) -> ModelEntry:
     size = pretrained.input_size[-1] if pretrained is not None else 224
     published = Published("timm", image_size=size)
     return ModelEntry(name, TimmConfig(architecture=architecture), TimmBackbone, published)
-
-
-def timm_names(pattern: str) -> list[str]:
-    """Return the names `timm:NAME` that match a shell pattern."""
-    return [f"{TIMM_PREFIX}{name}" for name in timm.list_models(pattern.removeprefix(TIMM_PREFIX))]

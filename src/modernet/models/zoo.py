@@ -1,4 +1,4 @@
-"""The zoo: list and create networks by name."""
+"""The zoo: create networks by name."""
 
 from __future__ import annotations
 
@@ -23,15 +23,6 @@ _FEATURE_CLASSES = ("list", "getter", "hook", "fx")
 
 class UnknownField(InputError, TypeError):
     """A network has no such field; also a `TypeError`, which timm's code expects of an unknown argument."""
-
-
-def list_models(pattern: str = "*") -> list[str]:
-    """Return the names that match a shell pattern: `"convnext*"` in the zoo, `"timm:regnet*"` in timm."""
-    if pattern.startswith(TIMM_PREFIX):
-        from modernet.models.timm_bridge import timm_names  # here, since timm takes seconds to import
-
-        return timm_names(pattern)
-    return MODELS.names(pattern)
 
 
 def get_entry(name: str) -> ModelEntry:

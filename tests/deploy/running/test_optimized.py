@@ -17,9 +17,9 @@ from deploy.networks import images, randomised, relative_error
 from modernet.deploy import Choice, OptimizedNetwork
 from modernet.deploy.running.choices import Runner, choices, own_function
 from modernet.errors import InputError
-from modernet.models import MODELS, create_model, get_entry, list_models
+from modernet.models import MODELS, create_model, get_entry
 
-NAMES = [*list_models("*_test"), "timm:test_vit", "timm:test_resnet", "timm:test_efficientnet", "timm:test_convnext"]
+NAMES = [*MODELS.names("*_test"), "timm:test_vit", "timm:test_resnet", "timm:test_efficientnet", "timm:test_convnext"]
 
 
 def network(name: str, **fields: Any) -> tuple[nn.Module, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from modernet.errors import InputError
-from modernet.models import create_model, list_models
+from modernet.models import MODELS, create_model
 from modernet.segmentation import UPerNet
 from modernet.training.steps.param_groups import parameter_groups
 
@@ -81,7 +81,7 @@ def test_global_response_normalisation_does_not_decay() -> None:
     assert [name for name, p in network.named_parameters() if ".grn." in name and id(p) in decayed] == []
 
 
-@pytest.mark.parametrize("name", list_models("*_test"))
+@pytest.mark.parametrize("name", MODELS.names("*_test"))
 def test_each_layer_learns_a_factor_slower_than_the_one_above(name: str) -> None:
     network = create_model(name)
     by_name = scales(network, layer_decay=0.5)
