@@ -120,7 +120,7 @@ class TestEveryFamily:
 
     def test_feature_info_answers_as_timms(self, name: str) -> None:
         info = make(name).feature_info
-        theirs = timm.models.FeatureInfo(info, len(info))
+        theirs = timm.models.FeatureInfo(info.info, len(info))
         assert info.channels() == theirs.channels()
         assert info.reduction() == theirs.reduction()
         assert info.module_name() == theirs.module_name()

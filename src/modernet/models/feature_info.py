@@ -60,6 +60,11 @@ class FeatureInfo(tuple[Feature, ...]):
         info.out_indices = tuple(range(len(info)) if out_indices is None else out_indices)
         return info
 
+    @property
+    def info(self) -> list[Feature]:
+        """All maps of the backbone."""
+        return list(self)
+
     def from_other(self, out_indices: int | Sequence[int]) -> FeatureInfo:
         """Return the same maps with other `out_indices`; an int n means the last n."""
         chosen = range(-out_indices, 0) if isinstance(out_indices, int) else out_indices
