@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
+from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.models import create_model
 from modernet.preparation import Preparation
