@@ -49,7 +49,7 @@ def test_images_of_other_classes_are_not_evaluated(
     out, err = capsys.readouterr()
 
     assert out == ""
-    assert "has 2 classes and the network 10 others: it does not know 'horizontal'; give images of the classes" in err
+    assert "has images of the class 'horizontal', and the network does not know it, only 10 others, such as '0'" in err
     assert err.count("\n") == 1
 
 

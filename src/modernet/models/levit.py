@@ -150,7 +150,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = _by_head(self.qkv(x), self.heads)
-        q, k, v = qkv.split([self.key_dim, self.key_dim, self.value_dim], dim=3)
+        q, k, v = torch.split(qkv, [self.key_dim, self.key_dim, self.value_dim], dim=3)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.attention_biases[:, self.attention_bias_idxs])
         x = self.proj(_joined(y))
         return x
@@ -175,7 +175,7 @@ class AttentionSubsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, kv = _by_head(self.q(x), self.heads), _by_head(self.kv(x), self.heads)
-        k, v = kv.split([self.key_dim, self.value_dim], dim=3)
+        k, v = torch.split(kv, [self.key_dim, self.value_dim], dim=3)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.attention_biases[:, self.attention_bias_idxs])
         x = self.proj(_joined(y))
         return x

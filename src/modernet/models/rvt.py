@@ -219,7 +219,7 @@ class RVT(Backbone):
     def grid_of(self, size: Size) -> Size:
         def side(pixels: int) -> int:
             positions = ((pixels - 1) // 2 + 1) // 2 // 4  # the stem's two convolutions crop, all else pads
-            return -(-positions // 2 ** len(self.pools))
+            return -(-positions // (1 << len(self.pools)))
 
         return side(size[0]), side(size[1])
 
