@@ -1,6 +1,6 @@
 """What code for timm asks of a network, asked of every family: the checks of timm's own suite, and its wrappers.
 
-Not applicable: timm's dilated features (`output_stride`), and `scriptable=True`; `test_tools.py` has TorchScript.
+Not applicable: timm's dilated features (`output_stride`); `test_tools.py` has TorchScript.
 """
 
 from __future__ import annotations
