@@ -53,7 +53,7 @@ def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[st
     [
         (["modles"], "no verb is called 'modles'; did you mean models?"),
         (["show", "convnext_tin"], "no model is called 'convnext_tin'; did you mean convnext_tiny"),
-        (["show", "resnet18", "--image-size", "0"], "image_size is 0; give 1 or more"),
+        (["show", "resnet18", "--image-size", "0"], "image_size is 0; give the side of an image in pixels, 1 or more"),
         (["models", "vgh*"], "no model is called 'vgh*'"),
         (["roadmap", "--lrr", "3"], "there is no option --lrr; did you mean --lr; see modernet roadmap --help"),
         (["roadmap", "--lr", "abc"], "--lr is 'abc'; give a number; see modernet roadmap --help"),
