@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from modernet.detection import RCNN
 from modernet.models.backbone import Backbone
 from modernet.models.coat import CoaT
 from modernet.models.coat_lite import CoaTLite
 from modernet.models.convnext import ConvNeXt
 from modernet.models.levit import LeViT
 from modernet.models.mobilenetv2 import MobileNetV2
+from modernet.models.pyramid import DenseNetwork
 from modernet.models.resnet import ResNet
 from modernet.models.swin import SwinTransformer
 from modernet.models.vgg import VGG
@@ -49,8 +49,11 @@ def schemes_of(network: nn.Module) -> tuple[Scheme, ...]:
         return (ORIGINAL, Scheme("timm", names=[(rf"^{network.wrapped_name}\.", "")]))
     if isinstance(network, UPerNet):
         return upernet_schemes(schemes_of(network.pyramid.backbone))
-    if isinstance(network, RCNN):
-        return rcnn_schemes(schemes_of(network.pyramid.backbone), len(network.config.stages))
+    if isinstance(network, DenseNetwork):
+        from modernet.detection import RCNN  # here, since torchvision takes seconds to import
+
+        if isinstance(network, RCNN):
+            return rcnn_schemes(schemes_of(network.pyramid.backbone), len(network.config.stages))
     if isinstance(network, LeViT):
         return levit_schemes(network)
     return _SCHEMES.get(type(network), (ORIGINAL,))
