@@ -40,7 +40,7 @@ def refuse_foreign(path: Path) -> None:
     """Refuse a folder in the layout of another tool.
 
     Folders for splits below it are looked at too. Single files count only where there are neither images nor class
-    folders, so that an archive beside them does no harm.
+    folders, so an archive next to them is ignored.
 
     Raises:
         InputError: the message names the layout, and says what to do.
