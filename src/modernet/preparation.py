@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Interpolation = Literal["bilinear", "bicubic"]
+Interpolation = Literal["bilinear", "bicubic", "opencv"]
+"""How images are resized: with antialiasing, as PIL does; opencv is bilinear without, as `cv2.resize` and so the
+detectors and segmenters of OpenMMLab."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of the channels of ImageNet's images, in [0, 1]."""
 Size = tuple[int, int]
@@ -33,7 +35,7 @@ class Preparation:
         mean: of each channel, for images in [0, 1].
         std: standard deviation of each channel, likewise.
         crop: share of the centre that is kept along each side: 0.875 is ImageNet's 224 of 256.
-        interpolation: of the resize, which antialiases.
+        interpolation: of the resize.
     """
 
     image_size: ImageSize

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from modernet.data.targets import (
     BoxBatch,
     BoxTargets,
     ClassTargets,
+    InstanceMasks,
     NoTargets,
     SemanticTargets,
     Targets,
@@ -52,7 +55,8 @@ def boxes(masks: bool = True) -> BoxTargets:
         mask[y0:y1, x0:x1] = True
     offsets = np.array([0, 2, 2, 3])
     crowd = torch.tensor([False, True, False])
-    return BoxTargets(corners, torch.tensor([5, 6, 7]), crowd, offsets, filled if masks else None, np.arange(3))
+    numbers = np.arange(3), np.array([12.0, 12.0, 8.0]), np.array([11, 12, 13]), tuple(range(10))
+    return BoxTargets(corners, torch.tensor([5, 6, 7]), crowd, offsets, filled if masks else None, *numbers)
 
 
 EVERY_KIND = [ClassTargets(torch.tensor([1, 0, 2])), semantic(3), boxes(), boxes(masks=False), NoTargets(3)]
@@ -64,6 +68,8 @@ def values(batch: object) -> list[object]:
     """A batch of targets as plain lists, to compare."""
     if isinstance(batch, torch.Tensor):
         return batch.tolist()
+    if isinstance(batch, InstanceMasks):
+        return [batch.windows.tolist(), batch.pixels.tolist()]
     return [values(column) for column in batch] if isinstance(batch, tuple) else [batch]
 
 
@@ -71,20 +77,23 @@ def values(batch: object) -> list[object]:
 def test_every_kind_of_targets_keeps_the_contract(targets: Targets) -> None:
     assert len(targets) == 3
     assert len(targets.take(np.array([2, 0, 0, 1]))) == 4
-    assert values(targets.take(np.array([2, 0])).take(np.array([1])).collate()) == values(
-        targets.take(np.array([0])).collate()
+    shown = targets.show([IDENTITY] * 3)
+    assert values(shown.take(np.array([2, 0])).take(np.array([1])).collate()) == values(
+        targets.take(np.array([0])).show([IDENTITY]).collate()
     )
-    assert values(targets.show([IDENTITY] * 3).collate()) == values(targets.collate())
-    assert values(targets.to(torch.device("cpu")).collate()) == values(targets.collate())
-    assert values(transfer(targets.collate(), torch.device("cpu"))) == values(targets.collate())
-    still = Moves((H, W), np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.bool_))
-    assert values(targets.move(targets.collate(), still)) == values(targets.collate())
+    assert values(shown.show([IDENTITY] * 3).collate()) == values(shown.collate())
+    assert values(shown.to(torch.device("cpu")).collate()) == values(shown.collate())
+    assert values(transfer(shown.collate(), torch.device("cpu"))) == values(shown.collate())
+    if not isinstance(targets, BoxTargets):  # they are known before they are shown, and move with a batch
+        assert values(targets.collate()) == values(shown.collate())
+        still = Moves((H, W), np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.bool_))
+        assert values(targets.move(targets.collate(), still)) == values(targets.collate())
     strata = targets.strata()
     assert strata is None or (strata.dtype, len(strata)) == (np.int64, 3)
     assert targets.digest() == targets.take(np.arange(3)).digest()
     assert targets.digest() != targets.take(np.array([0, 1])).digest()
     flipped = View(IDENTITY.box, (H, W), flipped=True)
-    assert targets.spatial == (values(targets.show([flipped] * 3).collate()) != values(targets.collate()))
+    assert targets.spatial == (values(targets.show([flipped] * 3).collate()) != values(shown.collate()))
 
 
 def test_the_digest_sees_one_changed_target() -> None:
@@ -115,23 +124,22 @@ def test_maps_on_disk_are_read_when_they_are_shown() -> None:
     assert torch.equal(targets.show([IDENTITY] * 2).collate(), semantic().maps[[2, 0]])
     assert maps.seen == [2, 0]
     masks = ReadOnce(boxes().masks)
-    lazy = BoxTargets(
-        *(getattr(boxes(), name) for name in ("boxes_xyxy", "labels", "crowd", "offsets")), masks, np.arange(3)
-    )
+    lazy = replace(boxes(), masks=masks)
     shown = lazy.take(np.array([2])).show([IDENTITY]).collate()
     assert masks.seen == [2]
-    assert torch.equal(shown.masks, boxes().masks[2:])
+    assert torch.equal(shown.masks.whole((H, W)), boxes().masks[2:])
 
 
 def test_boxes_of_a_batch_say_which_image_they_are_in() -> None:
-    batch = boxes().take(np.array([2, 1, 0, 2])).collate()
+    batch = boxes().take(np.array([2, 1, 0, 2])).show([IDENTITY] * 4).collate()
     assert batch.image.tolist() == [0, 2, 2, 3]
     assert batch.labels.tolist() == [7, 5, 6, 7]
     assert batch.crowd.tolist() == [False, False, True, False]
-    assert batch.masks.shape == (4, H, W)
+    assert batch.masks.whole((H, W)).shape == (4, H, W)
+    assert batch.sizes.tolist() == [[H, W]] * 4
     nothing = boxes().take(np.array([1])).show([IDENTITY]).collate()
-    assert [len(column) for column in nothing] == [0, 0, 0, 0, 0]
-    assert nothing.masks.shape == (0, H, W)
+    assert [len(column) for column in nothing] == [0, 0, 0, 0, 0, 1]
+    assert nothing.masks.whole((H, W)).shape == (0, H, W)
 
 
 @pytest.mark.parametrize("masks", [True, False])
@@ -142,19 +150,34 @@ def test_boxes_that_a_view_does_not_show_are_dropped_with_all_that_is_known_of_t
     assert shown.labels.tolist() == [5, 7]
     assert shown.image.tolist() == [0, 2]
     if masks:
-        assert shown.masks[0].all()
-        assert shown.masks[1].nonzero().min(0).values.tolist() == [2, 2]
+        first, second = shown.masks.whole((6, 8))
+        assert first.all()
+        assert second.nonzero().min(0).values.tolist() == [2, 2]
 
 
-def test_boxes_that_move_out_of_their_image_are_dropped_with_all_that_is_known_of_them() -> None:
-    moves = Moves((H, W), np.array([3, 0, 0]), np.array([4, 0, 0]), np.array([False, False, True]))
-    moved = boxes().move(boxes().collate(), moves)
-    assert moved.boxes_xyxy.tolist() == [[4, 3, 8, 6], [5, 1, 7, 5]]
-    assert moved.labels.tolist() == [5, 7]
-    assert moved.image.tolist() == [0, 2]
-    for mask, (x0, y0, x1, y1) in zip(moved.masks, moved.boxes_xyxy.int().tolist(), strict=True):
-        assert mask.sum() == (x1 - x0) * (y1 - y0)
-        assert mask[y0:y1, x0:x1].all()
+def test_boxes_of_less_than_a_pixel_are_dropped() -> None:
+    smaller = View(Box(0, 0, H, W), (2, 4))
+    shown = boxes().show([smaller] * 3).collate()
+    assert shown.boxes_xyxy.tolist() == [
+        [0, 0, 2, 1],
+        [2, 1, 4, 2],
+        [0.5, pytest.approx(1 / 3), 1.5, pytest.approx(5 / 3)],
+    ]
+    half = View(Box(0, 0, H, W), (1, 4))
+    assert boxes().show([half] * 3).collate().boxes_xyxy.tolist() == []
+
+
+def test_a_box_may_be_all_that_is_known_of_an_object() -> None:
+    known = replace(boxes(), mask_of=np.array([1, -1, 2]))
+    shown = known.show([IDENTITY] * 3).collate()
+    assert shown.masks.known.tolist() == [True, False, True]
+    assert torch.equal(
+        shown.masks.whole((H, W)), torch.stack([boxes().masks[1], torch.zeros(H, W) > 0, boxes().masks[2]])
+    )
+    assert known.digest() != boxes().digest()
+    again = known.show([IDENTITY] * 3).show([View(Box(0, 0, H, W), (H, W), flipped=True)] * 3).collate()
+    assert again.masks.known.tolist() == [True, False, True]
+    assert torch.equal(again.masks.whole((H, W))[2], boxes().masks[2].flip(1))
 
 
 @pytest.mark.parametrize(

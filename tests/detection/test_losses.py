@@ -10,7 +10,8 @@ from torchvision.ops import box_iou
 
 from detection import written_out
 from detection.small import CLASSES, detector
-from modernet.data.targets import BoxBatch
+from modernet.data.images.views import Box, View
+from modernet.data.targets import BoxBatch, InstanceMasks
 from modernet.detection import RCNN, RCNNConfig, cascade_mask_rcnn, mask_rcnn, pad_images
 from modernet.errors import InputError
 from modernet.models import Backbone, create_model
@@ -30,7 +31,10 @@ def targets(images: list[list[int]], side: int = 64) -> BoxBatch:
     masks = x[:, None, :] ** 2 + y[:, :, None] ** 2 < 1
     image = torch.tensor([place for place, image in enumerate(images) for _ in image], dtype=torch.int64)
     labels = torch.tensor([LABELS[index] for index in chosen], dtype=torch.int64)
-    return BoxBatch(boxes, labels, torch.zeros(len(chosen), dtype=torch.bool), image, masks)
+    whole = View(Box(0, 0, side, side), (side, side))
+    cut = InstanceMasks.join([whole.map_mask(mask) for mask in masks])
+    sizes = torch.full((len(images), 2), side)
+    return BoxBatch(boxes, labels, torch.zeros(len(chosen), dtype=torch.bool), image, cut, sizes)
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def test_losses_are_those_of_the_conventions_written_out(config: Callable[..., R
     known = targets([[0, 1, 2]])
     parts = network(images, sizes, known)
     assert known.masks is not None
-    expected = written_out.losses(network, images, sizes[0], BOXES, LABELS, known.masks)
+    expected = written_out.losses(network, images, sizes[0], BOXES, LABELS, known.masks.whole((64, 64)))
     assert all(value > 0 for value in expected.values())
     assert {name: value.item() for name, value in parts.items()} == pytest.approx(expected, rel=1e-6)
 
@@ -102,6 +106,23 @@ def test_crowds_are_background() -> None:
     assert network(images, targets=crowded) == network(images, targets=targets([[0]]))
 
 
+@pytest.mark.usefixtures("first_boxes")
+@torch.no_grad()
+def test_an_object_with_only_a_box_has_no_mask_loss() -> None:
+    network, images = detector(mask_rcnn), torch.randn(1, 3, 64, 64).double()
+    known = targets([[0, 1]])
+    assert known.masks is not None
+    window, part = Box(*known.masks.windows[0].tolist()), known.masks.split()[0]
+    unknown = InstanceMasks.join([(window, part), None])
+    half = network(images, targets=known._replace(masks=unknown))
+    whole, alone = network(images, targets=known), network(images, targets=targets([[0]]))
+    assert all(half[name] == whole[name] for name in ("rpn_class", "rpn_box", "class", "box"))
+    assert 0 < half["mask"] != whole["mask"]
+    nothing = network(images, targets=known._replace(masks=InstanceMasks.join([None, None])))
+    assert nothing["mask"] == 0
+    assert alone["mask"] > 0
+
+
 def test_masks_are_needed_for_mask_heads() -> None:
     known = targets([[0]])._replace(masks=None)
     with pytest.raises(InputError, match="the targets have none: use masks=False"):
@@ -121,8 +142,8 @@ def test_a_detector_learns_a_scene_by_heart() -> None:
     known = targets([[0, 2]])
     assert known.masks is not None
     known = known._replace(boxes_xyxy=known.boxes_xyxy.float())
-    colors = torch.eye(3)[known.labels]
-    images = 0.1 * torch.randn(1, 3, 64, 64) + torch.einsum("nc,nhw->chw", colors, known.masks.float())
+    colors, masks = torch.eye(3)[known.labels], known.masks.whole((64, 64))
+    images = 0.1 * torch.randn(1, 3, 64, 64) + torch.einsum("nc,nhw->chw", colors, masks.float())
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for _ in range(60):
         optimizer.zero_grad()
@@ -131,7 +152,7 @@ def test_a_detector_learns_a_scene_by_heart() -> None:
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     found = network.eval().detect(images, [(64, 64)])[0]
-    for label, box, mask in zip(known.labels.tolist(), known.boxes_xyxy, known.masks, strict=True):
+    for label, box, mask in zip(known.labels.tolist(), known.boxes_xyxy, masks, strict=True):
         best = found.labels.tolist().index(label)
         assert found.scores[best] > 0.5
         assert box_iou(found.boxes_xyxy[best, None], box[None]) > 0.5

@@ -216,7 +216,9 @@ def _several(split: SplitName, n: int, size: Size, targets: Literal["semantic", 
     )
     offsets = np.cumsum([0, *(len(scene.labels) for scene in scenes)])
     crowd = torch.zeros(len(labels), dtype=torch.bool)
-    return InMemory(images, BoxTargets(boxes, labels, crowd, offsets, masks, np.arange(len(labels))))
+    areas = masks.flatten(1).sum(1).double().numpy()
+    numbers = np.arange(len(labels)), areas, np.arange(1, n + 1), tuple(range(1, len(DIGITS) + 1))
+    return InMemory(images, BoxTargets(boxes, labels, crowd, offsets, masks, *numbers))
 
 
 @cache

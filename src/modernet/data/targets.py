@@ -8,7 +8,7 @@
 | `NoTargets` | nothing | None |
 
 Targets follow their images: `show` maps them by the views through which images are decoded, and `move` by the moves of
-a batch on its device.
+a batch on its device. Boxes are mapped by views alone.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from modernet.data.images.views import IGNORE, ChooseView, View
+from modernet.data.images.views import IGNORE, Box, ChooseView, View
 from modernet.data.transforms.moves import Moves
 from modernet.errors import InputError
+from modernet.preparation import Size
 
 TargetKind = Literal["classes", "semantic", "boxes", "none"]
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 class Targets(Protocol):
@@ -212,6 +214,59 @@ def varied_view(
     return view
 
 
+@dataclass(frozen=True, eq=False)
+class InstanceMasks:
+    """Masks of n objects in memory, each only within a window of its image: outside of it, nothing is the object's.
+
+    Attributes:
+        windows: int64 (n, 4), top, left, height and width in pixels of the image. Around the object there is one more
+            pixel on each side that is not at the image's border. Height and width are 0 where only a box is known.
+        pixels: bool, the windows one after the other, row by row.
+    """
+
+    windows: Tensor
+    pixels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    @property
+    def known(self) -> Tensor:
+        """Whether there is a mask, bool (n,)."""
+        return self.windows[:, 2] > 0
+
+    def split(self) -> list[Tensor]:
+        """Return the window of each object, bool (height, width)."""
+        height, width = self.windows[:, 2:].unbind(1)
+        parts = self.pixels.split((height * width).tolist())
+        return [part.view(size) for part, size in zip(parts, self.windows[:, 2:].tolist(), strict=True)]
+
+    def take(self, chosen: Tensor) -> InstanceMasks:
+        """Return some of the masks: bool (n,) or int64."""
+        chosen = chosen.to(self.windows.device)
+        places = torch.arange(len(self), device=chosen.device)[chosen].tolist()
+        parts = self.split()
+        return InstanceMasks(
+            self.windows[chosen], torch.cat([self.pixels[:0], *(parts[place].flatten() for place in places)])
+        )
+
+    def whole(self, size: Size) -> Tensor:
+        """Return the masks of images of one size, bool (n, *size)."""
+        masks = self.pixels.new_zeros(len(self), *size)
+        for mask, part, (top, left, height, width) in zip(masks, self.split(), self.windows.tolist(), strict=True):
+            mask[top : top + height, left : left + width] = part
+        return masks
+
+    @staticmethod
+    def join(masks: Sequence[tuple[Box, Tensor] | None]) -> InstanceMasks:
+        """Join what `View.map_mask` returns of objects; None where only a box is known."""
+        known = [(Box(0, 0, 0, 0), torch.empty(0, dtype=torch.bool)) if mask is None else mask for mask in masks]
+        windows = torch.tensor([window for window, _ in known], dtype=torch.int64).view(-1, 4)
+        return InstanceMasks(
+            windows, torch.cat([torch.empty(0, dtype=torch.bool), *(part.flatten() for _, part in known)])
+        )
+
+
 class BoxBatch(NamedTuple):
     """The n boxes of all images of a batch, one after the other.
 
@@ -220,19 +275,23 @@ class BoxBatch(NamedTuple):
         labels: int64 (n,)
         crowd: bool (n,), as in `BoxTargets`.
         image: int64 (n,), index of the image in the batch, ascending. An image without objects has none.
-        masks: bool (n, h, w), None where there are none.
+        masks: None where no object of the data has one.
+        sizes: int64 (b, 2), height and width of each image; right and below of it there is padding.
     """
 
     boxes_xyxy: Tensor
     labels: Tensor
     crowd: Tensor
     image: Tensor
-    masks: Tensor | None
+    masks: InstanceMasks | None
+    sizes: Tensor
 
     def take(self, chosen: Tensor) -> BoxBatch:
         """Return some of the boxes: bool (n,) or int64."""
         boxes, labels, crowd, image = (column[chosen] for column in self[:4])
-        return BoxBatch(boxes, labels, crowd, image, None if self.masks is None else self.masks[chosen])
+        return BoxBatch(
+            boxes, labels, crowd, image, None if self.masks is None else self.masks.take(chosen), self.sizes
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,18 +301,28 @@ class BoxTargets:
     Attributes:
         boxes_xyxy: float32 (m, 4), in pixels of the image.
         labels: int64 (m,)
-        crowd: bool (m,), boxes around a group that nobody counted: not learned from, and no error where it is found.
+        crowd: bool (m,), boxes around a group that nobody counted, or objects that are marked as difficult: not learned
+            from, and no error where they are found.
         offsets: int64 (n + 1,)
-        masks: bool (k, h, w), or maps that are read when they are needed; None where only boxes are known.
-        mask_of: int64 (m,), which of `masks` is that of each box.
+        masks: bool (k, h, w), maps that are read when they are needed, or windows once `show` has mapped them; None
+            where only boxes are known.
+        mask_of: int64 (m,), which of `masks` is that of each box; -1 where only the box is known.
+        areas: float64 (m,), in pixels of the image: what an object is small or large by.
+        image_ids: int64 (n,), the number of each image in its source; unique.
+        category_ids: the number of each class in its source; a label is an index into it.
+        sizes: int64 (n, 2), height and width of each image, once `show` has mapped them; None before.
     """
 
     boxes_xyxy: Tensor
     labels: Tensor
     crowd: Tensor
     offsets: Ints
-    masks: Tensor | Maps | None
+    masks: Tensor | Maps | InstanceMasks | None
     mask_of: Ints
+    areas: Floats
+    image_ids: Ints
+    category_ids: tuple[int, ...]
+    sizes: Ints | None = None
     spatial: ClassVar[bool] = True
 
     def __len__(self) -> int:
@@ -266,7 +335,17 @@ class BoxTargets:
         boxes, labels, crowd = (
             column[torch.from_numpy(chosen)] for column in (self.boxes_xyxy, self.labels, self.crowd)
         )
-        return BoxTargets(boxes, labels, crowd, offsets, self.masks, self.mask_of[chosen])
+        return replace(
+            self,
+            boxes_xyxy=boxes,
+            labels=labels,
+            crowd=crowd,
+            offsets=offsets,
+            mask_of=self.mask_of[chosen],
+            areas=self.areas[chosen],
+            image_ids=self.image_ids[positions],
+            sizes=None if self.sizes is None else self.sizes[positions],
+        )
 
     def strata(self) -> None:
         return None
@@ -276,7 +355,10 @@ class BoxTargets:
         for column in (self.boxes_xyxy, self.labels, self.crowd):
             content.update(column.numpy().tobytes())
         if self.masks is not None:
-            content.update(_digest_of_maps(self.masks, self.mask_of))
+            assert not isinstance(self.masks, InstanceMasks), "a digest is of targets as they are stored"
+            known = self.mask_of >= 0
+            content.update(known.tobytes())
+            content.update(_digest_of_maps(self.masks, self.mask_of[known]))
         return content.digest()
 
     def check(self, classes: Sequence[str], where: Path | str) -> None:
@@ -284,37 +366,63 @@ class BoxTargets:
             raise InputError(f"{where} has no class of objects; a detector needs at least one")
 
     def show(self, views: Sequence[View]) -> BoxTargets:
-        boxes, masks = [], []
-        for view, first, last in zip(views, self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True):
+        """As `Targets.show`. Boxes of which less than a pixel is left along either side are dropped."""
+        boxes: list[Tensor] = []
+        masks: list[tuple[Box, Tensor] | None] = []
+        bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        for image, (view, (first, last)) in enumerate(zip(views, bounds, strict=True)):
             boxes.append(view.map_boxes(self.boxes_xyxy[first:last]))
             if self.masks is not None:
-                masks += [view.map_mask(_read(self.masks, index)) for index in self.mask_of[first:last].tolist()]
+                for number, kept in enumerate(_at_least_a_pixel(boxes[-1]).tolist(), first):
+                    mask = self.mask(number, image) if kept else None
+                    masks.append(None if mask is None else view.map_mask(mask))
         shown = torch.cat(boxes) if boxes else self.boxes_xyxy
-        stack = None if self.masks is None else torch.stack(masks) if masks else torch.zeros(0, *views[0].size).bool()
-        there = _not_empty(shown)
-        counts = np.diff(np.concatenate(([0], np.cumsum(there.numpy())))[self.offsets])
-        return BoxTargets(
-            shown[there],
-            self.labels[there],
-            self.crowd[there],
-            np.concatenate(([0], np.cumsum(counts))),
-            stack if stack is None else stack[there],
-            np.arange(int(there.sum())),
+        kept = _at_least_a_pixel(shown)
+        counts = np.diff(np.concatenate(([0], np.cumsum(kept.numpy())))[self.offsets])
+        return replace(
+            self,
+            boxes_xyxy=shown[kept],
+            labels=self.labels[kept],
+            crowd=self.crowd[kept],
+            offsets=np.concatenate(([0], np.cumsum(counts))),
+            masks=None if self.masks is None else InstanceMasks.join(masks).take(kept),
+            mask_of=np.arange(int(counts.sum())),
+            areas=self.areas[kept.numpy()],
+            sizes=np.array([view.size for view in views], dtype=np.int64).reshape(-1, 2),
         )
+
+    def mask(self, number: int, image: int) -> Tensor | None:
+        """Return the mask of a box, bool (h, w); None where only the box is known.
+
+        Args:
+            number: of the box; the first of image i has number `offsets[i]`.
+            image: index of its image.
+
+        Raises:
+            UnreadableImage: it cannot be decoded.
+        """
+        index = int(self.mask_of[number])
+        if self.masks is None or index < 0:
+            return None
+        if not isinstance(self.masks, InstanceMasks):
+            return _read(self.masks, index)
+        own = self.masks.take(torch.tensor([index]))
+        assert self.sizes is not None
+        h, w = self.sizes[image].tolist()
+        return own.whole((h, w))[0] if own.known else None
 
     def to(self, device: torch.device) -> BoxTargets:
         return self  # boxes that leave their image are dropped, which is done without waiting for a device
 
     def collate(self) -> BoxBatch:
+        assert self.sizes is not None, "targets are read by `show` before they are collated"
+        assert self.masks is None or isinstance(self.masks, InstanceMasks)
         image = torch.from_numpy(np.repeat(np.arange(len(self)), np.diff(self.offsets)))
-        masks = None if self.masks is None else _in_memory(self.masks)[torch.from_numpy(self.mask_of)]
-        return BoxBatch(self.boxes_xyxy, self.labels, self.crowd, image, masks)
+        masks = None if self.masks is None else self.masks.take(torch.from_numpy(self.mask_of))
+        return BoxBatch(self.boxes_xyxy, self.labels, self.crowd, image, masks, torch.from_numpy(self.sizes))
 
     def move(self, batch: BoxBatch, moves: Moves) -> BoxBatch:
-        each = moves.take(batch.image.numpy())
-        boxes = each.map_boxes(batch.boxes_xyxy)
-        masks = None if batch.masks is None else each.map_mask(batch.masks)
-        return batch._replace(boxes_xyxy=boxes, masks=masks).take(_not_empty(boxes))
+        raise NotImplementedError("boxes are only mapped by the view of each image")
 
 
 @dataclass(frozen=True)
@@ -368,13 +476,16 @@ def transfer(batch: Any, device: torch.device) -> Any:
         if device.type == "cuda" and batch.device.type == "cpu":
             return batch.pin_memory().to(device, non_blocking=True)
         return batch.to(device)
+    if isinstance(batch, InstanceMasks):
+        return InstanceMasks(batch.windows, transfer(batch.pixels, device))  # windows are read by the CPU
     if isinstance(batch, BoxBatch):
-        return BoxBatch(*(transfer(column, device) for column in batch))
+        columns = (transfer(column, device) for column in batch[:-1])
+        return BoxBatch(*columns, sizes=batch.sizes)
     return batch
 
 
-def _not_empty(boxes_xyxy: Tensor) -> Tensor:
-    return (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(1)
+def _at_least_a_pixel(boxes_xyxy: Tensor) -> Tensor:
+    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] >= 1).all(1)
 
 
 def _read(maps: Tensor | Maps, index: int) -> Tensor:

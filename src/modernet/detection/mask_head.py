@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from modernet.data.targets import InstanceMasks
 from modernet.detection.convolution import convolution
 from modernet.detection.precision import at_least_float32
 
@@ -47,17 +48,27 @@ def of_class(logits: Tensor, labels: Tensor) -> Tensor:
     return at_least_float32(logits[torch.arange(len(labels), device=labels.device), labels])
 
 
-def mask_targets(masks: Tensor, chosen: Tensor, boxes: Tensor) -> Tensor:
+def mask_targets(masks: InstanceMasks, chosen: Tensor, boxes: Tensor) -> Tensor:
     """Return what the mask of each box should be, zeros and ones `(n, 28, 28)`.
 
+    Each mask is sampled within its window, which gives what sampling the whole image gives: around the object is a
+    margin of zeros, except where the image ends.
+
     Args:
-        masks: bool (m, h, w), those of all objects.
-        chosen: int64 (n,), the object of each box.
+        masks: those of all m objects.
+        chosen: int64 (n,), the object of each box; all of them have a mask.
         boxes: (n, 4), xyxy in pixels.
     """
-    rois = torch.cat((chosen[:, None].to(boxes.dtype), boxes), 1)
-    cut: Tensor = roi_align(masks[:, None].to(boxes.dtype), rois, 2 * SIDE, sampling_ratio=0, aligned=True)
-    return (cut[:, 0] >= 0.5).to(boxes.dtype)
+    targets = boxes.new_zeros(len(boxes), 2 * SIDE, 2 * SIDE)
+    parts, windows = masks.split(), masks.windows.tolist()
+    for index in chosen.unique().tolist():
+        own = chosen == index
+        top, left, _, _ = windows[index]
+        part = parts[index][None, None].to(boxes.dtype)
+        within = boxes[own] - boxes.new_tensor([left, top, left, top])
+        cut: Tensor = roi_align(part, [within], 2 * SIDE, sampling_ratio=0, aligned=True)
+        targets[own] = (cut[:, 0] >= 0.5).to(boxes.dtype)
+    return targets
 
 
 def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:

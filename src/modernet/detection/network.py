@@ -120,7 +120,7 @@ class RCNN(DenseNetwork):
         | `rpn_class`, `rpn_box` | 256 anchors of each image (`proposal_losses`) |
         | `class` | 512 boxes of each image: cross-entropy, the background included |
         | `box` | the same, though only positive ones have a target: L1 summed over four offsets, or 10 GIoU losses |
-        | `mask` | 28 x 28 positions of each positive box: binary cross-entropy |
+        | `mask` | 28 x 28 positions of each positive box of an object with a mask: binary cross-entropy |
 
         The last three are sums over the stages by their weights. Where there is no object, `rpn_box`, `box` and `mask`
         are 0 with gradients of 0. Of a batch in several parts, weigh the losses of each by its number of images.

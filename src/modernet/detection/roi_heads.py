@@ -112,14 +112,16 @@ class RoIHeads(nn.Module):
     def _mask_loss(
         self, head: nn.Module, maps: Sequence[Tensor], samples: Sequence[Sample], objects: Sequence[Objects]
     ) -> Tensor:
-        positive = [sample.boxes[: len(sample.objects)] for sample in samples]
-        labels = torch.cat([sample.labels[: len(sample.objects)] for sample in samples])
-        targets = [
-            mask_targets(known.masks, sample.objects, boxes)
-            for known, sample, boxes in zip(objects, samples, positive, strict=True)
-            if known.masks is not None
-        ]
-        return mask_loss(of_class(head(roi_features(maps, positive, mask_head.SIDE)), labels), torch.cat(targets))
+        positive, labels, targets = [], [], []
+        for sample, known in zip(samples, objects, strict=True):
+            assert known.masks is not None
+            masked = known.masks.known.to(sample.objects.device)[sample.objects]
+            boxes, own_labels = (column[: len(masked)][masked] for column in (sample.boxes, sample.labels))
+            positive.append(boxes)
+            labels.append(own_labels)
+            targets.append(mask_targets(known.masks, sample.objects[masked], boxes))
+        logits = of_class(head(roi_features(maps, positive, mask_head.SIDE)), torch.cat(labels))
+        return mask_loss(logits, torch.cat(targets))
 
     def _with_masks(self, maps: Sequence[Tensor], found: Sequence[Detections]) -> list[Detections]:
         """Return detections with the mean of the masks of all stages."""

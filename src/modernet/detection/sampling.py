@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from modernet.data.targets import InstanceMasks
 from modernet.detection.matching import match, sample
 
 _SAMPLED, _POSITIVE_SHARE = 512, 0.25  # boxes per image
@@ -18,12 +19,12 @@ class Objects(NamedTuple):
     Attributes:
         boxes: (m, 4), xyxy in pixels, none of them empty.
         labels: int64 (m,)
-        masks: bool (m, h, w); None where they are not known.
+        masks: None where they are not known.
     """
 
     boxes: Tensor
     labels: Tensor
-    masks: Tensor | None
+    masks: InstanceMasks | None
 
 
 class Sample(NamedTuple):

@@ -4,7 +4,14 @@ from modernet.recipes.averaging import short_average
 from modernet.recipes.base import LayerGroups, Optimizer, Range, Recipe, Schedule, leaves
 from modernet.recipes.classification import ClassificationRecipe, Regularization, for_classification
 from modernet.recipes.execution import Execution
-from modernet.recipes.images import Augmentation, DenseAugmentation, ImageRecipe, ImageSizes
+from modernet.recipes.images import (
+    Augmentation,
+    DenseAugmentation,
+    DetectionAugmentation,
+    ImageRecipe,
+    ImageSizes,
+    SegmentationAugmentation,
+)
 from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_named, get_recipe
 from modernet.recipes.rates import rate_factor
 
@@ -13,6 +20,7 @@ __all__ = [
     "Augmentation",
     "ClassificationRecipe",
     "DenseAugmentation",
+    "DetectionAugmentation",
     "Execution",
     "ImageRecipe",
     "ImageSizes",
@@ -23,6 +31,7 @@ __all__ = [
     "Recipe",
     "Regularization",
     "Schedule",
+    "SegmentationAugmentation",
     "default_recipe",
     "for_classification",
     "get_named",

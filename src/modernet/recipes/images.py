@@ -70,12 +70,11 @@ class DenseAugmentation(Augmentation):
     """Augmentation of images whose targets have a place in them."""
 
     scale_min: Annotated[float, Range(1e-2, 10)] = 1.0
-    """Smallest factor by which an image is scaled before a random crop of the training size, relative to the size at
-    which it just covers that; where it is smaller than the crop, the rest is padded. 1 and 1: no such crop."""
+    """Smallest factor by which an image is scaled before a random crop of the training size: for segmentation relative
+    to the size at which it just covers that, and the rest of a crop is padded; for detection relative to the size at
+    which it just fits in (large-scale jitter, Ghiasi et al. 2021: 0.1 to 2). 1 and 1: no such crop."""
     scale_max: Annotated[float, Range(1e-2, 10)] = 1.0
     """Largest such factor."""
-    class_share: Annotated[float, Range(0, 1)] = 1.0
-    """Largest share of a crop that one class may fill: up to ten crops are drawn; 1: any."""
     photometric: bool = False
     """Distort brightness, contrast, saturation and hue at random, with OpenMMLab's ranges."""
 
@@ -84,13 +83,40 @@ class DenseAugmentation(Augmentation):
             raise InputError(f"scale_min is {self.scale_min}, above scale_max, {self.scale_max}; exchange them")
         if self.rescales and self.crop_scale < 1:
             raise InputError("crop_scale and scale_min are two kinds of random crops; set crop_scale to 1")
-        if self.class_share < 1 and not self.rescales and self.crop_scale == 1:
-            raise InputError(f"class_share is {self.class_share}, but nothing is cropped; set scale_max, or 1")
 
     @property
     def rescales(self) -> bool:
         """Whether crops are cut at random scales."""
         return (self.scale_min, self.scale_max) != (1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class SegmentationAugmentation(DenseAugmentation):
+    """Augmentation of images with label maps."""
+
+    class_share: Annotated[float, Range(0, 1)] = 1.0
+    """Largest share of a crop that one class may fill: up to ten crops are drawn; 1: any."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_share < 1 and not self.rescales and self.crop_scale == 1:
+            raise InputError(f"class_share is {self.class_share}, but nothing is cropped; set scale_max, or 1")
+
+
+@dataclass(frozen=True)
+class DetectionAugmentation(DenseAugmentation):
+    """Augmentation of images with boxes, which are fitted into the training size and never stretched."""
+
+    multi_scale: bool = False
+    """The multi-scale training of DETR, Swin and ConvNeXt: the shorter side from 0.6 to 1 of its size in eleven steps,
+    for half of the images after a random crop."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.multi_scale and self.rescales:
+            raise InputError(
+                "multi_scale and scale_min are two kinds of random sizes; set scale_min and scale_max to 1"
+            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from modernet.recipes.base import Range
-from modernet.recipes.images import DenseAugmentation, ImageRecipe
+from modernet.recipes.images import ImageRecipe, SegmentationAugmentation
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SegmentationRecipe(ImageRecipe):
 
     task: ClassVar[str] = "segmentation"
 
-    augmentation: DenseAugmentation = field(default_factory=DenseAugmentation)
+    augmentation: SegmentationAugmentation = field(default_factory=SegmentationAugmentation)
     segmentation: SegmentationHead = field(default_factory=SegmentationHead)
     drop_path: Annotated[float, Range(0, 0.999)] = 0.0
     """Stochastic depth (Huang et al. 2016): rate of the last block; linearly less for earlier ones."""

@@ -70,6 +70,19 @@ views = st.builds(
 )
 
 
+def whole_mask(view: View, mask: torch.Tensor) -> torch.Tensor:
+    """A mapped mask, in the whole view."""
+    window, part = view.map_mask(mask)
+    top, left, height, width = window
+    assert part.shape == (height, width)
+    whole = torch.zeros(view.size, dtype=torch.bool)
+    whole[top : top + height, left : left + width] = part
+    rim = whole.clone()
+    rim[top + (top > 0) : top + height - (top + height < view.size[0])] = False
+    assert not rim.any(), "a margin above and below"
+    return whole
+
+
 @given(view=views)
 @settings(deadline=None)
 def test_a_view_pads_beyond_the_border_with_grey(view: View) -> None:
@@ -77,7 +90,7 @@ def test_a_view_pads_beyond_the_border_with_grey(view: View) -> None:
     pixels = view.show(torch.full((3, h, w), 7, dtype=torch.uint8))
     assert pixels.shape == (3, *view.size)
     assert set(pixels.unique().tolist()) <= {7, 128}
-    known = view.map_mask(torch.ones(h, w, dtype=torch.bool))
+    known = whole_mask(view, torch.ones(h, w, dtype=torch.bool))
     # both round the border to a pixel of the result
     assert ((pixels[0] == 7) != known).sum() <= sum(view.size) * 2
 
@@ -93,7 +106,7 @@ def test_an_unscaled_view_shows_the_pixels_of_its_box(view: View) -> None:
     expected = expected.flip(-1) if view.flipped else expected
     assert torch.equal(view.show(image), expected)
     semantic = view.map_semantic(image)
-    outside = view.map_mask(torch.ones(10, 12, dtype=torch.bool)).logical_not()
+    outside = whole_mask(view, torch.ones(10, 12, dtype=torch.bool)).logical_not()
     assert torch.equal(semantic.masked_fill(outside, 128), expected)
     assert set(semantic[:, outside].unique().tolist()) <= {IGNORE}
 
@@ -105,7 +118,7 @@ def test_boxes_masks_and_semantic_maps_move_together(view: View, corners: list[i
     (y0, y1), (x0, x1) = sorted(corners[:2]), sorted(corners[2:])
     mask = torch.zeros(11, 11, dtype=torch.bool)
     mask[y0 : y1 + 1, x0 : x1 + 1] = True
-    mapped = view.map_mask(mask)
+    mapped = whole_mask(view, mask)
     semantic = view.map_semantic(mask.to(torch.uint8))
     assert torch.equal(semantic == 1, mapped)
     left, top, right, bottom = view.map_boxes(torch.tensor([[x0, y0, x1 + 1, y1 + 1]], dtype=torch.float32))[0].tolist()
@@ -132,7 +145,7 @@ def test_pixels_and_targets_of_a_scaled_view_agree() -> None:
         for flipped in (False, True):
             view = View(Box(8, 8, 48, 60), size, flipped)
             bright = view.show(image)[0] > 100
-            assert (bright != view.map_mask(mask)).sum() <= 2 * sum(size) * 0.1
+            assert (bright != whole_mask(view, mask)).sum() <= 2 * sum(size) * 0.1
             left, top, right, bottom = view.map_boxes(box)[0].round().int().tolist()
             rows, columns = bright.any(1).nonzero()[:, 0], bright.any(0).nonzero()[:, 0]
             found = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]

@@ -8,13 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from modernet.data import BoxTargets, ClassTargets, ImageDataset, InMemory, NoTargets, OnDisk, Place, SemanticTargets
+from modernet.data import (
+    BoxBatch,
+    BoxTargets,
+    ClassTargets,
+    ImageDataset,
+    InMemory,
+    NoTargets,
+    OnDisk,
+    Place,
+    SemanticTargets,
+)
 from modernet.data.images.collection import DecodedImages
 from modernet.data.images.views import IGNORE
 from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.errors import InputError
 from modernet.preparation import Preparation
-from modernet.recipes import Augmentation, DenseAugmentation
+from modernet.recipes import Augmentation, DetectionAugmentation, SegmentationAugmentation
 
 CPU = torch.device("cpu")
 H, W = 24, 36
@@ -25,6 +35,14 @@ AUGMENTATIONS = {
     "flipped": Augmentation(),
     "shifted": Augmentation(shift=0.2),
     "cropped": Augmentation(shift=0.1, crop_scale=0.3, erasing=0.0),
+}
+
+FITTED = {
+    "still": Augmentation(flip=0.0),
+    "flipped": Augmentation(),
+    "cropped": Augmentation(crop_scale=0.3),
+    "jittered": DetectionAugmentation(scale_min=0.3, scale_max=2.0),
+    "multi-scale": DetectionAugmentation(multi_scale=True),
 }
 
 
@@ -57,6 +75,9 @@ def dataset(targets: str, on_disk: bool) -> ImageDataset:
             np.arange(N + 1),
             known > 0,
             np.arange(N),
+            (known > 0).flatten(1).sum(1).double().numpy(),
+            np.arange(N),
+            tuple(range(5)),
         ),
         "none": NoTargets(N),
     }
@@ -96,26 +117,36 @@ def test_semantic_maps_follow_their_images(name: str, on_disk: bool) -> None:
     assert wrong <= (0 if name != "cropped" else 2e-3 * total)
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", FITTED)
 def test_boxes_and_masks_follow_their_images(name: str, on_disk: bool) -> None:
-    reflected = AUGMENTATIONS[name].shift > 0
-    seen = 0
-    for batch in batches(dataset("boxes", on_disk), AUGMENTATIONS[name]):
-        for corners, label, mask, image in zip(
-            *batch.targets[:2], batch.targets.masks, batch.targets.image, strict=True
-        ):
+    seen, sizes = 0, set()
+    for batch in batches(dataset("boxes", on_disk), FITTED[name]):
+        targets = batch.targets
+        h, w = batch.images.shape[2:]
+        sizes |= {tuple(size) for size in targets.sizes.tolist()}
+        assert targets.sizes.amax(0).tolist() == [h, w]
+        for image, (height, width) in zip(batch.images, targets.sizes.tolist(), strict=True):
+            assert not image[:, height:].any()
+            assert not image[:, :, width:].any()
+        for corners, label, mask, image in zip(*targets[:2], targets.masks.whole((h, w)), targets.image, strict=True):
             seen += 1
             level = (1 + int(label)) * STEP
             there = (batch.images[image, 0] - level).abs() < STEP / 2
             left, top, right, bottom = corners.tolist()
-            rows, columns = torch.arange(H) + 0.5, torch.arange(W) + 0.5
+            rows, columns = torch.arange(h) + 0.5, torch.arange(w) + 0.5
             inside = ((rows > top + 1) & (rows < bottom - 1))[:, None] & (columns > left + 1) & (columns < right - 1)
             around = ((rows > top - 1) & (rows < bottom + 1))[:, None] & (columns > left - 1) & (columns < right + 1)
             assert there[inside].all()
             assert mask[inside].all()
             assert not mask[~around].any()
-            assert reflected or not there[~around].any()
+            assert not there[~around].any()
     assert seen > N
+    assert (len(sizes) == 1) == (name in ("still", "flipped"))
+
+
+def test_boxes_cannot_be_shifted() -> None:
+    with pytest.raises(InputError, match=r"^shift would reflect objects at the border, without boxes; set it to 0"):
+        loader(dataset("boxes", False), Augmentation(shift=0.1))
 
 
 def test_images_without_targets_have_none_in_a_batch(on_disk: bool) -> None:
@@ -124,11 +155,17 @@ def test_images_without_targets_have_none_in_a_batch(on_disk: bool) -> None:
         assert batch.images.shape == (len(batch.positions), 3, H, W)
 
 
-def test_both_kinds_of_split_give_the_same_targets(on_disk: bool) -> None:
-    memory, disk = (batches(dataset("boxes", kind), AUGMENTATIONS["shifted"]) for kind in (False, True))
+def assert_same_boxes(one: BoxBatch, other: BoxBatch) -> None:
+    assert torch.equal(one.masks.pixels, other.masks.pixels)
+    for a, b in zip(one._replace(masks=one.masks.windows), other._replace(masks=other.masks.windows), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_both_kinds_of_split_give_the_same_targets() -> None:
+    memory, disk = (batches(dataset("boxes", kind), FITTED["multi-scale"]) for kind in (False, True))
     for one, other in zip(memory, disk, strict=True):
         assert torch.equal(one.images, other.images)
-        assert all(torch.equal(a, b) for a, b in zip(one.targets, other.targets, strict=True))
+        assert_same_boxes(one.targets, other.targets)
 
 
 def test_evaluation_shows_targets_at_the_size_of_the_test(on_disk: bool) -> None:
@@ -158,13 +195,14 @@ def test_a_batch_says_how_many_of_its_images_count(kind: str, on_disk: bool) -> 
 @pytest.mark.parametrize("kind", ["semantic", "boxes", "none"])
 def test_targets_come_from_workers_as_from_this_process(kind: str) -> None:
     data = dataset(kind, on_disk=True)
-    here, there = (batches(data, AUGMENTATIONS["cropped"], workers=workers) for workers in (0, 2))
+    augmentation = (FITTED if kind == "boxes" else AUGMENTATIONS)["cropped"]
+    here, there = (batches(data, augmentation, workers=workers) for workers in (0, 2))
     for one, other in zip(here, there, strict=True):
         assert torch.equal(one.images, other.images)
         if kind == "semantic":
             assert torch.equal(one.targets, other.targets)
         elif kind == "boxes":
-            assert all(torch.equal(a, b) for a, b in zip(one.targets, other.targets, strict=True))
+            assert_same_boxes(one.targets, other.targets)
         else:
             assert one.targets is other.targets is None
 
@@ -188,11 +226,13 @@ def test_rand_augment_is_refused_where_targets_would_stay_behind(kind: str) -> N
 @pytest.mark.parametrize(
     "augmentation",
     [
-        DenseAugmentation(flip=0.5, scale_min=0.5, scale_max=2.0, class_share=0.75),
-        DenseAugmentation(flip=0.5, crop_scale=0.3, class_share=0.75, shift=0.1),
+        SegmentationAugmentation(flip=0.5, scale_min=0.5, scale_max=2.0, class_share=0.75),
+        SegmentationAugmentation(flip=0.5, crop_scale=0.3, class_share=0.75, shift=0.1),
     ],
 )
-def test_crops_at_random_scales_take_maps_with_them_and_pad_them_with_unknown(augmentation: DenseAugmentation) -> None:
+def test_crops_at_random_scales_take_maps_with_them_and_pad_them_with_unknown(
+    augmentation: SegmentationAugmentation,
+) -> None:
     rows, columns = torch.arange(40)[:, None] // 10, torch.arange(60)[None] // 15
     semantic = ((rows + columns) % 4).to(torch.uint8).expand(12, 40, 60)
     images = (60 * semantic)[:, None].expand(12, 3, 40, 60).contiguous()

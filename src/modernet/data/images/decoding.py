@@ -100,7 +100,7 @@ def _scaled(
     image: Image.Image, data: bytes, upright: Size, box: Box, size: Size, interpolation: Interpolation
 ) -> Tensor:
     """Decode a box of an image, of height and width `upright`, and scale it to `size`."""
-    shrink = _shrink(box, size) if _is_plain_jpeg(image) else 1
+    shrink = _shrink(box, size) if _is_plain_jpeg(image) and interpolation in _FILTERS else 1
     if shrink == 1:
         return cut(_decoded(image, data), box, size, interpolation)
     (h, w), orientation = upright, _orientation(image)

@@ -47,7 +47,7 @@ class View:
     flipped: bool = False
 
     def show(self, image: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
-        """Cut the box out of an image and scale it with antialiasing.
+        """Cut the box out of an image and scale it.
 
         Args:
             image: uint8 (3, h, w).
@@ -104,18 +104,31 @@ class View:
         Returns:
             (..., *size), of the same type.
         """
-        h, w = semantic.shape[-2:]
         rows = _nearest(self.box.top, self.box.height, self.size[0])
         columns = _nearest(self.box.left, self.box.width, self.size[1])
         if self.flipped:
             columns = columns.flip(0)
-        mapped = semantic[..., rows.clamp(0, h - 1)[:, None], columns.clamp(0, w - 1)]
-        known = ((rows >= 0) & (rows < h))[:, None] & (columns >= 0) & (columns < w)
-        return mapped if known.all() else mapped.masked_fill(~known, outside)
+        return _pick(semantic, rows, columns, outside)
 
-    def map_mask(self, mask: Tensor) -> Tensor:
-        """Map masks, bool (..., h, w) -> bool (..., *size); nothing of them is beyond the image's border."""
-        return self.map_semantic(mask, outside=0)
+    def map_mask(self, mask: Tensor) -> tuple[Box, Tensor]:
+        """Map the mask of one object, each pixel taking the value of the nearest one, and cut it to a window.
+
+        Args:
+            mask: bool (h, w)
+
+        Returns:
+            The window in pixels of the view, with a pixel around the object on each side that is not at the border of
+            the view; and the mask within it, bool (height, width). Both are empty where nothing of it is seen.
+        """
+        rows = _nearest(self.box.top, self.box.height, self.size[0])
+        columns = _nearest(self.box.left, self.box.width, self.size[1])
+        if self.flipped:
+            columns = columns.flip(0)
+        down, right = _part_seen(mask.any(1), rows), _part_seen(mask.any(0), columns)
+        if down is None or right is None:
+            return Box(0, 0, 0, 0), mask[:0, :0]
+        part = _pick(mask, rows[down], columns[right], outside=0)
+        return Box(down.start, right.start, *part.shape), part
 
 
 ChooseView = Callable[[int, int], View]
@@ -138,7 +151,7 @@ def covering_scale(image: Size, size: Size) -> float:
 
 
 def cut(image: Tensor, box: Box, size: Size, interpolation: Interpolation = "bilinear") -> Tensor:
-    """Scale a box of an image to `size`, with antialiasing.
+    """Scale a box of an image to `size`, with antialiasing unless the interpolation is OpenCV's.
 
     Args:
         image: uint8 (3, h, w), which holds all of the box.
@@ -151,6 +164,9 @@ def cut(image: Tensor, box: Box, size: Size, interpolation: Interpolation = "bil
         return part
     # scaling channels-last memory without gaps is nearly twice as fast, and its result is channels last as well
     part = part[None].contiguous(memory_format=torch.channels_last)
+    if interpolation == "opencv":  # in float32, since torch rounds bytes on the way
+        scaled = F.interpolate(part.float(), size=size, mode="bilinear", align_corners=False)
+        return scaled.round_().to(torch.uint8)[0]
     return F.interpolate(part, size=size, mode=interpolation, antialias=True)[0]
 
 
@@ -200,6 +216,30 @@ def _overlap(start: int, length: int, n: int, size: int) -> _Overlap | None:
     first, last = (round((edge - start) * size / length) for edge in (low, high))
     first = min(first, size - 1)
     return _Overlap(low, high - low, first, max(last - first, 1))
+
+
+def _pick(maps: Tensor, rows: Tensor, columns: Tensor, outside: int) -> Tensor:
+    """Return (..., rows, columns) of maps (..., h, w), and another value for those beyond the border."""
+    h, w = maps.shape[-2:]
+    picked = maps[..., rows.clamp(0, h - 1)[:, None], columns.clamp(0, w - 1)]
+    known = ((rows >= 0) & (rows < h))[:, None] & (columns >= 0) & (columns < w)
+    return picked if known.all() else picked.masked_fill(~known, outside)
+
+
+def _part_seen(there: Tensor, origins: Tensor) -> slice | None:
+    """Return which part of a view shows an object, with a margin of one; None if none does.
+
+    Args:
+        there: bool (n,), whether the object is in each row of the image.
+        origins: the row of the image that each row of the view shows.
+    """
+    filled = there.nonzero()[:, 0]
+    if not len(filled):
+        return None
+    shown = ((origins >= filled[0]) & (origins <= filled[-1])).nonzero()[:, 0]
+    if not len(shown):
+        return None
+    return slice(max(int(shown[0]) - 1, 0), min(int(shown[-1]) + 2, len(origins)))
 
 
 def _nearest(start: int, length: int, size: int) -> Tensor:

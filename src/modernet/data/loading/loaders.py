@@ -20,7 +20,7 @@ from modernet.data.images.views import central_view
 from modernet.data.loading.plan import EvaluationPlan, MicroBatch, Place, Plan, TrainingPlan
 from modernet.data.loading.reader import ImageTransform, Reader
 from modernet.data.loading.workers import ReadAhead
-from modernet.data.targets import ClassTargets, Targets, transfer
+from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, Targets, transfer
 from modernet.data.transforms.erasing import erase
 from modernet.data.transforms.mixing import mix
 from modernet.data.transforms.moves import draw_moves
@@ -28,7 +28,7 @@ from modernet.data.transforms.timm_augment import uses_timm_augment
 from modernet.errors import InputError
 from modernet.machine.cores import decoding_workers
 from modernet.preparation import Preparation
-from modernet.recipes import Augmentation, DenseAugmentation
+from modernet.recipes import Augmentation, DenseAugmentation, SegmentationAugmentation
 
 _MOST_WORKERS = 8
 
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     """One micro-batch, on the device.
 
     Attributes:
-        images: float32 (b, 3, h, w), normalised, in channels_last layout.
+        images: float32 (b, 3, h, w), normalised, in channels_last layout; 0 where there is padding.
         targets: what `Targets.collate` returns. Of classes, int64 (b,), or float32 (b, k) when mixed: the share of each
             class, before any label smoothing.
         positions: int64 (b,), on the CPU: index of each image in the split (before they were mixed).
@@ -124,11 +124,12 @@ def make_loader(
         shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
         plan = TrainingPlan(len(split), batch_size, seed, place, repeats=augmentation.repeats, shards=shards)
     one_by_one = transform is not None or (augmentation is not None and _sees_images(augmentation))
+    one_by_one = one_by_one or isinstance(split.targets, BoxTargets)
     if isinstance(split, InMemory) and one_by_one:
         split = OnDisk(DecodedImages(split.images, "the images in memory"), torch.arange(len(split)), split.targets)
     of_image, of_batch = None, augmentation
     if isinstance(split, OnDisk):
-        of_image, of_batch = _divide(augmentation)
+        of_image, of_batch = _divide(augmentation, split.targets)
     finish = _Finish(len(dataset.classes), split.targets, preparation, of_batch, device, seed)
     match split:
         case InMemory():
@@ -149,6 +150,8 @@ def _check_augmentation(augmentation: Augmentation, targets: Targets) -> None:
             "rand_augment would move pixels away from their targets; leave it out: color_jitter, flip, shift and "
             "crop_scale can be used"
         )
+    if augmentation.shift and isinstance(targets, BoxTargets):
+        raise InputError("shift would reflect objects at the border, without boxes; set it to 0, and use scale_max")
 
 
 def _prepared(split: InMemory, preparation: Preparation) -> InMemory:
@@ -167,18 +170,22 @@ def _sees_images(augmentation: Augmentation) -> bool:
     return dense or uses_timm_augment(augmentation)
 
 
-def _divide(augmentation: Augmentation | None) -> tuple[Augmentation | None, Augmentation | None]:
+def _divide(augmentation: Augmentation | None, targets: Targets) -> tuple[Augmentation | None, Augmentation | None]:
     """Divide an augmentation between the reader, which sees one image at a time, and the batch.
 
     A flip comes before RandAugment, and costs less while an image is read than afterwards; where nothing else is done
-    to single images, it is left to the batch, so that both kinds of split give the same batches.
+    to single images, it is left to the batch, so that both kinds of split give the same batches. Boxes are mapped by
+    views alone, which are drawn where images are read.
     """
-    if augmentation is None or (augmentation.crop_scale == 1 and not _sees_images(augmentation)):
+    boxes = isinstance(targets, BoxTargets)
+    if augmentation is None or (augmentation.crop_scale == 1 and not _sees_images(augmentation) and not boxes):
         return None, augmentation
+    done: dict[str, Any] = {"flip": 0.0, "crop_scale": 1.0}
     if isinstance(augmentation, DenseAugmentation):
-        whole = replace(augmentation, scale_min=1.0, scale_max=1.0, class_share=1.0, photometric=False)
-        return augmentation, replace(whole, flip=0.0, crop_scale=1.0)
-    return augmentation, replace(augmentation, flip=0.0, crop_scale=1.0)
+        done |= {"scale_min": 1.0, "scale_max": 1.0, "photometric": False}
+    if isinstance(augmentation, SegmentationAugmentation):
+        done["class_share"] = 1.0
+    return augmentation, replace(augmentation, **done)
 
 
 class _Finish:
@@ -200,7 +207,8 @@ class _Finish:
         positions = torch.from_numpy(micro_batch.positions)
         counted = len(positions) if micro_batch.counts else 0
         if self.augmentation is None:
-            return Batch(self.preparation.normalise(images_u8), transfer(targets, self.device), positions, counted)
+            images = self._normalised(images_u8, targets)
+            return Batch(images, transfer(targets, self.device), positions, counted)
         rng = generator(self.seed, Stream.BATCH, micro_batch.epoch, micro_batch.step, micro_batch.index)
         size = images_u8.shape[-2], images_u8.shape[-1]
         moves = draw_moves(len(images_u8), size, self.augmentation, rng)
@@ -208,10 +216,20 @@ class _Finish:
             images_u8 = moves.apply(images_u8, self.preparation.interpolation)
             targets = self.targets.move(targets, moves)
         targets = transfer(targets, self.device)
-        images = erase(self.preparation.normalise(images_u8), self.augmentation, rng)
+        images = erase(self._normalised(images_u8, targets), self.augmentation, rng)
         if isinstance(self.targets, ClassTargets):
             images, targets = mix(images, targets, self.num_classes, self.augmentation, rng)
         return Batch(images, targets, positions, counted)
+
+    def _normalised(self, images_u8: Tensor, targets: Any) -> Tensor:
+        """Normalise; of images with boxes, which differ in size, cut off what none fills, and pad with zeros."""
+        if not isinstance(targets, BoxBatch):
+            return self.preparation.normalise(images_u8)
+        height, width = targets.sizes.amax(0).tolist()
+        images = self.preparation.normalise(images_u8[:, :, :height, :width])
+        for image, (h, w) in zip(images, targets.sizes.tolist(), strict=True):
+            image[:, h:], image[:, :h, w:] = 0, 0
+        return images
 
 
 class _Planned:

@@ -13,13 +13,14 @@ from modernet.data.chance import Stream, generator, new_seed
 from modernet.data.dataset import OnDisk
 from modernet.data.images.views import ChooseView, View, central_view
 from modernet.data.loading.plan import MicroBatch
-from modernet.data.targets import SemanticTargets, varied_view
+from modernet.data.targets import BoxTargets, SemanticTargets, varied_view
+from modernet.data.transforms.fitted_views import fit_view, random_fitted_view
 from modernet.data.transforms.photometric import distort
 from modernet.data.transforms.random_crops import random_view
 from modernet.data.transforms.timm_augment import TimmAugment, uses_timm_augment
 from modernet.errors import InputError
 from modernet.preparation import Preparation
-from modernet.recipes import Augmentation, DenseAugmentation
+from modernet.recipes import Augmentation, DenseAugmentation, SegmentationAugmentation
 
 ImageTransform = Callable[[Tensor, int], Tensor]
 """uint8 (3, h, w) and its position in the split -> the same shape and type."""
@@ -29,7 +30,7 @@ class Reader:
     """Reads micro-batches.
 
     Does what needs the whole image, or PIL: crop, flip and RandAugment or color jitter, in the order of timm's training
-    transform.
+    transform. Images with boxes are fitted into the size instead of covering it.
 
     Args:
         split: where the images are.
@@ -52,17 +53,20 @@ class Reader:
         transform: ImageTransform | None = None,
     ) -> None:
         self._images, self._indices, self._targets = split.images, split.indices, split.targets
-        self.size, self._interpolation = preparation.size, preparation.interpolation
+        self._view_size, self._interpolation = preparation.size, preparation.interpolation
+        self._fitted = isinstance(split.targets, BoxTargets)
+        self.size = (max(preparation.size),) * 2 if self._fitted else preparation.size
         self._crop, self._augmentation = preparation.crop, augmentation
         self._seed, self._transform = seed, transform
-        dense = augmentation if isinstance(augmentation, DenseAugmentation) else DenseAugmentation()
-        self._photometric, self._class_share = dense.photometric, dense.class_share
+        self._photometric = isinstance(augmentation, DenseAugmentation) and augmentation.photometric
+        self._class_share = augmentation.class_share if isinstance(augmentation, SegmentationAugmentation) else 1.0
         self._timm_augment: TimmAugment | None = None
         if augmentation is not None and uses_timm_augment(augmentation):
             self._timm_augment = TimmAugment(augmentation, preparation)
 
     def read(self, micro_batch: MicroBatch, images: Tensor) -> Any:
-        """Write the images of a micro-batch to the first places of `images`, uint8 (b, 3, *size).
+        """Write the images of a micro-batch to the first places of `images`, uint8 (b, 3, *size); images that are
+        smaller to the upper left.
 
         Returns:
             Their targets, collated, or an `InputError` for the first image or target that cannot be read or fetched:
@@ -75,16 +79,20 @@ class Reader:
         try:
             for place, (position, index) in enumerate(zip(positions.tolist(), indices, strict=True)):
                 pixels, view = self._read_image(position, index, rng)
-                images[place] = pixels if self._transform is None else self._transform(pixels, position)
+                h, w = view.size
+                images[place, :, :h, :w] = pixels if self._transform is None else self._transform(pixels, position)
                 views.append(view)
             return self._targets.take(positions).show(views).collate()
         except InputError as error:
             return error
 
     def _read_image(self, position: int, index: int, rng: np.random.Generator) -> tuple[Tensor, View]:
-        choose: ChooseView = partial(central_view, size=self.size, crop=self._crop)
+        choose: ChooseView = partial(central_view, size=self._view_size, crop=self._crop)
+        if self._fitted:
+            choose = partial(fit_view, size=self._view_size)
         if self._augmentation is not None:
-            choose = partial(random_view, size=self.size, augmentation=self._augmentation, rng=rng)
+            draw = random_fitted_view if self._fitted else random_view
+            choose = partial(draw, size=self._view_size, augmentation=self._augmentation, rng=rng)
         if self._class_share < 1:
             assert isinstance(self._targets, SemanticTargets)
             choose = partial(varied_view, choose=choose, maps=self._targets, position=position, share=self._class_share)

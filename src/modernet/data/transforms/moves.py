@@ -41,11 +41,6 @@ class Moves:
     flipped: NDArray[np.bool_]
     crops: Floats | None = None
 
-    def take(self, indices: Ints) -> Moves:
-        """Return the moves of some images of the batch, in this order; an image may be taken several times."""
-        crops = None if self.crops is None else self.crops[indices]
-        return Moves(self.size, self.down[indices], self.right[indices], self.flipped[indices], crops)
-
     def apply(self, images: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
         """Move images.
 
@@ -60,34 +55,10 @@ class Moves:
             images = shift_and_flip(images, self.down, self.right, self.flipped)
         return images if self.crops is None else resample(images, self.crops, interpolation)
 
-    def map_boxes(self, boxes_xyxy: Tensor) -> Tensor:
-        """Move one box for each image, cut off at the border; reflections have no box.
-
-        Args:
-            boxes_xyxy: float32 (b, 4), in pixels of the images.
-
-        Returns:
-            float32 (b, 4), in pixels of the moved images; without area for a box that left its image.
-        """
-        (h, w), device = self.size, boxes_xyxy.device
-        right, down, flipped = (torch.from_numpy(values).to(device) for values in (self.right, self.down, self.flipped))
-        x, y = boxes_xyxy[:, 0::2] + right[:, None], boxes_xyxy[:, 1::2] + down[:, None]  # b 2 each
-        x = torch.where(flipped[:, None], (w - x).flip(1), x)
-        if self.crops is not None:
-            top, left, height, width = torch.from_numpy(self.crops).float().to(device)[:, :, None].unbind(1)  # b 1 each
-            x, y = (x - left * w) / width, (y - top * h) / height
-        return torch.stack((x.clamp(0, w), y.clamp(0, h)), 2).flatten(1)
-
     def map_semantic(self, semantic: Tensor) -> Tensor:
         """Move semantic maps, integers (b, h, w), each pixel taking the nearest one's class, also in reflections."""
         (h, w), (rows, columns) = self.size, self._origins()
         return _gather(semantic, _reflect(rows, h), _reflect(columns, w))
-
-    def map_mask(self, masks: Tensor) -> Tensor:
-        """Move one mask for each image, bool (b, h, w); reflections are no part of an instance."""
-        (h, w), (rows, columns) = self.size, self._origins()
-        inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None]
-        return _gather(masks, rows.clip(0, h - 1), columns.clip(0, w - 1)) & torch.from_numpy(inside).to(masks.device)
 
     def _origins(self) -> tuple[Ints, Ints]:
         """Return which row (b, h) and column (b, w) of the image each one of the result is, before reflection."""
@@ -156,8 +127,9 @@ def resample(images: Tensor, boxes: Floats, interpolation: Interpolation = "bili
     y = (top + height * (torch.arange(h, device=images.device) + 0.5) / h) * 2 - 1
     x = (left + width * (torch.arange(w, device=images.device) + 0.5) / w) * 2 - 1
     grid = torch.stack((x[:, None, :].expand(b, h, w), y[:, :, None].expand(b, h, w)), -1)
-    enlarged = F.grid_sample(images.float(), grid, mode=interpolation, padding_mode="border", align_corners=False)
-    return enlarged if interpolation == "bilinear" else enlarged.clamp_(0, 255)  # cubic curves overshoot at edges
+    mode = "bicubic" if interpolation == "bicubic" else "bilinear"  # enlarging needs no antialiasing
+    enlarged = F.grid_sample(images.float(), grid, mode=mode, padding_mode="border", align_corners=False)
+    return enlarged if mode == "bilinear" else enlarged.clamp_(0, 255)  # cubic curves overshoot at edges
 
 
 def _reflect(position: NDArray[np.int64], length: int) -> NDArray[np.int64]:

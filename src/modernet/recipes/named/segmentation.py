@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modernet.recipes.base import Optimizer, Schedule
-from modernet.recipes.images import DenseAugmentation, ImageSizes
+from modernet.recipes.images import ImageSizes, SegmentationAugmentation
 from modernet.recipes.named.catalogue import NamedRecipe, register_recipe
 from modernet.recipes.segmentation import SegmentationHead, SegmentationRecipe
 
@@ -13,7 +13,7 @@ register_recipe(
             name="quick_segmentation",
             source="ours: minutes on a laptop, for small images",
             batch_size=16,
-            augmentation=DenseAugmentation(flip=0.0, shift=0.1),
+            augmentation=SegmentationAugmentation(flip=0.0, shift=0.1),
             optimizer=Optimizer(lr=2e-3),
             schedule=Schedule(epochs=8, warmup_epochs=0.5),
         ),
@@ -32,7 +32,9 @@ register_recipe(
             source="Liu et al. 2022, table 4 and appendix A.3, and the configs of its release",
             batch_size=16,
             images=ImageSizes(image_size=512),
-            augmentation=DenseAugmentation(flip=0.5, scale_min=0.5, scale_max=2.0, class_share=0.75, photometric=True),
+            augmentation=SegmentationAugmentation(
+                flip=0.5, scale_min=0.5, scale_max=2.0, class_share=0.75, photometric=True
+            ),
             optimizer=Optimizer(lr=1e-4, weight_decay=0.05, layer_decay=0.9, layer_decay_groups="stage"),
             schedule=Schedule(epochs=127, warmup_epochs=1.1875, warmup_lr=1e-10, decay="linear", min_lr=0.0),
             segmentation=SegmentationHead(head="upernet", head_width=512, auxiliary_weight=0.4, loss_over="all"),
