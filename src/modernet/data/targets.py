@@ -238,7 +238,7 @@ class InstanceMasks:
     def split(self) -> list[Tensor]:
         """Return the window of each object, bool (height, width)."""
         height, width = self.windows[:, 2:].unbind(1)
-        parts = self.pixels.split((height * width).tolist())
+        parts = torch.split(self.pixels, (height * width).tolist())
         return [part.view(size) for part, size in zip(parts, self.windows[:, 2:].tolist(), strict=True)]
 
     def take(self, chosen: Tensor) -> InstanceMasks:
@@ -479,8 +479,8 @@ def transfer(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, InstanceMasks):
         return InstanceMasks(batch.windows, transfer(batch.pixels, device))  # windows are read by the CPU
     if isinstance(batch, BoxBatch):
-        columns = (transfer(column, device) for column in batch[:-1])
-        return BoxBatch(*columns, sizes=batch.sizes)
+        on_device = {name: transfer(column, device) for name, column in batch._asdict().items()}
+        return BoxBatch(**{**on_device, "sizes": batch.sizes})  # which the CPU reads
     return batch
 
 

@@ -61,7 +61,7 @@ def mask_targets(masks: InstanceMasks, chosen: Tensor, boxes: Tensor) -> Tensor:
     """
     targets = boxes.new_zeros(len(boxes), 2 * SIDE, 2 * SIDE)
     parts, windows = masks.split(), masks.windows.tolist()
-    for index in chosen.unique().tolist():
+    for index in sorted(set(chosen.tolist())):
         own = chosen == index
         top, left, _, _ = windows[index]
         part = parts[index][None, None].to(boxes.dtype)
