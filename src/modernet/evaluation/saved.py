@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from modernet import progress
 from modernet.data import (
     IGNORE,
+    BoxTargets,
     ClassTargets,
     ImageDataset,
     InMemory,
@@ -111,7 +113,7 @@ def numbered_split(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
     if opened.classes == known:
         return split
     number = {name: index for index, name in enumerate(known)}
-    strata = targets.strata()
+    strata = targets.labels.numpy() if isinstance(targets, BoxTargets) else targets.strata()
     if strata is None:
         used, has, remedy = range(len(opened.classes)), "lists", "call it void to ignore its pixels"
     else:
@@ -124,12 +126,18 @@ def numbered_split(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
             )
     assert isinstance(split, InMemory | OnDisk)
     numbers = np.array([number.get(name, -1) for name in opened.classes])
-    return replace(split, targets=_renumbered(opened.name, targets, numbers))
+    return replace(split, targets=_renumbered(opened.name, targets, numbers, len(known)))
 
 
-def _renumbered(name: str, targets: Targets, numbers: NDArray[np.int64]) -> Targets:
+def _renumbered(name: str, targets: Targets, numbers: NDArray[np.int64], n: int) -> Targets:
+    """Return targets whose class i has become `numbers[i]` of n."""
     if isinstance(targets, ClassTargets):
         return ClassTargets(torch.from_numpy(numbers)[targets.labels])
+    if isinstance(targets, BoxTargets):
+        ids = dict(zip(numbers.tolist(), targets.category_ids, strict=True))
+        unused = itertools.count(max(targets.category_ids, default=0) + 1)  # of classes that these images do not have
+        renumbered = tuple(ids[number] if number in ids else next(unused) for number in range(n))
+        return replace(targets, labels=torch.from_numpy(numbers)[targets.labels], category_ids=renumbered)
     if isinstance(targets, SemanticTargets) and isinstance(targets.maps, Tensor):
         table = torch.full((IGNORE + 1,), IGNORE)
         table[: len(numbers)] = torch.from_numpy(numbers)

@@ -3,6 +3,7 @@
 from modernet.recipes.averaging import short_average
 from modernet.recipes.base import LayerGroups, Optimizer, Range, Recipe, Schedule, leaves
 from modernet.recipes.classification import ClassificationRecipe, Regularization, for_classification
+from modernet.recipes.detection import DetectionRecipe
 from modernet.recipes.execution import Execution
 from modernet.recipes.images import (
     Augmentation,
@@ -21,6 +22,7 @@ __all__ = [
     "ClassificationRecipe",
     "DenseAugmentation",
     "DetectionAugmentation",
+    "DetectionRecipe",
     "Execution",
     "ImageRecipe",
     "ImageSizes",

@@ -80,13 +80,14 @@ class Schedule:
     """Length of the linear warm-up. If only the epochs are changed, it keeps its share of them."""
     warmup_lr: Annotated[float, Range(0)] = 0.0
     """Learning rate at the start of the warm-up, for a batch of `lr_batch`."""
-    decay: Literal["cosine", "step", "linear"] = "cosine"
-    """Cosine down to `min_lr`, plateaus of equal length, or a line from the first step, also below the warm-up, down to
-    `min_lr` (OpenMMLab's poly with power 1)."""
+    decay: Literal["cosine", "step", "late_steps", "linear"] = "cosine"
+    """Cosine down to `min_lr`, plateaus of equal length, plateaus that end after 3/4 and 11/12 (27 and 33 of the 36
+    epochs of the 3x schedule for COCO), or a line from the first step, also below the warm-up, down to `min_lr`
+    (OpenMMLab's poly with power 1)."""
     plateaus: Annotated[int, Range(1)] = 3
     """Number of plateaus with decay step: 3 is the 30-60-90 schedule of ResNet."""
     plateau_factor: Annotated[float, Range(0, 1)] = 0.1
-    """Learning rate of each plateau relative to the one before."""
+    """Learning rate of each plateau relative to the one before, with decay step or late_steps."""
     min_lr: Annotated[float, Range(0)] = 1e-6
     """Learning rate at the end of the cosine or the line, for a batch of `lr_batch`."""
 

@@ -159,18 +159,22 @@ def image_settings(
 
 
 def network_cost(
-    build: Callable[[NetworkSpec, int], nn.Module], spec: NetworkSpec, dataset: ImageDataset
+    build: Callable[[NetworkSpec, int], nn.Module],
+    spec: NetworkSpec,
+    dataset: ImageDataset,
+    image_size: ImageSize | None = None,
 ) -> dict[str, int]:
     """Return parameters and MACs of a network, for a record's settings. The first count in a process takes seconds.
 
     Args:
         build: makes the network from its spec and the number of classes; a module-level function.
+        image_size: of the images that are counted; None: that of the data.
 
     Raises:
         InputError: the images are too small for the network.
     """
     parts = json.dumps([spec.fields, spec.head])
-    return asdict(_count(build, spec.kind, spec.name, parts, len(dataset.classes), dataset.image_size))
+    return asdict(_count(build, spec.kind, spec.name, parts, len(dataset.classes), image_size or dataset.image_size))
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 import torch
 from torch import nn
 
-from modernet.errors import unknown_name
+from modernet.errors import InputError, unknown_name
 from modernet.evaluation.segmenting import WHOLE, Inference
 from modernet.recipes import Recipe
 from modernet.records import Metric, Record
@@ -20,6 +20,7 @@ from modernet.weights import load_network as load_any_network
 
 _MODULES = {
     "classification": "modernet.tasks.classification",
+    "detection": "modernet.tasks.detection",
     "segmentation": "modernet.tasks.segmentation",
 }
 """Kind of a task -> its module, imported when it is asked for. A new task is one more line."""
@@ -55,6 +56,28 @@ class EvaluateRequest:
     skip_unreadable: bool
     inference: Inference = WHOLE
     """For segmentation: windows, scales and flips."""
+    save_json: Path | None = None
+    """For detection: folder for what was found, as COCO result files."""
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What `modernet predict` was asked to predict."""
+
+    top: int = 5
+    """Most classes of an image to return, at least 1."""
+    min_score: float = 0.5
+    """For detection: least score of an object that is printed or drawn."""
+    out: Path | None = None
+    """Folder for what can be drawn."""
+    skip_unreadable: bool = False
+    """Skip images that cannot be read, instead of stopping."""
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise InputError(f"top is {self.top}; give 1 or more")
+        if not 0 <= self.min_score <= 1:
+            raise InputError(f"min_score is {self.min_score}; give 0 to 1")
 
 
 class Prediction(Protocol):
@@ -82,11 +105,9 @@ class TaskModule(Protocol):
         """Build the network of a saved run on torch's default device."""
 
     def evaluate(self, saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
-        """Measure the metrics, the loss and `n` of a trained network on a data set."""
+        """Measure the metrics, `n`, and the loss where the task has one, of a trained network on a data set."""
 
-    def predict(
-        self, saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool, out: Path | None
-    ) -> Sequence[Prediction]:
+    def predict(self, saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Sequence[Prediction]:
         """Predict images with a trained network, and write what can be drawn of it to the folder `out`.
 
         Raises:

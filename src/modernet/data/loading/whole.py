@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from modernet.data.images.views import IGNORE, Box, View
 from modernet.data.targets import SemanticTargets
 from modernet.machine.cores import decoding_workers
 
+Read = TypeVar("Read")
 _MOST_THREADS = 8
 _AHEAD = 16  # images
 
@@ -53,7 +54,7 @@ def whole_images(
     """
     most = batch_size if world == 1 or isinstance(split, InMemory) else 1
     batch: list[WholeImages] = []
-    for one in _read_ahead(split, range(rank, world * math.ceil(len(split) / world), world)):
+    for one in _ahead(_read, split, range(rank, world * math.ceil(len(split) / world), world)):
         full = len(batch) == most or (len(batch) + 1) * one.maps.numel() > most_pixels
         if batch and (full or batch[0].maps.shape != one.maps.shape):
             yield _together(batch)
@@ -67,13 +68,37 @@ def _together(batch: list[WholeImages]) -> WholeImages:
     return WholeImages(torch.cat(images), torch.cat(maps), sum(counted))
 
 
-def _read_ahead(split: Split, positions: range) -> Iterator[WholeImages]:
-    waiting: deque[Future[WholeImages]] = deque()
+def each_image(split: Split, *, rank: int = 0, world: int = 1) -> Iterator[tuple[int, Tensor]]:
+    """Yield position and pixels of the images of a split, in order, as they are stored: uint8 (3, h, w).
+
+    Every process gets as many; a position beyond the split stands for an image that only keeps a process in step.
+
+    Args:
+        rank, world: of `world` processes, the one with number `rank` gets every `world`-th image.
+
+    Raises:
+        UnreadableImage: an image cannot be read.
+    """
+    positions = range(rank, world * math.ceil(len(split) / world), world)
+    yield from zip(positions, _ahead(_pixels, split, positions), strict=True)
+
+
+def _pixels(split: Split, position: int) -> Tensor:
+    position = min(position, len(split) - 1)
+    if isinstance(split, InMemory):
+        return split.images[position]
+    assert isinstance(split, OnDisk)
+    return split.images.read(int(split.indices[position]))
+
+
+def _ahead(read: Callable[[Split, int], Read], split: Split, positions: range) -> Iterator[Read]:
+    """Yield what is read of each position, while the next ones are read by threads."""
+    waiting: deque[Future[Read]] = deque()
     with ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads:
         for position in positions:
             if len(waiting) == _AHEAD:
                 yield waiting.popleft().result()
-            waiting.append(threads.submit(_read, split, position))
+            waiting.append(threads.submit(read, split, position))
         while waiting:
             yield waiting.popleft().result()
 
@@ -86,7 +111,6 @@ def _read(split: Split, position: int) -> WholeImages:
     assert isinstance(targets, SemanticTargets)
     if isinstance(split, InMemory):
         return WholeImages(split.images[position : position + 1], targets.collate(), 1)
-    assert isinstance(split, OnDisk)
-    image = split.images.read(int(split.indices[position]))
+    image = _pixels(split, position)
     h, w = image.shape[-2:]
     return WholeImages(image[None], targets.show([View(Box(0, 0, h, w), (h, w))]).collate(), 1)

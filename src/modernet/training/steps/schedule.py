@@ -6,13 +6,15 @@ import math
 
 from modernet.recipes import Recipe, rate_factor
 
+_LATE_STEPS = (27 / 36, 33 / 36)  # of the 3x schedule for COCO
+
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of an optimizer step, counted from 0 over the whole run.
 
-    Linear warm-up from `warmup_lr`, whose last step has the full rate; then half a cosine down to `min_lr`, or plateaus
-    of equal length, each `plateau_factor` times the one before. The linear decay runs over the whole training, and the
-    warm-up ends on it. All rates are scaled with the batch, see `rate_factor`.
+    Linear warm-up from `warmup_lr`, whose last step has the full rate; then half a cosine down to `min_lr`, or
+    plateaus, of equal length or ending late, each `plateau_factor` times the one before. The linear decay runs over the
+    whole training, and the warm-up ends on it. All rates are scaled with the batch, see `rate_factor`.
     """
     schedule = recipe.schedule
     factor = rate_factor(recipe)
@@ -25,6 +27,8 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
         return first + (full - first) * (step + 1) / warmup
     if schedule.decay == "linear":
         return full
+    if schedule.decay == "late_steps":
+        return full * schedule.plateau_factor ** sum(step >= share * total for share in _LATE_STEPS)
     if schedule.decay == "step":
         return full * schedule.plateau_factor ** (schedule.plateaus * step // total)
     progress = (step - warmup) / max(total - warmup, 1)

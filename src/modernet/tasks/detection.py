@@ -1,0 +1,242 @@
+"""Object detection: Mask R-CNN or Cascade Mask R-CNN on a backbone, average precision of boxes and masks."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modernet import evaluation, progress
+from modernet.data import Batch, BoxTargets, ImageDataset, Split
+from modernet.data.loading.whole import each_image
+from modernet.detection import RCNN, RCNNConfig, cascade_mask_rcnn, mask_rcnn
+from modernet.detection.fixed_work import FixedWork
+from modernet.detection.padding import padded_size
+from modernet.evaluation.average_precision import AveragePrecision
+from modernet.evaluation.average_precision import metrics as metrics_of
+from modernet.evaluation.detecting import detect
+from modernet.evaluation.predicted_objects import DetectedImage, DetectionWriter
+from modernet.evaluation.scores import NonFiniteScores
+from modernet.models import Backbone
+from modernet.preparation import Preparation
+from modernet.processes import ALONE, Processes
+from modernet.recipes.detection import DetectionRecipe
+from modernet.records import Metric, Record
+from modernet.tasks import images
+from modernet.tasks.registry import EvaluateRequest, PredictRequest, TrainRequest
+from modernet.tasks.start import go_on_from, load_start
+from modernet.training.context import RunContext
+from modernet.training.run import RunOptions, RunSpec, run_task
+from modernet.training.task import HeldOut
+from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
+
+metrics = metrics_of(masks=True)
+_CONFIGS: Mapping[str, Callable[..., RCNNConfig]] = {"mask_rcnn": mask_rcnn, "cascade_mask_rcnn": cascade_mask_rcnn}
+_MOST = 8  # images in a batch of evaluation
+
+
+class Detection(images.ImageTask):
+    """Training of a detector: images `(b, 3, h, w)` -> the boxes, classes and masks of what is in them."""
+
+    kind: ClassVar[str] = "detection"
+    network: RCNN
+    metrics: ClassVar[tuple[Metric, ...]] = metrics
+    _recipe: DetectionRecipe
+
+    def weight(self, batch: Batch) -> float:
+        return len(batch.images)
+
+    def loss(self, network: Callable[..., Any], batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return the sum of the parts of `RCNN.losses`, each a mean over the images, and the parts."""
+        sizes = [(h, w) for h, w in batch.targets.sizes.tolist()]
+        parts = network(batch.images, sizes, batch.targets)
+        return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
+
+    def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
+        """Measure whole images, a share of them in each process."""
+        assert isinstance(network, RCNN)
+        preparation = self._recipe.images.in_test(self.dataset.preparation)
+        data = getattr(self.dataset, split)
+        measured = _find(network, data, self.dataset.classes, preparation, self.context.processes).measure()
+        return {**measured.metrics, "n": len(data)}
+
+
+def train_detector(
+    spec: NetworkSpec,
+    dataset: ImageDataset,
+    recipe: DetectionRecipe,
+    *,
+    seed: int = 0,
+    start: StartingWeights | None = None,
+    **run: Unpack[RunOptions],
+) -> Record:
+    """Train a detector on a backbone; arguments and errors as of `train_classifier`."""
+    dataset = images.continued_from(dataset, start)
+    spec = replace(spec, head=_head(recipe, dataset, start))
+    preparation = recipe.images.in_training(dataset.preparation)
+    settings = images.image_settings(spec, dataset, recipe, seed, start=start)
+    settings["data"] |= _facts(dataset.train.targets)
+    settings |= images.network_cost(_fixed_work, spec, dataset, padded_size(preparation.size))
+
+    def build(context: RunContext) -> Detection:
+        backbone = spec.build(len(dataset.classes), recipe.drop_path)
+        if start is not None and not _is_detector(start):
+            load_start(start, backbone)
+        detector = _detector(spec, backbone, len(dataset.classes))
+        if start is not None and _is_detector(start):
+            go_on_from(start, detector, spec, dataset.classes, build_network)
+        return Detection(detector, spec, dataset, recipe, context, seed)
+
+    return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)
+
+
+def prepare(request: TrainRequest) -> Callable[..., Record]:
+    """As `TaskModule.prepare`."""
+    recipe = request.recipe
+    assert isinstance(recipe, DetectionRecipe)
+    spec, start, dataset = images.open_request(request, recipe, "boxes")
+    return functools.partial(train_detector, spec, dataset, recipe, seed=request.seed, start=start)
+
+
+def build_network(spec: NetworkSpec, num_classes: int) -> RCNN:
+    """As `TaskModule.build_network`."""
+    return _detector(spec, spec.build(num_classes), num_classes)
+
+
+def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
+    """As `TaskModule.evaluate`, with the AP of each class that occurs as `box_ap/CLASS` and `mask_ap/CLASS`.
+
+    With `save_json`, what was found is written there as COCO result files, with the ids of the data set.
+    """
+    opened = images.open_for_saved(saved, request, "boxes")
+    split = evaluation.numbered_split(opened, saved.classes)
+    network = _network_of(saved).to(request.device)
+    found = _find(network, split, saved.classes, saved.preparation, batch_size=request.batch_size)
+    if request.save_json is not None:
+        for path in found.write_json(request.save_json):
+            progress.say(f"written: {path}")
+    measured = found.measure()
+    of_classes = {
+        f"{metric}/{name}": value for name, row in measured.per_class.items() for metric, value in row.items()
+    }
+    return {**measured.metrics, **of_classes, "n": len(split)}
+
+
+def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[DetectedImage]:
+    """As `TaskModule.predict`, with every object whose score is above 0.05.
+
+    `out` receives `NAME.png`, the image with what has a score of `min_score` or more, and `detections.json`, all of it in
+    COCO's format.
+    """
+    network = _network_of(saved)
+    ids = saved.spec.head.get("category_ids", range(1, len(saved.classes) + 1))
+    found: list[DetectedImage] = []
+    writer = None if request.out is None else DetectionWriter(request.out, paths, saved.classes, ids)
+    for path, image in evaluation.stored_images(paths, skip_unreadable=request.skip_unreadable):
+        (objects,) = detect(network, [image], saved.preparation)
+        found.append(DetectedImage.of(str(path), objects, image.shape[1:], saved.classes, request.min_score))
+        if writer is not None:
+            writer.add(path, image, objects, found[-1])
+    if writer is not None:
+        writer.write()
+    return found
+
+
+def _head(recipe: DetectionRecipe, dataset: ImageDataset, start: StartingWeights | None) -> dict[str, Any]:
+    """Return what is put on the backbone: as the recipe says, or that of the detector to go on with."""
+    targets = dataset.train.targets
+    assert isinstance(targets, BoxTargets)
+    known = bool((targets.mask_of >= 0).any()) and targets.masks is not None
+    wanted = recipe.detection
+    masks = wanted.masks and known
+    if wanted.masks and not known:
+        progress.say(f"{dataset.name} has boxes only: the detector learns no masks")
+    head: dict[str, Any] = {
+        "detector": wanted.detector,
+        "masks": masks,
+        "width": wanted.head_width,
+        "hidden": wanted.head_hidden,
+    }
+    if start is not None and _is_detector(start):
+        assert start.trained is not None
+        kept = {name: start.trained.spec.head[name] for name in ("detector", "width", "hidden")}
+        if any(head[name] != value for name, value in kept.items()):
+            progress.say(f"the run's detector is kept: {kept['detector']} of width {kept['width']}")
+        head |= kept
+    ids = list(targets.category_ids)
+    return head if ids == list(range(1, len(ids) + 1)) else {**head, "category_ids": ids}
+
+
+def _facts(targets: Any) -> dict[str, int]:
+    """Return what a record says of the training boxes."""
+    empty = int((targets.offsets[1:] == targets.offsets[:-1]).sum())
+    return {
+        "train_objects": int((~targets.crowd).sum()),
+        "train_crowds": int(targets.crowd.sum()),
+        "train_images_without_objects": empty,
+    }
+
+
+def _is_detector(start: StartingWeights) -> bool:
+    return start.trained is not None and start.trained.task == Detection.kind
+
+
+def _detector(spec: NetworkSpec, backbone: nn.Module, num_classes: int) -> RCNN:
+    assert isinstance(backbone, Backbone), "every NetworkSpec builds a backbone"
+    head = spec.head
+    config = _CONFIGS[head["detector"]]
+    return RCNN(backbone, config(num_classes, masks=head["masks"], width=head["width"], hidden=head["hidden"]))
+
+
+def _fixed_work(spec: NetworkSpec, num_classes: int) -> FixedWork:
+    return FixedWork(build_network(spec, num_classes))
+
+
+def _network_of(saved: SavedNetwork) -> RCNN:
+    """Return the detector of a run.
+
+    Raises:
+        NonFiniteScores: a weight is NaN or infinite: it would find nothing, without a word.
+    """
+    network = saved.network
+    assert isinstance(network, RCNN)
+    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+        raise NonFiniteScores.of("every image")
+    return network
+
+
+def _find(
+    network: RCNN,
+    split: Split,
+    classes: Sequence[str],
+    preparation: Preparation,
+    processes: Processes = ALONE,
+    batch_size: int = _MOST,
+) -> AveragePrecision:
+    """Run a detector on every image of a split, a share of them in each process."""
+    was_training, device = network.training, next(network.parameters()).device
+    network.eval()
+    targets = split.targets
+    assert isinstance(targets, BoxTargets)
+    found = AveragePrecision(classes, targets.category_ids, network.config.masks)
+    stored = each_image(split, rank=processes.rank, world=processes.world)
+    # a network whose weights are shared among processes needs all of them at each batch: one image, one batch
+    most = min(batch_size, _MOST) if processes.alone else 1
+    with progress.bar("evaluating", len(split)) as shown:
+        while batch := list(itertools.islice(stored, most)):
+            objects = detect(network, [image for _, image in batch], preparation, device)
+            for (position, image), own in zip(batch, objects, strict=True):
+                if position < len(split):
+                    truth = targets.take(np.array([position]))
+                    found.add(int(truth.image_ids[0]), (image.shape[1], image.shape[2]), own, truth)
+            shown.advance(len(batch) * processes.world)
+    network.train(was_training)
+    found.gather(processes)
+    return found
