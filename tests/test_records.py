@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,19 @@ def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
     RECORD.write(tmp_path / RECORD_NAME)
 
     assert read_record(tmp_path / RECORD_NAME) == RECORD
+
+
+def test_the_details_of_a_record_are_one_line_of_its_file(tmp_path: Path) -> None:
+    confusion = {"classes": ["a", "b"], "counts": [[3, 1], [0, 2]]}
+    record = replace(RECORD, details={"confusion": confusion})
+    record.write(tmp_path / RECORD_NAME)
+    RECORD.write(tmp_path / "without")
+
+    assert read_record(tmp_path / RECORD_NAME) == record
+    *lines, _ = (tmp_path / "without").read_text().splitlines()
+    line = ' "details": {"confusion":{"classes":["a","b"],"counts":[[3,1],[0,2]]}}'
+    assert (tmp_path / RECORD_NAME).read_text().splitlines() == [*lines[:-1], lines[-1] + ",", line, "}"]
+    assert "details" not in lines[-1]
 
 
 def test_a_record_refuses_nan(tmp_path: Path) -> None:

@@ -69,6 +69,10 @@ class Record:
         environment: date, versions, device and commit, as `environment()` returns them.
         error: why the run failed, in one line; None if it finished.
         task_metrics: what the task's metrics mean, the primary one first.
+        details: what the test split showed besides numbers, each part optional: `confusion`, with `classes` and
+            `counts` (true class by predicted class); `precision_recall`, a list of curves, with `class`, `iou`,
+            `recall` and `precision` (in [0, 1]); `misses`, a list of the images with the worst results, with `image`
+            (its name), `why` and `jpeg` (a small drawing, base64).
     """
 
     kind: str
@@ -80,6 +84,7 @@ class Record:
     error: str | None = None
     schema: int = SCHEMA
     task_metrics: tuple[Metric, ...] = CLASSIFICATION
+    details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.task_metrics:
@@ -95,12 +100,17 @@ class Record:
         return self.metrics.get(f"{split}_{(metric or self.primary).name}")
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the record as JSON, atomically.
+        """Write the record as JSON, atomically; its details, which are long, in one line.
 
         Raises:
-            ValueError: a metric is not finite; JSON has no NaN.
+            ValueError: a number is not finite; JSON has no NaN.
         """
-        text = json.dumps(asdict(self), indent=1, allow_nan=False)
+        fields = asdict(self)
+        details = fields.pop("details")
+        text = json.dumps(fields, indent=1, allow_nan=False)
+        if details:
+            line = json.dumps(details, separators=(",", ":"), allow_nan=False)
+            text = text.removesuffix("\n}") + f',\n "details": {line}\n}}'
         with whole_file(path) as unfinished:
             unfinished.write_text(text + "\n", encoding="utf-8")
 

@@ -114,6 +114,7 @@ def test_a_run_of_any_task_leaves_a_record_with_its_metrics(tmp_path: Path) -> N
     assert record.task_metrics == Toy.metrics
     assert record.score("test") == record.score("validation") == record.metrics["test_error"]
     assert record.metrics["test_n"] == 32
+    assert record.details == {"evaluations": ["validation", "validation", "test"]}
     assert "train_rows_per_second" in record.metrics
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl", "record.json", "toy.pt"}
 

@@ -6,7 +6,7 @@ import ast
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> None:
     if not processes.main:
         return
     if options.json:
-        print_json(asdict(record))
+        print_json(asdict(replace(record, details={})))  # those are long, and in record.json
         return
     _print_summary(options.model, record)
     print(f"run: {folder}")

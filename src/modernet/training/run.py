@@ -148,6 +148,7 @@ def run_task(
             "evaluation_precision": "fp32",  # of validation and test, whatever the recipe trains in
         },
         task_metrics=task.metrics,
+        details=dict(task.details),
     )
     if processes.main:
         task.save(where, trained.network)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
@@ -43,6 +44,7 @@ class Task(ABC):
         batches: the training batches, on the device.
         evaluate_every: epochs between evaluations on the validation split; the last epoch is always evaluated.
         unit: what the throughput counts, in the plural.
+        details: those of the record, which `evaluate` sets on the test split; equal in every process.
     """
 
     kind: ClassVar[str]
@@ -51,6 +53,7 @@ class Task(ABC):
     batches: Batches
     evaluate_every: int = 1
     unit: ClassVar[str] = "images"
+    details: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def weight(self, batch: Any) -> Tensor | float:
