@@ -7,9 +7,10 @@ from itertools import product
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from modernet.errors import InputError
-from modernet.evaluation.segmenting import Inference, class_probabilities, input_size
+from modernet.evaluation.segmenting import Inference, class_probabilities, input_size, probability_strips
 from modernet.preparation import Preparation
 
 SQUARE = Preparation(8, (0.5,) * 3, (0.25,) * 3)
@@ -98,6 +99,33 @@ def test_scales_average_probabilities() -> None:
 
     torch.testing.assert_close(both, (each[0] + each[1]) / 2)
     assert not torch.allclose(each[0], each[1])
+
+
+def answers(x: Tensor) -> Tensor:
+    """Logits of five classes at half the resolution, distinct at every place."""
+    place = torch.arange(x.shape[-2] // 2 * (x.shape[-1] // 2)).float().view(1, 1, x.shape[-2] // 2, -1)
+    return torch.cat([(place * factor).sin() * 3 for factor in (0.7, 1.3, 1.9, 2.7, 3.1)], 1).expand(len(x), -1, -1, -1)
+
+
+@pytest.mark.parametrize("inference", [Inference(), Inference(scales=(0.5, 1.5), flip=True)])
+@pytest.mark.parametrize("size", [(29, 40), (8, 11), (5, 7)])
+def test_strips_are_what_the_whole_image_gives(size: tuple[int, int], inference: Inference) -> None:
+    image = images(*size, n=2)
+    h, w = size
+    whole = torch.zeros(2, 5, h, w)
+    for scale, flipped in product(inference.scales, (False, True) if inference.flip else (False,)):
+        logits = answers(torch.zeros(2, 3, *input_size(size, SQUARE, scale)))
+        logits = logits.flip(-1) if flipped else logits
+        whole += F.interpolate(logits, size, mode="bilinear", align_corners=False).softmax(1)
+    whole /= len(inference.scales) * (2 if inference.flip else 1)
+
+    for rows in (1, 3, h):
+        strips = list(probability_strips(answers, image, SQUARE, inference, most=2 * 5 * w * rows))
+        assert [part.shape[2] for _, part in strips] == [rows] * (h // rows) + [h % rows] * (h % rows > 0)
+        assert torch.cat([torch.arange(h)[where] for where, _ in strips]).tolist() == list(range(h))
+        found = torch.cat([part for _, part in strips], 2)
+        torch.testing.assert_close(found, whole, rtol=0, atol=2e-6)
+        assert torch.equal(found.argmax(1), whole.argmax(1))
 
 
 def test_gaps_between_windows_and_scales_of_0_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import itertools
 import json
 import math
@@ -80,6 +82,33 @@ def test_a_stopped_run_resumes_to_the_same_losses(images: ImageDataset, tmp_path
     assert resumed.settings["task"] == "segmentation"
     assert [metric.name for metric in resumed.task_metrics] == ["miou", "pixel_accuracy", "mean_accuracy"]
     assert resumed.metrics["test_n"] == 20
+
+
+def test_the_record_has_the_confusion_and_the_worst_images(images: ImageDataset, tmp_path: Path) -> None:
+    train_segmenter(SPEC, images, RECIPE.replace(epochs=1), folder=tmp_path, device=CPU)
+    record, saved = read_record(tmp_path / "record.json"), load_network(tmp_path)
+    split = images.test
+    assert isinstance(split, InMemory)
+    truth, n = split.targets.collate().long(), len(split)  # type: ignore[attr-defined]
+    found = torch.cat(
+        [class_probabilities(saved.network, split.images[i : i + 1], saved.preparation) for i in range(n)]
+    )
+    found = found.argmax(1)
+
+    counts = torch.bincount((11 * truth + found).flatten(), minlength=121).view(11, 11)
+    assert record.details["confusion"] == {"classes": list(images.classes), "counts": counts.tolist()}
+    ious = []
+    for own_truth, own_found in zip(truth, found, strict=True):
+        occurs = set(own_truth.flatten().tolist()) | set(own_found.flatten().tolist())
+        pairs = [((own_truth == label), (own_found == label)) for label in occurs]
+        ious.append(100 * float(np.mean([float((a & b).sum() / (a | b).sum()) for a, b in pairs])))
+    worst = sorted(range(n), key=lambda position: ious[position])[:12]
+    misses = record.details["misses"]
+    assert [miss["image"] for miss in misses] == [f"image {position} of the test split" for position in worst]
+    assert misses[0]["why"].startswith(f"mIoU {ious[worst[0]]:.1f} %; ")
+    with Image.open(io.BytesIO(base64.b64decode(misses[0]["jpeg"]))) as drawn:
+        assert drawn.size[0] / drawn.size[1] == (3 * 32 + 8) / 32
+    assert (tmp_path / "record.json").stat().st_size < 200_000
 
 
 def test_the_loss_is_the_mean_over_known_pixels_and_zero_without_any(images: ImageDataset) -> None:

@@ -76,11 +76,15 @@ class OnDisk:
         return class_labels(self.targets)
 
 
-def image_name(split: Split, position: int) -> str:
-    """Return the name of an image of a training split in messages: its path, its file and row, or its index."""
+def image_name(split: Split, position: int, called: str = "training") -> str:
+    """Return the name of an image of a split for people: its path, its file and row, or its index.
+
+    Args:
+        called: what the split is called where an image has nothing but an index.
+    """
     if isinstance(split, OnDisk):
         return split.images.name(int(split.indices[position]))
-    return f"image {position} of the training split"
+    return f"image {position} of the {called} split"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,10 +12,12 @@ from torch import Tensor
 from modernet.data.images.views import Box, View, covering_scale
 from modernet.errors import InputError
 from modernet.preparation import Preparation, Size
-from modernet.segmentation.resizing import resized
+from modernet.segmentation.resizing import resized_rows
 
 Logits = Callable[[Tensor], Tensor]
 """Images, float32 (b, 3, h, w) -> logits (b, k, h, w)."""
+
+_MOST_PROBABILITIES = 2**24  # in memory at a time, several times over: those of an image of 150 classes may need 30 GB
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,24 @@ def class_probabilities(
     inference: Inference = WHOLE,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Return the probability of each class at each pixel of images of one size.
+    """Return the probability of each class at each pixel of images of one size: float32 (b, k, h, w).
+
+    Arguments as of `probability_strips`, which needs less memory.
+    """
+    strips = probability_strips(network, images_u8, preparation, inference, device)
+    return torch.cat([probabilities for _, probabilities in strips], 2)
+
+
+def probability_strips(
+    network: Logits,
+    images_u8: Tensor,
+    preparation: Preparation,
+    inference: Inference = WHOLE,
+    device: torch.device | None = None,
+    *,
+    most: int = _MOST_PROBABILITIES,
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the probability of each class at each pixel of images of one size, in strips of rows from the top.
 
     An image is scaled, without cutting or padding, so that it just covers the size that the network was trained for;
     logits are enlarged to the image's own size. Windows, scales and flips are those of OpenMMLab's `slide` and
@@ -63,21 +82,24 @@ def class_probabilities(
     Args:
         images_u8: uint8 (b, 3, h, w), as stored, on the CPU.
         device: of the network and the result; None is the CPU.
+        most: values in a strip, if that is one row or more; results depend on it by rounding only.
 
-    Returns:
-        float32 (b, k, h, w)
+    Yields:
+        The rows of a strip, and float32 (b, k, rows, w).
     """
     h, w = images_u8.shape[-2:]
-    total = torch.zeros(())
-    passes = list(product(inference.scales, (False, True) if inference.flip else (False,)))
-    for scale, flipped in passes:
+    passes = []
+    for scale, flipped in product(inference.scales, (False, True) if inference.flip else (False,)):
         view = View(Box(0, 0, h, w), input_size((h, w), preparation, scale), flipped)
         seen = torch.stack([view.show(image, preparation.interpolation) for image in images_u8])
         seen = seen if device is None else seen.to(device)
         logits = _windowed(network, preparation.normalise(seen), inference).float()
-        logits = resized(logits.flip(-1) if flipped else logits, (h, w))
-        total = total.to(logits.device) + logits.softmax(1)
-    return total / len(passes)
+        passes.append(logits.flip(-1) if flipped else logits)
+    step = max(most // (passes[0][:, :, 0, 0].numel() * w), 1)
+    for top in range(0, h, step):
+        rows = range(top, min(top + step, h))
+        total = sum(resized_rows(logits, (h, w), rows).softmax(1) for logits in passes)
+        yield slice(rows.start, rows.stop), torch.as_tensor(total) / len(passes)
 
 
 def input_size(size: Size, preparation: Preparation, scale: float = 1.0) -> Size:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import colorsys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from PIL import Image
 from torch import Tensor
 
 from modernet.files.atomic import whole_file
+from modernet.palette import palette
 
-_GOLDEN = 0.618034  # of the colour circle: neighbouring classes get distant hues, however many there are
 _BLEND = 0.55
 """Share of the class's colour where it is drawn over the image."""
 
-
-def palette(num_classes: int) -> NDArray[np.uint8]:
-    """Return a colour for each class, uint8 (k, 3); the same ones for any k."""
-    colours = [
-        colorsys.hsv_to_rgb(index * _GOLDEN % 1, (0.85, 0.55)[index % 2], (0.95, 0.7, 0.5)[index % 3])
-        for index in range(num_classes)
-    ]
-    return (255 * np.array(colours)).round().astype(np.uint8)
+_GAP = 4  # pixels between images that are side by side
 
 
 def save_label_map(path: Path, classes: Tensor, num_classes: int) -> None:
@@ -39,9 +31,39 @@ def save_label_map(path: Path, classes: Tensor, num_classes: int) -> None:
 
 
 def save_overlay(path: Path, image_u8: Tensor, classes: Tensor, num_classes: int) -> None:
-    """Write an image, uint8 (3, h, w), with the colours of its classes, integers (h, w), over it, as a PNG."""
-    pixels = image_u8.permute(1, 2, 0).numpy()  # c h w -> h w c
-    colours = palette(num_classes)[classes.cpu().numpy()]
-    drawn = (pixels * (1 - _BLEND) + colours * _BLEND).round().astype(np.uint8)
+    """Write what `overlay` draws as a PNG."""
+    pixels = overlay(image_u8, classes, num_classes).permute(1, 2, 0).numpy()  # c h w -> h w c
     with whole_file(path) as unfinished:
-        Image.fromarray(drawn).save(unfinished, "PNG")
+        Image.fromarray(pixels).save(unfinished, "PNG")
+
+
+def overlay(image_u8: Tensor, classes: Tensor, num_classes: int) -> Tensor:
+    """Draw the colours of classes over an image.
+
+    Args:
+        image_u8: uint8 (3, h, w).
+        classes: integers (h, w). Where one is not below `num_classes`, the image stays as it is.
+
+    Returns:
+        uint8 (3, h, w)
+    """
+    indices = classes.cpu().numpy().astype(np.uint8)
+    pixels = Image.fromarray(image_u8.permute(1, 2, 0).contiguous().numpy())  # c h w -> h w c
+    colours = Image.fromarray(palette(256)[indices])
+    drawn = Image.composite(Image.blend(pixels, colours, _BLEND), pixels, Image.fromarray(indices < num_classes))
+    return torch.from_numpy(np.asarray(drawn).copy()).permute(2, 0, 1)
+
+
+def side_by_side(image_u8: Tensor, truth: Tensor, predicted: Tensor, num_classes: int) -> Tensor:
+    """Draw an image, its true and its predicted classes beside each other.
+
+    Args:
+        image_u8: uint8 (3, h, w).
+        truth, predicted: integers (h, w).
+
+    Returns:
+        uint8 (3, h, 3 w + 8)
+    """
+    gap = torch.full((3, image_u8.shape[1], _GAP), 255, dtype=torch.uint8)
+    maps = (overlay(image_u8, classes, num_classes) for classes in (truth, predicted))
+    return torch.cat([image_u8, *(part for drawn in maps for part in (gap, drawn))], 2)

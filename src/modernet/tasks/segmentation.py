@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Unpack
@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.data import Batch, ImageDataset, Split
+from modernet.data import Batch, ImageDataset, Split, image_name
 from modernet.data.images.views import IGNORE
 from modernet.data.loading.whole import whole_images
 from modernet.errors import InputError
 from modernet.evaluation import numbered_split, stored_images
 from modernet.evaluation.mean_iou import Confusion
-from modernet.evaluation.scores import NonFiniteScores, non_finite
-from modernet.evaluation.segmenting import WHOLE, Inference, class_probabilities
+from modernet.evaluation.misses import Misses
+from modernet.evaluation.scores import NonFiniteScores
+from modernet.evaluation.segmenting import WHOLE, Inference, probability_strips
 from modernet.models import Backbone
 from modernet.preparation import Preparation
 from modernet.processes import ALONE, Processes
@@ -28,7 +29,7 @@ from modernet.progress import say
 from modernet.recipes.segmentation import SegmentationRecipe
 from modernet.records import Metric, Record
 from modernet.segmentation import Segmenter, TrainingLogits, UPerNet
-from modernet.segmentation.drawing import save_label_map, save_overlay
+from modernet.segmentation.drawing import save_label_map, save_overlay, side_by_side
 from modernet.tasks import images
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
 from modernet.tasks.start import go_on_from, load_start
@@ -44,7 +45,7 @@ metrics = (
 )
 
 
-_MOST_PROBABILITIES = 2**26  # in memory at a time while many images are measured; one large image may have more
+_MOST_LOGITS = 2**26  # of a batch while many images are measured; one large image may have more
 
 
 class Segmentation(images.ImageTask):
@@ -68,13 +69,21 @@ class Segmentation(images.ImageTask):
         return main + self._recipe.segmentation.auxiliary_weight * auxiliary, {"auxiliary": auxiliary.detach()}
 
     def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
-        """Measure whole images at their own size, a share of them in each process."""
+        """Measure whole images at their own size, a share of them in each process.
+
+        Details are the confusion of pixels, and the images with the lowest `Confusion.mean_iou` of their own.
+        """
         preparation = self._recipe.images.in_test(self.dataset.preparation)
         batch_size = max(self._recipe.batch_size // self.context.micro_batches, 1)
-        images = getattr(self.dataset, split)
-        return _evaluate(
-            network, images, preparation, len(self.dataset.classes), batch_size, self.context.processes
-        ).measured
+        images, processes = getattr(self.dataset, split), self.context.processes
+        misses = Misses() if split == "test" else None
+        confusion, measured = _evaluate(
+            network, images, preparation, self.dataset.classes, batch_size, processes, misses=misses
+        )
+        if misses is not None:
+            counts = {"classes": list(self.dataset.classes), "counts": confusion.counts.tolist()}
+            self.details = {"confusion": counts, "misses": misses.gather(processes)}
+        return measured
 
 
 def train_segmenter(
@@ -124,11 +133,11 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
     opened = images.open_for_saved(saved, request, "semantic")
     split = numbered_split(opened, saved.classes)
     network = saved.network.to(request.device)
-    found = _evaluate(
-        network, split, saved.preparation, len(saved.classes), request.batch_size, inference=request.inference
+    confusion, measured = _evaluate(
+        network, split, saved.preparation, saved.classes, request.batch_size, inference=request.inference
     )
-    per_class = zip(saved.classes, found.per_class_iou, strict=True)
-    return {**found.measured, **{f"iou/{name}": iou for name, iou in per_class if not math.isnan(iou)}}
+    per_class = zip(saved.classes, confusion.per_class_iou(), strict=True)
+    return {**measured, **{f"iou/{name}": iou for name, iou in per_class if not math.isnan(iou)}}
 
 
 @dataclass(frozen=True)
@@ -167,10 +176,10 @@ def predict(
     found: list[SegmentedImage] = []
     drawn = {} if out is None else _drawn(paths, out)
     for path, image in stored_images(paths, skip_unreadable=skip_unreadable):
-        probabilities = class_probabilities(saved.network, image[None], saved.preparation)
-        if non_finite(probabilities):
+        answer = _answer(probability_strips(saved.network, image[None], saved.preparation))
+        if answer.broken.any():
             raise NonFiniteScores.of(str(path))
-        classes = probabilities[0].argmax(0)
+        classes = answer.classes[0]
         if out is not None:
             label_map, overlay = drawn[path]
             save_label_map(label_map, classes, len(saved.classes))
@@ -231,9 +240,31 @@ def _entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
 
 
-class _Evaluated(NamedTuple):
-    measured: dict[str, float]
-    per_class_iou: list[float]
+class _Answer(NamedTuple):
+    """What a network says of images of one size.
+
+    Attributes:
+        classes: the most probable ones, uint8 (b, h, w).
+        loss: cross-entropy, summed over the pixels whose class is known.
+        broken: bool (b,), whether a probability is NaN or infinite.
+    """
+
+    classes: Tensor
+    loss: Tensor
+    broken: Tensor
+
+
+def _answer(strips: Iterable[tuple[slice, Tensor]], target: Tensor | None = None) -> _Answer:
+    """Reduce probabilities strip by strip, since those of a large image do not fit into memory."""
+    classes, losses, finite = [], [], []
+    for rows, probabilities in strips:
+        classes.append(probabilities.argmax(1).to(torch.uint8))
+        finite.append(probabilities.isfinite().flatten(1).all(1))
+        if target is not None:
+            log = probabilities.clamp(min=1e-30).log()
+            losses.append(F.nll_loss(log, target[:, rows].long(), ignore_index=IGNORE, reduction="sum").double())
+    loss = torch.stack(losses).sum() if losses else torch.zeros(())
+    return _Answer(torch.cat(classes, 1), loss, ~torch.stack(finite).all(0))
 
 
 @torch.inference_mode()
@@ -241,23 +272,27 @@ def _evaluate(
     network: nn.Module,
     split: Split,
     preparation: Preparation,
-    num_classes: int,
+    classes: Sequence[str],
     batch_size: int,
     processes: Processes = ALONE,
     inference: Inference = WHOLE,
-) -> _Evaluated:
+    misses: Misses | None = None,
+) -> tuple[Confusion, dict[str, float]]:
+    """Return the confusion of all pixels, and what is measured; `misses` collects the worst images of this process."""
     was_training, device = network.training, next(network.parameters()).device
     network.eval()
-    confusion, sums = Confusion(num_classes, device), torch.zeros(4, dtype=torch.float64, device=device)
-    most_pixels = _MOST_PROBABILITIES // num_classes
+    confusion, sums = Confusion(len(classes), device), torch.zeros(4, dtype=torch.float64, device=device)
+    most_pixels = _MOST_LOGITS // len(classes)
     whole = whole_images(split, batch_size, most_pixels, rank=processes.rank, world=processes.world)
-    for images_u8, maps, counted in whole:
-        probabilities = class_probabilities(network, images_u8, preparation, inference, device)
-        target = maps.to(device).long()
-        loss = F.nll_loss(probabilities.clamp(min=1e-30).log(), target, ignore_index=IGNORE, reduction="sum")
-        broken = non_finite(probabilities) * (counted > 0)
-        sums += torch.stack([loss.double(), (target != IGNORE).sum(), torch.tensor(counted, device=device), broken])
-        confusion.add(probabilities.argmax(1), target)
+    for images_u8, maps, positions in whole:
+        target, counts = maps.to(device), torch.tensor([position >= 0 for position in positions], device=device)
+        answer = _answer(probability_strips(network, images_u8, preparation, inference, device), target)
+        known = (target != IGNORE).sum()
+        sums += torch.stack([answer.loss, known, counts.sum(), (answer.broken & counts).sum()])
+        confusion.add(answer.classes, target)
+        if misses is not None:
+            for image, truth, found, position in zip(images_u8, target, answer.classes, positions, strict=True):
+                _add_miss(misses, image, truth, found, classes, split, position)
     network.train(was_training)
     confusion.counts, (loss, pixels, n, lost) = processes.sum(confusion.counts), processes.sum(sums).tolist()
     if lost:
@@ -269,4 +304,20 @@ def _evaluate(
         "loss": loss / max(pixels, 1),
         "n": n,
     }
-    return _Evaluated(measured, confusion.per_class_iou())
+    return confusion, measured
+
+
+def _add_miss(
+    misses: Misses, image_u8: Tensor, truth: Tensor, found: Tensor, names: Sequence[str], split: Split, position: int
+) -> None:
+    """Add an image, unless all of it is right, or none of its classes is known."""
+    own = Confusion(len(names), truth.device)
+    own.add(found, truth)
+    wrong = own.counts.clone().fill_diagonal_(0)
+    if not wrong.any():
+        return
+    iou, (true, taken_for) = own.mean_iou(), divmod(int(wrong.argmax()), len(names))
+    share = 100 * wrong[true, taken_for] / own.counts.sum()
+    why = f"mIoU {iou:.1f} %; {names[true]} taken for {names[taken_for]} on {share:.0f} % of its pixels"
+    image = image_name(split, position, "test")
+    misses.add(iou, position, image, why, lambda: side_by_side(image_u8, truth, found, len(names)))

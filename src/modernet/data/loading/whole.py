@@ -28,12 +28,13 @@ class WholeImages(NamedTuple):
     Attributes:
         images_u8: uint8 (b, 3, h, w)
         maps: integers (b, h, w), `IGNORE` where the class is unknown.
-        counted: how many of the images count; 0 where one only keeps a process in step with the others.
+        positions: of the images in the split; -1 where one only keeps a process in step with the others, and does not
+            count.
     """
 
     images_u8: Tensor
     maps: Tensor
-    counted: int
+    positions: list[int]
 
 
 def whole_images(
@@ -64,8 +65,8 @@ def whole_images(
 
 
 def _together(batch: list[WholeImages]) -> WholeImages:
-    images, maps, counted = zip(*batch, strict=True)
-    return WholeImages(torch.cat(images), torch.cat(maps), sum(counted))
+    images, maps, positions = zip(*batch, strict=True)
+    return WholeImages(torch.cat(images), torch.cat(maps), [each for part in positions for each in part])
 
 
 def each_image(split: Split, *, rank: int = 0, world: int = 1) -> Iterator[tuple[int, Tensor]]:
@@ -106,11 +107,11 @@ def _ahead(read: Callable[[Split, int], Read], split: Split, positions: range) -
 def _read(split: Split, position: int) -> WholeImages:
     if position >= len(split):  # something to do for this process, that does not count
         images, maps, _ = _read(split, len(split) - 1)
-        return WholeImages(images, torch.full_like(maps, IGNORE), 0)
+        return WholeImages(images, torch.full_like(maps, IGNORE), [-1])
     targets = split.targets.take(np.array([position]))
     assert isinstance(targets, SemanticTargets)
     if isinstance(split, InMemory):
-        return WholeImages(split.images[position : position + 1], targets.collate(), 1)
+        return WholeImages(split.images[position : position + 1], targets.collate(), [position])
     image = _pixels(split, position)
     h, w = image.shape[-2:]
-    return WholeImages(image[None], targets.show([View(Box(0, 0, h, w), (h, w))]).collate(), 1)
+    return WholeImages(image[None], targets.show([View(Box(0, 0, h, w), (h, w))]).collate(), [position])
