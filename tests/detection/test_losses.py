@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -67,8 +68,8 @@ def test_parts_of_a_batch_weighed_by_their_images_give_its_loss(
 ) -> None:
     """Where every image has enough boxes to draw, as all of a usual size do; masks weigh by their positive boxes."""
     monkeypatch.setattr("modernet.detection.region_proposals._SAMPLED", 16)
-    monkeypatch.setattr("modernet.detection.sampling._SAMPLED", 16)
     network = detector(config)
+    network.config = network.roi_heads.config = replace(network.config, sampled=16)
     images = torch.randn(3, 3, 64, 64).double()
     whole = network(images, targets=targets([[0, 1], [2], []]))
     two, one = network(images[:2], targets=targets([[0, 1], [2]])), network(images[2:], targets=targets([[]]))

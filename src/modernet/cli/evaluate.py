@@ -39,10 +39,12 @@ class Options:
     """Segmentation: factors on the size of the images, whose predictions are averaged: 0.5 0.75 1 1.25 1.5 1.75."""
     flip: bool = False
     """Segmentation: average mirrored images as well."""
+    save_json: Path | None = None
+    """Detection: folder for what was found, as COCO result files: detections.bbox.json, detections.segm.json."""
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
     json: bool = False
-    """Print JSON: an object with the task's metrics, loss and n; for a classifier top1, top5, loss and n."""
+    """Print JSON: an object with the task's metrics and n; for a classifier top1, top5, loss and n."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -65,10 +67,12 @@ def main(arguments: Sequence[str]) -> None:
             default_device(),
             options.skip_unreadable,
             inference,
+            options.save_json,
         )
         measured = task.evaluate(saved, request)
     if options.json:
         print_json(measured)
         return
     text = results(task.metrics, measured)
-    print(f"{saved.spec.name} on {options.data}, {options.split}: {text}, loss {measured['loss']:.4f}")
+    loss = f", loss {measured['loss']:.4f}" if "loss" in measured else ""
+    print(f"{saved.spec.name} on {options.data}, {options.split}: {text}{loss}")

@@ -33,12 +33,16 @@ class Options:
     """Weights for --model: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     top: int = 5
     """Number of classes to print per image."""
+    min_score: float = 0.5
+    """Detection: least score of the objects that are printed and drawn; the JSON has all above 0.05."""
     out: Path | None = None
-    """Folder for drawn predictions; for segmentation, a PNG of class indices and an overlay for each image."""
+    """Folder for drawn predictions: for segmentation, a PNG of class indices and an overlay for each image; for
+    detection, the image with boxes and masks, and detections.json in COCO's format for all."""
     skip_unreadable: bool = False
     """Do not count images that cannot be read as a failure: they are listed and skipped in either case."""
     json: bool = False
-    """Print JSON: a list of objects with image and predictions; for a classifier, of label and probability."""
+    """Print JSON: a list of objects with image and predictions: for a classifier, of label and probability; for a
+    detector, of label, score, box_xyxy and mask (COCO's run lengths)."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     from modernet import progress
     from modernet.data import find_images
     from modernet.errors import InputError
-    from modernet.tasks import get_task, load_network
+    from modernet.tasks import PredictRequest, get_task, load_network
     from modernet.weights import load_model
 
     if options.model is None and options.weights is not None:
@@ -62,8 +66,8 @@ def main(arguments: Sequence[str]) -> int:
             images = list(options.what)
             saved = load_model(options.model, options.weights)
         paths = find_images(images)
-        predict = get_task(saved.task).predict
-        predictions = predict(saved, paths, top=options.top, skip_unreadable=True, out=options.out)
+        request = PredictRequest(options.top, options.min_score, options.out, skip_unreadable=True)
+        predictions = get_task(saved.task).predict(saved, paths, request)
     failed = len(predictions) < len(paths) and not options.skip_unreadable
     if options.json:
         print_json([asdict(prediction) for prediction in predictions])

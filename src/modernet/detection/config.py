@@ -43,6 +43,8 @@ class RCNNConfig:
     """Of the smooth L1 loss of the proposal network; 0 for L1."""
     training_proposals: int
     """Most proposals of an image in training."""
+    sampled: int = 512
+    """Boxes of an image that the heads of a stage learn from, at most a quarter of them positive."""
     width: int = 256
     """Channels of the pyramid and of convolutions."""
     hidden: int = 1024

@@ -118,7 +118,7 @@ class RCNN(DenseNetwork):
         | part | mean over |
         |---|---|
         | `rpn_class`, `rpn_box` | 256 anchors of each image (`proposal_losses`) |
-        | `class` | 512 boxes of each image: cross-entropy, the background included |
+        | `class` | `config.sampled` boxes of each image: cross-entropy, the background included |
         | `box` | the same, though only positive ones have a target: L1 summed over four offsets, or 10 GIoU losses |
         | `mask` | 28 x 28 positions of each positive box of an object with a mask: binary cross-entropy |
 

@@ -71,7 +71,14 @@ class RoIHeads(nn.Module):
         parts: dict[str, Tensor] = {}
         for index, stage in enumerate(config.stages):
             samples = [
-                sample_boxes(each, known, background=config.num_classes, iou=stage.iou, low_quality=config.low_quality)
+                sample_boxes(
+                    each,
+                    known,
+                    background=config.num_classes,
+                    iou=stage.iou,
+                    low_quality=config.low_quality,
+                    number=config.sampled,
+                )
                 for each, known in zip(boxes, objects, strict=True)
             ]
             counts = [len(each.boxes) for each in samples]

@@ -10,7 +10,7 @@ from torch import Tensor
 from modernet.data.targets import InstanceMasks
 from modernet.detection.matching import match, sample
 
-_SAMPLED, _POSITIVE_SHARE = 512, 0.25  # boxes per image
+_POSITIVE_SHARE = 0.25
 
 
 class Objects(NamedTuple):
@@ -43,8 +43,10 @@ class Sample(NamedTuple):
     given: Tensor
 
 
-def sample_boxes(proposals: Tensor, objects: Objects, *, background: int, iou: float, low_quality: bool) -> Sample:
-    """Draw 512 boxes of an image, or all where there are fewer; at most a quarter of them positive.
+def sample_boxes(
+    proposals: Tensor, objects: Objects, *, background: int, iou: float, low_quality: bool, number: int
+) -> Sample:
+    """Draw boxes of an image, or take all where there are fewer; at most a quarter of them positive.
 
     The objects' own boxes join the proposals.
 
@@ -52,12 +54,13 @@ def sample_boxes(proposals: Tensor, objects: Objects, *, background: int, iou: f
         proposals: (n, 4), xyxy.
         background: the label of what is no object.
         iou: from which a proposal is positive; below, it is background.
+        number: of boxes to draw.
         low_quality: let each object also take the proposals that overlap it most, if their IoU is at least `iou`.
     """
     found = match(proposals, objects.boxes, positive=iou, negative=iou, low_quality=iou if low_quality else None)
     own = torch.arange(len(objects.boxes), device=found.device)
     matches, boxes = torch.cat((own, found)), torch.cat((objects.boxes.to(proposals.dtype), proposals))
-    positive, negative = sample(matches, _SAMPLED, _POSITIVE_SHARE)
+    positive, negative = sample(matches, number, _POSITIVE_SHARE)
     chosen, of_object = torch.cat((positive, negative)), matches[positive]
     labels = torch.cat((objects.labels[of_object], torch.full_like(negative, background)))
     return Sample(boxes[chosen], labels, of_object, chosen < len(own))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from modernet.detection import Detections
 from modernet.detection.drawing import draw, save
-from modernet.errors import InputError
+from modernet.evaluation.drawings import drawing_files
 from modernet.files.atomic import whole_file
 from modernet.preparation import Size
 
@@ -58,11 +58,14 @@ class DetectedImage:
         """Return the sure objects as text, a line each."""
         sure = [found for found in self.predictions if found.score >= self.min_score]
         if not sure:
-            best = max((found.score for found in self.predictions), default=0.0)
-            return [f"nothing with a score of {self.min_score:g} or more" + (f"; the best has {best:.2f}" if best else "")]
-        return [
-            f"{found.score:.2f}  {found.label}  at " + " ".join(f"{side:.0f}" for side in found.box_xyxy) for found in sure
-        ]
+            best = f"; the best has {self.predictions[0].score:.2f}" if self.predictions else ""
+            return [f"nothing with a score of {self.min_score:g} or more{best}"]
+        return [f"{found.score:.2f}  {found.label}  {_corners(found.box_xyxy)}" for found in sure]
+
+
+def _corners(box_xyxy: tuple[float, ...]) -> str:
+    left, top, right, bottom = (round(side) for side in box_xyxy)
+    return f"x {left}-{right}, y {top}-{bottom}"
 
 
 class DetectionWriter:
@@ -82,7 +85,7 @@ class DetectionWriter:
         self, folder: Path, images: Sequence[Path], classes: Sequence[str], category_ids: Sequence[int]
     ) -> None:
         self._folder, self._classes = folder, classes
-        self._drawings = drawings(folder, images)
+        self._drawings = drawing_files(folder, images, [".png"])
         self._ids = dict(zip(classes, category_ids, strict=True))
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
@@ -99,7 +102,8 @@ class DetectionWriter:
         h, w = image_u8.shape[1:]
         sure = found.take(found.scores >= named.min_score)
         masks = None if sure.masks is None else sure.whole_masks((h, w))
-        save(self._drawings[path], draw(image_u8, sure.boxes_xyxy, sure.labels, sure.scores, masks, self._classes))
+        (drawing,) = self._drawings[path]
+        save(drawing, draw(image_u8, sure.boxes_xyxy, sure.labels, sure.scores, masks, self._classes))
         number = len(self._images) + 1
         self._images.append({"id": number, "file_name": str(path), "height": h, "width": w})
         for one in named.predictions:
@@ -126,20 +130,3 @@ class DetectionWriter:
         with whole_file(path) as unfinished:
             unfinished.write_text(json.dumps(content) + "\n", encoding="utf-8")
         return path
-
-
-def drawings(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
-    """Return the file of each image's drawing.
-
-    Raises:
-        InputError: a file would be written twice, or among the images, where it could replace one.
-    """
-    written: dict[Path, Path] = {}
-    for path in images:
-        if folder.resolve() in (path.parent.resolve(), path.resolve().parent):
-            raise InputError(f"--out {folder} holds {path.name} itself; give a folder without the images")
-        drawing = folder / f"{path.stem}.png"
-        if drawing in written:
-            raise InputError(f"{written[drawing]} and {path} would both be drawn as {drawing.name}; predict them apart")
-        written[drawing] = path
-    return {path: drawing for drawing, path in written.items()}

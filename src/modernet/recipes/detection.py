@@ -51,6 +51,8 @@ class DetectionHead:
     """Channels of the feature pyramid and of the heads' convolutions."""
     head_hidden: Annotated[int, Range(8)] = 1024
     """Channels of the heads' linear layers."""
+    sampled: Annotated[int, Range(4)] = 512
+    """Boxes of an image that the heads learn from in a step. Fewer are faster."""
 
 
 @dataclass(frozen=True)

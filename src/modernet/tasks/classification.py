@@ -28,7 +28,7 @@ from modernet.tasks.images import (
     open_for_saved,
     open_request,
 )
-from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.tasks.registry import EvaluateRequest, PredictRequest, TrainRequest
 from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -154,15 +154,15 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
     """As `TaskModule.evaluate`."""
     if request.inference != WHOLE:
         raise InputError("a classifier sees one crop of each image; leave out --window, --scales and --flip")
+    if request.save_json is not None:
+        raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
     opened = open_for_saved(saved, request, "classes")
     loader = saved_loader(saved, opened, batch_size=request.batch_size, device=request.device)
     return asdict(evaluate_classifier(saved.network.to(request.device), loader))
 
 
-def predict(
-    saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool, out: Path | None = None
-) -> list[evaluation.Prediction]:
+def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[evaluation.Prediction]:
     """As `TaskModule.predict`."""
-    if out is not None:
+    if request.out is not None:
         raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
-    return evaluation.predict(saved, paths, top=top, skip_unreadable=skip_unreadable)
+    return evaluation.predict(saved, paths, top=request.top, skip_unreadable=request.skip_unreadable)

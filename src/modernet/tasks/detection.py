@@ -92,6 +92,7 @@ def train_detector(
         detector = _detector(spec, backbone, len(dataset.classes))
         if start is not None and _is_detector(start):
             go_on_from(start, detector, spec, dataset.classes, build_network)
+        detector.config = detector.roi_heads.config = replace(detector.config, sampled=recipe.detection.sampled)
         return Detection(detector, spec, dataset, recipe, context, seed)
 
     return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)
@@ -132,8 +133,8 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
 def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[DetectedImage]:
     """As `TaskModule.predict`, with every object whose score is above 0.05.
 
-    `out` receives `NAME.png`, the image with what has a score of `min_score` or more, and `detections.json`, all of it in
-    COCO's format.
+    `out` receives `NAME.png`, the image with what has a score of `min_score` or more, and `detections.json`, all of it
+    in COCO's format.
     """
     network = _network_of(saved)
     ids = saved.spec.head.get("category_ids", range(1, len(saved.classes) + 1))
@@ -141,7 +142,8 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest)
     writer = None if request.out is None else DetectionWriter(request.out, paths, saved.classes, ids)
     for path, image in evaluation.stored_images(paths, skip_unreadable=request.skip_unreadable):
         (objects,) = detect(network, [image], saved.preparation)
-        found.append(DetectedImage.of(str(path), objects, image.shape[1:], saved.classes, request.min_score))
+        h, w = image.shape[1:]
+        found.append(DetectedImage.of(str(path), objects, (h, w), saved.classes, request.min_score))
         if writer is not None:
             writer.add(path, image, objects, found[-1])
     if writer is not None:

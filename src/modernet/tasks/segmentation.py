@@ -18,6 +18,7 @@ from modernet.data.images.views import IGNORE
 from modernet.data.loading.whole import whole_images
 from modernet.errors import InputError
 from modernet.evaluation import numbered_split, stored_images
+from modernet.evaluation.drawings import drawing_files
 from modernet.evaluation.mean_iou import Confusion
 from modernet.evaluation.misses import Misses
 from modernet.evaluation.scores import NonFiniteScores
@@ -31,7 +32,7 @@ from modernet.records import Metric, Record
 from modernet.segmentation import Segmenter, TrainingLogits, UPerNet
 from modernet.segmentation.drawing import save_label_map, save_overlay, side_by_side
 from modernet.tasks import images
-from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.tasks.registry import EvaluateRequest, PredictRequest, TrainRequest
 from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -130,6 +131,8 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
     """As `TaskModule.evaluate`, with the IoU of each class that occurs as `iou/CLASS`."""
+    if request.save_json is not None:
+        raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
     opened = images.open_for_saved(saved, request, "semantic")
     split = numbered_split(opened, saved.classes)
     network = saved.network.to(request.device)
@@ -160,9 +163,7 @@ class SegmentedImage:
 
 
 @torch.inference_mode()
-def predict(
-    saved: SavedNetwork, paths: Sequence[Path], *, top: int, skip_unreadable: bool, out: Path | None = None
-) -> list[SegmentedImage]:
+def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[SegmentedImage]:
     """As `TaskModule.predict`. Everything is of the image's own size.
 
     `out` receives `NAME.png`, the index of the class of each pixel, and `NAME.overlay.png`, their colours over the
@@ -171,22 +172,20 @@ def predict(
     Raises:
         InputError: as there, or a drawing would replace an image or another drawing; nothing is predicted then.
     """
-    if top < 1:
-        raise InputError(f"top is {top}; give 1 or more")
     found: list[SegmentedImage] = []
-    drawn = {} if out is None else _drawn(paths, out)
-    for path, image in stored_images(paths, skip_unreadable=skip_unreadable):
+    drawn = {} if request.out is None else drawing_files(request.out, paths, [".png", ".overlay.png"])
+    for path, image in stored_images(paths, skip_unreadable=request.skip_unreadable):
         answer = _answer(probability_strips(saved.network, image[None], saved.preparation))
         if answer.broken.any():
             raise NonFiniteScores.of(str(path))
         classes = answer.classes[0]
-        if out is not None:
+        if request.out is not None:
             label_map, overlay = drawn[path]
             save_label_map(label_map, classes, len(saved.classes))
             save_overlay(overlay, image, classes, len(saved.classes))
         counts = classes.flatten().bincount(minlength=len(saved.classes))
         shares = (counts / counts.sum()).sort(descending=True, stable=True)
-        pairs = zip(shares.indices[:top].tolist(), shares.values[:top].tolist(), strict=True)
+        pairs = zip(shares.indices[: request.top].tolist(), shares.values[: request.top].tolist(), strict=True)
         found.append(SegmentedImage(str(path), [Area(saved.classes[index], share) for index, share in pairs if share]))
     return found
 
@@ -203,25 +202,6 @@ def _with_head_of(start: StartingWeights, recipe: SegmentationRecipe) -> Segment
 
 def _is_segmenter(start: StartingWeights) -> bool:
     return start.trained is not None and start.trained.task == Segmentation.kind
-
-
-def _drawn(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
-    """Return the files of the label map and of the overlay of each image.
-
-    Raises:
-        InputError: a file would be written twice, or among the images, where it could replace one.
-    """
-    written: dict[Path, Path] = {}
-    drawn: dict[Path, tuple[Path, Path]] = {}
-    for path in paths:
-        if out.resolve() in (path.parent.resolve(), path.resolve().parent):
-            raise InputError(f"--out {out} holds {path.name} itself; give a folder without the images")
-        drawn[path] = out / f"{path.stem}.png", out / f"{path.stem}.overlay.png"
-        for file in drawn[path]:
-            if file in written:
-                raise InputError(f"{written[file]} and {path} would both be drawn as {file.name}; predict them apart")
-            written[file] = path
-    return drawn
 
 
 def _head_of(spec: NetworkSpec) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from modernet import progress
 from modernet.errors import InputError, unknown_name
@@ -98,7 +98,7 @@ def go_on_from(
     kept = keeps_classifier(start, classes, trained.task)
     if kept:
         order = torch.tensor([trained.classes.index(name) for name in classes])
-        tensors |= {name: tensors[name][order] for name in of_classes if name in tensors}
+        tensors |= {name: _reordered(tensors[name], order) for name in of_classes if name in tensors}
         head = "the classifier is kept, since the classes are the same"
     else:
         tensors |= {name: own[name] for name in of_classes if name in own}
@@ -113,6 +113,16 @@ def go_on_from(
         raise InputError(f"{error}; the run trained {trained.spec.name}: give --model {start.path.parent}") from error
     progress.say(f"starting from the run {start.path.parent}; {head}")
     return kept
+
+
+def _reordered(tensor: Tensor, order: Tensor) -> Tensor:
+    """Return a tensor with the rows of each class in another order: one or several for each, then the background's."""
+    n = len(order)
+    if n == 1:
+        return tensor
+    each = len(tensor) // n
+    of_classes, others = tensor[: n * each].view(n, each, *tensor.shape[1:]), tensor[n * each :]
+    return torch.cat((of_classes[order].flatten(0, 1), others))
 
 
 def keeps_classifier(start: StartingWeights, classes: Sequence[str], task: str) -> bool:

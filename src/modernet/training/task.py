@@ -81,7 +81,9 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
-        """Measure `loss`, the metrics, and `n` (examples behind them) on a split; equal in every process."""
+        """Measure the metrics, `n` (examples behind them), and `loss` where there is one, on a split; equal in every
+        process.
+        """
 
     @abstractmethod
     def save(self, folder: Path, network: nn.Module) -> None:

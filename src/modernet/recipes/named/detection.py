@@ -13,14 +13,15 @@ register_recipe(
             name="quick_detection",
             source="ours: minutes on a laptop, for small images",
             batch_size=16,
+            images=DetectionSizes(image_size=96),
             augmentation=DetectionAugmentation(flip=0.0, scale_min=0.8, scale_max=1.25),
             optimizer=Optimizer(lr=2e-3),
-            schedule=Schedule(epochs=12, warmup_epochs=0.5),
-            detection=DetectionHead(head_width=64, head_hidden=128),
+            schedule=Schedule(epochs=8, warmup_epochs=0.5),
+            detection=DetectionHead(head_width=64, head_hidden=128, sampled=32),
         ),
         purpose="boxes and masks in small images",
         command="modernet train --recipe quick_detection --data digit_scenes --model resnet18 "
-        "--model-fields width=32 stem_stride=2",
+        "--model-fields width=32",
     )
 )
 
