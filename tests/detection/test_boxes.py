@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from modernet.data.images.rle import encode
 from modernet.detection.anchors import anchors
 from modernet.detection.box_coder import BoxCoder, clip
 from modernet.detection.detections import Detections, select
 from modernet.detection.mask_head import mask_targets
 from modernet.detection.matching import BACKGROUND, IGNORED, match, sample
 from modernet.detection.padding import pad_images, padded_size, to_size
-from modernet.detection.pasting import paste
+from modernet.detection.pasting import encode_window, paste, paste_window
 from modernet.detection.roi_features import level_of, roi_features
 
 
@@ -127,6 +128,25 @@ def test_a_pasted_window_equals_the_same_on_the_whole_image(size: tuple[int, int
     expected = F.grid_sample(mask[None, None], grid[None], align_corners=False)[0, 0] >= 0.5
     assert expected.any()
     assert torch.equal(paste(mask, torch.tensor([left, top, right, bottom]).double(), size), expected)
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        (10.3, 4.2, 33.1, 17.9),
+        (-10, -3, 90, 70),  # the whole image
+        (5, -9, 30, 40),  # whole columns
+        (-4, 3, 50, 9),
+        (200, 5, 210, 9),
+        (5, 5, 5, 9),
+    ],
+)
+@pytest.mark.parametrize("least", [0.0, 0.45, 0.9])
+def test_a_compressed_window_equals_the_compressed_image(corners: tuple[float, ...], least: float) -> None:
+    mask = least + (1 - least) * torch.rand(28, 28, generator=torch.Generator().manual_seed(0))
+    size, corner = (20, 40), torch.tensor(corners)
+
+    assert encode_window(paste_window(mask, corner, size), size) == encode(paste(mask, corner, size))
 
 
 @pytest.mark.parametrize("outside", [(5, 5, 5, 9), (200, 5, 210, 9), (-20, -20, -10, -10)])

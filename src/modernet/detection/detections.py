@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from modernet.detection.pasting import paste
+from modernet.data.images.rle import Rle
+from modernet.detection.pasting import encode_window, paste, paste_window
 from modernet.preparation import Size
 
 _LEAST_SCORE = 0.05
@@ -46,6 +47,12 @@ class Detections:
         assert self.masks is not None, "there are no masks"
         for mask, box in zip(self.masks, self.boxes_xyxy, strict=True):
             yield paste(mask, box, size)
+
+    def rles(self, size: Size) -> Iterator[Rle]:
+        """Yield the mask of each object in an image of a size as run lengths, without its pixels outside of the box."""
+        assert self.masks is not None, "there are no masks"
+        for mask, box in zip(self.masks.float().cpu(), self.boxes_xyxy.float().cpu(), strict=True):
+            yield encode_window(paste_window(mask, box, size), size)
 
 
 def select(boxes: Tensor, logits: Tensor) -> Detections:
