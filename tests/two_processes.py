@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import found_objects
 import modernet.processes
 import toy_task
 from modernet.cli import main
@@ -80,6 +82,9 @@ def begin(folder: Path, jobs: list[str]) -> None:
             value = torch.tensor([1.0, 10.0]) * (processes.rank + 1)
             total = processes.sum(value)
             results[job] = processes.gather((value.tolist(), total.tolist()))
+        elif job == "average_precision":
+            measured = found_objects.collected(range(processes.rank, 7, 2), processes).measure()
+            results[job] = processes.gather(asdict(measured))
         elif job == "toy":
             trainings = {
                 count: toy_task.run(folder / f"toy-{count}", processes=processes, micro_batches=count)

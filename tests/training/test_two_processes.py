@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import toy_task
+from found_objects import collected
 from modernet.processes import ALONE, FailedElsewhere, Processes, join_processes
 from modernet.records import read_record
 from modernet.training.state.checkpoint import CHECKPOINT_NAME
@@ -75,6 +77,7 @@ def ended(folder: Path) -> list[tuple[int, str]]:
         "different_checkpoints",
         "gathered",
         "sum",
+        "average_precision",
         "toy",
         "batch_norm",
         "whole",
@@ -140,6 +143,13 @@ def test_all_processes_evaluate_with_the_same_batch_statistics(results: dict[str
 
 def test_the_sum_over_processes_is_the_same_in_each_and_changes_no_input(results: dict[str, Any]) -> None:
     assert results["sum"] == [[[1.0, 10.0], [3.0, 30.0]], [[2.0, 20.0], [3.0, 30.0]]]
+
+
+def test_images_that_two_processes_share_have_the_average_precision_of_one(results: dict[str, Any]) -> None:
+    whole = json.loads(json.dumps(asdict(collected(range(7)).measure())))
+
+    assert whole["metrics"]["mask_ap"] > 0
+    assert results["average_precision"] == [whole, whole]
 
 
 def test_a_task_of_uneven_weight_trains_as_in_one_process(results: dict[str, Any], tmp_path: Path) -> None:
