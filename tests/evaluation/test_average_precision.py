@@ -178,15 +178,11 @@ def test_objects_are_confused_missed_and_found_where_there_is_nothing() -> None:
     }
     assert measured.mistakes[0] == Mistakes(4, objects=3, missed=1, confused=1, false_alarms=3)
     assert [mistakes.image_id for mistakes in measured.mistakes] == [4, 6, 7]
-    details = measured.details({4: "x.jpg", 6: "z.jpg", 7: "y.jpg"}, worst=2)
-    assert details["misses"] == [
-        {
-            "image": "x.jpg",
-            "why": "1 of 3 objects missed, 1 of 3 objects taken for another class, 3 false alarms",
-        },
-        {"image": "y.jpg", "why": "2 of 2 objects missed"},
+    assert [str(mistakes) for mistakes in measured.mistakes[:2]] == [
+        "1 of 3 objects missed, 1 of 3 objects taken for another class, 3 false alarms",
+        "2 of 2 objects missed",
     ]
-    assert json.loads(json.dumps(details)) == details
+    assert json.loads(json.dumps([measured.confusion, measured.precision_recall]))
 
 
 class Second(Processes):

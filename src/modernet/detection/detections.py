@@ -37,6 +37,11 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def take(self, chosen: Tensor) -> Detections:
+        """Return some of them: bool (n,) or int64."""
+        masks = None if self.masks is None else self.masks[chosen]
+        return Detections(self.boxes_xyxy[chosen], self.scores[chosen], self.labels[chosen], masks)
+
     def resized(self, size: Size, to: Size) -> Detections:
         """Return them in pixels of the original image, of size `to`, that the network saw resized to `size`."""
         scale = self.boxes_xyxy.new_tensor([new / old for new, old in zip(to, size, strict=True)]).flip(0)  # x y

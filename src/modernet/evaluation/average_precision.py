@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,20 +97,6 @@ class Precision:
     precision_recall: list[dict[str, Any]]
     confusion: dict[str, Any]
     mistakes: tuple[Mistakes, ...]
-
-    def details(self, names: Mapping[int, str], worst: int = 12) -> dict[str, Any]:
-        """Return what a record keeps for a report, ready for JSON.
-
-        Args:
-            names: of images, by their ids.
-            worst: number of images under `"misses"`; of equally bad ones the first by name.
-        """
-        ordered = sorted(self.mistakes, key=lambda image: (-image.total, names[image.image_id]))[:worst]
-        return {
-            "confusion": self.confusion,
-            "precision_recall": self.precision_recall,
-            "misses": [{"image": names[image.image_id], "why": str(image)} for image in ordered],
-        }
 
 
 class AveragePrecision:

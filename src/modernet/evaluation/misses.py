@@ -14,7 +14,8 @@ from torch import Tensor
 from modernet.processes import ALONE, Processes
 
 _MOST = 12
-_MOST_PIXELS = 320 * 240
+MOST_PIXELS = 320 * 240
+"""Of a small drawing."""
 _LONGEST = 1200  # pixels of a side
 _QUALITY = 75  # JPEG's, for about 10 kB
 
@@ -53,7 +54,7 @@ def small_jpeg(drawing_u8: Tensor) -> str:
     A larger one is scaled down, a smaller one is enlarged by a whole factor, so that its pixels stay sharp.
     """
     image = Image.fromarray(drawing_u8.permute(1, 2, 0).contiguous().numpy())  # c h w -> h w c
-    scale = min((_MOST_PIXELS / (image.width * image.height)) ** 0.5, _LONGEST / max(image.size))
+    scale = min((MOST_PIXELS / (image.width * image.height)) ** 0.5, _LONGEST / max(image.size))
     if scale < 1:
         size = tuple(max(round(side * scale), 1) for side in image.size)
         image = image.resize(size, Image.Resampling.LANCZOS)

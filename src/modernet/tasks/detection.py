@@ -14,16 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from modernet import evaluation, progress
-from modernet.data import Batch, BoxTargets, ImageDataset, Split
-from modernet.data.loading.whole import each_image
+from modernet.data import Batch, BoxTargets, ImageDataset, Split, image_name
+from modernet.data.loading.whole import each_image, stored_image
 from modernet.detection import RCNN, RCNNConfig, cascade_mask_rcnn, mask_rcnn
+from modernet.detection.drawing import draw_miss
 from modernet.detection.fixed_work import FixedWork
 from modernet.detection.padding import padded_size
-from modernet.evaluation.average_precision import AveragePrecision
+from modernet.errors import InputError
+from modernet.evaluation.average_precision import AveragePrecision, Precision
 from modernet.evaluation.average_precision import metrics as metrics_of
 from modernet.evaluation.detecting import detect
+from modernet.evaluation.misses import MOST_PIXELS, small_jpeg
 from modernet.evaluation.predicted_objects import DetectedImage, DetectionWriter
 from modernet.evaluation.scores import NonFiniteScores
+from modernet.evaluation.segmenting import WHOLE
 from modernet.models import Backbone
 from modernet.preparation import Preparation
 from modernet.processes import ALONE, Processes
@@ -40,6 +44,7 @@ from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
 metrics = metrics_of(masks=True)
 _CONFIGS: Mapping[str, Callable[..., RCNNConfig]] = {"mask_rcnn": mask_rcnn, "cascade_mask_rcnn": cascade_mask_rcnn}
 _MOST = 8  # images in a batch of evaluation
+_MOST_MISSES = 12
 
 
 class Detection(images.ImageTask):
@@ -60,11 +65,16 @@ class Detection(images.ImageTask):
         return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
     def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
-        """Measure whole images, a share of them in each process."""
+        """Measure whole images, a share of them in each process.
+
+        Details are the curves and the confusion of `Precision`, and the images with most mistakes.
+        """
         assert isinstance(network, RCNN)
         preparation = self._recipe.images.in_test(self.dataset.preparation)
-        data = getattr(self.dataset, split)
-        measured = _find(network, data, self.dataset.classes, preparation, self.context.processes).measure()
+        data, classes = getattr(self.dataset, split), self.dataset.classes
+        measured = _find(network, data, classes, preparation, self.context.processes).measure()
+        if split == "test":
+            self.details = _details(network, data, classes, preparation, measured)
         return {**measured.metrics, "n": len(data)}
 
 
@@ -116,6 +126,8 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
 
     With `save_json`, what was found is written there as COCO result files, with the ids of the data set.
     """
+    if request.inference != WHOLE:
+        raise InputError("a detector sees whole images; leave out --window, --scales and --flip")
     opened = images.open_for_saved(saved, request, "boxes")
     split = evaluation.numbered_split(opened, saved.classes)
     network = _network_of(saved).to(request.device)
@@ -212,6 +224,26 @@ def _network_of(saved: SavedNetwork) -> RCNN:
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise NonFiniteScores.of("every image")
     return network
+
+
+def _details(
+    network: RCNN, split: Split, classes: Sequence[str], preparation: Preparation, measured: Precision
+) -> dict[str, Any]:
+    """Return what a record keeps of a test; the images with most mistakes are looked at once more, and drawn."""
+    targets = split.targets
+    assert isinstance(targets, BoxTargets)
+    was_training = network.training
+    network.eval()
+    position_of = {int(number): position for position, number in enumerate(targets.image_ids)}
+    misses = []
+    for mistakes in measured.mistakes[:_MOST_MISSES]:
+        position = position_of[mistakes.image_id]
+        image = stored_image(split, position)
+        (found,) = detect(network, [image], preparation, next(network.parameters()).device)
+        drawing = draw_miss(image, found, targets.take(np.array([position])), classes, most_pixels=MOST_PIXELS)
+        misses.append({"image": image_name(split, position, "test"), "why": str(mistakes), "jpeg": small_jpeg(drawing)})
+    network.train(was_training)
+    return {"confusion": measured.confusion, "precision_recall": measured.precision_recall, "misses": misses}
 
 
 def _find(

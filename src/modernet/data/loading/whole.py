@@ -81,10 +81,11 @@ def each_image(split: Split, *, rank: int = 0, world: int = 1) -> Iterator[tuple
         UnreadableImage: an image cannot be read.
     """
     positions = range(rank, world * math.ceil(len(split) / world), world)
-    yield from zip(positions, _ahead(_pixels, split, positions), strict=True)
+    yield from zip(positions, _ahead(stored_image, split, positions), strict=True)
 
 
-def _pixels(split: Split, position: int) -> Tensor:
+def stored_image(split: Split, position: int) -> Tensor:
+    """Return the pixels of an image of a split as they are stored, uint8 (3, h, w); beyond the end, of the last one."""
     position = min(position, len(split) - 1)
     if isinstance(split, InMemory):
         return split.images[position]
@@ -112,6 +113,6 @@ def _read(split: Split, position: int) -> WholeImages:
     assert isinstance(targets, SemanticTargets)
     if isinstance(split, InMemory):
         return WholeImages(split.images[position : position + 1], targets.collate(), [position])
-    image = _pixels(split, position)
+    image = stored_image(split, position)
     h, w = image.shape[-2:]
     return WholeImages(image[None], targets.show([View(Box(0, 0, h, w), (h, w))]).collate(), [position])

@@ -20,8 +20,7 @@ register_recipe(
             detection=DetectionHead(head_width=64, head_hidden=128, sampled=32),
         ),
         purpose="boxes and masks in small images",
-        command="modernet train --recipe quick_detection --data digit_scenes --model resnet18 "
-        "--model-fields width=32",
+        command="modernet train --recipe quick_detection --data digit_scenes --model resnet18 --model-fields width=32",
     )
 )
 

@@ -1,0 +1,259 @@
+"""The detection task: it trains, resumes, evaluates, predicts and reports through the same verbs as the others."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faster_coco_eval import COCO
+from PIL import Image
+
+from modernet.cli import main
+from modernet.data import BoxTargets, ImageDataset, InMemory, SceneGenerator
+from modernet.errors import InputError
+from modernet.evaluation.scores import NonFiniteScores
+from modernet.preparation import Preparation
+from modernet.progress import shown
+from modernet.recipes import Execution, get_recipe
+from modernet.records import Record, read_record
+from modernet.tasks import PredictRequest, load_network
+from modernet.tasks.detection import Detection, build_network, predict, train_detector
+from modernet.training import Interrupted, RunContext
+from modernet.weights import NetworkSpec, SavedNetwork, weights_of_run
+
+CPU = torch.device("cpu")
+SPEC = NetworkSpec("model", "convnext_test", {})
+HEAD = {"detector": "mask_rcnn", "masks": True, "width": 8, "hidden": 16}
+RECIPE = get_recipe("quick_detection").replace(
+    epochs=2, batch_size=8, warmup_epochs=0.5, image_size=None, head_width=8, head_hidden=16
+)
+
+
+def scenes(split: str, n: int, *, empty: float = 0.0, masks: bool = True) -> InMemory:
+    """Scenes with boxes; a share of the images has no object."""
+    generator = SceneGenerator(split, 64, (1, 3), (0.3, 0.5))  # type: ignore[arg-type]
+    examples = [generator.scene(index) for index in range(n)]
+    counts = [0 if index < empty * n else len(scene.labels) for index, scene in enumerate(examples)]
+    images = torch.stack([scene.image for scene in examples]).contiguous(memory_format=torch.channels_last)
+    boxes, labels, stack = (
+        torch.cat([getattr(scene, name)[:count] for scene, count in zip(examples, counts, strict=True)])
+        for name in ("boxes_xyxy", "labels", "masks")
+    )
+    targets = BoxTargets(
+        boxes,
+        labels,
+        torch.zeros(len(labels), dtype=torch.bool),
+        np.cumsum([0, *counts]),
+        stack if masks else None,
+        np.arange(len(labels)) if masks else np.full(len(labels), -1),
+        stack.flatten(1).sum(1).double().numpy(),
+        np.arange(1, n + 1),
+        (3, *range(11, 20)),
+    )
+    return InMemory(images, targets)
+
+
+def dataset(**kind: bool | float) -> ImageDataset:
+    return ImageDataset(
+        name="scenes",
+        classes=tuple("0123456789"),
+        preparation=Preparation(64, (0.4,) * 3, (0.25,) * 3),
+        train=scenes("train", 20, **kind),  # type: ignore[arg-type]
+        validation=scenes("validation", 5),
+        test=scenes("test", 5),
+    )
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageDataset:
+    return dataset()
+
+
+def losses(record: Record) -> list[float]:
+    names = ("loss", "rpn_class", "rpn_box", "class", "box", "mask")
+    return [row[f"train_{name}"] for row in record.history for name in names]
+
+
+def test_a_stopped_run_resumes_to_the_same_losses(images: ImageDataset, tmp_path: Path) -> None:
+    whole = train_detector(SPEC, images, RECIPE, folder=tmp_path / "whole", device=CPU)
+    asked = itertools.count(1)
+    with pytest.raises(Interrupted):
+        train_detector(SPEC, images, RECIPE, folder=tmp_path / "run", device=CPU, should_stop=lambda: next(asked) >= 3)
+    resumed = train_detector(SPEC, images, RECIPE, folder=tmp_path / "run", device=CPU)
+
+    assert losses(resumed) == losses(whole)
+    assert resumed.metrics["test_box_ap"] == whole.metrics["test_box_ap"]
+    assert resumed.settings["task"] == "detection"
+    assert resumed.settings["data"]["train_objects"] == len(images.train.targets.labels)
+    assert [metric.name for metric in resumed.task_metrics][:2] == ["box_ap", "box_ap50"]
+    assert resumed.metrics["test_n"] == 5
+    assert set(resumed.details) == {"confusion", "precision_recall", "misses"}
+    assert np.sum(resumed.details["confusion"]["counts"]) >= len(images.test.targets.labels)
+    assert 0 < len(resumed.details["misses"]) <= 5
+
+    saved = load_network(tmp_path / "run")
+    assert saved.spec.head == {**HEAD, "category_ids": [3, *range(11, 20)]}
+    assert saved.task == "detection"
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("kind", [{"empty": 1.0}, {"empty": 0.5}, {"masks": False}])
+@pytest.mark.parametrize("detector", ["mask_rcnn", "cascade_mask_rcnn"])
+def test_images_without_objects_and_objects_without_masks_are_learned_from(
+    kind: dict[str, float], detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = RECIPE.replace(epochs=1, detector=detector)
+    with shown():
+        record = train_detector(SPEC, dataset(**kind), recipe, folder=tmp_path, device=CPU)
+    row = record.history[0]
+    assert all(math.isfinite(value) for value in row.values())
+    without = kind.get("empty") == 1.0 or kind.get("masks") is False
+    assert ("has boxes only: the detector learns no masks" in capsys.readouterr().err) == without
+    assert ("train_mask" in row) != without
+    assert record.settings["data"]["train_images_without_objects"] == round(20 * kind.get("empty", 0.0))
+
+
+@pytest.mark.medium
+def test_one_class_is_enough(tmp_path: Path) -> None:
+    alone = dataset()
+    targets = {name: getattr(alone, name).targets for name in ("train", "validation", "test")}
+    splits = {
+        name: replace(
+            getattr(alone, name), targets=replace(each, labels=torch.zeros_like(each.labels), category_ids=(7,))
+        )
+        for name, each in targets.items()
+    }
+    one = replace(alone, classes=("digit",), **splits)
+    train_detector(SPEC, one, RECIPE.replace(epochs=1), folder=tmp_path / "one", device=CPU)
+    start = weights_of_run(tmp_path / "one")
+    record = train_detector(SPEC, one, RECIPE.replace(epochs=1), start=start, folder=tmp_path / "two", device=CPU)
+    assert record.settings["weights"]["classifier"] == "kept"
+
+
+@pytest.mark.medium
+def test_accumulation_gives_the_losses_of_micro_batches_in_turn(images: ImageDataset, tmp_path: Path) -> None:
+    task = Detection(build_network(replace(SPEC, head=HEAD), 10), SPEC, images, RECIPE, RunContext(CPU))
+    batch = next(task.batches.batches())
+    assert task.weight(batch) == len(batch.images) == 8
+    torch.manual_seed(0)
+    loss, parts = task.loss(task.network, batch)
+    assert set(parts) == {"rpn_class", "rpn_box", "class", "box", "mask"}
+    assert float(loss.detach()) == pytest.approx(sum(float(part) for part in parts.values()), rel=1e-6)
+    execution = Execution(device_batch=4)
+    record = train_detector(SPEC, images, RECIPE, folder=tmp_path, device=CPU, execution=execution)
+    assert record.environment["execution"]["micro_batches"] == 2
+    assert all(math.isfinite(value) for value in losses(record))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="gloo")
+def test_two_processes_give_what_one_gives_also_where_one_has_no_object(tmp_path: Path) -> None:
+    program = Path(__file__).parents[1] / "two_detecting.py"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [*launcher, str(program), str(tmp_path / "two")], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    one = train_detector(
+        SPEC,
+        dataset(empty=0.6),
+        RECIPE.replace(epochs=1, batch_size=2),
+        folder=tmp_path / "one",
+        device=CPU,
+        execution=Execution(device_batch=1),
+    )
+    two = read_record(tmp_path / "two" / "record.json")
+    assert two.environment["processes"] == 2
+    assert losses(two) == pytest.approx(losses(one), rel=1e-5)
+    assert two.metrics["test_box_ap"] == pytest.approx(one.metrics["test_box_ap"], abs=1e-6)
+    assert two.details["misses"] == one.details["misses"]
+
+
+@pytest.mark.medium
+def test_a_finished_run_goes_on_with_its_head_and_its_classes_by_name(images: ImageDataset, tmp_path: Path) -> None:
+    train_detector(SPEC, images, RECIPE.replace(epochs=1), folder=tmp_path / "first", device=CPU)
+    standing = RECIPE.replace(epochs=1, lr=0.0, min_lr=0.0, warmup_epochs=0.0, head_width=16)
+    start = weights_of_run(tmp_path / "first")
+    order = np.random.default_rng(0).permutation(10)
+    numbers = torch.from_numpy(np.argsort(order))
+    splits = {
+        name: replace(split, targets=replace(split.targets, labels=numbers[split.targets.labels]))
+        for name, split in (("train", images.train), ("validation", images.validation), ("test", images.test))
+    }
+    shuffled = replace(images, classes=tuple(images.classes[index] for index in order), **splits)
+    train_detector(SPEC, shuffled, standing, start=start, folder=tmp_path / "kept", device=CPU)
+
+    before, after = (load_network(tmp_path / name) for name in ("first", "kept"))
+    assert after.spec.head["width"] == 8
+    image = images.test.images[:1].float() / 128 - 1
+    for network in (before.network, after.network):
+        network.float()
+    one, two = (network.network.detect(image, [(64, 64)])[0] for network in (before, after))
+    assert len(one) > 0
+    assert [before.classes[label] for label in one.labels] == [after.classes[label] for label in two.labels]
+    torch.testing.assert_close(one.boxes_xyxy, two.boxes_xyxy)
+
+
+def test_a_network_with_damaged_weights_finds_nothing_silently(images: ImageDataset, tmp_path: Path) -> None:
+    spec = replace(SPEC, head=HEAD)
+    network = build_network(spec, 10).eval()
+    with torch.no_grad():
+        network.rpn_head.rpn_cls.bias[0] = math.nan
+    lost = SavedNetwork(network, spec, images.classes, images.preparation, "detection")
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    with pytest.raises(NonFiniteScores, match="NaN or infinity for every image"):
+        predict(lost, [tmp_path / "a.png"], PredictRequest())
+
+
+@pytest.mark.slow
+def test_the_verbs_serve_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    options = ["--recipe", "quick_detection", "--data", "digit_scenes", "--image-size", "64", "--model-fields"]
+    options += ["width=8", "--head-width", "8", "--head-hidden", "16", "--batch-size", "96", "--epochs", "1"]
+    assert main(["train", *options, "--model", "resnet18", "--out", str(run)]) == 0
+    assert "box AP" in capsys.readouterr().out
+
+    saved = tmp_path / "found"
+    evaluate = ["evaluate", str(run), "--data", "digit_scenes", "--split", "validation"]
+    assert main([*evaluate, "--save-json", str(saved), "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["n"] == 300
+    assert measured["box_ap"] <= measured["box_ap50"]
+    results = json.loads((saved / "detections.bbox.json").read_text())
+    assert set(results[0]) == {"image_id", "category_id", "score", "bbox"}
+    assert json.loads((saved / "detections.segm.json").read_text())[0]["segmentation"]["size"] == [64, 64]
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    scene = SceneGenerator("test", 64, (1, 3), (0.3, 0.5)).scene(0)
+    Image.fromarray(scene.image.permute(1, 2, 0).numpy()).resize((90, 120)).save(photos / "a.png")
+    Image.new("L", (40, 30)).save(photos / "grey.png")
+    out = tmp_path / "drawn"
+    assert main(["predict", str(run), str(photos), "--out", str(out), "--min-score", "0.06", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [Path(each["image"]).name for each in found] == ["a.png", "grey.png"]
+    assert set(found[0]["predictions"][0]) == {"label", "score", "box_xyxy", "mask"}
+    for name, size in (("a.png", (90, 120)), ("grey.png", (40, 30))):
+        with Image.open(out / name) as drawing:
+            assert drawing.size == size
+    coco = COCO(str(out / "detections.json"))
+    assert len(coco.anns) == sum(len(each["predictions"]) for each in found)
+    assert [category["name"] for category in coco.cats.values()] == list("0123456789")
+    assert main(["predict", str(run), str(photos), "--min-score", "1"]) == 0
+    assert "nothing with a score of 1 or more" in capsys.readouterr().out
+
+    assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+    assert "box AP" in (tmp_path / "page.html").read_text()
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", "digit_scenes", "--flip", "--json"]) == 2
+    assert "leave out --window, --scales and --flip" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"holds a\.png itself"):
+        predict(load_network(run), [photos / "a.png"], PredictRequest(out=photos))
