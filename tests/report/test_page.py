@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from modernet.errors import InputError
 from modernet.records import Metric, Record
@@ -414,3 +417,30 @@ def test_runs_of_a_task_that_the_report_does_not_know_get_curves_and_a_table(
 def test_the_page_marks_metrics_whose_lower_values_are_better(tmp_path: Path) -> None:
     write_page([segmentation_run("a", 1.0, higher_is_better=False)], tmp_path / "page.html")
     assert '<th scope="col">Test mIoU ↓</th>' in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.medium
+def test_errors_of_a_run_are_drawn_offline_and_their_text_never_becomes_markup(
+    visit: Callable[..., Visit], training_run: Runs
+) -> None:
+    drawing = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(drawing, "JPEG")
+    details = {
+        "confusion": {"classes": [HOSTILE, HOSTILE, "datum.row + 1"], "counts": [[8, 2, 0]] * 3},
+        "precision_recall": [{"class": HOSTILE, "iou": 0.5, "recall": [0.0, 0.5], "precision": [1.0, 0.5]}],
+        "misses": [{"image": HOSTILE, "why": HOSTILE, "jpeg": base64.b64encode(drawing.getvalue()).decode()}],
+    }
+    opened = visit([dataclasses.replace(training_run(), details=details)], viewport={"width": 400, "height": 800})
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
+    assert opened.page.title() == "modernet report"
+    confusion = opened.page.locator("#training-1 .chart").nth(2)
+    assert confusion.locator(".mark-rect path").count() == 6
+    assert "datum.row + 1" in (confusion.text_content() or "")
+    confusion.locator(".mark-rect path").nth(2).hover(position={"x": 15, "y": 20})
+    assert "taken for" in opened.page.locator("#tooltip").inner_text()
+    assert opened.page.locator("#training-1 .chart").nth(3).locator(".mark-line path").count() == 1
+    image = opened.page.locator(".gallery img")
+    image.scroll_into_view_if_needed()
+    opened.page.wait_for_function("document.querySelector('.gallery img').naturalWidth === 30")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 400

@@ -17,7 +17,7 @@ _MOST = 12
 MOST_PIXELS = 320 * 240
 """Of a small drawing."""
 _LONGEST = 1200  # pixels of a side
-_QUALITY = 75  # JPEG's, for about 10 kB
+_QUALITY = 60  # JPEG's, for 5 to 10 kB
 
 
 class Misses:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 
 from modernet.records import Metric, Record
 from modernet.report.drawing.curves import learning_curves
 from modernet.report.origin import origin
-from modernet.report.section import Section
+from modernet.report.section import Image, Section
+from modernet.report.training.errors import errors, write_errors_png
 from modernet.report.training.labels import labels
 
 
@@ -31,6 +33,8 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
     labelled = list(zip(names, runs, strict=True))
     primary, *others = runs[0].task_metrics
     measured = {name for run in runs for name in run.metrics}
+    found = [errors(name, run) for name, run in labelled if run.details]
+    drawn = [each for each in found if each.confusion is not None or each.curves is not None]
     content = {
         "runs": labelled,
         "primary": primary,
@@ -39,6 +43,8 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
             *(metric for metric in others if f"test_{metric.name}" in measured),
         ],
         "curves": learning_curves({name: [run] for name, run in labelled if run.history}, primary, averaged=False),
+        "errors": found,
         "origin": origin(runs, names, ", ".join),
     }
-    return Section("training", f"Training on {title}", f"Training: {title}", content, runs)
+    image = Image("errors", functools.partial(write_errors_png, f"Errors on {title}", drawn)) if drawn else None
+    return Section("training", f"Training on {title}", f"Training: {title}", content, runs, image)

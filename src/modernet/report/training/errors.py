@@ -1,0 +1,68 @@
+"""What the test of a run showed besides numbers: what it confuses, its curves, its worst images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modernet.records import Record
+from modernet.report.drawing.png import Panel, write_png
+from modernet.report.section import Chart, Curves
+from modernet.report.training.confusion import Pair, confused_pairs, confusion_chart
+from modernet.report.training.precision_recall import precision_recall_curves
+
+_DRAWN = {
+    "segmentation": "Each shows the image, its true classes and the predicted ones.",
+    "detection": "Solid lines are detections, dashed lines the truth; filled boxes were missed.",
+}
+_CONFUSION = (
+    "Rows are true classes, columns predicted ones; numbers are per cent of the row. Orange is wrong. Colours grow "
+    "with the square root, so that small shares are visible."
+)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The details of one run.
+
+    Attributes:
+        label: of the run.
+        confusion: None for too many classes, or if there is none.
+        pairs: the most confused classes.
+        curves: precision by recall.
+        misses: the images with the worst results.
+        drawn: what their drawings show.
+    """
+
+    label: str
+    confusion: Chart | None
+    pairs: Sequence[Pair]
+    curves: Curves | None
+    misses: Sequence[Mapping[str, str]]
+    drawn: str
+
+
+def errors(label: str, run: Record) -> Errors:
+    """Return what a run with `details` has of them."""
+    matrix, curves = run.details.get("confusion"), run.details.get("precision_recall")
+    chart = matrix and confusion_chart(matrix)
+    return Errors(
+        label,
+        Chart(_CONFUSION, chart) if chart else None,
+        confused_pairs(matrix) if matrix else [],
+        precision_recall_curves(curves) if curves else None,
+        run.details.get("misses", []),
+        _DRAWN.get(run.settings.get("task", ""), ""),
+    )
+
+
+def write_errors_png(title: str, found: Sequence[Errors], path: Path) -> None:
+    """Write the charts of some runs as a PNG."""
+    panels = []
+    for each in found:
+        if each.confusion is not None:
+            panels.append(Panel(each.confusion.figure, f"{each.label}: confusion", [each.confusion.caption]))
+        for chart in each.curves.charts if each.curves is not None else ():
+            panels.append(Panel(chart.figure, f"{each.label}: precision and recall", [chart.caption]))
+    write_png(path, title, "on the test split", panels)
