@@ -14,7 +14,9 @@ from PIL import Image
 
 from modernet.data import IGNORE, SemanticTargets, open_dataset
 from modernet.data.fingerprint import fingerprint
+from modernet.data.images import label_files
 from modernet.data.opening import open_split
+from modernet.data.sources import label_maps
 from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.label_maps import read_label_folder
 from modernet.errors import InputError
@@ -289,6 +291,95 @@ def test_a_folder_opens_and_its_images_stay_whole(tmp_path: Path) -> None:
     assert dataset.classes == ("0", "1", "2")
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 30
     assert dataset.splits == "about 80 / 10 / 10 % of the one given set"
+
+
+def write_voc(root: Path, lists: dict[str, str], maps: str = "abcdef") -> Path:
+    for name in "abcdefgh":
+        write_image(root / "JPEGImages" / f"{name}.jpg")
+    for name in maps:
+        write_map(root / "SegmentationClass" / f"{name}.png", mode="P")
+    for name, listed in lists.items():
+        file = root / "ImageSets" / "Segmentation" / f"{name}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(listed) + "\n")
+    return root
+
+
+def names_of(examples: Examples | None) -> str:
+    assert examples is not None
+    return "".join(Path(examples.images.name(index)).stem for index in range(len(examples)))
+
+
+def test_the_lists_of_pascal_voc_say_which_image_is_in_which_split(tmp_path: Path) -> None:
+    lists = {"train": "cab", "val": "de", "trainval": "abcde", "test": "gh"}  # the maps of its test are not published
+    source = read_label_folder(write_voc(tmp_path / "VOC2012", lists))
+    assert counts(source) == {"train": 3, "validation": 2}
+    assert (names_of(source.train), names_of(source.validation)) == ("cab", "de")
+    assert source.classes[:3] == ("background", "aeroplane", "bicycle")
+    assert len(source.classes) == 21
+    assert maps_of(source.train)[0] == MAP.tolist()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        ({"default": "abc"}, {"train": "abc"}),  # CVAT's
+        ({"trainval": "abcde", "val": "bd"}, {"train": "ace", "validation": "bd"}),
+        ({"train": "ab", "test": "cf"}, {"train": "ab", "test": "cf"}),
+    ],
+)
+def test_other_lists_are_for_training(lists: dict[str, str], expected: dict[str, str], tmp_path: Path) -> None:
+    source = read_label_folder(write_voc(tmp_path, lists))
+    assert {split: names_of(examples) for split, examples in source.splits().items()} == expected
+    assert source.classes == ("0", "1", "2")
+
+
+def test_lists_that_do_not_fit_their_images_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.txt lists x, and .*JPEGImages has no such image; add it, or remove"):
+        read_label_folder(write_voc(tmp_path / "a", {"train": "ax"}))
+    with pytest.raises(InputError, match=r"h\.jpg: it has no label map of its name"):
+        read_label_folder(write_voc(tmp_path / "b", {"train": "abh"}))
+
+
+def test_maps_that_have_not_changed_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(label_maps, "_WORTH_KEEPING", 6)
+    read: list[str] = []
+
+    def read_values(path: Path, *, coloured: bool) -> np.ndarray:
+        read.append(path.stem)
+        return label_files.read_values(path, coloured=coloured)
+
+    monkeypatch.setattr(label_maps, "read_values", read_values)
+    folder = write_pairs(tmp_path / "data")
+
+    def classes() -> tuple[str, ...]:
+        read.clear()
+        return read_label_folder(folder).classes
+
+    def age() -> None:
+        for path in folder.rglob("*.*"):
+            os.utime(path, (1e9, 1e9))
+
+    assert (classes(), sorted(read)) == (("0", "1", "2"), list("abcdef"))
+    assert (classes(), sorted(read)) == (("0", "1", "2"), list("abcdef"))  # too new: they may still change unseen
+    age()
+    assert (classes(), sorted(read)) == (("0", "1", "2"), list("abcdef"))
+    assert (classes(), read) == (("0", "1", "2"), [])
+    write_map(folder / "masks" / "c.png", MAP + (MAP == 2))
+    assert (classes(), read) == (("0", "1", "2", "3"), ["c"])
+
+    write_image(folder / "images" / "d.jpg", size=(3, 6))
+    age()
+    with pytest.raises(InputError, match=r"d\.png: it has 2x6 pixels, its image d\.jpg 3x6"):
+        classes()
+    with pytest.raises(InputError, match=r"d\.png: it has 2x6 pixels, its image d\.jpg 3x6"):
+        classes()
+    assert read == ["d"]
+    next((tmp_path / "cache" / "label-maps").glob("*.json")).write_text("{")
+    with pytest.raises(InputError, match=r"d\.png"):
+        classes()
+    assert sorted(read) == list("abcdef")
 
 
 @pytest.mark.data("camvid")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +17,21 @@ from modernet.errors import InputError
 
 LABEL_LAYOUTS = (
     "images/ with masks/, labels/ or annotations/ beside it, split folders below or above; train/ with trainannot/ or "
-    "train_labels/; ADE20K's challenge; Cityscapes with leftImg8bit/ and gtFine/"
+    "train_labels/; JPEGImages/ with SegmentationClass/ and lists in ImageSets/Segmentation/; ADE20K's challenge; "
+    "Cityscapes with leftImg8bit/ and gtFine/"
 )
 _IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit")
-_MAPS = ("masks", "mask", "labels", "label", "annotations", "annotation", "segmentationclass", "gtfine")
+_MAPS = (
+    "masks",
+    "mask",
+    "labels",
+    "label",
+    "annotations",
+    "annotation",
+    "segmentationclass",
+    "segmentationclasspng",
+    "gtfine",
+)
 _PARTNERS = ("annot", "_labels", "_label", "_masks", "_mask", "labels", "masks")
 _IMAGE_ENDING = re.compile(r"_leftImg8bit$")
 _MAP_ENDING = re.compile(r"(_gtFine_labelTrainIds|_gtFine_labelIds|_L|_masks?|_labels?|_gt|_seg(mentation)?)$")
@@ -31,6 +42,11 @@ _CITYSCAPES = (
 )  # fmt: skip
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 _MOST_CITYSCAPES_ID = 33
+_OF_VOC = re.compile(r"VOC20\d\d")
+_VOC = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table",
+    "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv monitor",
+)  # fmt: skip
 _SEGNET_CAMVID = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car", "pedestrian", "bicyclist",
     "void",
@@ -85,6 +101,9 @@ def find_label_folder(path: Path, *, to_learn: bool = True) -> LabelFolder | Non
     for split, images, maps in places:
         found, left = _matched(images, maps)
         unused += left
+        if split is None and (lists := _lists(path)):
+            pairs |= _listed(found, images, lists)
+            continue
         for pair in found:
             pairs.setdefault(split or _split_below(images, pair.image), []).append(pair)
     cityscapes = any(maps.name.casefold() == "gtfine" for _, _, maps in places)
@@ -137,6 +156,39 @@ def _split_below(images: Path, image: Path) -> str:
     return (split_of(folder) if is_split_word(folder) else None) or "train"
 
 
+def _lists(path: Path) -> dict[str, Path]:
+    """Return the lists of a folder in Pascal VOC's layout by their lower-case names: `{"train": .../train.txt}`."""
+    folder = _folders(path).get("imagesets")
+    lists = None if folder is None else _folders(folder).get("segmentation")
+    return {} if lists is None else {file.stem.casefold(): file for file in sorted(lists.glob("*.txt"))}
+
+
+def _listed(pairs: Sequence[Pair], images: Path, lists: Mapping[str, Path]) -> dict[str, list[Pair]]:
+    """Return the pairs of each split that lists name; images that none names belong to no split.
+
+    Without a list for train, the others (VOC's `trainval`, CVAT's `default`) are for it, but for what is tested on.
+
+    Raises:
+        InputError: a list names an image that does not exist.
+    """
+    by_name = {pair.image.relative_to(images).with_suffix("").as_posix(): pair for pair in pairs}
+    named = {}
+    for word, file in lists.items():
+        named[word] = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        missing = next((name for name in named[word] if name not in by_name), None)
+        if missing is not None and split_of(word) != "test":  # VOC publishes what to test on without its images
+            raise InputError(f"{file} lists {missing}, and {images} has no such image; add it, or remove the line")
+    splits = {str(split_of(word)): names for word, names in named.items() if is_split_word(word)}
+    if "train" not in splits:
+        held_out = {name for names in splits.values() for name in names}
+        others = [name for word, names in named.items() if not is_split_word(word) for name in names]
+        splits["train"] = [name for name in dict.fromkeys(others) if name not in held_out]
+    found = {split: [by_name[name] for name in names if name in by_name] for split, names in splits.items()}
+    if not any(pair.label_map for pair in found.get("test", ())):
+        found.pop("test", None)
+    return {split: of_split for split, of_split in found.items() if of_split}
+
+
 def _beside(path: Path) -> tuple[Path, Path] | None:
     """Return the folders of images and maps directly in a folder."""
     folders = _folders(path)
@@ -186,6 +238,9 @@ def _meaning(
         return _CITYSCAPES, LabelCode({**ignored, **{value: label for label, value in enumerate(stored)}}, False)
     if first.name.startswith("ADE_"):
         classes = ClassList(tuple(f"class {number}" for number in range(1, 151)), None, first=1)
+        return classes.known, LabelCode(classes.by_value(), False)
+    if _OF_VOC.fullmatch(path.name):
+        classes = ClassList(_VOC, None)
         return classes.known, LabelCode(classes.by_value(), False)
     if first.parent.name.casefold() == "trainannot":
         classes = ClassList(_SEGNET_CAMVID, None)

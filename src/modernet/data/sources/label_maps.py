@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +21,11 @@ from modernet.data.images.label_files import LabelCode, LabelFiles, read_values
 from modernet.data.images.views import IGNORE
 from modernet.data.sources.examples import Examples, Source, all_of
 from modernet.data.sources.label_layouts import LABEL_LAYOUTS, LabelFolder, Pair, find_label_folder
+from modernet.data.sources.listing import COARSEST_CLOCK_NS
 from modernet.data.targets import SemanticTargets
 from modernet.errors import InputError
+from modernet.files.atomic import whole_file
+from modernet.files.cache import cache_folder, only_one
 from modernet.files.names import valid_text
 from modernet.machine.cores import decoding_workers
 from modernet.progress import say, track
@@ -27,6 +33,7 @@ from modernet.progress import say, track
 _CHUNK = 32
 _MOST_THREADS = 16
 _LISTED = 8
+_WORTH_KEEPING = 100  # maps; fewer are read quickly
 
 
 class Problem(NamedTuple):
@@ -81,10 +88,13 @@ def read_label_folder(path: Path, *, to_learn: bool = True) -> Source:
 
 
 def survey_labels(folder: LabelFolder) -> Survey:
-    """Read every label map, count its values, and compare it with its image."""
+    """Read every label map, count its values, and compare it with its image.
+
+    Of many maps, what they hold is kept in the cache folder, and only those that have changed are read again.
+    """
     pairs = [pair for of_split in folder.pairs.values() for pair in of_split]
     coloured = folder.code is not None and folder.code.coloured
-    found = list(_looked_at(pairs, coloured, f"reading the label maps of {folder.path}"))
+    found = _looks(folder.path, pairs, coloured)
     counts: Counter[int] = Counter()
     for look in found:
         counts.update(look.counts)
@@ -112,6 +122,58 @@ def survey_labels(folder: LabelFolder) -> Survey:
 class _Look(NamedTuple):
     counts: Counter[int]
     problems: list[Problem]
+
+
+def _looks(folder: Path, pairs: Sequence[Pair], coloured: bool) -> list[_Look]:
+    """Look at pairs, or take what is kept of them from the cache."""
+    name = f"{folder.name}-{sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}.json"
+    file, began_ns = cache_folder() / "label-maps" / name, time.time_ns()
+    kept = _kept(file)
+    states = [_state(pair, coloured, before_ns=began_ns - COARSEST_CLOCK_NS) for pair in pairs]
+    unknown = [pair for pair, state in zip(pairs, states, strict=True) if state not in kept]
+    new = iter(list(_looked_at(unknown, coloured, f"reading the label maps of {folder}")) if unknown else [])
+    looks = [_Look(Counter(dict(kept[state])), []) if state in kept else next(new) for state in states]
+    if unknown and len(pairs) >= _WORTH_KEEPING:
+        good = {
+            state: list(look.counts.items())
+            for state, look in zip(states, looks, strict=True)
+            if state and not look.problems
+        }
+        _keep(file, good)
+    return looks
+
+
+def _state(pair: Pair, coloured: bool, before_ns: int) -> str:
+    """Return what changes with an image or its map; empty if either is missing, or so new that it may still change."""
+    if pair.label_map is None:
+        return ""
+    parts = [str(coloured)]
+    for path in (pair.label_map, pair.image):
+        try:
+            found = path.stat()
+        except OSError:
+            return ""  # reported when it is read
+        if found.st_mtime_ns >= before_ns:
+            return ""
+        parts += [str(path), str(found.st_size), str(found.st_mtime_ns)]
+    return "\0".join(parts)
+
+
+def _kept(file: Path) -> dict[str, list[tuple[int, int]]]:
+    """Return the values and their counts of every state of a map that was kept."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # missing or damaged
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _keep(file: Path, good: Mapping[str, Sequence[tuple[int, int]]]) -> None:
+    try:
+        with only_one(file), whole_file(file) as unfinished:
+            unfinished.write_text(json.dumps(good), encoding="utf-8")
+    except OSError as error:  # only time is lost
+        say(f"cannot cache what label maps hold in {file.parent} ({error.strerror or error}); they are read each time")
 
 
 def _looked_at(pairs: Sequence[Pair], coloured: bool, task: str) -> Iterator[_Look]:

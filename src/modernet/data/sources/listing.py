@@ -26,7 +26,7 @@ from modernet.files.cache import cache_folder, only_one
 from modernet.progress import say, track
 
 _WORTH_KEEPING = 10_000  # images; fewer are listed quickly
-_COARSEST_CLOCK_NS = 2 * 10**9  # FAT; a change within one tick leaves the time as it is
+COARSEST_CLOCK_NS = 2 * 10**9  # FAT; a change within one tick leaves the time as it is
 _KEY = b"modernet listing 3"  # 2 had no images behind links
 
 
@@ -88,7 +88,7 @@ def _list(folder: Path) -> _Walked:
     if found is None:
         began_ns = time.time_ns()
         found = _walk(folder)
-        if len(found.names) >= _WORTH_KEEPING and max(found.changed_ns) < began_ns - _COARSEST_CLOCK_NS:
+        if len(found.names) >= _WORTH_KEEPING and max(found.changed_ns) < began_ns - COARSEST_CLOCK_NS:
             _keep(kept, found)
     return found
 
