@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def test_the_size_of_a_found_mask_is_not_that_of_its_box() -> None:
         (TWO_OBJECTS, {}, "bbox", "the results are not in COCO's format: give a file with a list of what was found"),
         (TWO_OBJECTS, [{**BOTH_FOUND[0], "image_id": 8}], "bbox", "result 0 .*its image 8 is not in the annotations"),
         (TWO_OBJECTS, [{**BOTH_FOUND[0], "score": float("nan")}], "bbox", "result 0 .*its score is nan"),
-        (TWO_OBJECTS, [BOTH_FOUND[0], {"image_id": 7, "score": 1}], "bbox", "result 1 .*has no bbox"),
+        (TWO_OBJECTS, [{"image_id": 7, "category_id": 18, "score": 1}], "bbox", "result 0 .*has no bbox"),
         (TWO_OBJECTS, BOTH_FOUND, "segm", "result 0 of the file, counted from 0, has no segmentation"),
         (TWO_OBJECTS, [{**BOTH_FOUND[0], "segmentation": []}], "segm", "result 0 .*its segmentation is empty"),
         (changed(segmentation={"size": [160, 120], "counts": [19200]}), [], "segm", "160 x 120, its image 120 x 160"),
@@ -179,6 +180,17 @@ def test_the_size_of_a_found_mask_is_not_that_of_its_box() -> None:
 def test_what_cannot_be_used_is_named(truth: Any, results: Any, kind: Kind, message: str) -> None:
     with pytest.raises(InputError, match=message):
         coco_average_precision(truth, results, kind=kind)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_search_for_cycles_is_as_it_was_before(on: bool) -> None:
+    try:
+        if not on:
+            gc.disable()
+        coco_average_precision(TWO_OBJECTS, BOTH_FOUND)
+        assert gc.isenabled() is on
+    finally:
+        gc.enable()
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from modernet import progress
 from modernet.data.images.rle import Rle, RleMaps, encode
 from modernet.data.targets import BoxTargets
 from modernet.detection.detections import Detections
-from modernet.evaluation.coco import Annotation, Kind, box_rle, evaluated, numbers
+from modernet.evaluation.coco import Annotation, Kind, box_rle, collection_paused, evaluated, numbers
 from modernet.files.atomic import whole_file
 from modernet.preparation import Size
 from modernet.processes import Processes
@@ -150,6 +150,7 @@ class AveragePrecision:
         for images in processes.gather(self._images):
             self._images |= images
 
+    @collection_paused()
     def measure(self) -> Precision:
         """Return the average precision, and what curves and tables need."""
         metrics: dict[str, float] = {}
