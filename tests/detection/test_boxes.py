@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from modernet.data.images.rle import encode
+from modernet.data.images.views import Box
+from modernet.data.targets import InstanceMasks
 from modernet.detection.anchors import anchors
 from modernet.detection.box_coder import BoxCoder, clip
 from modernet.detection.detections import Detections, select
@@ -155,8 +157,10 @@ def test_an_empty_box_or_one_outside_has_an_empty_mask(outside: tuple[int, ...])
 
 
 def test_the_target_of_a_mask_is_what_its_box_covers_of_the_object() -> None:
-    masks = torch.zeros(2, 56, 56, dtype=torch.bool)
-    masks[1, :, :28] = True
+    left = torch.zeros(56, 29, dtype=torch.bool)
+    left[:, :28] = True
+    empty = torch.zeros(56, 56, dtype=torch.bool)
+    masks = InstanceMasks.join([(Box(0, 0, 56, 56), empty), (Box(0, 0, 56, 29), left)])
     found = mask_targets(masks, torch.tensor([1, 0]), torch.tensor([box(0, 0, 56, 56), box(0, 0, 56, 56)]))
     assert found[0, :, :14].all()
     assert not found[0, :, 14:].any()
