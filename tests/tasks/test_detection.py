@@ -154,6 +154,33 @@ def test_accumulation_gives_the_losses_of_micro_batches_in_turn(images: ImageDat
     assert all(math.isfinite(value) for value in losses(record))
 
 
+@pytest.mark.medium
+def test_a_thousand_objects_in_an_image_are_learned_from_and_measured(tmp_path: Path) -> None:
+    crowded = dataset()
+    places = torch.arange(1000)
+    corners = torch.stack((places % 40, places // 40 * 2), 1).float()
+    boxes = torch.cat((corners, corners + 12), 1).clamp(max=64)
+    masks = torch.zeros(1, 64, 64, dtype=torch.bool)
+    masks[:, 8:40, 8:40] = True
+    targets = BoxTargets(
+        boxes,
+        places % 10,
+        places % 50 == 0,
+        np.array([0, 1000, 1000]),
+        masks,
+        np.where(places % 3 == 0, -1, 0),
+        np.full(1000, 144.0),
+        np.array([1, 2]),
+        tuple(range(10)),
+    )
+    split = InMemory(crowded.train.images[:2], targets)  # type: ignore[attr-defined]
+    full = replace(crowded, train=split, validation=split, test=split)
+    record = train_detector(SPEC, full, RECIPE.replace(epochs=1, batch_size=2), folder=tmp_path, device=CPU)
+    assert all(math.isfinite(value) for value in record.history[0].values())
+    assert record.settings["data"]["train_objects"] == 980
+    assert record.settings["data"]["train_crowds"] == 20
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="gloo")
 def test_two_processes_give_what_one_gives_also_where_one_has_no_object(tmp_path: Path) -> None:

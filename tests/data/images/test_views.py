@@ -150,3 +150,13 @@ def test_pixels_and_targets_of_a_scaled_view_agree() -> None:
             rows, columns = bright.any(1).nonzero()[:, 0], bright.any(0).nonzero()[:, 0]
             found = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
             assert max(abs(a - b) for a, b in zip(found, [left, top, right, bottom], strict=True)) <= 1
+
+
+def test_opencv_samples_four_pixels_however_much_an_image_shrinks() -> None:
+    row = torch.tensor([0, 10, 20, 200, 0, 30, 100, 0], dtype=torch.uint8)
+    image = row.expand(3, 4, 8).contiguous()
+    view = View(Box(0, 0, 4, 8), (1, 2))
+    assert view.show(image, "opencv").tolist() == [[[15, 65]]] * 3  # halfway between pixels 1 and 2, and 5 and 6
+    assert view.show(image, "bilinear").tolist() != view.show(image, "opencv").tolist()
+    larger = View(Box(0, 0, 4, 8), (4, 16)).show(image, "opencv")[0, 0].tolist()
+    assert larger[:4] == [0, 2, 8, 12]

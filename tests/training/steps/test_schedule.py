@@ -76,3 +76,11 @@ def test_the_line_runs_from_the_first_step_and_the_warm_up_ends_on_it() -> None:
     assert [learning_rate(recipe, step, 2) for step in (3, 4, 10, 19)] == pytest.approx([0.85, 0.8, 0.5, 0.05])
     assert learning_rate(recipe, 0, 2) == pytest.approx(0.25)
     assert learning_rate(recipe.replace(min_lr=0.2), 10, 2) == pytest.approx(0.6)
+
+
+def test_late_steps_are_those_of_the_3x_schedule() -> None:
+    recipe = get_recipe("mask_rcnn_convnext").replace(warmup_epochs=0.0)
+    rates = [learning_rate(recipe, epoch * 10, 10) for epoch in range(36)]
+    assert rates[:27] == [1e-4] * 27
+    assert rates[27:33] == pytest.approx([1e-5] * 6)
+    assert rates[33:] == pytest.approx([1e-6] * 3)

@@ -31,7 +31,7 @@ register_recipe(
             name="upernet_convnext",
             source="Liu et al. 2022, table 4 and appendix A.3, and the configs of its release",
             batch_size=16,
-            images=ImageSizes(image_size=512),
+            images=ImageSizes(image_size=512, interpolation="opencv"),
             augmentation=SegmentationAugmentation(
                 flip=0.5, scale_min=0.5, scale_max=2.0, class_share=0.75, photometric=True
             ),
@@ -50,6 +50,6 @@ register_recipe(
         },
         differs="127 epochs of ADE20K are the 160,000 steps, and 1.1875 the 1,500 of the warm-up; fp32, where the "
         "release trains all but L and XL in fp16; BatchNorm per process, not synchronised; base with ImageNet-22K "
-        "weights also has --image-size 640; images are resized with antialiasing, and padded with grey",
+        "weights also has --image-size 640; images are padded with grey",
     )
 )
