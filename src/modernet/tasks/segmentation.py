@@ -238,8 +238,9 @@ def _answer(strips: Iterable[tuple[slice, Tensor]], target: Tensor | None = None
     """Reduce probabilities strip by strip, since those of a large image do not fit into memory."""
     classes, losses, finite = [], [], []
     for rows, probabilities in strips:
-        classes.append(probabilities.argmax(1).to(torch.uint8))
-        finite.append(probabilities.isfinite().flatten(1).all(1))
+        best = probabilities.max(1)  # NaN where any is, as in softmax; several times faster than argmax and isfinite
+        classes.append(best.indices.to(torch.uint8))
+        finite.append(best.values.isfinite().flatten(1).all(1))
         if target is not None:
             log = probabilities.clamp(min=1e-30).log()
             losses.append(F.nll_loss(log, target[:, rows].long(), ignore_index=IGNORE, reduction="sum").double())
