@@ -63,6 +63,14 @@ def test_curves_of_each_iou_have_a_chart_without_points_that_change_nothing() ->
     assert half[0]["about"] == "cat\nrecall 0 %: precision 100 %"
 
 
+def test_the_mean_of_all_classes_is_marked() -> None:
+    (chart,) = precision_recall_curves([{**CURVE, "class": "all"}, CURVE]).charts
+    assert {(row["line"], row["mean"]) for row in rows_of(chart.figure)} == {(0, True), (1, False)}
+    assert "the thick one for their mean" in chart.caption
+    (without,) = precision_recall_curves([CURVE]).charts
+    assert "mean" not in without.caption
+
+
 def test_curves_of_many_classes_have_no_keys() -> None:
     assert precision_recall_curves([{**CURVE, "class": str(index)} for index in range(25)]).keys == []
 

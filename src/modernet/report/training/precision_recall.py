@@ -10,6 +10,7 @@ from modernet.report.drawing.theme import ramp
 from modernet.report.section import Chart, Curves
 
 _MOST_KEYS = 24  # classes that can be picked; those of more are named by tooltips
+_MEAN = "all"  # the curve that is the mean of those of the classes
 
 
 def precision_recall_curves(curves: Sequence[Mapping[str, Any]]) -> Curves:
@@ -20,8 +21,9 @@ def precision_recall_curves(curves: Sequence[Mapping[str, Any]]) -> Curves:
     """
     names = list(dict.fromkeys(curve["class"] for curve in curves))
     colors = ramp(len(names))
+    lines = "a line for each class" + (", the thick one for their mean" if _MEAN in names else "")
     charts = [
-        Chart(f"Precision by recall at an IoU of {iou:g}, a line for each class.", _chart(chosen, names, colors))
+        Chart(f"Precision by recall at an IoU of {iou:g}, {lines}.", _chart(chosen, names, colors))
         for iou in sorted({curve["iou"] for curve in curves})
         if (chosen := [curve for curve in curves if curve["iou"] == iou])
     ]
@@ -32,6 +34,7 @@ def _chart(curves: Sequence[Mapping[str, Any]], names: Sequence[str], colors: Se
     rows: list[dict[str, Any]] = [
         {
             "line": names.index(curve["class"]),
+            "mean": curve["class"] == _MEAN,
             "recall": recall,
             "precision": precision,
             "about": tooltip([curve["class"], f"recall {100 * recall:.0f} %: precision {100 * precision:.0f} %"]),
@@ -51,9 +54,10 @@ def _chart(curves: Sequence[Mapping[str, Any]], names: Sequence[str], colors: Se
             "value": 0.12,
         },
     }
+    width = {"condition": {"test": "datum.mean", "value": 4}, "value": 1.6}
     hover = {"x": encoding["x"], "y": encoding["y"], "tooltip": ABOUT}
     layers: list[Spec] = [
-        {"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": {**encoding, "order": {"field": "recall"}}},
+        {"mark": "line", "encoding": {**encoding, "order": {"field": "recall"}, "strokeWidth": width}},
         {"mark": {"type": "point", "size": 90, "opacity": 0, "filled": True}, "encoding": hover},
     ]
     return figure(rows, layers, height=300, params={"picked": []})
