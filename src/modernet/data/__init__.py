@@ -2,7 +2,7 @@
 
 from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import Finding, Findings
-from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split, image_name
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split, image_name, short_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decoding import UnreadableImage, read_image
 from modernet.data.images.finding import find_images
@@ -49,4 +49,5 @@ __all__ = [
     "open_split",
     "pack_dataset",
     "read_image",
+    "short_name",
 ]

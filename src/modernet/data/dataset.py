@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -76,15 +77,20 @@ class OnDisk:
         return class_labels(self.targets)
 
 
-def image_name(split: Split, position: int, called: str = "training") -> str:
-    """Return the name of an image of a split for people: its path, its file and row, or its index.
-
-    Args:
-        called: what the split is called where an image has nothing but an index.
-    """
+def image_name(split: Split, position: int) -> str:
+    """Return the name of an image of a training split in messages: its path, its file and row, or its index."""
     if isinstance(split, OnDisk):
         return split.images.name(int(split.indices[position]))
-    return f"image {position} of the {called} split"
+    return f"image {position} of the training split"
+
+
+def short_name(split: Split, position: int) -> str:
+    """Return the name of an image for a record, which must not say where its data set is stored: the last folder and
+    the file, or its index.
+    """
+    if isinstance(split, OnDisk):
+        return "/".join(PurePath(image_name(split, position)).parts[-2:])
+    return f"image {position}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet import evaluation, progress
-from modernet.data import Batch, BoxTargets, ImageDataset, Split, image_name
+from modernet.data import Batch, BoxTargets, ImageDataset, Split, short_name
 from modernet.data.loading.whole import each_image, stored_image
 from modernet.detection import RCNN, RCNNConfig, cascade_mask_rcnn, mask_rcnn
 from modernet.detection.drawing import draw_miss
@@ -241,7 +241,7 @@ def _details(
         image = stored_image(split, position)
         (found,) = detect(network, [image], preparation, next(network.parameters()).device)
         drawing = draw_miss(image, found, targets.take(np.array([position])), classes, most_pixels=MOST_PIXELS)
-        misses.append({"image": image_name(split, position, "test"), "why": str(mistakes), "jpeg": small_jpeg(drawing)})
+        misses.append({"image": short_name(split, position), "why": str(mistakes), "jpeg": small_jpeg(drawing)})
     network.train(was_training)
     return {"confusion": measured.confusion, "precision_recall": measured.precision_recall, "misses": misses}
 

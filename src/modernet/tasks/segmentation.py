@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.data import Batch, ImageDataset, Split, image_name
+from modernet.data import Batch, ImageDataset, Split, short_name
 from modernet.data.images.views import IGNORE
 from modernet.data.loading.whole import whole_images
 from modernet.errors import InputError
@@ -300,5 +300,5 @@ def _add_miss(
     iou, (true, taken_for) = own.mean_iou(), divmod(int(wrong.argmax()), len(names))
     share = 100 * wrong[true, taken_for] / own.counts.sum()
     why = f"mIoU {iou:.1f} %; {names[true]} taken for {names[taken_for]} on {share:.0f} % of its pixels"
-    image = image_name(split, position, "test")
+    image = short_name(split, position)
     misses.add(iou, position, image, why, lambda: side_by_side(image_u8, truth, found, len(names)))
