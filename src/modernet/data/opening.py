@@ -54,7 +54,9 @@ def open_dataset(
             `"https://host/folder/train-{000..127}.tar"`; `"hf:org/name"`, a data set of the Hugging Face Hub with
             images in parquet (`"hf:org/name/config"`, `"hf:org/name@revision"`).
         targets: what to learn of each image: `"classes"`, `"semantic"` (a class for each pixel), `"boxes"` (boxes with
-            a class and a mask each) or `"none"`. `"digit_scenes"` has all of them, anything else classes and none.
+            a class each, and masks) or `"none"`. `"digit_scenes"` has all of them. Folders of label maps have
+            semantic ones (`read_label_folder`); COCO's json files, Pascal VOC's xml and YOLO's text files have boxes
+            (`read_boxes`; the path may be that of a json file or a data.yaml). Anything else has classes and none.
             With `"none"` a folder of images needs no class folders.
         image_size: side of the square images, or their height and width; None is what suits the images: their own
             side where all are squares of one size up to 256, otherwise 224, or less where most are smaller

@@ -9,7 +9,7 @@ from modernet.data import check_images, open_dataset
 from modernet.errors import InputError
 
 CLASS_FOLDERS = "write its images to a folder for each class, or to tar shards"
-BOXES = "boxes cannot be read yet; to train a classifier, put images in a folder for each class"
+BOXES = "it has boxes, not classes of images; give a recipe for detection, or, to train a classifier, put images in a"
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,6 @@ BOXES = "boxes cannot be read yet; to train a classifier, put images in a folder
         (["data.mdb", "lock.mdb"], f"data.mdb is an LMDB database.*{CLASS_FOLDERS}"),
         (["pathmnist.npz"], f"pathmnist.npz is a file of arrays.*{CLASS_FOLDERS}"),
         (["photos.tar.gz"], "photos.tar.gz is an archive.*unpack it, and give the folder"),
-        (["annotations/instances_val2017.json", "val2017/1.jpg"], rf"\(COCO, annotations/instances_val2.*{BOXES}"),
-        (["train/_annotations.coco.json", "train/1.jpg"], rf"train is a data set for detection \(COCO, _anno.*{BOXES}"),
-        (["images/train/1.jpg", "labels/train/1.txt", "data.yaml"], rf"\(YOLO, labels/train/1.txt\).*{BOXES}"),
-        (["train/images/1.jpg", "train/labels/1.txt"], rf"train is a data set for detection \(YOLO, labels/1.*{BOXES}"),
-        (["JPEGImages/1.jpg", "Annotations/1.xml"], rf"\(Pascal VOC, Annotations/1.xml\).*{BOXES}"),
     ],
 )
 @pytest.mark.parametrize("verb", [open_dataset, check_images])
@@ -41,6 +36,25 @@ def test_layouts_of_other_tools_are_named_with_a_way_out(tmp_path: Path, verb, f
         (tmp_path / name).write_text(json.dumps({"version": 2}))
     with pytest.raises(InputError, match=message) as caught:
         verb(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["annotations/instances_val2017.json", "val2017/1.jpg"], rf"\(COCO, annotations/instances_val2.*{BOXES}"),
+        (["train/_annotations.coco.json", "train/1.jpg"], rf"train is a data set for detection \(COCO, _anno.*{BOXES}"),
+        (["images/train/1.jpg", "labels/train/1.txt", "data.yaml"], rf"\(YOLO, labels/train/1.txt\).*{BOXES}"),
+        (["train/images/1.jpg", "train/labels/1.txt"], rf"train is a data set for detection \(YOLO, labels/1.*{BOXES}"),
+        (["JPEGImages/1.jpg", "Annotations/1.xml"], rf"\(Pascal VOC, Annotations/1.xml\).*{BOXES}"),
+    ],
+)
+def test_boxes_are_no_classes_of_images(tmp_path: Path, files: list[str], message: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"version": 2}))
+    with pytest.raises(InputError, match=message) as caught:
+        open_dataset(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 

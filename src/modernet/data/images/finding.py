@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from modernet.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+_MOST_NAMES = 1000
 
 
 def find_images(patterns: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -71,6 +73,16 @@ def leads_back(folder: Path, root: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name)
+
+
+def some_names(folder: Path) -> list[str]:
+    """Return the first thousand names in a folder that may have a million, without hidden ones, sorted; none if there
+    is no such folder.
+    """
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in islice(entries, _MOST_NAMES) if not is_hidden(entry.name))
 
 
 def is_hidden(name: str) -> bool:

@@ -73,7 +73,12 @@ def from_polygons(parts: Parts, size: Size) -> Rle:
     h, w = size
     low, high = (-w, -h), (2 * w, 2 * h)
     corners = [np.clip(np.reshape(part, (-1, 2)).astype(np.float64), low, high).ravel().tolist() for part in parts]
-    rle: Rle = coco_mask.merge(coco_mask.frPyObjects(corners, h, w))
+    return merge(coco_mask.frPyObjects(corners, h, w))
+
+
+def merge(masks: Sequence[Rle]) -> Rle:
+    """Return the union of masks of one size."""
+    rle: Rle = coco_mask.merge(list(masks))
     return rle
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from fnmatch import fnmatch
-from itertools import islice
 from pathlib import Path
 
-from modernet.data.images.finding import is_hidden, is_image
+from modernet.data.images.finding import is_image, some_names
 from modernet.data.sources.split_names import split_of
 from modernet.errors import InputError
-
-_MOST_NAMES = 1000  # that are looked at in a folder; it may have a million
 
 _PARQUET = "write each split as parquet: datasets.load_from_disk(FOLDER)['train'].to_parquet('train.parquet')"
 _FOLDERS = "write its images to a folder for each class, or to tar shards (webdataset.ShardWriter)"
@@ -33,7 +29,10 @@ _FILES = (
 )
 """Patterns of names, what such files are, and what to do."""
 
-_BOXES = "boxes cannot be read yet; to train a classifier, put images in a folder for each class"
+_BOXES = (
+    "has boxes, not classes of images; give a recipe for detection, or, to train a classifier, put images in a folder "
+    "for each class"
+)
 
 
 def refuse_foreign(path: Path) -> None:
@@ -48,8 +47,8 @@ def refuse_foreign(path: Path) -> None:
     below = [entry for entry in sorted(path.iterdir()) if split_of(entry.name) and entry.is_dir()]
     for folder in (path, *below):
         if found := _detection(folder):
-            raise InputError(f"{folder} is a data set for detection ({found}), and {_BOXES}")
-    files = [folder / name for folder in (path, *below) for name in _some_names(folder)]
+            raise InputError(f"{folder} is a data set for detection ({found}): it {_BOXES}")
+    files = [folder / name for folder in (path, *below) for name in some_names(folder)]
     if not any(is_image(file) or (file.is_dir() and file not in below) for file in files):
         for file in files:
             refuse_foreign_file(file)
@@ -77,15 +76,7 @@ def _detection(folder: Path) -> str | None:
     ):
         if images is None or (folder / images).is_dir():
             for place in (boxes, *(f"{boxes}/{split}" for split in ("train", "train2017", "val", "test"))):
-                for name in _some_names(folder / place):
+                for name in some_names(folder / place):
                     if name.endswith(suffix):
                         return f"{kind}, {place}/{name}"
     return None
-
-
-def _some_names(folder: Path) -> list[str]:
-    """Return the first names in a folder, without hidden ones; none if there is no such folder."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in islice(entries, _MOST_NAMES) if not is_hidden(entry.name))

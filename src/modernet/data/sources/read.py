@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modernet.data.images.finding import is_hidden, is_image
+from modernet.data.sources.box_folders import read_boxes
 from modernet.data.sources.cifar import has_cifar, read_cifar
 from modernet.data.sources.examples import Source
 from modernet.data.sources.foreign import refuse_foreign, refuse_foreign_file
@@ -61,6 +62,13 @@ def read_source(
         InputError: nothing is there, it is of no known layout, it does not have such targets, or it cannot be used; the
             message says why.
     """
+    if targets == "boxes" and _is_folder(spec):
+        path = Path(spec).expanduser()
+        if not path.is_file():
+            path = _existing_folder(spec)
+        source = read_boxes(path)
+        source.check(to_learn=to_learn)
+        return NamedSource(valid_text(Path(source.path).resolve().name), source)
     if targets == "semantic" and _is_folder(spec):
         path = _existing_folder(spec)
         source = read_label_folder(path, to_learn=to_learn)
