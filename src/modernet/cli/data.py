@@ -35,14 +35,16 @@ class CheckOptions:
       modernet data check my_photos --json > findings.json
 
     It finds images that cannot be read, the same image in two splits or two classes, images of two splits that look
-    alike, odd sizes, and classes with similar names, with few images, or without any in a split. The exit code is 1
-    if it finds anything.
+    alike, odd sizes, and classes with similar names, with few images, or without any in a split; of label maps and
+    boxes also what is wrong in their files, with file and line. The exit code is 1 if it finds anything.
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """Images: a folder (class/image, or train and test above it), shards, parquet, or a name, as for --data."""
+    """Images: a folder (class/image, or train and test above it; with label maps or boxes), shards, parquet, a name, or
+    a json file of COCO's form or a data.yaml, as for --data."""
     json: bool = False
-    """Print JSON: an object with images, splits, counts and found, a list of objects with kind, subject, detail."""
+    """Print JSON: an object with images, splits, counts and found, a list of objects with kind, subject, detail. For
+    boxes also objects (the number of each class) and images_without_objects."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,10 @@ def _check(arguments: Sequence[str]) -> int:
     counts = findings.counts()
     if options.json:
         found = [asdict(finding) for finding in findings.found]
-        print_json({"images": findings.images, "splits": findings.splits, "counts": counts, "found": found})
+        content = {"images": findings.images, "splits": findings.splits, "counts": counts, "found": found}
+        if findings.objects is not None:
+            content |= {"objects": findings.objects, "images_without_objects": findings.without_objects}
+        print_json(content)
         return 1 if found else 0
     for kind, count in counts.items():
         of_kind = [finding for finding in findings.found if finding.kind == kind]
@@ -99,9 +104,18 @@ def _check(arguments: Sequence[str]) -> int:
         if count > _MOST_SHOWN:
             rows.append([f"... and {count - _MOST_SHOWN} more (--json has all)", ""])
         print_table(simple_table(f"{kind} ({count}): {KINDS[kind]}", {"image": False, "problem": False}, rows))
+    without = ""
+    if findings.objects is not None:
+        by_number = sorted(findings.objects.items(), key=lambda item: -item[1])
+        rows = [[name, str(count)] for name, count in by_number[:_MOST_SHOWN]]
+        if len(by_number) > _MOST_SHOWN:
+            rows.append([f"... and {len(by_number) - _MOST_SHOWN} more classes (--json has all)", ""])
+        title = f"objects ({sum(findings.objects.values())})"
+        print_table(simple_table(title, {"class": False, "objects": True}, rows))
+        without = f", {findings.without_objects} of them without objects"
     total = len(findings.found)
     verdict = f"{total} problem{'' if total == 1 else 's'}" if total else "no problems"
-    print(f"{options.data}: {verdict} in {findings.images} images ({findings.splits})")
+    print(f"{options.data}: {verdict} in {findings.images} images{without} ({findings.splits})")
     return 1 if total else 0
 
 

@@ -10,6 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from modernet.data.checking.box_problems import (
+    box_problems,
+    images_of_classes,
+    images_without_objects,
+    objects_of_classes,
+    survey_objects,
+    with_objects,
+)
 from modernet.data.checking.class_problems import class_problems, folder_problems
 from modernet.data.checking.duplicates import difference_hash, look_alikes, repeated
 from modernet.data.checking.findings import KINDS, Finding, Findings
@@ -20,6 +28,7 @@ from modernet.data.reading import Failures, read_all
 from modernet.data.sources.examples import Examples, Source, labelled
 from modernet.data.sources.image_folder import split_folders
 from modernet.data.sources.listing import list_classes
+from modernet.data.sources.objects import BoxSurvey
 from modernet.data.sources.read import find_image_folder, read_source
 from modernet.data.splits import three_splits
 from modernet.data.targets import ClassTargets
@@ -39,7 +48,9 @@ def check_images(spec: str) -> Findings:
     same (a hash of 8 x 8 differences, so most copies that were resized or compressed again); odd sizes; dark images;
     grey images whose values take another number of bits than most; and problems of classes: similar names, missing in a
     split, rare, empty folders, other files, folders in folders. Of label maps: missing ones, ones of another size than
-    their image, values or colours that are no class, maps without an image. Where a data set has no splits, those that
+    their image, values or colours that are no class, maps without an image. Of boxes: objects, masks and images that
+    are dropped, boxes that are cut off, images of another size than their annotations say, classes without objects,
+    each with its file and line. Where a data set has no splits, those that
     `open_dataset` would make are compared.
 
     Args:
@@ -51,11 +62,14 @@ def check_images(spec: str) -> Findings:
     """
     if spec == "digit_scenes":
         raise InputError("digit_scenes is generated and has nothing to check; give a data set that is stored somewhere")
-    classes, given, found = _opened(spec)
+    survey = survey_objects(spec)
+    classes, given, found = _opened(spec) if survey is None else _with_boxes(spec, survey)
     splits, words = _splits(spec, classes, given)
     surveys = {split: _survey(examples, f"checking {split} images") for split, examples in splits.items()}
     labelled = {split: examples for split, examples in given.items() if isinstance(examples.targets, ClassTargets)}
     counts = {split: np.bincount(examples.labels, minlength=len(classes)) for split, examples in labelled.items()}
+    if survey is not None and survey.classes:
+        counts = images_of_classes(survey)
     found += [
         *(finding for split, examples in splits.items() for finding in _unreadable(examples, surveys[split])),
         *_copies(splits, surveys, classes),
@@ -67,7 +81,10 @@ def check_images(spec: str) -> Findings:
     ]
     order = list(KINDS)
     total = sum(len(examples) for examples in splits.values())
-    return Findings(total, words, tuple(sorted(found, key=lambda finding: order.index(finding.kind))))
+    ordered = tuple(sorted(found, key=lambda finding: order.index(finding.kind)))
+    if survey is None:
+        return Findings(total, words, ordered)
+    return Findings(total, words, ordered, objects_of_classes(survey), images_without_objects(survey))
 
 
 class _Survey(NamedTuple):
@@ -115,9 +132,16 @@ def _opened(spec: str) -> tuple[tuple[str, ...], dict[str, Examples], list[Findi
     return tuple(map(valid_text, classes)), given, found
 
 
+def _with_boxes(spec: str, survey: BoxSurvey) -> tuple[tuple[str, ...], dict[str, Examples], list[Finding]]:
+    """As `_opened`; a folder of Pascal VOC may have label maps, too."""
+    label_folder = find_labels(spec)
+    of_labels = [] if label_folder is None else label_problems(label_folder)
+    return survey.classes, with_objects(survey), [*box_problems(survey), *of_labels]
+
+
 def _splits(spec: str, classes: tuple[str, ...], given: Mapping[str, Examples]) -> tuple[dict[str, Examples], str]:
     """Return the splits that training would use, and a phrase that says where they come from."""
-    if len(given) > 1:
+    if len(given) > 1 or "train" not in given:
         return dict(given), f"{', '.join(given)} as given"
     try:
         train, validation, test, words = three_splits(Source(spec, classes, given["train"]))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from modernet.data.sources.objects import PROBLEMS
 
 KINDS = {
     "unreadable": "images that cannot be read",
+    **PROBLEMS,
+    "class without objects": "classes that no object has",
     "label map": "label maps that are missing, of another size than their image, or hold what is no class",
     "map without image": "label maps of which there is no image",
     "in two splits": "the same image in two splits: the network is tested on what it learned from",
@@ -48,11 +53,15 @@ class Findings:
         images: number of images that were checked.
         splits: a phrase that says where the splits come from.
         found: the problems, by kind.
+        objects: number of objects of each class, where the data set has boxes.
+        without_objects: number of images without any.
     """
 
     images: int
     splits: str
     found: tuple[Finding, ...]
+    objects: Mapping[str, int] | None = None
+    without_objects: int = 0
 
     def counts(self) -> dict[str, int]:
         """Return the number of findings of each kind that occurs, in the order of `KINDS`."""
