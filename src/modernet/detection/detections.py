@@ -13,9 +13,9 @@ from modernet.data.images.rle import Rle
 from modernet.detection.pasting import encode_window, paste, paste_window
 from modernet.preparation import Size
 
-_LEAST_SCORE = 0.05
-_NMS_IOU = 0.5
-_MOST = 100
+LEAST_SCORE = 0.05
+MOST_DETECTIONS = 100
+NMS_IOU = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def select(boxes: Tensor, logits: Tensor) -> Detections:
         logits: (n, k + 1), the background last.
     """
     probabilities = logits.softmax(1)[:, :-1]
-    place, labels = torch.nonzero(probabilities > _LEAST_SCORE, as_tuple=True)
+    place, labels = torch.nonzero(probabilities > LEAST_SCORE, as_tuple=True)
     boxes, scores = boxes[place, labels], probabilities[place, labels]
-    kept = batched_nms(boxes, scores, labels, _NMS_IOU)[:_MOST]
+    kept = batched_nms(boxes, scores, labels, NMS_IOU)[:MOST_DETECTIONS]
     return Detections(boxes[kept], scores[kept], labels[kept])

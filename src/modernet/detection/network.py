@@ -29,15 +29,15 @@ from modernet.detection.config import RCNNConfig
 from modernet.detection.detections import Detections
 from modernet.detection.neck import Neck
 from modernet.detection.padding import padded_size, to_size
-from modernet.detection.region_proposals import RPNHead, proposal_losses, propose
+from modernet.detection.region_proposals import Level, RPNHead, proposal_losses, propose
 from modernet.detection.roi_heads import RoIHeads
 from modernet.detection.sampling import Objects
 from modernet.errors import InputError
 from modernet.models import Backbone, DenseNetwork
 from modernet.preparation import Size
 
-_CANDIDATES, _CANDIDATES_IN_TRAINING = 1000, 2000  # per level, before non-maximum suppression
-_PROPOSALS = 1000
+CANDIDATES, _CANDIDATES_IN_TRAINING = 1000, 2000  # per level, before non-maximum suppression
+PROPOSALS = 1000
 
 
 class RCNN(DenseNetwork):
@@ -92,6 +92,10 @@ class RCNN(DenseNetwork):
         y: list[Tensor] = self.neck(self.pyramid(images))
         return y
 
+    def padded_levels(self, images: Tensor) -> list[Tensor]:
+        """Return the levels for images of any one size, which are padded."""
+        return self.levels(to_size(images, padded_size((images.shape[2], images.shape[3]))))
+
     @torch.no_grad()
     def detect(self, images: Tensor, sizes: Sequence[Size]) -> list[Detections]:
         """Return what is found in each image; arguments as of `forward`.
@@ -106,8 +110,7 @@ class RCNN(DenseNetwork):
             batch = images if len(members) == len(images) else images[members]
             own_sizes = [sizes[index] for index in members]
             maps = self.levels(to_size(batch, size))
-            boxes = propose(self.rpn_head(maps), own_sizes, candidates=_CANDIDATES, kept=_PROPOSALS)
-            found |= zip(members, self.roi_heads.detect(maps[:4], boxes, own_sizes), strict=True)
+            found |= zip(members, find(maps[:4], self.rpn_head(maps), self.roi_heads, own_sizes), strict=True)
         return [found[index] for index in range(len(images))]
 
     def losses(self, images: Tensor, sizes: Sequence[Size], targets: BoxBatch) -> dict[str, Tensor]:
@@ -131,9 +134,8 @@ class RCNN(DenseNetwork):
         config = self.config
         if config.masks and targets.masks is None:
             raise InputError("a detector with mask heads learns from masks, and the targets have none: use masks=False")
-        images = to_size(images, padded_size((images.shape[2], images.shape[3])))
         objects = _by_image(targets, len(images))
-        maps = self.levels(images)
+        maps = self.padded_levels(images)
         predicted = self.rpn_head(maps)
         boxes = [each.boxes for each in objects]
         rpn_class, rpn_box = proposal_losses(
@@ -145,6 +147,13 @@ class RCNN(DenseNetwork):
             "rpn_box": rpn_box,
             **self.roi_heads.losses(maps[:4], proposals, sizes, objects),
         }
+
+
+def find(
+    maps: Sequence[Tensor], predicted: Sequence[Level], heads: RoIHeads, sizes: Sequence[Size]
+) -> list[Detections]:
+    """Return what is found in each image of a batch, from the four finest levels and what is predicted at all five."""
+    return heads.detect(maps, propose(predicted, sizes, candidates=CANDIDATES, kept=PROPOSALS), sizes)
 
 
 def _by_image(targets: BoxBatch, images: int) -> list[Objects]:

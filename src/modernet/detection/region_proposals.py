@@ -12,13 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import batched_nms
 
 from modernet.detection.anchors import RATIOS, STRIDES, anchors
 from modernet.detection.box_coder import BoxCoder, clip
 from modernet.detection.matching import match, sample
 from modernet.detection.padding import padded_size
 from modernet.detection.precision import at_least_float32
+from modernet.detection.suppression import survivors
 from modernet.preparation import Size
 
 _NMS_IOU = 0.7
@@ -85,15 +85,28 @@ def propose(levels: Sequence[Level], sizes: Sequence[Size], *, candidates: int, 
     """
     proposals = []
     for image, size in enumerate(sizes):
-        boxes, scores, of_level = [], [], []
-        for index, level in enumerate(levels):
-            best, chosen = level.logits[image].sigmoid().topk(min(candidates, len(level.anchors)))
-            boxes.append(clip(_CODER.decode(level.anchors[chosen], level.offsets[image, chosen]), size))
-            scores.append(best)
-            of_level.append(torch.full_like(chosen, index))
-        all_boxes = torch.cat(boxes)
-        proposals.append(all_boxes[batched_nms(all_boxes, torch.cat(scores), torch.cat(of_level), _NMS_IOU)[:kept]])
+        boxes, scores = ranked_proposals(levels, image, size, candidates=candidates, kept=kept)
+        proposals.append(boxes[scores >= 0])
     return proposals
+
+
+def ranked_proposals(
+    levels: Sequence[Level], image: int, size: Size, *, candidates: int, kept: int
+) -> tuple[Tensor, Tensor]:
+    """Return boxes `(n, 4)` and scores `(n,)` of one image, best first, n independent of what is in it.
+
+    A score is a probability, or -1 where the box is not a proposal (after all those that are). Arguments as of
+    `propose`.
+    """
+    boxes, scores = [], []
+    for level in levels:
+        best, chosen = level.logits[image].sigmoid().topk(min(candidates, len(level.anchors)))
+        decoded = clip(_CODER.decode(level.anchors[chosen], level.offsets[image, chosen]), size)
+        boxes.append(decoded)
+        scores.append(best.masked_fill(~survivors(decoded, best, _NMS_IOU), -1))
+    all_boxes, all_scores = torch.cat(boxes), torch.cat(scores)
+    best, chosen = all_scores.topk(min(kept, len(all_scores)))
+    return all_boxes[chosen], best
 
 
 def proposal_losses(

@@ -30,7 +30,7 @@ def roi_features(maps: Sequence[Tensor], boxes: Sequence[Tensor], side: int) -> 
     for index, (x, stride) in enumerate(zip(maps, STRIDES[:4], strict=True)):
         here = torch.nonzero(level == index)[:, 0]
         aligned = roi_align(x, rois[here].to(x.dtype), side, 1 / stride, sampling_ratio=0, aligned=True)
-        features = features.index_put((here,), aligned)
+        features.index_copy_(0, here, aligned)
     return features
 
 

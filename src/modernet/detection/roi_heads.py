@@ -38,7 +38,18 @@ class RoIHeads(nn.Module):
         )
 
     def detect(self, maps: Sequence[Tensor], boxes: list[Tensor], sizes: Sequence[Size]) -> list[Detections]:
-        """Return what is found in each image.
+        """Return what is found in each image; arguments as of `classify`."""
+        found = [select(*each) for each in zip(*self.classify(maps, boxes, sizes), strict=True)]
+        if not self.config.masks:
+            return found
+        masks = self.masks(maps, [each.boxes_xyxy for each in found], torch.cat([each.labels for each in found]))
+        split = torch.split(masks, [len(each) for each in found])
+        return [replace(each, masks=own) for each, own in zip(found, split, strict=True)]
+
+    def classify(
+        self, maps: Sequence[Tensor], boxes: list[Tensor], sizes: Sequence[Size]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the boxes of each class, `(n, k, 4)`, and the logits `(n, k + 1)` of the proposals of each image.
 
         Every stage starts from the boxes of the stage before, those of the likeliest class; the background does not
         count. The logits of all stages are averaged, and the last stage gives the boxes.
@@ -56,12 +67,22 @@ class RoIHeads(nn.Module):
             if stage + 1 < len(self.coders):
                 labels = torch.split(logits[:, :-1].argmax(1), counts)
                 boxes = [_refined(*each, coder) for each in zip(boxes, each_offsets, labels, sizes, strict=True)]
-        mean = torch.split(torch.stack(all_logits).mean(0), counts)
-        found = [
-            select(clip(coder.decode(proposals[:, None], of_image), size), scores)
-            for proposals, of_image, scores, size in zip(boxes, each_offsets, mean, sizes, strict=True)
+        refined = [
+            clip(coder.decode(proposals[:, None], of_image), size)
+            for proposals, of_image, size in zip(boxes, each_offsets, sizes, strict=True)
         ]
-        return self._with_masks(maps, found) if self.config.masks else found
+        return refined, list(torch.split(torch.stack(all_logits).mean(0), counts))
+
+    def masks(self, maps: Sequence[Tensor], boxes: list[Tensor], labels: Tensor) -> Tensor:
+        """Return the mask in each box, `(n, 28, 28)`: the mean of the probabilities of all stages.
+
+        Args:
+            maps: as of `classify`.
+            boxes: of each image, (n, 4), xyxy.
+            labels: int64 (n,), the class in each box of all images.
+        """
+        features = roi_features(maps, boxes, mask_head.SIDE)
+        return torch.stack([of_class(head(features), labels).sigmoid() for head in self.mask_heads]).mean(0)
 
     def losses(
         self, maps: Sequence[Tensor], boxes: list[Tensor], sizes: Sequence[Size], objects: Sequence[Objects]
@@ -129,14 +150,6 @@ class RoIHeads(nn.Module):
             targets.append(mask_targets(known.masks, sample.objects[masked], boxes))
         logits = of_class(head(roi_features(maps, positive, mask_head.SIDE)), torch.cat(labels))
         return mask_loss(logits, torch.cat(targets))
-
-    def _with_masks(self, maps: Sequence[Tensor], found: Sequence[Detections]) -> list[Detections]:
-        """Return detections with the mean of the masks of all stages."""
-        features = roi_features(maps, [each.boxes_xyxy for each in found], mask_head.SIDE)
-        labels = torch.cat([each.labels for each in found])
-        masks = torch.stack([of_class(head(features), labels).sigmoid() for head in self.mask_heads]).mean(0)
-        split = torch.split(masks, [len(each) for each in found])
-        return [replace(each, masks=own) for each, own in zip(found, split, strict=True)]
 
 
 def _refined(boxes: Tensor, offsets: Tensor, labels: Tensor, size: Size, coder: BoxCoder) -> Tensor:
