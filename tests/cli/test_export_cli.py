@@ -56,6 +56,10 @@ def test_weights_of_the_zoo_are_exported(
         (["runs/a", "--weights", "a.pth", "--to", "onnx"], "--weights needs --model NAME"),
         (["runs/a", "--to", "onnx"], "no trained network in runs/a"),
         (["runs/a", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name ending in .onnx"),
+        (
+            ["runs/a", "--to", "onnx", "--image-size", "8x0"],
+            "--image-size is '8x0'; give pixels, such as 512, or HEIGHTxWIDTH",
+        ),
         (["runs/a", "--to", "onnx", "--batch", "some"], "--batch is 'some'; give any, or a number of images"),
     ],
 )

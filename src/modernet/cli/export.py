@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import tyro
 
 from modernet.cli.options import parse
+from modernet.errors import InputError
+from modernet.preparation import ImageSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class Options:
       modernet export --model convnext_tiny.fb_in22k_ft_in1k --to torch --out tiny.pt2
 
     The file is run and compared with the network before it takes its name. It contains its classes and how images must
-    be prepared, as JSON. Its input is normalised RGB images, float32 (b, 3, size, size):
+    be prepared, as JSON. Its input is normalised RGB images, float32 (b, 3, size, size), and its output class scores:
 
       session = onnxruntime.InferenceSession("network.onnx")
       about = json.loads(session.get_modelmeta().custom_metadata_map["modernet"])
@@ -30,6 +32,10 @@ class Options:
       inside = {"modernet.json": ""}
       network = torch.export.load("network.pt2", extra_files=inside).module()
       about, scores = json.loads(inside["modernet.json"]), network(images)
+
+    A segmenter gives scores (b, classes, size, size). A detector takes one image and gives boxes (100, 4), scores,
+    labels and masks (100, 28, 28), best first, non-maximum suppression included; drop those with a score of 0.05 or
+    less. Its .pt2 needs torchvision: import it before loading.
     """
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
@@ -42,8 +48,10 @@ class Options:
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
     """Weights for --model: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
+    image_size: str | None = None
+    """Pixels of a side, or HEIGHTxWIDTH; by default what the network was trained or published for."""
     batch: str = "any"
-    """Batch size of the file: a number, or any."""
+    """Batch size of the file: a number, or any; a detector's is 1."""
     optimized: bool = False
     """First fold norms, scales and branches into neighbouring layers: exact, with fewer operations."""
     with_normalisation: bool = False
@@ -54,7 +62,6 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "export", arguments)
 
     from modernet import progress
-    from modernet.errors import InputError
 
     if (options.run is None) == (options.model is None):
         raise InputError("give either the folder of a finished run or --model NAME")
@@ -62,6 +69,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("--weights needs --model NAME, the network that they belong to")
     if options.batch != "any" and not options.batch.isdecimal():
         raise InputError(f"--batch is {options.batch!r}; give any, or a number of images")
+    image_size = None if options.image_size is None else _size(options.image_size)
 
     with progress.shown():
         from modernet.deploy import export_saved
@@ -79,6 +87,7 @@ def main(arguments: Sequence[str]) -> None:
         done = export_saved(
             saved,
             options.out or out,
+            image_size=image_size,
             batch=None if options.batch == "any" else int(options.batch),
             optimized=options.optimized,
             with_normalisation=options.with_normalisation,
@@ -89,5 +98,14 @@ def main(arguments: Sequence[str]) -> None:
     number, *shape = done.images
     print(
         f"{done.path}: {saved.spec.name} for {done.dtype} images {number or 'any'} x {' x '.join(map(str, shape))}; "
-        f"scores differ from the network's by at most {done.difference:.1e} ({done.allowed:.1e} is allowed)"
+        f"{done.agreement}"
     )
+
+
+def _size(text: str) -> ImageSize:
+    """Read the side of a square, or its height and width."""
+    sides = text.split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise InputError(f"--image-size is {text!r}; give pixels, such as 512, or HEIGHTxWIDTH, such as 800x1344")
+    height, width = int(sides[0]), int(sides[-1])
+    return height, width

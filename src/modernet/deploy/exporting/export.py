@@ -15,30 +15,25 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
-from modernet.deploy.agreement import disagreement
-from modernet.deploy.exporting.formats import LoadedModel, format_of
+from modernet.deploy.exporting.formats import format_of, without_torchvision_warnings
+from modernet.deploy.exporting.outputs import DetectedObjects, Outputs, Results, Scores, as_results
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
+from modernet.detection.fixed_results import FixedResults
+from modernet.detection.network import RCNN
 from modernet.errors import InputError, one_line
 from modernet.files.atomic import check_writable, whole_file
 from modernet.preparation import ImageSize, as_size
 from modernet.weights import SavedNetwork
 
-TOLERANCE = 1e-4
-"""Largest difference of a file's scores from the network's, relative to the largest score.
-
-Another runtime sums in another order. In float32 that changed the scores of ConvNeXt-T, Swin-T, ResNet-50, MobileNetV2
-and DeiT-S by 0.6e-6 to 1.4e-6 of the largest; the rest is margin for deeper networks and trained weights. A wrongly
-translated operation changes them by per cents.
-"""
 _TRACED = 2  # batch size for tracing; with 1, torch.export would specialise to 1
 _CHECKED = (1, 3)  # other batch sizes, to catch a program specialised to _TRACED
 
 
 class CheckSample(NamedTuple):
-    """Images to run a file on, and the expected scores."""
+    """Images to run a file on, and the expected results."""
 
     images: Tensor
-    scores: Tensor
+    results: Results
 
 
 @dataclass(frozen=True)
@@ -49,8 +44,10 @@ class Exported:
         path: the file.
         images: shape of its input, `(b, c, h, w)`; b is None for any batch size.
         dtype: dtype of its input: `float32` for normalised images, `uint8` for decoded pixels.
-        difference: largest difference of its scores from the network's, on random images.
+        difference: largest difference of its scores from the network's, on random images; of a detector, the share of
+            detections that differ.
         allowed: largest difference allowed.
+        agreement: both in words.
         rewrites: rewrites applied before the export; empty without `optimized`.
     """
 
@@ -59,6 +56,7 @@ class Exported:
     dtype: str
     difference: float
     allowed: float
+    agreement: str
     rewrites: tuple[Rewrite, ...]
 
 
@@ -94,12 +92,16 @@ def export_network(
     The file is read back (an ONNX model by onnxruntime) and compared with the network on random images. It appears
     under its name only if the scores agree within `TOLERANCE`. The network is left unchanged.
 
+    A detector (`RCNN`) goes whole, with non-maximum suppression, for one image of a fixed size. Its file returns boxes,
+    scores, labels and masks of 100 objects, see `FixedResults`; those with a score above 0.05 are its detections. A
+    .pt2 of it needs torchvision: import it before `torch.export.load`.
+
     Args:
-        network: any module that maps images `(b, c, h, w)` to one tensor, from this library or not.
+        network: any module that maps images `(b, c, h, w)` to one tensor, from this library or not; or an `RCNN`.
         image_size: side of the images in pixels, or height and width.
         path: `.pt2` for a torch.export program, `.onnx` for an ONNX model; an existing file is replaced.
         in_chans: input channels.
-        batch: fixed batch size; None for any batch size.
+        batch: fixed batch size; None for any batch size, and for the one image of a detector.
         optimized: first fold norms, layer scales and branches into adjacent layers, as `optimize` does.
         normalisation: per-channel mean and std for images in [0, 1]; the file then takes uint8 images and normalises
             them itself.
@@ -116,19 +118,29 @@ def export_network(
     target, kind = Path(path), format_of(Path(path))
     if batch is not None and batch < 1:
         raise InputError(f"batch is {batch}; give 1 or more, or None for any batch size")
+    outputs: Outputs = Scores()
+    if isinstance(network, RCNN):
+        if batch not in (None, 1):
+            raise InputError(f"batch is {batch}; a detector is exported for one image: give 1 (--batch 1)")
+        batch, outputs = 1, DetectedObjects(network.config.masks)
+        network = FixedResults(network)
     kind.check(network)
     check_writable(target.parent)
     eager = copy.deepcopy(network).eval().requires_grad_(False).to("cpu", torch.float32)
     eager = eager.to(memory_format=torch.contiguous_format)
     shape = (in_chans, *as_size(image_size))
     dtype = "float32" if normalisation is None else "uint8"
-    metadata = dict(metadata or {}) | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
+    metadata = (
+        dict(metadata or {})
+        | outputs.about
+        | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
+    )
     with torch.inference_mode(False), torch.no_grad(), progress.bar("exporting", 4) as step:
         step.advance(0, note="running the network")
         generator = torch.Generator().manual_seed(0)
         exported = eager if normalisation is None else FromPixels(eager, *normalisation)
         example, *samples = [
-            _check_sample(exported, (count, *shape), dtype, generator)
+            _check_sample(exported, outputs, (count, *shape), dtype, generator)
             for count in ((_TRACED, *_CHECKED) if batch is None else (batch, batch))
         ]
         rewrites: list[Rewrite] = []
@@ -137,23 +149,27 @@ def export_network(
             exported, rewrites = apply_rewrites(
                 exported,
                 example.images,
-                lambda changed: disagreement(changed(example.images), example.scores, TOLERANCE),
+                lambda changed: _disagreement(outputs, changed, example),
             )
         step.advance(note="tracing")
         program = _trace(exported, example.images, batch)
         step.advance(note="writing")
         with whole_file(target) as unfinished:
-            kind.write(program, unfinished, metadata)
+            kind.write(program, unfinished, metadata, outputs.names)
             step.advance(note="checking")
-            difference, allowed = _compare(kind.open(unfinished), samples, target)
+            run = kind.open(unfinished, outputs.names)
+            found = outputs.compare([run(sample.images) for sample in samples], [sample.results for sample in samples])
+            if not found.agrees:
+                raise InputError(f"{target} was not written: its {found.text}; export to the other format")
         step.advance()
-    return Exported(target, (batch, *shape), dtype, difference, allowed, tuple(rewrites))
+    return Exported(target, (batch, *shape), dtype, found.difference, found.allowed, found.text, tuple(rewrites))
 
 
 def export_saved(
     saved: SavedNetwork,
     path: str | os.PathLike[str],
     *,
+    image_size: ImageSize | None = None,
     batch: int | None = None,
     optimized: bool = False,
     with_normalisation: bool = False,
@@ -162,6 +178,7 @@ def export_saved(
 
     Args:
         saved: from `load_network` or `load_model`.
+        image_size: side of the images in pixels, or height and width; None for that of its preparation.
         path, batch, optimized: as for `export_network`.
         with_normalisation: let the file take uint8 images and normalise them itself; its metadata then has no mean and
             std.
@@ -171,7 +188,7 @@ def export_saved(
 
     >>> exported = export_saved(modernet.load_network("runs/my_run"), "network.onnx")  # doctest: +SKIP
     """
-    preparation = saved.preparation
+    preparation = saved.preparation if image_size is None else saved.preparation.with_size(image_size)
     metadata: dict[str, Any] = {
         "task": saved.task,
         "network": saved.spec.name,
@@ -194,41 +211,36 @@ def export_saved(
     )
 
 
-def _check_sample(network: nn.Module, shape: tuple[int, ...], dtype: str, generator: torch.Generator) -> CheckSample:
-    """Return random images and the network's scores for them."""
+def _check_sample(
+    network: nn.Module, outputs: Outputs, shape: tuple[int, ...], dtype: str, generator: torch.Generator
+) -> CheckSample:
+    """Return random images and the network's results for them."""
     if dtype == "uint8":
         images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
     else:
         images = torch.randn(shape, generator=generator)
-    scores = network(images)
-    if not isinstance(scores, Tensor):
-        raise InputError(f"the network returns a {type(scores).__name__}; export one that returns one tensor")
-    if not scores.isfinite().all():
+    returned = network(images)
+    results = as_results(returned)
+    if len(results) != len(outputs.names) or not all(isinstance(tensor, Tensor) for tensor in results):
+        raise InputError(f"the network returns a {type(returned).__name__}; export one that returns one tensor")
+    if not all(tensor.isfinite().all() for tensor in results):
         raise InputError("the network returns non-finite scores; export one with finite weights")
-    return CheckSample(images, scores)
+    return CheckSample(images, results)
+
+
+def _disagreement(outputs: Outputs, network: nn.Module, sample: CheckSample) -> str:
+    found = outputs.compare([as_results(network(sample.images))], [sample.results])
+    return "" if found.agrees else found.text
 
 
 def _trace(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
     """Trace the network's graph, for a fixed batch size or any."""
     shapes = ({0: Dim("batch")},) if batch is None else None
     try:
-        return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
+        with without_torchvision_warnings():
+            return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # code from elsewhere may raise anything under the tracer
         suffix, advice = (" for any batch size", "; try batch=1 (--batch 1)") if batch is None else ("", "")
         raise InputError(
             f"the network cannot be exported{suffix}: {one_line(error, with_type=True)}{advice}"
         ) from error
-
-
-def _compare(model: LoadedModel, samples: Sequence[CheckSample], target: Path) -> tuple[float, float]:
-    """Return the largest difference of a file's scores from the network's, and the largest allowed."""
-    largest = max(float(sample.scores.abs().max()) for sample in samples)
-    difference = max(
-        float((model(sample.images) - sample.scores).abs().nan_to_num(torch.inf).max()) for sample in samples
-    )
-    if difference > TOLERANCE * largest:
-        raise InputError(
-            f"{target} was not written: its scores differ from the network's by {difference:.1e}, more than the "
-            f"{TOLERANCE * largest:.1e} allowed ({TOLERANCE:g} of the largest); export to the other format"
-        )
-    return difference, TOLERANCE * largest

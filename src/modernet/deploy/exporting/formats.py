@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,14 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from modernet.deploy.exporting.outputs import Results, as_results
 from modernet.errors import InputError, one_line, root_cause
 
-INPUT, OUTPUT = "images", "scores"
+INPUT = "images"
 METADATA = "modernet"
 """Name under which a file holds its metadata as JSON."""
 
-LoadedModel = Callable[[Tensor], Tensor]
-"""A file read back: images -> scores."""
+LoadedModel = Callable[[Tensor], Results]
+"""A file read back: images -> its outputs."""
 
 
 class ExportFormat(Protocol):
@@ -35,14 +38,14 @@ class ExportFormat(Protocol):
             InputError: it cannot.
         """
 
-    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
-        """Write a program and its metadata.
+    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any], outputs: Sequence[str]) -> None:
+        """Write a program, its metadata and, where the format has them, the names of its outputs.
 
         Raises:
             InputError: the format does not support an operation of the program.
         """
 
-    def open(self, path: Path) -> LoadedModel:
+    def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
         """Load a file the way its user will."""
 
 
@@ -54,14 +57,14 @@ class TorchProgram:
     def check(self, network: nn.Module) -> None:
         """Every traced program can be written."""
 
-    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any], outputs: Sequence[str]) -> None:
         with path.open("wb") as file:  # given a path, torch.export insists on its suffix
             torch.export.save(program, file, extra_files={f"{METADATA}.json": json.dumps(metadata)})
 
-    def open(self, path: Path) -> LoadedModel:
+    def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
         with path.open("rb") as file:
-            model: LoadedModel = torch.export.load(file).module()
-        return model
+            program = torch.export.load(file).module()
+        return lambda images: as_results(program(images))
 
 
 class OnnxModel:
@@ -83,11 +86,12 @@ class OnnxModel:
                 "export a .pt2 (--to torch)"
             )
 
-    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any]) -> None:
+    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any], outputs: Sequence[str]) -> None:
         try:
-            model = torch.onnx.export(
-                program, (), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT]
-            )
+            with without_torchvision_warnings():
+                model = torch.onnx.export(
+                    program, (), dynamo=True, verbose=False, input_names=[INPUT], output_names=outputs
+                )
         except torch.onnx.OnnxExporterError as error:
             reason = one_line(root_cause(error), with_type=True)
             raise InputError(f"ONNX does not support this network ({reason}); export a .pt2 (--to torch)") from error
@@ -95,16 +99,15 @@ class OnnxModel:
         model.model.metadata_props[METADATA] = json.dumps(metadata)
         path.write_bytes(model.model_proto.SerializeToString())
 
-    def open(self, path: Path) -> LoadedModel:
+    def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-        def run(images: Tensor) -> Tensor:
-            (scores,) = session.run([OUTPUT], {INPUT: images.numpy()})
-            return torch.from_numpy(scores)
+        def run(images: Tensor) -> Results:
+            return [torch.from_numpy(array) for array in session.run(outputs, {INPUT: images.numpy()})]
 
         return run
 
@@ -122,3 +125,11 @@ def format_of(path: Path) -> ExportFormat:
         if path.suffix == export_format.suffix:
             return export_format
     raise InputError(f"cannot export to {path}: give a name with suffix .pt2 (torch.export) or .onnx")
+
+
+@contextmanager
+def without_torchvision_warnings() -> Iterator[None]:
+    """Silence that torchvision, when its `nms` is traced, calls what torch 2.15 deprecates."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`create_unbacked_symint` is deprecated", FutureWarning)
+        yield
