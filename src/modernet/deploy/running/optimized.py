@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from modernet.deploy.agreement import disagreement, relative_error
-from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
-from modernet.deploy.running.choices import Choice, Measurement, Runner, choices, pick_fastest
+from modernet.deploy.rewriting.apply import apply_rewrites
+from modernet.deploy.running.choices import Runner, choices, pick_fastest
+from modernet.deploy.running.detector import OptimizedDetector, optimize_detector
+from modernet.deploy.running.report import Report
+from modernet.detection.network import RCNN
 from modernet.errors import InputError
 from modernet.torch_internals import tensors_in
 
 TOLERANCE = 1e-4
 """Largest difference from the original's float32 results, relative to the largest result."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `optimize` did.
-
-    Attributes:
-        rewrites: every kind of rewrite, including those that did not apply.
-        measured: the speed of each way to run the network, or why it was not measured.
-        chosen: the fastest way, which the network now uses.
-        batch, device: of the example.
-        dtype: dtype of the computation.
-    """
-
-    rewrites: tuple[Rewrite, ...]
-    measured: tuple[Measurement, ...]
-    chosen: Choice
-    batch: int
-    device: str
-    dtype: str
-
-    def __str__(self) -> str:
-        lines = ["rewrites"]
-        lines += [f"  {r.count:>4}  {r.name}{r.failure and f' (not kept: {r.failure})'}" for r in self.rewrites]
-        lines.append(f"images/s, batch {self.batch}, {self.dtype}, {self.device}")
-        for m in self.measured:
-            mark = "*" if m.choice == self.chosen else " "
-            speed = "   --" if m.images_per_second is None else f"{m.images_per_second:.5g}"
-            lines.append(f"{mark} {speed:>8}  {m.choice}{m.failure and f' ({m.failure})'}")
-        return "\n".join(lines)
 
 
 class OptimizedNetwork(nn.Module):
@@ -84,7 +57,7 @@ def optimize(
     dtype: torch.dtype | None = None,
     compile: bool = True,
     seconds: float = 5.0,
-) -> OptimizedNetwork:
+) -> OptimizedNetwork | OptimizedDetector:
     """Return a faster network for inference with the same results. `model` is left unchanged.
 
     First, exact rewrites on a copy in evaluation mode: fold BatchNorms into adjacent layers, LayerNorm affines into the
@@ -99,10 +72,13 @@ def optimize(
     shifts or resamples depending on image size could need others, so the image size is fixed; the batch size is not.
     Rewrites and ways to run whose results differ from the original's are discarded and listed in the report.
 
+    Of a detector (`RCNN`), everything before the proposals is optimized as one network, and the heads eagerly, as the
+    number of their boxes varies. What it finds is the same, to rounding; the size is fixed up to its padding to 32.
+
     The weights become constants; continue training with `model`.
 
     Args:
-        model: any module that maps images to tensors, from this library or not.
+        model: any module that maps images to tensors, from this library or not; or an `RCNN`.
         example_input: `(b, c, h, w)`, typical images on the network's device; b is the batch size that is timed.
         dtype: dtype of the computation; None for the network's. Weights are folded in float32 and cast afterwards.
         compile: try `torch.compile`. This takes seconds to minutes, and again under `torch.inference_mode`. If it
@@ -115,9 +91,27 @@ def optimize(
 
     Raises:
         InputError: the example is not a batch of images or not on the network's device, the dtype is not floating
-            point, or the network is not deterministic.
+            point, or another than a detector's, or the network returns no tensors or is not deterministic.
     """
     dtype = _check(model, example_input, dtype)
+    if not isinstance(model, RCNN):
+        runner, report = _optimize(model, example_input, dtype, compile, seconds)
+        return OptimizedNetwork(runner, tuple(example_input.shape[1:]), report)
+    own = _first_weight(model, example_input).dtype
+    if dtype != own:
+        raise InputError(f"dtype is {dtype}; a detector is optimized in the dtype of its weights, {own}: leave it out")
+    each = seconds / (1 + 2 * len(model.config.stages))
+
+    def part(network: nn.Module, example: Tensor, compile: bool) -> tuple[Runner, Report]:
+        return _optimize(network, example, own, compile, each)
+
+    with torch.inference_mode(False), torch.no_grad():
+        return optimize_detector(model, example_input, partial(part, compile=compile), partial(part, compile=False))
+
+
+def _optimize(
+    model: nn.Module, example_input: Tensor, dtype: torch.dtype, compile: bool, seconds: float
+) -> tuple[Runner, Report]:
     with torch.inference_mode(False), torch.no_grad():
         exact = torch.promote_types(dtype, torch.float32)
         network = copy.deepcopy(model).eval().requires_grad_(False)
@@ -125,6 +119,10 @@ def optimize(
         plain = copy.deepcopy(network).to(dtype)(sample.to(dtype))
         network = network.to(exact)
         expected = _exactly(network, sample)
+        if not tensors_in(expected):
+            raise InputError(
+                f"the network returns {type(expected).__name__} without tensors; give one that returns tensors"
+            )
         change = disagreement(_exactly(network, sample), expected, TOLERANCE)
         if change:
             raise InputError(f"run twice on the same images, the network's {change}; give a deterministic network")
@@ -143,9 +141,8 @@ def optimize(
         network, rewrites = apply_rewrites(network, sample, check_rewritten)
         candidates = choices(network, example_input.device, len(example_input), compile=compile)
         runner, measured = pick_fastest(network, example_input, dtype, candidates, check_runner, seconds)
-    batch, *size = example_input.shape
     names = str(example_input.device), str(dtype).removeprefix("torch.")
-    return OptimizedNetwork(runner, tuple(size), Report(tuple(rewrites), tuple(measured), runner.choice, batch, *names))
+    return runner, Report(tuple(rewrites), tuple(measured), runner.choice, len(example_input), *names)
 
 
 def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torch.dtype:
@@ -159,10 +156,15 @@ def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torc
         raise InputError(
             f"dtype is {dtype}; give torch.float32, torch.bfloat16, torch.float16, or None for the model's"
         )
-    weight = next((p for p in model.parameters() if p.is_floating_point()), example)
+    weight = _first_weight(model, example)
     if weight.device != example.device:
         raise InputError(f"the network is on {weight.device} and example_input on {example.device}; move one of them")
     return weight.dtype if dtype is None else dtype
+
+
+def _first_weight(model: nn.Module, example: Tensor) -> Tensor:
+    """Return the first parameter that is floating point; the example of a network without."""
+    return next((p for p in model.parameters() if p.is_floating_point()), example)
 
 
 def _first(results: Any, count: int) -> list[Tensor]:

@@ -1,0 +1,42 @@
+"""What `optimize` did to a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modernet.deploy.rewriting.apply import Rewrite
+from modernet.deploy.running.choices import Choice, Measurement
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `optimize` did.
+
+    Attributes:
+        rewrites: every kind of rewrite, including those that did not apply.
+        measured: the speed of each way to run the network, or why it was not measured.
+        chosen: the fastest way, which the network now uses.
+        batch, device: of the example.
+        dtype: dtype of the computation.
+        part: which part of a network this is about; empty for a whole one.
+        others: the reports of its other parts.
+    """
+
+    rewrites: tuple[Rewrite, ...]
+    measured: tuple[Measurement, ...]
+    chosen: Choice
+    batch: int
+    device: str
+    dtype: str
+    part: str = ""
+    others: tuple[Report, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [self.part] * bool(self.part) + ["rewrites"]
+        lines += [f"  {r.count:>4}  {r.name}{r.failure and f' (not kept: {r.failure})'}" for r in self.rewrites]
+        lines.append(f"images/s, batch {self.batch}, {self.dtype}, {self.device}")
+        for m in self.measured:
+            mark = "*" if m.choice == self.chosen else " "
+            speed = "   --" if m.images_per_second is None else f"{m.images_per_second:.5g}"
+            lines.append(f"{mark} {speed:>8}  {m.choice}{m.failure and f' ({m.failure})'}")
+        return "\n".join([*lines, *map(str, self.others)])
