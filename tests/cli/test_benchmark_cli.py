@@ -6,14 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 import modernet.benchmark
 from modernet.benchmark import MeasuredPair, Stopped, Trap, run
 from modernet.benchmark.questions.table12 import PAIRS
 from modernet.cli import main
+from modernet.detection import RCNN, mask_rcnn
 from modernet.machine.peaks import Peaks
 from modernet.machine.timing import Ratio
+from modernet.models import create_model
+from modernet.preparation import Preparation
 from modernet.records import Record, read_records
+from modernet.segmentation import UPerNet
+from modernet.tasks import load_network
+from modernet.weights import NetworkSpec
+from modernet.weights.saved_network import save_network
 
 KEYS = {
     "model", "mode", "dtype", "layout", "compile", "batch", "image_size", "images_per_second", "latency_ms",
@@ -161,3 +169,63 @@ def test_table12_stands_beside_the_published_one(
     assert main(["benchmark", "--table12", "--json"]) == 1
     rows = json.loads(capsys.readouterr().out)
     assert [row["published_images_per_second"] for row in rows] == [1325.6, 1943.5, 147.4]
+
+
+def saved_run(folder: Path, network: nn.Module, task: str, head: dict[str, Any], size: int = 64) -> str:
+    """Write the network of a run and return its folder, as the command line takes it."""
+    folder.mkdir()
+    names = [f"class {index}" for index in range(3)]
+    spec = NetworkSpec("model", "convnext_test", {}, head)
+    save_network(folder, network, spec, names, Preparation(size, (0.5,) * 3, (0.2,) * 3), task)
+    return str(folder)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> dict[str, str]:
+    """Folders of runs, by task."""
+    backbones = [create_model("convnext_test", num_classes=3) for _ in range(3)]
+    detector = RCNN(backbones[2], mask_rcnn(3, width=8, hidden=16))
+    head = {"detector": "mask_rcnn", "masks": True, "width": 8, "hidden": 16}
+    return {
+        "classification": saved_run(tmp_path / "classifier", backbones[0], "classification", {}),
+        "segmentation": saved_run(
+            tmp_path / "segmenter", UPerNet(backbones[1], 3, 8), "segmentation", {"head": "upernet", "width": 8}
+        ),
+        "detection": saved_run(tmp_path / "detector", detector, "detection", head),
+    }
+
+
+@pytest.mark.medium
+def test_runs_of_every_task_are_measured_at_their_size(
+    runs: dict[str, str], short: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [*runs.values(), f"optimized:{runs['detection']}"]
+    assert main(["benchmark", *models, *short[2:], "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["model"] for row in rows] == models
+    assert {row["image_size"] for row in rows} == {64}
+    params = [sum(p.numel() for p in load_network(Path(folder)).network.parameters()) for folder in runs.values()]
+    assert [row["params"] for row in rows] == [*params, params[-1]]
+    assert min(row["macs"] for row in rows) > 0
+
+
+def test_a_training_step_of_a_segmenter_is_measured_and_of_a_detector_refused(
+    runs: dict[str, str], short: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", runs["segmentation"], *short, "--mode", "train"]) == 0
+    assert main(["benchmark", runs["detection"], *short, "--mode", "train"]) == 2
+    error = capsys.readouterr().err
+    assert f"{runs['detection']} is a detector, whose training step is not measured; give --mode infer" in error
+
+
+def test_runs_of_several_sizes_need_one_size(
+    runs: dict[str, str], tmp_path: Path, short: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = saved_run(tmp_path / "other", create_model("convnext_test", num_classes=3), "classification", {}, size=32)
+    assert main(["benchmark", runs["classification"], other, *short[2:]]) == 2
+    assert "give one for all with --image-size" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_refused(short: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "runs/none", *short]) == 2
+    assert "no trained network in runs/none" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from modernet.errors import InputError
+from modernet.preparation import ImageSize, as_size
 
 MODES = ("infer", "train")
 DTYPES = ("float32", "tf32", "bfloat16", "float16")
@@ -34,7 +35,7 @@ class Case:
         layout: memory layout of weights and images.
         compile: mode of `torch.compile`, or `off`.
         batch: images per batch; None until the fastest was found.
-        image_size: side of the square images in pixels.
+        image_size: side of the images in pixels, or height and width.
         threads: number of CPU threads.
     """
 
@@ -44,7 +45,7 @@ class Case:
     layout: str
     compile: str
     batch: int | None
-    image_size: int
+    image_size: ImageSize
     threads: int
 
     @property
@@ -82,7 +83,7 @@ def plan_cases(
     layouts: Sequence[str],
     compile_modes: Sequence[str],
     batch: int | Literal["auto"],
-    image_size: int,
+    image_size: ImageSize,
     threads: int,
 ) -> list[Case]:
     """Return every model with every combination of the options; models are adjacent, since they take turns.
@@ -103,7 +104,7 @@ def plan_cases(
         raise InputError(f"dtype tf32 needs a CUDA device, but the device is {device.type}; give float32 or bfloat16")
     if batch != "auto" and batch < 1:
         raise InputError(f"batch is {batch}; give 1 or more, or auto")
-    if image_size < 1:
+    if min(as_size(image_size)) < 1:
         raise InputError(f"image_size is {image_size}; give the side of an image in pixels, 1 or more")
     optimized = [model for model in models if model.startswith(OPTIMIZED_PREFIX)]
     if optimized and "train" in modes:

@@ -16,6 +16,8 @@ from modernet.benchmark.targets import Target
 from modernet.benchmark.workload import Workload, prepare
 from modernet.counting.macs import count, on_meta
 from modernet.counting.traffic import Work, count_work
+from modernet.detection.fixed_work import FixedWork
+from modernet.detection.network import RCNN
 from modernet.errors import one_line
 from modernet.machine.memory import available_bytes, is_out_of_memory, memory_limit, release, transient_bytes
 from modernet.machine.settings import gpu_settings
@@ -138,6 +140,7 @@ class _Contender:
         self.outcome.params = sum(p.numel() for p in workload.network.parameters())
         with contextlib.suppress(Exception):  # any network may be given; it may need values, or a certain device
             network = on_meta(workload.network).float()  # as before the cast
+            network = FixedWork(network) if isinstance(network, RCNN) else network
             self.outcome.macs = count(network, case.image_size, self._target.in_chans).macs
             self.outcome.work = count_work(
                 network,

@@ -14,6 +14,7 @@ from modernet.benchmark.targets import Target
 from modernet.machine.device import describe, device_name
 from modernet.machine.peaks import Peaks
 from modernet.machine.timing import speed_ratio
+from modernet.preparation import ImageSize, as_size
 from modernet.records import Record, environment
 from modernet.report import BenchmarkCase
 
@@ -50,7 +51,7 @@ def as_records(
             layout=outcome.case.layout,
             compile=outcome.case.compile,
             batch=outcome.case.batch,
-            image_size=outcome.case.image_size,
+            image_size=_pixels(outcome.case.image_size),
             device=str(device),
             threads=outcome.case.threads,
             rounds=len(outcome.seconds),
@@ -71,6 +72,12 @@ def as_records(
             )
         )
     return records
+
+
+def _pixels(image_size: ImageSize) -> int | str:
+    """Return the side of a square, or `HEIGHTxWIDTH`."""
+    height, width = as_size(image_size)
+    return height if height == width else f"{height}x{width}"
 
 
 def _costs(outcome: Outcome) -> dict[str, float | None]:

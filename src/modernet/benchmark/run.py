@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from modernet.benchmark.case import Case
 from modernet.benchmark.measure import measure, measuring
 from modernet.benchmark.outcomes import as_records
-from modernet.benchmark.targets import find_network
+from modernet.benchmark.targets import Target, find_network
 from modernet.errors import InputError, RunStopped
 from modernet.files.atomic import check_writable
 from modernet.machine.device import device_name
@@ -32,19 +32,29 @@ class Stopped(RunStopped):
 
 
 def run_cases(
-    cases: Sequence[Case], device: torch.device, *, rounds: int, turn_s: float, folder: Path | None
+    cases: Sequence[Case],
+    device: torch.device,
+    *,
+    rounds: int,
+    turn_s: float,
+    folder: Path | None,
+    find: Callable[[str], Target] = find_network,
 ) -> list[Record]:
     """Measure the device and the cases, and write the results; see `benchmark_models`.
 
     Raises:
-        InputError: a model is unknown, `rounds` or `turn_s` is out of range, or the folder contains results.
+        InputError: a model is unknown, or a detector and to be trained; `rounds` or `turn_s` is out of range, or the
+            folder contains results.
         Stopped: Ctrl-C after the first round.
     """
     if rounds < 1:
         raise InputError(f"rounds is {rounds}; give 1 or more, 5 or more for intervals")
     if not 0.0 <= turn_s <= 3600:
         raise InputError(f"turn_s is {turn_s:g}; give the length of a turn in seconds, such as 0.25")
-    targets = {case.model: find_network(case.model) for case in cases}
+    targets = {name: find(name) for name in dict.fromkeys(case.model for case in cases)}
+    for case in cases:
+        if case.mode == "train" and targets[case.model].task == "detection":
+            raise InputError(f"{case.model} is a detector, whose training step is not measured; give --mode infer")
     if folder is not None:
         _check_results_folder(folder)
     with measuring(cases, device):

@@ -17,6 +17,7 @@ from modernet.benchmark.case import OPTIMIZED_PREFIX
 from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
 from modernet.models import create_model, get_entry
+from modernet.preparation import ImageSize
 
 TORCHVISION_PREFIX = "torchvision:"
 """Prefix of names of torchvision's networks."""
@@ -27,16 +28,18 @@ class Target:
     """How to build a network.
 
     Attributes:
-        build: side of the square images in pixels -> the network with random weights.
+        build: side of the images in pixels, or height and width -> the network, of a name with random weights.
         in_chans: channels of its images.
         top1: published ImageNet-1K top-1 in per cent, for networks of this zoo.
         optimized: whether to optimize it with `modernet.deploy.optimize` before it is measured.
+        task: what it was trained for.
     """
 
-    build: Callable[[int], nn.Module]
+    build: Callable[[ImageSize], nn.Module]
     in_chans: int = 3
     top1: float | None = None
     optimized: bool = False
+    task: str = "classification"
 
 
 def find_network(name: str) -> Target:
@@ -61,7 +64,7 @@ def find_network(name: str) -> Target:
     entry = get_entry(name)
     fixed_size = "image_size" in [field.name for field in dataclasses.fields(entry.config)]
 
-    def build(image_size: int) -> nn.Module:
+    def build(image_size: ImageSize) -> nn.Module:
         return create_model(name, image_size=image_size) if fixed_size else create_model(name)
 
     return Target(build, entry.config.in_chans, entry.published.top1)
@@ -74,7 +77,7 @@ def _of_timm(name: str) -> Target:
     architecture = name.removeprefix(TIMM_PREFIX)
     native_size = get_entry(name).published.image_size
 
-    def build(image_size: int) -> nn.Module:
+    def build(image_size: ImageSize) -> nn.Module:
         if image_size != native_size:
             try:
                 return timm.create_model(architecture, img_size=image_size)
@@ -92,7 +95,7 @@ def _of_torchvision(name: str) -> Target:
     if name not in known:
         raise unknown_name("network of torchvision", name, known)
 
-    def build(image_size: int) -> nn.Module:
+    def build(image_size: ImageSize) -> nn.Module:
         builder: Any = torchvision.models.get_model_builder(name)
         sized = "vit" in name and image_size != 224  # its other networks accept any size
         network: nn.Module = builder(weights=None, **({"image_size": image_size} if sized else {}))
@@ -119,7 +122,7 @@ def _of_function(name: str) -> Target:
             f"{name} needs the arguments {', '.join(missing)}; give a function without arguments that returns a network"
         )
 
-    def build(image_size: int) -> nn.Module:
+    def build(image_size: ImageSize) -> nn.Module:
         network = function()
         if not isinstance(network, nn.Module):
             raise InputError(f"{name} returns {network!r:.60}; give a function that returns an nn.Module")

@@ -17,6 +17,7 @@ from modernet.benchmark.targets import Target
 from modernet.machine.device import last_cache_bytes
 from modernet.machine.memory import available_bytes
 from modernet.machine.settings import set_tf32
+from modernet.preparation import as_size
 from modernet.torch_internals import tree_leaves
 
 _MOST_BATCHES = 64
@@ -50,7 +51,7 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     _apply_settings(case, device)
     torch.manual_seed(0)
     network = target.build(case.image_size).to(device)
-    shape = (case.batch, target.in_chans, case.image_size, case.image_size)
+    shape = (case.batch, target.in_chans, *as_size(case.image_size))
     dtype = case.tensor_dtype if case.mode == "infer" else torch.float32
     images = random_batches(shape, dtype, case.memory_format, device)
     report = None
@@ -120,12 +121,18 @@ def _training(case: Case, network: Callable[..., Any], weights: nn.Module, image
         batch, answers = next(rotation)
         with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
             scores = tree_leaves(network(batch))
-            loss = torch.stack([F.cross_entropy(classes, answers) for classes in scores]).sum()
+            loss = torch.stack([_cross_entropy(classes, answers) for classes in scores]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)  # at the end, so that no gradients are in memory during other turns
 
     return step
+
+
+def _cross_entropy(scores: Tensor, answers: Tensor) -> Tensor:
+    """Return the loss for one class per image; of scores `(b, k, h, w)`, it is that of every pixel."""
+    classes = answers.reshape(-1, *[1] * (scores.ndim - 2)).expand(len(answers), *scores.shape[2:])
+    return F.cross_entropy(scores, classes)
 
 
 def _apply_settings(case: Case, device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,12 @@ import tyro
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, simple_table
 from modernet.errors import InputError
+from modernet.records import is_run_path
 
 if TYPE_CHECKING:
     from modernet.benchmark import MeasuredPair, Trap
+    from modernet.benchmark.targets import Target
+    from modernet.preparation import ImageSize
     from modernet.records import Record
 
 _DEFAULT_MODELS = ("convnext_tiny", "swin_tiny")
@@ -28,6 +32,7 @@ class Options:
     Examples:
       modernet benchmark convnext_tiny swin_tiny timm:convnext_tiny --mode infer,train
       modernet benchmark convnext_tiny optimized:convnext_tiny --batch auto
+      modernet benchmark runs/mine optimized:runs/mine      what a run has trained, whatever its task
       modernet benchmark my_file:my_network resnet50 --dtype bfloat16 --compile off,default
       modernet benchmark --traps                what costs most on this device, and the fix
       modernet benchmark --table12              ConvNeXt and Swin beside the published table
@@ -37,8 +42,8 @@ class Options:
     """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Networks: of `modernet models`, timm:NAME, torchvision:NAME, module:function (which returns a network), or
-    optimized: before any of these. By default convnext_tiny and swin_tiny."""
+    """Networks: of `modernet models`, timm:NAME, torchvision:NAME, module:function (which returns a network), the
+    folder of a finished run, or optimized: before any of these. By default convnext_tiny and swin_tiny."""
     mode: str = "infer"
     """infer, train, or both with a comma. A training step is forward, cross-entropy, backward, SGD."""
     dtype: str | None = None
@@ -51,7 +56,7 @@ class Options:
     batch: str | None = None
     """Images in a batch, or auto: the fastest for each case. By default 128 on a GPU, 8 on a CPU."""
     image_size: int | None = None
-    """Side of the square images in pixels, the same for all networks; by default 224."""
+    """Side of the square images in pixels, the same for all networks; by default that of the runs given, or 224."""
     device: str | None = None
     """cpu, cuda or cuda:N; by default the GPU where there is one."""
     threads: int | None = None
@@ -106,10 +111,12 @@ def _models(options: Options, common: dict[str, Any]) -> bool:
     from modernet.benchmark import benchmark_models
     from modernet.report import benchmark_rows, benchmark_table
 
+    models = options.models or _DEFAULT_MODELS
     with progress.shown():
         records = benchmark_models(
-            options.models or _DEFAULT_MODELS,
-            image_size=224 if options.image_size is None else options.image_size,
+            models,
+            image_size=_size_of_runs(models) if options.image_size is None else options.image_size,
+            find=_find,
             modes=options.mode.split(","),
             dtypes=None if options.dtype is None else options.dtype.split(","),
             layouts=options.layout.split(","),
@@ -121,6 +128,48 @@ def _models(options: Options, common: dict[str, Any]) -> bool:
     else:
         print_table(benchmark_table(records))
     return any(record.error is not None for record in records)
+
+
+def _find(name: str) -> Target:
+    """As `find_network`, for the folder of a run too."""
+    from modernet.benchmark.case import OPTIMIZED_PREFIX
+    from modernet.benchmark.targets import Target, find_network
+    from modernet.tasks import load_network
+
+    folder = _folder_of(name)
+    if folder is None:
+        return find_network(name)
+    saved = load_network(folder)
+    return Target(
+        lambda image_size: copy.deepcopy(saved.network),
+        in_chans=len(saved.preparation.mean),
+        optimized=name.startswith(OPTIMIZED_PREFIX),
+        task=saved.task,
+    )
+
+
+def _size_of_runs(models: Sequence[str]) -> ImageSize:
+    """Return the size of the images that the runs among the networks see, 224 if there are none.
+
+    Raises:
+        InputError: they see images of several sizes.
+    """
+    from modernet.weights.saved_network import read_description
+
+    folders = filter(None, map(_folder_of, models))
+    sizes = {folder: read_description(folder).preparation.size for folder in folders}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
+        raise InputError(f"the runs see images of several sizes ({listed}); give one for all with --image-size")
+    return next(iter(sizes.values()), 224)
+
+
+def _folder_of(name: str) -> Path | None:
+    """Return the folder of a run that stands for a network, optimized or not; None for other names."""
+    from modernet.benchmark.case import OPTIMIZED_PREFIX
+
+    folder = name.removeprefix(OPTIMIZED_PREFIX)
+    return Path(folder) if is_run_path(folder) else None
 
 
 def _traps(options: Options, common: dict[str, Any]) -> bool:

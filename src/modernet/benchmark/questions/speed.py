@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from modernet.benchmark.case import plan_cases
 from modernet.benchmark.run import run_cases
+from modernet.benchmark.targets import Target, find_network
 from modernet.machine.device import check_threads, choose_device
+from modernet.preparation import ImageSize
 from modernet.records import Record
 
 DEFAULT_BATCH = {"cpu": 8, "cuda": 128}
@@ -19,7 +21,7 @@ DEFAULT_DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
 def benchmark_models(
     models: Sequence[str],
     *,
-    image_size: int = 224,
+    image_size: ImageSize = 224,
     batch: int | Literal["auto"] | None = None,
     modes: Sequence[str] = ("infer",),
     dtypes: Sequence[str] | None = None,
@@ -30,6 +32,7 @@ def benchmark_models(
     rounds: int = 10,
     turn_s: float = 0.25,
     folder: str | os.PathLike[str] | None = None,
+    find: Callable[[str], Target] = find_network,
 ) -> list[Record]:
     """Measure networks side by side: speed, latency, memory, and the share of the device's peak that they reach.
 
@@ -44,7 +47,7 @@ def benchmark_models(
 
     Args:
         models: names, see `targets.find_network`; ratios are relative to the first.
-        image_size: side of the square images in pixels, the same for all.
+        image_size: side of the images in pixels, or height and width, the same for all.
         batch: images per batch; `"auto"` finds the fastest for each case. Default: 8 on a CPU, 128 on a GPU.
         modes: `"infer"`, a forward pass; `"train"`, a step of forward, cross-entropy, backward and SGD.
         dtypes: `"float32"` without and `"tf32"` with a GPU's TF32 units; `"bfloat16"` or `"float16"`, with the network
@@ -57,6 +60,7 @@ def benchmark_models(
         rounds: turns of every case; intervals need 5 or more.
         turn_s: length of a turn in seconds; at least one step.
         folder: gets a record per case, tables and a chart; None writes nothing.
+        find: finds a network by its name.
 
     Returns:
         A record per case, in the order of the options and, within them, of the models.
@@ -78,4 +82,5 @@ def benchmark_models(
         image_size=image_size,
         threads=check_threads(threads),
     )
-    return run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=None if folder is None else Path(folder))
+    where_to = None if folder is None else Path(folder)
+    return run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=where_to, find=find)

@@ -21,6 +21,7 @@ from modernet.benchmark.workload import random_batches
 from modernet.machine.device import check_threads, choose_device
 from modernet.machine.peaks import product_tflops
 from modernet.machine.timing import Ratio, speed_ratio, time_in_turns
+from modernet.preparation import as_size
 from modernet.records import Record
 
 KERNEL_SIZES = (3, 5, 7, 9, 11, 13)
@@ -153,7 +154,7 @@ def time_kernels(case: Case, device: torch.device, *, rounds: int, turn_s: float
     Args:
         case: gives batch, dtype and image size.
     """
-    side = max(1, case.image_size // _STRIDE)
+    side = max(1, min(as_size(case.image_size)) // _STRIDE)
     keys = {f"depthwise {size}x{size} {layout}": (size, layout) for size in KERNEL_SIZES for layout in LAYOUTS}
     calls = {
         name: _depthwise(replace(case, layout=layout), size, side, device) for name, (size, layout) in keys.items()

@@ -23,7 +23,7 @@ class BenchmarkCase:
         mode: `"infer"` or `"train"`.
         dtype, layout, compile: as on the command line; `"chosen"` for an optimized network.
         batch: images per batch; None if no batch fits in memory.
-        image_size: in pixels.
+        image_size: side of square images in pixels, or `HEIGHTxWIDTH`.
         device: torch's name of the device; `threads` of a CPU.
         rounds: number of rounds measured; `turn_s` is the length of a turn in seconds.
         ratio_to: label of the case that the ratio refers to.
@@ -39,7 +39,7 @@ class BenchmarkCase:
     layout: str | None = None
     compile: str | None = None
     batch: int | None = None
-    image_size: int | None = None
+    image_size: int | str | None = None
     device: str | None = None
     threads: int | None = None
     rounds: int | None = None
