@@ -1,10 +1,11 @@
-"""Compare training batches of a COCO data set on this CPU with torchvision's CocoDetection, v2 transforms and DataLoader.
+"""Compare training batches of a COCO data set on this CPU with those of torchvision.
 
     uv run python benchmarks/detection_data.py ANNOTATIONS.json IMAGES --out benchmarks/results/my-cpu-detection-data
 
 Both make the same kind of batch from the same images with the same number of workers: scaled to fit into 512 pixels,
 half of them mirrored, with boxes, classes and masks, normalised, padded to one size, float32, on the CPU. A turn is an
-epoch. torchvision follows its own tutorial: `wrap_dataset_for_transforms_v2`, and boxes are sanitised at the end.
+epoch. torchvision follows its own tutorial: `CocoDetection` wrapped for v2 transforms, with boxes sanitised at the
+end, and a `DataLoader`.
 """
 
 from __future__ import annotations
