@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from found_objects import truth
 from modernet.data.targets import BoxTargets
 from modernet.detection.detections import Detections
 from modernet.detection.drawing import draw, draw_miss, save
@@ -33,15 +34,8 @@ def is_colour(drawn: Tensor, colour: Tensor) -> Tensor:
 
 
 def truth_of(boxes_xyxy: Tensor, labels: list[int], crowd: list[bool] | None = None) -> BoxTargets:
-    n = len(labels)
-    return BoxTargets(
-        boxes_xyxy=boxes_xyxy,
-        labels=torch.tensor(labels, dtype=torch.int64),
-        crowd=torch.tensor(crowd or [False] * n, dtype=torch.bool),
-        offsets=np.array([0, n]),
-        masks=None,
-        mask_of=np.full(n, -1),
-    )
+    corners = [(left, top, right, bottom) for left, top, right, bottom in boxes_xyxy.tolist()]
+    return truth(corners, labels, crowd)
 
 
 def test_a_box_is_a_line_in_the_colour_of_its_class_and_nothing_else_changes() -> None:

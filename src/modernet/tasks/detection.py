@@ -55,6 +55,19 @@ class Detection(images.ImageTask):
     metrics: ClassVar[tuple[Metric, ...]] = metrics
     _recipe: DetectionRecipe
 
+    def __init__(
+        self,
+        network: RCNN,
+        spec: NetworkSpec,
+        dataset: ImageDataset,
+        recipe: DetectionRecipe,
+        context: RunContext,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(network, spec, dataset, recipe, context, seed)
+        # to find objects takes longer than to learn from an image: of ten images learned from, at most one is measured
+        self.evaluate_every = max(round(10 * len(dataset.validation) / len(dataset.train)), 1)
+
     def weight(self, batch: Batch) -> float:
         return len(batch.images)
 
