@@ -116,7 +116,7 @@ def _models(options: Options, common: dict[str, Any]) -> bool:
         records = benchmark_models(
             models,
             image_size=_size_of_runs(models) if options.image_size is None else options.image_size,
-            find=_find,
+            find=find_target,
             modes=options.mode.split(","),
             dtypes=None if options.dtype is None else options.dtype.split(","),
             layouts=options.layout.split(","),
@@ -130,7 +130,7 @@ def _models(options: Options, common: dict[str, Any]) -> bool:
     return any(record.error is not None for record in records)
 
 
-def _find(name: str) -> Target:
+def find_target(name: str) -> Target:
     """As `find_network`, for the folder of a run too."""
     from modernet.benchmark.case import OPTIMIZED_PREFIX
     from modernet.benchmark.targets import Target, find_network

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
-from modernet.deploy.exporting.formats import format_of, without_torchvision_warnings
+from modernet.deploy.exporting.formats import format_of, without_false_alarms
 from modernet.deploy.exporting.outputs import DetectedObjects, Outputs, Results, Scores, as_results
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.detection.fixed_results import FixedResults
@@ -237,7 +237,7 @@ def _trace(network: nn.Module, images: Tensor, batch: int | None) -> ExportedPro
     """Trace the network's graph, for a fixed batch size or any."""
     shapes = ({0: Dim("batch")},) if batch is None else None
     try:
-        with without_torchvision_warnings():
+        with without_false_alarms():
             return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # code from elsewhere may raise anything under the tracer
         suffix, advice = (" for any batch size", "; try batch=1 (--batch 1)") if batch is None else ("", "")
