@@ -66,6 +66,7 @@ def test_five_numbers_are_a_box_and_seven_or_more_a_polygon(tmp_path: Path) -> N
         ("9 0.5 0.5 0.2 0.4", "there is no class 9"),
         ("-1 0.5 0.5 0.2 0.4", "it begins with -1; write the number of a class, from 0"),
         ("0.5 0.5 0.5 0.2 0.4", "it begins with 0.5"),
+        ("999999999999 0.5 0.5 0.2 0.4", "it begins with 999999999999"),
         ("0 nan 0.5 0.2 0.4", "it begins with 0; write the number of a class, from 0, and finite numbers"),
         ("cat 0.5 0.5 0.2 0.4", "it is no line of numbers: 'cat 0.5 0.5 0.2 0.4'"),
         ("0 0.5 0.5 0.2 0.4 0.93", "it has 6 numbers; a box has 5, a polygon 7, 9, 11, ..."),
@@ -175,6 +176,7 @@ def test_without_names_nc_numbers_the_classes(tmp_path: Path) -> None:
         ("train: images/train\nnames: cat\n", "names is 'cat'; write a list"),
         ("train: images/train\nnames: {cat: 0}\n", "names is .*; write a list"),
         ("train: images/train\nnc: many\n", "has no names, and nc is 'many'"),
+        ("train: images/train\nnc: 999999999999\n", "has no names, and nc is 999999999999"),
         ("train: images/tran\nnames: [cat]\n", "there is no image in its train, images/tran; correct train or path"),
         ("path: .\nnames: [cat]\n", "names no images; write train: images/train"),
         ("- cat\n", "has no names"),
@@ -268,6 +270,11 @@ def test_without_a_yaml_folders_say_the_splits(
     assert {name: len(split) for name, split in source.splits().items()} == dict.fromkeys(splits, 2)
     assert source.classes == (("cat", "dog", "cow") if names else ("0", "1", "2"))
     assert targets_of(source.train).labels.tolist() == [0, 2]
+
+
+def test_a_damaged_number_makes_no_classes(tmp_path: Path) -> None:
+    write(tmp_path, "images/a", f"{BOX}\n999999999999{BOX[1:]}")
+    assert read(tmp_path)[0].classes == ("0",)
 
 
 def test_captions_beside_images_are_no_boxes(tmp_path: Path) -> None:

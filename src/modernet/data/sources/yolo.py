@@ -30,6 +30,7 @@ _CLASS_FILE = "classes.txt"
 _NAMES, _IMAGES = re.compile(rb"^names\s*:", re.MULTILINE), re.compile(rb"^(path|train|val)\s*:", re.MULTILINE)
 _BOX, _FEWEST = 5, 7  # numbers of a line with a box, and of one with the smallest polygon
 _VISIBILITIES = {0.0, 1.0, 2.0}
+_MOST_CLASSES = 100_000  # a larger number is damage
 _CHUNK = 256
 _MOST_THREADS = 16
 
@@ -218,7 +219,7 @@ def _read_line(line: str, place: str, look: _Look) -> None:
     except ValueError:
         look.problems.append(Problem("object", place, f"it is no line of numbers: {line.strip()[:40]!r}"))
         return
-    if not np.isfinite(numbers).all() or numbers[0] < 0 or not numbers[0].is_integer():
+    if not np.isfinite(numbers).all() or not 0 <= numbers[0] < _MOST_CLASSES or not numbers[0].is_integer():
         reason = f"it begins with {line.split()[0]}; write the number of a class, from 0, and finite numbers"
         look.problems.append(Problem("object", place, reason))
         return
@@ -301,7 +302,7 @@ def _yaml(file: Path) -> Any:
 def _names(content: Mapping[str, Any], name: str) -> tuple[dict[int, str], list[str]]:
     given, count = content.get("names"), content.get("nc")
     if given is None:
-        if type(count) is not int or count < 1:
+        if type(count) is not int or not 1 <= count <= _MOST_CLASSES:
             raise InputError(f"{name} has no names, and nc is {count!r}; write names: [cat, dog]")
         return {number: str(number) for number in range(count)}, []
     try:
