@@ -215,7 +215,7 @@ def test_only_class_targets_have_labels() -> None:
 
 
 def test_a_batch_of_boxes_is_chosen_from_column_by_column() -> None:
-    chosen = boxes(masks=False).collate().take(torch.tensor([True, False, True]))
+    chosen = boxes(masks=False).show([IDENTITY] * 3).collate().take(torch.tensor([True, False, True]))
     assert isinstance(chosen, BoxBatch)
     assert (chosen.labels.tolist(), chosen.masks) == ([5, 7], None)
 
