@@ -54,7 +54,9 @@ class Options(Generic[R]):
     settings: R
     execution: Execution
     data: str = "digit_scenes"
-    """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name."""
+    """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name; for
+    segmentation a folder with label maps; for detection a folder with COCO, Pascal VOC or YOLO annotations, a COCO json
+    or a data.yaml."""
     model: str = "convnext_test"
     """Network: one of `modernet models`; of `modernet weights`, to start from those, downloaded once; or the folder of
     a finished run, with a slash, to train its network on. Its classifier is kept where the classes are the same."""
