@@ -20,6 +20,7 @@ from PIL import Image
 from data.detection_exports import export_coco
 from modernet.cli import main
 from modernet.data import BoxTargets, ImageDataset, InMemory, SceneGenerator
+from modernet.detection.roi_features import roi_features
 from modernet.errors import InputError
 from modernet.evaluation.scores import NonFiniteScores
 from modernet.preparation import Preparation
@@ -228,6 +229,43 @@ def test_a_finished_run_goes_on_with_its_head_and_its_classes_by_name(images: Im
     assert len(one) > 0
     assert [before.classes[label] for label in one.labels] == [after.classes[label] for label in two.labels]
     torch.testing.assert_close(one.boxes_xyxy, two.boxes_xyxy)
+
+
+@pytest.mark.medium
+def test_a_run_goes_on_without_masks_and_with_them_again(
+    images: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = RECIPE.replace(epochs=1)
+    train_detector(SPEC, images, recipe, folder=tmp_path / "masks", device=CPU)
+    boxes_only = dataset(masks=False)
+    before = weights_of_run(tmp_path / "masks")
+    with shown():
+        train_detector(SPEC, boxes_only, recipe, start=before, folder=tmp_path / "boxes", device=CPU)
+        assert "roi_heads.mask_heads is left out" in capsys.readouterr().err
+        again = weights_of_run(tmp_path / "boxes")
+        record = train_detector(
+            SPEC, images, recipe.replace(head_width=16), start=again, folder=tmp_path / "again", device=CPU
+        )
+    assert "roi_heads.mask_heads is new" in capsys.readouterr().err
+    assert "train_mask" in record.history[0]
+    assert record.settings["recipe"]["head_width"] == 8  # what was trained
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_keeps_boxes_to_the_pixel(precision: str, images: ImageDataset, tmp_path: Path) -> None:
+    if precision == "fp16":
+        dtype = torch.float16
+    else:
+        dtype = torch.bfloat16
+        record = train_detector(SPEC, images, RECIPE.replace(precision=precision), folder=tmp_path, device=CPU)
+        assert all(math.isfinite(value) for value in losses(record))
+    maps = [torch.zeros(1, 1, 1024 // stride, 1024 // stride) for stride in (4, 8, 16, 32)]
+    maps[0][..., 200] = 1.0
+    box = torch.tensor([[797.0, 100.0, 811.0, 114.0]])  # in half precision: at a multiple of 4
+    exact, half = (roi_features([x.to(kind) for x in maps], [box], 7) for kind in (torch.float32, dtype))
+    assert half.dtype == dtype
+    torch.testing.assert_close(half.float(), exact, atol=0.02, rtol=0.0)
 
 
 def test_a_network_with_damaged_weights_finds_nothing_silently(images: ImageDataset, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Options:
     split: Literal["train", "validation", "test"] = "test"
     """Split to evaluate on."""
     batch_size: int = 128
-    """Images per batch."""
+    """Images per batch; a detector takes at most 8."""
     window: int = 0
     """Segmentation: side in pixels of square windows to see one by one; 0 sees each image at once."""
     stride: int = 0

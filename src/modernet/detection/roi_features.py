@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from modernet.detection.anchors import STRIDES
+from modernet.detection.precision import at_least_float32
 
 _FINEST = 56  # pixels: the largest boxes of the finest level have twice this side
 
@@ -29,8 +30,9 @@ def roi_features(maps: Sequence[Tensor], boxes: Sequence[Tensor], side: int) -> 
     features = maps[0].new_zeros(len(rois), maps[0].shape[1], side, side)
     for index, (x, stride) in enumerate(zip(maps, STRIDES[:4], strict=True)):
         here = torch.nonzero(level == index)[:, 0]
+        x = at_least_float32(x)  # half a pixel matters, and a GPU has no RoIAlign for bfloat16
         aligned = roi_align(x, rois[here].to(x.dtype), side, 1 / stride, sampling_ratio=0, aligned=True)
-        features.index_copy_(0, here, aligned)
+        features.index_copy_(0, here, aligned.to(features.dtype))
     return features
 
 

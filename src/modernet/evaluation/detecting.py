@@ -32,7 +32,8 @@ def detect(
         h, w = image.shape[1:]
         seen.append(preparation.normalise(fit_view(h, w, preparation.size).show(image, preparation.interpolation)))
     batch, sizes = pad_images(seen)
-    found = network.detect(batch.to(device or "cpu", memory_format=torch.channels_last), sizes)
+    # not `network.detect`: weights that are shared among processes are gathered by the call of the whole network
+    found = network(batch.to(device or "cpu", memory_format=torch.channels_last), sizes)
     whole = []
     for one, image, size in zip(found, images_u8, sizes, strict=True):
         h, w = image.shape[1:]

@@ -102,7 +102,9 @@ def train_detector(
 ) -> Record:
     """Train a detector on a backbone; arguments and errors as of `train_classifier`."""
     dataset = images.continued_from(dataset, start)
-    spec = replace(spec, head=_head(recipe, dataset, start))
+    if start is not None and _is_detector(start):
+        recipe = _with_head_of(start, recipe)
+    spec = replace(spec, head=_head(recipe, dataset))
     preparation = recipe.images.in_training(dataset.preparation)
     settings = images.image_settings(spec, dataset, recipe, seed, start=start)
     settings["data"] |= _facts(dataset.train.targets)
@@ -114,7 +116,7 @@ def train_detector(
             load_start(start, backbone)
         detector = _detector(spec, backbone, len(dataset.classes))
         if start is not None and _is_detector(start):
-            go_on_from(start, detector, spec, dataset.classes, build_network)
+            go_on_from(start, detector, spec, dataset.classes, build_network, optional="roi_heads.mask_heads")
         detector.config = detector.roi_heads.config = replace(detector.config, sampled=recipe.detection.sampled)
         return Detection(detector, spec, dataset, recipe, context, seed)
 
@@ -176,8 +178,18 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest)
     return found
 
 
-def _head(recipe: DetectionRecipe, dataset: ImageDataset, start: StartingWeights | None) -> dict[str, Any]:
-    """Return what is put on the backbone: as the recipe says, or that of the detector to go on with."""
+def _with_head_of(start: StartingWeights, recipe: DetectionRecipe) -> DetectionRecipe:
+    """Return a recipe with the heads of a trained detector, whose weights are kept."""
+    assert start.trained is not None
+    head = start.trained.spec.head
+    kept = recipe.replace(detector=head["detector"], head_width=head["width"], head_hidden=head["hidden"])
+    if kept != recipe:
+        progress.say(f"the run's detector is kept: {head['detector']} of width {head['width']}")
+    return kept
+
+
+def _head(recipe: DetectionRecipe, dataset: ImageDataset) -> dict[str, Any]:
+    """Return what is put on the backbone."""
     targets = dataset.train.targets
     assert isinstance(targets, BoxTargets)
     known = bool((targets.mask_of >= 0).any()) and targets.masks is not None
@@ -191,12 +203,6 @@ def _head(recipe: DetectionRecipe, dataset: ImageDataset, start: StartingWeights
         "width": wanted.head_width,
         "hidden": wanted.head_hidden,
     }
-    if start is not None and _is_detector(start):
-        assert start.trained is not None
-        kept = {name: start.trained.spec.head[name] for name in ("detector", "width", "hidden")}
-        if any(head[name] != value for name, value in kept.items()):
-            progress.say(f"the run's detector is kept: {kept['detector']} of width {kept['width']}")
-        head |= kept
     ids = list(targets.category_ids)
     return head if ids == list(range(1, len(ids) + 1)) else {**head, "category_ids": ids}
 

@@ -59,6 +59,10 @@ class EvaluateRequest:
     save_json: Path | None = None
     """For detection: folder for what was found, as COCO result files."""
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; give 1 or more")
+
 
 @dataclass(frozen=True)
 class PredictRequest:

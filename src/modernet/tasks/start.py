@@ -69,6 +69,7 @@ def go_on_from(
     spec: NetworkSpec,
     classes: Sequence[str],
     build: Callable[[NetworkSpec, int], nn.Module],
+    optional: str | None = None,
 ) -> bool:
     """Load the weights of a finished run into the network of a task, to train it on.
 
@@ -79,6 +80,7 @@ def go_on_from(
         spec: of its backbone.
         classes: of the data.
         build: as for `network_cost`; tells which tensors belong to the classifier.
+        optional: module that one of the two networks may lack: it then stays new, or is left out.
 
     Returns:
         Whether the classifier was kept.
@@ -105,6 +107,12 @@ def go_on_from(
         strange = [name for name in classes if name not in trained.classes]
         why = f"no class {strange[0]!r}" if strange else f"{len(trained.classes)} classes, not {len(classes)}"
         head = f"the classifier is new, since the run has {why}"
+    if optional is not None:
+        ours, theirs = ({name for name in names if name.startswith(f"{optional}.")} for names in (own, tensors))
+        if bool(ours) != bool(theirs):
+            tensors = {name: value for name, value in tensors.items() if name not in theirs}
+            tensors |= {name: own[name] for name in ours}
+            head += f"; {optional} {'is new' if ours else 'is left out'}"
     try:
         load_file(network, CheckpointFile(str(start.path), (Entry("", tensors),)), resample=True)
     except InputError as error:

@@ -16,7 +16,7 @@ register_recipe(
             images=DetectionSizes(image_size=96),
             augmentation=DetectionAugmentation(flip=0.0, scale_min=0.8, scale_max=1.25),
             optimizer=Optimizer(lr=2e-3),
-            schedule=Schedule(epochs=6, warmup_epochs=0.5),
+            schedule=Schedule(epochs=5, warmup_epochs=0.5),
             detection=DetectionHead(head_width=32, head_hidden=128, sampled=32),
         ),
         purpose="boxes and masks in small images",
