@@ -15,6 +15,7 @@ from found_objects import CATEGORY_IDS, CLASSES, collected, found, image, truth
 from modernet import progress
 from modernet.data.images.rle import RleMaps, encode
 from modernet.detection import Detections
+from modernet.errors import InputError
 from modernet.evaluation.average_precision import AveragePrecision, Mistakes, metrics
 from modernet.machine.memory import transient_bytes
 from modernet.processes import Processes
@@ -25,6 +26,14 @@ NUMBERS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 
 def average_precision(masks: bool = False) -> AveragePrecision:
     return AveragePrecision(CLASSES, CATEGORY_IDS, masks)
+
+
+def test_a_mask_of_another_size_than_its_image_is_named() -> None:
+    total = average_precision(masks=True)
+    of_another_image = truth([(0, 0, 5, 5)], masks=torch.ones(1, 10, 20, dtype=torch.bool))
+    nothing = found([], [], masks=torch.zeros(0, 28, 28))
+    with pytest.raises(InputError, match="image 1 has 200 x 200 pixels, but a mask of 10 x 20; correct its size"):
+        total.add(1, SIZE, nothing, of_another_image)
 
 
 def test_average_precision_by_hand() -> None:

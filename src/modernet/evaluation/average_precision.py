@@ -18,6 +18,7 @@ from modernet import progress
 from modernet.data.images.rle import Rle, RleMaps, encode
 from modernet.data.targets import BoxTargets
 from modernet.detection.detections import Detections
+from modernet.errors import InputError
 from modernet.evaluation.coco import Annotation, Kind, box_rle, collection_paused, evaluated, numbers
 from modernet.files.atomic import whole_file
 from modernet.preparation import Size
@@ -127,6 +128,9 @@ class AveragePrecision:
             size: height and width of the original image.
             found: in pixels of the original image.
             truth: of this image alone.
+
+        Raises:
+            InputError: a mask is of another size than the image.
         """
         assert image_id not in self._images, f"image {image_id} was added before"
         self._images[image_id] = _Image(
@@ -277,7 +281,10 @@ def _true_counts(truth: BoxTargets, size: Size) -> list[bytes | None]:
             rle = truth.masks.rle(index)
         elif (mask := truth.mask(number, 0)) is not None:
             rle = encode(mask)
-        assert rle is None or tuple(rle["size"]) == tuple(size), f"a mask is {rle['size']}, its image {size}"
+        if rle is not None and tuple(rle["size"]) != tuple(size):
+            (h, w), (image_h, image_w) = rle["size"], size
+            sizes = f"{image_h} x {image_w} pixels, but a mask of {h} x {w}"
+            raise InputError(f"image {truth.image_ids[0]} has {sizes}; correct its size in the annotations")
         found.append(None if rle is None else rle["counts"])
     return found
 
