@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from modernet.data import (
     BoxBatch,
@@ -22,6 +25,8 @@ from modernet.data import (
 from modernet.data.images.collection import DecodedImages
 from modernet.data.images.views import IGNORE
 from modernet.data.loading.loaders import Batch, Loader, make_loader
+from modernet.data.reading import on_disk as stored
+from modernet.data.sources.read import read_source
 from modernet.errors import InputError
 from modernet.preparation import Preparation
 from modernet.recipes import Augmentation, DetectionAugmentation, SegmentationAugmentation
@@ -142,6 +147,33 @@ def test_boxes_and_masks_follow_their_images(name: str, on_disk: bool) -> None:
             assert not there[~around].any()
     assert seen > N
     assert (len(sizes) == 1) == (name in ("still", "flipped"))
+
+
+def test_an_image_is_turned_together_with_boxes_and_masks(tmp_path: Path) -> None:
+    upright = np.zeros((48, 40, 3), dtype=np.uint8)
+    upright[16:40, 8:24] = 240
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored so that it must be turned clockwise
+    Image.fromarray(np.rot90(upright).copy()).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 48, "width": 40}],
+        "annotations": [
+            {
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [8, 16, 16, 24],
+                "segmentation": [[8, 16, 24, 16, 24, 40, 8, 40]],
+            }
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    split = stored(read_source(str(tmp_path), targets="boxes").source.train)
+    preparation = Preparation((48, 40), (0.0,) * 3, (1 / 255,) * 3)
+    data = ImageDataset("turned", ("cat",), preparation, split, split, split)
+    (batch,) = loader(data, FITTED["still"]).batches()
+    assert batch.targets.boxes_xyxy.tolist() == [[8, 16, 24, 40]]
+    assert torch.equal(batch.targets.masks.whole((48, 40))[0], batch.images[0, 0] > 120)
 
 
 def test_boxes_cannot_be_shifted() -> None:
