@@ -88,7 +88,7 @@ def test_the_command_prints_them_and_how_many_objects_each_class_has(
     captured = capsys.readouterr()
     assert "objects (4)" in captured.out
     assert f"{tmp_path}: 7 problems in 6 images, 3 of them without objects" in captured.out
-    assert "6 objects have no area: that of mask or box is used" in captured.err
+    assert "annotations.json has no area for 6 of 6 objects: that of mask or box is used" in captured.err
 
 
 def test_classes_that_a_split_lacks_and_copies_in_two_splits_are_found(tmp_path: Path) -> None:

@@ -87,6 +87,30 @@ def test_other_folders_are_refused_with_the_layouts_of_boxes(tmp_path: Path) -> 
         read(tmp_path / "nowhere.json")
 
 
+def lists_as_yolo(root: Path, lists: dict[str, str]) -> None:
+    (root / "labels").mkdir()
+    for split, names in lists.items():
+        (root / f"{split}.txt").write_text("\n".join(f"images/{name}.png" for name in names))
+        for name in names:
+            (root / f"labels/{name}.txt").write_text("0 0.5 0.5 0.2 0.4")
+    (root / "data.yaml").write_text("".join(f"{split}: {split}.txt\n" for split in lists) + "names: [cat]\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.json", '{"categories": [{"id": 0, "name": "cat"}], "info": {"year": 2026}}'),
+        ("results.json", '[{"images": [1], "annotations": [2]}]'),
+        ("annotations.xml", "<annotations><version>1.1</version></annotations>"),
+    ],
+)
+def test_a_file_of_another_kind_beside_a_data_yaml_does_not_matter(tmp_path: Path, name: str, content: str) -> None:
+    write_image(tmp_path / "images/a.png")
+    lists_as_yolo(tmp_path, {"train": "a"})
+    (tmp_path / name).write_text(content)
+    assert len(targets_of(read(tmp_path)[0].train).labels) == 1
+
+
 @pytest.mark.data("coco128")
 def test_coco128_opens_from_its_json(data_folder: Path) -> None:
     source, said = read(data_folder)

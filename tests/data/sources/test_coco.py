@@ -70,11 +70,11 @@ def test_objects_are_sorted_by_image_and_keep_what_the_file_knows(tmp_path: Path
         ([5, 5, 0.5, 9], "its box is less than a pixel wide or high"),
         ([29.5, 5, 9, 9], "its box is less than a pixel wide or high"),
         ([31, 5, 4, 4], "its box is outside of its image"),
-        ([5, 5, 4], "its box is no four numbers"),
-        ([5, 5, None, 4], "its box is no four numbers"),
-        ([5, 5, float("nan"), 4], "its box is no four numbers"),
-        (["a", 5, 4, 4], "its box is no four numbers"),
-        ("absent", "its box is no four numbers"),
+        ([5, 5, 4], "its box is not four numbers"),
+        ([5, 5, None, 4], "its box is not four numbers"),
+        ([5, 5, float("nan"), 4], "its box is not four numbers"),
+        (["a", 5, 4, 4], "its box is not four numbers"),
+        ("absent", "its box is not four numbers"),
         ([2, 3, 10, 8], "it is a copy of another (2 3 12 11)"),
     ],
 )
@@ -134,7 +134,14 @@ def test_roboflows_root_is_no_class(tmp_path: Path, root: str, children: tuple[s
     source, said = read(write(tmp_path, [thing()], categories=categories))
     assert source.classes == children
     assert targets_of(source.train).category_ids == tuple(range(1, len(children) + 1))
-    assert f"annotations.json: '{root}', parent of others, is no class" in said
+    assert f"annotations.json: parents of others without an object, so not classes: '{root}'" in said
+
+
+def test_a_class_without_objects_may_be_called_none(tmp_path: Path) -> None:
+    categories = [{"id": 1, "name": "None"}, {"id": 2, "name": "dog", "supercategory": None}, {"id": 3, "name": "cat"}]
+    source, said = read(write(tmp_path, [thing(category=2)], categories=categories))
+    assert source.classes == ("None", "dog", "cat")
+    assert "parents" not in said
 
 
 def test_a_class_that_is_its_own_supercategory_stays_without_objects(tmp_path: Path) -> None:
@@ -155,8 +162,8 @@ def test_missing_fields_are_filled_in_and_said(tmp_path: Path) -> None:
     assert targets_of(source.train).areas.tolist() == [triangle, 80, 80, 70]
     assert 30 < triangle < 50
     assert boxes_of(source.train)[3] == [2, 3, 12, 11]
-    assert "annotations.json: 2 objects have no area: that of mask or box is used" in said
-    assert "annotations.json: 1 objects have no iscrowd: taken as 0" in said
+    assert "annotations.json has no area for 2 of 4 objects: that of mask or box is used" in said
+    assert "annotations.json has no iscrowd for 1 of 4 objects: taken as 0" in said
 
 
 def test_ids_of_annotations_do_not_matter(tmp_path: Path) -> None:
@@ -194,6 +201,15 @@ def test_run_lengths_given_as_a_polygon_are_recognised(tmp_path: Path, stored: A
     assert mask[2:5, 10:12].all()
     assert int(mask[:, :29].sum()) == 6
     assert "dropped" not in said
+
+
+def test_a_copy_has_the_same_mask_or_none(tmp_path: Path) -> None:
+    masks: list[Any] = ["absent", [SQUARE], [SQUARE[:6]], [list(SQUARE)], []]
+    source, said = read(write(tmp_path, [thing(n, segmentation=mask) for n, mask in enumerate(masks, 11)]))
+    square, triangle = masks_of(source.train)
+    assert (int(square.sum()), int(triangle.sum())) == (80, rle.area(rle.from_polygons([SQUARE[:6]], SIZE)))
+    assert "objects dropped: 3, first" in said
+    assert "annotation 11: it is a copy of another (2 3 12 11)" in said
 
 
 def test_parts_are_one_object_and_a_flat_polygon_is_one_part(tmp_path: Path) -> None:
@@ -270,6 +286,12 @@ def test_an_image_is_found_under_the_names_that_tools_write(tmp_path: Path, name
     assert source.train.images.identity(0) == "images/a.png"
 
 
+def test_a_name_alone_is_looked_for_among_the_images_first(tmp_path: Path) -> None:
+    write_image(tmp_path / "masks/a.png", SIZE)
+    source, _ = read(write(tmp_path, [thing()], images=IMAGES[:1], files=["images/a.png"]))
+    assert source.train.images.identity(0) == "images/a.png"
+
+
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path) -> None:
     secret = write_image(tmp_path / "secret.png")
     root = tmp_path / "set"
@@ -289,6 +311,30 @@ def test_of_files_with_one_name_that_of_the_split_is_meant(tmp_path: Path) -> No
     assert "dropped" not in said
 
 
+def test_a_file_given_alone_has_the_images_of_its_split(tmp_path: Path) -> None:
+    files = [f"images/{split}/{name}.png" for split in ("train", "val") for name in "abc"]
+    write(tmp_path, [thing()], files=files, name="annotations/instances_val.json")
+    source, _ = read(tmp_path / "annotations/instances_val.json")
+    assert [source.train.images.identity(i) for i in range(3)] == [f"images/val/{name}.png" for name in "abc"]
+
+
+def test_a_missing_image_is_not_taken_from_another_split(tmp_path: Path) -> None:
+    write(tmp_path, [thing()], files=["images/train/a.png"], images=IMAGES[:1], name="annotations/train.json")
+    write(tmp_path, [thing()], files=["images/val/b.png"], images=IMAGES[:2], name="annotations/val.json")
+    source, said = read(tmp_path)
+    assert [source.validation.images.identity(i) for i in range(len(source.validation))] == ["images/val/b.png"]
+    assert f"{tmp_path / 'annotations/val.json'}, image 1: there is no image 'a.png'" in said
+
+
+def test_images_of_another_file_are_listed(tmp_path: Path) -> None:
+    files = [f"images/{name}.png" for name in "abcd"]
+    write(tmp_path, [thing()], files=files, images=IMAGES[:1], name="train.json")
+    write(tmp_path, [thing(1, 2)], files=[], images=IMAGES[1:], name="val.json")
+    assert "not listed, so not used: 1 of 4 images in the same folders" in read(tmp_path)[1]
+    (tmp_path / "images/d.png").unlink()
+    assert "not listed" not in read(tmp_path)[1]
+
+
 def test_images_listed_twice_missing_or_with_a_used_id_are_left_out(tmp_path: Path) -> None:
     images = [
         *IMAGES[:2],
@@ -302,10 +348,10 @@ def test_images_listed_twice_missing_or_with_a_used_id_are_left_out(tmp_path: Pa
     source, said = read(write(tmp_path, things, images=images))
     assert len(source.train) == 2
     assert targets_of(source.train).offsets.tolist() == [0, 2, 3]
-    assert "images left out, which have annotations but are not there, or listed twice: 5, first" in said
-    assert "image 5: 'a.png' is listed twice; the objects of both are used" in said
+    assert "images that are not there and left out, or listed twice: 5, first" in said
+    assert "image 5: 'a.png' is listed twice; the objects of both entries are used" in said
     assert "objects dropped" not in said
-    assert "1 images beside those that it lists are not used" in said
+    assert "not listed, so not used: 1 of 3 images in the same folders" in said
 
 
 @pytest.mark.parametrize(
@@ -326,6 +372,16 @@ def test_a_size_that_is_wrong_is_said_and_corrected(tmp_path: Path) -> None:
     assert f"{tmp_path / 'b.png'}: it has 20 x 30 pixels, its annotations are for 10 x 15" in said
 
 
+def test_a_wrong_size_is_found_in_any_image(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": f"{n}.png", "height": 20, "width": 30} for n in range(40)]
+    images[1] |= {"height": 30, "width": 20}
+    things = [thing(1, 1, bbox=[2, 3, 26, 10], segmentation=[[2, 3, 28, 3, 28, 13, 2, 13]])]
+    source, said = read(write(tmp_path, things, images=images, files=[f"{n}.png" for n in range(40)]))
+    assert boxes_of(source.train) == [[2, 3, 28, 13]]
+    assert [tuple(mask.shape) for mask in masks_of(source.train)] == [SIZE]
+    assert f"their annotations say: 1, first {tmp_path / '1.png'}: it has 20 x 30 pixels" in said
+
+
 def test_annotations_from_before_an_exif_rotation_are_named(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -341,7 +397,10 @@ def test_annotations_from_before_an_exif_rotation_are_named(tmp_path: Path) -> N
 
 
 def test_an_image_that_cannot_be_decoded_stays_until_it_is(tmp_path: Path) -> None:
-    write(tmp_path, [thing()], images=[{"id": 1, "file_name": "a.png"}])
+    things = [
+        thing(n, segmentation=mask) for n, mask in enumerate([[[]], {"size": [20, 30], "counts": RUNS}, [SQUARE]])
+    ]
+    write(tmp_path, things, images=[{"id": 1, "file_name": "a.png"}])
     (tmp_path / "a.png").write_bytes(b"x")
     source, said = read(tmp_path)
     assert (len(source.train), boxes_of(source.train)) == (1, [])

@@ -80,7 +80,7 @@ def test_parts_of_an_object_are_no_objects(tmp_path: Path) -> None:
     source, said = read(tmp_path)
     assert source.classes == ("person",)
     assert boxes_of(source.train) == [[2, 3, 12, 11]]
-    assert "a.xml, object 2 (person): its box is no four numbers" in said
+    assert "a.xml, object 2 (person): its box is not four numbers" in said
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_parts_of_an_object_are_no_objects(tmp_path: Path) -> None:
     [
         (thing("cat", (9, 9, 5, 5)), "object 2 (cat): its box is empty"),
         (thing("cat", (31, 4, 50, 9)), "object 2 (cat): its box is outside of its image"),
-        (thing("cat", (3, 4, "x", "")), "object 2 (cat): its box is no four numbers"),
-        (thing("cat", None), "object 2 (cat): its box is no four numbers"),
+        (thing("cat", (3, 4, "x", "")), "object 2 (cat): its box is not four numbers"),
+        (thing("cat", None), "object 2 (cat): its box is not four numbers"),
         (thing("cat", (9, 9, 8.5, 12)), "object 2 (cat): its box is less than a pixel wide or high"),
         (thing(), "object 2 (cat): it is a copy of another"),
         (thing(None, (5, 5, 9, 9)), "object 2: it has no name; write that of its class"),
@@ -123,12 +123,38 @@ def test_a_size_from_before_an_exif_rotation_is_named(tmp_path: Path) -> None:
     assert "it has 30 x 20 pixels, its annotations are for 20 x 30; that is its size before its EXIF rotation" in said
 
 
+def test_a_wrong_size_is_found_in_any_image(tmp_path: Path) -> None:
+    for number in range(40):
+        write(tmp_path, f"Annotations/{number:02}", [thing("cat", (3, 4, 28, 11))])
+    write_image(tmp_path / "JPEGImages/01.jpg", (30, 20))
+    source, said = read(tmp_path)
+    assert boxes_of(source.train)[1] == [2, 3, 20, 11]
+    assert f"their annotations say: 1, first {tmp_path / 'JPEGImages/01.jpg'}: it has 30 x 20 pixels" in said
+
+
 @pytest.mark.parametrize("filename", ["", "a", "a.png", "C:\\data\\a.jpeg", "another.jpg"])
 def test_an_image_is_found_whatever_the_filename_says(tmp_path: Path, filename: str) -> None:
     write(tmp_path, "Annotations/a", [thing()], filename=filename)
     write_image(tmp_path / "SegmentationClass/a.png")
     source, _ = read(tmp_path)
     assert [source.train.images.identity(i) for i in range(len(source.train))] == ["a.jpg"]
+
+
+def test_images_of_one_name_are_found_in_the_folders_of_their_files(tmp_path: Path) -> None:
+    for number, site in enumerate(("north", "south"), 1):
+        write(tmp_path, f"Annotations/{site}/a", [thing("cat", (number, 4, 12, 11))], filename="")
+    source, _ = read(tmp_path)
+    assert [source.train.images.identity(i) for i in range(2)] == ["north/a.jpg", "south/a.jpg"]
+    assert [box[0] for box in boxes_of(source.train)] == [0, 1]
+
+
+def test_a_missing_image_is_not_taken_from_another_split(tmp_path: Path) -> None:
+    for name in ("train/a", "val/a", "val/b"):
+        write(tmp_path, f"Annotations/{name}", [thing()])
+    (tmp_path / "JPEGImages/val/a.jpg").unlink()
+    source, said = read(tmp_path)
+    assert {name: len(split) for name, split in source.splits().items()} == {"train": 1, "validation": 1}
+    assert f"{tmp_path / 'Annotations/val/a.xml'}: there is no image a in" in said
 
 
 def test_a_file_of_another_name_than_its_image_names_it(tmp_path: Path) -> None:
@@ -147,7 +173,7 @@ def test_files_without_images_and_images_without_files_are_said(tmp_path: Path) 
         f"listed twice: 1, first {tmp_path / 'Annotations/b.xml'}: there is no image b in {tmp_path / 'JPEGImages'}"
         in said
     )
-    assert "1 images have no annotation file; they are not used" in said
+    assert "without an annotation file, so not used: 1 of 2 images" in said
     (tmp_path / "JPEGImages/a.jpg").unlink()
     with pytest.raises(InputError, match=r"none of the images of .* such as that of a\.xml"):
         read(tmp_path)
@@ -158,7 +184,7 @@ def test_files_without_images_and_images_without_files_are_said(tmp_path: Path) 
     [
         ("<annotation>\n<object>", r"a\.xml, line 2: it is no XML \(no element found"),
         ("", r"a\.xml, line 1: it is no XML"),
-        ("<html></html>", r"a\.xml: it has <html> for <annotation>; remove it, or export it again"),
+        ("<html></html>", r"a\.xml: its root is <html>, not <annotation>; remove it, or export it again"),
         ('<?xml version="1.0" encoding="nonsense"?><annotation/>', r"a\.xml.*unknown encoding"),
     ],
 )
@@ -186,12 +212,23 @@ def test_image_sets_say_the_splits(tmp_path: Path) -> None:
         (sets / f"{name}.txt").write_text(text)
     source, said = read(tmp_path)
     assert {name: len(split) for name, split in source.splits().items()} == {"train": 2, "validation": 1}
-    assert "val.txt: 1 images have no annotation file, such as gone; they are not used" in said
+    assert "val.txt: without an annotation file, so not used: 1 of 2 images, such as gone" in said
+    assert "in no list of ImageSets/Main, so not used: 1 of 4 annotation files" in said
     (sets / "train.txt").unlink()
     (sets / "val.txt").unlink()
     (sets / "test.txt").write_text("d\n")
     source, _ = read(tmp_path)
     assert {name: len(split) for name, split in source.splits().items()} == {"train": 3, "test": 1}
+
+
+def test_names_in_image_sets_may_have_spaces(tmp_path: Path) -> None:
+    for name in ("my photo", "photo 1", "last"):
+        write(tmp_path, f"Annotations/{name}", [thing()])
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "ImageSets/Main/train.txt").write_text("my photo  1\nphoto 1\nlast -1\n")
+    source, said = read(tmp_path)
+    assert len(source.train) == 3
+    assert "not used" not in said
 
 
 @pytest.mark.parametrize("layout", ["{split}/{name}", "Annotations/{split}/{name}", "{name}"])

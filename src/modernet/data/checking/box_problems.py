@@ -19,7 +19,7 @@ _ORDER = ("train", "validation", "test")
 
 
 def survey_objects(spec: str) -> BoxSurvey | None:
-    """Read the annotation files of boxes that `spec` means, with the size of every image; None if there are none.
+    """Read the annotation files of boxes that `spec` means; None if there are none.
 
     How they were read is said where that is in doubt.
 
@@ -30,7 +30,7 @@ def survey_objects(spec: str) -> BoxSurvey | None:
     survey = find_boxes(path) if spec not in DATASET_NAMES and path.exists() else None
     if survey is None:
         return None
-    found = survey(every_image=True)
+    found = survey()
     for note in found.notes:
         say(note)
     return found

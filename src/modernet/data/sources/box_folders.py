@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-from modernet.data.sources.coco import CocoFile, find_coco, folder_of, survey_coco
+from modernet.data.sources.coco import find_coco, folder_of, one_coco, survey_coco
 from modernet.data.sources.examples import Source, all_of
 from modernet.data.sources.objects import BoxSurvey
 from modernet.data.sources.voc import find_voc, survey_voc
-from modernet.data.sources.yolo import find_yolo, read_data_yaml, survey_yolo
+from modernet.data.sources.yolo import find_data_yaml, find_yolo, read_data_yaml, survey_yolo
 from modernet.errors import InputError
 
 BOX_LAYOUTS = (
@@ -18,19 +18,8 @@ BOX_LAYOUTS = (
     "Annotations/ or beside the images), YOLO's data.yaml, or images/ with labels/"
 )
 
-
-class SurveyBoxes(Protocol):
-    """Reads all annotation files of a data set."""
-
-    def __call__(self, *, every_image: bool = False) -> BoxSurvey:
-        """Read them.
-
-        Args:
-            every_image: compare the size of every image with what its annotations say, not of a few.
-
-        Raises:
-            InputError: a file cannot be used as a whole.
-        """
+SurveyBoxes = Callable[[], BoxSurvey]
+"""Reads all annotation files of a data set. Raises `InputError` if one cannot be used as a whole."""
 
 
 def find_boxes(path: Path) -> SurveyBoxes | None:
@@ -41,14 +30,15 @@ def find_boxes(path: Path) -> SurveyBoxes | None:
     """
     if path.is_file():
         if path.suffix.lower() == ".json":
-            return partial(survey_coco, folder_of(path), [CocoFile(path, "train")])
+            return partial(survey_coco, folder_of(path), [one_coco(path)])
         if path.suffix.lower() in (".yaml", ".yml"):
             return partial(survey_yolo, read_data_yaml(path))
         return None
     if files := find_coco(path):
         return partial(survey_coco, path, files)
-    if voc := find_voc(path):
-        return partial(survey_voc, voc)
+    voc = find_voc(path)
+    if voc is not None and (voc.annotations != path or find_data_yaml(path) is None):
+        return partial(survey_voc, voc)  # but for loose xml files beside a data.yaml, such as CVAT's annotations.xml
     if yolo := find_yolo(path):
         return partial(survey_yolo, yolo)
     return None

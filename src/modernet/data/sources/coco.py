@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from modernet.data.images.files import ImageFiles
 from modernet.data.images.finding import is_hidden
 from modernet.data.images.rle import Polygons, box_xyxy, from_polygons, merge, parse_rle
 from modernet.data.sources.objects import (
@@ -26,7 +28,6 @@ from modernet.data.sources.objects import (
     Mask,
     Objects,
     Problem,
-    evenly,
     targets_of,
     true_sizes,
 )
@@ -39,17 +40,23 @@ _HEAD = 65536  # bytes that are looked at to recognise a file
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _OTHERS = ("captions", "image_info", "panoptic", "person_keypoints", "stuff")  # of COCO's own files
 _MOST_FILES = 50  # in a folder
-_LOOKED_AT = 32  # images whose headers are compared with the stated sizes
 _CORNERS = 3
 _MOST_ID = 2**53  # above, not every float is an integer of its own
 _MOST_PIXELS = 2**31  # of an image; what a file states beyond that is damage
 
 
 class CocoFile(NamedTuple):
-    """A json file, and the split that its name or its folder says; train if none does."""
+    """A json file.
+
+    Attributes:
+        path: its path.
+        split: what its images are used for.
+        stated: the split that its name or its folder says; None if neither does.
+    """
 
     path: Path
     split: str
+    stated: str | None
 
 
 def find_coco(folder: Path) -> list[CocoFile]:
@@ -63,10 +70,10 @@ def find_coco(folder: Path) -> list[CocoFile]:
     below = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not is_hidden(entry.name)]
     own = [entry for entry in below if entry.name.casefold() == "annotations"]
     files = [file for place in (*own, folder) for file in _jsons(place)]
-    found = [CocoFile(file, split_of(file.stem) or "train") for file in files]
+    found = [_stating(file, split_of(file.stem)) for file in files]
     for place in below:
         if is_split_word(place.name):
-            found += [CocoFile(file, split_of(place.name) or "train") for file in _jsons(place)]
+            found += [_stating(file, split_of(place.name)) for file in _jsons(place)]
     instances = [file for file in found if file.path.name.startswith("instances")]
     found = instances or found
     for split, count in Counter(file.split for file in found).items():
@@ -76,6 +83,15 @@ def find_coco(folder: Path) -> list[CocoFile]:
     return found
 
 
+def _stating(path: Path, split: str | None) -> CocoFile:
+    return CocoFile(path, split or "train", split)
+
+
+def one_coco(path: Path) -> CocoFile:
+    """Return a file that is given alone: it is trained on, whatever it is called."""
+    return CocoFile(path, "train", split_of(path.stem) or split_of(path.parent.name))
+
+
 def _jsons(folder: Path) -> Iterator[Path]:
     files = sorted(islice(folder.glob("*.json"), _MOST_FILES))
     if len(files) == _MOST_FILES:
@@ -83,8 +99,11 @@ def _jsons(folder: Path) -> Iterator[Path]:
     for file in files:
         if not is_hidden(file.name) and not file.name.startswith(_OTHERS) and file.is_file():
             with file.open("rb") as content:
-                if _KEYS.search(content.read(_HEAD)):
-                    yield file
+                head = content.read(_HEAD)
+            keys = set(_KEYS.findall(head))
+            is_coco = bool(keys) if len(head) == _HEAD else keys >= {b"images", b"annotations"}
+            if is_coco and head.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
+                yield file
 
 
 def folder_of(file: Path) -> Path:
@@ -92,7 +111,7 @@ def folder_of(file: Path) -> Path:
     return file.parent.parent if file.parent.name.casefold() == "annotations" else file.parent
 
 
-def survey_coco(folder: Path, files: Sequence[CocoFile], *, every_image: bool = False) -> BoxSurvey:
+def survey_coco(folder: Path, files: Sequence[CocoFile]) -> BoxSurvey:
     """Read json files of objects.
 
     Classes are the categories by ascending id, without those that others name as their supercategory and no object has.
@@ -100,13 +119,12 @@ def survey_coco(folder: Path, files: Sequence[CocoFile], *, every_image: bool = 
 
     Args:
         folder: of the data set, with all of its images.
-        every_image: compare the size of every image with what its file says, not of a few.
 
     Raises:
         InputError: a file is no such file, or none of its images is in the folder.
     """
     with _without_collector():
-        return _survey(ImageIndex(folder), files, every_image)
+        return _survey(ImageIndex(folder), files)
 
 
 @contextmanager
@@ -121,13 +139,14 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _survey(index: ImageIndex, files: Sequence[CocoFile], every_image: bool) -> BoxSurvey:
+def _survey(index: ImageIndex, files: Sequence[CocoFile]) -> BoxSurvey:
     classes: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
     splits: dict[str, BoxSplit] = {}
     problems: list[Problem] = []
     notes: list[str] = []
-    for path, split in sorted(files, key=lambda file: file.split != "train"):
+    used: list[Ints] = []
+    for path, split, stated in sorted(files, key=lambda file: file.split != "train"):
         content = _Content.of(path)
         categories, dropped = _categories(content)
         if not classes:
@@ -136,9 +155,15 @@ def _survey(index: ImageIndex, files: Sequence[CocoFile], every_image: bool) -> 
         label_of = {key: number[name] for key, name in categories.items() if name in number}
         known = {name: id_ for id_, name in zip(_numbered(categories), categories.values(), strict=True)}
         own = tuple(known[name] for name in classes) if known.keys() >= set(classes) else ids
-        splits[split], found, said = _read(content, index, split, label_of, own, every_image)
+        listed = _listed_images(content, index, stated)
+        splits[split], found, said = _read(content, listed, index.files.take(listed.indices), label_of, own)
+        used.append(listed.indices)
         problems += found
         notes += [*dropped, *said]
+    indices = np.unique(np.concatenate(used))
+    in_folders = index.beside(indices)
+    if len(indices) < in_folders:
+        notes.append(f"not listed, so not used: {in_folders - len(indices)} of {in_folders} images in the same folders")
     return BoxSurvey(index.folder, classes, splits, tuple(problems), tuple(notes))
 
 
@@ -180,12 +205,14 @@ def _categories(content: _Content) -> tuple[dict[int | str, str], list[str]]:
         listed.setdefault(_key(entry.get("id")), entry)
     used = {_key(entry.get("category_id")) for entry in content.annotations}
     names = {key: _text(entry.get("name", key)) for key, entry in listed.items()}
-    parents = {key: _text(entry.get("supercategory")) for key, entry in listed.items()}
+    given = {key: entry.get("supercategory") for key, entry in listed.items()}
+    parents = {key: _text(parent) for key, parent in given.items() if parent is not None}
     children = Counter(parent for key, parent in parents.items() if parent != names[key])
     # Roboflow's root may be called as a class is, which then has the root's name and the root as parent
     children.update(parent for key, parent in parents.items() if parent == names[key] and _is_repeated(parent, names))
     unused = sorted((key for key in listed if key not in used and children[names[key]]), key=_order)
-    notes = [f"{content.path.name}: {', '.join(repr(names[key]) for key in unused)}, parent of others, is no class"]
+    which = ", ".join(repr(names[key]) for key in unused)
+    notes = [f"{content.path.name}: parents of others without an object, so not classes: {which}"]
     return {key: names[key] for key in sorted(listed.keys() - set(unused), key=_order)}, notes if unused else []
 
 
@@ -206,17 +233,13 @@ def _numbered(keys: Iterable[int | str]) -> tuple[int, ...]:
 
 def _read(
     content: _Content,
-    index: ImageIndex,
-    split: str,
+    listed: _Listed,
+    images: ImageFiles,
     label_of: Mapping[int | str, int],
     category_ids: tuple[int, ...],
-    every_image: bool,
 ) -> tuple[BoxSplit, list[Problem], list[str]]:
-    """Read the images and objects of a file; return what is wrong, and what else there is to say."""
-    listed = _listed_images(content, index, split)
-    n = len(listed.indices)
-    images = index.files.take(listed.indices)
-    sizes, wrong_sizes = true_sizes(images, listed.sizes, look=range(n) if every_image else evenly(n, _LOOKED_AT))
+    """Read the objects of a file; return what is wrong, and what else there is to say."""
+    sizes, wrong_sizes = true_sizes(images, listed.sizes)
     objects, problems = _objects(content, listed.position, label_of, sizes)
     targets, dropped = targets_of(objects, sizes, listed.ids, category_ids)
     problems = [*listed.problems, *wrong_sizes, *problems, *dropped]
@@ -227,10 +250,8 @@ def _read(
     for key, instead in (("area", "that of mask or box is used"), ("iscrowd", "taken as 0")):
         missing = sum(key not in entry for entry in content.annotations)
         if missing:
-            notes.append(f"{content.path.name}: {missing} objects have no {key}: {instead}")
-    others = index.beside(listed.indices) - n
-    if others:
-        notes.append(f"{content.path.name}: {others} images beside those that it lists are not used")
+            of_all = f"{missing} of {len(content.annotations)} objects"
+            notes.append(f"{content.path.name} has no {key} for {of_all}: {instead}")
     return BoxSplit(images, targets), problems, notes
 
 
@@ -247,7 +268,7 @@ class _Listed(NamedTuple):
     problems: list[Problem]
 
 
-def _listed_images(content: _Content, index: ImageIndex, split: str) -> _Listed:
+def _listed_images(content: _Content, index: ImageIndex, split: str | None) -> _Listed:
     beside = content.path.parent.relative_to(index.folder).as_posix()
     beside = "" if beside == "." else beside
     position: dict[int | str, int | None] = {}
@@ -266,7 +287,7 @@ def _listed_images(content: _Content, index: ImageIndex, split: str) -> _Listed:
             reason = f"there is no image {name!r}, nor one of that name alone, in {index.folder}"
         elif found in of_file:
             position[key] = of_file[found]
-            reason = f"{name!r} is listed twice; the objects of both are used"
+            reason = f"{name!r} is listed twice; the objects of both entries are used"
         else:
             position[key] = of_file[found] = len(keys)
             keys.append(key)
@@ -320,7 +341,7 @@ def _objects(
     each = [(h, w) for h, w in sizes.tolist()]
     masks: list[Mask | None] = []
     for number, (entry, image) in enumerate(zip(chosen, images, strict=True)):
-        stored = entry.get("segmentation")
+        stored = entry.get("segmentation") if all(each[image]) else None  # without a size, the object is dropped
         mask, wrong = (None, ()) if not stored else _quick(stored, each[image]) or _mask(stored, each[image])
         masks.append(mask)
         problems += [Problem("mask", place(places[number]), reason) for reason in wrong]
@@ -401,7 +422,7 @@ def _mask(stored: object, size: Size) -> tuple[Mask | None, list[str]]:
 
 
 def _boxes(stored: Sequence[object]) -> Floats:
-    """Return boxes x, y, width, height as x1, y1, x2, y2; NaN where one is no four numbers."""
+    """Return boxes x, y, width, height as x1, y1, x2, y2; NaN where one is not four numbers."""
     try:
         boxes = np.array(stored, dtype=np.float64).reshape(len(stored), 4)
     except (TypeError, ValueError, OverflowError):

@@ -6,8 +6,7 @@ image. All that is dropped is a `Problem` with its file and place, and known bef
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,7 +41,7 @@ _SIDEWAYS = "that is its size before its EXIF rotation, and images are turned wh
 
 PROBLEMS = {
     "annotation file": "annotation files that cannot be read",
-    "missing image": "images left out, which have annotations but are not there, or listed twice",
+    "missing image": "images that are not there and left out, or listed twice",
     "image size": "images of another size than their annotations say",
     "object": "objects dropped",
     "mask": "masks dropped, or parts of them; their objects keep their boxes",
@@ -148,7 +147,7 @@ def targets_of(
     """Drop objects that cannot be learned from, cut off what reaches out of images, and sort them by image.
 
     Dropped are boxes without area or number, outside of their image, or narrower than a pixel, and copies: objects
-    with the same box and class.
+    with the box and class of another, and with its mask or none.
 
     Args:
         sizes: int64 (n, 2), height and width of each upright image.
@@ -160,7 +159,7 @@ def targets_of(
     with np.errstate(invalid="ignore"):
         cut = np.clip(boxes, 0, limits)
         reasons = {
-            "its box is no four numbers": _some(~np.isfinite(boxes)),
+            "its box is not four numbers": _some(~np.isfinite(boxes)),
             "its box is empty": _some(boxes[:, 2:] <= boxes[:, :2]),
             "its box is outside of its image": _some(cut[:, 2:] <= cut[:, :2]),
             "its box is less than a pixel wide or high": _some(cut[:, 2:] - cut[:, :2] < _SMALLEST),
@@ -189,10 +188,11 @@ def targets_of(
     masks = RleMaps(mask for mask in objects.masks if mask is not None) if masked[kept].any() else None
     mask_of = number[kept] if masks is not None else np.full(len(kept), -1)
     areas = objects.areas[kept]
-    sides = cut[kept, 2:] - cut[kept, :2]
-    for position in np.flatnonzero(~(areas > 0)).tolist():
-        mask = int(mask_of[position])
-        areas[position] = sides[position].prod() if masks is None or mask < 0 else area(masks.rle(mask))
+    missing = ~(areas > 0)
+    areas[missing] = (cut[kept, 2:] - cut[kept, :2])[missing].prod(1)
+    if masks is not None:
+        for position in np.flatnonzero(missing & (mask_of >= 0)).tolist():
+            areas[position] = area(masks.rle(int(mask_of[position])))
     counts = np.bincount(objects.image[kept], minlength=len(sizes))
     targets = BoxTargets(
         boxes_xyxy=torch.from_numpy(cut[kept].astype(np.float32)),
@@ -215,15 +215,23 @@ def _some(table: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _copies(objects: Objects, good: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Find objects that equal an earlier one of the same image."""
+    """Find objects with the box and class of another of the same image, and with its mask or none."""
     keys = [objects.crowd, objects.labels, *objects.boxes_xyxy.T, objects.image]
     order = np.lexsort(keys)
     order = order[good[order]]
-    same = np.ones(max(len(order) - 1, 0), dtype=bool)
+    new = np.zeros(len(order), dtype=bool)
     for key in keys:
-        same &= key[order[1:]] == key[order[:-1]]
+        new[1:] |= key[order[1:]] != key[order[:-1]]
+    group = np.cumsum(new)
+    several = np.bincount(group)[group] > 1
     copies = np.zeros(len(good), dtype=bool)
-    copies[order[1:][same]] = True
+    masks_of: dict[int, set[str]] = {}
+    alike = zip(order[several].tolist(), group[several].tolist(), strict=True)
+    for index, number in sorted(alike, key=lambda each: (objects.masks[each[0]] is None, each[0])):
+        mask, masks = objects.masks[index], masks_of.setdefault(number, set())
+        content = "" if mask is None else RleMaps([mask]).identity(0)
+        copies[index] = bool(masks) if mask is None else content in masks
+        masks.add(content)
     return copies
 
 
@@ -244,35 +252,41 @@ class ImageIndex:
         for index, name in enumerate(names):
             self._named.setdefault(name, []).append(index)
 
-    def find(self, name: str, beside: str, split: str | None = None) -> int | None:
-        """Return the index of an image; None if there is none, or if several have its name and none is in its split.
+    def find(self, name: str, beside: str, split: str | None) -> int | None:
+        """Return the index of an image; None if there is none, or if it is not clear which is meant.
 
-        It is looked for where its name says, seen from the data set and from the annotation file, then without the
-        first folders of its name, which may be those of another machine, and last by its name alone. Backslashes are
-        slashes.
+        It is looked for where its name says, seen from the data set, from the annotation file and from `images/` in
+        both, then without the first folders of its name, which may be those of another machine, and last by its name
+        alone (`_meant`). Backslashes are slashes.
 
         Args:
             beside: the folder of the annotation file, relative to the data set; "" is the data set itself.
-            split: of the annotation file; of several files of that name, the one in a folder of this split is meant.
+            split: of the annotation file; None if neither its name nor its folder says one.
         """
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         if not parts:
             return None
         for first in range(len(parts)):
             end = "/".join(parts[first:])
-            for path in (end, f"{beside}/{end}"):
+            for path in (end, f"{beside}/{end}", f"images/{end}", f"{beside}/images/{end}"):
                 if path in self._paths:
                     return self._paths[path]
-        found = self._named.get(parts[-1], [])
-        if len(found) > 1:
-            found = [index for index in found if self._split(index) == split] if split else []
-        return found[0] if len(found) == 1 else None
+        return self._meant(self._named.get(parts[-1], []), split)
 
-    def find_stem(self, stem: str, beside: str) -> int | None:
-        """Return the index of the image of a name without its suffix: in a folder, or else the only one anywhere."""
-        path = f"{beside}/{stem}" if beside else stem
-        found = self._stems.get(stem, [])
-        return self._bare_paths.get(path, found[0] if len(found) == 1 else None)
+    def find_stem(self, stem: str, beside: str, split: str | None) -> int | None:
+        """Return the index of the image of a name without its suffix: in a folder, or else by its name alone."""
+        found = self._bare_paths.get(f"{beside}/{stem}" if beside else stem)
+        return self._meant(self._stems.get(stem, []), split) if found is None else found
+
+    def _meant(self, found: Sequence[int], split: str | None) -> int | None:
+        """Choose among images of one name: the only one, or of several the only one in a folder of the split.
+
+        None if that is not clear, and if the only one is in a folder of another split.
+        """
+        if split is not None and found:
+            accepted = (split, None) if len(found) == 1 else (split,)
+            found = [index for index in found if self._split(index) in accepted]
+        return found[0] if len(found) == 1 else None
 
     @cached_property
     def _bare_paths(self) -> dict[str, int]:
@@ -294,7 +308,7 @@ class ImageIndex:
         return int(np.isin(self.files.parent_of, np.unique(self.files.parent_of[indices])).sum())
 
 
-def read_sizes(images: ImageFiles, indices: Iterable[int]) -> dict[int, tuple[Size, bool]]:
+def read_sizes(images: ImageFiles) -> dict[int, tuple[Size, bool]]:
     """Read height and width of upright images from their headers, and whether they are turned for that.
 
     Returns:
@@ -310,8 +324,7 @@ def read_sizes(images: ImageFiles, indices: Iterable[int]) -> dict[int, tuple[Si
                 continue
         return found
 
-    wanted = list(indices)
-    chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
+    chunks = [range(len(images))[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     with ThreadPoolExecutor(decoding_workers(_MOST_THREADS)) as threads:
         try:
             task = f"reading the sizes of images in {images.folder}"
@@ -320,34 +333,19 @@ def read_sizes(images: ImageFiles, indices: Iterable[int]) -> dict[int, tuple[Si
             threads.shutdown(cancel_futures=True)  # or Ctrl-C would wait for every chunk
 
 
-def true_sizes(images: ImageFiles, stated: Ints, *, look: Iterable[int]) -> tuple[Ints, list[Problem]]:
-    """Return height and width of each upright image: as stated, unless that is missing or wrong.
+def true_sizes(images: ImageFiles, stated: Ints) -> tuple[Ints, list[Problem]]:
+    """Return height and width of each upright image, and the images for which annotations state another size.
 
     Args:
-        stated: int64 (n, 2); 0 where an annotation file does not say.
-        look: images whose headers are compared with what is stated. If one is wrong, all are read.
+        stated: int64 (n, 2); 0 where an annotation file does not say. It stays for an image that cannot be read.
     """
     sizes = stated.copy()
-    unknown = set(np.flatnonzero((stated <= 0).any(1)).tolist())
-    found = read_sizes(images, sorted(unknown | set(look)))
-    wrong = [
-        index for index, (size, _) in found.items() if index not in unknown and size != tuple(stated[index].tolist())
-    ]
-    if wrong:
-        found |= read_sizes(images, [index for index in range(len(images)) if index not in found])
-        wrong = [i for i, (size, _) in sorted(found.items()) if i not in unknown and size != tuple(stated[i].tolist())]
-    for index, (size, _) in found.items():
-        sizes[index] = size
     problems = []
-    for index in wrong:
-        (h, w), turned = found[index]
-        stored = stated[index].tolist()
-        why = f"; {_SIDEWAYS}" if turned and stored == [w, h] else ""
-        reason = f"it has {h} x {w} pixels, its annotations are for {stored[0]} x {stored[1]}{why}"
-        problems.append(Problem("image size", images.name(index), reason))
-    return np.maximum(sizes, 0), problems
-
-
-def evenly(n: int, most: int) -> list[int]:
-    """Return at most so many indices of n, evenly spread."""
-    return list(range(0, n, math.ceil(n / most))) if n else []
+    for index, (size, turned) in read_sizes(images).items():
+        sizes[index] = size
+        (h, w), stored = size, tuple(stated[index].tolist())
+        if min(stored) > 0 and stored != (h, w):
+            why = f"; {_SIDEWAYS}" if turned and stored == (w, h) else ""
+            reason = f"it has {h} x {w} pixels, its annotations are for {stored[0]} x {stored[1]}{why}"
+            problems.append(Problem("image size", images.name(index), reason))
+    return sizes, problems

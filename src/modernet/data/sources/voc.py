@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from modernet.data.sources.objects import (
     ImageIndex,
     Objects,
     Problem,
-    evenly,
     targets_of,
     true_sizes,
 )
@@ -31,7 +31,7 @@ from modernet.progress import track
 _FOLDERS = ("Annotations", "annotations")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
 _SETS = {"train": ("train", "trainval"), "validation": ("val",), "test": ("test",)}
-_LOOKED_AT = 32  # images whose headers are compared with the stated sizes
+_FLAG = re.compile(r"\s+(1|0|-1)$")  # behind the names in a list: whether the image has a class, or may have it
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -41,12 +41,14 @@ class VocFolder:
 
     Attributes:
         path: the folder of the data set.
-        images: the folder with all images, below which they may be in others.
+        annotations: the folder with all xml files, below which they may be in others.
+        images: that of all images.
         files: of each split.
         notes: what is not used.
     """
 
     path: Path
+    annotations: Path
     images: Path
     files: Mapping[str, tuple[Path, ...]]
     notes: tuple[str, ...]
@@ -62,12 +64,12 @@ def find_voc(folder: Path) -> VocFolder | None:
     if own is not None:
         files = [file for file in files_below(own) if file.suffix.lower() == ".xml"]
         sets, notes = _image_sets(folder / "ImageSets" / "Main", {file.stem: file for file in files})
-        return VocFolder(folder, images, sets or _by_folder(own, files), notes)
+        return VocFolder(folder, own, images, sets or _by_folder(own, files), notes)
     below = [place for name in some_names(folder) if is_split_word(name) and _has_xml(place := folder / name)]
     if not below and not _has_xml(folder):
         return None
     files = [file for place in below or [folder] for file in sorted(place.glob("*.xml"))]
-    return VocFolder(folder, images, _by_folder(folder, files), ())
+    return VocFolder(folder, folder, images, _by_folder(folder, files), ())
 
 
 def _has_xml(folder: Path) -> bool:
@@ -86,15 +88,23 @@ def _image_sets(folder: Path, files: Mapping[str, Path]) -> tuple[dict[str, tupl
         if listed is None:
             continue
         lines = listed.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-        wanted = dict.fromkeys(line.split()[0].removesuffix(".jpg") for line in lines if line.strip())
+        wanted = dict.fromkeys(_listed_name(line, files) for line in lines if line.strip())
         found = tuple(files[name] for name in wanted if name in files)
         if len(found) < len(wanted):
             missing = next(name for name in wanted if name not in files)
-            count = len(wanted) - len(found)
-            notes.append(f"{listed.name}: {count} images have no annotation file, such as {missing}; they are not used")
+            missed = f"{len(wanted) - len(found)} of {len(wanted)} images, such as {missing}"
+            notes.append(f"{listed.name}: without an annotation file, so not used: {missed}")
         if found:
             sets[split] = found
+    unlisted = len(set(files.values()).difference(*sets.values()))
+    if sets and unlisted:
+        notes.append(f"in no list of ImageSets/Main, so not used: {unlisted} of {len(files)} annotation files")
     return sets, tuple(map(valid_text, notes))
+
+
+def _listed_name(line: str, files: Mapping[str, Path]) -> str:
+    name = line.strip()
+    return (name if name in files else _FLAG.sub("", name)).removesuffix(".jpg")
 
 
 def _by_folder(root: Path, files: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
@@ -122,15 +132,12 @@ class _File(NamedTuple):
     objects: list[_Object]
 
 
-def survey_voc(folder: VocFolder, *, every_image: bool = False) -> BoxSurvey:
+def survey_voc(folder: VocFolder) -> BoxSurvey:
     """Read every xml file.
 
     Corners are pixels from 1 to the last, which belongs to the box: x1 - 1, y1 - 1, x2, y2 here, where right and
     bottom edges are exclusive. Where a corner of the set is 0, some tool counted from 0, and nothing is subtracted.
     Difficult objects are as crowds: not learned from, and no error where they are found.
-
-    Args:
-        every_image: compare the size of every image with what its file says, not of a few.
 
     Raises:
         InputError: none of the images is there.
@@ -157,12 +164,13 @@ def survey_voc(folder: VocFolder, *, every_image: bool = False) -> BoxSurvey:
     index = ImageIndex(folder.images)
     splits: dict[str, BoxSplit] = {}
     for split, files in read.items():
-        splits[split], wrong = _split(index, folder, split, files, classes, shift, every_image)
+        splits[split], wrong = _split(index, folder, files, classes, shift)
         problems += wrong
     images = {index.files.identity(i) for i in range(len(index.files))}
     used = {split.images.identity(i) for split in splits.values() for i in range(len(split.images))}
     if not folder.notes and len(used) < len(images):
-        notes.append(f"{len(images) - len(used)} images have no annotation file; they are not used")
+        missed = f"{len(images) - len(used)} of {len(images)} images"
+        notes.append(f"without an annotation file, so not used: {missed}")
     return BoxSurvey(folder.path, classes, splits, tuple(problems), tuple(notes))
 
 
@@ -174,11 +182,9 @@ def _counts_from_0(corners: Sequence[float]) -> bool:
 def _split(
     index: ImageIndex,
     folder: VocFolder,
-    split: str,
     files: Sequence[_File],
     classes: Sequence[str],
     shift: float,
-    every_image: bool,
 ) -> tuple[BoxSplit, list[Problem]]:
     indices: dict[int, int] = {}
     problems: list[Problem] = []
@@ -187,9 +193,9 @@ def _split(
     number = {name: label for label, name in enumerate(classes)}
     for file in files:
         name = valid_text(str(file.path))
-        image = _image(index, file, split)
+        image = _image(index, folder, file)
         if image is None or image in indices:
-            other = "its image has another annotation file, too"
+            other = "its image has another annotation file, which is used"
             reason = other if image is not None else f"there is no image {file.path.stem} in {index.folder}"
             problems.append(Problem("missing image", name, reason))
             continue
@@ -205,8 +211,7 @@ def _split(
             f"none of the images of {folder.path} is in {index.folder}, such as that of {files[0].path.name}"
         )
     images = index.files.take(np.array(list(indices)))
-    look = range(len(images)) if every_image else evenly(len(images), _LOOKED_AT)
-    sizes, wrong_sizes = true_sizes(images, np.array(stated), look=look)
+    sizes, wrong_sizes = true_sizes(images, np.array(stated))
     corners: Floats = np.array([each.corners for _, each in found], dtype=np.float64).reshape(-1, 4)
     objects = Objects(
         image=np.array([image for image, _ in found], dtype=np.int64),
@@ -222,16 +227,19 @@ def _split(
     return BoxSplit(images, targets), [*problems, *wrong_sizes, *dropped]
 
 
-def _image(index: ImageIndex, file: _File, split: str) -> int | None:
-    """Return the index of the image of a file: that of its own name, or else of the name in it, whatever its suffix."""
-    place = file.path.parent
-    beside = place.relative_to(index.folder).as_posix() if place.is_relative_to(index.folder) else ""
+def _image(index: ImageIndex, folder: VocFolder, file: _File) -> int | None:
+    """Return the index of the image of a file: that of its own name, or else of the name in it, whatever its suffix.
+
+    It is in the folder that is called as that of the file, or anywhere but in one of another split than that.
+    """
+    beside = file.path.parent.relative_to(folder.annotations).as_posix()
+    split = split_of(beside)
     beside = "" if beside == "." else beside
-    found = index.find_stem(file.path.stem, beside)
+    found = index.find_stem(file.path.stem, beside, split)
     if found is None and file.filename:
         found = index.find(file.filename, beside, split)
     if found is None and file.filename:
-        found = index.find_stem(Path(file.filename.replace("\\", "/")).stem, beside)
+        found = index.find_stem(Path(file.filename.replace("\\", "/")).stem, beside, split)
     return found
 
 
@@ -244,7 +252,8 @@ def _read(path: Path) -> _File | Problem:
     except (OSError, ValueError, LookupError) as error:
         return Problem("annotation file", name, f"{one_line(error)}; repair it")
     if root.tag != "annotation":
-        return Problem("annotation file", name, f"it has <{root.tag}> for <annotation>; remove it, or export it again")
+        reason = f"its root is <{root.tag}>, not <annotation>; remove it, or export it again"
+        return Problem("annotation file", name, reason)
     objects = []
     for number, element in enumerate(root.findall("object"), 1):  # those of parts are deeper
         text = (element.findtext("name") or "").strip()

@@ -52,15 +52,20 @@ class YoloFolder:
     notes: tuple[str, ...]
 
 
+def find_data_yaml(folder: Path) -> Path | None:
+    """Return the data.yaml of a folder, whatever its name; None if it has none."""
+    files = sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))
+    return next((file for file in files if not is_hidden(file.name) and _is_data_yaml(file)), None)
+
+
 def find_yolo(folder: Path) -> YoloFolder | None:
     """Recognise a data.yaml in a folder, or images with text files of numbers; None for anything else.
 
     Raises:
         InputError: its data.yaml cannot be used.
     """
-    for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
-        if not is_hidden(file.name) and _is_data_yaml(file):
-            return read_data_yaml(file)
+    if (file := find_data_yaml(folder)) is not None:
+        return read_data_yaml(file)
     images = _images_without_yaml(folder)
     if not images or not any(label_file(image).is_file() for of_split in images.values() for image in of_split):
         return None
