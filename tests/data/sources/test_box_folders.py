@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from data.detection_exports import (
     targets_of,
     write_image,
 )
-from modernet.data import Scene, SceneGenerator, open_dataset
+from modernet.data import Scene, SceneGenerator, check_images, open_dataset
 from modernet.data.opening import open_split
 from modernet.errors import InputError
 from modernet.preparation import Preparation
@@ -87,6 +89,29 @@ def test_other_folders_are_refused_with_the_layouts_of_boxes(tmp_path: Path) -> 
         read(tmp_path / "nowhere.json")
 
 
+BOX = "<bndbox><xmin>3</xmin><ymin>4</ymin><xmax>12</xmax><ymax>11</ymax></bndbox>"
+
+
+def lists_as_coco(root: Path, lists: dict[str, str]) -> None:
+    for split, names in lists.items():
+        images = [{"id": ord(name), "file_name": f"{name}.png", "height": 20, "width": 30} for name in names]
+        things = [
+            {"id": n, "image_id": ord(name), "category_id": 1, "bbox": [2, 3, 10, 8]} for n, name in enumerate(names)
+        ]
+        content = {"images": images, "annotations": things, "categories": [{"id": 1, "name": "cat"}]}
+        (root / f"{split}.json").write_text(json.dumps(content))
+
+
+def lists_as_voc(root: Path, lists: dict[str, str]) -> None:
+    (root / "Annotations").mkdir()
+    (root / "ImageSets/Main").mkdir(parents=True)
+    for split, names in lists.items():
+        (root / f"ImageSets/Main/{split}.txt").write_text("\n".join(names))
+        for name in names:
+            text = f"<annotation><object><name>cat</name>{BOX}</object></annotation>"
+            (root / f"Annotations/{name}.xml").write_text(text)
+
+
 def lists_as_yolo(root: Path, lists: dict[str, str]) -> None:
     (root / "labels").mkdir()
     for split, names in lists.items():
@@ -94,6 +119,54 @@ def lists_as_yolo(root: Path, lists: dict[str, str]) -> None:
         for name in names:
             (root / f"labels/{name}.txt").write_text("0 0.5 0.5 0.2 0.4")
     (root / "data.yaml").write_text("".join(f"{split}: {split}.txt\n" for split in lists) + "names: [cat]\n")
+
+
+@pytest.mark.parametrize("write", [lists_as_coco, lists_as_voc, lists_as_yolo])
+@pytest.mark.parametrize(
+    ("lists", "splits", "left_out"),
+    [
+        ({"train": "abc", "val": "c"}, {"train": "ab", "validation": "c"}, 1),
+        ({"train": "abc", "val": "bc", "test": "c"}, {"train": "a", "validation": "b", "test": "c"}, 3),
+        ({"train": "a", "val": "abc"}, {"train": "a", "validation": "bc"}, 1),
+        ({"train": "ab", "val": "c", "test": "c"}, {"train": "ab", "validation": "c"}, 0),
+        ({"train": "ab", "val": "c"}, {"train": "ab", "validation": "c"}, 0),
+    ],
+)
+def test_an_image_is_in_one_split(
+    tmp_path: Path,
+    write: Callable[[Path, dict[str, str]], None],
+    lists: dict[str, str],
+    splits: dict[str, str],
+    left_out: int,
+) -> None:
+    for name in set("".join(lists.values())):
+        write_image(tmp_path / f"images/{name}.png")
+    write(tmp_path, lists)
+    source, said = read(tmp_path)
+    found = source.splits()
+    names = {split: "".join(Path(each.images.name(i)).stem for i in range(len(each))) for split, each in found.items()}
+    assert names == splits
+    assert {split: len(targets_of(each).labels) for split, each in found.items()} == {
+        split: len(names) for split, names in splits.items()
+    }
+    kind = "images left out of a split, since another one has them"
+    assert (f"{kind}: {left_out}, first" in said) == bool(left_out)
+    assert kind in said or not left_out
+    assert ("test has no images but those of validation; it is not used" in said) == (lists.get("test") == lists["val"])
+    assert check_images(str(tmp_path)).counts().get("shared image", 0) == left_out
+
+
+def test_an_image_behind_a_link_is_the_same(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in "ab":
+            write_image(tmp_path / f"images/{split}/{name}.png")
+            (tmp_path / f"labels/{split}").mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"labels/{split}/{name}.txt").write_text("0 0.5 0.5 0.2 0.4")
+    (tmp_path / "images/train/a.png").unlink()
+    (tmp_path / "images/train/a.png").symlink_to(tmp_path / "images/val/b.png")
+    source, said = read(tmp_path)
+    assert [source.train.images.identity(i) for i in range(len(source.train))] == ["images/train/b.png"]
+    assert f"{tmp_path / 'images/train/a.png'}: left out of train, since validation has it, too" in said
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ _SIDEWAYS = "that is its size before its EXIF rotation, and images are turned wh
 PROBLEMS = {
     "annotation file": "annotation files that cannot be read",
     "missing image": "images that are not there and left out, or listed twice",
+    "shared image": "images left out of a split, since another one has them",
     "image size": "images of another size than their annotations say",
     "object": "objects dropped",
     "mask": "masks dropped, or parts of them; their objects keep their boxes",
@@ -94,6 +95,10 @@ class BoxSplit:
 
     images: ImageFiles
     targets: BoxTargets
+
+    def take(self, positions: Ints) -> BoxSplit:
+        """Return some of the images with their objects."""
+        return BoxSplit(self.images.take(positions), self.targets.take(positions))
 
 
 @dataclass(frozen=True, eq=False)
