@@ -197,6 +197,11 @@ def test_a_box_may_be_all_that_is_known_of_an_object() -> None:
             ("cat", "dog"),
             "^set has no training image of the class 'dog'; add some, or remove the class$",
         ),
+        (
+            replace(boxes(), crowd=torch.ones(3, dtype=torch.bool)),
+            ("cat",),
+            "^set has no object in train to learn from",
+        ),
     ],
 )
 def test_targets_that_nothing_can_be_learned_from_are_refused(

@@ -301,8 +301,8 @@ class BoxTargets:
     Attributes:
         boxes_xyxy: float32 (m, 4), in pixels of the image.
         labels: int64 (m,)
-        crowd: bool (m,), boxes around a group that nobody counted, or objects that are marked as difficult: not learned
-            from, and no error where they are found.
+        crowd: bool (m,), boxes around a group that nobody counted, or objects that are marked as difficult: no
+            error where they are found. What a detector proposes there is learned as background.
         offsets: int64 (n + 1,)
         masks: bool (k, h, w), maps that are read when they are needed, or windows once `show` has mapped them; None
             where only boxes are known.
@@ -364,6 +364,8 @@ class BoxTargets:
     def check(self, classes: Sequence[str], where: Path | str) -> None:
         if not classes:
             raise InputError(f"{where} has no class of objects; a detector needs at least one")
+        if not (~self.crowd).any():
+            raise InputError(f"{where} has no object in train to learn from; modernet data check lists what is wrong")
 
     def show(self, views: Sequence[View]) -> BoxTargets:
         """As `Targets.show`. Boxes of which less than a pixel is left along either side are dropped."""

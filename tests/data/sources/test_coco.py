@@ -262,7 +262,7 @@ def test_without_any_mask_there_are_none(tmp_path: Path) -> None:
 
 def test_a_data_set_of_nothing_but_crowds_is_named(tmp_path: Path) -> None:
     runs = {"size": [20, 30], "counts": RUNS}
-    _, said = read(write(tmp_path, [thing(n, n, iscrowd=1, segmentation=runs) for n in (1, 2)]))
+    _, said = read(write(tmp_path, [thing(n, n, iscrowd=1, segmentation=runs) for n in (1, 2)]), to_learn=False)
     assert "each has iscrowd 1, as CVAT writes for brush masks: none is learned from or measured" in said
     _, said = read(write(tmp_path, [thing(1, 1, iscrowd=1, segmentation=runs), thing(2, 2)]))
     assert "brush" not in said
@@ -402,7 +402,7 @@ def test_an_image_that_cannot_be_decoded_stays_until_it_is(tmp_path: Path) -> No
     ]
     write(tmp_path, things, images=[{"id": 1, "file_name": "a.png"}])
     (tmp_path / "a.png").write_bytes(b"x")
-    source, said = read(tmp_path)
+    source, said = read(tmp_path, to_learn=False)
     assert (len(source.train), boxes_of(source.train)) == (1, [])
     assert "dropped" not in said
 
