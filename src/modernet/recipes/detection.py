@@ -22,6 +22,8 @@ class DetectionSizes(ImageSizes):
     def __post_init__(self) -> None:
         if self.test_crop != 1:
             raise InputError(f"test_crop is {self.test_crop}, but detection sees whole images; set it to 1")
+        if self.image_size is not None:
+            self._fitting(self.image_size, self.image_size)
 
     def in_training(self, data: Preparation) -> Preparation:
         """As `ImageSizes.in_training`."""
@@ -35,8 +37,10 @@ class DetectionSizes(ImageSizes):
     def _fitting(self, size: ImageSize, in_training: ImageSize) -> ImageSize:
         if self.long_side is None:
             return size
-        short = min(as_size(size))
-        return short, round(self.long_side * short / min(as_size(in_training)))
+        short, trained = min(as_size(size)), min(as_size(in_training))
+        if self.long_side < trained:
+            raise InputError(f"long_side is {self.long_side}, below image_size, {trained}; set it to that or more")
+        return short, round(self.long_side * short / trained)
 
 
 @dataclass(frozen=True)

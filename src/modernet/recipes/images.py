@@ -117,6 +117,8 @@ class DetectionAugmentation(DenseAugmentation):
             raise InputError(
                 "multi_scale and scale_min are two kinds of random sizes; set scale_min and scale_max to 1"
             )
+        if self.multi_scale and self.crop_scale < 1:
+            raise InputError("multi_scale and crop_scale are two kinds of random crops; set crop_scale to 1")
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,16 @@ def test_an_image_is_turned_together_with_boxes_and_masks(tmp_path: Path) -> Non
     assert torch.equal(batch.targets.masks.whole((48, 40))[0], batch.images[0, 0] > 120)
 
 
+def test_what_is_erased_ends_where_padding_begins() -> None:
+    padded = 0
+    for batch in batches(dataset("boxes", True), DetectionAugmentation(scale_min=0.3, scale_max=1.0, erasing=1.0)):
+        for image, (height, width) in zip(batch.images, batch.targets.sizes.tolist(), strict=True):
+            padding = torch.cat([image[:, height:].flatten(), image[:, :height, width:].flatten()])
+            assert not padding.any()
+            padded += len(padding)
+    assert padded > 1000
+
+
 def test_boxes_cannot_be_shifted() -> None:
     with pytest.raises(InputError, match=r"^shift would reflect objects at the border, without boxes; set it to 0"):
         loader(dataset("boxes", False), Augmentation(shift=0.1))
@@ -248,8 +258,11 @@ def test_only_classes_are_mixed(kind: str, mixing: Augmentation) -> None:
 
 @pytest.mark.parametrize("kind", ["semantic", "boxes"])
 def test_rand_augment_is_refused_where_targets_would_stay_behind(kind: str) -> None:
-    with pytest.raises(InputError, match=r"^rand_augment would move pixels away from their targets; leave it out: "):
+    with pytest.raises(
+        InputError, match=r"^rand_augment would move pixels away from their targets; leave it out"
+    ) as caught:
         loader(dataset(kind, False), Augmentation(rand_augment="rand-m9"))
+    assert ("shift" in str(caught.value)) == (kind == "semantic")  # which boxes refuse, too
     loader(dataset("none", False), Augmentation(rand_augment="rand-m9"))
     jittered = batches(dataset(kind, False), Augmentation(color_jitter=0.3))
     assert sum(batch.counted for batch in jittered) == 2 * N

@@ -73,7 +73,12 @@ def test_multi_scale_has_the_published_sizes() -> None:
     heights = [box.height for box in cropped]
     assert min(heights) == pytest.approx(384 * 480 / 600, abs=4)
     assert max(heights) == 480
-    assert max(box.width for box in cropped) <= round(600 * 480 / 400)
+    assert min(box.width for box in cropped) == pytest.approx(384 * 480 / 600, abs=4)
+    lowest = [
+        box.width for box in cropped if box.height < 384 * 480 / 500 - 4
+    ]  # which only a shorter side of 600 gives
+    assert len(lowest) > 10
+    assert max(lowest) <= 600 * 480 / 600
 
 
 def test_large_scale_jitter_crops_what_is_too_large_and_leaves_what_is_small() -> None:
@@ -92,3 +97,5 @@ def test_large_scale_jitter_crops_what_is_too_large_and_leaves_what_is_small() -
 def test_two_kinds_of_random_sizes_are_refused() -> None:
     with pytest.raises(InputError, match=r"^multi_scale and scale_min are two kinds of random sizes"):
         DetectionAugmentation(multi_scale=True, scale_max=2.0)
+    with pytest.raises(InputError, match=r"^multi_scale and crop_scale are two kinds of random crops"):
+        DetectionAugmentation(multi_scale=True, crop_scale=0.5)

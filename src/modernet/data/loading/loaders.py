@@ -146,9 +146,10 @@ def _check_augmentation(augmentation: Augmentation, targets: Targets) -> None:
     if (augmentation.mixup or augmentation.cutmix) and not isinstance(targets, ClassTargets):
         raise InputError("mixup and cutmix need class targets; set both to 0")
     if augmentation.rand_augment and targets.spatial:
+        others = "scale_max" if isinstance(targets, BoxTargets) else "shift"
         raise InputError(
-            "rand_augment would move pixels away from their targets; leave it out: color_jitter, flip, shift and "
-            "crop_scale can be used"
+            "rand_augment would move pixels away from their targets; leave it out: color_jitter, flip, crop_scale and "
+            f"{others} can be used"
         )
     if augmentation.shift and isinstance(targets, BoxTargets):
         raise InputError("shift would reflect objects at the border, without boxes; set it to 0, and use scale_max")
@@ -207,7 +208,7 @@ class _Finish:
         positions = torch.from_numpy(micro_batch.positions)
         counted = len(positions) if micro_batch.counts else 0
         if self.augmentation is None:
-            images = self._normalised(images_u8, targets)
+            images = _padded(self._normalised(images_u8, targets), targets)
             return Batch(images, transfer(targets, self.device), positions, counted)
         rng = generator(self.seed, Stream.BATCH, micro_batch.epoch, micro_batch.step, micro_batch.index)
         size = images_u8.shape[-2], images_u8.shape[-1]
@@ -216,20 +217,25 @@ class _Finish:
             images_u8 = moves.apply(images_u8, self.preparation.interpolation)
             targets = self.targets.move(targets, moves)
         targets = transfer(targets, self.device)
-        images = erase(self._normalised(images_u8, targets), self.augmentation, rng)
+        images = _padded(erase(self._normalised(images_u8, targets), self.augmentation, rng), targets)
         if isinstance(self.targets, ClassTargets):
             images, targets = mix(images, targets, self.num_classes, self.augmentation, rng)
         return Batch(images, targets, positions, counted)
 
     def _normalised(self, images_u8: Tensor, targets: Any) -> Tensor:
-        """Normalise; of images with boxes, which differ in size, cut off what none fills, and pad with zeros."""
-        if not isinstance(targets, BoxBatch):
-            return self.preparation.normalise(images_u8)
-        height, width = targets.sizes.amax(0).tolist()
-        images = self.preparation.normalise(images_u8[:, :, :height, :width])
+        """Normalise; of images with boxes, which differ in size, cut off what none fills."""
+        if isinstance(targets, BoxBatch):
+            height, width = targets.sizes.amax(0).tolist()
+            images_u8 = images_u8[:, :, :height, :width]
+        return self.preparation.normalise(images_u8)
+
+
+def _padded(images: Tensor, targets: Any) -> Tensor:
+    """Fill what is beside and below an image with boxes by zeros, in place."""
+    if isinstance(targets, BoxBatch):
         for image, (h, w) in zip(images, targets.sizes.tolist(), strict=True):
             image[:, h:], image[:, :h, w:] = 0, 0
-        return images
+    return images
 
 
 class _Planned:
