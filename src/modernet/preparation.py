@@ -49,6 +49,11 @@ class Preparation:
         """Height and width of what the network sees."""
         return as_size(self.image_size)
 
+    @property
+    def pil_interpolation(self) -> Literal["bilinear", "bicubic"]:
+        """The interpolation for code that has only PIL's: opencv is bilinear."""
+        return "bilinear" if self.interpolation == "opencv" else self.interpolation
+
     def with_size(self, image_size: ImageSize) -> Preparation:
         """Return the same preparation for another size."""
         return replace(self, image_size=image_size)

@@ -24,6 +24,8 @@ from modernet.catalogue import TIMM_NAMES, list_weights
 from modernet.errors import InputError
 from modernet.files.hub_file import HubFile
 from modernet.models import MODELS, Backbone, FeatureExtractor, get_entry
+from modernet.models.pretrained_cfg import describe_images
+from modernet.preparation import Preparation
 
 SMALL = [name for name in MODELS if name.endswith("_test")]
 BOTH_POOLS = [name for name in SMALL if "avgmax" in MODELS[name].config.pools]
@@ -346,6 +348,12 @@ def test_a_network_for_other_images_says_so() -> None:
         assert data["input_size"] == (1, 160, 160)
         assert data["mean"] == (pytest.approx(sum(list_weights(name)[0].mean) / 3),)
         assert network.pretrained_cfg["pool_size"] == (160 // network.feature_info.reduction(-1),) * 2
+
+
+def test_an_interpolation_that_timm_does_not_know_is_described_by_its_nearest() -> None:
+    for ours, theirs in [("opencv", "bilinear"), ("bicubic", "bicubic")]:
+        preparation = Preparation(64, (0.5,) * 3, (0.25,) * 3, interpolation=ours)
+        assert describe_images(make("swin_test"), preparation)["interpolation"] == theirs
 
 
 @pytest.mark.medium

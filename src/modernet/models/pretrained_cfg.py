@@ -30,7 +30,7 @@ def describe_images(network: Backbone, preparation: Preparation) -> dict[str, An
         "pool_size": network.grid_of(size),
         "crop_pct": preparation.crop,
         "crop_mode": "center",
-        "interpolation": preparation.interpolation,
+        "interpolation": preparation.pil_interpolation,
         "mean": _for_channels(preparation.mean, channels),
         "std": _for_channels(preparation.std, channels),
     }

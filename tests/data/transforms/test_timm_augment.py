@@ -64,6 +64,14 @@ def test_an_image_becomes_what_timms_training_transform_makes_of_it(
     assert changed > 15
 
 
+def test_opencv_interpolates_as_bilinear() -> None:
+    settings = Augmentation(rand_augment="rand-m9-n3-inc1")
+    opencv, bilinear = (
+        TimmAugment(settings, replace(PREPARATION, interpolation=how)) for how in ("opencv", "bilinear")
+    )
+    assert all(torch.equal(opencv(pixels(), seed), bilinear(pixels(), seed)) for seed in range(5))
+
+
 def test_no_bits_left_is_black() -> None:
     """timm's operation as it was when Pillow allowed it: every bit is masked."""
     augment = TimmAugment(Augmentation(rand_augment="rand-m10-n30-p1-inc1"), PREPARATION)

@@ -59,7 +59,7 @@ def _rand_augment(notation: str, preparation: Preparation) -> Callable[[Image.Im
     settings = {
         "translate_const": int(_FURTHEST * min(preparation.size)),
         "img_mean": tuple(min(255, round(255 * value)) for value in preparation.mean),
-        "interpolation": str_to_pil_interp(preparation.interpolation),  # type: ignore[no-untyped-call]
+        "interpolation": str_to_pil_interp(preparation.pil_interpolation),  # type: ignore[no-untyped-call]
     }
     if not _NOTATION.fullmatch(notation):
         raise InputError(
