@@ -8,7 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
-from modernet.data import InMemory, OnDisk, fit_image, open_dataset, read_image
+from modernet.data import (
+    ClassTargets,
+    InMemory,
+    NoTargets,
+    OnDisk,
+    SemanticTargets,
+    fit_image,
+    open_dataset,
+    read_image,
+)
+from modernet.data.images.collection import DecodedImages
+from modernet.data.measuring import measure
 from modernet.errors import InputError
 from modernet.progress import shown
 
@@ -235,6 +246,18 @@ def test_images_in_memory_are_scaled_as_asked_and_measured_like_those_on_disk(
         splits = memory.train, memory.validation, memory.test
         assert any((image == square).all() for split in splits for image in split.images)
         assert (memory.preparation.mean, memory.preparation.std) == (disk.preparation.mean, disk.preparation.std)
+
+
+def test_large_images_are_measured_small_where_they_are_not_for_classes() -> None:
+    stripes = (torch.arange(448) % 2 * 255).to(torch.uint8).expand(2, 3, 448, 448).contiguous()  # grey at half the size
+    images, maps = DecodedImages(stripes, "stripes"), torch.zeros(2, 448, 448, dtype=torch.uint8)
+    for targets, expected in (
+        (ClassTargets(torch.arange(2)), 0.5),
+        (NoTargets(2), 0.5),
+        (SemanticTargets(maps, np.arange(2)), 0.0),
+    ):
+        _, std = measure(OnDisk(images, torch.arange(2), targets), (448, 448))
+        assert std == pytest.approx((expected,) * 3, abs=0.01)
 
 
 def test_whole_images_are_kept_in_memory_only_where_they_are_the_squares(tmp_path: Path) -> None:

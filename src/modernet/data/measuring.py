@@ -18,6 +18,7 @@ _MEASURED = 2000
 _NEAR = 2000
 _DEFAULT_SIZE = 224
 _LARGEST_OWN_SIZE = 256
+_MEASURED_SIDE = 224  # in pixels, of images with maps or boxes
 _STRIDE = 32  # of the last stage of most networks
 
 
@@ -59,12 +60,16 @@ def measure(
     """Return mean and standard deviation of each channel, for images in [0, 1], over a fixed sample of 2,000
     (of the first shards, see `_sample`).
 
+    Images on disk with spatial targets, which are shown much larger, are measured at 224 pixels or less.
+
     Raises:
         InputError: an image of the sample cannot be read.
     """
     shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
     positions = _sample(len(split), _MEASURED, shards)
     if isinstance(split, OnDisk):
+        if split.targets.spatial:
+            size = min(size[0], _MEASURED_SIDE), min(size[1], _MEASURED_SIDE)
         sample = Examples(split.images, split.indices.numpy()[positions], NoTargets(len(positions)))
         split, failures = decode(sample, size, "measuring colours", interpolation)
         for failure in failures.values():

@@ -94,6 +94,12 @@ def test_images_of_odd_sizes_are_found(tmp_path: Path, write_folder, write_image
     )
 
 
+def test_long_images_with_boxes_are_seen_whole(tmp_path: Path, write_image) -> None:
+    long = write_image(tmp_path / "long.png", (250, 40), seed=2)
+    (tmp_path / "long.txt").write_text("0 0.5 0.5 0.2 0.4")
+    assert of_kind(check_images(str(tmp_path)), "odd size") == [(str(long), "250 x 40; its objects would be small")]
+
+
 def test_classes_with_similar_names_are_found(tmp_path: Path, write_folder) -> None:
     write_folder(tmp_path, ("cat", "Cats", "hot dog", "hot_dog", "gas", "ga"), n=4)
     found = of_kind(check_images(str(tmp_path)), "similar classes")

@@ -341,6 +341,27 @@ def test_lists_that_do_not_fit_their_images_are_named(tmp_path: Path) -> None:
         read_label_folder(write_voc(tmp_path / "b", {"train": "abh"}))
 
 
+def test_names_of_pascal_voc_do_not_depend_on_how_its_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write_voc(tmp_path / "VOC2012", {"train": "abc"}))
+    assert read_label_folder(Path()).classes[:2] == ("background", "aeroplane")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_lists_of_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, {"train": "ab"})
+    for name in ("JPEGImages/a.jpg", "SegmentationClass/a.png"):
+        file = root / name
+        file.rename(file.with_stem(os.fsdecode(b"\xe9")))
+    lists = root / "ImageSets" / "Segmentation" / "train.txt"
+    lists.write_bytes(b"\xe9\nb\n")
+    assert len(read_label_folder(root).splits()["train"]) == 2
+    lists.write_bytes(b"\xe8\nb\n")
+    with pytest.raises(InputError, match=r"train\.txt lists \\xe8, and .* has no such image"):
+        read_label_folder(root)
+
+
 def test_maps_that_have_not_changed_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(label_maps, "_WORTH_KEEPING", 6)

@@ -31,7 +31,7 @@ from modernet.data.sources.listing import list_classes
 from modernet.data.sources.objects import BoxSurvey
 from modernet.data.sources.read import find_image_folder, read_source
 from modernet.data.splits import three_splits
-from modernet.data.targets import ClassTargets
+from modernet.data.targets import BoxTargets, ClassTargets
 from modernet.errors import InputError
 from modernet.files.names import valid_text
 
@@ -214,13 +214,15 @@ def _odd_sizes(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -
         return
     median = float(np.median(seen.min(1)))
     for split, examples in splits.items():
+        boxes = isinstance(examples.targets, BoxTargets)
+        seen_as = "its objects would be small" if boxes else "only its centre would be seen"
         for position, (h, w) in enumerate(surveys[split].sizes.tolist()):
             if 0 < min(h, w) * _TINY < median:
                 yield Finding(
                     "odd size", _name(examples, position), f"{h} x {w}; half of all have {median:.0f} or more"
                 )
             elif max(h, w) > _LONG * min(h, w) > 0:
-                yield Finding("odd size", _name(examples, position), f"{h} x {w}; only its centre would be seen")
+                yield Finding("odd size", _name(examples, position), f"{h} x {w}; {seen_as}")
 
 
 def _dark(splits: Mapping[str, Examples], surveys: Mapping[str, _Survey]) -> Iterator[Finding]:

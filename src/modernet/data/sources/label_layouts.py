@@ -14,6 +14,7 @@ from modernet.data.images.views import IGNORE
 from modernet.data.sources.class_files import ClassList, find_class_file, read_class_file
 from modernet.data.sources.split_names import is_split_word, split_of
 from modernet.errors import InputError
+from modernet.files.names import valid_text
 
 LABEL_LAYOUTS = (
     "images/ with masks/, labels/ or annotations/ beside it, split folders below or above; train/ with trainannot/ or "
@@ -174,10 +175,12 @@ def _listed(pairs: Sequence[Pair], images: Path, lists: Mapping[str, Path]) -> d
     by_name = {pair.image.relative_to(images).with_suffix("").as_posix(): pair for pair in pairs}
     named = {}
     for word, file in lists.items():
-        named[word] = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        named[word] = [line.strip() for line in lines if line.strip()]
         missing = next((name for name in named[word] if name not in by_name), None)
         if missing is not None and split_of(word) != "test":  # VOC publishes what to test on without its images
-            raise InputError(f"{file} lists {missing}, and {images} has no such image; add it, or remove the line")
+            message = f"{file} lists {missing}, and {images} has no such image; add it, or remove the line"
+            raise InputError(valid_text(message))
     splits = {str(split_of(word)): names for word, names in named.items() if is_split_word(word)}
     if "train" not in splits:
         held_out = {name for names in splits.values() for name in names}
@@ -239,7 +242,7 @@ def _meaning(
     if first.name.startswith("ADE_"):
         classes = ClassList(tuple(f"class {number}" for number in range(1, 151)), None, first=1)
         return classes.known, LabelCode(classes.by_value(), False)
-    if _OF_VOC.fullmatch(path.name):
+    if _OF_VOC.fullmatch(path.resolve().name):
         classes = ClassList(_VOC, None)
         return classes.known, LabelCode(classes.by_value(), False)
     if first.parent.name.casefold() == "trainannot":
