@@ -69,9 +69,9 @@ def test_five_numbers_are_a_box_and_seven_or_more_a_polygon(tmp_path: Path) -> N
         ("999999999999 0.5 0.5 0.2 0.4", "it begins with 999999999999"),
         ("0 nan 0.5 0.2 0.4", "it begins with 0; write the number of a class, from 0, and finite numbers"),
         ("cat 0.5 0.5 0.2 0.4", "it is no line of numbers: 'cat 0.5 0.5 0.2 0.4'"),
-        ("0 0.5 0.5 0.2 0.4 0.93", "it has 6 numbers; a box has 5, a polygon 7, 9, 11, ..."),
-        ("0 0.5 0.5", "it has 3 numbers"),
-        ("0", "it has 1 numbers"),
+        ("0 0.5 0.5 0.2 0.4 0.93", "a box has 5 numbers, a polygon 7, 9, 11, ..., and this line 6"),
+        ("0 0.5 0.5", "a box has 5 numbers, a polygon 7, 9, 11, ..., and this line 3"),
+        ("0", "a box has 5 numbers, a polygon 7, 9, 11, ..., and this line 1"),
         (BOX, "it is a copy of another (12 6 18 14)"),
     ],
 )
@@ -97,7 +97,7 @@ def test_poses_are_refused_by_name(tmp_path: Path, points: int) -> None:
     with pytest.raises(InputError, match=rf"{file}, line 1: it has key points"):
         read(tmp_path)
     file.write_text(f"{line}\n0 0.1 0.1 0.5 0.1 0.5 0.6")  # a polygon: then the other is a wrong line
-    assert len(boxes_of(read(tmp_path)[0].train)) in (1, 2)
+    assert boxes_of(read(tmp_path)[0].train) == [pytest.approx([3, 2, 15, 12])]
     (tmp_path / "data.yaml").write_text(f"{YAML}kpt_shape: [17, 3]\n")
     with pytest.raises(InputError, match=r"data\.yaml has kpt_shape, so it is for key points"):
         read(tmp_path)
@@ -145,7 +145,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
             "nc: 80\nnames: [cat, dog]",
             ("cat", "dog"),
             (0, 1),
-            "data.yaml: nc is 80, but there are 2 names, which count",
+            "data.yaml: nc is 80, but there are 2 names; nc is ignored",
         ),
         ("names: [1, 2]", ("1", "2"), (0, 1), ""),
     ],
@@ -209,10 +209,12 @@ def test_a_data_yaml_that_is_meaningless_stops_with_what_to_do(tmp_path: Path, y
 def test_train_is_a_folder_a_list_or_several(tmp_path: Path, train: str) -> None:
     for name in ("first/a", "second/b"):
         write(tmp_path, f"images/train/{name}")
-    lines = ["./images/train/first/a.png", str(tmp_path / "images/train/second/b.png"), "images/train/gone.png", ""]
+    lines = [r".\images\train\first\a.png", str(tmp_path / "images/train/second/b.png"), "images/train/gone.png", ""]
     (tmp_path / "train.txt").write_text("\n".join(lines))
     (tmp_path / "data.yaml").write_text(f"train: {train.format(root=tmp_path)}\nnames: [cat]\n")
-    source, _ = read(tmp_path)
+    source, said = read(tmp_path)
+    missing = f"{tmp_path}/train.txt, line 3: there is no image images/train/gone.png"
+    assert (missing in said) == ("train.txt" in train)
     names = sorted(source.train.images.identity(i) for i in range(len(source.train)))
     assert names == ["images/train/first/a.png", "images/train/second/b.png"]
     assert boxes_of(source.train) == [FOUND, FOUND]
@@ -236,6 +238,57 @@ def test_roboflows_splits_are_beside_the_yaml(tmp_path: Path) -> None:
     source, _ = read(tmp_path)
     assert list(source.splits()) == ["train", "validation", "test"]
     assert boxes_of(source.test) == [FOUND]
+
+
+def test_a_path_that_leads_out_is_first_looked_for_within(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    for folder in (root, tmp_path):
+        write(folder, "train/images/a", BOX if folder == root else "")
+    (root / "data.yaml").write_text("train: ../train/images\nnames: [cat]\n")
+    source, said = read(root)
+    assert (boxes_of(source.train), source.path) == ([FOUND], root)
+    assert "outside" not in said
+    (root / "data.yaml").write_text("train: train/images\nval: ../images\nnames: [cat]\n")
+    write(tmp_path, "images/b")
+    source, said = read(root)
+    assert (source.path, len(source.splits())) == (tmp_path, 2)
+    assert f"data.yaml: there are images outside of its folder, in {tmp_path}/images" in said
+
+
+def test_a_text_file_is_in_labels_or_else_beside_its_image(tmp_path: Path) -> None:
+    for name in "ab":
+        write(tmp_path, f"images/train/{name}", BOX if name == "a" else None)
+        (tmp_path / f"images/train/{name}.txt").write_text("1 0.5 0.5 1 1")
+    (tmp_path / "data.yaml").write_text("train: images/train\nnames: [cat, dog]\n")
+    source, _ = read(tmp_path)
+    assert boxes_of(source.train) == [FOUND, [0, 0, 30, 20]]
+
+
+@pytest.mark.parametrize("yaml", [True, False])
+def test_a_split_without_text_files_is_not_measured_on(tmp_path: Path, yaml: bool) -> None:
+    for split in ("train", "test"):
+        write(tmp_path, f"images/{split}/a", BOX if split == "train" else None)
+    if yaml:
+        (tmp_path / "data.yaml").write_text("train: images/train\ntest: images/test\nnames: [cat]\n")
+    source, said = read(tmp_path)
+    assert list(source.splits()) == ["train"]
+    assert "no image of test has a text file; that split is not used" in said
+
+
+def test_images_without_any_text_file_cannot_be_measured_on(tmp_path: Path) -> None:
+    write(tmp_path, "images/test/a", None)
+    (tmp_path / "data.yaml").write_text("test: images/test\nnames: [cat]\npath: .\n")
+    with pytest.raises(InputError, match=r"no image has a text file; write labels/a\.txt for images/a\.jpg"):
+        read(tmp_path, to_learn=False)
+
+
+def test_nothing_to_learn_from_stops_before_training(tmp_path: Path) -> None:
+    write(tmp_path, "images/train/a", f"9{BOX[1:]}")
+    (tmp_path / "data.yaml").write_text("train: images/train\nnames: [cat]\n")
+    with pytest.raises(
+        InputError, match="has no object in train to learn from; modernet data check lists what is wrong"
+    ):
+        read(tmp_path)
 
 
 def test_one_folder_for_train_and_val_is_split_by_us(tmp_path: Path) -> None:
@@ -270,6 +323,15 @@ def test_without_a_yaml_folders_say_the_splits(
     assert {name: len(split) for name, split in source.splits().items()} == dict.fromkeys(splits, 2)
     assert source.classes == (("cat", "dog", "cow") if names else ("0", "1", "2"))
     assert targets_of(source.train).labels.tolist() == [0, 2]
+
+
+def test_folders_of_one_split_are_joined_and_empty_ones_left_out(tmp_path: Path) -> None:
+    for split in ("train", "val", "valid"):
+        write(tmp_path, f"{split}/images/a")
+    for name in ("images", "labels"):
+        (tmp_path / "test" / name).mkdir(parents=True)
+    source, _ = read(tmp_path)
+    assert {name: len(split) for name, split in source.splits().items()} == {"train": 1, "validation": 2}
 
 
 def test_a_damaged_number_makes_no_classes(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def read_source(
             path = _existing_folder(spec)
         source = read_boxes(path)
         source.check(to_learn=to_learn)
-        return NamedSource(valid_text(Path(source.path).resolve().name), source)
+        return NamedSource(valid_text(Path(source.path).resolve().name or path.resolve().stem), source)
     if targets == "semantic" and _is_folder(spec):
         path = _existing_folder(spec)
         source = read_label_folder(path, to_learn=to_learn)
