@@ -113,6 +113,16 @@ def test_without_an_area_the_mask_says_how_large_an_object_is_and_else_the_box()
     assert measured["APm"] == -1
 
 
+SMALL_RLE = {"size": [120, 160], "counts": [1210, *([50, 70] * 9), 50, 16860]}  # 500 pixels
+
+
+@pytest.mark.parametrize(("mask", "size"), [(SMALL_RLE, "APs"), (SQUARE, "APm"), (None, "APm")])
+def test_in_an_image_of_unknown_size_only_run_lengths_say_how_large_an_object_is(mask: Any, size: str) -> None:
+    truth = {**changed(area=None, segmentation=mask), "images": [{"id": 7}]}
+
+    assert coco_average_precision(truth, BOTH_FOUND)[size] == pytest.approx(1.0)
+
+
 def test_nothing_found_is_zero_and_nothing_to_find_is_minus_one() -> None:
     assert coco_average_precision(TWO_OBJECTS, [])["AP"] == 0
     for nothing in (

@@ -51,9 +51,9 @@ def coco_average_precision(
 
     They equal those of pycocotools where that reads the files and matches every annotation. Annotations are numbered
     from 1 here, since one with an id of 0, or with that of another, counts as not found. A missing `iscrowd` is 0; a
-    missing `area` is that of the mask, or else of the box. An annotation without a mask is, for masks, a crowd that
-    fills its box. A result with a mask is as large as its mask, even if it has a box too. Annotations of images that
-    are not listed do not count.
+    missing `area` is that of the mask, or else of the box; also of the box where the size of the image is missing and
+    the mask is polygons. An annotation without a mask is, for masks, a crowd that fills its box. A result with a mask
+    is as large as its mask, even if it has a box too. Annotations of images that are not listed do not count.
 
     Args:
         annotations: a COCO file with `images`, `annotations` and `categories`, or its content, which is not changed.
@@ -152,7 +152,11 @@ def _true(annotation: Annotation, sizes: Mapping[int, Size], kind: Kind) -> Anno
     if size is None:
         return None
     crowd = int(annotation.get("iscrowd", 0))
-    mask = _mask(annotation.get("segmentation"), size) if kind == "segm" or stated is None else None
+    segmentation, mask = annotation.get("segmentation"), None
+    if kind == "bbox" and 0 in size:  # not in the file; run lengths have their own
+        mask = parse_rle(segmentation) if stated is None and isinstance(segmentation, Mapping) else None
+    elif kind == "segm" or stated is None:
+        mask = _mask(segmentation, size)
     box = _box(annotation["bbox"]) if kind == "bbox" or mask is None else []
     if stated is None:
         stated = box[2] * box[3] if mask is None else area(mask)
