@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import product
 
 import pytest
@@ -135,3 +136,23 @@ def test_gaps_between_windows_and_scales_of_0_are_refused() -> None:
         Inference(stride=341)
     with pytest.raises(InputError, match="factors above 0"):
         Inference(scales=(0.0, 1.0))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_many_views_are_not_in_memory_together(flip: bool) -> None:
+    answered: list[weakref.ref[Tensor]] = []
+    most = 0
+
+    def network(x: Tensor) -> Tensor:
+        nonlocal most
+        most = max(most, sum(kept() is not None for kept in answered))
+        logits = brightness(x)
+        answered.append(weakref.ref(logits))
+        return logits
+
+    image = images(8, 8)
+    found = class_probabilities(network, image, SQUARE, Inference(scales=(1.0,) * 6, flip=flip))
+
+    assert len(answered) == (12 if flip else 6)
+    assert most <= 2
+    torch.testing.assert_close(found, class_probabilities(brightness, image, SQUARE))

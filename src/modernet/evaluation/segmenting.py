@@ -77,7 +77,8 @@ def probability_strips(
     An image is scaled, without cutting or padding, so that it just covers the size that the network was trained for;
     logits are enlarged to the image's own size. Windows, scales and flips are those of OpenMMLab's `slide` and
     `aug_test`: the last window of a row ends at the border, logits are averaged where windows overlap, and
-    probabilities over scales and flips.
+    probabilities over scales and flips. Of these either the logits are in memory, or the sum of probabilities so far,
+    whichever is smaller.
 
     Args:
         images_u8: uint8 (b, 3, h, w), as stored, on the CPU.
@@ -88,18 +89,34 @@ def probability_strips(
         The rows of a strip, and float32 (b, k, rows, w).
     """
     h, w = images_u8.shape[-2:]
-    passes = []
-    for scale, flipped in product(inference.scales, (False, True) if inference.flip else (False,)):
+    views = list(product(inference.scales, (False, True) if inference.flip else (False,)))
+    kept: list[Tensor] = []  # logits of views
+    total: Tensor | None = None  # probabilities of those before
+
+    def seen_in(scale: float, flipped: bool) -> Tensor:
         view = View(Box(0, 0, h, w), input_size((h, w), preparation, scale), flipped)
         seen = torch.stack([view.show(image, preparation.interpolation) for image in images_u8])
         seen = seen if device is None else seen.to(device)
         logits = _windowed(network, preparation.normalise(seen), inference).float()
-        passes.append(logits.flip(-1) if flipped else logits)
-    step = max(most // (passes[0][:, :, 0, 0].numel() * w), 1)
-    for top in range(0, h, step):
-        rows = range(top, min(top + step, h))
-        total = sum(resized_rows(logits, (h, w), rows).softmax(1) for logits in passes)
-        yield slice(rows.start, rows.stop), torch.as_tensor(total) / len(passes)
+        return logits.flip(-1) if flipped else logits
+
+    def summed() -> Iterator[tuple[slice, Tensor]]:
+        step = max(most // (kept[0][:, :, 0, 0].numel() * w), 1)
+        for top in range(0, h, step):
+            rows = range(top, min(top + step, h))
+            so_far = 0 if total is None else total[:, :, top : rows.stop]
+            each = (resized_rows(logits, (h, w), rows).softmax(1) for logits in kept)
+            yield slice(top, rows.stop), torch.as_tensor(sum(each, so_far))
+
+    for scale, flipped in views:
+        if kept and sum(map(torch.numel, kept)) > kept[0][:, :, 0, 0].numel() * h * w:  # the sum needs less memory
+            total = kept[0].new_zeros(*kept[0].shape[:2], h, w) if total is None else total
+            for rows, probabilities in summed():
+                total[:, :, rows] = probabilities
+            kept.clear()
+        kept.append(seen_in(scale, flipped))
+    for rows, probabilities in summed():
+        yield rows, probabilities / len(views)
 
 
 def input_size(size: Size, preparation: Preparation, scale: float = 1.0) -> Size:
