@@ -70,9 +70,11 @@ class Record:
         error: why the run failed, in one line; None if it finished.
         task_metrics: what the task's metrics mean, the primary one first.
         details: what the test split showed besides numbers, each part optional: `confusion`, with `classes` and
-            `counts` (true class by predicted class); `precision_recall`, a list of curves, with `class`, `iou`,
-            `recall` and `precision` (in [0, 1]); `misses`, a list of the images with the worst results, with `image`
-            (its name), `why` and `jpeg` (a small drawing, base64).
+            `counts` (true class by predicted class), and for objects `missed` and `false_alarms` (by class) and the
+            `score` and `iou` from which on they count; `precision_recall`, a list of curves, with
+            `class` (None for the mean, which has the number of `classes`), `iou` and `precision` (in [0, 1]) at recalls
+            in even steps from 0 to 1; `misses`, a list of the images with the worst results, with `image` (its name),
+            `why` and `jpeg` (a small drawing, base64).
     """
 
     kind: str

@@ -13,6 +13,7 @@ from found_objects import truth
 from modernet.data.targets import BoxTargets
 from modernet.detection.detections import Detections
 from modernet.detection.drawing import draw, draw_miss, save
+from modernet.detection.pairing import pair
 from modernet.palette import palette
 
 CLASSES = ("cat", "a dog")
@@ -129,20 +130,37 @@ def test_a_miss_shows_what_was_there_dashed_and_fills_what_was_not_found() -> No
     truth = truth_of(corners, [0, 0, 1, 1], [False, False, False, True])
     found = Detections(
         boxes((10, 30, 50, 70), (60, 30, 100, 71), (110, 30, 150, 70)),
-        torch.tensor([0.9, 0.4, 0.8]),  # the second is unsure
+        torch.tensor([0.9, 0.2, 0.3]),  # the second is unsure
         torch.tensor([0, 0, 0]),  # the third is of another class
     )
     drawn = draw_miss(grey(), found, truth, CLASSES)
-    blue, orange = ((GREY + colour.float()) / 2 for colour in (CAT, DOG))
+    blue = (GREY + CAT.float()) / 2
 
     assert (drawn[:, 40:65, 15:45] == GREY).all()  # found
     assert (drawn[:, 65, 80] - blue).abs().max() <= 1
-    assert (drawn[:, 65, 130] - orange).abs().max() <= 1
+    assert (drawn[:, 40:65, 115:145] == GREY).all()  # found, though as another class
     assert (drawn[:, 80:] == GREY).all()  # a crowd
     bottom = drawn[:, 69, 60:100]
     dashes = is_colour(drawn, CAT)[69, 60:100]
     assert [int(dashes[start : start + 4].sum()) for start in range(0, 40, 4)] == [4, 0] * 5
     assert (bottom[:, ~dashes] == 255).all()
+
+
+def test_a_drawing_names_what_is_counted_as_a_mistake() -> None:
+    """A cat found, found again, a dog found as a cat, and one in a crowd of cats."""
+    there = truth_of(boxes((10, 30, 50, 70), (90, 30, 130, 70), (90, 80, 150, 110)), [0, 1, 0], [False, False, True])
+    corners = boxes((10, 30, 50, 70), (10, 33, 50, 70), (90, 30, 130, 70), (92, 82, 140, 108))
+    found = Detections(corners, torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([0, 0, 0, 0]))
+    pairs = pair(found, there)
+    assert (pairs.found.tolist(), pairs.taken.tolist(), pairs.missed.tolist()) == ([0, 1, 2], [0, -1, 1], [])
+
+    def drawn(*chosen: int) -> Tensor:
+        return draw_miss(grey(), found.take(torch.tensor(chosen)), there, CLASSES)
+
+    assert (drawn(0)[:, :30, :60] == GREY).all()  # right: no text
+    assert is_colour(drawn(0, 1), CAT)[:30, :60].sum() > 100  # the plate of a text
+    assert is_colour(drawn(0, 2), CAT)[:30].sum() > is_colour(drawn(0, 1), CAT)[:30].sum()  # a dog taken for a cat
+    assert torch.equal(drawn(0, 1, 2, 3), drawn(0, 1, 2))
 
 
 def test_a_miss_is_scaled_down_before_it_is_drawn() -> None:

@@ -54,10 +54,11 @@ def test_average_precision_by_hand() -> None:
         "box_ap_large": pytest.approx(30),
     }
     curves = {(curve["class"], curve["iou"]): curve for curve in measured.precision_recall}
-    assert list(curves) == [(name, iou) for name in ("all", "cat", "dog") for iou in (0.5, 0.75)]
+    assert list(curves) == [(name, iou) for name in (None, "cat", "dog") for iou in (0.5, 0.75)]
     assert curves["cat", 0.75]["precision"] == [1.0] * 34 + [0.6667] * 33 + [0.0] * 34
-    assert curves["all", 0.75]["precision"] == [0.5] * 34 + [0.3333] * 33 + [0.0] * 34
-    assert curves["dog", 0.5]["recall"] == [round(0.01 * index, 2) for index in range(101)]
+    assert curves[None, 0.75]["precision"] == [0.5] * 34 + [0.3333] * 33 + [0.0] * 34
+    assert curves[None, 0.5]["classes"] == 2
+    assert len(curves["dog", 0.5]["precision"]) == 101
 
 
 def annotations(seed: int, kind: str) -> list[dict[str, Any]]:
@@ -155,7 +156,7 @@ def test_without_any_object_one_line_says_that_there_is_no_average_precision(
         measured = total.measure()
 
     assert (measured.metrics, measured.per_class, measured.precision_recall) == ({}, {}, [])
-    assert measured.confusion["counts"][3] == [1, 0, 0, 0]
+    assert measured.confusion["false_alarms"] == [1, 0, 0]
     printed = capsys.readouterr()
     assert [line.strip() for line in (printed.out + printed.err).splitlines()] == [
         "1 image has no box to find: box AP is left out",
@@ -181,9 +182,13 @@ def test_objects_are_confused_missed_and_found_where_there_is_nothing() -> None:
     measured = total.measure()
 
     assert measured.confusion == {
-        "classes": ["cat", "dog", "owl", "background"],
+        "classes": ["cat", "dog", "owl"],
         # a cat twice; the first dog as an owl, and then again; the second only with a low score; a crowd as dog and cat
-        "counts": [[2, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 4], [1, 2, 0, 0]],
+        "counts": [[2, 0, 0], [0, 0, 1], [0, 0, 0]],
+        "missed": [0, 1, 4],
+        "false_alarms": [1, 2, 0],
+        "score": 0.25,
+        "iou": 0.5,
     }
     assert measured.mistakes[0] == Mistakes(4, objects=3, missed=1, confused=1, false_alarms=3)
     assert [mistakes.image_id for mistakes in measured.mistakes] == [4, 6, 7]
@@ -192,6 +197,23 @@ def test_objects_are_confused_missed_and_found_where_there_is_nothing() -> None:
         "2 of 2 objects missed",
     ]
     assert json.loads(json.dumps([measured.confusion, measured.precision_recall]))
+
+
+def test_of_many_classes_the_worst_have_curves_and_none_a_matrix() -> None:
+    names = [f"class {index}" for index in range(201)]
+    total = AveragePrecision(names, range(201), masks=False)
+    there = truth([(0, 0, 50, 50)] * 201, list(range(201)))
+    right = [index for index in range(201) if index % 50]
+    total.add(1, SIZE, found([(0, 0, 50, 50)] * len(right), [0.9] * len(right), right), there)
+    measured = total.measure()
+
+    shown = [curve["class"] for curve in measured.precision_recall if curve["iou"] == 0.5]
+    assert shown[:6] == [None, "class 0", "class 1", "class 2", "class 3", "class 4"]
+    assert {"class 50", "class 100", "class 150", "class 200"} < set(shown)
+    assert len(shown) == 13
+    assert measured.precision_recall[0]["classes"] == 201
+    assert measured.confusion == {}
+    assert measured.mistakes[0].missed == 5
 
 
 class Second(Processes):

@@ -427,7 +427,7 @@ def test_errors_of_a_run_are_drawn_offline_and_their_text_never_becomes_markup(
     Image.new("RGB", (30, 20), "red").save(drawing, "JPEG")
     details = {
         "confusion": {"classes": [HOSTILE, HOSTILE, "datum.row + 1"], "counts": [[8, 2, 0]] * 3},
-        "precision_recall": [{"class": HOSTILE, "iou": 0.5, "recall": [0.0, 0.5], "precision": [1.0, 0.5]}],
+        "precision_recall": [{"class": HOSTILE, "iou": 0.5, "precision": [1.0, 0.5]}],
         "misses": [{"image": HOSTILE, "why": HOSTILE, "jpeg": base64.b64encode(drawing.getvalue()).decode()}],
     }
     opened = visit([dataclasses.replace(training_run(), details=details)], viewport={"width": 400, "height": 800})

@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from modernet.data.targets import BoxTargets
 from modernet.detection.detections import Detections
+from modernet.detection.pairing import pair
 from modernet.files.atomic import whole_file
 from modernet.palette import palette
 
 _BLEND = 0.5
 """Share of the class's colour where a mask is drawn over the image."""
 
-_SURE_SCORE, _SAME_IOU = 0.5, 0.5
 _SMALLEST_FONT = 11  # pixels
+_ROWS = 64  # blended at once, for memory that does not grow with the image
 
 _Colour = tuple[int, int, int]
 _Corners = tuple[int, int, int, int]  # left, top, right and bottom pixels, all within the box
@@ -68,9 +68,8 @@ def draw_miss(
 ) -> Tensor:
     """Draw what was found next to what is there: detections with lines, the truth with dashed lines.
 
-    An object is missed if no detection of its class with a score of 0.5 or more overlaps it by an IoU of 0.5 or more;
-    it is filled with its colour and called so. Detections that are right have no text. Those with lower scores are left
-    out, and so are crowds.
+    They are paired by `pair`, as where mistakes are counted. A missed object is filled with its colour and called so.
+    What is right has no text; what does not count is left out, and so are crowds.
 
     Args:
         image_u8: uint8 (3, h, w).
@@ -82,26 +81,27 @@ def draw_miss(
     Returns:
         uint8 (3, h, w), or smaller.
     """
-    sure = (found.scores >= _SURE_SCORE).nonzero().flatten().flip(0)  # the best one is drawn last
-    real = ~truth.crowd
-    boxes, labels = found.boxes_xyxy[sure].float().cpu(), found.labels[sure].cpu()
-    true_boxes, true_labels = truth.boxes_xyxy[real], truth.labels[real]
-    same = (box_iou(true_boxes, boxes) >= _SAME_IOU) & (true_labels[:, None] == labels)
-    hit, right = same.any(1).tolist(), same.any(0).tolist()
+    pairs = pair(found, truth)
+    missed = pairs.missed.tolist()
+    labels, true_labels = found.labels.tolist(), truth.labels.tolist()
+    boxes, true_boxes = found.boxes_xyxy.tolist(), truth.boxes_xyxy.tolist()
 
     canvas = _Canvas(image_u8, most_pixels)
     colours = [_rgb(colour) for colour in palette(max(len(classes), 1))]
-    for box, label, is_hit in zip(true_boxes.tolist(), true_labels.tolist(), hit, strict=True):
-        if not is_hit:
-            canvas.shade(box, colours[label])
-    scores = found.scores[sure].tolist()
-    for box, label, score, is_right in zip(boxes.tolist(), labels.tolist(), scores, right, strict=True):
+    for index in missed:
+        canvas.shade(true_boxes[index], colours[true_labels[index]])
+    for index, taken in reversed(list(zip(pairs.found.tolist(), pairs.taken.tolist(), strict=True))):  # the best last
+        box, label = boxes[index], labels[index]
         canvas.box(box, colours[label])
-        if not is_right:
-            canvas.write(box, f"{classes[label]} {100 * score:.0f} %", colours[label])
-    for box, label, is_hit in zip(true_boxes.tolist(), true_labels.tolist(), hit, strict=True):
+        text = f"{classes[label]} {100 * float(found.scores[index]):.0f} %"
+        if taken < 0:
+            canvas.write(box, text, colours[label])
+        elif true_labels[taken] != label:
+            canvas.write(box, f"{classes[true_labels[taken]]} taken for {text}", colours[label])
+    for index in (~truth.crowd).nonzero().flatten().tolist():
+        box, label = true_boxes[index], true_labels[index]
         canvas.box(box, colours[label], dashed=True)
-        if not is_hit:
+        if index in missed:
             canvas.write(box, f"missed {classes[label]}", colours[label])
     return canvas.image()
 
@@ -135,7 +135,9 @@ class _Canvas:
         free = np.ones(pixels.shape[:2], dtype=bool)
         for mask, colour in zip(masks, colours, strict=False):
             inside = mask.cpu().numpy() & free
-            pixels[inside] = (pixels[inside] * (1 - _BLEND) + colour * _BLEND).round().astype(np.uint8)
+            for top in range(0, len(pixels), _ROWS):
+                part, where = pixels[top : top + _ROWS], inside[top : top + _ROWS]
+                part[where] = (part[where] * (1 - _BLEND) + colour * _BLEND).round().astype(np.uint8)
             free &= ~inside
         self._image = Image.fromarray(pixels)
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from faster_coco_eval.core import mask as coco_mask
-from torch import Tensor
+from numpy.typing import NDArray
 
 from modernet import progress
 from modernet.data.images.rle import Rle, RleMaps, encode
 from modernet.data.targets import BoxTargets
 from modernet.detection.detections import Detections
+from modernet.detection.pairing import SAME_IOU, SURE_SCORE, Floats, Ints, pair, xywh
 from modernet.errors import InputError
 from modernet.evaluation.coco import Annotation, Kind, box_rle, collection_paused, evaluated, numbers
 from modernet.files.atomic import whole_file
@@ -25,13 +25,10 @@ from modernet.preparation import Size
 from modernet.processes import Processes
 from modernet.records import Metric
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 _METRICS = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_small": "APs", "ap_medium": "APm", "ap_large": "APl"}
 _CURVES = {0: 0.5, 5: 0.75}  # indices of IoU thresholds
-_CONFIDENT = 0.25
-_SAME_PLACE = 0.5
-BACKGROUND = "background"
+_MOST_CURVES = 12  # classes
+_MOST_CONFUSED = 200  # classes
 
 
 def metrics(masks: bool) -> tuple[Metric, ...]:
@@ -43,7 +40,7 @@ def metrics(masks: bool) -> tuple[Metric, ...]:
 
 @dataclass(frozen=True)
 class Mistakes:
-    """What went wrong in an image; see `Precision.confusion` for what counts.
+    """What went wrong in an image; see `pair` for what counts.
 
     Attributes:
         image_id: as given to `AveragePrecision.add`.
@@ -82,14 +79,12 @@ class Precision:
             an object to find is left out.
         per_class: AP by class, such as `{"cat": {"box_ap": 51.2, "mask_ap": 47.0}}`; without classes that have no
             object to find.
-        precision_recall: for each class, and before them for "all", their mean: the precision of boxes, 0 to 1, at 101
-            recalls from 0 to 1, for IoU 0.5 and 0.75. It is the best one at this recall or a higher one, as in AP.
-        confusion: `classes`, their names with "background" last, and `counts` of objects by true class (row) and
-            predicted class (column). What was found counts from a score of 0.25 on. From the best score down, each
-            takes the object that it overlaps most among those that are not taken, of any class, if their IoU is at
-            least 0.5. Those that take none are in the last row: false alarms. Objects that none takes are in the last
-            column: missed. A crowd is no object, and what has at least half its area in a crowd of its class does not
-            count.
+        precision_recall: curves of the 12 classes with the lowest AP, and before them of the mean over all `classes`,
+            whose `class` is None: `precision` of boxes, 0 to 1, at 101 recalls from 0 to 1, for the `iou` 0.5 and 0.75.
+            It is the best one at this recall or a higher one, as in AP.
+        confusion: `classes`, their names; `counts` of objects by true class (row) and predicted class (column);
+            `missed` objects and `false_alarms` by class; and the `score` and `iou` that `pair` begins at. Empty for
+            more than 200 classes.
         mistakes: of each image with any, the worst first: missed, confused and falsely found objects together.
     """
 
@@ -135,15 +130,16 @@ class AveragePrecision:
         assert image_id not in self._images, f"image {image_id} was added before"
         self._images[image_id] = _Image(
             size,
-            found_xywh=_xywh(found.boxes_xyxy),
+            found_xywh=xywh(found.boxes_xyxy),
             found_labels=found.labels.cpu().numpy(),
             scores=found.scores.double().cpu().numpy(),
             found_counts=[rle["counts"] for rle in found.rles(size)] if self.masks else [],
-            true_xywh=_xywh(truth.boxes_xyxy),
+            true_xywh=xywh(truth.boxes_xyxy),
             true_labels=truth.labels.cpu().numpy(),
             crowd=truth.crowd.cpu().numpy(),
             areas=truth.areas,
             true_counts=_true_counts(truth, size) if self.masks else [],
+            pairs=_pairs(found, truth, len(self.classes)),
         )
 
     def gather(self, processes: Processes) -> None:
@@ -241,14 +237,24 @@ class AveragePrecision:
         counts = np.zeros((k + 1, k + 1), dtype=np.int64)
         mistakes = []
         for image_id, image in self._sorted():
-            true, predicted = _pairs(image, k)
+            true, predicted = image.pairs
             np.add.at(counts, (true, predicted), 1)
             missed, false = predicted == k, true == k
             confused = (true != predicted) & ~missed & ~false
             objects = int((~image.crowd).sum())
             mistakes.append(Mistakes(image_id, objects, int(missed.sum()), int(confused.sum()), int(false.sum())))
         worst = sorted((image for image in mistakes if image.total), key=lambda image: -image.total)
-        return {"classes": [*self.classes, BACKGROUND], "counts": counts.tolist()}, tuple(worst)
+        if k > _MOST_CONFUSED:
+            return {}, tuple(worst)
+        confusion = {
+            "classes": list(self.classes),
+            "counts": counts[:k, :k].tolist(),
+            "missed": counts[:k, k].tolist(),
+            "false_alarms": counts[k, :k].tolist(),
+            "score": SURE_SCORE,
+            "iou": SAME_IOU,
+        }
+        return confusion, tuple(worst)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,14 +268,11 @@ class _Image:
     found_counts: list[bytes]
     true_xywh: Floats
     true_labels: Ints
-    crowd: npt.NDArray[np.bool_]
+    crowd: NDArray[np.bool_]
     areas: Floats
     true_counts: list[bytes | None]
-
-
-def _xywh(boxes_xyxy: Tensor) -> Floats:
-    corners = boxes_xyxy.double().cpu().numpy()
-    return np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), 1)
+    pairs: tuple[Ints, Ints]
+    """True and predicted labels; the number of classes stands for nothing."""
 
 
 def _true_counts(truth: BoxTargets, size: Size) -> list[bytes | None]:
@@ -289,8 +292,8 @@ def _true_counts(truth: BoxTargets, size: Size) -> list[bytes | None]:
     return found
 
 
-def _boxes(xywh: Floats) -> list[Annotation]:
-    return [{"bbox": box, "area": box[2] * box[3]} for box in xywh.tolist()]
+def _boxes(boxes_xywh: Floats) -> list[Annotation]:
+    return [{"bbox": box, "area": box[2] * box[3]} for box in boxes_xywh.tolist()]
 
 
 def _masks(counts: Sequence[bytes], size: Size) -> list[Annotation]:
@@ -300,39 +303,26 @@ def _masks(counts: Sequence[bytes], size: Size) -> list[Annotation]:
 
 
 def _curves(precision: Floats, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the curves of all classes together and of each.
+    """Return the curves of the mean over all classes and of the worst, as `Precision.precision_recall`.
 
     Args:
         precision: (10, 101, k), for each IoU threshold, recall and class.
     """
-    recall = np.linspace(0, 1, 101).round(2).tolist()
-    rows = [("all", precision.mean(2)), *((name, precision[:, :, index]) for index, name in enumerate(classes))]
+    worst = np.sort(precision.mean((0, 1)).argsort(kind="stable")[:_MOST_CURVES])
+    rows: list[tuple[dict[str, Any], Floats]] = [({"class": None, "classes": len(classes)}, precision.mean(2))]
+    rows += [({"class": classes[index]}, precision[:, :, index]) for index in worst]
     return [
-        {"class": name, "iou": iou, "recall": recall, "precision": values[threshold].round(4).tolist()}
-        for name, values in rows
+        {**line, "iou": iou, "precision": values[threshold].round(4).tolist()}
+        for line, values in rows
         for threshold, iou in _CURVES.items()
     ]
 
 
-def _pairs(image: _Image, background: int) -> tuple[Ints, Ints]:
-    """Return the true and the predicted label of each object, matched as `Precision.confusion` says."""
-    order = np.argsort(-image.scores, kind="stable")
-    order = order[image.scores[order] >= _CONFIDENT]
-    true, predicted = [], []
-    free = ~image.crowd
-    overlaps = np.zeros((len(order), len(free)))
-    if overlaps.size:
-        overlaps = coco_mask.iou(image.found_xywh[order], image.true_xywh, image.crowd.astype(int).tolist())
-    for label, row in zip(image.found_labels[order].tolist(), overlaps, strict=True):
-        taken = int(np.where(free, row, 0).argmax()) if len(row) else 0
-        if len(row) and free[taken] and row[taken] >= _SAME_PLACE:
-            free[taken] = False
-            true.append(int(image.true_labels[taken]))
-            predicted.append(label)
-        elif not (row[image.crowd & (image.true_labels == label)] >= _SAME_PLACE).any():
-            true.append(background)
-            predicted.append(label)
-    missed = image.true_labels[free]
-    return np.array([*true, *missed], dtype=np.int64), np.array(
-        [*predicted, *[background] * len(missed)], dtype=np.int64
-    )
+def _pairs(found: Detections, truth: BoxTargets, nothing: int) -> tuple[Ints, Ints]:
+    """Return the true and the predicted label of each pair of `pair`; `nothing` of false alarms and missed objects."""
+    pairs = pair(found, truth)
+    labels, true_labels = found.labels.cpu().numpy(), truth.labels.cpu().numpy()
+    true, predicted = np.full(len(pairs.taken), nothing), labels[pairs.found]
+    true[pairs.taken >= 0] = true_labels[pairs.taken[pairs.taken >= 0]]
+    missed = true_labels[pairs.missed]
+    return np.concatenate((true, missed)), np.concatenate((predicted, np.full(len(missed), nothing)))

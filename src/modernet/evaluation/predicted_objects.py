@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
+from modernet.data.images.rle import Rle, area
 from modernet.detection import Detections
 from modernet.detection.drawing import draw, save
 from modernet.evaluation.drawings import drawing_files
-from modernet.files.atomic import whole_file
+from modernet.files.atomic import check_writable, whole_file
 from modernet.preparation import Size
 
 COCO_NAME = "detections.json"
@@ -30,6 +31,14 @@ class FoundObject:
     """Left, top, right and bottom edge, in pixels of the image."""
     mask: dict[str, Any] | None
     """As COCO has it: `size`, height and width, and `counts`, compressed run lengths; None without a mask head."""
+
+    @property
+    def area(self) -> float:
+        """Pixels of the mask, or else of the box."""
+        if self.mask is not None:
+            return area(Rle(size=self.mask["size"], counts=self.mask["counts"].encode()))
+        left, top, right, bottom = self.box_xyxy
+        return round((right - left) * (bottom - top), 2)
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class DetectionWriter:
         category_ids: their ids in the file.
 
     Raises:
-        InputError: a drawing would replace an image, or another drawing.
+        InputError: a drawing would replace an image, or another drawing; or the folder cannot be written to.
     """
 
     def __init__(
@@ -89,7 +98,7 @@ class DetectionWriter:
         self._ids = dict(zip(classes, category_ids, strict=True))
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
-        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
 
     def add(self, path: Path, image_u8: Tensor, found: Detections, named: DetectedImage) -> None:
         """Draw an image, and keep what was found for the file.
@@ -115,7 +124,7 @@ class DetectionWriter:
                     "image_id": number,
                     "category_id": self._ids[one.label],
                     "bbox": box,
-                    "area": round(box[2] * box[3], 2),
+                    "area": one.area,
                     "iscrowd": 0,
                     "score": one.score,
                     **({} if one.mask is None else {"segmentation": one.mask}),

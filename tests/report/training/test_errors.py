@@ -10,12 +10,14 @@ from PIL import Image
 from modernet.records import Record
 from modernet.report import write_page, write_report
 from modernet.report.training.confusion import confused_pairs, confusion_chart
+from modernet.report.training.errors import errors
 from modernet.report.training.precision_recall import precision_recall_curves
 
 Runs = Callable[..., Record]
 
 CONFUSION = {"classes": ["cat", "dog", "owl"], "counts": [[60, 40, 0], [1, 3, 0], [0, 0, 0]]}
-CURVE = {"class": "cat", "iou": 0.5, "recall": [0.0, 0.2, 0.4, 0.6, 0.8], "precision": [1.0, 1.0, 1.0, 0.5, 0.25]}
+CURVE = {"class": "cat", "iou": 0.5, "precision": [1.0, 1.0, 1.0, 0.5, 0.25]}
+MEAN = {**CURVE, "class": None, "classes": 1}
 
 
 def rows_of(chart: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -43,6 +45,33 @@ def test_the_most_confused_pairs_come_by_their_share() -> None:
     assert len(confused_pairs(many)) == 12
 
 
+def test_objects_have_a_column_of_missed_ones_and_a_row_of_false_alarms() -> None:
+    objects = {**CONFUSION, "classes": ["cat", "dog", "background"], "missed": [100, 0, 0], "false_alarms": [3, 0, 1]}
+    cells = {(row["row"], row["column"]): row for row in rows_of(confusion_chart(objects))}
+    assert cells[0, 1]["about"] == "cat taken for dog\n40 of 200: 20 %"
+    assert cells[0, 3]["about"] == "cat, missed\n100 of 200: 50 %"
+    assert cells[3, 0]["about"] == "cat, false alarms\n3 of 4: 75 %"
+    assert cells[3, 2]["about"] == "background, false alarms\n1 of 4: 25 %"
+    assert (3, 3) not in cells
+    assert [(pair.true, pair.predicted, pair.share) for pair in confused_pairs(objects)] == [
+        ("cat", "(missed)", 0.5),
+        ("dog", "cat", 0.25),
+        ("cat", "dog", 0.2),
+    ]
+
+
+def test_the_caption_of_objects_says_what_counts(training_run: Runs) -> None:
+    objects = {**CONFUSION, "missed": [1, 0, 0], "false_alarms": [0, 0, 0], "score": 0.3, "iou": 0.5}
+    chart = errors("run", replace(training_run(), details={"confusion": objects})).confusion
+    assert chart is not None
+    assert "from a score of 0.3 on" in chart.caption
+    assert "an IoU of 0.5 or more. The last column has missed objects, the last row false alarms." in chart.caption
+    plain = errors("run", replace(training_run(), details={"confusion": CONFUSION})).confusion
+    assert plain is not None
+    assert "missed" not in plain.caption
+    assert errors("run", replace(training_run(), details={"confusion": {}})).confusion is None
+
+
 def test_many_classes_have_a_table_and_no_heat_map() -> None:
     def of(k: int) -> dict[str, Any]:
         return {"classes": list(map(str, range(k))), "counts": [[int(i == j) for j in range(k)] for i in range(k)]}
@@ -56,23 +85,26 @@ def test_curves_of_each_iou_have_a_chart_without_points_that_change_nothing() ->
     assert [name for name, _ in curves.keys] == ["cat", "dog"]
     half, strict = (rows_of(chart.figure) for chart in curves.charts)
     assert [(row["recall"], row["precision"]) for row in half if row["line"] == 0] == [
-        (0.0, 1.0), (0.4, 1.0), (0.6, 0.5), (0.8, 0.25),
+        (0.0, 1.0), (0.5, 1.0), (0.75, 0.5), (1.0, 0.25),
     ]  # fmt: skip
     assert {row["line"] for row in half} == {0, 1}
     assert {row["line"] for row in strict} == {0}
     assert half[0]["about"] == "cat\nrecall 0 %: precision 100 %"
 
 
-def test_the_mean_of_all_classes_is_marked() -> None:
-    (chart,) = precision_recall_curves([{**CURVE, "class": "all"}, CURVE]).charts
-    assert {(row["line"], row["mean"]) for row in rows_of(chart.figure)} == {(0, True), (1, False)}
-    assert "the thick one for their mean" in chart.caption
+def test_the_mean_of_all_classes_is_marked_and_no_class_is_taken_for_it() -> None:
+    curves = precision_recall_curves([{**MEAN, "classes": 2}, {**CURVE, "class": "all"}, CURVE])
+    (chart,) = curves.charts
+    assert {(row["line"], row["mean"]) for row in rows_of(chart.figure)} == {(0, True), (1, False), (2, False)}
+    assert [name for name, _ in curves.keys] == ["all classes", "all", "cat"]
+    assert chart.caption.endswith("a line for each class, the thick one for the mean of all.")
     (without,) = precision_recall_curves([CURVE]).charts
     assert "mean" not in without.caption
 
 
-def test_curves_of_many_classes_have_no_keys() -> None:
-    assert precision_recall_curves([{**CURVE, "class": str(index)} for index in range(25)]).keys == []
+def test_curves_of_the_worst_classes_say_of_how_many() -> None:
+    (chart,) = precision_recall_curves([{**MEAN, "classes": 80}, CURVE]).charts
+    assert "a line for each of the 1 classes of 80 with the lowest AP" in chart.caption
 
 
 def test_the_page_has_the_details_of_each_run_and_the_folder_their_charts(training_run: Runs, tmp_path: Path) -> None:

@@ -14,11 +14,15 @@ from modernet.report.training.precision_recall import precision_recall_curves
 
 _DRAWN = {
     "segmentation": "Each shows the image, its true classes and the predicted ones.",
-    "detection": "Solid lines are detections, dashed lines the truth; filled boxes were missed.",
+    "detection": "Solid lines are detections, named where they are wrong; dashed lines are objects, filled if missed.",
 }
 _CONFUSION = (
     "Rows are true classes, columns predicted ones; numbers are per cent of the row. Orange is wrong. Colours grow "
     "with the square root, so that small shares are visible."
+)
+_OF_OBJECTS = (
+    " What was found counts from a score of {score:g} on, as the object that it overlaps most, by an IoU of {iou:g} or "
+    "more. The last column has missed objects, the last row false alarms."
 )
 
 
@@ -47,9 +51,10 @@ def errors(label: str, run: Record) -> Errors:
     """Return what a run with `details` has of them."""
     matrix, curves = run.details.get("confusion"), run.details.get("precision_recall")
     chart = matrix and confusion_chart(matrix)
+    caption = _CONFUSION + (_OF_OBJECTS.format(**matrix) if matrix and "missed" in matrix else "")
     return Errors(
         label,
-        Chart(_CONFUSION, chart) if chart else None,
+        Chart(caption, chart) if chart else None,
         confused_pairs(matrix) if matrix else [],
         precision_recall_curves(curves) if curves else None,
         run.details.get("misses", []),

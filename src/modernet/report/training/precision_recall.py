@@ -1,4 +1,4 @@
-"""Precision-recall curves of a run: a line for each class."""
+"""Precision-recall curves of a run: lines for the worst classes, and for the mean of all."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, to
 from modernet.report.drawing.theme import ramp
 from modernet.report.section import Chart, Curves
 
-_MOST_KEYS = 24  # classes that can be picked; those of more are named by tooltips
-_MEAN = "all"  # the curve that is the mean of those of the classes
+_MEAN = "all classes"  # name of the line without a class
 
 
 def precision_recall_curves(curves: Sequence[Mapping[str, Any]]) -> Curves:
@@ -19,28 +18,43 @@ def precision_recall_curves(curves: Sequence[Mapping[str, Any]]) -> Curves:
     Args:
         curves: as in a record's `details`.
     """
-    names = list(dict.fromkeys(curve["class"] for curve in curves))
-    colors = ramp(len(names))
-    lines = "a line for each class" + (", the thick one for their mean" if _MEAN in names else "")
+    lines = list(dict.fromkeys(curve["class"] for curve in curves))
+    colors = ramp(len(lines))
     charts = [
-        Chart(f"Precision by recall at an IoU of {iou:g}, {lines}.", _chart(chosen, names, colors))
+        Chart(f"Precision by recall at an IoU of {iou:g}, {_described(curves)}.", _chart(chosen, lines, colors))
         for iou in sorted({curve["iou"] for curve in curves})
         if (chosen := [curve for curve in curves if curve["iou"] == iou])
     ]
-    return Curves(list(zip(names, colors, strict=True)) if len(names) <= _MOST_KEYS else [], charts)
+    return Curves(list(zip(map(_name, lines), colors, strict=True)), charts)
 
 
-def _chart(curves: Sequence[Mapping[str, Any]], names: Sequence[str], colors: Sequence[str]) -> Spec:
+def _described(curves: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the lines are; a mean says of how many classes it is."""
+    shown = len({curve["class"] for curve in curves} - {None})
+    total = next((curve["classes"] for curve in curves if curve["class"] is None), None)
+    if total is None:
+        return "a line for each class"
+    which = "each class" if total == shown else f"each of the {shown} classes of {total} with the lowest AP"
+    return f"a line for {which}, the thick one for the mean of all"
+
+
+def _name(line: str | None) -> str:
+    return _MEAN if line is None else line
+
+
+def _chart(curves: Sequence[Mapping[str, Any]], lines: Sequence[str | None], colors: Sequence[str]) -> Spec:
     rows: list[dict[str, Any]] = [
         {
-            "line": names.index(curve["class"]),
-            "mean": curve["class"] == _MEAN,
+            "line": lines.index(curve["class"]),
+            "mean": curve["class"] is None,
             "recall": recall,
             "precision": precision,
-            "about": tooltip([curve["class"], f"recall {100 * recall:.0f} %: precision {100 * precision:.0f} %"]),
+            "about": tooltip(
+                [_name(curve["class"]), f"recall {100 * recall:.0f} %: precision {100 * precision:.0f} %"]
+            ),
         }
         for curve in curves
-        for recall, precision in _corners(curve["recall"], curve["precision"])
+        for recall, precision in _corners(curve["precision"])
     ]
     scale = {"domain": [0, 1], "nice": False}
     axis = {"format": ".0%", "tickCount": 5}
@@ -48,7 +62,7 @@ def _chart(curves: Sequence[Mapping[str, Any]], names: Sequence[str], colors: Se
         "x": quantitative("recall", "recall", scale=scale, axis=axis),
         "y": quantitative("precision", "precision", scale=scale, axis=axis),
         "color": {"field": "line", "type": "nominal", "legend": None}
-        | {"scale": {"domain": list(range(len(names))), "range": list(colors)}},
+        | {"scale": {"domain": list(range(len(lines))), "range": list(colors)}},
         "opacity": {
             "condition": {"test": "length(picked) == 0 || indexof(picked, datum.line) >= 0", "value": 1},
             "value": 0.12,
@@ -63,12 +77,13 @@ def _chart(curves: Sequence[Mapping[str, Any]], names: Sequence[str], colors: Se
     return figure(rows, layers, height=300, params={"picked": []})
 
 
-def _corners(recall: Sequence[float], precision: Sequence[float]) -> list[tuple[float, float]]:
-    """Return the points of a curve, without those between two of their own precision: most of a hundred."""
-    points = list(zip(recall, precision, strict=True))
-    last = len(points) - 1
+def _corners(precision: Sequence[float]) -> list[tuple[float, float]]:
+    """Return recall and precision of the points of a curve, whose recalls are even steps from 0 to 1; without those
+    between two of their own precision, most of a hundred.
+    """
+    last = len(precision) - 1
     return [
-        point
-        for index, point in enumerate(points)
-        if index in (0, last) or not points[index - 1][1] == point[1] == points[index + 1][1]
+        (index / last, value)
+        for index, value in enumerate(precision)
+        if index in (0, last) or not precision[index - 1] == value == precision[index + 1]
     ]
