@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -75,6 +76,21 @@ def test_images_of_any_size_and_mode_are_predicted_once_each_in_order(
     assert [row["image"] for row in json.loads(capsys.readouterr().out)] == [str(path) for path in images]
 
 
+def test_images_are_listed_on_stdin(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [tmp_path / name for name in ("a b.png", "c[1].png", "d.png")]
+    for path in images:
+        Image.new("RGB", (20, 20)).save(path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{images[0]}\n\n{images[1]}\n"))
+    assert main(["predict", str(run), "-", str(images[2]), "--json"]) == 0
+    assert [row["image"] for row in json.loads(capsys.readouterr().out)] == [str(path) for path in images]
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["predict", str(run), "-"]) == 2
+    assert "no images were given" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
@@ -118,7 +134,15 @@ def test_a_run_of_an_unknown_task_is_refused(run: Path, capsys: pytest.CaptureFi
         (["evaluate", "{run}", "--data", "nowhere"], "nowhere"),
         (["predict", "{run}", "{run}/no.jpg"], "no.jpg"),
         (["predict", "{run}", str(SCENE), "--top", "0"], "top is 0; give 1 or more"),
+        (
+            ["predict", "{run}", str(SCENE), "--min-score", "0.3"],
+            "--min-score is for detectors; leave it out, or use --top",
+        ),
         (["predict"], "give the folder of a finished run, or --model NAME"),
+        (
+            ["evaluate", "{run}", "--data", "digit_scenes", "--save-json", "{run}/record.json"],
+            "record.json: File exists; give another --save-json",
+        ),
         (["show", "convnext_tiny", "--image-size", "16"], "too small for this network"),
     ],
 )

@@ -278,6 +278,8 @@ def test_a_network_with_damaged_weights_finds_nothing_silently(images: ImageData
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     with pytest.raises(NonFiniteScores, match="NaN or infinity for every image"):
         predict(lost, [tmp_path / "a.png"], PredictRequest())
+    with pytest.raises(InputError, match="leave out --top, or use --min-score"):
+        predict(lost, [tmp_path / "a.png"], PredictRequest(top=3))
 
 
 @pytest.mark.slow

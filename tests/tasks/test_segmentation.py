@@ -289,6 +289,8 @@ def test_a_network_that_answers_nan_has_no_miou(images: ImageDataset, tmp_path: 
     lost = SavedNetwork(Lost(3, 11, 1), SPEC, images.classes, images.preparation, "segmentation")
     with pytest.raises(NonFiniteScores, match=r"NaN or infinity for .*a\.png"):
         predict(lost, [tmp_path / "a.png"], PredictRequest())
+    with pytest.raises(InputError, match="--min-score is for detectors"):
+        predict(lost, [tmp_path / "a.png"], PredictRequest(min_score=0.3))
 
 
 def test_nothing_is_drawn_over_an_image_or_twice(tmp_path: Path) -> None:

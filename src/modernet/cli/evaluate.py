@@ -52,11 +52,14 @@ def main(arguments: Sequence[str]) -> None:
 
     from modernet import progress
     from modernet.evaluation.segmenting import Inference
+    from modernet.files.atomic import check_writable
     from modernet.machine.device import default_device
     from modernet.tasks import EvaluateRequest, get_task, load_network
 
     saved = load_network(options.run)
     task = get_task(saved.task)
+    if options.save_json is not None:
+        check_writable(options.save_json, "--save-json")
     with progress.shown():
         inference = Inference(options.window, options.stride or options.window * 2 // 3, options.scales, options.flip)
         request = EvaluateRequest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,18 +22,20 @@ class Options:
       modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
       modernet predict --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth photo.jpg
       modernet predict --model convnext_tiny.fb_in22k_ft_in1k photo.jpg
+      find photos -newer last_time -name '*.jpg' | modernet predict runs/train-convnext_test-my_photos -
 
     An image that cannot be read costs one line; all others are predicted, and the exit code is 1.
     """
 
     what: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] IMAGE...")]
-    """Folder of a finished run, unless --model is given; then images, folders of images, or patterns."""
+    """Folder of a finished run, unless --model is given; then images, folders of images, patterns, or - for a list
+    on stdin, one a line."""
     model: str | None = None
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
     """Weights for --model: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     top: int = 5
-    """Number of classes to print per image."""
+    """Classification, segmentation: number of classes to print per image."""
     min_score: float = 0.5
     """Detection: least score of the objects that are printed and drawn; the JSON has all above 0.05."""
     out: Path | None = None
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             images = list(options.what)
             saved = load_model(options.model, options.weights)
-        paths = find_images(images)
+        paths = find_images([path for given in images for path in (_listed() if given == "-" else [given])])
         request = PredictRequest(options.top, options.min_score, options.out, skip_unreadable=True)
         predictions = get_task(saved.task).predict(saved, paths, request)
     failed = len(predictions) < len(paths) and not options.skip_unreadable
@@ -77,3 +80,8 @@ def main(arguments: Sequence[str]) -> int:
         for line in prediction.lines():
             print(f"  {line}")
     return int(failed)
+
+
+def _listed() -> list[str]:
+    """Return the lines of stdin."""
+    return [line.rstrip("\n") for line in sys.stdin if line.strip()]

@@ -33,8 +33,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, option: str = "--out") -> None:
     """Create a folder and check that it can be written to, before long work.
+
+    Args:
+        option: of the command line that names the folder.
 
     Raises:
         InputError: it cannot be created or written to.
@@ -44,7 +47,7 @@ def check_writable(folder: Path) -> None:
             unfinished.touch()
         (folder / ".writable").unlink()
     except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
+        raise InputError(f"cannot write to {folder}: {error.strerror}; give another {option}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -163,6 +163,8 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
 
 def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[evaluation.Prediction]:
     """As `TaskModule.predict`."""
+    if request.min_score != PredictRequest.min_score:
+        raise InputError("--min-score is for detectors; leave it out, or use --top")
     if request.out is not None:
         raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
     return evaluation.predict(saved, paths, top=request.top, skip_unreadable=request.skip_unreadable)

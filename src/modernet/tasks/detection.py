@@ -163,6 +163,8 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest)
     `out` receives `NAME.png`, the image with what has a score of `min_score` or more, and `detections.json`, all of it
     in COCO's format.
     """
+    if request.top != PredictRequest.top:
+        raise InputError("a detector returns every object; leave out --top, or use --min-score")
     network = _network_of(saved)
     ids = saved.spec.head.get("category_ids", range(1, len(saved.classes) + 1))
     found: list[DetectedImage] = []

@@ -69,7 +69,7 @@ class PredictRequest:
     """What `modernet predict` was asked to predict."""
 
     top: int = 5
-    """Most classes of an image to return, at least 1."""
+    """For classification and segmentation: most classes of an image to return, at least 1."""
     min_score: float = 0.5
     """For detection: least score of an object that is printed or drawn."""
     out: Path | None = None
@@ -115,7 +115,7 @@ class TaskModule(Protocol):
         """Predict images with a trained network, and write what can be drawn of it to the folder `out`.
 
         Raises:
-            InputError: an image cannot be read, or `out` is given and there is nothing to draw.
+            InputError: an image cannot be read, or the request has something that the task does not know.
         """
 
 

@@ -172,6 +172,8 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest)
     Raises:
         InputError: as there, or a drawing would replace an image or another drawing; nothing is predicted then.
     """
+    if request.min_score != PredictRequest.min_score:
+        raise InputError("--min-score is for detectors; leave it out, or use --top")
     found: list[SegmentedImage] = []
     drawn = {} if request.out is None else drawing_files(request.out, paths, [".png", ".overlay.png"])
     for path, image in stored_images(paths, skip_unreadable=request.skip_unreadable):
