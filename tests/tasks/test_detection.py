@@ -30,6 +30,7 @@ from modernet.records import Record, read_record
 from modernet.tasks import PredictRequest, load_network
 from modernet.tasks.detection import Detection, build_network, predict, train_detector
 from modernet.training import Interrupted, RunContext
+from modernet.training.loop import _seed_of
 from modernet.weights import NetworkSpec, SavedNetwork, weights_of_run
 
 CPU = torch.device("cpu")
@@ -143,18 +144,26 @@ def test_one_class_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.medium
-def test_accumulation_gives_the_losses_of_micro_batches_in_turn(images: ImageDataset, tmp_path: Path) -> None:
-    task = Detection(build_network(replace(SPEC, head=HEAD), 10), SPEC, images, RECIPE, RunContext(CPU))
-    batch = next(task.batches.batches())
-    assert task.weight(batch) == len(batch.images) == 8
-    torch.manual_seed(0)
-    loss, parts = task.loss(task.network, batch)
-    assert set(parts) == {"rpn_class", "rpn_box", "class", "box", "mask"}
-    assert float(loss.detach()) == pytest.approx(sum(float(part) for part in parts.values()), rel=1e-6)
+def test_accumulation_gives_the_mean_of_the_losses_of_micro_batches(images: ImageDataset, tmp_path: Path) -> None:
+    """The learning rate is 0, so that all steps have the first weights."""
+    recipe = RECIPE.replace(epochs=1, lr=0.0, min_lr=0.0, warmup_epochs=0.0, drop_path=0.0)
     execution = Execution(device_batch=4)
-    record = train_detector(SPEC, images, RECIPE, folder=tmp_path, device=CPU, execution=execution)
+    record = train_detector(SPEC, images, recipe, folder=tmp_path, device=CPU, execution=execution)
     assert record.environment["execution"]["micro_batches"] == 2
-    assert all(math.isfinite(value) for value in losses(record))
+
+    torch.manual_seed(0)
+    network = build_network(replace(SPEC, head=HEAD), 10).train()
+    network.config = network.roi_heads.config = replace(network.config, sampled=recipe.detection.sampled)
+    task = Detection(network, SPEC, images, recipe, RunContext(CPU, micro_batches=2))
+    total, count = 0.0, 0
+    for number, batch in enumerate(task.batches.batches()):
+        torch.manual_seed(_seed_of(0, *divmod(number, 2)))
+        loss, parts = task.loss(network, batch)
+        assert set(parts) == {"rpn_class", "rpn_box", "class", "box", "mask"}
+        assert float(loss.detach()) == pytest.approx(sum(float(part) for part in parts.values()), rel=1e-6)
+        assert task.weight(batch) == len(batch.images) <= 4
+        total, count = total + len(batch.images) * float(loss.detach()), count + len(batch.images)
+    assert record.history[0]["train_loss"] == pytest.approx(total / count, rel=1e-5)
 
 
 @pytest.mark.medium
