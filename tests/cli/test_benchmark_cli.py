@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 import modernet.benchmark
+import modernet.deploy
 from modernet.benchmark import MeasuredPair, Stopped, Trap, run
+from modernet.benchmark.questions import traps as questions
 from modernet.benchmark.questions.table12 import PAIRS
 from modernet.cli import main
 from modernet.cli.benchmark import find_target
@@ -208,6 +212,29 @@ def test_runs_of_every_task_are_measured_at_their_size(
     params = [sum(p.numel() for p in load_network(Path(folder)).network.parameters()) for folder in runs.values()]
     assert [row["params"] for row in rows] == params
     assert min(row["macs"] for row in rows) > 0
+
+
+@pytest.mark.medium
+def test_traps_of_a_run_are_found_at_its_size(
+    runs: dict[str, str], short: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+    monkeypatch.setattr(questions, "best_dtype", lambda device: "float32")
+    assert main(["benchmark", "--traps", runs["segmentation"], *short[2:]]) == 0
+    out = capsys.readouterr().out
+    assert "float32, batch 2, 64 pixels" in out
+    assert f"{runs['segmentation']}: compile off instead of default" in " ".join(out.split())
+
+
+@pytest.mark.medium
+def test_an_optimized_detector_is_measured_in_the_dtype_of_a_gpu(
+    runs: dict[str, str], short: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = functools.partial(modernet.deploy.optimize, compile=False, seconds=0.0)
+    monkeypatch.setattr(modernet.deploy, "optimize", quick)
+    models = [runs["detection"], f"optimized:{runs['detection']}"]
+    assert main(["benchmark", *models, *short, "--dtype", "bfloat16", "--json"]) == 0
+    assert [row["dtype"] for row in json.loads(capsys.readouterr().out)] == ["bfloat16"] * 2
 
 
 def test_the_network_of_a_run_can_be_optimized_first(runs: dict[str, str]) -> None:

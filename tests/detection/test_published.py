@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from modernet.counting import count
 from modernet.detection import RCNN, cascade_mask_rcnn, mask_rcnn
 from modernet.detection.fixed_work import FixedWork
 from modernet.models import create_model
@@ -82,3 +83,8 @@ def test_parameters_and_macs_equal_the_published(detector: str, backbone: str, e
     assert round(gmacs(network, attention=backbone != "swin_large")) == expected
     if (detector, backbone) in PARAMS:
         assert round(sum(p.numel() for p in network.parameters()) / 1e6) == PARAMS[detector, backbone]
+
+
+def test_the_work_is_that_of_the_padded_image() -> None:
+    work = FixedWork(RCNN(create_model("convnext_test"), mask_rcnn(3, width=8, hidden=16)))
+    assert count(work, (50, 70)).macs == count(work, (64, 96)).macs

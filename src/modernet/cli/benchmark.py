@@ -181,10 +181,12 @@ def _traps(options: Options, common: dict[str, Any]) -> bool:
 
     if common["batch"] == "auto":
         raise InputError("--traps compares cases of one batch; give a number for --batch")
+    models = options.models or _DEFAULT_TRAPPED
     with progress.shown():
         traps, records = find_traps(
-            options.models or _DEFAULT_TRAPPED,
-            image_size=224 if options.image_size is None else options.image_size,
+            models,
+            image_size=_size_of_runs(models) if options.image_size is None else options.image_size,
+            find=find_target,
             **common,
         )
     if options.json:

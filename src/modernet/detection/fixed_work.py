@@ -25,7 +25,7 @@ class FixedWork(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the outputs of all heads for images `(b, 3, h, w)`."""
-        maps = self.network.levels(images)
+        maps = self.network.padded_levels(images)
         outputs = [y for level in self.network.rpn_head(maps) for y in (level.logits, level.offsets)]
         n, width = len(images), maps[0].shape[1]
         for head in self.network.roi_heads.box_heads:

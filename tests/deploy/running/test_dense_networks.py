@@ -66,7 +66,8 @@ def test_the_report_of_a_detector_names_its_parts() -> None:
     lines = str(fast.report).splitlines()
     assert lines[0] == "images to proposals"
     assert {"box head 1", "mask head 1"} <= set(lines)
-    assert "images/s, batch 1000, float32, cpu" in lines
+    assert "images/s, batch 1, float32, cpu" in lines
+    assert {"boxes/s, batch 1000, float32, cpu", "boxes/s, batch 100, float32, cpu"} <= set(lines)
 
 
 @pytest.mark.slow
@@ -80,13 +81,27 @@ def test_a_compiled_detector_finds_the_same() -> None:
     assert not any(measured.failure for measured in fast.report.measured)
 
 
-def test_another_padding_or_dtype_is_refused_in_one_line() -> None:
+def test_another_padding_is_refused_in_one_line() -> None:
     network, example = detector(mask_rcnn), torch.randn(1, 3, 60, 90).double()
     fast = modernet.optimize(network, example, **QUICK)
     with pytest.raises(InputError, match=r"an image is 70x90; .* padded to 64x96: resize them, or call optimize"):
         fast(torch.randn(1, 3, 70, 90).double())
-    with pytest.raises(InputError, match=r"in the dtype of its weights, torch.float64: leave it out"):
-        modernet.optimize(network, example, dtype=torch.float32)
+
+
+@pytest.mark.medium
+@torch.no_grad()
+def test_a_detector_computes_in_the_dtype_given() -> None:
+    network, images = detector(mask_rcnn).float(), torch.randn(1, 3, 60, 90)
+    exact = modernet.optimize(network, images, dtype=torch.float64, **QUICK)
+    (found,), (expected,) = exact(images), copy.deepcopy(network).double()(images.double())
+    assert found.scores.dtype == torch.float64
+    torch.testing.assert_close(found.scores, expected.scores, rtol=1e-5, atol=1e-5)
+
+    half = modernet.optimize(network, images.bfloat16(), dtype=torch.bfloat16, **QUICK)
+    assert {part.dtype for part in (half.report, *half.report.others)} == {"bfloat16"}
+    (found,) = half(images)
+    assert len(found) > 10
+    assert found.boxes_xyxy.dtype == torch.float32
 
 
 def test_a_network_without_tensors_is_refused() -> None:

@@ -17,11 +17,12 @@ from modernet.benchmark.case import LAYOUTS, Case, plan_cases
 from modernet.benchmark.measure import measuring
 from modernet.benchmark.questions.speed import DEFAULT_BATCH
 from modernet.benchmark.run import run_cases
+from modernet.benchmark.targets import Target, find_network
 from modernet.benchmark.workload import random_batches
 from modernet.machine.device import check_threads, choose_device
 from modernet.machine.peaks import product_tflops
 from modernet.machine.timing import Ratio, speed_ratio, time_in_turns
-from modernet.preparation import as_size
+from modernet.preparation import ImageSize, as_size
 from modernet.records import Record
 
 KERNEL_SIZES = (3, 5, 7, 9, 11, 13)
@@ -54,13 +55,14 @@ class Trap:
 def find_traps(
     models: Sequence[str] = ("convnext_tiny",),
     *,
-    image_size: int = 224,
+    image_size: ImageSize = 224,
     batch: int | None = None,
     device: str | None = None,
     threads: int | None = None,
     rounds: int = 10,
     turn_s: float = 0.25,
     folder: str | os.PathLike[str] | None = None,
+    find: Callable[[str], Target] = find_network,
 ) -> tuple[list[Trap], list[Record]]:
     """Change one option at a time from the usually best ones, and measure what that costs in inference.
 
@@ -88,7 +90,8 @@ def find_traps(
     )
     choices = [choice for case in best for choice in choices_around(case, where)]
     cases = list(dict.fromkeys(case for choice in choices for case in (choice.better, choice.worse)))
-    records = run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=None if folder is None else Path(folder))
+    where_to = None if folder is None else Path(folder)
+    records = run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=where_to, find=find)
     with measuring(best, where):
         times = time_kernels(best[0], where, rounds=rounds, turn_s=turn_s)
     traps = [*case_traps(choices, dict(zip(cases, records, strict=True))), *kernel_traps(times)]

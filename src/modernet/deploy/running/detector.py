@@ -58,7 +58,7 @@ class OptimizedDetector(nn.Module):
         outputs = self.dense(to_size(images, self._size))
         maps, logits, offsets = (outputs[start : start + _LEVELS] for start in range(0, 3 * _LEVELS, _LEVELS))
         levels = [
-            level._replace(logits=ours, offsets=shifts)
+            level._replace(anchors=level.anchors.to(shifts), logits=ours, offsets=shifts)
             for level, ours, shifts in zip(self._levels, logits, offsets, strict=True)
         ]
         del outputs, maps[4]  # the coarsest map has given its proposals
@@ -97,7 +97,8 @@ def optimize_detector(network: RCNN, images: Tensor, whole: Part, eager: Part) -
     images = to_size(images, size)
     network = copy.deepcopy(network).eval().requires_grad_(False)
     dense, report = whole(_Dense(network), images)
-    levels = [_only_anchors(level) for level in network.rpn_head(network.levels(images))]
+    maps = network.levels(images.to(network.rpn_head.rpn_cls.weight.dtype))
+    levels = [_only_anchors(level) for level in network.rpn_head(maps)]
     generator, width = torch.Generator().manual_seed(0), network.config.width
     parts = [replace(report, part="images to proposals")]
     for name, heads, side, boxes in (
@@ -107,5 +108,5 @@ def optimize_detector(network: RCNN, images: Tensor, whole: Part, eager: Part) -
         example = torch.randn(len(images) * boxes, width, side, side, generator=generator).to(images)
         for index, head in enumerate(heads):
             heads[index], report = eager(head, example)
-            parts.append(replace(report, part=f"{name} {index + 1}"))
+            parts.append(replace(report, part=f"{name} {index + 1}", unit="boxes"))
     return OptimizedDetector(dense, levels, network, replace(parts[0], others=tuple(parts[1:])), size)

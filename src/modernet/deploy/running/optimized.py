@@ -91,19 +91,16 @@ def optimize(
 
     Raises:
         InputError: the example is not a batch of images or not on the network's device, the dtype is not floating
-            point, or another than a detector's, or the network returns no tensors or is not deterministic.
+            point, or the network returns no tensors or is not deterministic.
     """
     dtype = _check(model, example_input, dtype)
     if not isinstance(model, RCNN):
         runner, report = _optimize(model, example_input, dtype, compile, seconds)
         return OptimizedNetwork(runner, tuple(example_input.shape[1:]), report)
-    own = _first_weight(model, example_input).dtype
-    if dtype != own:
-        raise InputError(f"dtype is {dtype}; a detector is optimized in the dtype of its weights, {own}: leave it out")
     each = seconds / (1 + 2 * len(model.config.stages))
 
     def part(network: nn.Module, example: Tensor, compile: bool) -> tuple[Runner, Report]:
-        return _optimize(network, example, own, compile, each)
+        return _optimize(network, example, dtype, compile, each)
 
     with torch.inference_mode(False), torch.no_grad():
         return optimize_detector(model, example_input, partial(part, compile=compile), partial(part, compile=False))

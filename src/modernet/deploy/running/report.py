@@ -19,6 +19,7 @@ class Report:
         batch, device: of the example.
         dtype: dtype of the computation.
         part: which part of a network this is about; empty for a whole one.
+        unit: what the batch has, in the plural.
         others: the reports of its other parts.
     """
 
@@ -29,12 +30,13 @@ class Report:
     device: str
     dtype: str
     part: str = ""
+    unit: str = "images"
     others: tuple[Report, ...] = ()
 
     def __str__(self) -> str:
         lines = [self.part] * bool(self.part) + ["rewrites"]
         lines += [f"  {r.count:>4}  {r.name}{r.failure and f' (not kept: {r.failure})'}" for r in self.rewrites]
-        lines.append(f"images/s, batch {self.batch}, {self.dtype}, {self.device}")
+        lines.append(f"{self.unit}/s, batch {self.batch}, {self.dtype}, {self.device}")
         for m in self.measured:
             mark = "*" if m.choice == self.chosen else " "
             speed = "   --" if m.images_per_second is None else f"{m.images_per_second:.5g}"
