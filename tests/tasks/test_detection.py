@@ -329,6 +329,9 @@ def test_the_verbs_serve_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["predict", str(run), str(photos), "--min-score", "1"]) == 0
     assert "nothing with a score of 1 or more" in capsys.readouterr().out
 
+    assert main(["export", str(run), "--to", "torch"]) == 0
+    assert f"{run / 'network.pt2'}: convnext_test for float32 images 1 x 3 x 64 x 64; " in capsys.readouterr().out
+
     assert main(["report", str(run), "--out", str(tmp_path / "page")]) == 0
     assert "box AP" in (tmp_path / "page" / "report.html").read_text()
     capsys.readouterr()

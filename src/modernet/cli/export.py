@@ -33,9 +33,9 @@ class Options:
       network = torch.export.load("network.pt2", extra_files=inside).module()
       about, scores = json.loads(inside["modernet.json"]), network(images)
 
-    A segmenter gives scores (b, classes, size, size). A detector takes one image and gives boxes (100, 4), scores,
-    labels and masks (100, 28, 28), best first, non-maximum suppression included; drop those with a score of 0.05 or
-    less. Its .pt2 needs torchvision: import it before loading.
+    A segmenter gives scores (b, classes, size, size). A detector takes one image, scaled to fit and padded at the right
+    and the bottom, and gives boxes (100, 4), scores, labels and masks (100, 28, 28), best first, non-maximum
+    suppression included; drop those with a score of 0.05 or less. Its .pt2 needs torchvision: import it before loading.
     """
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -13,10 +16,13 @@ from torch import Tensor, nn
 from deploy.networks import randomised
 from detection.small import detector
 from modernet.deploy import export_network, export_saved
+from modernet.deploy.exporting import export
+from modernet.deploy.exporting.formats import format_of
 from modernet.deploy.exporting.outputs import DetectedObjects, as_results
 from modernet.detection import roi_heads
 from modernet.detection.config import cascade_mask_rcnn, mask_rcnn
 from modernet.detection.fixed_results import FixedResults
+from modernet.detection.network import RCNN
 from modernet.detection.roi_features import roi_features
 from modernet.errors import InputError
 from modernet.models import Backbone, create_model
@@ -78,6 +84,9 @@ def test_a_detector_is_exported_whole(tmp_path: Path) -> None:
     assert (about["task"], about["images"]) == ("detection", [1, 3, *SIZE])
     assert isinstance(about["outputs"], dict)
     assert list(about["outputs"]) == ["boxes", "scores", "labels", "masks"]
+    assert (about["image_size"], about["pad"]) == (list(SIZE), [0, 0, 0])
+    assert about["resize"] == "fit into image_size, in proportion, at the top left"
+    assert "crop" not in about
 
 
 @pytest.mark.slow
@@ -98,6 +107,48 @@ def test_onnx_runtime_finds_what_the_detector_finds(config, names: list[str], tm
     expected = FixedResults(network)(image())
     assert DetectedObjects(len(names) == 4).compare([results], [expected]).difference <= 0.02
     torch.testing.assert_close(results[1], expected[1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+@torch.no_grad()
+def test_a_file_finds_few_objects_or_none_as_the_detector_does(suffix: str, tmp_path: Path) -> None:
+    network = detector(mask_rcnn).float()
+    layer = network.roi_heads.box_heads[0].fc_cls
+    layer.weight *= 100  # so that a score is about 1 or exactly 0
+    layer.bias *= 100
+    few, none = image(1), torch.zeros(1, 3, *SIZE)
+    layer.bias[-1] += best_margin(network, few) - 30  # of the background
+    path = export_network(network, SIZE, tmp_path / f"network{suffix}").path
+    run = format_of(path).open(path, DetectedObjects(masks=True).names)
+    for each, least, most in ((few, 1, 20), (none, 0, 0)):
+        expected = FixedResults(network)(each)
+        assert least <= int((expected[1] > 0).sum()) <= most
+        found = DetectedObjects(masks=True).compare([run(each)], [expected])
+        assert found.difference == 0, found.text
+
+
+def best_margin(network: RCNN, images: Tensor) -> float:
+    """Return by how much the logit of a class is above that of the background, at most, over all proposals."""
+    logits: list[Tensor] = []
+    hook = network.roi_heads.box_heads[0].register_forward_hook(lambda module, inputs, found: logits.append(found[0]))
+    FixedResults(network)(images)
+    hook.remove()
+    return float((logits[0][:, :-1] - logits[0][:, -1:]).max())
+
+
+def test_pixels_around_a_fitted_image_have_the_mean_colour_where_the_file_normalises(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written: dict[str, Any] = {}
+
+    def noted(*_: object, metadata: dict[str, Any], **__: object) -> None:
+        written.update(metadata)
+
+    monkeypatch.setattr(export, "export_network", noted)
+    export_saved(saved(detector(mask_rcnn), "detection", 3), tmp_path / "network.pt2", with_normalisation=True)
+    assert written["pad"] == pytest.approx([0.5 * 255, 0.4 * 255, 0.3 * 255], abs=0.5)
+    assert all(isinstance(level, int) for level in written["pad"])
 
 
 def test_a_detector_is_exported_for_one_image(tmp_path: Path) -> None:
@@ -130,6 +181,36 @@ def test_a_wrong_sampling_of_features_is_noticed(monkeypatch: pytest.MonkeyPatch
     found = DetectedObjects(masks=True).compare([as_results(network(image()))], [expected])
     assert found.difference > 0.5
     assert not found.agrees
+
+
+def test_a_box_in_a_large_image_is_compared_in_pixels() -> None:
+    boxes = torch.tensor([[100.0, 100, 700, 700], [200, 200, 1333, 800]])
+    others = [torch.tensor([0.9, 0.8]), torch.tensor([1, 2]), torch.full((2, 28, 28), 0.5)]
+    outputs = DetectedObjects(masks=True)
+    assert outputs.compare([[boxes + 0.05, *others]], [[boxes, *others]]).difference == 0
+    assert outputs.compare([[boxes + 0.2, *others]], [[boxes, *others]]).difference == 1
+
+
+@pytest.mark.parametrize(
+    "layer", ["roi_heads.box_heads.0.fc_reg", "roi_heads.mask_heads.0.conv_logits", "rpn_head.rpn_reg"]
+)
+@torch.no_grad()
+def test_a_rewrite_that_changes_a_layer_slightly_is_noticed(
+    layer: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found: list[str] = []
+
+    def rewritten(network: nn.Module, images: Tensor, check: Callable[[nn.Module], str]) -> None:
+        changed = copy.deepcopy(network)
+        changed.get_submodule(f"network.{layer}").weight *= 1 + 3e-4  # type: ignore[operator]
+        found.extend((check(network), check(changed)))
+        raise InputError("enough")
+
+    monkeypatch.setattr(export, "apply_rewrites", rewritten)
+    with pytest.raises(InputError, match="enough"):
+        export_network(detector(mask_rcnn), SIZE, tmp_path / "network.pt2", optimized=True)
+    assert found[0] == ""
+    assert "of the largest, more than 1.0e-04" in found[1]
 
 
 def test_no_detections_agree_with_none() -> None:

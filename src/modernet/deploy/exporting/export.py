@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from modernet import progress
+from modernet.deploy.agreement import disagreement
 from modernet.deploy.exporting.formats import format_of, without_false_alarms
-from modernet.deploy.exporting.outputs import DetectedObjects, Outputs, Results, Scores, as_results
+from modernet.deploy.exporting.outputs import TOLERANCE, DetectedObjects, Outputs, Results, Scores, as_results
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.detection.fixed_results import FixedResults
 from modernet.detection.network import RCNN
@@ -90,7 +91,8 @@ def export_network(
     """Export a network with its weights, in float32 for the CPU, to a file that needs no code from this package.
 
     The file is read back (an ONNX model by onnxruntime) and compared with the network on random images. It appears
-    under its name only if the scores agree within `TOLERANCE`. The network is left unchanged.
+    under its name only if the scores agree within `TOLERANCE`, or the detections of a detector as `DetectedObjects`
+    says. The network is left unchanged.
 
     A detector (`RCNN`) goes whole, with non-maximum suppression, for one image of a fixed size. Its file returns boxes,
     scores, labels and masks of 100 objects, see `FixedResults`; those with a score above 0.05 are its detections. A
@@ -146,10 +148,11 @@ def export_network(
         rewrites: list[Rewrite] = []
         if optimized:
             step.advance(0, note="rewriting")
+            expected = outputs.continuous(exported, example.images)
             exported, rewrites = apply_rewrites(
                 exported,
                 example.images,
-                lambda changed: _disagreement(outputs, changed, example),
+                lambda changed: disagreement(outputs.continuous(changed, example.images), expected, TOLERANCE),
             )
         step.advance(note="tracing")
         program = _trace(exported, example.images, batch)
@@ -160,7 +163,7 @@ def export_network(
             run = kind.open(unfinished, outputs.names)
             found = outputs.compare([run(sample.images) for sample in samples], [sample.results for sample in samples])
             if not found.agrees:
-                raise InputError(f"{target} was not written: its {found.text}; export to the other format")
+                raise InputError(f"{target} was not written: {found.text}; export to the other format")
         step.advance()
     return Exported(target, (batch, *shape), dtype, found.difference, found.allowed, found.text, tuple(rewrites))
 
@@ -194,9 +197,13 @@ def export_saved(
         "network": saved.spec.name,
         "classes": saved.classes,
         "image_size": preparation.image_size,
-        "crop": preparation.crop,
         "interpolation": preparation.interpolation,
     }
+    if isinstance(saved.network, RCNN):
+        colour = [round(255 * mean) for mean in preparation.mean] if with_normalisation else [0] * len(preparation.mean)
+        metadata |= {"resize": "fit into image_size, in proportion, at the top left", "pad": colour}
+    else:
+        metadata["crop"] = preparation.crop
     if not with_normalisation:
         metadata |= {"mean": preparation.mean, "std": preparation.std}
     return export_network(
@@ -226,11 +233,6 @@ def _check_sample(
     if not all(tensor.isfinite().all() for tensor in results):
         raise InputError("the network returns non-finite scores; export one with finite weights")
     return CheckSample(images, results)
-
-
-def _disagreement(outputs: Outputs, network: nn.Module, sample: CheckSample) -> str:
-    found = outputs.compare([as_results(network(sample.images))], [sample.results])
-    return "" if found.agrees else found.text
 
 
 def _trace(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
