@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,7 +26,7 @@ from torchvision import datasets
 from torchvision.transforms import v2
 
 from modernet import progress
-from modernet.data import ImageDataset, OnDisk, make_loader, open_dataset
+from modernet.data import BoxTargets, ImageDataset, OnDisk, Split, make_loader, open_dataset
 from modernet.machine.timing import rounds_in_turns, speed_ratio
 from modernet.preparation import IMAGENET_MEAN, IMAGENET_STD, Preparation
 from modernet.recipes import DetectionAugmentation
@@ -33,6 +35,14 @@ from modernet.records import RECORD_NAME, Record, environment
 SIZE, BATCH = 512, 8
 CPU = torch.device("cpu")
 OURS, OTHER = "modernet", "torchvision"
+
+
+def with_objects(split: Split) -> OnDisk:
+    """Return the images that have an object: torchvision's wrapped data set raises an error at those that have none."""
+    assert isinstance(split, OnDisk)
+    assert isinstance(split.targets, BoxTargets)
+    chosen = np.flatnonzero(np.diff(split.targets.offsets))
+    return OnDisk(split.images, split.indices[torch.from_numpy(chosen)], split.targets.take(chosen))
 
 
 def ours(dataset: ImageDataset, workers: int) -> Callable[[], int]:
@@ -94,8 +104,8 @@ def main() -> None:
     options = parser.parse_args()
     with progress.shown():
         dataset = open_dataset(str(options.annotations), targets="boxes", image_size=SIZE)
-        train = dataset.train
-        assert isinstance(train, OnDisk)
+        train = with_objects(dataset.train)
+        dataset = replace(dataset, train=train)
         names = {Path(train.images.name(index)).name for index in train.indices.tolist()}
         calls: dict[str, Callable[[], int]] = {
             OURS: ours(dataset, options.workers),

@@ -41,6 +41,9 @@ class ReadOnce:
         self.seen.append(index)
         return self.maps[index]
 
+    def window(self, index: int) -> tuple[Box, torch.Tensor]:
+        return Box(0, 0, H, W), self.read(index)
+
 
 def semantic(n: int = 4) -> SemanticTargets:
     maps = torch.arange(n * H * W, dtype=torch.uint8).view(n, H, W)

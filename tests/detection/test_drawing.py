@@ -174,7 +174,8 @@ def test_a_miss_is_scaled_down_before_it_is_drawn() -> None:
     dashes = is_colour(drawn, CAT)
     assert dashes[74, 100]
     assert not dashes[74, 99]
-    assert torch.equal(draw_miss(grey(), nothing, truth_of(boxes(), []), CLASSES, most_pixels=10**9), grey())
+    same_size = grey()[0].numel()
+    assert torch.equal(draw_miss(grey(), nothing, truth_of(boxes(), []), CLASSES, most_pixels=same_size), grey())
 
 
 def test_a_drawing_is_saved_as_it_is(tmp_path: Path) -> None:
@@ -182,3 +183,13 @@ def test_a_drawing_is_saved_as_it_is(tmp_path: Path) -> None:
     save(tmp_path / "a.png", drawn)
     with Image.open(tmp_path / "a.png") as image:
         assert np.array_equal(np.asarray(image).transpose(2, 0, 1), drawn.numpy())
+
+
+def test_a_small_image_is_enlarged_by_a_whole_factor_before_it_is_drawn_on() -> None:
+    image = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    image[:, 10, 20] = 200
+    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    drawn = draw_miss(image, nothing, truth([], []), ["cat"], most_pixels=320 * 240)
+    assert drawn.shape == (3, 256, 256)
+    assert (drawn[:, 40:44, 80:84] == 200).all()
+    assert drawn.count_nonzero() == 3 * 16

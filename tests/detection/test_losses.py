@@ -33,7 +33,7 @@ def targets(images: list[list[int]], side: int = 64) -> BoxBatch:
     image = torch.tensor([place for place, image in enumerate(images) for _ in image], dtype=torch.int64)
     labels = torch.tensor([LABELS[index] for index in chosen], dtype=torch.int64)
     whole = View(Box(0, 0, side, side), (side, side))
-    cut = InstanceMasks.join([whole.map_mask(mask) for mask in masks])
+    cut = InstanceMasks.join([whole.map_mask(whole.box, mask) for mask in masks])
     sizes = torch.full((len(images), 2), side)
     return BoxBatch(boxes, labels, torch.zeros(len(chosen), dtype=torch.bool), image, cut, sizes)
 

@@ -99,6 +99,15 @@ class Maps(Protocol):
         """
 
 
+class MaskMaps(Maps, Protocol):
+    """Masks that are read one by one, each as the part of its image that holds it."""
+
+    def window(self, index: int) -> tuple[Box, Tensor]:
+        """Return the smallest window that holds a mask, and the mask within it, bool (height, width); both empty where
+        it has no pixel.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class ClassTargets:
     """One class for each image.
@@ -317,7 +326,7 @@ class BoxTargets:
     labels: Tensor
     crowd: Tensor
     offsets: Ints
-    masks: Tensor | Maps | InstanceMasks | None
+    masks: Tensor | MaskMaps | InstanceMasks | None
     mask_of: Ints
     areas: Floats
     image_ids: Ints
@@ -372,12 +381,12 @@ class BoxTargets:
         boxes: list[Tensor] = []
         masks: list[tuple[Box, Tensor] | None] = []
         bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
-        for image, (view, (first, last)) in enumerate(zip(views, bounds, strict=True)):
+        for view, (first, last) in zip(views, bounds, strict=True):
             boxes.append(view.map_boxes(self.boxes_xyxy[first:last]))
             if self.masks is not None:
                 for number, kept in enumerate(_at_least_a_pixel(boxes[-1]).tolist(), first):
-                    mask = self.mask(number, image) if kept else None
-                    masks.append(None if mask is None else view.map_mask(mask))
+                    known = self._window(number) if kept else None
+                    masks.append(None if known is None else view.map_mask(*known))
         shown = torch.cat(boxes) if boxes else self.boxes_xyxy
         kept = _at_least_a_pixel(shown)
         counts = np.diff(np.concatenate(([0], np.cumsum(kept.numpy())))[self.offsets])
@@ -412,6 +421,24 @@ class BoxTargets:
         assert self.sizes is not None
         h, w = self.sizes[image].tolist()
         return own.whole((h, w))[0] if own.known else None
+
+    def _window(self, number: int) -> tuple[Box, Tensor] | None:
+        """Return the window of a box's mask, and the mask within it; None where only the box is known."""
+        index = int(self.mask_of[number])
+        if self.masks is None or index < 0:
+            return None
+        if isinstance(self.masks, Tensor):
+            mask = self.masks[index]
+            rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
+            if not len(rows):
+                return Box(0, 0, 0, 0), mask[:0, :0]
+            top, left = int(rows[0]), int(columns[0])
+            window = Box(top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
+            return window, mask[top : top + window.height, left : left + window.width]
+        if isinstance(self.masks, InstanceMasks):
+            own = self.masks.take(torch.tensor([index]))
+            return (Box(*own.windows[0].tolist()), own.split()[0]) if own.known else None
+        return self.masks.window(index)
 
     def to(self, device: torch.device) -> BoxTargets:
         return self  # boxes that leave their image are dropped, which is done without waiting for a device

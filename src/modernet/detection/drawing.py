@@ -76,10 +76,11 @@ def draw_miss(
         found: in pixels of the image.
         truth: of this one image, in its pixels.
         classes: names of the classes.
-        most_pixels: of the result: a larger image is scaled down first, so that lines and text remain legible.
+        most_pixels: of the result: a larger image is scaled down first, and a smaller one enlarged by a whole factor,
+            so that lines and text are legible.
 
     Returns:
-        uint8 (3, h, w), or smaller.
+        uint8 (3, h, w), or of another size.
     """
     pairs = pair(found, truth)
     missed = pairs.missed.tolist()
@@ -119,9 +120,11 @@ class _Canvas:
         self._image = Image.fromarray(image_u8.permute(1, 2, 0).contiguous().cpu().numpy())  # c h w -> h w c
         self._scale = 1.0
         if most_pixels is not None:
-            self._scale = min((most_pixels / (self._image.width * self._image.height)) ** 0.5, 1.0)
+            fitting = (most_pixels / (self._image.width * self._image.height)) ** 0.5
+            self._scale = fitting if fitting < 1 else int(fitting)
             size = [max(round(side * self._scale), 1) for side in self._image.size]
-            self._image = self._image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+            resampling = Image.Resampling.LANCZOS if fitting < 1 else Image.Resampling.NEAREST
+            self._image = self._image.resize((size[0], size[1]), resampling)
         side = (self._image.width * self._image.height) ** 0.5
         self._line = max(round(side / 250), 1)
         self._font_size = max(side / 40, _SMALLEST_FONT)

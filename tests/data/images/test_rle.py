@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modernet.data.images import rle
-from modernet.data.images.rle import Polygons, RleMaps
+from modernet.data.images.rle import Polygons, RleMaps, decode_window, encode
 from modernet.errors import InputError
 
 SQUARE = [2.0, 2, 6, 2, 6, 6, 2, 6]
@@ -112,3 +112,23 @@ def test_masks_that_differ_have_another_identity() -> None:
     identities = [maps.identity(index) for index in range(5)]
     assert len(set(identities)) == 5
     assert [again.identity(index) for index in range(10)] == 2 * identities
+
+
+@given(
+    h=st.integers(1, 9),
+    w=st.integers(1, 9),
+    seed=st.integers(0, 10_000),
+    share=st.sampled_from([0.0, 0.05, 0.3, 0.9, 1.0]),
+)
+@settings(deadline=None)
+def test_a_window_is_the_smallest_that_holds_the_mask(h: int, w: int, seed: int, share: float) -> None:
+    mask = torch.rand(h, w, generator=torch.Generator().manual_seed(seed)) < share
+    (top, left, height, width), part = decode_window(encode(mask))
+    assert part.shape == (height, width)
+    whole = torch.zeros_like(mask)
+    whole[top : top + height, left : left + width] = part
+    assert torch.equal(whole, mask)
+    if mask.any():
+        assert all(bool(edge.any()) for edge in (part[0], part[-1], part[:, 0], part[:, -1]))
+    else:
+        assert (height, width) == (0, 0)

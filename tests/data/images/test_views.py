@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modernet.data import fit_image
+from modernet.data.images.rle import decode_window, encode
 from modernet.data.images.views import IGNORE, Box, View, central_view, cut
 
 
@@ -72,7 +73,7 @@ views = st.builds(
 
 def whole_mask(view: View, mask: torch.Tensor) -> torch.Tensor:
     """A mapped mask, in the whole view."""
-    window, part = view.map_mask(mask)
+    window, part = view.map_mask(*decode_window(encode(mask)))
     top, left, height, width = window
     assert part.shape == (height, width)
     whole = torch.zeros(view.size, dtype=torch.bool)

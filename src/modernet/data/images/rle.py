@@ -17,6 +17,7 @@ from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modernet.data.images.views import Box
 from modernet.errors import InputError
 from modernet.preparation import Size
 
@@ -60,6 +61,31 @@ def encode(mask: Tensor) -> Rle:
 def decode(rle: Rle) -> Tensor:
     """Return a mask, bool (h, w)."""
     return torch.from_numpy(np.ascontiguousarray(coco_mask.decode(rle))).bool()
+
+
+def decode_window(rle: Rle) -> tuple[Box, Tensor]:
+    """Return the smallest window that holds a mask, and the mask within it, bool (height, width).
+
+    Only the columns of the window are filled, which takes a fraction of the time of `decode`. Both are empty where the
+    mask has no pixel.
+    """
+    h = rle["size"][0]
+    runs = _runs(rle["counts"])
+    assert runs is not None, "compressed by us, or checked when it was read"
+    edges = np.cumsum(runs)
+    starts, ends = edges[: len(runs) // 2 * 2 : 2], edges[1::2]  # of foreground
+    filled = ends > starts
+    starts, ends = starts[filled], ends[filled]
+    if not len(starts):
+        return Box(0, 0, 0, 0), torch.empty(0, 0, dtype=torch.bool)
+    left, right = int(starts[0]) // h, int(ends[-1] - 1) // h + 1
+    top, bottom = 0, h  # a run that goes on in the next column has the last row of one and the first of the other
+    if (starts // h == (ends - 1) // h).all():
+        top, bottom = int((starts % h).min()), int(((ends - 1) % h).max()) + 1
+    borders = np.stack((starts, ends), 1).ravel() - left * h
+    lengths = np.diff(borders, prepend=0, append=(right - left) * h)
+    columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(right - left, h)
+    return Box(top, left, bottom - top, right - left), torch.from_numpy(columns[:, top:bottom]).T
 
 
 def from_polygons(parts: Parts, size: Size) -> Rle:
@@ -185,6 +211,10 @@ class RleMaps:
     def read(self, index: int) -> Tensor:
         """As `Maps.read`: bool (h, w)."""
         return decode(self.rle(index))
+
+    def window(self, index: int) -> tuple[Box, Tensor]:
+        """As `MaskMaps.window`."""
+        return decode_window(self.rle(index))
 
 
 def _offsets(pieces: Iterable[Sized]) -> NDArray[np.int64]:

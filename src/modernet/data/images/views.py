@@ -110,11 +110,12 @@ class View:
             columns = columns.flip(0)
         return _pick(semantic, rows, columns, outside)
 
-    def map_mask(self, mask: Tensor) -> tuple[Box, Tensor]:
+    def map_mask(self, window: Box, mask: Tensor) -> tuple[Box, Tensor]:
         """Map the mask of one object, each pixel taking the value of the nearest one, and cut it to a window.
 
         Args:
-            mask: bool (h, w)
+            window: of the image, outside of which the mask has nothing.
+            mask: within the window, bool (height, width).
 
         Returns:
             The window in pixels of the view, with a pixel around the object on each side that is not at the border of
@@ -124,7 +125,8 @@ class View:
         columns = _nearest(self.box.left, self.box.width, self.size[1])
         if self.flipped:
             columns = columns.flip(0)
-        down, right = _part_seen(mask.any(1), rows), _part_seen(mask.any(0), columns)
+        rows, columns = rows - window.top, columns - window.left
+        down, right = _part_seen(window.height, rows), _part_seen(window.width, columns)
         if down is None or right is None:
             return Box(0, 0, 0, 0), mask[:0, :0]
         part = _pick(mask, rows[down], columns[right], outside=0)
@@ -221,22 +223,22 @@ def _overlap(start: int, length: int, n: int, size: int) -> _Overlap | None:
 def _pick(maps: Tensor, rows: Tensor, columns: Tensor, outside: int) -> Tensor:
     """Return (..., rows, columns) of maps (..., h, w), and another value for those beyond the border."""
     h, w = maps.shape[-2:]
-    picked = maps[..., rows.clamp(0, h - 1)[:, None], columns.clamp(0, w - 1)]
-    known = ((rows >= 0) & (rows < h))[:, None] & (columns >= 0) & (columns < w)
-    return picked if known.all() else picked.masked_fill(~known, outside)
+    # one axis after the other: an index for every pixel takes several times as long
+    picked = maps.index_select(-2, rows.clamp(0, h - 1)).index_select(-1, columns.clamp(0, w - 1))
+    known_rows, known_columns = (rows >= 0) & (rows < h), (columns >= 0) & (columns < w)
+    if known_rows.all() and known_columns.all():
+        return picked
+    return picked.masked_fill(~(known_rows[:, None] & known_columns), outside)
 
 
-def _part_seen(there: Tensor, origins: Tensor) -> slice | None:
-    """Return which part of a view shows an object, with a margin of one; None if none does.
+def _part_seen(length: int, origins: Tensor) -> slice | None:
+    """Return which part of a view shows a window, with a margin of one; None if none does.
 
     Args:
-        there: bool (n,), whether the object is in each row of the image.
-        origins: the row of the image that each row of the view shows.
+        length: rows of the window.
+        origins: the row of the window that each row of the view shows; it may be outside.
     """
-    filled = there.nonzero()[:, 0]
-    if not len(filled):
-        return None
-    shown = ((origins >= filled[0]) & (origins <= filled[-1])).nonzero()[:, 0]
+    shown = ((origins >= 0) & (origins < length)).nonzero()[:, 0]
     if not len(shown):
         return None
     return slice(max(int(shown[0]) - 1, 0), min(int(shown[-1]) + 2, len(origins)))
