@@ -12,7 +12,7 @@ register_recipe(
         DetectionRecipe(
             name="quick_detection",
             source="ours: minutes on a laptop, for small images",
-            batch_size=16,
+            batch_size=8,
             images=DetectionSizes(image_size=96),
             augmentation=DetectionAugmentation(flip=0.0, scale_min=0.8, scale_max=1.25),
             optimizer=Optimizer(lr=2e-3),
