@@ -451,7 +451,7 @@ class BoxTargets:
         return BoxBatch(self.boxes_xyxy, self.labels, self.crowd, image, masks, torch.from_numpy(self.sizes))
 
     def move(self, batch: BoxBatch, moves: Moves) -> BoxBatch:
-        raise NotImplementedError("boxes are only mapped by the view of each image")
+        raise AssertionError("boxes are mapped by the view of each image; a loader leaves nothing to move in a batch")
 
 
 @dataclass(frozen=True)

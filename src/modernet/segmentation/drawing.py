@@ -55,7 +55,7 @@ def overlay(image_u8: Tensor, classes: Tensor, num_classes: int) -> Tensor:
 
 
 def side_by_side(image_u8: Tensor, truth: Tensor, predicted: Tensor, num_classes: int) -> Tensor:
-    """Draw an image, its true and its predicted classes beside each other.
+    """Draw an image, its true and its predicted classes side by side.
 
     Args:
         image_u8: uint8 (3, h, w).

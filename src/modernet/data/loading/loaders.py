@@ -231,7 +231,7 @@ class _Finish:
 
 
 def _padded(images: Tensor, targets: Any) -> Tensor:
-    """Fill what is beside and below an image with boxes by zeros, in place."""
+    """Fill the padding to the right of and below images with boxes with zeros, in place."""
     if isinstance(targets, BoxBatch):
         for image, (h, w) in zip(images, targets.sizes.tolist(), strict=True):
             image[:, h:], image[:, :h, w:] = 0, 0

@@ -20,8 +20,8 @@ from modernet.data.sources.yolo import find_data_yaml, find_yolo, read_data_yaml
 from modernet.errors import InputError
 
 BOX_LAYOUTS = (
-    "COCO's json files (in annotations/, beside the images, or in train/ and valid/), Pascal VOC's xml files (in "
-    "Annotations/ or beside the images), YOLO's data.yaml, or images/ with labels/"
+    "COCO's json files (in annotations/, next to the images, or in train/ and valid/), Pascal VOC's xml files (in "
+    "Annotations/ or next to the images), YOLO's data.yaml, or images/ with labels/"
 )
 _ORDER = ("train", "validation", "test")
 
@@ -50,7 +50,7 @@ def _find(path: Path) -> SurveyBoxes | None:
         return partial(survey_coco, path, files)
     voc = find_voc(path)
     if voc is not None and (voc.annotations != path or find_data_yaml(path) is None):
-        return partial(survey_voc, voc)  # but for loose xml files beside a data.yaml, such as CVAT's annotations.xml
+        return partial(survey_voc, voc)  # but for loose xml files next to a data.yaml, such as CVAT's annotations.xml
     if yolo := find_yolo(path):
         return partial(survey_yolo, yolo)
     return None

@@ -297,7 +297,7 @@ def _listed_images(content: _Content, index: ImageIndex, split: str | None) -> _
     if not keys:
         raise InputError(
             f"none of the {len(content.images)} images of {content.name} is in {index.folder}, such as "
-            f"{content.images[0].get('file_name')!r}; put them there, or beside the file"
+            f"{content.images[0].get('file_name')!r}; put them there, or next to the file"
         )
     ids = np.array(_numbered(keys), dtype=np.int64)
     return _Listed(np.array(list(of_file)), np.array(sizes), ids, position, problems)

@@ -55,7 +55,7 @@ class VocFolder:
 
 
 def find_voc(folder: Path) -> VocFolder | None:
-    """Recognise a folder with `Annotations/`, or with xml files beside images; None for anything else.
+    """Recognise a folder with `Annotations/`, or with xml files next to images; None for anything else.
 
     Splits are those of `ImageSets/Main`, or folders called train, val, test.
     """

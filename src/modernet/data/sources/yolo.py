@@ -133,7 +133,7 @@ def read_data_yaml(file: Path) -> YoloFolder:
 
 
 def label_file(image: Path) -> Path:
-    """Return the text file of an image: in `labels/` instead of the last `images/` of its path, or else beside it."""
+    """Return the text file of an image: in `labels/` instead of the last `images/` of its path, or else next to it."""
     in_labels, beside = _in_labels(image), image.with_suffix(".txt")
     return beside if not in_labels.is_file() and beside.is_file() else in_labels
 
@@ -428,7 +428,7 @@ def _images_of(entry: str, bases: Sequence[Path]) -> tuple[list[Path], list[Prob
 
 
 def _absolute(path: Path) -> Path:
-    """Return a path without `..`; links stay, since the labels are beside them."""
+    """Return a path without `..`; links stay, since the labels are next to them."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve follows links
 
 
@@ -477,7 +477,7 @@ def _has_labels(folder: Path) -> bool:
 
 
 def _has_text_files(folder: Path) -> bool:
-    """Return whether some of the images in a folder have text files of numbers beside them."""
+    """Return whether some of the images in a folder have text files of numbers next to them."""
     names = some_names(folder)
     images = {name.rpartition(".")[0] for name in names if is_image(Path(name))}
     return any(name.endswith(".txt") and name[:-4] in images and _begins_with_number(folder / name) for name in names)
