@@ -428,16 +428,11 @@ class BoxTargets:
         if self.masks is None or index < 0:
             return None
         if isinstance(self.masks, Tensor):
-            mask = self.masks[index]
-            rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
-            if not len(rows):
-                return Box(0, 0, 0, 0), mask[:0, :0]
-            top, left = int(rows[0]), int(columns[0])
-            window = Box(top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
-            return window, mask[top : top + window.height, left : left + window.width]
+            return _tight(self.masks[index])
         if isinstance(self.masks, InstanceMasks):
             own = self.masks.take(torch.tensor([index]))
-            return (Box(*own.windows[0].tolist()), own.split()[0]) if own.known else None
+            top, left, *_ = own.windows[0].tolist()
+            return _tight(own.split()[0], top, left) if own.known else None  # without the margin
         return self.masks.window(index)
 
     def to(self, device: torch.device) -> BoxTargets:
@@ -511,6 +506,19 @@ def transfer(batch: Any, device: torch.device) -> Any:
         on_device = {name: transfer(column, device) for name, column in batch._asdict().items()}
         return BoxBatch(**{**on_device, "sizes": batch.sizes})  # which the CPU reads
     return batch
+
+
+def _tight(mask: Tensor, top: int = 0, left: int = 0) -> tuple[Box, Tensor]:
+    """Return the smallest window that holds a mask, bool (h, w), and the mask within it; both empty without a pixel.
+
+    Args:
+        top, left: where the mask begins in its image.
+    """
+    rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
+    if not len(rows):
+        return Box(0, 0, 0, 0), mask[:0, :0]
+    part = mask[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+    return Box(top + int(rows[0]), left + int(columns[0]), *part.shape), part
 
 
 def _at_least_a_pixel(boxes_xyxy: Tensor) -> Tensor:
