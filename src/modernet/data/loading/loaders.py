@@ -18,7 +18,7 @@ from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, S
 from modernet.data.images.collection import DecodedImages
 from modernet.data.images.views import central_view
 from modernet.data.loading.plan import EvaluationPlan, MicroBatch, Place, Plan, TrainingPlan
-from modernet.data.loading.reader import ImageTransform, Reader
+from modernet.data.loading.reader import BatchTransform, Reader
 from modernet.data.loading.workers import ReadAhead
 from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, Targets, transfer
 from modernet.data.transforms.erasing import erase
@@ -81,7 +81,7 @@ def make_loader(
     seed: int = 0,
     workers: int | None = None,
     place: Place = Place(),  # noqa: B008 - frozen
-    transform: ImageTransform | None = None,
+    transform: BatchTransform | None = None,
 ) -> Loader:
     """Serve a split in batches.
 
@@ -97,12 +97,13 @@ def make_loader(
             the data set's own.
         seed: of everything random.
         workers: processes that decode images on disk; 0 decodes in this one, None is one for each usable core
-            (`cores.decoding_workers`), at most 8. Images in memory need them only for RandAugment, color
-            jitter and `transform`, which see one image at a time.
+            (`cores.decoding_workers`), at most 8. Images in memory need them only for RandAugment and color
+            jitter, which see one image at a time.
         place: which micro-batches this process serves. Each training batch is divided into `place.micro_batches`, each
             augmented and mixed by itself; a batch of evaluation has one for each process.
-        transform: for evaluation: applied to every image in its final size, before it is normalised. It is called in a
-            worker process where there are workers.
+        transform: for evaluation: applied to the images of every micro-batch in their final size, before they are
+            normalised. It is called where images are read: in a worker process where there are workers, and for images
+            in memory on the device.
 
     Raises:
         InputError: batch_size is below 1, a batch has fewer images than micro-batches, the augmentation does not suit
@@ -123,8 +124,7 @@ def make_loader(
         preparation = replace(preparation, crop=1.0)
         shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
         plan = TrainingPlan(len(split), batch_size, seed, place, repeats=augmentation.repeats, shards=shards)
-    one_by_one = transform is not None or (augmentation is not None and _sees_images(augmentation))
-    one_by_one = one_by_one or isinstance(split.targets, BoxTargets)
+    one_by_one = (augmentation is not None and _sees_images(augmentation)) or isinstance(split.targets, BoxTargets)
     if isinstance(split, InMemory) and one_by_one:
         split = OnDisk(DecodedImages(split.images, "the images in memory"), torch.arange(len(split)), split.targets)
     of_image, of_batch = None, augmentation
@@ -133,7 +133,7 @@ def make_loader(
     finish = _Finish(len(dataset.classes), split.targets, preparation, of_batch, device, seed)
     match split:
         case InMemory():
-            return _MemoryLoader(_prepared(split, preparation), plan, finish, device)
+            return _MemoryLoader(_prepared(split, preparation), plan, finish, device, transform)
         case OnDisk():
             reader = Reader(split, preparation, augmentation=of_image, seed=seed, transform=transform)
             count = decoding_workers(_MOST_WORKERS) if workers is None else workers
@@ -250,9 +250,11 @@ class _Planned:
 class _MemoryLoader(_Planned):
     """Serves images that are kept on the device."""
 
-    def __init__(self, split: InMemory, plan: Plan, finish: _Finish, device: torch.device) -> None:
+    def __init__(
+        self, split: InMemory, plan: Plan, finish: _Finish, device: torch.device, transform: BatchTransform | None
+    ) -> None:
         super().__init__(plan)
-        self._finish, self._device = finish, device
+        self._finish, self._device, self._transform = finish, device, transform
         # n h w c, so that an image is one run of bytes
         self._pixels = split.images.to(device).permute(0, 2, 3, 1).contiguous()
         self._targets = split.targets.to(device)
@@ -261,6 +263,8 @@ class _MemoryLoader(_Planned):
         for micro_batch in self._plan.epoch(epoch, first_step):
             chosen = torch.from_numpy(micro_batch.positions).to(self._device)
             images = self._pixels[chosen].permute(0, 3, 1, 2)
+            if self._transform is not None:
+                images = self._transform(images, micro_batch.positions)
             yield self._finish(images, self._targets.take(micro_batch.positions).collate(), micro_batch)
 
 

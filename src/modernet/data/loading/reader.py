@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from modernet.data.chance import Stream, generator, new_seed
@@ -22,8 +23,8 @@ from modernet.errors import InputError
 from modernet.preparation import Preparation
 from modernet.recipes import Augmentation, DenseAugmentation, SegmentationAugmentation
 
-ImageTransform = Callable[[Tensor, int], Tensor]
-"""uint8 (3, h, w) and its position in the split -> the same shape and type."""
+BatchTransform = Callable[[Tensor, NDArray[np.int64]], Tensor]
+"""uint8 (b, 3, h, w) and the positions of the images in the split -> the same shape and type."""
 
 
 class Reader:
@@ -37,7 +38,7 @@ class Reader:
         preparation: size, crop and interpolation of the images; the mean fills what RandAugment uncovers.
         augmentation: of each image, instead of a central crop; None in evaluation.
         seed: of the augmentation.
-        transform: applied to each image last.
+        transform: applied to each micro-batch last.
 
     Raises:
         InputError: RandAugment's notation is not understood.
@@ -50,7 +51,7 @@ class Reader:
         *,
         augmentation: Augmentation | None = None,
         seed: int = 0,
-        transform: ImageTransform | None = None,
+        transform: BatchTransform | None = None,
     ) -> None:
         self._images, self._indices, self._targets = split.images, split.indices, split.targets
         self._view_size, self._interpolation = preparation.size, preparation.interpolation
@@ -80,8 +81,10 @@ class Reader:
             for place, (position, index) in enumerate(zip(positions.tolist(), indices, strict=True)):
                 pixels, view = self._read_image(position, index, rng)
                 h, w = view.size
-                images[place, :, :h, :w] = pixels if self._transform is None else self._transform(pixels, position)
+                images[place, :, :h, :w] = pixels
                 views.append(view)
+            if self._transform is not None:
+                images[: len(views)] = self._transform(images[: len(views)], positions)
             return self._targets.take(positions).show(views).collate()
         except InputError as error:
             return error

@@ -1,0 +1,104 @@
+"""What a corruption is, and how it is applied to images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from modernet.data.transforms.corruptions.chance import ImageChance, content_keys
+from modernet.errors import InputError
+from modernet.registry import Registry
+
+Suite = Literal["c", "extra", "cbar"]
+"""The 15 corruptions of ImageNet-C, its 4 others, and the 10 of ImageNet-C-bar."""
+Parameters = tuple[Any, ...]
+SEVERITIES = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A corruption with its published parameters.
+
+    Attributes:
+        suite: where it is published.
+        family: `"noise"`, `"blur"`, `"weather"`, `"digital"`; `"bar"` of all of ImageNet-C-bar.
+        function: images uint8 (b, 3, h, w), `ImageChance`, parameters -> uint8 of the same shape, or any float type in
+            grey levels, which is clamped to [0, 255] and truncated, as published.
+        tables: side of the images that parameters are published for (32 CIFAR-10-C, 64 Tiny ImageNet-C, 224 ImageNet-C,
+            299 for Inception) -> the parameters of severities 1 to 5.
+    """
+
+    suite: Suite
+    family: str
+    function: Callable[..., Tensor]
+    tables: Mapping[int, tuple[Parameters, Parameters, Parameters, Parameters, Parameters]]
+
+    def parameters(self, severity: int, side: int) -> Parameters:
+        """Return the parameters of a severity for images with a shorter side of `side` pixels: those of the table whose
+        side differs by the smallest factor; of two, the smaller.
+        """
+        table = min(sorted(self.tables), key=lambda size: max(size / side, side / size))
+        return self.tables[table][severity - 1]
+
+
+CORRUPTIONS = Registry[Corruption]("corruption")
+
+
+@dataclass(frozen=True)
+class Corrupt:
+    """A corruption of a severity, to be applied to batches. It is a value that travels to worker processes.
+
+    Attributes:
+        name: one of `CORRUPTIONS`.
+        severity: 1 to 5.
+        seed: of everything random.
+        table: the published table to use, by its side: 32, 64, 224 or 299; None is the one that suits the images.
+        frost: a folder with the six photographs of frost of ImageNet-C; None synthesises frost.
+
+    Raises:
+        InputError: there is no such corruption or severity.
+    """
+
+    name: str
+    severity: int
+    seed: int = 0
+    table: int | None = None
+    frost: Path | None = None
+
+    def __post_init__(self) -> None:
+        _ = CORRUPTIONS[self.name]
+        if self.severity not in SEVERITIES:
+            raise InputError(f"severity is {self.severity}; give 1 to 5")
+
+    def __call__(self, images: Tensor, keys: Sequence[int] | None = None) -> Tensor:
+        """Corrupt images.
+
+        Args:
+            images: uint8 (b, 3, h, w), on any device.
+            keys: a number for each image that its random numbers depend on, beside `seed`, corruption and severity;
+                None takes a checksum of its pixels. So an image is corrupted alike in every batch and process.
+
+        Returns:
+            uint8 (b, 3, h, w)
+        """
+        corruption = CORRUPTIONS[self.name]
+        if not len(images):
+            return images
+        keys = content_keys(images) if keys is None else keys
+        chance = ImageChance(self.seed, f"{self.name} {self.severity}", keys, images.device)
+        parameters = corruption.parameters(self.severity, self.table or min(images.shape[-2:]))
+        extra = {"folder": self.frost} if self.name == "frost" else {}
+        corrupted = corruption.function(images, chance, *parameters, **extra)
+        if corrupted.dtype != torch.uint8:
+            corrupted = corrupted.clamp(0, 255).to(torch.uint8)  # truncated, not rounded, as published
+        return corrupted
+
+
+def suite_names(*suites: Suite) -> list[str]:
+    """Return the names of the corruptions of suites, in the order of the papers."""
+    return [name for suite in suites for name, corruption in CORRUPTIONS.items() if corruption.suite == suite]

@@ -1,0 +1,63 @@
+"""What a classifier answers for each image of a split, from which every metric of it follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from modernet import progress
+from modernet.data import Loader
+from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The logits of a classifier for n images, with their classes.
+
+    Attributes:
+        logits: float32 (n, k), on the CPU.
+        labels: int64 (n,), indices into the k classes.
+    """
+
+    logits: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def correct(self, top: int = 1) -> Tensor:
+        """Return whether the class of each image is among the highest `top` logits, bool (n,); of equal logits, the
+        lowest index counts as the highest.
+        """
+        return ranks(self.logits, self.labels) < top
+
+
+@torch.inference_mode()
+def collect_answers(network: nn.Module, loader: Loader, name: str, columns: Tensor | None = None) -> Answers:
+    """Return what a network in evaluation mode answers for every image of a loader, in order.
+
+    Args:
+        network: images `(b, 3, h, w)` -> logits `(b, k)`.
+        loader: without augmentation, of this process alone; its targets are classes.
+        name: title of the progress bar.
+        columns: int64 (m,), the classes to choose among; then the m logits of an answer are theirs, and targets are
+            indices into them. None: all.
+
+    Raises:
+        NonFiniteScores: a logit is NaN or infinite.
+    """
+    network.eval()
+    logits, labels = [], []
+    with progress.bar(name, loader.samples_per_epoch) as shown:
+        for batch in loader.batches():
+            scores = network(batch.images).float()
+            logits.append((scores if columns is None else scores[:, columns.to(scores.device)]).cpu())
+            labels.append(batch.targets.cpu())
+            shown.advance(len(batch.targets))
+    answers = Answers(torch.cat(logits), torch.cat(labels))
+    lost = non_finite(answers.logits)
+    if lost:
+        raise NonFiniteScores.of(f"{lost} of {len(answers)} images")
+    return answers
