@@ -16,7 +16,7 @@ from modernet.data.images.marks import NO_MARKS, Marks
 from modernet.data.sources.examples import Examples, Source
 from modernet.data.sources.read import read_source
 from modernet.data.splits import SplitName, one_split, three_splits
-from modernet.data.targets import BoxTargets, TargetKind
+from modernet.data.targets import TargetKind
 from modernet.errors import InputError
 from modernet.preparation import ImageSize, Interpolation, Preparation, Size, as_size
 from modernet.progress import say
@@ -113,7 +113,7 @@ def _open_source(
     size = as_size(image_size)
     total = sum(len(split) for split in examples.values())
     in_memory = _fits(total, size, memory_limit_mb) and (not whole_images or measuring.have_size(given.train, size))
-    in_memory = in_memory and not isinstance(given.train.targets, BoxTargets)  # mapped each time that they are shown
+    in_memory = in_memory and not given.train.targets.fitted  # mapped each time that they are shown
     splits, unreadable = _read_all(name, source, examples, size, interpolation, in_memory, skip_unreadable)
     if unreadable:
         splits["train"].targets.check(source.classes, f"what can be read of {source.path}")

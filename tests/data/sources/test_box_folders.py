@@ -191,7 +191,7 @@ def test_coco128_opens_from_its_json(data_folder: Path) -> None:
     assert (len(source.classes), len(targets), len(targets.labels)) == (80, 100, 746)
     assert int(targets.crowd.sum()) == 6
     assert (targets.mask_of >= 0).all()
-    assert "746 objects of 69 classes in 100 images, 2 of them without objects" in said
+    assert "objects: 746, classes: 69, images: 100 (2 without objects)" in said
     assert "dropped" not in said
     assert max(targets.category_ids) == 90
     first = targets.mask(0, 0)

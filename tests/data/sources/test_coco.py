@@ -59,7 +59,7 @@ def test_objects_are_sorted_by_image_and_keep_what_the_file_knows(tmp_path: Path
     assert targets.crowd.tolist() == [False, False, True]
     assert targets.areas.tolist() == [70, 70, 6]
     assert (targets.image_ids.tolist(), targets.category_ids) == ([1, 2, 3], (1, 2))
-    assert said.splitlines() == [f"{tmp_path.name}: 3 objects of 2 classes in 3 images, 1 of them without objects"]
+    assert said.splitlines() == [f"{tmp_path.name}: objects: 3, classes: 2, images: 3 (1 without objects)"]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_corners_count_from_1_and_the_last_pixel_belongs_to_the_box(tmp_path: Pa
     assert (targets.labels.tolist(), targets.offsets.tolist()) == ([1, 0, 0], [0, 3, 3])
     assert (targets.category_ids, targets.image_ids.tolist(), targets.masks) == ((1, 2), [1, 2], None)
     assert targets.areas.tolist() == [80, 600, 7.5 * 5.5]
-    assert said.splitlines() == [f"{tmp_path.name}: 3 objects of 2 classes in 2 images, 1 of them without objects"]
+    assert said.splitlines() == [f"{tmp_path.name}: objects: 3, classes: 2, images: 2 (1 without objects)"]
 
 
 def test_one_corner_at_0_means_that_a_tool_counted_from_0(tmp_path: Path) -> None:

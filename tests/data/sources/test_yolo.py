@@ -37,7 +37,7 @@ def test_boxes_are_shares_of_the_image_and_labels_count_from_0(tmp_path: Path) -
     assert boxes_of(source.train) == [FOUND, [0, 0, 30, 20]]
     assert (targets.labels.tolist(), targets.offsets.tolist()) == ([0, 1], [0, 2, 2, 2])
     assert (boxes_of(source.validation), targets_of(source.validation).labels.tolist()) == ([FOUND], [1])
-    assert said.splitlines() == [f"{tmp_path.name}: 3 objects of 2 classes in 4 images, 2 of them without objects"]
+    assert said.splitlines() == [f"{tmp_path.name}: objects: 3, classes: 2, images: 4 (2 without objects)"]
 
 
 def test_five_numbers_are_a_box_and_seven_or_more_a_polygon(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_one_folder_for_train_and_val_is_split_by_us(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("train: images/all\nval: images/all\nnames: [cat]\n")
     source, said = read(tmp_path)
     assert list(source.splits()) == ["train"]
-    assert "data.yaml: its validation has the images of train; it is not used" in said
+    assert "validation has no images but those of train; it is not used" in said
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from modernet.data.images.views import central_view
 from modernet.data.loading.plan import EvaluationPlan, MicroBatch, Place, Plan, TrainingPlan
 from modernet.data.loading.reader import BatchTransform, Reader
 from modernet.data.loading.workers import ReadAhead
-from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, Targets, transfer
+from modernet.data.targets import BoxBatch, ClassTargets, Targets, transfer
 from modernet.data.transforms.erasing import erase
 from modernet.data.transforms.mixing import mix
 from modernet.data.transforms.moves import draw_moves
@@ -124,7 +124,7 @@ def make_loader(
         preparation = replace(preparation, crop=1.0)
         shards = split.shards.numpy() if isinstance(split, OnDisk) and split.shards is not None else None
         plan = TrainingPlan(len(split), batch_size, seed, place, repeats=augmentation.repeats, shards=shards)
-    one_by_one = (augmentation is not None and _sees_images(augmentation)) or isinstance(split.targets, BoxTargets)
+    one_by_one = (augmentation is not None and _sees_images(augmentation)) or split.targets.fitted
     if isinstance(split, InMemory) and one_by_one:
         split = OnDisk(DecodedImages(split.images, "the images in memory"), torch.arange(len(split)), split.targets)
     of_image, of_batch = None, augmentation
@@ -146,12 +146,12 @@ def _check_augmentation(augmentation: Augmentation, targets: Targets) -> None:
     if (augmentation.mixup or augmentation.cutmix) and not isinstance(targets, ClassTargets):
         raise InputError("mixup and cutmix need class targets; set both to 0")
     if augmentation.rand_augment and targets.spatial:
-        others = "scale_max" if isinstance(targets, BoxTargets) else "shift"
+        others = "scale_max" if targets.fitted else "shift"
         raise InputError(
             "rand_augment would move pixels away from their targets; leave it out: color_jitter, flip, crop_scale and "
             f"{others} can be used"
         )
-    if augmentation.shift and isinstance(targets, BoxTargets):
+    if augmentation.shift and targets.fitted:
         raise InputError("shift would reflect objects at the border, without boxes; set it to 0, and use scale_max")
 
 
@@ -178,8 +178,7 @@ def _divide(augmentation: Augmentation | None, targets: Targets) -> tuple[Augmen
     to single images, it is left to the batch, so that both kinds of split give the same batches. Boxes are mapped by
     views alone, which are drawn where images are read.
     """
-    boxes = isinstance(targets, BoxTargets)
-    if augmentation is None or (augmentation.crop_scale == 1 and not _sees_images(augmentation) and not boxes):
+    if augmentation is None or (augmentation.crop_scale == 1 and not _sees_images(augmentation) and not targets.fitted):
         return None, augmentation
     done: dict[str, Any] = {"flip": 0.0, "crop_scale": 1.0}
     if isinstance(augmentation, DenseAugmentation):

@@ -14,7 +14,7 @@ from modernet.data.chance import Stream, generator, new_seed
 from modernet.data.dataset import OnDisk
 from modernet.data.images.views import ChooseView, View, central_view
 from modernet.data.loading.plan import MicroBatch
-from modernet.data.targets import BoxTargets, SemanticTargets, varied_view
+from modernet.data.targets import SemanticTargets, varied_view
 from modernet.data.transforms.fitted_views import fit_view, random_fitted_view
 from modernet.data.transforms.photometric import distort
 from modernet.data.transforms.random_crops import random_view
@@ -55,7 +55,7 @@ class Reader:
     ) -> None:
         self._images, self._indices, self._targets = split.images, split.indices, split.targets
         self._view_size, self._interpolation = preparation.size, preparation.interpolation
-        self._fitted = isinstance(split.targets, BoxTargets)
+        self._fitted = split.targets.fitted
         self.size = (max(preparation.size),) * 2 if self._fitted else preparation.size
         self._crop, self._augmentation = preparation.crop, augmentation
         self._seed, self._transform = seed, transform

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from modernet.data.images.files import ImageFiles
-from modernet.data.sources.coco import find_coco, folder_of, one_coco, survey_coco
+from modernet.data.sources.coco import survey_coco
+from modernet.data.sources.coco_files import find_coco, folder_of, one_coco
 from modernet.data.sources.examples import Source, all_of
 from modernet.data.sources.objects import BoxSurvey, Problem
 from modernet.data.sources.voc import find_voc, survey_voc
-from modernet.data.sources.yolo import find_data_yaml, find_yolo, read_data_yaml, survey_yolo
+from modernet.data.sources.yolo import survey_yolo
+from modernet.data.sources.yolo_folder import find_data_yaml, find_yolo, read_data_yaml
 from modernet.errors import InputError
 
 BOX_LAYOUTS = (

@@ -124,8 +124,8 @@ class BoxSurvey:
         counts = np.concatenate([np.diff(split.targets.offsets) for split in self.splits.values()])
         labels = np.unique(np.concatenate([split.targets.labels.numpy() for split in self.splits.values()]))
         empty = int((counts == 0).sum())
-        without = f", {empty} of them without objects" if empty else ""
-        return f"{counts.sum()} objects of {len(labels)} classes in {len(counts)} images{without}"
+        without = f" ({empty} without objects)" if empty else ""
+        return f"objects: {counts.sum()}, classes: {len(labels)}, images: {len(counts)}{without}"
 
     def say(self) -> None:
         """Say what there is, how files were read, and what is wrong: a line for each kind, with the first case.
@@ -133,7 +133,7 @@ class BoxSurvey:
         Raises:
             InputError: a file cannot be read.
         """
-        name = valid_text(self.path.resolve().name)
+        name = valid_text(self.path.resolve().name or str(self.path))
         of_kind = {kind: [problem for problem in self.problems if problem.kind == kind] for kind in PROBLEMS}
         if unreadable := of_kind.pop("annotation file"):
             more = f" (and {len(unreadable) - 1} more: modernet data check lists all)" if len(unreadable) > 1 else ""
