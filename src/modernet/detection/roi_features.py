@@ -10,6 +10,7 @@ from torchvision.ops import roi_align
 
 from modernet.detection.anchors import STRIDES
 from modernet.detection.precision import at_least_float32
+from modernet.detection.roi_products import align
 
 _FINEST = 56  # pixels: the largest boxes of the finest level have twice this side
 
@@ -31,9 +32,19 @@ def roi_features(maps: Sequence[Tensor], boxes: Sequence[Tensor], side: int) -> 
     for index, (x, stride) in enumerate(zip(maps, STRIDES[:4], strict=True)):
         here = torch.nonzero(level == index)[:, 0]
         x = at_least_float32(x)  # half a pixel matters, and a GPU has no RoIAlign for bfloat16
-        aligned = roi_align(x, rois[here].to(x.dtype), side, 1 / stride, sampling_ratio=0, aligned=True)
+        own = rois[here].to(x.dtype)
+        if _by_products(x):
+            aligned = align(x, own, side, 1 / stride)
+        else:
+            aligned = roi_align(x, own, side, 1 / stride, sampling_ratio=0, aligned=True)
         features.index_copy_(0, here, aligned.to(features.dtype))
     return features
+
+
+def _by_products(x: Tensor) -> bool:
+    """Whether to cut features by products of matrices: on a CPU, without gradients, and in no graph."""
+    learned = torch.is_grad_enabled() and x.requires_grad
+    return x.device.type == "cpu" and not learned and not torch.compiler.is_compiling()
 
 
 def level_of(boxes: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ class OptimizedDetector(nn.Module):
             for level, ours, shifts in zip(self._levels, logits, offsets, strict=True)
         ]
         del outputs, maps[4]  # the coarsest map has given its proposals
-        return find([x.contiguous() for x in maps], levels, self.roi_heads, sizes)  # as RoIAlign copies others
+        maps = [x.contiguous(memory_format=torch.channels_last) for x in maps]  # as RoIAlign copies others
+        return find(maps, levels, self.roi_heads, sizes)
 
 
 class _Dense(nn.Module):
