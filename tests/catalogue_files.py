@@ -58,6 +58,11 @@ def imagenet_names() -> list[str]:
     return [info.index_to_description(index) for index in range(info.num_classes())]
 
 
+def imagenet_synsets() -> list[str]:
+    """Return the synsets of ImageNet-1K's classes."""
+    return list(ImageNetInfo("imagenet-1k").label_names())
+
+
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that publish the weights."""
     return {name: version(name) for name in ("timm", "torchvision")}
@@ -75,6 +80,7 @@ def main() -> None:
     counts = {size: road_rows(size) for size in SIZES}
     (FOLDER / "road.json").write_text(json.dumps(counts) + "\n", encoding="utf-8")
     (FOLDER / "imagenet_1k.txt").write_text("\n".join(imagenet_names()) + "\n", encoding="utf-8")
+    (FOLDER / "imagenet_1k_synsets.txt").write_text("\n".join(imagenet_synsets()) + "\n", encoding="utf-8")
     head = json.dumps(versions())
     text = f'{{\n"from": {head},\n"weights": {lines(weight_rows())}\n}}\n'
     (FOLDER / "weights.json").write_text(text, encoding="utf-8")

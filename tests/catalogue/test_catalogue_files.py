@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import catalogue_files
-from modernet.catalogue import all_networks, imagenet_classes, road_counts
+from modernet.catalogue import all_networks, imagenet_classes, imagenet_synsets, road_counts
 from modernet.counting import network_facts
 from modernet.models import MODELS
 
@@ -47,7 +47,8 @@ def test_weights_are_those_that_timm_and_torchvision_publish() -> None:
 
 def test_the_classes_of_imagenet_are_those_of_timm() -> None:
     assert list(imagenet_classes()) == catalogue_files.imagenet_names()
-    assert imagenet_classes()[207] == "golden retriever"
+    assert list(imagenet_synsets()) == catalogue_files.imagenet_synsets()
+    assert (imagenet_classes()[207], imagenet_synsets()[207]) == ("golden retriever", "n02099601")
 
 
 def test_what_is_only_printed_imports_no_torch() -> None:

@@ -20,6 +20,7 @@ from modernet.catalogue.weights import (
     WebFile,
     find_weights,
     imagenet_classes,
+    imagenet_synsets,
     list_weights,
     weights_of,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "all_networks",
     "find_weights",
     "imagenet_classes",
+    "imagenet_synsets",
     "is_model",
     "list_models",
     "list_networks",

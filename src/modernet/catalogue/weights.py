@@ -126,6 +126,12 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple((files(__package__) / "imagenet_1k.txt").read_text(encoding="utf-8").splitlines())
 
 
+@functools.cache
+def imagenet_synsets() -> tuple[str, ...]:
+    """Return the WordNet synsets of the 1,000 classes of ImageNet-1K, such as `n01440764`, in the same order."""
+    return tuple((files(__package__) / "imagenet_1k_synsets.txt").read_text(encoding="utf-8").split())
+
+
 def _models(pattern: str) -> list[str]:
     if not pattern.startswith(TIMM_PREFIX):
         return list(all_networks())

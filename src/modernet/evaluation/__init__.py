@@ -1,6 +1,7 @@
 """Evaluate trained networks: metrics that accumulate, and classifiers on data sets and single images."""
 
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
+from modernet.evaluation.class_matching import ClassMatch, match_classes
 from modernet.evaluation.saved import (
     Guess,
     Prediction,
@@ -14,10 +15,12 @@ from modernet.evaluation.saved import (
 
 __all__ = [
     "Accuracy",
+    "ClassMatch",
     "Guess",
     "Prediction",
     "evaluate_classifier",
     "evaluate_saved",
+    "match_classes",
     "numbered_split",
     "predict",
     "prepared_images",

@@ -34,6 +34,7 @@ from modernet.data import (
 from modernet.data.images.label_files import LabelFiles
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
+from modernet.evaluation.class_matching import match_classes
 from modernet.evaluation.scores import NonFiniteScores, non_finite
 from modernet.weights import SavedNetwork
 
@@ -70,7 +71,7 @@ def evaluate_saved(
 ) -> Accuracy:
     """Measure the accuracy of a trained network on a split of a data set, with images prepared as in its test.
 
-    Classes are matched by name; the split need not have all that the network knows.
+    Classes are matched as `match_classes` does; the split need not have all that the network knows.
 
     Args:
         dataset: opened at the network's `image_size`.
@@ -86,16 +87,23 @@ def evaluate_saved(
     return evaluate_classifier(saved.network.to(device), loader)
 
 
-def saved_loader(saved: SavedNetwork, opened: OpenedSplit, *, batch_size: int, device: torch.device) -> Loader:
+def saved_loader(
+    saved: SavedNetwork,
+    opened: OpenedSplit,
+    *,
+    batch_size: int,
+    device: torch.device,
+    class_map: Path | None = None,
+) -> Loader:
     """Return a loader of a split with its images prepared as in the test of a trained network, and its classes numbered
-    as the network's, by name.
+    as the network's, which `match_classes` finds.
 
     Raises:
         InputError: an image has a class that the network does not know.
     """
     return make_loader(
         replace(opened, classes=saved.classes),
-        numbered_split(opened, saved.classes),
+        numbered_split(opened, saved.classes, class_map),
         batch_size=batch_size,
         device=device,
         augmentation=None,
@@ -103,15 +111,27 @@ def saved_loader(saved: SavedNetwork, opened: OpenedSplit, *, batch_size: int, d
     )
 
 
-def numbered_split(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
+def numbered_split(opened: OpenedSplit, known: tuple[str, ...], class_map: Path | None = None) -> Split:
     """Return the split with the numbers that its classes have in `known`.
+
+    The classes of whole images are those that `match_classes` finds; those of pixels and boxes have the same names.
+
+    Args:
+        class_map: of whole images, as `match_classes` takes it.
 
     Raises:
         InputError: an image has a class that is not known, or label maps list one.
     """
     split, targets = opened.split, opened.split.targets
-    if opened.classes == known:
+    if opened.classes == known and class_map is None:
         return split
+    assert isinstance(split, InMemory | OnDisk)
+    if isinstance(targets, ClassTargets):
+        shown = np.unique(targets.labels.numpy())
+        match = match_classes(known, tuple(opened.classes[label] for label in shown), opened.name, class_map)
+        numbers = np.full(len(opened.classes), -1)
+        numbers[shown] = match.numbers
+        return replace(split, targets=ClassTargets(torch.from_numpy(numbers)[targets.labels]))
     number = {name: index for index, name in enumerate(known)}
     strata = targets.labels.numpy() if isinstance(targets, BoxTargets) else targets.strata()
     if strata is None:
@@ -124,15 +144,12 @@ def numbered_split(opened: OpenedSplit, known: tuple[str, ...]) -> Split:
                 f"{opened.name} {has} the class {opened.classes[label]!r}, and the network does not know it, "
                 f"only {len(known)} others, such as {known[0]!r}; {remedy}"
             )
-    assert isinstance(split, InMemory | OnDisk)
     numbers = np.array([number.get(name, -1) for name in opened.classes])
     return replace(split, targets=_renumbered(opened.name, targets, numbers, len(known)))
 
 
 def _renumbered(name: str, targets: Targets, numbers: NDArray[np.int64], n: int) -> Targets:
     """Return targets whose class i has become `numbers[i]` of n."""
-    if isinstance(targets, ClassTargets):
-        return ClassTargets(torch.from_numpy(numbers)[targets.labels])
     if isinstance(targets, BoxTargets):
         ids = dict(zip(numbers.tolist(), targets.category_ids, strict=True))
         unused = itertools.count(max(targets.category_ids, default=0) + 1)  # of classes that these images do not have

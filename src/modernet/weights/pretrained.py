@@ -11,7 +11,15 @@ from typing import Any
 from torch import nn
 
 from modernet import models
-from modernet.catalogue import TIMM_PREFIX, PretrainedWeights, find_weights, imagenet_classes, weights_of, zoo_name
+from modernet.catalogue import (
+    TIMM_PREFIX,
+    PretrainedWeights,
+    find_weights,
+    imagenet_classes,
+    imagenet_synsets,
+    weights_of,
+    zoo_name,
+)
 from modernet.errors import InputError
 from modernet.files.fingerprint import file_sha256, json_sha256
 from modernet.files.hub_file import HubFile
@@ -272,6 +280,18 @@ def class_names(count: int) -> tuple[str, ...]:
 
     info = ImageNetInfo(_LABELS[count])
     return tuple(info.index_to_description(index) for index in range(count))
+
+
+def class_synsets(count: int) -> tuple[str, ...] | None:
+    """Return the WordNet synsets of the classes that `class_names` names; None where they are not ImageNet's."""
+    if count == len(imagenet_synsets()):
+        return imagenet_synsets()
+    if count not in _LABELS:
+        return None
+    from timm.data.imagenet_info import ImageNetInfo  # timm takes seconds to import
+
+    info = ImageNetInfo(_LABELS[count])
+    return tuple(info.index_to_label_name(index) for index in range(count))
 
 
 def _published(name: str) -> PretrainedWeights | None:
