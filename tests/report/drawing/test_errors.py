@@ -9,9 +9,9 @@ from PIL import Image
 
 from modernet.records import Record
 from modernet.report import write_page, write_report
-from modernet.report.training.confusion import confused_pairs, confusion_chart
-from modernet.report.training.errors import errors
-from modernet.report.training.precision_recall import precision_recall_curves
+from modernet.report.drawing.confusion import confused_pairs, confusion_chart
+from modernet.report.drawing.errors import errors
+from modernet.report.drawing.precision_recall import precision_recall_curves
 
 Runs = Callable[..., Record]
 

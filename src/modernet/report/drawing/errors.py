@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modernet.records import Record
+from modernet.report.drawing.confusion import Pair, confused_pairs, confusion_chart
 from modernet.report.drawing.png import Panel, write_png
+from modernet.report.drawing.precision_recall import precision_recall_curves
 from modernet.report.section import Chart, Curves
-from modernet.report.training.confusion import Pair, confused_pairs, confusion_chart
-from modernet.report.training.precision_recall import precision_recall_curves
 
 _DRAWN = {
     "segmentation": "Each shows the image, its true classes and the predicted ones.",
