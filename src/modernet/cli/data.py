@@ -103,7 +103,7 @@ def _check(arguments: Sequence[str]) -> int:
         rows = [[finding.subject, finding.detail] for finding in of_kind[:_MOST_SHOWN]]
         if count > _MOST_SHOWN:
             rows.append([f"... and {count - _MOST_SHOWN} more (--json has all)", ""])
-        print_table(simple_table(f"{kind} ({count}): {KINDS[kind]}", {"image": False, "problem": False}, rows))
+        print_table(simple_table(f"{kind} ({count}): {KINDS[kind]}", {"subject": False, "problem": False}, rows))
     without = ""
     if findings.objects is not None:
         by_number = sorted(findings.objects.items(), key=lambda item: -item[1])

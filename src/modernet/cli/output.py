@@ -36,8 +36,10 @@ def simple_table(title: str, columns: dict[str, bool], rows: list[list[str]]) ->
     """
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    line = Text(title, no_wrap=True, overflow="ignore")  # or it is wrapped at the width of a narrow table
+    table = Table(title=line, title_justify="left", box=box.SIMPLE_HEAD)
     for heading, numeric in columns.items():
         table.add_column(heading, justify="right" if numeric else "left")
     for row in rows:
