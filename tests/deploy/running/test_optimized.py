@@ -196,6 +196,9 @@ def test_compiled_networks_have_frozen_weights_and_support_any_batch_size() -> N
         for batch in (2, 5):
             x = images(16, batch=batch)
             assert relative_error(runner(x), model(x)) < 1e-5
+        with torch.inference_mode():  # which would need another program
+            for own in (x, x.clone()):
+                assert relative_error(runner(own), model(x)) < 1e-5
 
 
 def test_a_batch_in_chunks_gives_the_same_results() -> None:

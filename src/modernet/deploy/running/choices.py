@@ -96,8 +96,10 @@ class Runner(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Any:
-        images = images.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
-        with torch.no_grad():
+        # under inference_mode, or for its tensors, a program would be compiled again, with weights of its own
+        with torch.inference_mode(False), torch.no_grad():
+            images = images.clone() if images.is_inference() else images
+            images = images.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
             if self.choice.chunk == 0 or len(images) <= self.choice.chunk:
                 return self._run(images)
             chunks = images.tensor_split(len(images) // self.choice.chunk)

@@ -81,8 +81,8 @@ def optimize(
         model: any module that maps images to tensors, from this library or not; or an `RCNN`.
         example_input: `(b, c, h, w)`, typical images on the network's device; b is the batch size that is timed.
         dtype: dtype of the computation; None for the network's. Weights are folded in float32 and cast afterwards.
-        compile: try `torch.compile`. This takes seconds to minutes, and again under `torch.inference_mode`. If it
-            fails, for example without a C++ compiler, the network runs uncompiled and the report says why.
+        compile: try `torch.compile`, which takes seconds to minutes. If it fails, for example without a C++ compiler,
+            the network runs uncompiled and the report says why.
         seconds: duration of the timing, excluding compilation and warm-up.
 
     Returns:
