@@ -1,0 +1,27 @@
+"""How a classifier answers when images are corrupted, shifted, resized or lack a cue, and how well it knows."""
+
+from modernet.evaluation.robustness.corruption_error import (
+    ALEXNET,
+    ALEXNET_CLEAN,
+    MCE_CORRUPTIONS,
+    CorruptionMean,
+    CorruptionSummary,
+    corruption_summary,
+    mean_corruption_error,
+    mean_error,
+    relative_mean_corruption_error,
+)
+from modernet.evaluation.robustness.resampling import Estimate
+
+__all__ = [
+    "ALEXNET",
+    "ALEXNET_CLEAN",
+    "MCE_CORRUPTIONS",
+    "CorruptionMean",
+    "CorruptionSummary",
+    "Estimate",
+    "corruption_summary",
+    "mean_corruption_error",
+    "mean_error",
+    "relative_mean_corruption_error",
+]
