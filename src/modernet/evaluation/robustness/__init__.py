@@ -1,5 +1,12 @@
 """How a classifier answers when images are corrupted, shifted, resized or lack a cue, and how well it knows."""
 
+from modernet.evaluation.robustness.calibration import (
+    Calibration,
+    ReliabilityBin,
+    fit_temperature,
+    measure_calibration,
+    with_temperature,
+)
 from modernet.evaluation.robustness.corruption_error import (
     ALEXNET,
     ALEXNET_CLEAN,
@@ -17,11 +24,16 @@ __all__ = [
     "ALEXNET",
     "ALEXNET_CLEAN",
     "MCE_CORRUPTIONS",
+    "Calibration",
     "CorruptionMean",
     "CorruptionSummary",
     "Estimate",
+    "ReliabilityBin",
     "corruption_summary",
+    "fit_temperature",
     "mean_corruption_error",
     "mean_error",
+    "measure_calibration",
     "relative_mean_corruption_error",
+    "with_temperature",
 ]
