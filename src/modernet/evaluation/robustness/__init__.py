@@ -19,21 +19,33 @@ from modernet.evaluation.robustness.corruption_error import (
     relative_mean_corruption_error,
 )
 from modernet.evaluation.robustness.resampling import Estimate
+from modernet.evaluation.robustness.resolution import (
+    RESOLUTIONS,
+    Resolution,
+    ResolutionSweep,
+    network_at,
+    sweep_resolutions,
+)
 
 __all__ = [
     "ALEXNET",
     "ALEXNET_CLEAN",
     "MCE_CORRUPTIONS",
+    "RESOLUTIONS",
     "Calibration",
     "CorruptionMean",
     "CorruptionSummary",
     "Estimate",
     "ReliabilityBin",
+    "Resolution",
+    "ResolutionSweep",
     "corruption_summary",
     "fit_temperature",
     "mean_corruption_error",
     "mean_error",
     "measure_calibration",
+    "network_at",
     "relative_mean_corruption_error",
+    "sweep_resolutions",
     "with_temperature",
 ]
