@@ -26,12 +26,14 @@ from modernet.evaluation.robustness.resolution import (
     network_at,
     sweep_resolutions,
 )
+from modernet.evaluation.robustness.translation import SHIFTS, Shifted, Translation, measure_translation
 
 __all__ = [
     "ALEXNET",
     "ALEXNET_CLEAN",
     "MCE_CORRUPTIONS",
     "RESOLUTIONS",
+    "SHIFTS",
     "Calibration",
     "CorruptionMean",
     "CorruptionSummary",
@@ -39,11 +41,14 @@ __all__ = [
     "ReliabilityBin",
     "Resolution",
     "ResolutionSweep",
+    "Shifted",
+    "Translation",
     "corruption_summary",
     "fit_temperature",
     "mean_corruption_error",
     "mean_error",
     "measure_calibration",
+    "measure_translation",
     "network_at",
     "relative_mean_corruption_error",
     "sweep_resolutions",
