@@ -1,5 +1,6 @@
 """How a classifier answers when images are corrupted, shifted, resized or lack a cue, and how well it knows."""
 
+from modernet.evaluation.robustness.bias import Bias, Probe, probe_bias
 from modernet.evaluation.robustness.calibration import (
     Calibration,
     ReliabilityBin,
@@ -34,10 +35,12 @@ __all__ = [
     "MCE_CORRUPTIONS",
     "RESOLUTIONS",
     "SHIFTS",
+    "Bias",
     "Calibration",
     "CorruptionMean",
     "CorruptionSummary",
     "Estimate",
+    "Probe",
     "ReliabilityBin",
     "Resolution",
     "ResolutionSweep",
@@ -50,6 +53,7 @@ __all__ = [
     "measure_calibration",
     "measure_translation",
     "network_at",
+    "probe_bias",
     "relative_mean_corruption_error",
     "sweep_resolutions",
     "with_temperature",
