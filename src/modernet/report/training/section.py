@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from modernet.records import Metric, Record
 from modernet.report.drawing.curves import learning_curves
 from modernet.report.drawing.errors import errors, write_errors_png
+from modernet.report.labels import labels
 from modernet.report.origin import origin
 from modernet.report.section import Image, Section
-from modernet.report.training.labels import labels
 
 
 def sections(records: Sequence[Record]) -> list[Section]:

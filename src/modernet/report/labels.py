@@ -1,4 +1,4 @@
-"""Short labels that distinguish training runs of the same name."""
+"""Short labels that distinguish runs of the same name."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from modernet.records import Record
 from modernet.report.origin import setting_value
 
 _Choices = dict[tuple[str, str], Any]  # (one of `_PARTS`, leaf) -> value
-_PARTS = ("of recipes", "recipe", "model_fields", "data", "run")  # in the order of a label
+_PARTS = ("of recipes", "recipe", "model_fields", "weights", "data", "run")  # in the order of a label
 
 
 def labels(runs: Sequence[Record]) -> list[str]:
     """Return a label for each run, in order: its name and, if runs share it, the settings in which they differ.
 
-    These are settings of the recipe, fields of the model, facts of the data, or the seed:
+    These are settings of the recipe, fields of the model, the file of its weights, facts of the data, or the seed:
     `resnet18 (lr 0.002, seed 1)`. Recipes with different names are distinguished by their names; the settings of
     recipes are compared only between recipes of the same name. Runs with equal settings are numbered:
     `resnet18, run 2`.
@@ -41,10 +41,12 @@ def _differences(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def _choices(settings: Mapping[str, Any]) -> _Choices:
     recipe = dict(settings.get("recipe", {}))
     data = {name: fact for name, fact in settings.get("data", {}).items() if name not in ("name", "unreadable")}
+    weights = settings.get("weights")
     parts: tuple[Mapping[str, Any], ...] = (
         {"recipe": recipe.pop("name", None)},
         {name: value for name, value in recipe.items() if name != "source"},
         settings.get("model_fields", {}),
+        {"weights": weights["file"]} if weights else {},
         data,
         {"seed": settings.get("seed")},
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modernet.records import Record
-from modernet.report.training.labels import labels
+from modernet.report.labels import labels
 
 Runs = Callable[..., Record]
 
@@ -54,3 +54,10 @@ def test_runs_with_equal_settings_are_numbered(training_run: Runs) -> None:
 
 def test_a_record_without_settings_has_a_label() -> None:
     assert labels([Record("train", "odd", {}, {})] * 2) == ["odd, run 1", "odd, run 2"]
+
+
+def test_runs_of_one_network_with_other_weights_are_labelled_by_the_files_of_these() -> None:
+    files = ["resnet18.a1_in1k", "resnet18.a2_in1k"]
+    runs = [Record("robustness", "resnet18", {"weights": {"file": file, "fingerprint": file}}, {}) for file in files]
+    assert labels(runs) == [f"resnet18 (weights {file})" for file in files]
+    assert labels([runs[0], Record("train", "resnet18", {}, {})])[0] == "resnet18 (weights resnet18.a1_in1k)"
