@@ -10,6 +10,7 @@ from typing import Any
 from modernet.records import Metric, Record
 from modernet.report.drawing.axes import log_ticks
 from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, tooltip
+from modernet.report.drawing.lines import PICKED, line_encoding
 from modernet.report.drawing.theme import ramp
 from modernet.report.notation import axis_title
 from modernet.report.section import Chart, Curves
@@ -36,8 +37,6 @@ def curves(
 ) -> Spec | None:
     """Draw one curve per line, averaged over its runs epoch by epoch; None if no run has the column.
 
-    The parameter `picked` lists the indices of highlighted lines; empty for all.
-
     Args:
         lines: label of each line -> its runs.
         column: of the history, such as `"train_loss"`.
@@ -62,12 +61,7 @@ def curves(
     encoding = {
         "x": quantitative("epoch", "epoch", axis={"tickMinStep": 1, "grid": False}),
         "y": quantitative("value", title, scale=scale, axis=axis),
-        "color": {"field": "line", "type": "nominal", "legend": None}
-        | {"scale": {"domain": list(range(len(lines))), "range": list(colors)}},
-        "opacity": {
-            "condition": {"test": "length(picked) == 0 || indexof(picked, datum.line) >= 0", "value": 1},
-            "value": 0.12,
-        },
+        **line_encoding(colors),
     }
     points = {"type": "point", "filled": True, "size": 40} if min(lengths) < 2 else None
     hover = {"mark": {"type": "point", "size": 90, "opacity": 0, "filled": True}}
@@ -76,7 +70,7 @@ def curves(
         *([{"mark": points, "encoding": encoding}] if points else []),
         {**hover, "encoding": {"x": encoding["x"], "y": encoding["y"], "tooltip": ABOUT}},
     ]
-    return figure(rows, layers, height=270, params={"picked": []})
+    return figure(rows, layers, height=270, params=PICKED)
 
 
 def averaged(runs: Sequence[Record], column: str) -> dict[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, tooltip
+from modernet.report.drawing.lines import PICKED, line_encoding
 from modernet.report.drawing.theme import ramp
 from modernet.report.section import Chart, Curves
 
@@ -61,12 +62,7 @@ def _chart(curves: Sequence[Mapping[str, Any]], lines: Sequence[str | None], col
     encoding = {
         "x": quantitative("recall", "recall", scale=scale, axis=axis),
         "y": quantitative("precision", "precision", scale=scale, axis=axis),
-        "color": {"field": "line", "type": "nominal", "legend": None}
-        | {"scale": {"domain": list(range(len(lines))), "range": list(colors)}},
-        "opacity": {
-            "condition": {"test": "length(picked) == 0 || indexof(picked, datum.line) >= 0", "value": 1},
-            "value": 0.12,
-        },
+        **line_encoding(colors),
     }
     width = {"condition": {"test": "datum.mean", "value": 4}, "value": 1.6}
     hover = {"x": encoding["x"], "y": encoding["y"], "tooltip": ABOUT}
@@ -74,7 +70,7 @@ def _chart(curves: Sequence[Mapping[str, Any]], lines: Sequence[str | None], col
         {"mark": "line", "encoding": {**encoding, "order": {"field": "recall"}, "strokeWidth": width}},
         {"mark": {"type": "point", "size": 90, "opacity": 0, "filled": True}, "encoding": hover},
     ]
-    return figure(rows, layers, height=300, params={"picked": []})
+    return figure(rows, layers, height=300, params=PICKED)
 
 
 def _corners(precision: Sequence[float]) -> list[tuple[float, float]]:
