@@ -19,6 +19,7 @@ from modernet.records import Metric, Record
 from modernet.report import page, write_page
 from modernet.report.drawing.script import vega_script
 from modernet.report.section import Section
+from report.robustness.made_up import made_up_record
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -444,3 +445,27 @@ def test_errors_of_a_run_are_drawn_offline_and_their_text_never_becomes_markup(
     image.scroll_into_view_if_needed()
     opened.page.wait_for_function("document.querySelector('.gallery img').naturalWidth === 30")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 400
+
+
+@pytest.mark.medium
+def test_a_test_of_robustness_is_drawn_offline_and_its_text_never_becomes_markup(visit: Callable[..., Visit]) -> None:
+    hostile = made_up_record(
+        HOSTILE, 1.3, protocol={HOSTILE: HOSTILE}, baseline=HOSTILE, data={"name": HOSTILE, "fingerprint": "0123"}
+    )
+    for row in hostile.details["corruptions"] + hostile.details["corruption_means"]:
+        row["corruption"] = row["corruption"].replace("fog", HOSTILE)
+    hostile.details["resolution"][-1]["reason"] = hostile.details["bias"]["probes"][0]["title"] = HOSTILE
+    plain = made_up_record(data={"name": HOSTILE, "fingerprint": "0123"})
+    opened = visit([hostile, plain], viewport={"width": 400, "height": 800})
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
+    assert opened.page.title() == "modernet report"
+    assert opened.page.locator("img").count() == 0
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 400
+    section = opened.page.locator("#robustness-1")
+    assert section.locator(".chart").count() == 5
+    strips = section.locator(".chart").first
+    assert HOSTILE[:10] in (strips.text_content() or "")
+    assert strips.locator(".mark-line path").count() == 2 * 15
+    for table in section.locator("table").all():
+        assert table.locator("tbody tr").count() == table.locator("tbody th[scope=row]").count()

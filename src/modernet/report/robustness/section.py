@@ -1,0 +1,73 @@
+"""The sections of tests of robustness."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from modernet.records import Record
+from modernet.report.origin import origin
+from modernet.report.robustness.charts import (
+    calibration_curves,
+    severity_curves,
+    size_and_shift_curves,
+    write_robustness_png,
+)
+from modernet.report.robustness.probe_tables import (
+    bias_table,
+    calibration_table,
+    resolution_table,
+    translation_table,
+)
+from modernet.report.robustness.summary import KIND, Comparison, comparisons, suite_words
+from modernet.report.robustness.tables import findings, means_table, severity_table, summary_table
+from modernet.report.section import Image, Section
+
+
+def sections(records: Sequence[Record]) -> list[Section]:
+    """Return a section for the networks that were tested on the same images; see `Kind`."""
+    return [_section(comparison) for comparison in comparisons(records)]
+
+
+def _section(comparison: Comparison) -> Section:
+    records = [network.record for network in comparison.networks]
+    probes = [resolution_table(comparison), translation_table(comparison)]
+    content = {
+        "conditions": _conditions(records),
+        "findings": findings(comparison),
+        "summary": summary_table(comparison),
+        "corruptions": [
+            (
+                suite_words(suite),
+                severity_curves(comparison, suite),
+                means_table(comparison, suite) if len(comparison.networks) > 1 else None,
+                severity_table(comparison, suite),
+            )
+            for suite in comparison.suites
+        ],
+        "calibration": calibration_table(comparison),
+        "reliability": calibration_curves(comparison),
+        "probes": [table for table in probes if table is not None],
+        "probe_curves": size_and_shift_curves(comparison),
+        "bias": bias_table(comparison),
+        "origin": origin(records, [network.label for network in comparison.networks], ", ".join),
+    }
+    title = f"Robustness on {comparison.data}"
+    image = Image(KIND, functools.partial(write_robustness_png, comparison))
+    drawn = comparison.suites or content["reliability"] or content["probe_curves"]
+    return Section(KIND, title, f"Robustness: {comparison.data}", content, records, image if drawn else None)
+
+
+def _conditions(records: Sequence[Record]) -> list[str]:
+    """Return how the images were made, a line for each way."""
+    lines = []
+    for record in records:
+        settings = record.settings
+        protocol = settings.get("protocol", {})
+        parts = [f"{name}: {what}" for name, what in protocol.items()] if isinstance(protocol, Mapping) else [protocol]
+        if settings.get("baseline"):
+            parts.append(f"errors relative to those of {settings['baseline']}")
+        if settings.get("frost"):
+            parts.append(f"frost: {settings['frost']}")
+        lines.append(" · ".join(map(str, parts)))
+    return list(dict.fromkeys(filter(None, lines)))
