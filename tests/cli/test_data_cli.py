@@ -56,10 +56,27 @@ def test_packing_makes_what_data_opens(image_folder: Path, tmp_path: Path, capsy
     assert "contains a finished set of shards" in capsys.readouterr().err
 
 
+def test_corrupted_images_are_written(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "corrupted"
+    arguments = ["data", "corrupt", str(image_folder), str(out), "--corruption", "contrast", "sparkles"]
+    assert main([*arguments, "--severity", "1", "3"]) == 0
+    assert capsys.readouterr().out == f"256 corrupted images written to {out}\n"
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["contrast", "sparkles"]
+    assert len(list((out / "sparkles" / "3" / "vertical").iterdir())) == 32
+    (out / "contrast" / "1" / "vertical" / "1.JPEG").unlink()
+    assert main([*arguments, "--severity", "1"]) == 0
+    assert capsys.readouterr().out == f"1 corrupted images written to {out}, 127 were there\n"
+
+
+def test_corruptions_are_asked_for(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "corrupt", str(image_folder), str(tmp_path / "out")]) == 2
+    assert "give --corruption, such as gaussian_noise, or --suite c" in capsys.readouterr().err
+
+
 def test_the_help_of_data_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data"]) == 0
     assert "modernet data check my_photos" in capsys.readouterr().out
-    for verb in ("check", "pack"):
+    for verb in ("check", "pack", "corrupt"):
         with pytest.raises(SystemExit):
             main(["data", verb, "--help"])
         assert f"modernet data {verb}" in capsys.readouterr().out

@@ -20,7 +20,7 @@ _VERBS = {
     "weights": "list published weights and their licences",
     "convert": "write weights under another project's names",
     "recipes": "list training recipes with their sources and results",
-    "data": "check a data set, or pack it into shards",
+    "data": "check a data set, pack it into shards, or corrupt its images",
     "train": "train a network on your images",
     "evaluate": "test a trained network on a data set",
     "predict": "predict what is in images",

@@ -1,27 +1,29 @@
-"""`modernet data check` and `modernet data pack`."""
+"""`modernet data check`, `modernet data pack` and `modernet data corrupt`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, simple_table
-from modernet.errors import unknown_name
+from modernet.errors import InputError, unknown_name
 
 _HELP = """\
 usage: modernet data check FOLDER
        modernet data pack FOLDER OUT
+       modernet data corrupt FOLDER OUT --corruption NAME | --suite c
 
 Examples:
   modernet data check my_photos               unreadable images, copies in train and test, doubtful classes
   modernet data pack imagenet shards          tar shards with an index, for fast disks and for HTTP
+  modernet data corrupt imagenet out --suite c     the images of ImageNet-C, in its layout
 
-For more, see modernet data check --help and modernet data pack --help.
+For more, see modernet data check --help, and likewise of the others.
 """
 _MOST_SHOWN = 10  # findings of a kind in the table
 
@@ -68,6 +70,37 @@ class PackOptions:
     """Approximate size of a shard."""
 
 
+@dataclass(frozen=True)
+class CorruptOptions:
+    """Write the images of a data set corrupted: as JPEG files, in the layout of ImageNet-C.
+
+    Examples:
+      modernet data corrupt my_photos corrupted --corruption gaussian_noise fog --severity 3
+      modernet data corrupt imagenet imagenet-c --suite c --frost photographs_of_frost
+
+    They are those of the test split, or all of a set without splits: scaled to a shorter side of 256 pixels, cut to the
+    central 224, corrupted, and written to FOLDER/CORRUPTION/SEVERITY/CLASS/NAME.JPEG. Sets of images of at most 64
+    pixels keep their size. After Ctrl-C, the same command keeps the finished images.
+    """
+
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
+    """Images: a folder (class/image, or train and test above it), shards, parquet, or a name, as for --data."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """Folder for the images."""
+    corruption: tuple[str, ...] = ()
+    """Corruptions, by their published names."""
+    suite: tuple[Literal["c", "extra", "cbar"], ...] = ()
+    """All corruptions of a suite: the 15 of ImageNet-C, its 4 others, the 10 of ImageNet-C-bar."""
+    severity: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """Severities, 1 to 5."""
+    seed: int = 0
+    """Of everything random."""
+    frost: Path | None = None
+    """Folder with the six photographs of frost of ImageNet-C; without it, frost is synthesised."""
+    skip_unreadable: bool = False
+    """Skip images that cannot be read, and list them."""
+
+
 def main(arguments: Sequence[str]) -> int:
     verb, *rest = [*arguments] or ["--help"]
     match verb:
@@ -75,10 +108,12 @@ def main(arguments: Sequence[str]) -> int:
             return _check(rest)
         case "pack":
             return _pack(rest)
+        case "corrupt":
+            return _corrupt(rest)
         case "-h" | "--help":
             print(_HELP, end="")
             return 0
-    raise unknown_name("verb of modernet data", verb, ("check", "pack"))
+    raise unknown_name("verb of modernet data", verb, ("check", "pack", "corrupt"))
 
 
 def _check(arguments: Sequence[str]) -> int:
@@ -132,4 +167,30 @@ def _pack(arguments: Sequence[str]) -> int:
         f"{packed.images} images in {packed.shards} shards{kept}, {packed.size / 2**20:.0f} MB; "
         f"open them with --data {packed.folder}"
     )
+    return 0
+
+
+def _corrupt(arguments: Sequence[str]) -> int:
+    options = parse(CorruptOptions, "data corrupt", arguments)
+    if not options.corruption and not options.suite:
+        raise InputError("data corrupt needs corruptions; give --corruption, such as gaussian_noise, or --suite c")
+
+    from modernet import progress
+    from modernet.data import write_corrupted
+    from modernet.data.transforms.corruptions import suite_names
+
+    corruptions = [*suite_names(*options.suite), *options.corruption]
+    with progress.shown():
+        written = write_corrupted(
+            options.data,
+            options.out,
+            corruptions,
+            options.severity,
+            seed=options.seed,
+            frost=options.frost,
+            skip_unreadable=options.skip_unreadable,
+        )
+    kept = f", {written.kept} were there" if written.kept else ""
+    skipped = f"; skipped {len(written.unreadable)} that cannot be read" if written.unreadable else ""
+    print(f"{written.images} corrupted images written to {written.folder}{kept}{skipped}")
     return 0

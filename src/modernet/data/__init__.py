@@ -2,6 +2,7 @@
 
 from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import Finding, Findings
+from modernet.data.corrupting import Written, write_corrupted
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split, image_name, short_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decoding import UnreadableImage, read_image
@@ -39,6 +40,7 @@ __all__ = [
     "Targets",
     "UnreadableImage",
     "View",
+    "Written",
     "check_images",
     "find_images",
     "fit_image",
@@ -50,4 +52,5 @@ __all__ = [
     "pack_dataset",
     "read_image",
     "short_name",
+    "write_corrupted",
 ]

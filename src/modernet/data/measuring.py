@@ -38,6 +38,11 @@ def usual_size(examples: Examples) -> int:
     return min(max(median // _STRIDE, 1) * _STRIDE, _DEFAULT_SIZE)
 
 
+def longest_side(examples: Examples) -> int:
+    """Return the longest side of any image of the same sample; 0 if none can be read."""
+    return max((max(size) for size in _sizes(examples)), default=0)
+
+
 def have_size(examples: Examples, size: Size) -> bool:
     """Return whether every image of the same sample has this size already."""
     return set(_sizes(examples)) == {size}

@@ -11,11 +11,14 @@ from modernet.errors import InputError
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
     """Yield a path to write to, in the folder of `path`; it is renamed to `path` once it is complete and on disk.
 
     If the body raises (a full disk, Ctrl-C), the unfinished file is removed and the file at `path` is unchanged.
     The folder of `path` is created if it is missing.
+
+    Args:
+        durable: whether it waits for the disk, some milliseconds; without, a power cut may leave an empty file.
 
     >>> with whole_file("runs/record.json") as unfinished:
     ...     _ = unfinished.write_text("{}")
@@ -25,10 +28,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     unfinished = target.with_name(f".{target.name}.unfinished")  # one name: killed processes leave at most one
     try:
         yield unfinished
-        with unfinished.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
         unfinished.replace(target)
-        _sync_folder(target.parent)
+        if durable:
+            _sync_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 
