@@ -26,13 +26,11 @@ def add_noise(images: Tensor, noise: Tensor) -> Tensor:
     Pixels are whole numbers, so the truncated sum is that with the noise rounded down, and small integers will do.
 
     Args:
-        images: uint8 (b, 3, h, w).
-        noise: in grey levels (b, h, w), or (b, 3, h, w) with another one for each channel.
+        images: uint8 (b, c, h, w).
+        noise: in grey levels (b, h, w), the same in all channels.
 
     Returns:
-        uint8 (b, 3, h, w)
+        uint8 (b, c, h, w)
     """
-    steps = noise.floor().to(torch.int16)
-    if steps.ndim == 3:
-        steps = steps[:, None]
+    steps = noise.floor().to(torch.int16)[:, None]
     return (images + steps).clamp_(0, 255).to(torch.uint8)
