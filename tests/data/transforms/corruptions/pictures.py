@@ -1,4 +1,4 @@
-"""Images to corrupt: smooth areas, edges, texture, and flat areas as of white skies and black frames."""
+"""Images to corrupt: smooth areas with the noise of a camera, edges, texture, flat areas as of skies and frames."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch.nn import functional
 def pictures(n: int, h: int, w: int, seed: int = 0) -> Tensor:
     """Return images, uint8 (n, 3, h, w)."""
     generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(n, 3, h // 12 + 2, w // 12 + 2, generator=generator)
-    smooth = functional.interpolate(coarse, size=(h, w), mode="bicubic") * 500 - 125  # a fifth is black or white
+    coarse = torch.rand(n, 3, h // 24 + 2, w // 24 + 2, generator=generator)
+    smooth = functional.interpolate(coarse, size=(h, w), mode="bicubic") * 350 - 48  # some of it is black or white
     texture = torch.randn(n, 3, h, w, generator=generator) * 12
-    texture[..., : w // 2] = 0
+    texture[..., : w // 2] /= 12
+    texture[(smooth < 0) | (smooth > 255)] = 0
     images = (smooth + texture).clamp(0, 255).to(torch.uint8)
     images[..., : h // 4, : w // 3] = torch.tensor([200, 41, 9], dtype=torch.uint8)[:, None, None]
     return images

@@ -5,8 +5,9 @@ Sources: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Co
 Robustness" (2021). The order of the imports is that of the papers.
 """
 
+from modernet.data.transforms.corruptions import noise as _noise  # noqa: F401, I001 - registers
+from modernet.data.transforms.corruptions import digital as _digital  # noqa: F401 - registers
 from modernet.data.transforms.corruptions import bar as _bar  # noqa: F401 - registers
-from modernet.data.transforms.corruptions import digital as _digital  # noqa: F401
 from modernet.data.transforms.corruptions.corruption import (
     CORRUPTIONS,
     SEVERITIES,
