@@ -6,6 +6,7 @@ Robustness" (2021). The order of the imports is that of the papers.
 """
 
 from modernet.data.transforms.corruptions import noise as _noise  # noqa: F401, I001 - registers
+from modernet.data.transforms.corruptions import blur as _blur  # noqa: F401 - registers
 from modernet.data.transforms.corruptions import digital as _digital  # noqa: F401 - registers
 from modernet.data.transforms.corruptions import bar as _bar  # noqa: F401 - registers
 from modernet.data.transforms.corruptions.corruption import (
