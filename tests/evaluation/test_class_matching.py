@@ -24,6 +24,7 @@ def test_synsets_are_matched_with_the_classes_of_imagenet() -> None:
 def test_a_network_whose_classes_are_synsets_knows_their_names_and_places() -> None:
     assert match_classes(imagenet_synsets(), ("goldfish", "tench, Tinca tinca"), "photos").numbers == (1, 0)
     assert match_classes(imagenet_synsets()[200:210], ("golden retriever",), "photos").numbers == (7,)
+    assert match_classes(imagenet_synsets()[200:210], ("n02099601",), "photos").numbers == (7,)
     assert match_classes(imagenet_synsets(), ("10", "2"), "photos") == ClassMatch((10, 2), "by index")
 
 

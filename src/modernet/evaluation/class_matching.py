@@ -128,11 +128,10 @@ class _Network:
         return f"{synset} ({name})" if synset else repr(name)
 
     def _find(self, name: str, *, indices: bool, place: int | None = None) -> tuple[str, int]:
-        if name not in self._own:
-            if self._of_synset and _SYNSET.fullmatch(name):
-                return "by synset", self._by_synset(name)
-            if indices and _NUMBER.fullmatch(name):
-                return "by index", self._by_index(name)
+        if self._of_synset and _SYNSET.fullmatch(name):
+            return "by synset", self._by_synset(name)
+        if indices and name not in self._own and _NUMBER.fullmatch(name):
+            return "by index", self._by_index(name)
         return "by name", self._by_name(name, place)
 
     def _by_synset(self, name: str) -> int:
