@@ -41,11 +41,11 @@ CPU = torch.device("cpu")
 OURS = "modernet"
 
 
-def make_images(folder: Path) -> None:
+def make_images(folder: Path, count: int = MADE) -> None:
     """Write photo-like JPEGs in two classes."""
     rng = np.random.default_rng(0)
     photos = [Image.fromarray(photo) for photo in load_sample_images().images]
-    for number in range(MADE):
+    for number in range(count):
         size = (2000, 1500) if number % 10 == 0 else (500, 375)
         photo = photos[number % len(photos)]
         width = int(rng.integers(photo.width // 2, photo.width))

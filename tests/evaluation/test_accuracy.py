@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.data import ClassTargets, ImageDataset, InMemory, make_loader
+from modernet.data import ClassTargets, ImageDataset, InMemory, fit_image, make_loader, read_image
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, evaluate_saved, predict
 from modernet.evaluation.scores import NonFiniteScores, ranks
@@ -159,6 +160,65 @@ def test_predictions_agree_with_evaluation(saved: SavedNetwork, stripes: ImageDa
     ]
 
     assert 100 * sum(right) / len(right) == pytest.approx(evaluate_saved(saved, stripes, "train").top1)
+
+
+def test_a_prediction_does_not_depend_on_its_batch_and_is_that_of_one_image_alone(
+    saved: SavedNetwork, image_folder: Path
+) -> None:
+    """37 images of several sizes, with a broken one among them, in three batches; the plain way is one by one."""
+    paths = sorted(image_folder.rglob("*.png"))[:37]
+    Image.new("RGB", (90, 30), "teal").save(paths[3])
+    paths[20].write_bytes(b"no image")
+    predictions = predict(saved, paths, skip_unreadable=True)
+
+    good = [path for path in paths if path != paths[20]]
+    assert [prediction.image for prediction in predictions] == [str(path) for path in good]
+    own = saved.preparation
+    for prediction, path in zip(predictions, good, strict=True):
+        image = fit_image(read_image(path), own.image_size, crop=own.crop, interpolation=own.interpolation)
+        with torch.no_grad():
+            expected = saved.network(own.normalise(image)[None])[0].softmax(0)
+        found = {guess.label: guess.probability for guess in prediction.predictions}
+        assert [found[name] for name in saved.classes] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_many_images_are_predicted_without_batch_norms_and_with_the_same_answers(
+    saved: SavedNetwork, image_folder: Path
+) -> None:
+    torch.manual_seed(0)
+    network = NetworkSpec("model", "resnet_test", {}).build(2).eval()
+    batch_norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for module in batch_norms:
+        nn.init.uniform_(module.running_mean)
+        nn.init.uniform_(module.running_var, 0.5, 2)
+    calls: list[nn.Module] = []
+    seen = nn.modules.module.register_module_forward_hook(
+        lambda module, *_: calls.append(module) if isinstance(module, nn.BatchNorm2d) else None
+    )
+    paths = sorted(image_folder.rglob("*.png"))
+    one = predict(replace(saved, network=network), paths)
+    assert len(calls) == 4 * len(batch_norms), "64 images in batches of 16"
+    two = predict(replace(saved, network=network), paths * 2)
+    seen.remove()
+
+    assert len(calls) <= 7 * len(batch_norms), "used while folding, and not for eight batches"
+    for found, expected in zip(two, one * 2, strict=True):
+        assert found.image == expected.image
+        assert [guess.label for guess in found.predictions] == [guess.label for guess in expected.predictions]
+        probabilities = [[guess.probability for guess in each.predictions] for each in (found, expected)]
+        assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-5)
+
+
+def test_predicting_leaves_torchs_threads_as_they_were(saved: SavedNetwork, image_folder: Path) -> None:
+    paths, before = sorted(image_folder.rglob("*.png"))[:33], torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert len(predict(saved, paths)) == 33
+        with pytest.raises(NonFiniteScores):
+            predict(replace(saved, network=Constant(torch.tensor([math.nan, 0.0]))), paths)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_unreadable_image_is_named_or_skipped(saved: SavedNetwork, image_folder: Path) -> None:

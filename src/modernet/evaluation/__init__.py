@@ -2,16 +2,8 @@
 
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
 from modernet.evaluation.class_matching import ClassMatch, match_classes
-from modernet.evaluation.saved import (
-    Guess,
-    Prediction,
-    evaluate_saved,
-    numbered_split,
-    predict,
-    prepared_images,
-    saved_loader,
-    stored_images,
-)
+from modernet.evaluation.predicting import Guess, Prediction, predict, stored_images
+from modernet.evaluation.saved import evaluate_saved, numbered_split, saved_loader
 
 __all__ = [
     "Accuracy",
@@ -23,7 +15,6 @@ __all__ = [
     "match_classes",
     "numbered_split",
     "predict",
-    "prepared_images",
     "saved_loader",
     "stored_images",
 ]

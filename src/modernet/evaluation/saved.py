@@ -1,10 +1,9 @@
-"""Evaluate a trained classifier on a data set, or predict single images."""
+"""Evaluate a trained classifier on a data set."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from modernet import progress
 from modernet.data import (
     IGNORE,
     BoxTargets,
@@ -26,39 +24,13 @@ from modernet.data import (
     SemanticTargets,
     Split,
     Targets,
-    UnreadableImage,
-    fit_image,
     make_loader,
-    read_image,
 )
 from modernet.data.images.label_files import LabelFiles
 from modernet.errors import InputError
 from modernet.evaluation.accuracy import Accuracy, evaluate_classifier
 from modernet.evaluation.class_matching import match_classes
-from modernet.evaluation.scores import NonFiniteScores, non_finite
 from modernet.weights import SavedNetwork
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A class and its probability."""
-
-    label: str
-    probability: float
-    """In [0, 1]."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The most probable classes of an image."""
-
-    image: str
-    predictions: list[Guess]
-    """From the most to the least probable."""
-
-    def lines(self) -> list[str]:
-        """Return the prediction as text, a class per line."""
-        return [f"{100 * guess.probability:5.1f} %  {guess.label}" for guess in self.predictions]
 
 
 def evaluate_saved(
@@ -162,68 +134,3 @@ def _renumbered(name: str, targets: Targets, numbers: NDArray[np.int64], n: int)
     if isinstance(targets, SemanticTargets) and isinstance(targets.maps, LabelFiles):
         return replace(targets, maps=targets.maps.renumbered(numbers.tolist()))
     raise InputError(f"{name} has the network's classes in another order; list them in that of the network")
-
-
-@torch.inference_mode()
-def predict(
-    saved: SavedNetwork, paths: Sequence[Path], *, top: int = 5, skip_unreadable: bool = False
-) -> list[Prediction]:
-    """Return the most probable classes of each image.
-
-    Args:
-        top: how many classes; all, if there are fewer.
-        skip_unreadable: skip images that cannot be read, instead of stopping.
-
-    Raises:
-        InputError: there are no images, `top` is below 1, or an image cannot be read.
-        NonFiniteScores: a logit is NaN or infinite.
-    """
-    if top < 1:
-        raise InputError(f"top is {top}; give 1 or more")
-    predictions = []
-    for path, image in prepared_images(saved, paths, skip_unreadable=skip_unreadable):
-        logits = saved.network(image[None])[0].float()
-        if non_finite(logits[None]):
-            raise NonFiniteScores.of(str(path))
-        best = logits.sort(descending=True, stable=True).indices[:top]  # of equal ones, the lowest index first
-        guesses = [
-            Guess(saved.classes[index], probability)
-            for probability, index in zip(logits.softmax(0)[best].tolist(), best.tolist(), strict=True)
-        ]
-        predictions.append(Prediction(str(path), guesses))
-    return predictions
-
-
-def prepared_images(
-    saved: SavedNetwork, paths: Sequence[Path], *, skip_unreadable: bool = False
-) -> Iterator[tuple[Path, Tensor]]:
-    """Yield each image, resized, cropped and normalised for a trained network: float32 (3, h, w).
-
-    Raises:
-        InputError: there are no images, or one cannot be read.
-    """
-    preparation = saved.preparation
-    for path, stored in stored_images(paths, skip_unreadable=skip_unreadable):
-        image = fit_image(
-            stored, preparation.image_size, crop=preparation.crop, interpolation=preparation.interpolation
-        )
-        yield path, preparation.normalise(image)
-
-
-def stored_images(paths: Sequence[Path], *, skip_unreadable: bool = False) -> Iterator[tuple[Path, Tensor]]:
-    """Yield each image as it is stored: uint8 (3, h, w).
-
-    Raises:
-        InputError: there are no images, or one cannot be read.
-    """
-    if not paths:
-        raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
-    for path in progress.track(paths, "predicting", len(paths)):
-        try:
-            image = read_image(path)
-        except UnreadableImage as error:
-            if not skip_unreadable:
-                raise
-            progress.say(f"skipped: {error}")
-            continue
-        yield path, image

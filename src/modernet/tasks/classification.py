@@ -15,6 +15,7 @@ from modernet.data import Batch, ImageDataset
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, saved_loader
 from modernet.evaluation.segmenting import WHOLE
+from modernet.machine.device import default_device
 from modernet.models import Backbone
 from modernet.recipes import ClassificationRecipe, for_classification
 from modernet.records import CLASSIFICATION, Metric, Record
@@ -167,4 +168,6 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest)
         raise InputError("--min-score is for detectors; leave it out, or use --top")
     if request.out is not None:
         raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
-    return evaluation.predict(saved, paths, top=request.top, skip_unreadable=request.skip_unreadable)
+    return evaluation.predict(
+        saved, paths, top=request.top, skip_unreadable=request.skip_unreadable, device=default_device()
+    )

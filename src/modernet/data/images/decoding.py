@@ -78,6 +78,17 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
     return decode_image(_content(Path(path)), valid_text(str(path)))
 
 
+def read_view(
+    path: str | os.PathLike[str], choose: ChooseView, interpolation: Interpolation = "bilinear"
+) -> tuple[Tensor, View]:
+    """Read a view of one image, as `Images.read_view` does.
+
+    Raises:
+        UnreadableImage: as `read_image`.
+    """
+    return decode_view(_content(Path(path)), valid_text(str(path)), choose, interpolation)
+
+
 def decode_image(data: bytes, name: str) -> Tensor:
     """Decode the bytes of a file, as `read_image` does; `name` is its name in errors."""
     with opened(data, name) as image:
