@@ -38,10 +38,10 @@ def open_dataset(
     """Open images with their targets.
 
     A folder is recognised by what it holds: an image folder (`class/image`, or `train/`, `val/`, `test/` above it;
-    ImageNet's own layout is one), image files with a table of labels (`metadata.jsonl`, `metadata.csv`, `labels.csv`),
-    tar shards in WebDataset's layout (`train-*.tar`, `train/*.tar`, ...), parquet in the Hub's image layouts, the
-    original files of CIFAR-10 or of MNIST and its family. `three_splits` says where train, validation and test come
-    from; an image keeps its place when others are added.
+    ImageNet's own layout is one), ImageNet's validation images as they are released (`ilsvrc.py`), image files with a
+    table of labels (`metadata.jsonl`, `metadata.csv`, `labels.csv`), tar shards in WebDataset's layout (`train-*.tar`,
+    `train/*.tar`, ...), parquet in the Hub's image layouts, the original files of CIFAR-10 or of MNIST and its family.
+    `three_splits` says where train, validation and test come from; an image keeps its place when others are added.
 
     Shards that are not on this machine are fetched one by one, each when its first image is needed, and kept in the
     cache folder (`$MODERNET_CACHE_GB` of them at most, by default 200). So training starts at once; sizes and colours

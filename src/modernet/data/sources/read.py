@@ -15,6 +15,7 @@ from modernet.data.sources.examples import Source
 from modernet.data.sources.foreign import refuse_foreign, refuse_foreign_file
 from modernet.data.sources.hub import PREFIX, read_hub
 from modernet.data.sources.idx import has_idx, read_idx
+from modernet.data.sources.ilsvrc import has_ilsvrc, read_ilsvrc
 from modernet.data.sources.image_folder import read_image_folder, read_unlabelled_folder
 from modernet.data.sources.label_maps import read_label_folder
 from modernet.data.sources.labelled_files import label_tables, read_labelled_files
@@ -148,6 +149,8 @@ def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int, to_learn:
     if reader is not None:
         return reader()
     if targets == "classes":
+        if has_ilsvrc(path):
+            return read_ilsvrc(path)
         if tables := label_tables(path):
             return read_labelled_files(path, tables)
         refuse_foreign(path)
