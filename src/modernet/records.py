@@ -74,8 +74,9 @@ class Record:
             `score` and `iou` from which on they count; `precision_recall`, a list of curves, with
             `class` (None for the mean, which has the number of `classes`), `iou` and `precision` (in [0, 1]) at recalls
             in even steps from 0 to 1; `misses`, a list of the images with the worst results, with `image` (its name),
-            `why` and `jpeg` (a small drawing, base64). Of a test of robustness: `corruptions`, `corruption_means`,
-            `calibration`, `resolution`, `translation` and `bias` as `modernet.evaluation.robustness` describes them.
+            `why` and `jpeg` (a small drawing, base64); `per_class`, metrics by class, perhaps with their `n`. Of a test
+            of robustness: `corruptions`, `corruption_means`, `calibration`, `resolution`, `translation` and `bias` as
+            `modernet.evaluation.robustness` describes them.
     """
 
     kind: str
