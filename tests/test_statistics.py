@@ -17,6 +17,7 @@ from modernet.statistics import (
     pooled_variance,
     std,
     welch_interval,
+    wilson_interval,
 )
 
 accuracies = st.lists(st.integers(0, 1000).map(lambda hits: hits / 10), min_size=2, max_size=6)
@@ -64,6 +65,13 @@ def test_an_interval_excludes_what_is_outside_of_it() -> None:
     interval = Interval.around(2.0, 0.5)
     assert (interval.low, interval.high, interval.margin) == (1.5, 2.5, 0.5)
     assert [interval.excludes(value) for value in (1.4, 1.5, 2.0, 2.5, 2.6)] == [True, False, False, False, True]
+
+
+@pytest.mark.parametrize(("right", "n"), [(368, 400), (0, 12), (7, 7), (1, 50_000)])
+def test_the_interval_of_a_share_is_wilsons(right: int, n: int) -> None:
+    truth = stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    interval = wilson_interval(right / n, n)
+    assert (interval.low, interval.high) == pytest.approx((truth.low, truth.high), rel=1e-9, abs=1e-12)
 
 
 def test_two_groups_pooled_are_students_test() -> None:

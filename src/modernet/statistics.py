@@ -43,6 +43,23 @@ def std(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
+def wilson_interval(share: float, n: float) -> Interval:
+    """Return Wilson's confidence interval of a probability, from the share of n independent trials; all in [0, 1].
+
+    With z the quantile of the normal distribution:
+
+        (share + z²/2n ± z · sqrt(share · (1 − share) / n + z²/4n²)) / (1 + z²/n)
+
+    Unlike share ± z · sqrt(share · (1 − share) / n) it has a width, and stays in [0, 1], for shares of 0 and 1 too.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return Interval(max(centre - margin, 0.0), min(centre + margin, 1.0))
+
+
 def welch_interval(after: Sequence[float], before: Sequence[float]) -> Interval | None:
     """Return the confidence interval of mean(after) − mean(before), without assuming equal variances.
 

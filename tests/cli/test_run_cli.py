@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from modernet.cli import main
+from modernet.statistics import wilson_interval
 
 EARLY = Path(__file__).parents[1] / "data_of_early_versions" / "3d9728f"
 SCENE = EARLY / "scene0.png"
@@ -23,14 +24,23 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.medium
-def test_an_evaluation_is_one_line_with_every_metric(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_evaluation_is_one_line_with_every_metric_and_a_line_for_each_of_the_worst_classes(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     record = json.loads((run / "record.json").read_text())["metrics"]
     assert main(["evaluate", str(run), "--data", "digit_scenes", "--batch-size", "100"]) == 0
+    first, *worst = capsys.readouterr().out.splitlines()
 
-    assert capsys.readouterr().out == (
-        f"resnet_test on digit_scenes, test: top-1 {record['test_top1']:.1f} %, top-5 {record['test_top5']:.1f} % "
-        f"(n = 1000), loss {record['test_loss']:.4f}\n"
+    ends = [wilson_interval(record[f"test_{name}"] / 100, 1000) for name in ("top1", "top5")]
+    low1, high1, low5, high5 = (f"{100 * end:.1f}" for each in ends for end in (each.low, each.high))
+    assert first == (
+        f"resnet_test on digit_scenes, test: top-1 {record['test_top1']:.1f} % ({low1} to {high1}), "
+        f"top-5 {record['test_top5']:.1f} % ({low5} to {high5}) (n = 1000), loss {record['test_loss']:.4f}"
     )
+    percent = [float(line.split()[1]) for line in worst]
+    assert len(worst) == 5
+    assert percent == sorted(percent)
+    assert percent[0] < record["test_top1"]
 
 
 @pytest.mark.medium
@@ -40,6 +50,7 @@ def test_a_split_is_evaluated_on_request(run: Path, capsys: pytest.CaptureFixtur
     measured = json.loads(capsys.readouterr().out)
 
     assert measured["n"] == 300
+    assert 10 * measured["top1"] == pytest.approx(sum(measured[f"top1/{digit}"] for digit in range(10)), rel=0.05)
     assert measured["top1"] == pytest.approx(record["validation_top1"], rel=1e-6)
 
 
@@ -132,6 +143,13 @@ def test_a_run_of_an_unknown_task_is_refused(run: Path, capsys: pytest.CaptureFi
         (["evaluate", "{run}", "--data", "digit_scenes", "--batch-size", "0"], "batch_size is 0"),
         (["evaluate", "{run}", "--data", "digit_scenes", "--split", "dev"], "--split is 'dev'; give one of 'train'"),
         (["evaluate", "{run}", "--data", "nowhere"], "nowhere"),
+        (["evaluate", "{run}"], "evaluate needs --data"),
+        (["evaluate", "--data", "digit_scenes"], "give the folder of a finished run, or --model NAME"),
+        (["evaluate", "{run}", "--model", "vit_tiny", "--data", "digit_scenes"], "or --model NAME, not both"),
+        (["evaluate", "{run}", "--weights", "a.pth", "--data", "digit_scenes"], "--weights needs --model NAME"),
+        (["evaluate", "{run}", "--data", "digit_scenes", "--out", "{run}"], "has a record.json; give another --out"),
+        (["evaluate", "{run}", "--data", "digit_scenes", "--class-map", "no.csv"], "cannot read the class map no.csv"),
+        (["evaluate", "{run}", "--data", "digit_scenes", "--real", "no.json"], "cannot read the ReaL labels no.json"),
         (["predict", "{run}", "{run}/no.jpg"], "no.jpg"),
         (["predict", "{run}", str(SCENE), "--top", "0"], "top is 0; give 1 or more"),
         (

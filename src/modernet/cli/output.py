@@ -48,18 +48,22 @@ def simple_table(title: str, columns: dict[str, bool], rows: list[list[str]]) ->
 
 
 def results(metrics: Iterable[Metric], values: Mapping[str, float], split: str = "") -> str:
-    """Format metrics with their number of samples: `top-1 93.13 %, top-5 99.20 % (n = 10000)`.
+    """Format metrics with their number of samples: `top-1 93.13 % (92.62 to 93.61), top-5 99.20 % (n = 10000)`.
 
     Args:
-        values: by the metric's name, with `split` and an underscore in front if it is given; `n` among them.
+        values: by the metric's name, with `split` and an underscore in front if it is given; `n` among them, and
+            perhaps the ends of an interval, `NAME_low` and `NAME_high`.
     """
     prefix = split and f"{split}_"
     n = values.get(f"{prefix}n")
-    texts = [
-        f"{metric.title} {values[prefix + metric.name]:.{metric.digits_for(n)}f} {metric.unit}".rstrip()
-        for metric in metrics
-        if prefix + metric.name in values
-    ]
+    texts = []
+    for metric in metrics:
+        name, digits = prefix + metric.name, metric.digits_for(n)
+        if name in values:
+            text = f"{metric.title} {values[name]:.{digits}f} {metric.unit}".rstrip()
+            if f"{name}_low" in values:
+                text += f" ({values[f'{name}_low']:.{digits}f} to {values[f'{name}_high']:.{digits}f})"
+            texts.append(text)
     return ", ".join(texts) + ("" if n is None else f" (n = {n:.0f})")
 
 

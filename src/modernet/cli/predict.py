@@ -52,22 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, "predict", arguments)
 
     from modernet import progress
+    from modernet.cli.networks import open_network
     from modernet.data import find_images
-    from modernet.errors import InputError
-    from modernet.tasks import PredictRequest, get_task, load_network
-    from modernet.weights import load_model
+    from modernet.tasks import PredictRequest, get_task
 
-    if options.model is None and options.weights is not None:
-        raise InputError("--weights needs --model NAME, the network that they belong to")
-    if options.model is None and not options.what:
-        raise InputError("give the folder of a finished run, or --model NAME, and images")
     with progress.shown():
-        if options.model is None:
-            run, *images = options.what
-            saved = load_network(Path(run))
-        else:
-            images = list(options.what)
-            saved = load_model(options.model, options.weights)
+        first = 1 if options.model is None else 0
+        run, images = (Path(options.what[0]) if options.what[:first] else None), options.what[first:]
+        saved = open_network(run, options.model, options.weights)
         paths = find_images([path for given in images for path in (_listed() if given == "-" else [given])])
         request = PredictRequest(options.top, options.min_score, options.out, skip_unreadable=True)
         predictions = get_task(saved.task).predict(saved, paths, request)

@@ -92,6 +92,8 @@ def one_split(source: Source, split: SplitName, marks: Marks | None) -> tuple[Ex
         n = len(everything)
         learned = n if marks is None else marks.count(everything.images, everything.indices)
         if marks is not None and learned <= _BY_CHANCE * min(n, len(marks)):
+            if not len(marks):
+                return everything, f"all {n} images"
             few = f"{learned} have" if learned > 1 else "one has" if learned else "none has"
             return everything, f"all {n} images; {few} name and size of a training image"
         part: Examples = getattr(three_splits(source), split)

@@ -1,6 +1,14 @@
 """Tasks, a file each: the only place where a network, its data, its loss and its metrics meet."""
 
 from modernet.tasks.classification import train_classifier
-from modernet.tasks.registry import EvaluateRequest, PredictRequest, TrainRequest, get_task, load_network
+from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, get_task, load_network
 
-__all__ = ["EvaluateRequest", "PredictRequest", "TrainRequest", "get_task", "load_network", "train_classifier"]
+__all__ = [
+    "EvaluateRequest",
+    "Measured",
+    "PredictRequest",
+    "TrainRequest",
+    "get_task",
+    "load_network",
+    "train_classifier",
+]

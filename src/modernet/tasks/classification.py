@@ -8,17 +8,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
+import torch
 from torch import Tensor, nn
 
 from modernet import evaluation
 from modernet.data import Batch, ImageDataset
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, saved_loader
+from modernet.evaluation.judging import judge_classifier
+from modernet.evaluation.real_labels import RealLabels
 from modernet.evaluation.segmenting import WHOLE
 from modernet.machine.device import default_device
 from modernet.models import Backbone
 from modernet.recipes import ClassificationRecipe, for_classification
 from modernet.records import CLASSIFICATION, Metric, Record
+from modernet.statistics import wilson_interval
 from modernet.tasks.criterion import criterion
 from modernet.tasks.head import drop_features, scale_head
 from modernet.tasks.images import (
@@ -29,7 +33,7 @@ from modernet.tasks.images import (
     open_for_saved,
     open_request,
 )
-from modernet.tasks.registry import EvaluateRequest, PredictRequest, TrainRequest
+from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest
 from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -151,15 +155,35 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
     return spec.build(num_classes)
 
 
-def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
-    """As `TaskModule.evaluate`."""
+def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
+    """As `TaskModule.evaluate`, with intervals as of independent images; with `real`, also `real_top1` and `real_n`."""
     if request.inference != WHOLE:
         raise InputError("a classifier sees one crop of each image; leave out --window, --scales and --flip")
     if request.save_json is not None:
         raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
-    opened = open_for_saved(saved, request, "classes")
-    loader = saved_loader(saved, opened, batch_size=request.batch_size, device=request.device)
-    return asdict(evaluate_classifier(saved.network.to(request.device), loader))
+    opened = open_for_saved(saved, request, "classes", in_memory=request.real is None)
+    real = None if request.real is None else RealLabels(request.real, opened.split, saved.classes)
+    loader = saved_loader(
+        saved, opened, batch_size=request.batch_size, device=request.device, class_map=request.class_map
+    )
+    network = saved.network.to(request.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    judged = judge_classifier(network, loader)
+    accuracy = judged.accuracy()
+    measured = _with_interval("top1", accuracy.top1, accuracy.n) | _with_interval("top5", accuracy.top5, accuracy.n)
+    measured |= {"loss": accuracy.loss, "n": accuracy.n}
+    if real is not None:
+        by_real = real.accuracy(judged)
+        measured |= {**_with_interval("real_top1", by_real.top1, by_real.n), "real_n": by_real.n}
+    confusion = judged.confusion(saved.classes)
+    return Measured(
+        opened.name, measured, judged.per_class(saved.classes), {"confusion": confusion} if confusion else {}
+    )
+
+
+def _with_interval(name: str, per_cent: float, n: int) -> dict[str, float]:
+    """Return a share of n images in per cent, and the ends of its 95 % interval."""
+    ends = wilson_interval(per_cent / 100, n)
+    return {name: per_cent, f"{name}_low": 100 * ends.low, f"{name}_high": 100 * ends.high}
 
 
 def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[evaluation.Prediction]:

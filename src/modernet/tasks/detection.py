@@ -34,7 +34,7 @@ from modernet.processes import ALONE, Processes
 from modernet.recipes.detection import DetectionRecipe
 from modernet.records import Metric, Record
 from modernet.tasks import images
-from modernet.tasks.registry import EvaluateRequest, PredictRequest, TrainRequest
+from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest
 from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -136,8 +136,8 @@ def build_network(spec: NetworkSpec, num_classes: int) -> RCNN:
     return _detector(spec, spec.build(num_classes), num_classes)
 
 
-def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
-    """As `TaskModule.evaluate`, with the AP of each class that occurs as `box_ap/CLASS` and `mask_ap/CLASS`.
+def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
+    """As `TaskModule.evaluate`, with `box_ap` and `mask_ap` of each class that occurs.
 
     With `save_json`, what was found is written there as COCO result files, with the ids of the data set.
     """
@@ -151,10 +151,8 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
         for path in found.write_json(request.save_json):
             progress.say(f"written: {path}")
     measured = found.measure()
-    of_classes = {
-        f"{metric}/{name}": value for name, row in measured.per_class.items() for metric, value in row.items()
-    }
-    return {**measured.metrics, **of_classes, "n": len(split)}
+    details = {"confusion": measured.confusion, "precision_recall": measured.precision_recall}
+    return Measured(opened.name, {**measured.metrics, "n": len(split)}, measured.per_class, details)
 
 
 def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[DetectedImage]:

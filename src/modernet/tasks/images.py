@@ -15,8 +15,9 @@ from torch import nn
 from modernet.counting import Counts, count
 from modernet.data import Batch, ImageDataset, Loader, OpenedSplit, image_name, make_loader, open_dataset, open_split
 from modernet.data.fingerprint import fingerprint
-from modernet.data.images.marks import Marks, read_marks
+from modernet.data.images.marks import NO_MARKS, Marks, read_marks
 from modernet.data.targets import TargetKind
+from modernet.errors import InputError
 from modernet.preparation import ImageSize
 from modernet.recipes import ImageRecipe, leaves
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
@@ -208,17 +209,25 @@ def _marks_of_both(mark: Callable[[], Marks], before: Marks) -> Marks:
     return mark() | before
 
 
-def open_for_saved(saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind) -> OpenedSplit:
+def open_for_saved(
+    saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind, *, in_memory: bool = True
+) -> OpenedSplit:
     """Open the images that a trained network is to be evaluated on.
 
+    Args:
+        in_memory: whether they may be kept in memory, without their names.
+
     Raises:
-        InputError: the data cannot be opened.
+        InputError: the data cannot be opened, or the request has something for classifiers alone.
     """
+    if targets != "classes" and (request.class_map is not None or request.real is not None):
+        raise InputError("--class-map and --real are for classifiers; leave them out")
     return open_split(
         request.data,
         request.split,
         saved.preparation,
-        marks=read_marks(request.run),
+        marks=NO_MARKS if request.run is None else read_marks(request.run),
         targets=targets,
         skip_unreadable=request.skip_unreadable,
+        memory_limit_mb=2048 if in_memory else 0,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast
 
@@ -47,8 +47,8 @@ class TrainRequest:
 class EvaluateRequest:
     """What `modernet evaluate` was asked to measure."""
 
-    run: Path
-    """The folder of the trained network."""
+    run: Path | None
+    """The folder of the trained network; None for published weights."""
     data: str
     split: Literal["train", "validation", "test"]
     batch_size: int
@@ -58,10 +58,32 @@ class EvaluateRequest:
     """For segmentation: windows, scales and flips."""
     save_json: Path | None = None
     """For detection: folder for what was found, as COCO result files."""
+    class_map: Path | None = None
+    """For classification: a file with the class of the network that classes of the data are."""
+    real: Path | None = None
+    """For classification: the ReaL labels of ImageNet's validation images."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; give 1 or more")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `modernet evaluate` measured.
+
+    Attributes:
+        data: the name of the data, as in its record.
+        metrics: those of the task, with `n`; of some also the ends of their 95 % interval, `top1_low` and `top1_high`;
+            and the loss where the task has one.
+        per_class: metrics of each class that occurs.
+        details: as in a record.
+    """
+
+    data: str
+    metrics: dict[str, float]
+    per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,8 +130,8 @@ class TaskModule(Protocol):
     def build_network(self, spec: NetworkSpec, num_classes: int) -> nn.Module:
         """Build the network of a saved run on torch's default device."""
 
-    def evaluate(self, saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
-        """Measure the metrics, `n`, and the loss where the task has one, of a trained network on a data set."""
+    def evaluate(self, saved: SavedNetwork, request: EvaluateRequest) -> Measured:
+        """Measure a trained network on a data set."""
 
     def predict(self, saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Sequence[Prediction]:
         """Predict images with a trained network, and write what can be drawn of it to the folder `out`.

@@ -32,7 +32,7 @@ from modernet.records import Metric, Record
 from modernet.segmentation import Segmenter, TrainingLogits, UPerNet
 from modernet.segmentation.drawing import save_label_map, save_overlay, side_by_side
 from modernet.tasks import images
-from modernet.tasks.registry import EvaluateRequest, PredictRequest, TrainRequest
+from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest
 from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -82,7 +82,7 @@ class Segmentation(images.ImageTask):
             network, images, preparation, self.dataset.classes, batch_size, processes, misses=misses
         )
         if misses is not None:
-            counts = {"classes": list(self.dataset.classes), "counts": confusion.counts.tolist()}
+            counts = _as_details(confusion, self.dataset.classes)
             self.details = {"confusion": counts, "misses": misses.gather(processes)}
         return measured
 
@@ -129,8 +129,8 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
     return _segmenter(spec, spec.build(num_classes), num_classes)
 
 
-def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
-    """As `TaskModule.evaluate`, with the IoU of each class that occurs as `iou/CLASS`."""
+def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
+    """As `TaskModule.evaluate`, with the `iou` of each class that occurs."""
     if request.save_json is not None:
         raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
     opened = images.open_for_saved(saved, request, "semantic")
@@ -140,7 +140,12 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> dict[str, float]:
         network, split, saved.preparation, saved.classes, request.batch_size, inference=request.inference
     )
     per_class = zip(saved.classes, confusion.per_class_iou(), strict=True)
-    return {**measured, **{f"iou/{name}": iou for name, iou in per_class if not math.isnan(iou)}}
+    return Measured(
+        opened.name,
+        measured,
+        {name: {"iou": iou} for name, iou in per_class if not math.isnan(iou)},
+        {"confusion": _as_details(confusion, saved.classes)},
+    )
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,11 @@ def _with_head_of(start: StartingWeights, recipe: SegmentationRecipe) -> Segment
     if kept != recipe:
         say(f"the run's head is kept: {head} of width {width}")
     return kept
+
+
+def _as_details(confusion: Confusion, classes: Sequence[str]) -> dict[str, Any]:
+    """Return a confusion as a record has it."""
+    return {"classes": list(classes), "counts": confusion.counts.tolist()}
 
 
 def _is_segmenter(start: StartingWeights) -> bool:

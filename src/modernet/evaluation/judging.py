@@ -1,0 +1,99 @@
+"""What a classifier makes of each image of a split: which class it takes it for, and how far off that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modernet import progress
+from modernet.data import Loader
+from modernet.evaluation.accuracy import Accuracy
+from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
+
+_MOST_CONFUSED = 1000  # classes
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a classifier makes of n images; a few bytes of each, as the logits of many would not fit into memory.
+
+    Attributes:
+        labels: int64 (n,), the true classes.
+        predicted: int64 (n,), the classes with the highest logit.
+        ranks: int64 (n,), the place of the true class by decreasing logit, 0 for the highest.
+        losses: float32 (n,), cross-entropy in nats.
+    """
+
+    labels: Tensor
+    predicted: Tensor
+    ranks: Tensor
+    losses: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def accuracy(self) -> Accuracy:
+        """Return the accuracy over all images."""
+        top1, top5 = (100 * float((self.ranks < top).double().mean()) for top in (1, 5))
+        return Accuracy(top1, top5, loss=float(self.losses.double().mean()), n=len(self))
+
+    def per_class(self, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return top-1 in per cent and the number of images, `n`, of each class that has any.
+
+        Args:
+            classes: the names of all.
+        """
+        counts = self.labels.bincount(minlength=len(classes))
+        right = self.labels[self.ranks == 0].bincount(minlength=len(classes))
+        shown = counts.nonzero()[:, 0].tolist()
+        return {
+            classes[label]: {"top1": 100 * int(right[label]) / int(counts[label]), "n": int(counts[label])}
+            for label in shown
+        }
+
+    def confusion(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return the confusion matrix as records have it, of the classes that occur; empty for more than 1,000.
+
+        Args:
+            classes: the names of all.
+        """
+        present = torch.tensor(sorted({*self.labels.tolist(), *self.predicted.tolist()}))
+        k = len(present)
+        if k > _MOST_CONFUSED:
+            return {}
+        true, taken_for = torch.searchsorted(present, self.labels), torch.searchsorted(present, self.predicted)
+        counts = (k * true + taken_for).bincount(minlength=k * k).view(k, k)
+        return {"classes": [classes[label] for label in present.tolist()], "counts": counts.tolist()}
+
+
+@torch.inference_mode()
+def judge_classifier(network: nn.Module, loader: Loader, name: str = "evaluating") -> Judged:
+    """Return what a classifier in evaluation mode makes of every image of a loader, in order.
+
+    Args:
+        network: images `(b, 3, h, w)` -> logits `(b, k)`.
+        loader: without augmentation, of this process alone; its targets are classes.
+        name: title of the progress bar.
+
+    Raises:
+        NonFiniteScores: a logit is NaN or infinite.
+    """
+    network.eval()
+    rows: list[tuple[Tensor, ...]] = []
+    lost: Tensor | int = 0
+    with progress.bar(name, loader.samples_per_epoch) as shown:
+        for batch in loader.batches():
+            logits, labels = network(batch.images).float(), batch.targets
+            losses = F.cross_entropy(logits, labels, reduction="none")
+            rows.append((labels, logits.argmax(1), ranks(logits, labels), losses))
+            lost = lost + non_finite(logits)
+            shown.advance(len(labels))
+    judged = Judged(*(torch.cat(column).cpu() for column in zip(*rows, strict=True)))
+    if lost:
+        raise NonFiniteScores.of(f"{int(lost)} of {len(judged)} images")
+    return judged
