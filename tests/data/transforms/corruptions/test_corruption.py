@@ -28,6 +28,12 @@ def test_an_image_is_corrupted_alike_in_every_batch(name: str) -> None:
     assert torch.equal(alone, whole)
 
 
+def test_a_batch_too_large_for_a_cache_is_corrupted_in_parts() -> None:
+    batch = images(3, 300, 290)
+    whole = Corrupt("fog", 3)(batch, [5, 6, 7])
+    assert torch.equal(whole, torch.cat([Corrupt("fog", 3)(batch[i : i + 1], [5 + i]) for i in range(3)]))
+
+
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_keys_replace_the_content(name: str) -> None:
     batch = images(1).repeat(2, 1, 1, 1)

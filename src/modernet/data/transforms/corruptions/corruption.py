@@ -18,6 +18,7 @@ Suite = Literal["c", "extra", "cbar"]
 """The 15 corruptions of ImageNet-C, its 4 others, and the 10 of ImageNet-C-bar."""
 Parameters = tuple[Any, ...]
 SEVERITIES = (1, 2, 3, 4, 5)
+_PIXELS_AT_ONCE = 2**17  # on a CPU, so that what is computed of them stays in the cache of a core
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,16 @@ class Corrupt:
         Returns:
             uint8 (b, 3, h, w)
         """
-        corruption = CORRUPTIONS[self.name]
         if not len(images):
             return images
         keys = content_keys(images) if keys is None else keys
+        *_, h, w = images.shape
+        at_once = max(1, _PIXELS_AT_ONCE // (h * w)) if images.device.type == "cpu" else len(images)
+        starts = range(0, len(images), at_once)
+        return torch.cat([self._corrupted(images[i : i + at_once], keys[i : i + at_once]) for i in starts])
+
+    def _corrupted(self, images: Tensor, keys: Sequence[int]) -> Tensor:
+        corruption = CORRUPTIONS[self.name]
         chance = ImageChance(self.seed, f"{self.name} {self.severity}", keys, images.device)
         parameters = corruption.parameters(self.severity, self.table or min(images.shape[-2:]))
         extra = {"folder": self.frost} if self.name == "frost" else {}
