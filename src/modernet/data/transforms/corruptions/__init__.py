@@ -7,7 +7,9 @@ Robustness" (2021). The order of the imports is that of the papers.
 
 from modernet.data.transforms.corruptions import noise as _noise  # noqa: F401, I001 - registers
 from modernet.data.transforms.corruptions import blur as _blur  # noqa: F401 - registers
+from modernet.data.transforms.corruptions import weather as _weather  # noqa: F401 - registers
 from modernet.data.transforms.corruptions import digital as _digital  # noqa: F401 - registers
+from modernet.data.transforms.corruptions import spatter as _spatter  # noqa: F401 - registers
 from modernet.data.transforms.corruptions import bar as _bar  # noqa: F401 - registers
 from modernet.data.transforms.corruptions.corruption import (
     CORRUPTIONS,
