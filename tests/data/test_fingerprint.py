@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from data.shards import write_tar
-from modernet.data import ClassTargets, ImageDataset, InMemory, OnDisk, open_dataset
-from modernet.data.fingerprint import fingerprint
+from modernet.data import ClassTargets, ImageDataset, InMemory, OnDisk, OpenedSplit, open_dataset
+from modernet.data.fingerprint import fingerprint, split_fingerprint
 from modernet.data.images import files
 from modernet.data.images.collection import DecodedImages
 from modernet.data.sources.hub import HubImages
@@ -147,3 +147,19 @@ def test_images_of_the_hub_have_versions_by_their_file() -> None:
     small = HubFile("a/b", "1.parquet", "dataset", "commit", 50)
     assert versions(first, small) == [2**60 - 1, 50, 2**60 - 1]
     assert versions(replace(first, sha256="0" * 64), replace(small, revision="later")) == [0, 50, 0]
+
+
+def test_a_split_has_a_fingerprint_of_its_own(stripes: ImageDataset) -> None:
+    def of(split: InMemory, classes: tuple[str, ...] = stripes.classes) -> str:
+        return split_fingerprint(OpenedSplit("stripes", classes, split, stripes.preparation))
+
+    test = stripes.test
+    assert isinstance(test, InMemory)
+    found = {
+        of(test),
+        of(test, ("a", "b")),
+        of(InMemory(test.images.flip(0), test.targets)),
+        of(InMemory(test.images, ClassTargets(1 - test.labels))),
+    }
+    assert len(found) == 4
+    assert of(InMemory(test.images.contiguous(), test.targets)) == of(test)

@@ -29,6 +29,17 @@ def test_every_image_is_read_once_and_failures_are_returned_by_position() -> Non
     assert {position: error.reason for position, error in failures.items()} == {146: "it is torn"}
 
 
+def test_the_centre_is_decoded() -> None:
+    pixels = torch.randint(256, (2, 3, 16, 20), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    examples = labelled(DecodedImages(pixels, "file"), np.array([1, 0]))
+    whole, failures = reading.decode(examples, (16, 16), "reading")
+    assert failures == {}
+    assert torch.equal(whole.images, pixels[..., 2:18])
+    centre, _ = reading.decode(examples, (8, 8), "reading", crop=0.5)
+    assert torch.equal(centre.images, pixels[..., 4:12, 6:14])
+    assert centre.labels.tolist() == [1, 0]
+
+
 def test_of_an_empty_split_nothing_is_read() -> None:
     empty = labelled(IMAGES, np.zeros(150, dtype=np.int64)).take(np.arange(0))
     assert read_all(empty, lambda position, index: 1 / 0, "reading") == {}

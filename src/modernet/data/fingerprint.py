@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from modernet.data.dataset import ImageDataset, InMemory, OnDisk, Split
+from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split
 
 _CHUNK = 1000  # images
 
@@ -17,14 +17,24 @@ def fingerprint(dataset: ImageDataset) -> str:
     Images in memory count by their pixels; others by their identity and version (`Images.versions`), so that none is
     decoded. The digest does not depend on where the data set is stored, or on the number of threads.
     """
-    digest = hashlib.sha256(json.dumps(dataset.classes).encode())
-    for split in (dataset.train, dataset.validation, dataset.test):
-        digest.update(split.targets.digest())
-        for content in _contents(split):
-            digest.update(content)
+    digest = _digest(dataset.classes, dataset.train, dataset.validation, dataset.test)
     preparation = dataset.preparation
     digest.update(json.dumps([round(value, 3) for value in (*preparation.mean, *preparation.std)]).encode())
     return digest.hexdigest()[:12]
+
+
+def split_fingerprint(opened: OpenedSplit) -> str:
+    """Return a short digest of one split: its classes, targets and images in order, as `fingerprint` has them."""
+    return _digest(opened.classes, opened.split).hexdigest()[:12]
+
+
+def _digest(classes: Sequence[str], *splits: Split) -> hashlib._Hash:
+    digest = hashlib.sha256(json.dumps(classes).encode())
+    for split in splits:
+        digest.update(split.targets.digest())
+        for content in _contents(split):
+            digest.update(content)
+    return digest
 
 
 def _contents(split: Split) -> Iterator[bytes | memoryview]:

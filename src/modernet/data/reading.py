@@ -27,16 +27,19 @@ Positions = NDArray[np.int64]
 
 
 def decode(
-    examples: Examples, size: Size, task: str, interpolation: Interpolation = "bilinear"
+    examples: Examples, size: Size, task: str, interpolation: Interpolation = "bilinear", crop: float = 1.0
 ) -> tuple[InMemory, Failures]:
     """Decode the centre of every image, scaled to `size`, and map the targets.
+
+    Args:
+        crop: share of the centre that is kept, as in `central_view`.
 
     Returns:
         The split, and what could not be read, by position; such images are black in the split.
     """
     images = torch.zeros((len(examples), *size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     views = [View(Box(0, 0, *size), size)] * len(examples)
-    choose = partial(central_view, size=size)
+    choose = partial(central_view, size=size, crop=crop)
 
     def store(position: int, index: int) -> None:
         images[position], views[position] = examples.images.read_view(index, choose, interpolation)
