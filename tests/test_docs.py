@@ -15,7 +15,7 @@ from modernet.cli import main
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/extending.md", "docs/training.md", "docs/log.md"),
-    *("docs/speed.md", "docs/timm.md", "docs/results/README.md", "findings/README.md"),
+    *("docs/speed.md", "docs/timm.md", "docs/robustness.md", "docs/results/README.md", "findings/README.md"),
 ]
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = "\n".join(re.findall(r"```\n(.*?)```", TRAINING, flags=re.DOTALL)).replace("\\\n", " ")

@@ -27,6 +27,10 @@ class Answers:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, images: Tensor) -> Answers:
+        """Return the answers for some of the images, by number, int64 (m,), or as a mask, bool (n,)."""
+        return Answers(self.logits[images], self.labels[images])
+
     def correct(self, top: int = 1) -> Tensor:
         """Return whether the class of each image is among the highest `top` logits, bool (n,); of equal logits, the
         lowest index counts as the highest.

@@ -1,0 +1,49 @@
+"""Which corruptions are tested, at which severities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, get_args
+
+from modernet.data.transforms.corruptions import CORRUPTIONS, SEVERITIES, Suite, suite_names
+from modernet.errors import InputError
+
+CORRUPTION_SUITES: tuple[Suite, ...] = get_args(Suite)
+
+
+class Cell(NamedTuple):
+    """One corruption at one severity."""
+
+    suite: str
+    corruption: str
+    severity: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.suite}-{self.corruption}-{self.severity}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.corruption} {self.severity}"
+
+
+def plan_cells(
+    suites: Sequence[Suite], corruptions: Sequence[str] = (), severities: Sequence[int] = SEVERITIES
+) -> list[Cell]:
+    """Return the cells to test, in the order of the papers.
+
+    Args:
+        suites: of corruptions.
+        corruptions: only these; they may be of other suites too. None: all of the suites.
+        severities: 1 to 5.
+
+    Raises:
+        InputError: there is no such corruption or severity.
+    """
+    for severity in severities:
+        if severity not in SEVERITIES:
+            raise InputError(f"severity is {severity}; give 1 to 5")
+    names = set(corruptions or suite_names(*suites))
+    chosen = {name: CORRUPTIONS[name].suite for name in names}  # which refuses what it does not know
+    ordered = [name for name in suite_names(*CORRUPTION_SUITES) if name in chosen]
+    return [Cell(chosen[name], name, severity) for name in ordered for severity in sorted(set(severities))]

@@ -1,0 +1,50 @@
+"""The images that a network is tested on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from modernet.data import OpenedSplit, open_split
+from modernet.data.fingerprint import split_fingerprint
+from modernet.data.images.marks import Marks
+from modernet.evaluation import numbered_split
+from modernet.preparation import Preparation
+
+
+class OpenedImages(NamedTuple):
+    """Images that a network is tested on.
+
+    Attributes:
+        opened: with the numbers that their classes have for the network.
+        fingerprint: of the images and their classes, whatever the network.
+    """
+
+    opened: OpenedSplit
+    fingerprint: str
+
+    @staticmethod
+    def open(
+        spec: str,
+        classes: tuple[str, ...],
+        preparation: Preparation,
+        marks: Marks | None,
+        class_map: Path | None,
+        skip_unreadable: bool,
+    ) -> OpenedImages:
+        """Open images.
+
+        Args:
+            spec, marks, skip_unreadable: as `open_split` takes them.
+            classes: of the network.
+            preparation: of the images.
+            class_map: as `match_classes` takes it.
+
+        Raises:
+            InputError: they cannot be opened, or one has a class that the network does not know.
+        """
+        opened = open_split(spec, "test", preparation, marks=marks, skip_unreadable=skip_unreadable)
+        return OpenedImages(
+            replace(opened, split=numbered_split(opened, classes, class_map)), split_fingerprint(opened)
+        )

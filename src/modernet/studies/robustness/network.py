@@ -1,0 +1,62 @@
+"""The network of a test: a published one, one with weights of a file, or that of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from modernet.catalogue import find_weights
+from modernet.data.images.marks import NO_MARKS, Marks, read_marks
+from modernet.errors import InputError
+from modernet.records import is_run_path
+from modernet.tasks import load_network
+from modernet.weights import SavedNetwork, load_model
+
+
+@dataclass(frozen=True)
+class NamedNetwork:
+    """A network and where it comes from.
+
+    Attributes:
+        saved: the network.
+        weights: for the record: the name of published ones, or a file.
+        run: the folder of the run that trained it, which knows what it learned from; None for others.
+    """
+
+    saved: SavedNetwork
+    weights: str
+    run: Path | None = None
+
+    @staticmethod
+    def load(name: str, weights: Path | None = None) -> NamedNetwork:
+        """Load what `name` means.
+
+        Args:
+            name: a model, `model.tag` for published weights, or the folder of a finished run, with a slash.
+            weights: a file of weights for the model.
+
+        Raises:
+            InputError: there is no such network, or its weights cannot be had.
+        """
+        if not is_run_path(name):
+            known = find_weights(name).name if weights is None else weights.name
+            return NamedNetwork(load_model(name, weights), known)
+        if weights is not None:
+            raise InputError(f"--weights belong to a model, and {name} is the path of a run; leave one out")
+        run = Path(name)
+        return NamedNetwork(load_network(run), run.resolve().name, run)
+
+    def marks(self) -> Marks | None:
+        """Return the marks of the images that it learned from; None where they are unknown."""
+        return NO_MARKS if self.run is None else read_marks(self.run)
+
+    def fingerprint(self) -> str:
+        """Return a short digest of its weights."""
+        digest = hashlib.sha256()
+        for name, value in self.saved.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:12]

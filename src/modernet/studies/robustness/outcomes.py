@@ -1,0 +1,31 @@
+"""Which images were answered rightly, as an outcome of a unit holds it: a bit each."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modernet.evaluation.answers import Answers
+
+
+def hits(answers: Answers) -> dict[str, Any]:
+    """Return which images were answered rightly, JSON-able, in the order of their classes: so images are in the same
+    order whether they are stored in one folder or in one for each class.
+    """
+    order = answers.labels.argsort(stable=True)
+    bits = np.packbits(answers.correct()[order].numpy())
+    return {
+        "n": len(answers),
+        "correct": base64.b64encode(bits.tobytes()).decode(),
+    }
+
+
+def read_hits(outcome: Mapping[str, Any]) -> Tensor:
+    """Return what `hits` stored, bool (n,)."""
+    bits = np.frombuffer(base64.b64decode(outcome["correct"]), dtype=np.uint8)
+    return torch.from_numpy(np.unpackbits(bits, count=outcome["n"]).astype(bool))

@@ -1,0 +1,130 @@
+"""A test of robustness: one network, on corrupted and shifted images; it can be stopped and goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from modernet.errors import InputError
+from modernet.machine.device import default_device, describe
+from modernet.records import RECORD_NAME, Record, environment, is_run_path, read_record
+from modernet.report import write_report
+from modernet.studies.robustness.cells import CORRUPTION_SUITES
+from modernet.studies.robustness.classification import ClassifierTest
+from modernet.studies.robustness.network import NamedNetwork
+from modernet.studies.robustness.request import RobustnessRequest
+from modernet.studies.robustness.summary import Summary
+from modernet.studies.robustness.units import Outcome, Unit, UnitFolder
+
+
+class RobustnessTest(Protocol):
+    """What is measured of a network of some task."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the outcomes of the units beside the network; flat and JSON-able."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the record that depend on the task, `data` and `protocol` among them."""
+
+    def units(self) -> list[Unit]:
+        """Return what is to be measured, in order."""
+
+    def summary(self, outcomes: Sequence[Outcome]) -> Summary:
+        """Return what the outcomes of these units, and of earlier ones in the same folder, say together."""
+
+
+_TESTS: dict[str, Callable[..., RobustnessTest]] = {"classification": ClassifierTest}
+"""Kind of a task -> its test; the arguments are those of `ClassifierTest`."""
+
+
+def measure_robustness(
+    network: NamedNetwork,
+    request: RobustnessRequest,
+    folder: Path,
+    *,
+    baseline: Record | None = None,
+    device: torch.device | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Record:
+    """Measure how a classifier answers for images that are corrupted, shifted, resized or moved.
+
+    The folder gets a file for each part that is finished, such as one severity of one corruption; the same call with
+    the same folder measures those that are not. The record, which is written last, has everything that was ever
+    finished in the folder.
+
+    Args:
+        network: a classifier.
+        request: what to measure, on which images.
+        folder: of the results.
+        baseline: the record of another network's test on the same images, by which the corruption errors are
+            normalised. None: AlexNet's published errors for a network with ImageNet's classes; no others are known.
+        device: where to run it; None: the accelerator, if there is one.
+        should_stop: called before every batch.
+
+    Raises:
+        InputError: the network is no classifier, the images cannot be used, or the folder holds something else.
+        Interrupted: `should_stop` returned True; the same call goes on.
+        NonFiniteScores: a logit is NaN or infinite.
+    """
+    saved = network.saved
+    if saved.task not in _TESTS:
+        raise InputError(f"{saved.spec.name} was trained for {saved.task}; only classifiers are tested")
+    device = device or default_device()
+    test = _TESTS[saved.task](network, request, baseline, device, should_stop)
+    fingerprint = network.fingerprint()
+    parts = UnitFolder(folder, {"network": saved.spec.name, "weights": fingerprint, **test.identity()})
+    parts.finish(test.units(), f"testing {saved.spec.name}")
+    outcomes = parts.outcomes()
+    summary = test.summary(outcomes)
+    record = Record(
+        "robustness",
+        saved.spec.name,
+        {
+            "task": saved.task,
+            "model": saved.spec.name,
+            "model_fields": dict(saved.spec.fields),
+            "weights": {"file": network.weights, "fingerprint": fingerprint},
+            "suites": summary.suites,
+            "frost": _frost(outcomes),
+            **test.settings(),
+        },
+        summary.metrics,
+        environment=environment(describe(device, torch.get_num_threads())),
+        task_metrics=summary.task_metrics,
+        details=summary.details,
+    )
+    record.write(folder / RECORD_NAME)
+    write_report([record], folder)
+    return record
+
+
+def measure_baseline(
+    what: str, request: RobustnessRequest, folder: Path, *, should_stop: Callable[[], bool] = lambda: False
+) -> Record:
+    """Return the record of a network by whose errors those of others are normalised.
+
+    Args:
+        what: the folder of its test; or a model or a run, as `NamedNetwork.load` takes it, to be tested in `folder` on
+            what the request corrupts.
+
+    Raises:
+        InputError, Interrupted, NonFiniteScores: as `measure_robustness`.
+    """
+    path = Path(what) / RECORD_NAME
+    if is_run_path(what) and path.is_file():
+        record = read_record(path)
+        if record.kind == "robustness":
+            return record
+    corrupted = tuple(suite for suite in request.suites if suite in CORRUPTION_SUITES)
+    reduced = replace(request, suites=corrupted, shifted=(), published=None)
+    return measure_robustness(NamedNetwork.load(what), reduced, folder, should_stop=should_stop)
+
+
+def _frost(outcomes: Sequence[Outcome]) -> str:
+    """Return where the frost of the outcomes came from."""
+    found = {outcome["frost"] for outcome in outcomes if "frost" in outcome}
+    return "published" if found - {"synthesised"} else "synthesised"

@@ -1,0 +1,129 @@
+"""What the outcomes of a classifier's test say together: the metrics and details of its record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from modernet.data.transforms.corruptions import suite_names
+from modernet.evaluation.robustness import corruption_summary
+from modernet.records import Metric
+from modernet.studies.robustness.baseline import Baseline
+from modernet.studies.robustness.cells import CORRUPTION_SUITES
+from modernet.studies.robustness.outcomes import read_hits
+from modernet.studies.robustness.request import PROBES
+from modernet.studies.robustness.units import Outcome
+
+_TITLES = {
+    "c": "C",
+    "extra": "C's 4 others",
+    "cbar": "C-bar",
+    "a": "ImageNet-A",
+    "r": "ImageNet-R",
+    "sketch": "ImageNet-Sketch",
+    "v2": "ImageNet-V2",
+}
+_PUBLISHED = "published_"
+_RESOLUTION = re.compile(r"resolution_\d+_top1")
+
+
+class Summary(NamedTuple):
+    """What goes into a record.
+
+    Attributes:
+        suites: what was measured.
+        metrics: by name.
+        task_metrics: what the main ones mean, the primary one first.
+        details: see `Record.details`.
+    """
+
+    suites: list[str]
+    metrics: dict[str, float]
+    task_metrics: tuple[Metric, ...]
+    details: dict[str, Any]
+
+
+def summarise(outcomes: Sequence[Outcome], baseline: Baseline | None) -> Summary:
+    """Return what the outcomes of a classifier's units say together.
+
+    Args:
+        outcomes: of at least one unit, in any order.
+        baseline: its errors normalise the corruption errors; None: none does.
+    """
+    metrics: dict[str, float] = {}
+    details: dict[str, Any] = {}
+    suites = []
+    for suite, cells in _by_suite(outcomes).items():
+        clean = next(outcome for outcome in outcomes if outcome["kind"] == "clean")
+        summary = corruption_summary(
+            {cell: read_hits(outcome) for cell, outcome in cells.items()},
+            read_hits(clean),
+            {} if baseline is None else baseline.errors,
+            0.0 if baseline is None else baseline.clean,
+        )
+        metrics |= summary.metrics(suite)
+        for name, rows in summary.detail(suite).items():
+            details.setdefault(name, []).extend(rows)
+        suites.append(suite)
+    for outcome in (outcome for outcome in outcomes if outcome["kind"] == "shifted"):
+        metrics |= outcome["metrics"]
+        names = ("name", "title", "classes", "chosen_among")
+        details.setdefault("shifted", []).append({name: outcome[name] for name in names})
+        suites.append(outcome["name"])
+    by_kind = {outcome["kind"]: outcome for outcome in outcomes}
+    for kind in (kind for kind in PROBES if kind in by_kind):
+        metrics |= by_kind[kind]["metrics"]
+        details[kind] = by_kind[kind]["detail"]
+        suites.append(kind)
+    return Summary(suites, metrics, _meanings(suites, metrics), details)
+
+
+def _by_suite(outcomes: Sequence[Outcome]) -> dict[str, dict[tuple[str, int], Outcome]]:
+    """Return the corrupted images' outcomes by suite, corruption and severity, in the order of the papers."""
+    found: dict[str, dict[tuple[str, int], Outcome]] = {}
+    order = {name: place for place, name in enumerate(suite_names(*CORRUPTION_SUITES))}
+    corrupted = [outcome for outcome in outcomes if outcome["kind"] == "corruption"]
+    corrupted.sort(key=lambda outcome: (order[outcome["corruption"]], outcome["severity"]))
+    for prefix in ("", _PUBLISHED):
+        for suite in CORRUPTION_SUITES:
+            cells = {
+                (outcome["corruption"], outcome["severity"]): outcome
+                for outcome in corrupted
+                if outcome["suite"] == prefix + suite
+            }
+            if cells:
+                found[prefix + suite] = cells
+    return found
+
+
+def _meanings(suites: Sequence[str], metrics: Mapping[str, float]) -> tuple[Metric, ...]:
+    """Return what the main metrics mean."""
+    found: list[Metric] = []
+    for suite in suites:
+        own = suite.removeprefix(_PUBLISHED)
+        if own in CORRUPTION_SUITES:
+            found += _corruption_metrics(suite, f"{_TITLES[own]}{', published' if own != suite else ''}")
+        elif suite not in PROBES:
+            title = _TITLES.get(suite, suite)
+            found.append(Metric(f"{suite}_top1", f"{title} top-1"))
+            found.append(Metric(f"{suite}_clean_top1", f"clean top-1 on the classes of {title}"))
+    found += [
+        Metric("clean_top1", "clean top-1"),
+        Metric("calibration_ece", "expected calibration error", higher_is_better=False),
+        Metric("translation_1_consistency", "same answer one pixel aside"),
+        Metric("bias_unchanged_top1", "top-1 of the unchanged images"),
+        *(Metric(name, f"top-1 at {name.split('_')[1]} pixels") for name in metrics if _RESOLUTION.fullmatch(name)),
+    ]
+    return tuple(metric for metric in found if metric.name in metrics)
+
+
+def _corruption_metrics(suite: str, title: str) -> list[Metric]:
+    """Return what the metrics of a suite of corruptions mean."""
+    return [
+        Metric(f"{suite}_mce", f"mCE, {title}", digits=1, higher_is_better=False, limits=(0.0, None)),
+        Metric(
+            f"{suite}_relative_mce", f"relative mCE, {title}", digits=1, higher_is_better=False, limits=(None, None)
+        ),
+        Metric(f"{suite}_mean_error", f"mean error, {title}", higher_is_better=False),
+    ]
