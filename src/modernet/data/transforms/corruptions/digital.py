@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
-import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,6 +12,7 @@ from modernet.data.transforms.corruptions.chance import ImageChance
 from modernet.data.transforms.corruptions.corruption import CORRUPTIONS, Corruption
 from modernet.data.transforms.corruptions.elastic import elastic_transform
 from modernet.data.transforms.corruptions.hsv import hsv_of, rgb_of
+from modernet.data.transforms.corruptions.jpeg import as_jpeg
 
 _CONTRAST = ((0.4,), (0.3,), (0.2,), (0.1,), (0.05,))
 
@@ -49,13 +47,8 @@ def _repeated(small: int, large: int, images: Tensor) -> Tensor:
 
 
 def jpeg_compression(images: Tensor, chance: ImageChance, quality: int) -> Tensor:
-    """Write a JPEG file of a quality and read it, with PIL's defaults: chroma has half the resolution."""
-    decoded = []
-    for image in _pixels(images):
-        file = BytesIO()
-        Image.fromarray(image).save(file, "JPEG", quality=quality)
-        decoded.append(simplejpeg.decode_jpeg(file.getbuffer()))  # the same bytes as by PIL, in less time
-    return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).to(images.device)
+    """Write a JPEG file of a quality and read it."""
+    return as_jpeg(images, quality)
 
 
 def _pixels(images: Tensor) -> NDArray[np.uint8]:
