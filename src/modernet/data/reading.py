@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from modernet.data.dataset import InMemory, OnDisk
+from modernet.data.dataset import InMemory, OnDisk, Split
+from modernet.data.images.collection import DecodedImages
 from modernet.data.images.decoding import UnreadableImage
 from modernet.data.images.views import Box, View, central_view
-from modernet.data.sources.examples import Examples
+from modernet.data.sources.examples import Examples, all_of
 from modernet.machine.cores import decoding_workers
 from modernet.preparation import Interpolation, Size
 from modernet.progress import track
@@ -61,6 +62,15 @@ def on_disk(examples: Examples) -> OnDisk:
     """Return examples as a split, without reading any."""
     shards = None if examples.shards is None else torch.from_numpy(examples.shards)
     return OnDisk(examples.images, torch.from_numpy(examples.indices), examples.targets, shards)
+
+
+def examples_of(split: Split) -> Examples:
+    """Return a split as it is stored: the inverse of `on_disk`, also for one in memory."""
+    if isinstance(split, InMemory):
+        return all_of(DecodedImages(split.images, "the images in memory"), split.targets)
+    assert isinstance(split, OnDisk)
+    shards = None if split.shards is None else split.shards.numpy()
+    return Examples(split.images, split.indices.numpy(), split.targets, shards)
 
 
 def read_all(examples: Examples, read: Callable[[int, int], object], task: str) -> Failures:

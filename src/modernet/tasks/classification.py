@@ -161,6 +161,8 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
         raise InputError("a classifier sees one crop of each image; leave out --window, --scales and --flip")
     if request.save_json is not None:
         raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
+    if request.corrupt is not None:
+        raise InputError("modernet robustness tests classifiers on corrupted images; leave out corrupt")
     opened = open_for_saved(saved, request, "classes", in_memory=request.real is None)
     real = None if request.real is None else RealLabels(request.real, opened.split, saved.classes)
     loader = saved_loader(

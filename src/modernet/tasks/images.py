@@ -16,7 +16,9 @@ from modernet.counting import Counts, count
 from modernet.data import Batch, ImageDataset, Loader, OpenedSplit, image_name, make_loader, open_dataset, open_split
 from modernet.data.fingerprint import fingerprint
 from modernet.data.images.marks import NO_MARKS, Marks, read_marks
+from modernet.data.reading import examples_of, on_disk
 from modernet.data.targets import TargetKind
+from modernet.data.transforms.corruptions import CorruptedImages
 from modernet.errors import InputError
 from modernet.preparation import ImageSize
 from modernet.recipes import ImageRecipe, leaves
@@ -212,7 +214,7 @@ def _marks_of_both(mark: Callable[[], Marks], before: Marks) -> Marks:
 def open_for_saved(
     saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind, *, in_memory: bool = True
 ) -> OpenedSplit:
-    """Open the images that a trained network is to be evaluated on.
+    """Open the images that a trained network is to be evaluated on, corrupted if the request says so.
 
     Args:
         in_memory: whether they may be kept in memory, without their names.
@@ -222,12 +224,19 @@ def open_for_saved(
     """
     if targets != "classes" and (request.class_map is not None or request.real is not None):
         raise InputError("--class-map and --real are for classifiers; leave them out")
-    return open_split(
-        request.data,
-        request.split,
-        saved.preparation,
-        marks=NO_MARKS if request.run is None else read_marks(request.run),
-        targets=targets,
-        skip_unreadable=request.skip_unreadable,
-        memory_limit_mb=2048 if in_memory else 0,
-    )
+    opened = request.data
+    if isinstance(opened, str):
+        opened = open_split(
+            opened,
+            request.split,
+            saved.preparation,
+            marks=NO_MARKS if request.run is None else read_marks(request.run),
+            targets=targets,
+            skip_unreadable=request.skip_unreadable,
+            memory_limit_mb=2048 if in_memory else 0,
+        )
+    if request.corrupt is None:
+        return opened
+    examples = examples_of(opened.split)
+    corrupted = CorruptedImages(examples.images, request.corrupt)
+    return replace(opened, split=on_disk(replace(examples, images=corrupted)))

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 import torch
 from torch import nn
 
+from modernet.data import OpenedSplit
+from modernet.data.transforms.corruptions import Corrupt
 from modernet.errors import InputError, unknown_name
 from modernet.evaluation.segmenting import WHOLE, Inference
 from modernet.recipes import Recipe
@@ -49,7 +51,9 @@ class EvaluateRequest:
 
     run: Path | None
     """The folder of the trained network; None for published weights."""
-    data: str
+    data: str | OpenedSplit
+    """As `open_split` takes it; or images that are opened, with the targets of the task, whatever `split` and
+    `skip_unreadable` are."""
     split: Literal["train", "validation", "test"]
     batch_size: int
     device: torch.device
@@ -62,6 +66,8 @@ class EvaluateRequest:
     """For classification: a file with the class of the network that classes of the data are."""
     real: Path | None = None
     """For classification: the ReaL labels of ImageNet's validation images."""
+    corrupt: Corrupt | None = None
+    """For detection and segmentation: what is done to every image, as `CorruptedImages` does it."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

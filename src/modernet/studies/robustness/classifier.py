@@ -11,12 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from modernet import progress
-from modernet.data import Batch, InMemory, Loader, OnDisk, OpenedSplit, Place, Split, make_loader
-from modernet.data.images.collection import DecodedImages
+from modernet.data import Batch, InMemory, Loader, OpenedSplit, Place, make_loader
 from modernet.data.images.decoding import skippable
 from modernet.data.loading.reader import BatchTransform
-from modernet.data.reading import decode
-from modernet.data.sources.examples import Examples
+from modernet.data.reading import decode, examples_of
 from modernet.deploy.agreement import disagreement
 from modernet.deploy.rewriting.apply import apply_rewrites
 from modernet.evaluation.answers import Answers, collect_answers
@@ -132,18 +130,10 @@ def decoded(opened: OpenedSplit, images: Preparation) -> tuple[OpenedSplit, Prep
     split, (h, w) = opened.split, images.size
     if len(split) * 3 * h * w / 2**20 > _MEMORY_LIMIT_MB:
         return opened, images
-    found, failures = decode(_examples(split), (h, w), f"reading {opened.name}", images.interpolation, images.crop)
+    found, failures = decode(examples_of(split), (h, w), f"reading {opened.name}", images.interpolation, images.crop)
     if failures:
         raise skippable(failures[min(failures)])
     return replace(opened, split=found), replace(images, crop=1.0)
-
-
-def _examples(split: Split) -> Examples:
-    if isinstance(split, InMemory):
-        stored, indices = DecodedImages(split.images, "the images in memory"), torch.arange(len(split))
-        return Examples(stored, indices.numpy(), split.targets)
-    assert isinstance(split, OnDisk)
-    return Examples(split.images, split.indices.numpy(), split.targets)
 
 
 class _Stoppable:

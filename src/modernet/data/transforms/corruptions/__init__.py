@@ -11,6 +11,7 @@ from modernet.data.transforms.corruptions import weather as _weather  # noqa: F4
 from modernet.data.transforms.corruptions import digital as _digital  # noqa: F401 - registers
 from modernet.data.transforms.corruptions import spatter as _spatter  # noqa: F401 - registers
 from modernet.data.transforms.corruptions import bar as _bar  # noqa: F401 - registers
+from modernet.data.transforms.corruptions.corrupted_images import CorruptedImages
 from modernet.data.transforms.corruptions.corruption import (
     CORRUPTIONS,
     SEVERITIES,
@@ -20,4 +21,4 @@ from modernet.data.transforms.corruptions.corruption import (
     suite_names,
 )
 
-__all__ = ["CORRUPTIONS", "SEVERITIES", "Corrupt", "Corruption", "Suite", "suite_names"]
+__all__ = ["CORRUPTIONS", "SEVERITIES", "Corrupt", "CorruptedImages", "Corruption", "Suite", "suite_names"]
