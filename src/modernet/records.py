@@ -76,7 +76,8 @@ class Record:
             in even steps from 0 to 1; `misses`, a list of the images with the worst results, with `image` (its name),
             `why` and `jpeg` (a small drawing, base64); `per_class`, metrics by class, perhaps with their `n`. Of a test
             of robustness: `corruptions`, `corruption_means`, `calibration`, `resolution`, `translation` and `bias` as
-            `modernet.evaluation.robustness` describes them.
+            `modernet.evaluation.robustness` describes them, and unless it is of a classifier, `measure`: the `name` and
+            `title` of the metric that the rows of `corruptions` and `corruption_means` have instead of `error`.
     """
 
     kind: str

@@ -116,10 +116,45 @@ def test_strips_have_a_point_for_each_severity_of_each_corruption_and_network() 
     rows = rows_of(curves.charts[0].figure)
     assert len(rows) == 2 * 15 * 5
     noise = [row for row in rows if (row["line"], row["strip"]) == (0, 0)]
-    assert [row["error"] for row in noise] == pytest.approx([20, 24, 28, 32, 36])
+    assert [row["value"] for row in noise] == pytest.approx([20, 24, 28, 32, 36])
     assert [row["x"] for row in noise] == pytest.approx([-2 / 7, -1 / 7, 0, 1 / 7, 2 / 7])
     assert noise[4]["about"] == "convnext_tiny\ngaussian noise, severity 5: 36.0 % wrong\nclean: 16.0 %"
     assert severity_curves(ALONE, "c").keys == [], "one network needs no key"
+
+
+def test_higher_is_better_where_average_precision_is_measured() -> None:
+    found = []
+    for made_up in (FIRST, SECOND):
+        details: dict[str, Any] = {"measure": {"name": "box_ap", "title": "box AP"}}
+        for name in ("corruptions", "corruption_means"):
+            places = [
+                {key: row[key] for key in ("suite", "corruption", "severity") if key in row}
+                for row in made_up.details[name]
+            ]
+            values = [{"box_ap": 100 - row["error"]} for row in made_up.details[name]]
+            details[name] = [place | value for place, value in zip(places, values, strict=True)]
+        metrics = {"n": 400.0, "clean_box_ap": 84.0, "c_box_ap_mpc": 48.5, "c_box_ap_rpc": 57.7}
+        meanings = (Metric("c_box_ap_mpc", "mPC of box AP, C"), Metric("c_box_ap_rpc", "rPC of box AP, C"))
+        settings = {**made_up.settings, "task": "detection"}
+        found.append(replace(made_up, settings=settings, metrics=metrics, task_metrics=meanings, details=details))
+    (comparison,) = comparisons(found)
+    assert len(comparisons([*found, FIRST])) == 2, "a classifier on the same images is not compared with detectors"
+    assert cells(summary_table(comparison), "convnext_tiny") == {
+        "mPC of box AP, C": ("48.5",), "rPC of box AP, C": ("57.7",), "n": ("400",),
+    }  # fmt: skip
+    table = severity_table(comparison, "c")
+    assert table.label == "box AP by severity, corruptions of ImageNet-C"
+    assert cells(table, "gaussian noise", "convnext_tiny") == {
+        "1": ("80.0",), "2": ("76.0",), "3": ("72.0",), "4": ("68.0",), "5": ("64.0",), "Mean": ("72.0",),
+    }  # fmt: skip
+    assert cells(means_table(comparison, "c"), "gaussian noise")["convnext_tiny"] == ("72.0",)
+    assert re.sub(r"\s", " ", findings(comparison)[0]) == (
+        "convnext_tiny: box AP 84.0 % on clean images; worst under snow (48.2 %), glass blur (48.3 %), brightness "
+        "(50.1 %); best under gaussian noise (72.0 %)."
+    )
+    rows = rows_of(severity_curves(comparison, "c").charts[0].figure)
+    assert rows[4]["value"] == pytest.approx(64)
+    assert rows[4]["about"] == "convnext_tiny\ngaussian noise, severity 5: box AP 64.0 %\nclean: 84.0 %"
 
 
 def test_the_reliability_diagram_leaves_out_bins_without_images() -> None:

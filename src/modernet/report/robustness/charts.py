@@ -10,13 +10,12 @@ from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, ro
 from modernet.report.drawing.lines import PICKED, line_encoding
 from modernet.report.drawing.png import Panel, write_png
 from modernet.report.drawing.theme import FAINT, RULE, ramp
-from modernet.report.notation import number
+from modernet.report.notation import heading, number
 from modernet.report.robustness.summary import (
     Comparison,
     Network,
     Reading,
     bins_of,
-    clean_error,
     shifts_of,
     sizes_of,
     suite_words,
@@ -29,31 +28,33 @@ _NARROWEST = 14.0
 
 
 def severity_curves(comparison: Comparison, suite: str) -> Curves:
-    """Draw the error at each severity, a strip for each corruption; dashed: the error without corruption."""
-    networks = comparison.networks
+    """Draw what is measured at each severity, a strip for each corruption; dashed: without corruption."""
+    networks, measure = comparison.networks, comparison.measure
     names = list(dict.fromkeys(each.name for network in networks for each in network.corrupted(suite)))
     rows: list[dict[str, Any]] = []
     for line, network in enumerate(networks):
-        without = f"clean: {number(clean_error(network), network.digits)} %"
+        without = f"clean: {number(measure.clean(network), network.digits)} %"
         for each in network.corrupted(suite):
-            for severity, error in sorted(each.errors.items()):
-                wrong = f"severity {severity}: {number(error, network.digits)} % wrong"
-                about = [network.label, f"{each.name}, {wrong}", without]
+            for severity, value in sorted(each.values.items()):
+                words = measure.words(f"{number(value, network.digits)} %")
+                about = [network.label, f"{each.name}, severity {severity}: {words}", without]
                 rows.append(
                     {
                         "line": line,
                         "strip": names.index(each.name),
                         "x": names.index(each.name) + (severity - 3) / _SLOT,
-                        "error": error,
+                        "value": value,
                         "about": tooltip(about),
                     }
                 )
     limits = [-0.5, len(names) - 0.5]
     x: Spec = {"field": "x", "type": "quantitative", "scale": {"domain": limits, "nice": False}, "axis": None}
-    y = quantitative("error", "top-1 error, %", scale={"zero": True}, axis={"tickCount": 5})
+    y = quantitative("value", f"{measure.title}, %", scale={"zero": True}, axis={"tickCount": 5})
     colors = line_encoding(ramp(len(networks)))
     clean_rows = [
-        {"line": line, "error": error} for line, network in enumerate(networks) if (error := clean_error(network)) >= 0
+        {"line": line, "value": value}
+        for line, network in enumerate(networks)
+        if (value := measure.clean(network)) >= 0
     ]
     labels = [{"x": index, "name": name} for index, name in enumerate(names)]
     edges = [{"x": index + 0.5} for index in range(len(names) - 1)]
@@ -78,7 +79,7 @@ def severity_curves(comparison: Comparison, suite: str) -> Curves:
             "encoding": {"x": x},
         },
     ]  # fmt: skip
-    caption = "A strip for each corruption, severities from left to right. Dashed: the error on clean images."
+    caption = "A strip for each corruption, severities from left to right. Dashed: on clean images."
     return _curves(comparison, [Chart(caption, figure(rows, layers, height=280, params=PICKED))])
 
 
@@ -152,7 +153,13 @@ def write_robustness_png(comparison: Comparison, path: Path) -> None:
     panels = [Panel(_legend(comparison))] if len(comparison.networks) > 1 else []
     for suite in comparison.suites:
         for chart in severity_curves(comparison, suite).charts:
-            panels.append(Panel(chart.figure, f"Error by severity, {suite_words(suite)}", [chart.caption]))
+            panels.append(
+                Panel(
+                    chart.figure,
+                    f"{heading(comparison.measure.short)} by severity, {suite_words(suite)}",
+                    [chart.caption],
+                )
+            )
     calibration, others = calibration_curves(comparison), size_and_shift_curves(comparison)
     for chart in calibration.charts if calibration is not None else ():
         panels.append(Panel(chart.figure, "Calibration", [chart.caption]))

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from modernet.records import Record
+from modernet.report.notation import heading
 from modernet.report.origin import origin
 from modernet.report.robustness.charts import (
     calibration_curves,
@@ -38,7 +39,7 @@ def _section(comparison: Comparison) -> Section:
         "summary": summary_table(comparison),
         "corruptions": [
             (
-                suite_words(suite),
+                f"{heading(comparison.measure.short)} by severity, {suite_words(suite)}",
                 severity_curves(comparison, suite),
                 means_table(comparison, suite) if len(comparison.networks) > 1 else None,
                 severity_table(comparison, suite),

@@ -33,18 +33,53 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What is measured of corrupted images, in per cent.
+
+    Attributes:
+        key: in the rows of details.
+        title: for people, such as `"box AP"`.
+        higher_is_better: not of an error.
+    """
+
+    key: str
+    title: str
+    higher_is_better: bool = True
+
+    @property
+    def short(self) -> str:
+        """The title, in headings."""
+        return self.title if self.higher_is_better else "error"
+
+    def words(self, value: str) -> str:
+        """Return a value, which has its unit, in a sentence: `16.0 % wrong`, `box AP 41.2 %`."""
+        return f"{self.title} {value}" if self.higher_is_better else f"{value} wrong"
+
+    def clean(self, network: Network) -> float:
+        """Return what it is without corruption; NaN if it was not measured."""
+        found = network.reading(f"clean_{self.key}" if self.higher_is_better else "clean_top1")
+        if found is None:
+            return math.nan
+        return found.value if self.higher_is_better else 100 - found.value
+
+
+_ERROR = Measure("error", "top-1 error", higher_is_better=False)
+"""Of classifiers."""
+
+
+@dataclass(frozen=True)
 class Corrupted:
     """A network under one corruption, in per cent.
 
     Attributes:
         name: of the corruption, for people.
-        errors: top-1 error by severity.
+        values: what is measured, by severity.
         mean: over severities.
         ce: relative to the baseline.
     """
 
     name: str
-    errors: Mapping[int, float]
+    values: Mapping[int, float]
     mean: Reading
     ce: Reading | None
 
@@ -66,6 +101,12 @@ class Network:
         """Decimals of a percentage of its images."""
         return Metric("top1", "top-1").digits_for(self.record.metrics.get("n"))
 
+    @property
+    def measure(self) -> Measure:
+        """What is measured of it under corruption."""
+        own = self.record.details.get("measure")
+        return _ERROR if own is None else Measure(own["name"], own["title"])
+
     def reading(self, name: str) -> Reading | None:
         """Return a metric with its interval; None if it was not measured."""
         return Reading.of(self.record.metrics, name)
@@ -73,20 +114,21 @@ class Network:
     def corrupted(self, suite: str) -> list[Corrupted]:
         """Return what it does under each corruption of a suite, in the order of the record."""
         cells: dict[str, dict[int, float]] = {}
+        key = self.measure.key
         for row in self.record.details.get("corruptions", []):
-            if row["suite"] == suite and "error" in row:
-                cells.setdefault(row["corruption"], {})[row["severity"]] = row["error"]
+            if row["suite"] == suite and key in row:
+                cells.setdefault(row["corruption"], {})[row["severity"]] = row[key]
         means = {
             row["corruption"]: row for row in self.record.details.get("corruption_means", []) if row["suite"] == suite
         }
         return [
             Corrupted(
                 name.replace("_", " "),
-                errors,
-                Reading.of(means.get(name, {}), "error") or Reading(statistics.mean(errors.values())),
+                values,
+                Reading.of(means.get(name, {}), key) or Reading(statistics.mean(values.values())),
                 Reading.of(means.get(name, {}), "ce"),
             )
-            for name, errors in cells.items()
+            for name, values in cells.items()
         ]
 
 
@@ -103,10 +145,16 @@ class Comparison:
     networks: Sequence[Network]
 
     @property
+    def measure(self) -> Measure:
+        """What is measured of all of them under corruption."""
+        return next((network.measure for network in self.networks if network.record.details), _ERROR)
+
+    @property
     def suites(self) -> list[str]:
         """The suites of corruptions that a network was tested on."""
+        key = self.measure.key
         rows = (row for network in self.networks for row in network.record.details.get("corruptions", []))
-        return list(dict.fromkeys(row["suite"] for row in rows if "error" in row))
+        return list(dict.fromkeys(row["suite"] for row in rows if key in row))
 
     @property
     def shifted(self) -> dict[str, str]:
@@ -126,15 +174,16 @@ class Comparison:
 
 
 def comparisons(records: Sequence[Record]) -> list[Comparison]:
-    """Return the tests of robustness by the images that they were on; records of other kinds are ignored."""
-    groups: dict[tuple[str, Any], list[Record]] = {}
+    """Return the tests of robustness by their images and task; records of other kinds are ignored."""
+    groups: dict[tuple[str, Any, Any], list[Record]] = {}
     for record in records:
         if record.kind == KIND:
             data = record.settings.get("data", {})
-            groups.setdefault((str(data.get("name", "unnamed data")), data.get("fingerprint")), []).append(record)
+            name, task = str(data.get("name", "unnamed data")), record.settings.get("task", "classification")
+            groups.setdefault((name, data.get("fingerprint"), task), []).append(record)
     return [
         Comparison(name, [Network(*pair) for pair in zip(labels(group), group, strict=True)])
-        for (name, _), group in groups.items()
+        for (name, _, _), group in groups.items()
     ]
 
 
@@ -174,12 +223,7 @@ def shifts_of(network: Network) -> dict[int, Reading]:
 
 
 def worst_and_best(network: Network, suite: str) -> tuple[list[Corrupted], Corrupted]:
-    """Return the three corruptions with the largest mean errors, the worst first, and that with the smallest."""
-    ordered = sorted(network.corrupted(suite), key=lambda each: -each.mean.value)
+    """Return the three corruptions with the worst means, the worst first, and that with the best."""
+    better = network.measure.higher_is_better
+    ordered = sorted(network.corrupted(suite), key=lambda each: each.mean.value, reverse=not better)
     return ordered[:3], ordered[-1]
-
-
-def clean_error(network: Network) -> float:
-    """Return the error without corruption in per cent; NaN if it was not measured."""
-    clean = network.reading("clean_top1")
-    return math.nan if clean is None else 100 - clean.value

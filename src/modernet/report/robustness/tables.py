@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from modernet.report.notation import heading, number, with_unit
@@ -16,6 +17,14 @@ from modernet.report.robustness.summary import (
 )
 from modernet.report.robustness.table import Cell, Row, Table, cell, cell_of, lines
 
+_ABOUT_CLASSIFIERS = (
+    "In per cent, with 95 % intervals from bootstrap over images; ↓ lower is better. mCE: error relative to that "
+    "of the baseline, mean over corruptions. Mean error: without a baseline. ECE: how far confidence is from "
+    "accuracy. Clean: accuracy on the usual images of the same classes."
+)
+_ABOUT_DENSE = (
+    "In per cent. mPC: mean over severities, then over corruptions. rPC: mPC as a share of clean performance."
+)
 _ELSEWHERE = ("calibration_", "resolution_", "translation_", "bias_")  # metrics that other tables hold
 
 
@@ -55,16 +64,14 @@ def summary_table(comparison: Comparison) -> Table:
     ]
     return Table(
         "Networks",
-        "In per cent, with 95 % intervals from bootstrap over images; ↓ lower is better. mCE: error relative to that "
-        "of the baseline, mean over corruptions. Mean error: without a baseline. ECE: how far confidence is from "
-        "accuracy. Clean: accuracy on the usual images of the same classes.",
+        _ABOUT_DENSE if comparison.measure.higher_is_better else _ABOUT_CLASSIFIERS,
         ["Network", *(title for title, _ in shown), "n"],
         rows,
     )
 
 
 def means_table(comparison: Comparison, suite: str) -> Table:
-    """Return a row for each corruption: the mean error and the CE of each network, side by side."""
+    """Return a row for each corruption: the mean and the CE of each network, side by side."""
     networks = [network for network in comparison.networks if network.corrupted(suite)]
     found = {network.label: {each.name: each for each in network.corrupted(suite)} for network in networks}
     names = dict.fromkeys(name for by_name in found.values() for name in by_name)
@@ -77,19 +84,21 @@ def means_table(comparison: Comparison, suite: str) -> Table:
             ce = "" if each is None or each.ce is None else f"CE {number(each.ce.value, 1)}"
             cells.append(Cell(shown.value, lines(*shown.below, ce)))
         rows.append(Row(name, "", cells))
+    with_intervals = "" if comparison.measure.higher_is_better else ", with its interval"
     return Table(
-        f"Mean error, {suite_words(suite)}",
-        f"Top-1 error in per cent, mean over severities, with its interval.{_about_ce(found.values())}",
+        f"{heading(f'mean {comparison.measure.short}')}, {suite_words(suite)}",
+        f"{heading(comparison.measure.title)} in per cent, mean over severities{with_intervals}."
+        f"{_about_ce(found.values())}",
         ["Corruption", *found],
         rows,
     )
 
 
 def severity_table(comparison: Comparison, suite: str) -> Table:
-    """Return a row for each corruption and network: the error of each severity, their mean and the CE."""
+    """Return a row for each corruption and network: each severity, their mean and the CE."""
     found = {network.label: {each.name: each for each in network.corrupted(suite)} for network in comparison.networks}
     names = dict.fromkeys(name for by_name in found.values() for name in by_name)
-    severities = sorted({s for by_name in found.values() for each in by_name.values() for s in each.errors})
+    severities = sorted({s for by_name in found.values() for each in by_name.values() for s in each.values})
     ce = _about_ce(found.values())
     several = len(comparison.networks) > 1
     rows = []
@@ -99,14 +108,15 @@ def severity_table(comparison: Comparison, suite: str) -> Table:
             if each is None:
                 continue
             digits = network.digits
-            cells = [Cell(number(each.errors.get(severity), digits)) for severity in severities]
+            cells = [Cell(number(each.values.get(severity), digits)) for severity in severities]
             cells.append(cell(each.mean, digits))
             if ce:
                 cells.append(cell(each.ce, 1))
             rows.append(Row(name, network.label if several else "", cells))
+    intervals = "" if comparison.measure.higher_is_better else " Intervals are over images."
     return Table(
-        f"Error by severity, {suite_words(suite)}",
-        f"Top-1 error in per cent at each severity, and their mean.{ce} Intervals are over images.",
+        f"{heading(comparison.measure.short)} by severity, {suite_words(suite)}",
+        f"{heading(comparison.measure.title)} in per cent at each severity, and their mean.{ce}{intervals}",
         ["Corruption", *map(str, severities), "Mean", *(["CE"] if ce else [])],
         rows,
     )
@@ -122,13 +132,14 @@ def findings(comparison: Comparison) -> list[str]:
         return sentences
     for suite in comparison.suites[:1]:
         for network in comparison.networks:
-            clean, digits = network.reading("clean_top1"), network.digits
-            if clean is None or len(network.corrupted(suite)) < 4:
+            measure, digits = network.measure, network.digits
+            clean = measure.clean(network)
+            if math.isnan(clean) or len(network.corrupted(suite)) < 4:
                 continue
             worst, best = worst_and_best(network, suite)
             hurt = ", ".join(f"{each.name} ({with_unit(each.mean.value, digits, '%')})" for each in worst)
             sentences.append(
-                f"{network.label}: {with_unit(100 - clean.value, digits, '%')} wrong on clean images; worst under "
+                f"{network.label}: {measure.words(with_unit(clean, digits, '%'))} on clean images; worst under "
                 f"{hurt}; best under {best.name} ({with_unit(best.mean.value, digits, '%')})."
             )
     return sentences
