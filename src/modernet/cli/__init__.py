@@ -24,7 +24,7 @@ _VERBS = {
     "train": "train a network on your images",
     "evaluate": "test a trained network on a data set",
     "predict": "predict what is in images",
-    "robustness": "measure how a classifier answers for corrupted, shifted and moved images",
+    "robustness": "measure how a network answers for corrupted images, a classifier also for shifted and moved ones",
     "export": "write a trained network to a file that runs without modernet: torch.export or ONNX",
     "benchmark": "measure networks side by side on this device: speed, memory, share of its peak",
     "report": "make an HTML page from a folder of runs",

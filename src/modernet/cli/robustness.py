@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Measure how a classifier answers for images that are corrupted, shifted, resized or moved.
+    """Measure how a network answers for images that are corrupted and, a classifier, shifted, resized or moved.
 
     Examples:
       modernet robustness convnext_tiny.fb_in1k --data imagenet/val                       ImageNet-C, made on the fly
       modernet robustness runs/train-resnet18-my_photos --data my_photos --suite c,cbar,calibration
       modernet robustness resnet50 --data imagenet/val --suite a,r --shifted imagenet-a --shifted imagenet-r
+      modernet robustness runs/detection-train-resnet50-street --data street              of a detector or a segmenter
 
     Each part, such as one severity of one corruption, is kept once it is finished: the same command goes on where it
     was stopped, and another --suite adds to what is in the folder.
@@ -37,7 +38,7 @@ class Options:
     of a finished run, with a slash."""
     data: str
     """Images to corrupt, of all or some of the network's classes: a folder (class/image, or test or val above it),
-    shards, parquet, URL, hf:org/name, or a name."""
+    shards, parquet, URL, hf:org/name, or a name; for a detector or a segmenter, as modernet evaluate takes them."""
     weights: Path | None = None
     """Weights for MODEL: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     suite: str = ""
@@ -142,9 +143,11 @@ def _short_name(network: str) -> str:
 
 
 def _print(record: Record) -> None:
-    """Print a table of the errors on corrupted images, and the metrics with their intervals."""
+    """Print a table of what was measured on corrupted images, and the metrics with their intervals."""
     settings, metrics = record.settings, record.metrics
-    cells = {(row["suite"], row["corruption"], row["severity"]): row["error"] for row in _rows(record, "corruptions")}
+    measure = record.details.get("measure", {"name": "error", "title": "top-1 error"})
+    key = measure["name"]
+    cells = {(row["suite"], row["corruption"], row["severity"]): row[key] for row in _rows(record, "corruptions")}
     means = _rows(record, "corruption_means")
     if means:
         severities = sorted({severity for _, _, severity in cells})
@@ -152,12 +155,12 @@ def _print(record: Record) -> None:
         rows = []
         for row in means:
             suite, name = row["suite"], row["corruption"]
-            errors = [cells.get((suite, name, severity)) for severity in severities]
-            numbers = [*errors, row["error"], *([row.get("ce")] if with_ce else [])]
+            values = [cells.get((suite, name, severity)) for severity in severities]
+            numbers = [*values, row[key], *([row.get("ce")] if with_ce else [])]
             rows.append([suite, name, *("" if number is None else f"{number:.1f}" for number in numbers)])
         columns = {"suite": False, "corruption": False, **{f"{severity}": True for severity in severities}}
         columns |= {"mean": True} | ({"CE": True} if with_ce else {})
-        print_table(simple_table("top-1 error in % by severity", columns, rows))
+        print_table(simple_table(f"{measure['title']} in % by severity", columns, rows))
         for part, words in settings["protocol"].items():
             print(f"{part}: {words}")
         if any(row["corruption"] == "frost" for row in means):
@@ -174,7 +177,7 @@ def _print(record: Record) -> None:
         print(f"{metric.title}: {value:.{digits}f} {metric.unit}{interval}")
     if any("ce" in row for row in means):
         print(f"CE and mCE: relative to the errors of {settings['baseline']}")
-    elif means and settings["baseline"] is None:
+    elif means and key == "error" and settings["baseline"] is None:
         print("not normalised: there are no errors of AlexNet on these classes; --baseline names another network")
 
 

@@ -145,11 +145,11 @@ def test_classes_may_be_missing_and_images_broken(tmp_path: Path, capsys: pytest
     assert record.metrics["n"] == 3
 
 
-def test_only_classifiers_are_tested(tmp_path: Path) -> None:
+def test_a_network_of_another_task_is_refused(tmp_path: Path) -> None:
     network = NamedNetwork.load(save_classifier(tmp_path / "run"))
-    detector = replace(network, saved=replace(network.saved, task="detection"))
-    with pytest.raises(InputError, match="resnet_test was trained for detection; only classifiers are tested"):
-        measure_robustness(detector, few(save_images(tmp_path / "photos")), tmp_path / "out")
+    other = replace(network, saved=replace(network.saved, task="depth"))
+    with pytest.raises(InputError, match="trained for depth; tested are networks for classification, detection, segm"):
+        measure_robustness(other, few(save_images(tmp_path / "photos")), tmp_path / "out")
 
 
 def test_probes_of_clean_images_agree_on_their_accuracy(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, get_args
 
 from modernet.data.transforms.corruptions import CORRUPTIONS, SEVERITIES, Suite, suite_names
 from modernet.errors import InputError
+from modernet.files.fingerprint import file_sha256, json_sha256
 
 CORRUPTION_SUITES: tuple[Suite, ...] = get_args(Suite)
 
@@ -25,6 +27,18 @@ class Cell(NamedTuple):
     @property
     def title(self) -> str:
         return f"{self.corruption} {self.severity}"
+
+    def origin(self, frost: Path | None) -> dict[str, str]:
+        """Return what it is made from beside the images: for frost, which photographs, and nothing for others.
+
+        Args:
+            frost: their folder; None: it is synthesised.
+        """
+        if self.corruption != "frost":
+            return {}
+        if frost is None:
+            return {"frost": "synthesised"}
+        return {"frost": json_sha256([file_sha256(file) for file in sorted(frost.iterdir()) if file.is_file()])[:12]}
 
 
 def plan_cells(

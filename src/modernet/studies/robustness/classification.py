@@ -13,7 +13,6 @@ from modernet.catalogue import imagenet_classes
 from modernet.data import OpenedSplit
 from modernet.data.transforms.corruptions import Corrupt
 from modernet.evaluation.answers import Answers
-from modernet.files.fingerprint import file_sha256, json_sha256
 from modernet.machine.cores import decoding_workers
 from modernet.preparation import Preparation
 from modernet.records import Record
@@ -120,9 +119,8 @@ class ClassifierTest:
         n, cells = len(self.images.opened.split), self.request.cells()
         if cells or self.request.published is not None:
             yield Unit("clean", "clean images", n, self._measure_clean)
-        frost = _described(self.request.frost)
         for cell in cells:
-            identity = {"frost": frost} if cell.corruption == "frost" else {}
+            identity = cell.origin(self.request.frost)
             yield Unit(cell.key, cell.title, n, partial(self._measure_cell, cell, identity), identity)
 
     def _published(self) -> Iterator[Unit]:
@@ -162,7 +160,7 @@ class ClassifierTest:
     def _measure_clean(self) -> Outcome:
         return {"kind": "clean", **hits(self._answer_corrupted(None, "clean images"))}
 
-    def _measure_cell(self, cell: Cell, identity: dict[str, Any]) -> Outcome:
+    def _measure_cell(self, cell: Cell, identity: dict[str, str]) -> Outcome:
         corrupt = Corrupt(cell.corruption, cell.severity, self.request.seed, frost=self.request.frost)
         answers = self._answer_corrupted(corrupt, cell.title)
         return {"kind": "corruption", **cell._asdict(), **hits(answers), **identity}
@@ -194,10 +192,3 @@ class ClassifierTest:
                 return translation_of(self.classifier, opened)
             case _:
                 return bias_of(self.classifier, opened, self.request.seed)
-
-
-def _described(frost: Path | None) -> str:
-    """Return where the photographs of frost come from, and which they are."""
-    if frost is None:
-        return "synthesised"
-    return json_sha256([file_sha256(file) for file in sorted(frost.iterdir()) if file.is_file()])[:12]

@@ -86,6 +86,24 @@ class RobustnessRequest:
                     f"{suite}"
                 )
 
+    def check_dense(self, task: str) -> None:
+        """Check that nothing is asked that only classifiers have.
+
+        Args:
+            task: of the network, which is no classifier.
+
+        Raises:
+            InputError: something is.
+        """
+        others = [suite for suite in self.suites if suite not in CORRUPTION_SUITES]
+        given = {"--shifted": self.shifted, "--published": self.published, "--class-map": self.class_map}
+        asked = [*(f"--suite {suite}" for suite in others), *(name for name, value in given.items() if value)]
+        if asked:
+            raise InputError(
+                f"{asked[0]} is for classifiers, and the network was trained for {task}; leave it out, or give only "
+                f"--suite {','.join(CORRUPTION_SUITES)}"
+            )
+
     def cells(self) -> list[Cell]:
         """Return the corruptions to apply to the images of `data`."""
         suites = [suite for suite in CORRUPTION_SUITES if suite in self.suites]

@@ -15,6 +15,7 @@ from modernet.records import RECORD_NAME, Record, environment, is_run_path, read
 from modernet.report import write_report
 from modernet.studies.robustness.cells import CORRUPTION_SUITES
 from modernet.studies.robustness.classification import ClassifierTest
+from modernet.studies.robustness.dense import DenseTest
 from modernet.studies.robustness.network import NamedNetwork
 from modernet.studies.robustness.request import RobustnessRequest
 from modernet.studies.robustness.summary import Summary
@@ -37,7 +38,11 @@ class RobustnessTest(Protocol):
         """Return what the outcomes of these units, and of earlier ones in the same folder, say together."""
 
 
-_TESTS: dict[str, Callable[..., RobustnessTest]] = {"classification": ClassifierTest}
+_TESTS: dict[str, Callable[..., RobustnessTest]] = {
+    "classification": ClassifierTest,
+    "detection": DenseTest,
+    "segmentation": DenseTest,
+}
 """Kind of a task -> its test; the arguments are those of `ClassifierTest`."""
 
 
@@ -50,29 +55,31 @@ def measure_robustness(
     device: torch.device | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Record:
-    """Measure how a classifier answers for images that are corrupted, shifted, resized or moved.
+    """Measure how a network answers for images that are corrupted and, a classifier, shifted, resized or moved.
 
     The folder gets a file for each part that is finished, such as one severity of one corruption; the same call with
     the same folder measures those that are not. The record, which is written last, has everything that was ever
     finished in the folder.
 
     Args:
-        network: a classifier.
+        network: a classifier, or a detector or segmenter of a finished run.
         request: what to measure, on which images.
         folder: of the results.
         baseline: the record of another network's test on the same images, by which the corruption errors are
-            normalised. None: AlexNet's published errors for a network with ImageNet's classes; no others are known.
+            normalised; for classifiers. None: AlexNet's published errors for a network with ImageNet's classes; no
+            others are known.
         device: where to run it; None: the accelerator, if there is one.
         should_stop: called before every batch.
 
     Raises:
-        InputError: the network is no classifier, the images cannot be used, or the folder holds something else.
+        InputError: there is no test for the network's task or what is asked is not for it, the images cannot be used,
+            or the folder holds something else.
         Interrupted: `should_stop` returned True; the same call goes on.
         NonFiniteScores: a logit is NaN or infinite.
     """
     saved = network.saved
     if saved.task not in _TESTS:
-        raise InputError(f"{saved.spec.name} was trained for {saved.task}; only classifiers are tested")
+        raise InputError(f"{saved.spec.name} was trained for {saved.task}; tested are networks for {', '.join(_TESTS)}")
     device = device or default_device()
     test = _TESTS[saved.task](network, request, baseline, device, should_stop)
     fingerprint = network.fingerprint()
@@ -112,16 +119,20 @@ def measure_baseline(
             what the request corrupts.
 
     Raises:
-        InputError, Interrupted, NonFiniteScores: as `measure_robustness`.
+        InputError: it is no classifier, or as `measure_robustness`.
+        Interrupted, NonFiniteScores: as `measure_robustness`.
     """
     path = Path(what) / RECORD_NAME
     if is_run_path(what) and path.is_file():
         record = read_record(path)
         if record.kind == "robustness":
             return record
+    network = NamedNetwork.load(what)
+    if network.saved.task != "classification":
+        raise InputError(f"--baseline is for classifiers, and {what} was trained for {network.saved.task}")
     corrupted = tuple(suite for suite in request.suites if suite in CORRUPTION_SUITES)
     reduced = replace(request, suites=corrupted, shifted=(), published=None)
-    return measure_robustness(NamedNetwork.load(what), reduced, folder, should_stop=should_stop)
+    return measure_robustness(network, reduced, folder, should_stop=should_stop)
 
 
 def _frost(outcomes: Sequence[Outcome]) -> str:

@@ -54,7 +54,7 @@ def summarise(outcomes: Sequence[Outcome], baseline: Baseline | None) -> Summary
     metrics: dict[str, float] = {}
     details: dict[str, Any] = {}
     suites = []
-    for suite, cells in _by_suite(outcomes).items():
+    for suite, cells in cells_by_suite(outcomes).items():
         clean = next(outcome for outcome in outcomes if outcome["kind"] == "clean")
         summary = corruption_summary(
             {cell: read_hits(outcome) for cell, outcome in cells.items()},
@@ -79,7 +79,7 @@ def summarise(outcomes: Sequence[Outcome], baseline: Baseline | None) -> Summary
     return Summary(suites, metrics, _meanings(suites, metrics), details)
 
 
-def _by_suite(outcomes: Sequence[Outcome]) -> dict[str, dict[tuple[str, int], Outcome]]:
+def cells_by_suite(outcomes: Sequence[Outcome]) -> dict[str, dict[tuple[str, int], Outcome]]:
     """Return the corrupted images' outcomes by suite, corruption and severity, in the order of the papers."""
     found: dict[str, dict[tuple[str, int], Outcome]] = {}
     order = {name: place for place, name in enumerate(suite_names(*CORRUPTION_SUITES))}
@@ -103,7 +103,7 @@ def _meanings(suites: Sequence[str], metrics: Mapping[str, float]) -> tuple[Metr
     for suite in suites:
         own = suite.removeprefix(_PUBLISHED)
         if own in CORRUPTION_SUITES:
-            found += _corruption_metrics(suite, f"{_TITLES[own]}{', published' if own != suite else ''}")
+            found += _corruption_metrics(suite, suite_title(suite))
         elif suite not in PROBES:
             title = _TITLES.get(suite, suite)
             found.append(Metric(f"{suite}_top1", f"{title} top-1"))
@@ -116,6 +116,12 @@ def _meanings(suites: Sequence[str], metrics: Mapping[str, float]) -> tuple[Metr
         *(Metric(name, f"top-1 at {name.split('_')[1]} pixels") for name in metrics if _RESOLUTION.fullmatch(name)),
     ]
     return tuple(metric for metric in found if metric.name in metrics)
+
+
+def suite_title(suite: str) -> str:
+    """Return the title of a suite of corruptions, for people."""
+    own = suite.removeprefix(_PUBLISHED)
+    return f"{_TITLES[own]}{', published' if own != suite else ''}"
 
 
 def _corruption_metrics(suite: str, title: str) -> list[Metric]:
