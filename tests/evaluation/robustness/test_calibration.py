@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from modernet.evaluation.answers import Answers
 from modernet.evaluation.robustness import fit_temperature, measure_calibration, with_temperature
@@ -83,6 +86,28 @@ def test_the_temperature_of_scaled_logits_is_found_and_calibrates_other_images()
     assert after.nll < before.nll
     assert after.ece < before.ece / 2
     assert torch.equal(with_temperature(ANSWERS, temperature).correct(), ANSWERS.correct())
+
+
+class LargestDoubles(TorchDispatchMode):
+    """Notes the size of the largest tensor of float64 that is made inside."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for each in tree_leaves(result):
+            if isinstance(each, torch.Tensor) and each.dtype == torch.float64:
+                self.numbers = max(self.numbers, each.numel())
+        return result
+
+
+def test_logits_are_converted_some_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit_temperature(ANSWERS)
+    monkeypatch.setattr("modernet.evaluation.robustness.calibration._ROWS", 90)
+    with LargestDoubles() as largest:
+        in_parts = fit_temperature(ANSWERS)
+    assert in_parts == pytest.approx(whole, rel=1e-9)
+    assert largest.numbers == 90 * 6
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])

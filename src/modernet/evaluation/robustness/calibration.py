@@ -127,13 +127,16 @@ def fit_temperature(answers: Answers) -> float | None:
         None if there is no minimum: every answer is right, and it falls as T goes to 0; or the logits of true classes
         are no higher than others in the mean, and it falls as T grows.
     """
-    z = answers.logits.double()
-    own = z.gather(1, answers.labels[:, None])[:, 0]
-    if float((z.mean(1) - own).mean()) >= 0 or bool((own == z.amax(1)).all()):
+    above_mean, all_right = 0.0, True
+    for z, labels in _parts(answers):
+        own = _own(z, labels)
+        above_mean += float((own - z.mean(1)).sum())
+        all_right = all_right and bool((own == z.amax(1)).all())
+    if above_mean <= 0 or all_right:
         return None
     low, high, inverse = 0.0, math.inf, 1.0
     for _ in range(_STEPS):
-        slope, curvature = _derivatives(z, own, inverse)
+        slope, curvature = _derivatives(answers, inverse)
         low, high = (low, inverse) if slope > 0 else (inverse, high)
         step = inverse - slope / curvature if curvature > 0 else math.nan
         if not low < step < high:
@@ -151,19 +154,29 @@ def with_temperature(answers: Answers, temperature: float) -> Answers:
 
 def _scores(answers: Answers) -> Iterator[Sequence[Tensor]]:
     """Yield confidence, squared error and negative log-likelihood of images, float64, some images at a time."""
-    for logits, labels in zip(*(torch.split(each, _ROWS) for each in (answers.logits, answers.labels)), strict=True):
-        logs = logits.double().log_softmax(1)
+    for z, labels in _parts(answers):
+        logs = z.log_softmax(1)
         p = logs.exp()
-        own = p.gather(1, labels[:, None])[:, 0]
-        yield p.amax(1), p.square().sum(1) - 2 * own + 1, F.nll_loss(logs, labels, reduction="none")
+        yield p.amax(1), p.square().sum(1) - 2 * _own(p, labels) + 1, F.nll_loss(logs, labels, reduction="none")
 
 
-def _derivatives(z: Tensor, own: Tensor, inverse: float) -> tuple[float, float]:
+def _parts(answers: Answers) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield logits, float64 (b, k), and labels, (b,), some images at a time: all logits at once would be a copy."""
+    for logits, labels in zip(*(torch.split(each, _ROWS) for each in (answers.logits, answers.labels)), strict=True):
+        yield logits.double(), labels
+
+
+def _own(values: Tensor, labels: Tensor) -> Tensor:
+    """Return the values of true classes, (b, k) -> (b,)."""
+    return values.gather(1, labels[:, None])[:, 0]
+
+
+def _derivatives(answers: Answers, inverse: float) -> tuple[float, float]:
     """Return the first and second derivative of the mean negative log-likelihood by 1 / T."""
     slope = curvature = 0.0
-    for part, true in zip(torch.split(z, _ROWS), torch.split(own, _ROWS), strict=True):
-        p = (inverse * part).softmax(1)
-        mean = (p * part).sum(1)
-        slope += float((mean - true).sum())
-        curvature += float((p * (part - mean[:, None]).square()).sum())
-    return slope / len(z), curvature / len(z)
+    for z, labels in _parts(answers):
+        p = (inverse * z).softmax(1)
+        mean = (p * z).sum(1)
+        slope += float((mean - _own(z, labels)).sum())
+        curvature += float((p * (z - mean[:, None]).square()).sum())
+    return slope / len(answers), curvature / len(answers)
