@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from modernet.data import ImageDataset, Loader, make_loader
 from modernet.errors import InputError
@@ -39,6 +40,7 @@ def test_a_network_for_any_size_is_tested_at_each_with_its_own_crop(stripes: Ima
         at_size = replace(network, preparation=network.preparation.with_size(each.image_size))
         assert each.top1 is not None
         assert each.top1.value == pytest.approx(evaluate_saved(at_size, stripes).top1)
+        assert each.top1.interval is not None
         assert each.top1.interval.low < each.top1.value < each.top1.interval.high
     assert [row["own"] for row in sweep.detail()] == [True, False]
     assert sweep.metrics().keys() == {f"resolution_{s}_top1{end}" for s in (16, 32) for end in ("", "_low", "_high")}
@@ -74,6 +76,33 @@ def test_sizes_that_are_too_small_are_an_error_in_one_line() -> None:
         network_at(saved("alexnet_test", 64), 20)
     with pytest.raises(InputError, match=r"^the network takes none of the sizes: not at 20 x 20: images are"):
         sweep_resolutions(saved("alexnet_test", 64), pytest.fail, device=CPU, sizes=(20,))
+
+
+class Raises(nn.Module):
+    """Raises an error for any image."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error, self.weight = error, nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "size"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), 32),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), 32),
+        (RuntimeError("mat1 and mat2 must have the same dtype"), 16),  # at its own size
+    ],
+)
+def test_a_lack_of_memory_and_a_network_that_fails_at_its_own_size_are_not_about_a_size(
+    error: Exception, size: int
+) -> None:
+    with pytest.raises(type(error)) as raised:
+        network_at(replace(saved("convnext_test", 16), network=Raises(error)), size)
+    assert raised.value is error
 
 
 def test_weights_that_cannot_be_resampled_are_an_error_in_one_line() -> None:

@@ -14,6 +14,7 @@ from modernet.data import Loader
 from modernet.errors import InputError, one_line
 from modernet.evaluation.answers import collect_answers
 from modernet.evaluation.robustness.resampling import Estimate, share_estimates
+from modernet.machine.memory import is_out_of_memory
 from modernet.models import Backbone
 from modernet.preparation import Preparation, Size
 from modernet.weights import SavedNetwork, load_weights
@@ -130,6 +131,8 @@ def network_at(saved: SavedNetwork, size: int) -> nn.Module:
     """Return a network for square images of `size` pixels a side: itself where it takes them, or one that is built for
     them, with its weights resampled.
 
+    An error at the size that the network is made for, and one of memory, are raised as they are.
+
     Raises:
         InputError: there is no such network.
     """
@@ -147,5 +150,7 @@ def network_at(saved: SavedNetwork, size: int) -> nn.Module:
     try:
         network(torch.zeros(1, 3, size, size, device=like.device, dtype=like.dtype))
     except (AssertionError, RuntimeError, ValueError) as error:  # what networks raise for sizes that they do not take
+        if saved.preparation.size == (size, size) or is_out_of_memory(error):
+            raise
         raise InputError(f"not at {size} x {size}: {one_line(error)}") from error
     return network
