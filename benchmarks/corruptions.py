@@ -76,19 +76,23 @@ def main() -> None:
     parser.add_argument("--corruptions", nargs="*", default=[], help="only these")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # for OpenCV and BLAS, which have threads of their own
-
+    names = options.corruptions or suite_names(*options.suites)
     known = references()
+    for name in names:
+        if name not in CORRUPTIONS:
+            parser.error(f"there is no corruption {name}; give some of {', '.join(CORRUPTIONS)}")
+        if name not in known:
+            parser.error(f"{name} has no reference in {REFERENCES}; add it there")
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):  # of Linux; for OpenCV and BLAS, which have threads of their own
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
     batch = generated_images()
     single = list(batch.permute(0, 2, 3, 1).numpy())  # n c h w -> n h w c
     seconds: dict[str, dict[str, list[float]]] = {}
     ratios: dict[str, Ratio] = {}
     print(f"{'ms per image':28}{OURS:>12}{REFERENCE:>12}   ratio")
-    for name in options.corruptions or suite_names(*options.suites):
-        if name not in known:
-            print(f"{name:28}has no reference")
-            continue
+    for name in names:
         calls: dict[str, Callable[[], object]] = {
             OURS: partial(Corrupt(name, SEVERITY), batch),
             REFERENCE: partial(by_reference, known[name], name, single),
@@ -119,7 +123,13 @@ def main() -> None:
     record = Record(
         kind="corruptions",
         name="corruptions in batches, against one image at a time",
-        settings={"images": IMAGES, "side": SIDE, "severity": SEVERITY, "rounds": options.rounds},
+        settings={
+            "images": IMAGES,
+            "side": SIDE,
+            "severity": SEVERITY,
+            "rounds": options.rounds,
+            "corruptions": names,  # whose times `sum` adds up
+        },
         metrics=metrics,
         history=[
             {f"{name} {call}": each[number] for name, times in seconds.items() for call, each in times.items()}
