@@ -96,7 +96,18 @@ def test_images_too_small_to_shift_and_answers_that_are_not_finite_are_errors() 
     tiny = Preparation(7, (0.0,) * 3, (1.0,) * 3)
     with pytest.raises(InputError, match="images of 7 x 7 pixels are too small for these shifts; the largest is 0"):
         measure_translation(nn.Identity(), tiny, pytest.fail)
-    with pytest.raises(NonFiniteScores, match="for 4 of 4 images"):
-        measure_translation(
-            Recorded(lambda images: images.new_full((len(images), 2), math.nan)), PREPARATION, loader_of(noise())
-        )
+    with pytest.raises(NonFiniteScores, match="for 5 of 6 images"):
+        measure_translation(Recorded(nan_but_for_one_of_four), PREPARATION, loader_of(noise()))
+
+
+def nan_but_for_one_of_four(images: Tensor) -> Tensor:
+    """Answer 0 for the first image of four, NaN for others."""
+    logits = images.new_full((len(images), 2), math.nan)
+    logits[: len(images) // 4] = 0
+    return logits
+
+
+@pytest.mark.parametrize("shifts", [(), (0,), (4, -2)])
+def test_shifts_of_less_than_a_pixel_are_refused(shifts: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"^shifts are \[.*\]; give at least one, of 1 pixel or more each$"):
+        measure_translation(nn.Identity(), PREPARATION, pytest.fail, shifts=shifts)

@@ -15,9 +15,6 @@ from modernet.evaluation.robustness.corruption_error import (
     CorruptionMean,
     CorruptionSummary,
     corruption_summary,
-    mean_corruption_error,
-    mean_error,
-    relative_mean_corruption_error,
 )
 from modernet.evaluation.robustness.resampling import Estimate
 from modernet.evaluation.robustness.resolution import (
@@ -48,13 +45,10 @@ __all__ = [
     "Translation",
     "corruption_summary",
     "fit_temperature",
-    "mean_corruption_error",
-    "mean_error",
     "measure_calibration",
     "measure_translation",
     "network_at",
     "probe_bias",
-    "relative_mean_corruption_error",
     "sweep_resolutions",
     "with_temperature",
 ]

@@ -2,7 +2,7 @@
 
 Sources: Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations"
 (2019), section 4; Mintun, Kirillov and Xie, "On Interaction Between Augmentations and Corruptions in Natural Corruption
-Robustness" (2021), whose ImageNet-C-bar has the plain mean (`mean_error`).
+Robustness" (2021), whose ImageNet-C-bar has the plain mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from modernet.errors import InputError
-from modernet.evaluation.robustness.resampling import Estimate, estimate, resampled_means
+from modernet.evaluation.robustness.resampling import Estimate, estimate, resampled_means, share_estimates
 
 ALEXNET: Mapping[str, float] = MappingProxyType(
     {
@@ -51,66 +51,6 @@ MCE_CORRUPTIONS = tuple(ALEXNET)[:15]
 _SEVERITIES = 5
 
 
-def mean_corruption_error(errors: Mapping[str, Sequence[float]], baseline: Mapping[str, float] = ALEXNET) -> float:
-    """Return mCE in per cent: the mean over corruptions of the error relative to a baseline network's.
-
-    With E the errors of five severities s and B those of the baseline:
-
-        mCE = 100 · mean over c of (mean over s of E[c, s] / mean over s of B[c, s])
-
-    Args:
-        errors: top-1 error in [0, 1] of each severity, by corruption: the 15 of ImageNet-C.
-        baseline: mean error over severities of the baseline network, in [0, 1], by corruption.
-
-    Raises:
-        InputError: other corruptions or fewer severities are given: only `mean_error` has a name then. Or the baseline
-            lacks a corruption or makes no error on one.
-    """
-    means = _means(errors)
-    _check_complete(errors)
-    reference = _reference(errors, baseline, 0.0)
-    return 100 * float((means / reference).mean())
-
-
-def relative_mean_corruption_error(
-    errors: Mapping[str, Sequence[float]],
-    clean: float,
-    baseline: Mapping[str, float] = ALEXNET,
-    baseline_clean: float = ALEXNET_CLEAN,
-) -> float:
-    """Return relative mCE in per cent: as mCE, of what corruptions add to the error on clean images.
-
-        100 · mean over c of ((mean over s of E[c, s]) − E_clean) / ((mean over s of B[c, s]) − B_clean)
-
-    Args:
-        errors: as for `mean_corruption_error`.
-        clean: top-1 error on the same images without corruption, in [0, 1].
-        baseline: as for `mean_corruption_error`.
-        baseline_clean: the baseline's error on clean images, in [0, 1].
-
-    Raises:
-        InputError: as `mean_corruption_error`; or a corruption does not add to the error of the baseline.
-    """
-    means = _means(errors)
-    _check_complete(errors)
-    reference = _reference(errors, baseline, baseline_clean)
-    return 100 * float(((means - clean) / reference).mean())
-
-
-def mean_error(errors: Mapping[str, Sequence[float]]) -> float:
-    """Return the mean error in per cent, without a baseline: over severities, then over corruptions.
-
-    It is the metric of ImageNet-C-bar, and what the script of ImageNet-C prints as unnormalised mCE.
-
-    Args:
-        errors: top-1 error in [0, 1] of each severity, by corruption; any of them.
-
-    Raises:
-        InputError: there are none.
-    """
-    return 100 * float(_means(errors).mean())
-
-
 @dataclass(frozen=True)
 class CorruptionMean:
     """The errors of one corruption over its severities, in per cent.
@@ -132,12 +72,18 @@ class CorruptionSummary:
     """The errors of a classifier on the same images under many corruptions, in per cent; intervals by bootstrap over
     images, with the errors of the baseline as constants.
 
+    With E the errors of five severities s and B those of the baseline:
+
+        mCE = 100 · mean over c of (mean over s of E[c, s] / mean over s of B[c, s])
+        relative mCE = 100 · mean over c of ((mean over s of E[c, s]) − E_clean) / ((mean over s of B[c, s]) − B_clean)
+
     Attributes:
         n: images.
         clean_top1: accuracy on them without corruption.
         cells: error by corruption and severity.
         means: of each corruption.
-        mean_error: see `mean_error`.
+        mean_error: the mean over severities, then over corruptions, whichever they are: the metric of ImageNet-C-bar,
+            and what the script of ImageNet-C prints as unnormalised mCE.
         mce: None unless the corruptions are the 15 of ImageNet-C at five severities and the baseline has their errors.
         relative_mce: likewise; also None where a corruption does not add to the error of the baseline.
     """
@@ -152,7 +98,7 @@ class CorruptionSummary:
 
     def metrics(self, suite: str) -> dict[str, float]:
         """Return metrics of a record: `n`, `clean_top1`, `{suite}_mean_error`, and `{suite}_mce` and
-        `{suite}_relative_mce` where they are; each but n with `_low` and `_high`.
+        `{suite}_relative_mce` where they are; each but n with `_low` and `_high` where it has an interval.
         """
         named = {"mean_error": self.mean_error, "mce": self.mce, "relative_mce": self.relative_mce}
         found = {"n": float(self.n), **self.clean_top1.metrics("clean_top1")}
@@ -228,7 +174,7 @@ def corruption_summary(
     relative = complete and bool((added > 0).all())
     return CorruptionSummary(
         n,
-        _estimate(100 - clean_error),
+        share_estimates(clean.cpu().numpy()[:, None])[0],
         dict(zip(cells, by_cell[0].tolist(), strict=True)),
         [
             CorruptionMean(name, _estimate(errors[:, c]), _estimate(ces[:, c]) if np.isfinite(ces[0, c]) else None)
@@ -242,42 +188,3 @@ def corruption_summary(
 
 def _estimate(column: NDArray[np.float64]) -> Estimate:
     return estimate(float(column[0]), column[1:])
-
-
-def _means(errors: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:
-    """Return the mean over severities of each corruption."""
-    if not errors or not all(map(len, errors.values())):
-        raise InputError("there are no errors to average; give one for each severity of each corruption")
-    return np.array([np.mean(values) for values in errors.values()])
-
-
-def _check_complete(errors: Mapping[str, Sequence[float]]) -> None:
-    missing = [name for name in MCE_CORRUPTIONS if name not in errors]
-    others = [name for name in errors if name not in MCE_CORRUPTIONS]
-    short = [name for name, values in errors.items() if len(values) != _SEVERITIES]
-    wrong = [
-        *([f"without {', '.join(missing)}"] if missing else []),
-        *([f"with {', '.join(others)}"] if others else []),
-        *([f"with another number of severities for {', '.join(short)}"] if short else []),
-    ]
-    if wrong:
-        raise InputError(
-            f"mCE is over the 15 corruptions of ImageNet-C at 5 severities, and these are {' and '.join(wrong)}; take "
-            "the plain mean error of others"
-        )
-
-
-def _reference(
-    errors: Mapping[str, Sequence[float]], baseline: Mapping[str, float], clean: float
-) -> NDArray[np.float64]:
-    """Return how much the error of the baseline is above `clean`, by corruption in the order of `errors`."""
-    for name in errors:
-        if name not in baseline:
-            raise InputError(f"the baseline has no error for {name}; measure it, or take the plain mean error")
-        if baseline[name] <= clean:
-            what = f"{baseline[name]:g}, not above its {clean:g} on clean images" if clean else "0"
-            raise InputError(
-                f"the baseline's error on {name} is {what}, so nothing can be divided by it; take a weaker baseline, "
-                "or the plain mean error"
-            )
-    return np.array([baseline[name] for name in errors]) - clean

@@ -1,4 +1,4 @@
-"""Shares of images in per cent, with intervals by bootstrap over the images."""
+"""Shares of images in per cent and means over images, with their intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modernet.statistics import CONFIDENCE, Interval
+from modernet.statistics import CONFIDENCE, Interval, wilson_interval
 
 _RESAMPLES = 2000
 _CHUNK = 4_000_000  # draws at once: 32 MB
@@ -16,16 +16,15 @@ _CHUNK = 4_000_000  # draws at once: 32 MB
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its confidence interval. The interval has no width where all resamples agree, such as on images that
-    are all right: more images may still contain wrong ones.
-    """
+    """A value with its confidence interval; None where all images agree, as resamples of them say nothing of others."""
 
     value: float
-    interval: Interval
+    interval: Interval | None
 
     def metrics(self, name: str) -> dict[str, float]:
-        """Return it as metrics of a record: `name`, `name_low` and `name_high`."""
-        return {name: self.value, f"{name}_low": self.interval.low, f"{name}_high": self.interval.high}
+        """Return it as metrics of a record: `name`, and `name_low` and `name_high` if it has an interval."""
+        ends = {} if self.interval is None else {f"{name}_low": self.interval.low, f"{name}_high": self.interval.high}
+        return {name: self.value, **ends}
 
 
 def resampled_means(values: NDArray[np.float32], seed: int = 0) -> NDArray[np.float64]:
@@ -55,7 +54,9 @@ def _counts(n: int, seed: int) -> Iterator[NDArray[np.float32]]:
 
 
 def estimate(value: float, resamples: NDArray[np.float64]) -> Estimate:
-    """Return a value with the percentile interval of its resamples, (2000,)."""
+    """Return a value with the percentile interval of its resamples, (2000,); without one if they are all equal."""
+    if np.ptp(resamples) == 0:
+        return Estimate(value, None)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(resamples, (tail, 1 - tail)).tolist()
     return Estimate(value, Interval(low, high))
@@ -69,5 +70,9 @@ def mean_estimates(values: NDArray[np.float32]) -> list[Estimate]:
 
 
 def share_estimates(hits: NDArray[np.bool_]) -> list[Estimate]:
-    """Return the share of rows that each column of hits (n, m) is true for, in per cent."""
-    return mean_estimates(100 * hits.astype(np.float32))
+    """Return the share of rows that each column of hits (n, m) is true for, in per cent, with Wilson's interval."""
+    estimates = []
+    for share in hits.mean(0).tolist():
+        interval = wilson_interval(share, len(hits))
+        estimates.append(Estimate(100 * share, Interval(100 * interval.low, 100 * interval.high)))
+    return estimates

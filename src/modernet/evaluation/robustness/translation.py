@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from modernet import progress
 from modernet.data import Loader
 from modernet.errors import InputError
-from modernet.evaluation.robustness.resampling import Estimate, mean_estimates
-from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
+from modernet.evaluation.robustness.resampling import Estimate, mean_estimates, share_estimates
+from modernet.evaluation.scores import NonFiniteScores, ranks
 from modernet.preparation import Preparation
 
 SHIFTS = (1, 2, 4, 8, 16)
@@ -112,9 +112,12 @@ def measure_translation(
         columns: as `collect_answers` takes it.
 
     Raises:
-        InputError: the network's images are too small to shift, or an image cannot be read.
+        InputError: a shift is below 1 pixel, there is none, the network's images are too small for any, or an image
+            cannot be read.
         NonFiniteScores: a logit is NaN or infinite.
     """
+    if not shifts or min(shifts) < 1:
+        raise InputError(f"shifts are {list(shifts)}; give at least one, of 1 pixel or more each")
     h, w = preparation.size
     allowed = min(h, w) // _LARGEST
     shifts = [shift for shift in shifts if shift <= allowed]
@@ -127,6 +130,7 @@ def measure_translation(
     right: list[Tensor] = []
     same: list[Tensor] = []
     changes: list[Tensor] = []
+    finite: list[Tensor] = []
     with progress.bar("shifting", loader.samples_per_epoch) as shown:
         for batch in loader.batches():
 
@@ -134,28 +138,32 @@ def measure_translation(
                 top, left = margin + down, margin + across
                 crop = images[:, :, top : top + h, left : left + w].contiguous(memory_format=torch.channels_last)
                 logits: Tensor = network(crop).float()
-                lost = int(non_finite(logits))
-                if lost:
-                    raise NonFiniteScores.of(f"{lost} of {len(logits)} images")
                 return logits if columns is None else logits[:, columns.to(logits.device)]
 
             central = answer(0, 0)
             chosen = central.argmax(1)
             before = central.softmax(1).gather(1, chosen[:, None])[:, 0]
             moved = [answer(*offset) for offset in offsets]
+            finite.append(torch.stack([each.isfinite().all(1) for each in (central, *moved)]).all(0).cpu())
             after = [each.softmax(1).gather(1, chosen[:, None])[:, 0] for each in moved]
             right.append((ranks(central, batch.targets) < 1).cpu())
             same.append(torch.stack([each.argmax(1) == chosen for each in moved], 1).cpu())
             changes.append(torch.stack([(each - before).abs() for each in after], 1).cpu())
             shown.advance(len(chosen))
-    consistency, change = (100 * torch.cat(parts).float().numpy() for parts in (same, changes))
-    kinds: list[tuple[int, str | None]] = [(shift, direction) for shift in shifts for direction in _DIRECTIONS]
-    rights = 100 * torch.cat(right).float().numpy()[:, None]
+    n, lost = len(torch.cat(finite)), int((~torch.cat(finite)).sum())
+    if lost:
+        raise NonFiniteScores.of(f"{lost} of {n} images")
+    consistent, change = torch.cat(same).numpy(), 100 * torch.cat(changes).numpy()
+    consistency = 100 * consistent.astype(np.float32)
+    directions = [(shift, direction) for shift in shifts for direction in _DIRECTIONS]
     return Translation(
-        len(rights),
-        mean_estimates(rights)[0],
-        _compared(kinds, consistency, change),
-        _compared([(shift, None) for shift in shifts], *(_over_directions(each) for each in (consistency, change))),
+        n,
+        share_estimates(torch.cat(right).numpy()[:, None])[0],
+        _compared(directions, share_estimates(consistent), mean_estimates(change)),
+        _compared(
+            [(shift, None) for shift in shifts],
+            *(mean_estimates(_over_directions(values)) for values in (consistency, change)),
+        ),
     )
 
 
@@ -170,10 +178,9 @@ def with_margin(preparation: Preparation, margin: int) -> Preparation:
 
 
 def _compared(
-    kinds: Sequence[tuple[int, str | None]], consistency: NDArray[np.float32], change: NDArray[np.float32]
+    kinds: Sequence[tuple[int, str | None]], consistency: Sequence[Estimate], change: Sequence[Estimate]
 ) -> list[Shifted]:
-    pairs = zip(mean_estimates(consistency), mean_estimates(change), strict=True)
-    return [Shifted(*kind, *pair) for kind, pair in zip(kinds, pairs, strict=True)]
+    return [Shifted(*kind, *pair) for kind, *pair in zip(kinds, consistency, change, strict=True)]
 
 
 def _over_directions(values: NDArray[np.float32]) -> NDArray[np.float32]:
