@@ -35,7 +35,11 @@ def made_up_record(name: str = "convnext_tiny", hardship: float = 1.0, **setting
         own = [row["error"] for row in means if row["suite"] == suite]
         metrics |= interval(f"{suite}_mean_error", sum(own) / len(own))
     metrics |= interval("c_mce", 51.2 * hardship) | interval("c_relative_mce", 60.3 * hardship)
-    metrics |= interval("sketch_top1", 41.0) | interval("sketch_clean_top1", 83.0) | {"sketch_n": 50.0}
+    metrics |= (
+        interval("sketch_top1", 41.0)
+        | interval("sketch_clean_top1", 83.0)
+        | {"sketch_n": 50889.0, "sketch_clean_n": 400.0}
+    )
     metrics |= {"calibration_ece": 4.21, "calibration_adaptive_ece": 4.05, "calibration_brier": 0.231}
     metrics |= {"calibration_nll": 0.612, "calibration_n": 400.0, "calibration_temperature": 1.27}
     metrics |= {"calibration_scaled_ece": 1.9, "calibration_scaled_nll": 0.58}

@@ -3,11 +3,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from PIL import Image
 
+from modernet.data.transforms.corruptions import SEVERITIES, Suite, suite_names
 from modernet.records import Metric, Record
 from modernet.report import write_page, write_report
 from modernet.report.robustness.charts import calibration_curves, severity_curves, size_and_shift_curves
@@ -18,7 +19,7 @@ from modernet.report.robustness.probe_tables import (
     translation_table,
 )
 from modernet.report.robustness.section import sections
-from modernet.report.robustness.summary import comparisons
+from modernet.report.robustness.summary import CELLS, comparisons
 from modernet.report.robustness.table import Table
 from modernet.report.robustness.tables import findings, means_table, severity_table, summary_table
 from report.robustness.made_up import made_up_record
@@ -56,9 +57,9 @@ def test_the_summary_has_the_clean_accuracy_beside_every_number() -> None:
     found = cells(summary_table(BOTH), "convnext_tiny")
     assert found["Top-1, clean"] == ("84.0", "[81.7, 86.1]")
     assert found["mCE, C ↓"] == ("51.2", "[48.9, 53.3]")
-    assert found["Top-1, ImageNet-Sketch"] == ("41.0", "[38.7, 43.1]", "clean 83.0")
+    assert found["Top-1, ImageNet-Sketch"] == ("41.00", "[38.70, 43.10]", "clean 83.0", "n = 50,889")
     assert found["ECE ↓"] == ("4.2",)
-    assert found["Same answer, 1 pixel aside"] == ("98.5", "[96.2, 100.6]")
+    assert found["Same answer, shifted by 1 pixel"] == ("98.5", "[96.2, 100.6]")
     assert found["n"] == ("400",)
     assert "mCE, C-bar ↓" not in found, "C-bar has no mCE"
 
@@ -97,6 +98,20 @@ def test_a_network_without_a_corruption_or_a_severity_has_a_dash() -> None:
     snow = cells(severity_table(comparison, "c"), "snow", "swin_tiny")
     assert snow["2"] == ("–",)
     assert len(snow["Mean"]) == 1, "the mean of the others, without an interval"
+
+
+def test_means_over_some_corruptions_or_severities_say_over_which() -> None:
+    assert cells(summary_table(ALONE), "convnext_tiny")["Mean error, C ↓"] == ("42.2", "[39.9, 44.3]")
+    assert cells(summary_table(ALONE), "convnext_tiny")["Mean error, C-bar ↓"][2:] == ("15 of 50",)
+    hard = [row for row in SECOND.details["corruptions"] if row["severity"] in (3, 5)]
+    (comparison,) = comparisons([FIRST, replace(SECOND, details={**SECOND.details, "corruptions": hard})])
+    assert cells(summary_table(comparison), "swin_tiny")["Mean error, C ↓"][2:] == ("30 of 75",)
+    found = cells(means_table(comparison, "c"), "gaussian noise")
+    assert [found[name][-1] for name in ("convnext_tiny", "swin_tiny")] == ["CE 35.0", "severity 3, 5"]
+
+
+def test_the_report_knows_the_sizes_of_the_suites() -> None:
+    assert {suite: len(SEVERITIES) * len(suite_names(suite)) for suite in get_args(Suite)} == CELLS
 
 
 def test_what_is_worst_and_best_is_said_of_few_networks() -> None:
@@ -155,6 +170,28 @@ def test_higher_is_better_where_average_precision_is_measured() -> None:
     rows = rows_of(severity_curves(comparison, "c").charts[0].figure)
     assert rows[4]["value"] == pytest.approx(64)
     assert rows[4]["about"] == "convnext_tiny\ngaussian noise, severity 5: box AP 64.0 %\nclean: 84.0 %"
+
+    noise = [row for row in found[0].details["corruptions"] if row["corruption"].endswith("noise")]
+    (partial,) = comparisons([replace(found[0], details={**found[0].details, "corruptions": noise})])
+    assert cells(summary_table(partial), "convnext_tiny")["mPC of box AP, C"] == ("48.5", "15 of 75")
+
+
+def test_without_clean_images_nothing_is_said_of_them() -> None:
+    metrics = {name: value for name, value in FIRST.metrics.items() if not name.startswith("clean")}
+    (comparison,) = comparisons([replace(FIRST, metrics=metrics)])
+    rows = rows_of(severity_curves(comparison, "c").charts[0].figure)
+    assert rows[4]["about"] == "convnext_tiny\ngaussian noise, severity 5: 36.0 % wrong"
+
+
+def test_conditions_that_differ_name_their_networks() -> None:
+    third = made_up_record("resnet50", frost="the six photographs")
+    one, another = sections([FIRST, third, SECOND])[0].content["conditions"]
+    assert one.startswith("convnext_tiny, swin_tiny · images: shorter side")
+    assert one.endswith("frost: synthesised")
+    assert another.startswith("resnet50 · images: shorter side")
+    assert another.endswith("frost: the six photographs")
+    (same,) = sections([FIRST, SECOND])[0].content["conditions"]
+    assert same.startswith("images: shorter side")
 
 
 def test_the_reliability_diagram_leaves_out_bins_without_images() -> None:

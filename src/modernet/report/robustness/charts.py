@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, ro
 from modernet.report.drawing.lines import PICKED, line_encoding
 from modernet.report.drawing.png import Panel, write_png
 from modernet.report.drawing.theme import FAINT, RULE, ramp
-from modernet.report.notation import heading, number
+from modernet.report.notation import heading, number, plural
 from modernet.report.robustness.summary import (
     Comparison,
     Network,
@@ -33,11 +34,12 @@ def severity_curves(comparison: Comparison, suite: str) -> Curves:
     names = list(dict.fromkeys(each.name for network in networks for each in network.corrupted(suite)))
     rows: list[dict[str, Any]] = []
     for line, network in enumerate(networks):
-        without = f"clean: {number(measure.clean(network), network.digits)} %"
+        base = measure.clean(network)
+        without = [] if math.isnan(base) else [f"clean: {number(base, network.digits)} %"]
         for each in network.corrupted(suite):
             for severity, value in sorted(each.values.items()):
                 words = measure.words(f"{number(value, network.digits)} %")
-                about = [network.label, f"{each.name}, severity {severity}: {words}", without]
+                about = [network.label, f"{each.name}, severity {severity}: {words}", *without]
                 rows.append(
                     {
                         "line": line,
@@ -125,9 +127,7 @@ def calibration_curves(comparison: Comparison) -> Curves | None:
         },
         _hover(x, y),
     ]
-    caption = (
-        "Accuracy by confidence, a point for each bin; its area: images in the bin. Dashed: as often right as said."
-    )
+    caption = "Accuracy by confidence, a point for each bin; its area: images in the bin. Dashed: perfect calibration."
     return _curves(comparison, [Chart(caption, figure(rows, layers, height=300, params=PICKED))])
 
 
@@ -138,10 +138,12 @@ def size_and_shift_curves(comparison: Comparison) -> Curves | None:
     if sizes:
         caption = "Top-1 by side of the images. Whisker: 95 % interval; ring: the size that the network is made for."
         charts.append(Chart(caption, _whiskers(comparison, sizes, "side, pixels", "top-1, %")))
-    shifts = _rows(comparison, shifts_of, lambda shift, shown: f"{shift} pixels aside: {shown} % answer the same")
+    shifts = _rows(
+        comparison, shifts_of, lambda shift, shown: f"shifted by {plural(shift, 'pixel')}: {shown} % answer the same"
+    )
     if shifts:
         caption = (
-            "Share of images with the same answer when the crop begins some pixels aside, mean of both directions."
+            "Share of images with the same answer when the crop is shifted by some pixels, mean of both directions."
         )
         log: Spec = {"type": "log", "base": 2, "nice": False}
         charts.append(Chart(caption, _whiskers(comparison, shifts, "shift, pixels", "same answer, %", log)))

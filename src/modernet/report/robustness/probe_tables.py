@@ -87,7 +87,7 @@ def translation_table(comparison: Comparison) -> Table | None:
     kinds = sorted({kind for rows in found.values() for kind in rows})
     return Table(
         "Consistency by shift",
-        "Share of images in per cent with the answer of the central crop when the crop begins some pixels aside; and "
+        "Share of images in per cent with the answer of the central crop when the crop is shifted by some pixels; and "
         "how much the probability of that answer changes, up or down, in points.",
         ["Shift in pixels", *found],
         [
@@ -113,7 +113,7 @@ def bias_table(comparison: Comparison) -> Table | None:
         "Accuracy without a cue",
         "Top-1 in per cent. Shuffled patches keep texture and lose the shape of the whole; smoothed images keep large "
         "edges; the centre and the border are half of the pixels each. No network was trained on such images: compare "
-        f"networks, not a network with perfection. Guessing has {number(guessing, 1)}.",
+        f"networks, not a network with perfection. Guessing reaches {number(guessing, 1)}.",
         ["Images", *found],
         [
             Row(

@@ -34,7 +34,7 @@ def _section(comparison: Comparison) -> Section:
     records = [network.record for network in comparison.networks]
     probes = [resolution_table(comparison), translation_table(comparison)]
     content = {
-        "conditions": _conditions(records),
+        "conditions": _conditions(comparison),
         "findings": findings(comparison),
         "summary": summary_table(comparison),
         "corruptions": [
@@ -59,16 +59,17 @@ def _section(comparison: Comparison) -> Section:
     return Section(KIND, title, f"Robustness: {comparison.data}", content, records, image if drawn else None)
 
 
-def _conditions(records: Sequence[Record]) -> list[str]:
-    """Return how the images were made, a line for each way."""
-    lines = []
-    for record in records:
-        settings = record.settings
+def _conditions(comparison: Comparison) -> list[str]:
+    """Return how the images were made, a line for each way; it begins with the networks if there are several."""
+    labels: dict[str, list[str]] = {}
+    for network in comparison.networks:
+        settings = network.record.settings
         protocol = settings.get("protocol", {})
         parts = [f"{name}: {what}" for name, what in protocol.items()] if isinstance(protocol, Mapping) else [protocol]
         if settings.get("baseline"):
             parts.append(f"errors relative to those of {settings['baseline']}")
         if settings.get("frost"):
             parts.append(f"frost: {settings['frost']}")
-        lines.append(" · ".join(map(str, parts)))
-    return list(dict.fromkeys(filter(None, lines)))
+        labels.setdefault(" · ".join(map(str, parts)), []).append(network.label)
+    several = len(labels) > 1
+    return [" · ".join([", ".join(names), line] if several else [line]) for line, names in labels.items() if line]

@@ -14,6 +14,8 @@ from modernet.report.labels import labels
 KIND = "robustness"
 SUITES = {"c": "C", "extra": "C, others", "cbar": "C-bar"}
 """Suite of corruptions -> its title in the heading of a column."""
+CELLS = {"c": 75, "extra": 20, "cbar": 50}
+"""Suite of corruptions -> how many corruptions and severities it has."""
 _PUBLISHED = "published_"
 
 
@@ -89,7 +91,7 @@ class Network:
     """A network in a comparison.
 
     Attributes:
-        label: tells it from the others.
+        label: distinguishes it.
         record: of its test.
     """
 
@@ -99,7 +101,7 @@ class Network:
     @property
     def digits(self) -> int:
         """Decimals of a percentage of its images."""
-        return Metric("top1", "top-1").digits_for(self.record.metrics.get("n"))
+        return digits_of(self.record.metrics.get("n"))
 
     @property
     def measure(self) -> Measure:
@@ -110,6 +112,11 @@ class Network:
     def reading(self, name: str) -> Reading | None:
         """Return a metric with its interval; None if it was not measured."""
         return Reading.of(self.record.metrics, name)
+
+    def part_of(self, suite: str) -> str:
+        """Return how many corruptions and severities of a suite it was tested on: `10 of 75`; empty if on all."""
+        tested, whole = sum(len(each.values) for each in self.corrupted(suite)), CELLS.get(_own(suite), 0)
+        return f"{tested} of {whole}" if 0 < tested < whole else ""
 
     def corrupted(self, suite: str) -> list[Corrupted]:
         """Return what it does under each corruption of a suite, in the order of the record."""
@@ -187,15 +194,20 @@ def comparisons(records: Sequence[Record]) -> list[Comparison]:
     ]
 
 
+def digits_of(n: float | None) -> int:
+    """Return the decimals of a percentage of n images."""
+    return Metric("top1", "top-1").digits_for(n)
+
+
 def suite_title(suite: str) -> str:
     """Return the title of a suite of corruptions, in the heading of a column."""
-    own = suite.removeprefix(_PUBLISHED)
+    own = _own(suite)
     return SUITES.get(own, own) + (", published" if suite != own else "")
 
 
 def suite_words(suite: str) -> str:
     """Return what a suite of corruptions is, in a heading."""
-    own = suite.removeprefix(_PUBLISHED)
+    own = _own(suite)
     words = {
         "c": "corruptions of ImageNet-C",
         "extra": "other corruptions of ImageNet-C",
@@ -227,3 +239,8 @@ def worst_and_best(network: Network, suite: str) -> tuple[list[Corrupted], Corru
     better = network.measure.higher_is_better
     ordered = sorted(network.corrupted(suite), key=lambda each: each.mean.value, reverse=not better)
     return ordered[:3], ordered[-1]
+
+
+def _own(suite: str) -> str:
+    """Return the name of the suite whose published images a suite may be: `c` of `c` and of `published_c`."""
+    return suite.removeprefix(_PUBLISHED)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modernet.report.notation import MISSING, number
-from modernet.report.robustness.summary import Network, Reading
+from modernet.report.robustness.summary import Network, Reading, digits_of
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,38 @@ class Table:
     rows: Sequence[Row]
 
 
-def cell_of(name: str, digits: int | None = None, clean: str | None = None) -> Callable[[Network], Cell]:
+def cell_of(name: str, digits: int | None = None, suite: str | None = None) -> Callable[[Network], Cell]:
     """Return the cell of a metric for any network.
 
     Args:
         digits: decimals; None derives them from the number of images.
-        clean: the metric to write below it.
+        suite: the corruptions that it is a mean over; how many of them is written below it, if it is not all.
     """
 
     def of(network: Network) -> Cell:
-        decimals = network.digits if digits is None else digits
-        shown = cell(network.reading(name), decimals)
-        beside = None if clean is None else network.reading(clean)
-        if beside is None:
-            return shown
-        return Cell(shown.value, lines(*shown.below, f"clean {number(beside.value, decimals)}"))
+        reading = network.reading(name)
+        shown = cell(reading, network.digits if digits is None else digits)
+        part = "" if suite is None or reading is None else network.part_of(suite)
+        return Cell(shown.value, lines(*shown.below, part))
+
+    return of
+
+
+def shifted_cell(name: str) -> Callable[[Network], Cell]:
+    """Return the cell of the accuracy on other images of the same classes, for any network: that on clean images of
+    these classes is below it, and the number of images.
+    """
+
+    def of(network: Network) -> Cell:
+        reading, clean = network.reading(f"{name}_top1"), network.reading(f"{name}_clean_top1")
+        if reading is None:
+            return Cell()
+        n = network.record.metrics.get(f"{name}_n")
+        shown = cell(reading, digits_of(n))
+        beside = ""
+        if clean is not None:
+            beside = f"clean {number(clean.value, digits_of(network.record.metrics.get(f'{name}_clean_n')))}"
+        return Cell(shown.value, lines(*shown.below, beside, "" if n is None else f"n = {number(n, 0)}"))
 
     return of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 
-from modernet.report.notation import heading, number, with_unit
+from modernet.report.notation import heading, number, plural, with_unit
 from modernet.report.robustness.summary import (
     Comparison,
     Corrupted,
@@ -15,16 +15,18 @@ from modernet.report.robustness.summary import (
     suite_words,
     worst_and_best,
 )
-from modernet.report.robustness.table import Cell, Row, Table, cell, cell_of, lines
+from modernet.report.robustness.table import Cell, Row, Table, cell, cell_of, lines, shifted_cell
 
+_PARTS = "10 of 75: over that many of all corruptions and severities."
 _ABOUT_CLASSIFIERS = (
-    "In per cent, with 95 % intervals from bootstrap over images; ↓ lower is better. mCE: error relative to that "
-    "of the baseline, mean over corruptions. Mean error: without a baseline. ECE: how far confidence is from "
-    "accuracy. Clean: accuracy on the usual images of the same classes."
+    "In per cent; in brackets: 95 % intervals over images; ↓ lower is better. mCE: error relative to that of the "
+    f"baseline, mean over corruptions. Mean error: without a baseline. {_PARTS} ECE: how far confidence is from "
+    "accuracy. Clean: accuracy on the usual images of the same classes. n: images."
 )
 _ABOUT_DENSE = (
-    "In per cent. mPC: mean over severities, then over corruptions. rPC: mPC as a share of clean performance."
+    f"In per cent. mPC: mean over severities, then over corruptions. rPC: mPC as a share of clean performance. {_PARTS}"
 )
+_SEVERITIES = 5
 _ELSEWHERE = ("calibration_", "resolution_", "translation_", "bias_")  # metrics that other tables hold
 
 
@@ -35,14 +37,13 @@ def summary_table(comparison: Comparison) -> Table:
         title = suite_title(suite)
         columns[f"{suite}_mce"] = (f"mCE, {title} ↓", cell_of(f"{suite}_mce", 1))
         columns[f"{suite}_relative_mce"] = (f"Relative mCE, {title} ↓", cell_of(f"{suite}_relative_mce", 1))
-        columns[f"{suite}_mean_error"] = (f"Mean error, {title} ↓", cell_of(f"{suite}_mean_error"))
+        columns[f"{suite}_mean_error"] = (f"Mean error, {title} ↓", cell_of(f"{suite}_mean_error", suite=suite))
     for name, title in comparison.shifted.items():
-        columns[f"{name}_top1"] = (f"Top-1, {title}", cell_of(f"{name}_top1", clean=f"{name}_clean_top1"))
+        columns[f"{name}_top1"] = (f"Top-1, {title}", shifted_cell(name))
     columns["calibration_ece"] = ("ECE ↓", cell_of("calibration_ece"))
     smallest = min((shift for network in comparison.networks for shift in shifts_of(network)), default=1)
-    pixels = "1 pixel" if smallest == 1 else f"{smallest} pixels"
     columns[f"translation_{smallest}_consistency"] = (
-        f"Same answer, {pixels} aside",
+        f"Same answer, shifted by {plural(smallest, 'pixel')}",
         cell_of(f"translation_{smallest}_consistency"),
     )
     beside = {f"{name}_clean_top1" for name in comparison.shifted}
@@ -50,7 +51,8 @@ def summary_table(comparison: Comparison) -> Table:
         for metric in network.record.task_metrics:
             if metric.name not in beside and metric.name not in columns and not metric.name.startswith(_ELSEWHERE):
                 arrow = "" if metric.higher_is_better else " ↓"
-                columns[metric.name] = (f"{heading(metric.title)}{arrow}", cell_of(metric.name, metric.digits))
+                over = next((suite for suite in comparison.suites if metric.name.startswith(f"{suite}_")), None)
+                columns[metric.name] = (f"{heading(metric.title)}{arrow}", cell_of(metric.name, metric.digits, over))
     measured = {name for network in comparison.networks for name in network.record.metrics}
     shown = [columns[name] for name in columns if name in measured]
     rows = [
@@ -82,7 +84,7 @@ def means_table(comparison: Comparison, suite: str) -> Table:
             each = found[network.label].get(name)
             shown = cell(None if each is None else each.mean, network.digits)
             ce = "" if each is None or each.ce is None else f"CE {number(each.ce.value, 1)}"
-            cells.append(Cell(shown.value, lines(*shown.below, ce)))
+            cells.append(Cell(shown.value, lines(*shown.below, ce, _only(each))))
         rows.append(Row(name, "", cells))
     with_intervals = "" if comparison.measure.higher_is_better else ", with its interval"
     return Table(
@@ -143,6 +145,13 @@ def findings(comparison: Comparison) -> list[str]:
                 f"{hurt}; best under {best.name} ({with_unit(best.mean.value, digits, '%')})."
             )
     return sentences
+
+
+def _only(corrupted: Corrupted | None) -> str:
+    """Return the severities that a mean is over; empty if they are all."""
+    if corrupted is None or len(corrupted.values) == _SEVERITIES:
+        return ""
+    return f"severity {', '.join(map(str, sorted(corrupted.values)))}"
 
 
 def _about_ce(found: Iterable[Mapping[str, Corrupted]]) -> str:

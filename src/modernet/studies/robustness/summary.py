@@ -111,7 +111,7 @@ def _meanings(suites: Sequence[str], metrics: Mapping[str, float]) -> tuple[Metr
     found += [
         Metric("clean_top1", "clean top-1"),
         Metric("calibration_ece", "expected calibration error", higher_is_better=False),
-        Metric("translation_1_consistency", "same answer one pixel aside"),
+        Metric("translation_1_consistency", "same answer, shifted by one pixel"),
         Metric("bias_unchanged_top1", "top-1 of the unchanged images"),
         *(Metric(name, f"top-1 at {name.split('_')[1]} pixels") for name in metrics if _RESOLUTION.fullmatch(name)),
     ]
