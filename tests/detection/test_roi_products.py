@@ -34,3 +34,19 @@ def test_it_equals_torchvision(dtype: torch.dtype, size: tuple[int, int], memory
 
 def test_no_boxes_have_no_features() -> None:
     assert align(torch.zeros(1, 3, 8, 8), torch.zeros(0, 5), 7, 0.25).shape == (0, 3, 7, 7)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_part_of_a_batch_is_not_taken_for_its_first_images(memory_format: torch.memory_format) -> None:
+    x = torch.randn(3, 4, 9, 8, generator=torch.Generator().manual_seed(2)).contiguous(memory_format=memory_format)
+    rois = torch.tensor([[0.0, 1, 1, 7, 6], [1.0, 0, 2, 5, 9]])
+    expected = roi_align(x[1:], rois, 7, 1.0, sampling_ratio=0, aligned=True)
+    torch.testing.assert_close(align(x[1:], rois, 7, 1.0), expected)
+
+
+def test_autocast_does_not_round_it() -> None:
+    x = torch.randn(2, 4, 9, 8, generator=torch.Generator().manual_seed(3))
+    rois = torch.tensor([[0.0, 1, 1, 7, 6], [1.0, 0, 2, 5, 9]])
+    expected = align(x, rois, 7, 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(align(x, rois, 7, 1.0), expected)

@@ -24,9 +24,14 @@ def align(x: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
     Returns:
         (n, c, side, side)
     """
+    with torch.autocast("cpu", enabled=False):  # as torchvision: half a pixel matters
+        return _align(x, rois, side, scale)
+
+
+def _align(x: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
     height, width = x.shape[2:]
     pixels = x.permute(0, 2, 3, 1).contiguous()
-    channels = pixels.shape[3]
+    channels, start = pixels.shape[3], pixels.storage_offset()
     left, top, right, bottom = (rois[:, 1:] * scale - 0.5).unbind(1)
     rows = _weights(top, bottom - top, side, height)
     columns = _weights(left, right - left, side, width)
@@ -36,7 +41,7 @@ def align(x: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
         features, images, rows.split(side), columns.split(side), strict=True
     ):
         h, w = own_rows.shape[1], own_columns.shape[1]
-        first = ((image * height + y) * width + x_first) * channels
+        first = start + ((image * height + y) * width + x_first) * channels
         window = pixels.as_strided((h, w * channels), (width * channels, 1), first)
         across = (own_rows @ window).view(side, w, channels)
         each.copy_((own_columns @ across).permute(2, 0, 1))  # side side c -> c side side
