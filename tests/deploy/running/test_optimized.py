@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import modernet
 import modernet.deploy.rewriting.apply as apply
@@ -199,6 +200,28 @@ def test_compiled_networks_have_frozen_weights_and_support_any_batch_size() -> N
         with torch.inference_mode():  # which would need another program
             for own in (x, x.clone()):
                 assert relative_error(runner(own), model(x)) < 1e-5
+
+
+class Clones(TorchDispatchMode):
+    """Counts clones of tensors."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten.clone.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("dtype", "clones"), [(torch.uint8, 0), (torch.float32, 1)])
+def test_images_of_inference_mode_are_cloned_unless_they_are_converted(dtype: torch.dtype, clones: int) -> None:
+    runner = Runner(nn.Identity(), Choice(True), torch.float32)
+    with torch.inference_mode():
+        x = images(8, batch=2).to(dtype).contiguous(memory_format=torch.channels_last)
+        with Clones() as counted:
+            found = runner(x)
+    assert torch.equal(found, x.float())
+    assert not found.is_inference()
+    assert counted.count == clones
 
 
 def test_a_batch_in_chunks_gives_the_same_results() -> None:

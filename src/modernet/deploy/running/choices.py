@@ -98,8 +98,8 @@ class Runner(nn.Module):
     def forward(self, images: Tensor) -> Any:
         # under inference_mode, or for its tensors, a program would be compiled again, with weights of its own
         with torch.inference_mode(False), torch.no_grad():
-            images = images.clone() if images.is_inference() else images
             images = images.to(self.dtype).contiguous(memory_format=self.choice.memory_format)
+            images = images.clone() if images.is_inference() else images
             if self.choice.chunk == 0 or len(images) <= self.choice.chunk:
                 return self._run(images)
             chunks = images.tensor_split(len(images) // self.choice.chunk)
