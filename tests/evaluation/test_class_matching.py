@@ -61,7 +61,14 @@ def test_any_name_of_a_class_of_imagenet_will_do_and_the_first_goes_before_other
             "goldfsh",
             r"nearest being n01443537 \(goldfish, .*; rename it, leave those images out, or give a --class-map",
         ),
-        ("n99999999", "'n99999999', which is the synset of none of the network's; leave those images out"),
+        (
+            "retriever",
+            r"nearest being n02099267 \(flat-coated retriever\), n02099429 .*, n02099601 \(golden retriever\);",
+        ),
+        ("golden retriever puppy", r"nearest being n02099601 \(golden retriever\)"),
+        ("n01440764_tench", r"only n01440764 \(tench, Tinca tinca\); name it n01440764, or give a --class-map"),
+        ("N01440764", "name it n01440764, or give"),
+        ("n99999999", "'n99999999', a synset that the network does not have; leave those images out"),
         ("1000", "'1000', and the network has 0 to 999"),
     ],
 )
@@ -105,14 +112,14 @@ def test_two_classes_are_one_only_by_a_class_map(tmp_path: Path) -> None:
     assert match == ClassMatch((0, 0), "by my map.csv and by name")
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".CSV"])
 def test_a_class_map_names_classes_by_name_synset_or_index(suffix: str, tmp_path: Path) -> None:
     rows = {"my fish": "tench, Tinca tinca", "bird": "n02012849", "dog": "207", "not here": "nothing"}
     path = tmp_path / f"map{suffix}"
     if suffix == ".json":
         path.write_text(json.dumps({**rows, "dog": 207}))
     else:
-        comma = "," if suffix == ".csv" else "\t"
+        comma = "\t" if suffix == ".tsv" else ","
         path.write_text("\n\n".join(f'{name}{comma} "{meant}"' for name, meant in rows.items()))
 
     match = match_classes(IMAGENET, ("bird", "dog", "my fish", "goldfish"), "photos", path)
@@ -133,7 +140,8 @@ def test_a_class_map_names_classes_by_name_synset_or_index(suffix: str, tmp_path
         ("a.json", "[]", "is no object"),
         ("a.json", '{"dog": [1]}', r"has \[1\] for 'dog'; give a name, a synset or an index"),
         ("a.txt", "dog,cat\n", r"is neither .csv, .tsv nor .json; rename it"),
-        ("b.csv", None, "cannot read the class map .*b.csv: .*; give a text file in UTF-8"),
+        ("a.json", '{"dog": "cat", "dog": "Dog"}', "has 'dog' again, as another class; keep one"),
+        ("b.csv", None, "cannot read the class map .*b.csv: No such file or directory; give a file that exists"),
     ],
 )
 def test_a_broken_class_map_is_named_with_its_line(name: str, text: str | None, message: str, tmp_path: Path) -> None:
@@ -154,3 +162,18 @@ def test_what_was_matched_is_said_unless_all_is_the_same(capsys: pytest.CaptureF
         "photos: 2 of the network's 3 classes, matched by name\n"
         "fish: 1 of the network's 1000 classes, matched by synset\n"
     )
+
+
+def test_a_class_map_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "map.csv"
+    path.write_bytes("Bär,cat\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"map\.csv is not UTF-8: .*; save it as UTF-8"):
+        match_classes(PETS, ("dog",), "photos", path)
+
+
+def test_classes_of_a_class_map_without_images_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "map.csv"
+    path.write_text("tabby,cat\nTaby,cat\nwolf,Dog\n")
+    with progress.shown(progress.LineDisplay()):
+        match_classes(PETS, ("tabby", "dog"), "photos", path)
+    assert capsys.readouterr().err.startswith(f"{path}: 2 of its 3 classes not in photos, such as 'Taby'\n")

@@ -33,12 +33,15 @@ def read_class_map(path: Path) -> dict[str, Entry]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the class map {path}: {one_line(error)}; give a text file in UTF-8") from error
-    if path.suffix == ".json":
+    except OSError as error:
+        raise InputError(f"cannot read the class map {path}: {error.strerror}; give a file that exists") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the class map {path} is not UTF-8: {one_line(error)}; save it as UTF-8") from error
+    suffix = path.suffix.lower()
+    if suffix == ".json":
         rows = _rows_of_json(path, text)
-    elif path.suffix in _DELIMITERS:
-        rows = _rows_of_table(path, text, _DELIMITERS[path.suffix])
+    elif suffix in _DELIMITERS:
+        rows = _rows_of_table(path, text, _DELIMITERS[suffix])
     else:
         raise InputError(f"the class map {path} is neither .csv, .tsv nor .json; rename it")
     entries: dict[str, Entry] = {}
@@ -74,12 +77,12 @@ def _rows_of_table(path: Path, text: str, delimiter: str) -> Iterator[tuple[str,
 
 def _rows_of_json(path: Path, text: str) -> Iterator[tuple[str, str, str]]:
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=tuple)  # a dictionary would keep the last of equal keys in silence
     except (ValueError, RecursionError) as error:
         raise InputError(f"the class map {path} is broken: {one_line(error)}; correct it") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, tuple):
         raise InputError(f'the class map {path} is no object; write {{"my fish": "tench"}}')
-    for name, meant in found.items():
+    for name, meant in found:
         if isinstance(meant, bool) or not isinstance(meant, str | int):
             raise InputError(f"{path} has {meant!r} for {name!r}; give a name, a synset or an index")
         yield f"{path}, {name!r},", name, str(meant)

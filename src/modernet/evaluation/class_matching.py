@@ -17,6 +17,7 @@ from modernet.progress import say
 from modernet.weights.pretrained import class_names, class_synsets
 
 _SYNSET = re.compile(r"n\d{8}")
+_INNER_SYNSET = re.compile(r"(?<![a-z0-9])n\d{8}(?!\d)", re.IGNORECASE)  # n01440764_tench, N01440764
 _NUMBER = re.compile(r"[0-9]+")
 _MOST_NAMED = 3
 _Table = dict[str, list[int]]
@@ -62,6 +63,9 @@ def match_classes(
     if class_map is not None:
         if not numbers:
             raise InputError(f"{class_map} has none of the classes of {data_name}, such as {found[0]!r}; correct it")
+        unused = [name for name in entries if name not in numbers]
+        if unused:
+            say(f"{class_map}: {len(unused)} of its {len(entries)} classes not in {data_name}, such as {unused[0]!r}")
         ways.append(f"by {class_map.name}")
     rest = [name for name in found if name not in numbers]
     if rest:
@@ -136,7 +140,7 @@ class _Network:
 
     def _by_synset(self, name: str) -> int:
         if name not in self._of_synset:
-            raise _Unmatched(f"{name!r}, which is the synset of none of the network's", "leave those images out")
+            raise _Unmatched(f"{name!r}, a synset that the network does not have", "leave those images out")
         return self._of_synset[name]
 
     def _by_index(self, name: str) -> int:
@@ -154,7 +158,14 @@ class _Network:
         if candidates:
             several = " or ".join(map(self.describe, candidates))
             raise _Unmatched(f"{name!r}, which could be {several}", "name it by its synset")
-        near = difflib.get_close_matches(_folded(name), self._by_any_name, n=_MOST_NAMED, cutoff=0.6)
+        inner = _INNER_SYNSET.search(name)
+        if inner and inner[0].lower() in self._of_synset:
+            number = self._of_synset[inner[0].lower()]
+            raise _Unmatched(
+                f"{name!r}, and the network does not know it, only {self.describe(number)}",
+                f"name it {inner[0].lower()}",
+            )
+        near = self._near(_folded(name))
         if near:
             nearest = dict.fromkeys(self.describe(number) for key in near for number in self._by_any_name[key])
             raise _Unmatched(
@@ -165,6 +176,13 @@ class _Network:
             f"{name!r}, and the network does not know it, only {len(self.known)} others, such as {self.known[0]!r}",
             "leave those images out",
         )
+
+    def _near(self, folded: str) -> list[str]:
+        """Return the names nearest to one: those with it as a word, or that are words of it, then by spelling."""
+        names = self._by_any_name
+        words = [known for known in names if f" {folded} " in f" {known} " or f" {known} " in f" {folded} "]
+        spelt = difflib.get_close_matches(folded, names, n=_MOST_NAMED, cutoff=0.6)
+        return list(dict.fromkeys([*words, *spelt]))[:_MOST_NAMED]
 
     def _named(self, name: str) -> Sequence[int]:
         """Return the classes that a name fits best."""
