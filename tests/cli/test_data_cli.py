@@ -65,7 +65,7 @@ def test_corrupted_images_are_written(image_folder: Path, tmp_path: Path, capsys
     assert len(list((out / "sparkles" / "3" / "vertical").iterdir())) == 32
     (out / "contrast" / "1" / "vertical" / "1.JPEG").unlink()
     assert main([*arguments, "--severity", "1"]) == 0
-    assert capsys.readouterr().out == f"1 corrupted images written to {out}, 127 were there\n"
+    assert capsys.readouterr().out == f"1 corrupted images written to {out}, kept 127 that existed\n"
 
 
 def test_corruptions_are_asked_for(image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,11 +19,11 @@ usage: modernet data check FOLDER
        modernet data corrupt FOLDER OUT --corruption NAME | --suite c
 
 Examples:
-  modernet data check my_photos               unreadable images, copies in train and test, doubtful classes
-  modernet data pack imagenet shards          tar shards with an index, for fast disks and for HTTP
+  modernet data check my_photos                    unreadable images, copies in train and test, doubtful classes
+  modernet data pack imagenet shards               tar shards with an index, for fast disks and for HTTP
   modernet data corrupt imagenet out --suite c     the images of ImageNet-C, in its layout
 
-For more, see modernet data check --help, and likewise of the others.
+For more, see modernet data VERB --help.
 """
 _MOST_SHOWN = 10  # findings of a kind in the table
 
@@ -190,7 +190,7 @@ def _corrupt(arguments: Sequence[str]) -> int:
             frost=options.frost,
             skip_unreadable=options.skip_unreadable,
         )
-    kept = f", {written.kept} were there" if written.kept else ""
+    kept = f", kept {written.kept} that existed" if written.kept else ""
     skipped = f"; skipped {len(written.unreadable)} that cannot be read" if written.unreadable else ""
     print(f"{written.images} corrupted images written to {written.folder}{kept}{skipped}")
     return 0

@@ -2,7 +2,7 @@
 
 from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import Finding, Findings
-from modernet.data.corrupting import Written, write_corrupted
+from modernet.data.corrupting.write import Written, write_corrupted
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split, image_name, short_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decoding import UnreadableImage, read_image

@@ -6,7 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split
+from modernet.data.sources.examples import Examples
 
 _CHUNK = 1000  # images
 
@@ -26,6 +29,12 @@ def fingerprint(dataset: ImageDataset) -> str:
 def split_fingerprint(opened: OpenedSplit) -> str:
     """Return a short digest of one split: its classes, targets and images in order, as `fingerprint` has them."""
     return _digest(opened.classes, opened.split).hexdigest()[:12]
+
+
+def examples_fingerprint(classes: Sequence[str], examples: Examples) -> str:
+    """Return the digest that `split_fingerprint` has of the same images on disk, before they are opened."""
+    split = OnDisk(examples.images, torch.from_numpy(examples.indices), examples.targets)
+    return _digest(classes, split).hexdigest()[:12]
 
 
 def _digest(classes: Sequence[str], *splits: Split) -> hashlib._Hash:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from modernet import progress
-from modernet.data import corrupting, read_image, write_corrupted
+from modernet.data import read_image, write_corrupted
+from modernet.data.corrupting import write
 from modernet.data.images.views import central_view
 from modernet.data.transforms.corruptions import Corrupt
 from modernet.errors import InputError
@@ -93,7 +95,7 @@ def test_what_is_there_is_kept(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_leaves_only_whole_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = corrupting._save
+    save = write._save
     saved: list[Path] = []
 
     def stopping(image: Tensor, path: Path) -> None:
@@ -102,7 +104,7 @@ def test_a_stopped_run_leaves_only_whole_files(folder: Path, tmp_path: Path, mon
             raise KeyboardInterrupt
         save(image, path)
 
-    monkeypatch.setattr(corrupting, "_save", stopping)
+    monkeypatch.setattr(write, "_save", stopping)
     with pytest.raises(KeyboardInterrupt):
         write_corrupted(str(folder), tmp_path / "out", ["sparkles"])
     assert len(files(tmp_path / "out")) == 5
@@ -123,35 +125,16 @@ def test_an_unreadable_image_stops_or_is_skipped(
     assert capsys.readouterr().err.count("torn.png: ") == 1
 
 
-def labelled(root: Path, labels: dict[str, str]) -> str:
-    """Write images with a table of labels."""
-    for number, file in enumerate(labels):
-        photo(root / file, 40, 40, number)
-    rows = "".join(f"{file},{label}\n" for file, label in labels.items())
-    (root / "labels.csv").write_text(f"file,label\n{rows}", encoding="utf-8")
-    return str(root)
-
-
-def test_names_are_valid_and_distinct(tmp_path: Path) -> None:
-    classes = {"a.b.png": "cats/dogs", "x/a.png": "two words.", "a.jpg": "two words.", "c.png": ".hidden"}
-    write_corrupted(labelled(tmp_path / "odd", classes), tmp_path / "out", ["contrast"], [1])
-    hidden, slashed, *same = sorted(files(tmp_path / "out"))
-    assert (hidden, slashed) == ("contrast/1/%2Ehidden/c.JPEG", "contrast/1/cats%2Fdogs/a.b.JPEG")
-    assert [name.rpartition("-")[0] for name in same] == ["contrast/1/two words./a"] * 2
-
-
-def test_classes_that_would_share_a_folder_are_refused(tmp_path: Path) -> None:
-    spec = labelled(tmp_path / "odd", {"a.png": "cats/dogs", "b.png": "cats%2Fdogs"})
-    with pytest.raises(InputError, match="'cats%2Fdogs' and 'cats/dogs' would share the folder cats%2Fdogs"):
-        write_corrupted(spec, tmp_path / "out", ["contrast"])
-
-
 def test_mistakes_are_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(InputError, match="did you mean contrast"):
         write_corrupted(str(folder), out, ["contrst"])
     with pytest.raises(InputError, match="severity is 7; give 1 to 5"):
         write_corrupted(str(folder), out, ["contrast"], [7])
+    with pytest.raises(InputError, match="nothing to write; give at least one corruption and one severity"):
+        write_corrupted(str(folder), out, [])
+    with pytest.raises(InputError, match="nothing to write; give at least one corruption and one severity"):
+        write_corrupted(str(folder), out, ["contrast"], [])
     with pytest.raises(InputError, match="is generated each time"):
         write_corrupted("digit_scenes", out, ["contrast"])
     with pytest.raises(InputError, match="is inside the data set"):
@@ -170,10 +153,72 @@ def test_a_folder_has_images_of_one_seed_and_data_set(folder: Path, tmp_path: Pa
         write_corrupted(str(other), out, ["contrast"], [2])
 
 
-def test_a_full_disk_is_reported_in_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(image: Tensor, path: Path) -> None:
-        raise OSError(28, "No space left on device")
+def test_a_data_set_may_move_but_not_change(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_corrupted(str(folder), out, ["contrast"], [1])
+    (tmp_path / "moved").mkdir()
+    moved = folder.rename(tmp_path / "moved" / "pets")
+    assert write_corrupted(str(moved), out, ["contrast"], [1]).kept == 4
 
-    monkeypatch.setattr(corrupting, "_save", full)
-    with pytest.raises(InputError, match=r"cannot write to .*: No space left on device; make room"):
+    other = tmp_path / "other" / "pets"  # of the same names
+    for number, name in enumerate(("cat/0.png", "cat/1.png", "cat/2.png", "dog/0.jpg"), 10):
+        photo(other / name, 40, 40, number)
+    photo(moved / "dog" / "large.png", 90, 90, 4)  # with which no image would keep its size
+    for changed in (other, moved):
+        with pytest.raises(InputError, match="was written from other images than pets now has; give another folder"):
+            write_corrupted(str(changed), out, ["contrast"], [1, 2])
+    assert len(files(out)) == 4
+
+
+def test_synthesised_frost_is_said_and_not_mixed_with_photographs(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, photographs = tmp_path / "out", tmp_path / "photographs"
+    for number in range(1, 7):
+        photo(photographs / f"frost{number}.{'png' if number < 4 else 'jpg'}", 300, 300, number)
+    with progress.shown():
+        write_corrupted(str(folder), out, ["frost"], [1])
+    assert capsys.readouterr().err.count("frost is synthesised; --frost DIR takes the six photographs") == 1
+    with pytest.raises(InputError, match="was written with frost synthesised, not photographs; give another folder"):
+        write_corrupted(str(folder), out, ["frost"], [2], frost=photographs)
+    assert write_corrupted(str(folder), out, ["contrast"], [1], frost=photographs).images == 4  # it has no frost
+
+    with progress.shown():
+        write_corrupted(str(folder), tmp_path / "other", ["frost"], [1], frost=photographs)
+    assert "synthesised" not in capsys.readouterr().err
+    with pytest.raises(InputError, match="was written with frost photographs, not synthesised"):
+        write_corrupted(str(folder), tmp_path / "other", ["frost"], [1])
+    assert files(out)["frost/1/cat/0.JPEG"] != files(tmp_path / "other")["frost/1/cat/0.JPEG"]
+
+
+def test_which_images_are_corrupted_is_said(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.shown():
+        write_corrupted(str(folder), tmp_path / "out", ["contrast"], [1])
+    assert "pets: corrupting all 4 images" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_before_its_first_image_leaves_no_note(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (folder / "cat" / "1.png").write_bytes(b"torn")
+    with pytest.raises(InputError, match="cannot read the image"):
+        write_corrupted(str(folder), out, ["contrast"], [1], seed=1)
+    photo(folder / "cat" / "1.png", 40, 40, 1)
+    assert write_corrupted(str(folder), out, ["contrast"], [1], seed=2).images == 4
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (28, "No space left on device; make room, or give another folder"),
+        (36, "File name too long; give another folder"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_reported_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, message: str
+) -> None:
+    def failing(image: Tensor, path: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(write, "_save", failing)
+    with pytest.raises(InputError, match=f"cannot write to .*: {message}"):
         write_corrupted(str(folder), tmp_path / "out", ["contrast"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from errno import EDQUOT, ENOSPC
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from modernet import progress
+from modernet.data.corrupting.file_names import file_names
+from modernet.data.corrupting.note import check_note, write_note
+from modernet.data.fingerprint import examples_fingerprint
 from modernet.data.images.decoding import UnreadableImage, skippable
-from modernet.data.images.finding import IMAGE_SUFFIXES
 from modernet.data.images.marks import NO_MARKS
 from modernet.data.images.views import View, central_view
 from modernet.data.measuring import longest_side
@@ -33,7 +34,6 @@ from modernet.machine.cores import decoding_workers
 _SIDE, _SHORTER_SIDE = 224, 256  # cut from images with this shorter side, as published
 _LARGEST_OWN_SIZE = 64  # as in Tiny ImageNet-C; such images are not enlarged
 _QUALITY = 85  # of the JPEG files, as published
-_NOTE = ".corrupted.json"  # in the folder: the settings that all of its images share
 _BATCH = 32
 _MOST_THREADS = 16
 
@@ -82,35 +82,46 @@ def write_corrupted(
         skip_unreadable: name and skip images that cannot be read, instead of an error.
 
     Raises:
-        InputError: the data set cannot be opened or an image not be read; there is no such corruption or severity; or
-            `out` was written with other settings, or cannot be written to.
+        InputError: the data set cannot be opened or an image not be read; there is no such corruption or severity, or
+            none is given; or `out` has images of another data set, of other settings or of unknown origin, or cannot be
+            written to.
     """
     corrupts = [
         Corrupt(name, severity, seed, frost=frost)
         for name in dict.fromkeys(corruptions)
         for severity in dict.fromkeys(severities)
     ]
+    if not corrupts:
+        raise InputError("there is nothing to write; give at least one corruption and one severity")
     if spec == "digit_scenes":
         raise InputError("digit_scenes is generated each time; give a data set that is stored somewhere")
     name, source = read_source(spec, to_learn=False)
     if isinstance(source.path, Path) and out.resolve().is_relative_to(source.path.resolve()):
         raise InputError(f"{out} is inside the data set {source.path}; give a folder outside of it")
-    check_writable(out, "folder")
-    settings: dict[str, str | int] = {"data": name, "seed": seed}
+    examples, words = one_split(source, "test", NO_MARKS)
+    names = file_names(examples, source.classes)
+    own_size = longest_side(examples) <= _LARGEST_OWN_SIZE
+    settings: dict[str, str | int] = {
+        "data": name,
+        "images": examples_fingerprint(source.classes, examples),
+        "size": "as stored" if own_size else f"{_SIDE}x{_SIDE}",
+        "seed": seed,
+    }
     if "frost" in corruptions:
         settings["frost"] = "synthesised" if frost is None else "photographs"
-    _check_settings(out, settings)
-    examples, _ = one_split(source, "test", NO_MARKS)
+    check_note(out, settings)
+    check_writable(out, "folder")
+    if words:
+        progress.say(f"{name}: corrupting {words}")
     if "frost" in corruptions and frost is None:
         progress.say("frost is synthesised; --frost DIR takes the six photographs of ImageNet-C")
-    paths = {corrupt: out / corrupt.name / str(corrupt.severity) for corrupt in corrupts}
-    writer = _Writer(examples, _file_names(examples, source.classes), paths, skip_unreadable)
+    folders = {corrupt: out / corrupt.name / str(corrupt.severity) for corrupt in corrupts}
+    writer = _Writer(examples, names, folders, partial(write_note, out, settings), own_size, skip_unreadable)
     try:
         images, kept = writer.write(f"corrupting {name}")
     except OSError as error:
-        raise InputError(
-            f"cannot write to {out}: {error.strerror or error}; make room, or give another folder"
-        ) from error
+        remedy = "make room, or give another folder" if error.errno in (ENOSPC, EDQUOT) else "give another folder"
+        raise InputError(f"cannot write to {out}: {error.strerror or error}; {remedy}") from error
     return Written(out, images, kept, tuple(writer.unreadable))
 
 
@@ -121,15 +132,22 @@ class _Writer:
         examples: the images.
         names: the file of each below the folder of a corruption.
         folders: that of each corruption.
+        begin: called before the first image is written, so that a run which fails earlier leaves nothing.
+        own_size: whether images keep their size.
         skip_unreadable: whether images that cannot be read are skipped; their names are in `unreadable` then.
     """
 
     def __init__(
-        self, examples: Examples, names: Sequence[str], folders: Mapping[Corrupt, Path], skip_unreadable: bool
+        self,
+        examples: Examples,
+        names: Sequence[str],
+        folders: Mapping[Corrupt, Path],
+        begin: Callable[[], None],
+        own_size: bool,
+        skip_unreadable: bool,
     ) -> None:
-        self._examples, self._names, self._folders = examples, names, folders
-        self._own_size = longest_side(examples) <= _LARGEST_OWN_SIZE
-        self._skip_unreadable = skip_unreadable
+        self._examples, self._names, self._folders, self._begin = examples, names, folders, begin
+        self._own_size, self._skip_unreadable = own_size, skip_unreadable
         self.unreadable: list[str] = []
 
     def write(self, task: str) -> tuple[int, int]:
@@ -144,6 +162,8 @@ class _Writer:
                     images = self._decode([position for position, corrupts in missing.items() if corrupts], threads)
                     bar.advance(there + sum(len(missing[position]) for position in missing.keys() - images.keys()))
                     kept += there
+                    if images and not written:
+                        self._begin()
                     written += self._write_batch(images, missing, threads, bar)
             finally:
                 threads.shutdown(cancel_futures=True)  # or an error would wait for the whole batch
@@ -225,64 +245,3 @@ def _has_content(path: Path) -> bool:
         return path.stat().st_size > 0
     except OSError:
         return False
-
-
-def _file_names(examples: Examples, classes: Sequence[str]) -> list[str]:
-    """Return `CLASS/NAME.JPEG` for each image. Images of a class with one name have a hash behind it.
-
-    Raises:
-        InputError: two classes would have one folder.
-    """
-    folders = [_one_part(name) for name in classes]
-    for folder, count in Counter(folders).items():
-        if count > 1:
-            first, second, *_ = (name for name in classes if _one_part(name) == folder)
-            raise InputError(f"the classes {first!r} and {second!r} would share the folder {folder}; rename one")
-    identities = [examples.images.identity(index) for index in examples.indices.tolist()]
-    names = [
-        f"{folders[label]}/{_one_part(_stem(identity))}"
-        for identity, label in zip(identities, examples.labels.tolist(), strict=True)
-    ]
-    counts = Counter(names)
-    return [
-        f"{name}.JPEG" if counts[name] == 1 else f"{name}-{_short_hash(identity)}.JPEG"
-        for name, identity in zip(names, identities, strict=True)
-    ]
-
-
-def _stem(identity: str) -> str:
-    """Return the name of an image without folders and suffix."""
-    name = PurePosixPath(identity).name
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot + suffix.lower() in IMAGE_SUFFIXES else name
-
-
-def _short_hash(identity: str) -> str:
-    return sha256(identity.encode(errors="surrogateescape")).hexdigest()[:12]
-
-
-def _one_part(name: str) -> str:
-    """Return a name as one part of a path: what would divide, end or hide it is written as in addresses.
-
-    >>> _one_part("cats/dogs"), _one_part(".hidden")
-    ('cats%2Fdogs', '%2Ehidden')
-    """
-    name = name.replace("/", "%2F").replace("\0", "%00")
-    return f"%2E{name[1:]}" if name.startswith(".") else name
-
-
-def _check_settings(out: Path, settings: Mapping[str, str | int]) -> None:
-    """Refuse a folder that was written with other settings, and note them in a new one.
-
-    Raises:
-        InputError: it was.
-    """
-    try:
-        earlier = json.loads((out / _NOTE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        earlier = {}
-    for key, value in settings.items():
-        if earlier.get(key, value) != value:
-            raise InputError(f"{out} was written with {key} {earlier[key]}, not {value}; give another folder")
-    with whole_file(out / _NOTE) as unfinished:
-        unfinished.write_text(json.dumps(earlier | settings), encoding="utf-8")

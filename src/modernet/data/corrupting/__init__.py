@@ -1,0 +1,1 @@
+"""`modernet data corrupt`: any data set as corrupted images, in the layout of ImageNet-C."""
