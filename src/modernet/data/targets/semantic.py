@@ -71,7 +71,7 @@ def varied_view(
 ) -> View:
     """Choose a view in which no class fills `share` of the known pixels or more; the last of some tries, if none is so.
 
-    As in OpenMMLab, a view with one class only is such a one.
+    As in OpenMMLab, a view with one class only counts as one.
 
     Args:
         h, w: of the upright image.

@@ -80,8 +80,8 @@ def _soften(field: Tensor) -> Tensor:
         n = field.shape[dim]
         index = torch.arange(-_SOFTENING, n + _SOFTENING, device=field.device) % (2 * n)
         index = torch.minimum(index, 2 * n - 1 - index)
-        before, behind = field.index_select(dim, index[:_SOFTENING]), field.index_select(dim, index[-_SOFTENING:])
-        padded = torch.cat((before, field, behind), dim)
+        before, after = field.index_select(dim, index[:_SOFTENING]), field.index_select(dim, index[-_SOFTENING:])
+        padded = torch.cat((before, field, after), dim)
         field = first * padded.narrow(dim, 0, n)
         for offset, weight in enumerate(weights, 1):
             field.add_(padded.narrow(dim, offset, n), alpha=weight)

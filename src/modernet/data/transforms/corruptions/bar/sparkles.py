@@ -70,7 +70,7 @@ def _star(images: Tensor, centre: Tensor, rays: Tensor, lengths: Tensor) -> tupl
     place = torch.atan2(dx, dy).add_(math.pi).mul_(of_image(rays / math.tau))
     ray = place.floor()
     share = place.sub_(ray)
-    # two more columns: the first ray again behind the last, and one that no pixel needs
+    # two more columns: the first ray after the last, and one that no pixel needs
     closed = F.pad(lengths, (0, 2)).scatter_(1, rays[:, None], lengths[:, :1])
     first = torch.arange(len(rays), device=rays.device) * closed.shape[1]
     ray = ray.add_(of_image(first)).flatten().int()
