@@ -1,4 +1,8 @@
-"""Random numbers of a corruption: those of an image are the same in every batch, process and machine."""
+"""Random numbers of a corruption: those of an image are the same in every batch, process and machine.
+
+By default they depend on its pixels (`content_keys`): where two machines decode a JPEG to pixels that differ, they
+differ too.
+"""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ class CorruptedImages:
     def read(self, index: int) -> Tensor:
         image = self.images.read(index)
         corrupt = self.corrupt
-        if corrupt.table is None:
-            corrupt = replace(corrupt, table=min(*image.shape[-2:], _LARGEST_TABLE))
+        if corrupt.table is None and min(image.shape[-2:]) > _LARGEST_TABLE:
+            corrupt = replace(corrupt, table=_LARGEST_TABLE)
         return corrupt(image[None])[0]
 
     def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:

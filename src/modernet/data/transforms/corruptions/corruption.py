@@ -18,6 +18,7 @@ Suite = Literal["c", "extra", "cbar"]
 """The 15 corruptions of ImageNet-C, its 4 others, and the 10 of ImageNet-C-bar."""
 Parameters = tuple[Any, ...]
 SEVERITIES = (1, 2, 3, 4, 5)
+_TABLES = (32, 64, 224, 299)
 _PIXELS_AT_ONCE = 2**17  # on a CPU, so that what is computed of them stays in the cache of a core
 
 
@@ -58,11 +59,12 @@ class Corrupt:
         name: one of `CORRUPTIONS`.
         severity: 1 to 5.
         seed: of everything random.
-        table: the published table to use, by its side: 32, 64, 224 or 299; None is the one that suits the images.
+        table: the published table to use, by its side: 32, 64, 224 or 299, and where it is not published, the nearest;
+            None is the one that suits the images.
         frost: a folder with the six photographs of frost of ImageNet-C; None synthesises frost.
 
     Raises:
-        InputError: there is no such corruption or severity.
+        InputError: there is no such corruption, severity or table.
     """
 
     name: str
@@ -75,25 +77,38 @@ class Corrupt:
         _ = CORRUPTIONS[self.name]
         if self.severity not in SEVERITIES:
             raise InputError(f"severity is {self.severity}; give 1 to 5")
+        if self.table not in (None, *_TABLES):
+            raise InputError(f"table is {self.table}; give 32, 64, 224, 299 or None")
 
     def __call__(self, images: Tensor, keys: Sequence[int] | None = None) -> Tensor:
         """Corrupt images.
 
         Args:
-            images: uint8 (b, 3, h, w), on any device.
+            images: uint8 (b, 3, h, w), on any device; one without float64 leaves the work to the CPU.
             keys: a number for each image that its random numbers depend on, beside `seed`, corruption and severity;
                 None takes a checksum of its pixels. So an image is corrupted alike in every batch and process.
 
         Returns:
             uint8 (b, 3, h, w)
+
+        Raises:
+            InputError: the images have another shape or type, or there is not one key for each.
         """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            given = f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+            raise InputError(f"images to corrupt are {given}; give uint8 (b, 3, h, w)")
+        if keys is not None and len(keys) != len(images):
+            raise InputError(f"there are {len(keys)} keys for {len(images)} images; give one for each")
         if not len(images):
             return images
+        if images.device.type == "mps":
+            return self(images.cpu(), keys).to(images.device)
         keys = content_keys(images) if keys is None else keys
         *_, h, w = images.shape
         at_once = max(1, _PIXELS_AT_ONCE // (h * w)) if images.device.type == "cpu" else len(images)
         starts = range(0, len(images), at_once)
-        return torch.cat([self._corrupted(images[i : i + at_once], keys[i : i + at_once]) for i in starts])
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self._corrupted(images[i : i + at_once], keys[i : i + at_once]) for i in starts])
 
     def _corrupted(self, images: Tensor, keys: Sequence[int]) -> Tensor:
         corruption = CORRUPTIONS[self.name]

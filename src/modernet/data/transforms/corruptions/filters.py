@@ -29,6 +29,11 @@ def parts(images: Tensor) -> tuple[Tensor, ...]:
     return images.chunk(len(images) if images.device.type == "cpu" else 1)
 
 
+def product_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the dtype in which to multiply matrices: on a GPU it is float64, which TF32 does not round."""
+    return dtype if device.type == "cpu" else torch.float64
+
+
 def banded(matrix: NDArray[np.float64], dtype: torch.dtype) -> Banded:
     """Return a matrix in the form that `separable` takes."""
     blocks = []
@@ -51,12 +56,14 @@ def separable(images: Tensor, down: Banded, across: Banded) -> Tensor:
     Returns:
         (b, c, h, w), `down @ image @ across.T`
     """
-    rows, columns = ([(used, block.to(images.device)) for used, block in matrix] for matrix in (across, down))
+    dtype = product_dtype(images.dtype, images.device)
+    rows, columns = ([(used, block.to(images.device, dtype)) for used, block in matrix] for matrix in (across, down))
     filtered = []
     for part in parts(images.contiguous()):
+        part = part.to(dtype)
         part = torch.cat([part[..., used] @ block.T for used, block in rows], -1)
         filtered.append(torch.cat([block @ part[..., used, :] for used, block in columns], -2))
-    return torch.cat(filtered)
+    return torch.cat(filtered).to(images.dtype)
 
 
 def gaussian_filter(

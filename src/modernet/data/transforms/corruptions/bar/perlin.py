@@ -7,6 +7,7 @@ from torch import Tensor
 
 from modernet.data.transforms.corruptions.bar.levels import coordinates
 from modernet.data.transforms.corruptions.chance import ImageChance
+from modernet.data.transforms.corruptions.filters import product_dtype
 
 _PERIOD = 256  # points of the lattice, along each axis
 _SPACING = 32 / 224  # of its points, in shares of the side
@@ -15,7 +16,8 @@ _OCTAVES = (1, 2, 4, 8, 16)
 
 def perlin_noise(images: Tensor, chance: ImageChance, strength: float) -> Tensor:
     """Mix images with the turbulence of Perlin noise, a share of 0.05 times the strength."""
-    gradients = chance.integers(-_PERIOD, _PERIOD, _PERIOD, 2).float()
+    dtype = product_dtype(torch.float32, images.device)
+    gradients = chance.integers(-_PERIOD, _PERIOD, _PERIOD, 2).to(dtype)
     gradients /= gradients.norm(dim=-1, keepdim=True).clamp_min(1)
     order = chance.uniform(0, 1, _PERIOD).argsort(-1)
     spacing = _SPACING * min(images.shape[-2:])
@@ -31,7 +33,7 @@ def _turbulence(rows: Tensor, columns: Tensor, gradients: Tensor, order: Tensor)
 
     Args:
         rows, columns: coordinates in units of the lattice, float64 (h,) and (w,).
-        gradients: float32 (b, 256, 2), which the points of the lattice share.
+        gradients: (b, 256, 2), which the points of the lattice share, in the type in which matrices are multiplied.
         order: a permutation of 256, int64 (b, 256).
 
     Returns:
@@ -46,7 +48,9 @@ def _turbulence(rows: Tensor, columns: Tensor, gradients: Tensor, order: Tensor)
 
 def _noise(rows: Tensor, columns: Tensor, gradients: Tensor, order: Tensor) -> Tensor:
     """Return Perlin noise times 1.5, as published. It is linear in the gradients, so two matrix products make it."""
-    (points_y, near_y, slope_y), (points_x, near_x, slope_x) = _weights(rows), _weights(columns)
+    (points_y, near_y, slope_y), (points_x, near_x, slope_x) = (
+        _weights(axis, gradients.dtype) for axis in (rows, columns)
+    )
     b, ny, nx = len(order), len(points_y), len(points_x)
     # the gradient of a point is number order[order[row] + column]
     index = (order[:, points_y % _PERIOD, None] + points_x) % _PERIOD
@@ -56,14 +60,14 @@ def _noise(rows: Tensor, columns: Tensor, gradients: Tensor, order: Tensor) -> T
     return (1.5 * torch.cat((slope_y, near_y), 1)) @ across
 
 
-def _weights(coordinates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _weights(coordinates: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Return the lattice points next to some coordinates, and what each adds to the noise there.
 
     Args:
         coordinates: float64 (n,).
 
     Returns:
-        The points, int64 (p,); the weights of their gradients along the other axis, and along this one, float32 (n, p).
+        The points, int64 (p,); the weights of their gradients along the other axis, and along this one, (n, p).
     """
     cells = coordinates.floor().long()
     points, place = torch.unique(torch.cat((cells, cells + 1)), return_inverse=True)
@@ -73,4 +77,4 @@ def _weights(coordinates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     each = torch.arange(len(cells), device=cells.device)
     near[each, place[: len(cells)]] = 1 - share
     near[each, place[len(cells) :]] = share
-    return points, near.float(), (near * (coordinates[:, None] - points)).float()
+    return points, near.to(dtype), (near * (coordinates[:, None] - points)).to(dtype)
