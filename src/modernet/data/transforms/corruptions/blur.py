@@ -211,7 +211,6 @@ CORRUPTIONS.add(
     "defocus_blur",
     Corruption(
         "c",
-        "blur",
         defocus_blur,
         {
             32: ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)),
@@ -225,7 +224,6 @@ CORRUPTIONS.add(
     "glass_blur",
     Corruption(
         "c",
-        "blur",
         glass_blur,
         {
             32: ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),
@@ -239,7 +237,6 @@ CORRUPTIONS.add(
     "motion_blur",
     Corruption(
         "c",
-        "blur",
         motion_blur,
         {
             32: ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),
@@ -253,7 +250,6 @@ CORRUPTIONS.add(
     "zoom_blur",
     Corruption(
         "c",
-        "blur",
         zoom_blur,
         {
             32: ((1.06, 0.01), (1.11, 0.01), (1.16, 0.01), (1.21, 0.01), (1.26, 0.01)),
@@ -267,7 +263,6 @@ CORRUPTIONS.add(
     "gaussian_blur",
     Corruption(
         "extra",
-        "blur",
         gaussian_blur,
         {
             32: ((0.4,), (0.6,), (0.7,), (0.8,), (1,)),

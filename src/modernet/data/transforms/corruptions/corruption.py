@@ -28,7 +28,6 @@ class Corruption:
 
     Attributes:
         suite: where it is published.
-        family: `"noise"`, `"blur"`, `"weather"`, `"digital"`; `"bar"` of all of ImageNet-C-bar.
         function: images uint8 (b, 3, h, w), `ImageChance`, parameters -> uint8 of the same shape, or any float type in
             grey levels, which is clamped to [0, 255] and truncated, as published.
         tables: side of the images that parameters are published for (32 CIFAR-10-C, 64 Tiny ImageNet-C, 224 ImageNet-C,
@@ -36,7 +35,6 @@ class Corruption:
     """
 
     suite: Suite
-    family: str
     function: Callable[..., Tensor]
     tables: Mapping[int, tuple[Parameters, Parameters, Parameters, Parameters, Parameters]]
 

@@ -66,7 +66,6 @@ CORRUPTIONS.add(
     "contrast",
     Corruption(
         "c",
-        "digital",
         contrast,
         {
             32: ((0.75,), (0.5,), (0.4,), (0.3,), (0.15,)),
@@ -80,7 +79,6 @@ CORRUPTIONS.add(
     "elastic_transform",
     Corruption(
         "c",
-        "digital",
         elastic_transform,
         {
             32: (
@@ -118,7 +116,6 @@ CORRUPTIONS.add(
     "pixelate",
     Corruption(
         "c",
-        "digital",
         pixelate,
         {
             32: ((0.95,), (0.9,), (0.85,), (0.75,), (0.65,)),
@@ -132,7 +129,6 @@ CORRUPTIONS.add(
     "jpeg_compression",
     Corruption(
         "c",
-        "digital",
         jpeg_compression,
         {
             32: ((80,), (65,), (58,), (50,), (40,)),
@@ -146,7 +142,6 @@ CORRUPTIONS.add(
     "saturate",
     Corruption(
         "extra",
-        "digital",
         saturate,
         {
             32: ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2)),

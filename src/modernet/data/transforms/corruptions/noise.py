@@ -85,7 +85,6 @@ CORRUPTIONS.add(
     "gaussian_noise",
     Corruption(
         "c",
-        "noise",
         gaussian_noise,
         {
             32: ((0.04,), (0.06,), (0.08,), (0.09,), (0.10,)),
@@ -99,7 +98,6 @@ CORRUPTIONS.add(
     "shot_noise",
     Corruption(
         "c",
-        "noise",
         shot_noise,
         {
             32: ((500,), (250,), (100,), (75,), (50,)),
@@ -113,7 +111,6 @@ CORRUPTIONS.add(
     "impulse_noise",
     Corruption(
         "c",
-        "noise",
         impulse_noise,
         {
             32: ((0.01,), (0.02,), (0.03,), (0.05,), (0.07,)),
@@ -127,7 +124,6 @@ CORRUPTIONS.add(
     "speckle_noise",
     Corruption(
         "extra",
-        "noise",
         speckle_noise,
         {
             32: ((0.06,), (0.10,), (0.12,), (0.16,), (0.20,)),

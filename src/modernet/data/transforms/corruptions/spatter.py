@@ -74,7 +74,6 @@ CORRUPTIONS.add(
     "spatter",
     Corruption(
         "extra",
-        "weather",
         spatter,
         {
             32: (

@@ -140,7 +140,6 @@ CORRUPTIONS.add(
     "snow",
     Corruption(
         "c",
-        "weather",
         snow,
         {
             32: (
@@ -166,7 +165,6 @@ CORRUPTIONS.add(
     "frost",
     Corruption(
         "c",
-        "weather",
         frost,
         {
             32: ((1, 0.2, 0.2), (1, 0.3, 0.2), (0.9, 0.4, 0.2), (0.85, 0.4, 0.2), (0.75, 0.45, 0.2)),
@@ -180,7 +178,6 @@ CORRUPTIONS.add(
     "fog",
     Corruption(
         "c",
-        "weather",
         fog,
         {
             32: ((0.2, 3, 32), (0.5, 3, 32), (0.75, 2.5, 32), (1, 2, 32), (1.5, 1.75, 32)),
@@ -194,7 +191,6 @@ CORRUPTIONS.add(
     "brightness",
     Corruption(
         "c",
-        "weather",
         brightness,
         {
             32: ((0.05,), (0.1,), (0.15,), (0.2,), (0.3,)),

@@ -27,7 +27,7 @@ from modernet.data.transforms.corruptions.corruption import CORRUPTIONS, Corrupt
 def _add(function: Callable[..., Tensor], *strengths: float) -> None:
     first, second, third, fourth, fifth = ((strength,) for strength in strengths)
     tables = {224: (first, second, third, fourth, fifth)}
-    CORRUPTIONS.add(function.__name__, Corruption("cbar", "bar", function, tables))
+    CORRUPTIONS.add(function.__name__, Corruption("cbar", function, tables))
 
 
 _add(caustic_refraction, 2.35, 3.2, 4.9, 6.6, 9.15)
