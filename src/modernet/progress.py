@@ -76,6 +76,7 @@ class _LineBar:
         since, before = self._first or (now, self._done)
         seconds, done = now - since, self._done - before
         left_s = round(seconds / done * (self._total - self._done)) if done and self._total is not None else None
+        left_s = 0 if self._done == self._total else left_s
         share = "" if self._total is None else f"{self._done / self._total if self._total else 1.0:4.0%}, "
         left = "time left unknown" if left_s is None else f"{left_s // 60}:{left_s % 60:02} left"
         print(f"{self._name}: {share}{left}  {self._note}".rstrip(), file=sys.stderr, flush=True)
