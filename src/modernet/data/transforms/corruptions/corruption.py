@@ -10,7 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from modernet.data.transforms.corruptions.chance import ImageChance, content_keys
+from modernet.data.transforms.corruptions.chance import ImageChance
+from modernet.data.transforms.corruptions.levels import truncated
 from modernet.errors import InputError
 from modernet.registry import Registry
 
@@ -84,7 +85,8 @@ class Corrupt:
         Args:
             images: uint8 (b, 3, h, w), on any device; one without float64 leaves the work to the CPU.
             keys: a number for each image that its random numbers depend on, beside `seed`, corruption and severity;
-                None takes a checksum of its pixels. So an image is corrupted alike in every batch and process.
+                None takes a checksum of its pixels, `content_keys`. So an image is corrupted alike in every batch and
+                process.
 
         Returns:
             uint8 (b, 3, h, w)
@@ -101,21 +103,21 @@ class Corrupt:
             return images
         if images.device.type == "mps":
             return self(images.cpu(), keys).to(images.device)
-        keys = content_keys(images) if keys is None else keys
+        keyed: Sequence[int] | Tensor = images if keys is None else keys
         *_, h, w = images.shape
         at_once = max(1, _PIXELS_AT_ONCE // (h * w)) if images.device.type == "cpu" else len(images)
         starts = range(0, len(images), at_once)
         with torch.autocast(images.device.type, enabled=False):
-            return torch.cat([self._corrupted(images[i : i + at_once], keys[i : i + at_once]) for i in starts])
+            return torch.cat([self._corrupted(images[i : i + at_once], keyed[i : i + at_once]) for i in starts])
 
-    def _corrupted(self, images: Tensor, keys: Sequence[int]) -> Tensor:
+    def _corrupted(self, images: Tensor, keys: Sequence[int] | Tensor) -> Tensor:
         corruption = CORRUPTIONS[self.name]
         chance = ImageChance(self.seed, f"{self.name} {self.severity}", keys, images.device)
         parameters = corruption.parameters(self.severity, self.table or min(images.shape[-2:]))
         extra = {"folder": self.frost} if self.name == "frost" else {}
         corrupted = corruption.function(images, chance, *parameters, **extra)
         if corrupted.dtype != torch.uint8:
-            corrupted = corrupted.clamp(0, 255).to(torch.uint8)  # truncated, not rounded, as published
+            corrupted = truncated(corrupted)
         return corrupted
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from modernet.data.transforms.corruptions.chance import ImageChance
 from modernet.data.transforms.corruptions.corruption import CORRUPTIONS, Corruption
+from modernet.data.transforms.corruptions.levels import truncated
 
 _CELLS = 256  # per grey level, of the index of thresholds
 
@@ -18,7 +19,7 @@ _CELLS = 256  # per grey level, of the index of thresholds
 def gaussian_noise(images: Tensor, chance: ImageChance, sigma: float) -> Tensor:
     """Add N(0, `sigma`²) to each channel value, `sigma` of the range 0 to 1."""
     return torch.cat(
-        [_truncated(draws.noise(*part.shape[1:]).mul_(255 * sigma).add_(part)) for part, draws in chance.parts(images)]
+        [truncated(draws.noise(*part.shape[1:]).mul_(255 * sigma).add_(part)) for part, draws in chance.parts(images)]
     )
 
 
@@ -62,23 +63,20 @@ def impulse_noise(images: Tensor, chance: ImageChance, share: float) -> Tensor:
     """Replace a share of the channel values, each by itself, half of them by 255 and half by 0."""
     noisy = []
     for part, draws in chance.parts(images):
-        uniform = draws.uniform(0, 1, *part.shape[1:])
-        noisy.append(part.masked_fill(uniform < share, 0).masked_fill_(uniform < share / 2, 255))
+        h, w = part.shape[2:]
+        uniform = draws.uniform(0, 1, h, w, 3).permute(0, 3, 1, 2)  # in the memory order of decoded images
+        white = (uniform < share / 2).to(torch.uint8) * 255
+        noisy.append(
+            (part * (uniform >= share)).add_(white)
+        )  # masked_fill takes 10 times longer where masks are random
     return torch.cat(noisy)
 
 
 def speckle_noise(images: Tensor, chance: ImageChance, sigma: float) -> Tensor:
     """Add x N(0, `sigma`²) to each channel value x."""
     return torch.cat(
-        [
-            _truncated(draws.noise(*part.shape[1:]).mul_(sigma).add_(1).mul_(part))
-            for part, draws in chance.parts(images)
-        ]
+        [truncated(draws.noise(*part.shape[1:]).mul_(sigma).add_(1).mul_(part)) for part, draws in chance.parts(images)]
     )
-
-
-def _truncated(values: Tensor) -> Tensor:
-    return values.clamp_(0, 255).to(torch.uint8)
 
 
 CORRUPTIONS.add(
