@@ -124,7 +124,7 @@ def fog(images: Tensor, chance: ImageChance, strength: float, decay: float, side
     """
     *_, h, w = images.shape
     side = max(side, 1 << (max(h, w) - 1).bit_length())
-    clouds = plasma(chance, side, decay, images.device)[:, None, :h, :w].float()
+    clouds = plasma(chance, side, decay)[:, None, :h, :w]
     brightest = images.amax((1, 2, 3), keepdim=True).float() / 255
     scale = brightest / (brightest + strength)
     return images.contiguous().float().mul_(scale).add_(clouds.mul_(255 * strength * scale))
