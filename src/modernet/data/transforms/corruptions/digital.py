@@ -35,25 +35,25 @@ def pixelate(images: Tensor, chance: ImageChance, share: float) -> Tensor:
     """
     *_, h, w = images.shape
     size = (max(1, int(w * share)), max(1, int(h * share)))
-    shrunk = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX)) for image in _pixels(images)]
-    small = torch.from_numpy(np.stack(shrunk)).permute(0, 3, 1, 2).contiguous().to(images.device)
-    return small.index_select(3, _repeated(size[0], w, images)).index_select(2, _repeated(size[1], h, images))
+    rows, columns = _repeated(size[1], h), _repeated(size[0], w)
+    values = (columns[:, None] * 3 + np.arange(3)).ravel()  # of a row: red, green and blue of each column
+    pixelated = np.empty((len(images), h, w * 3), np.uint8)
+    for image, large in zip(images.permute(0, 2, 3, 1).cpu().contiguous().numpy(), pixelated, strict=True):
+        small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+        small.reshape(len(small), -1).take(values, 1).take(
+            rows, 0, out=large, mode="clip"
+        )  # which, unlike "raise", needs no buffer
+    return torch.from_numpy(pixelated).view(-1, h, w, 3).permute(0, 3, 1, 2).to(images.device)
 
 
-def _repeated(small: int, large: int, images: Tensor) -> Tensor:
+def _repeated(small: int, large: int) -> NDArray[np.int64]:
     """Return which of `small` pixels in a row each of `large` repeats: the one that contains its center."""
-    centers = torch.arange(large, dtype=torch.float64, device=images.device) + 0.5
-    return (centers * (small / large)).long()
+    return ((np.arange(large) + 0.5) * (small / large)).astype(np.int64)
 
 
 def jpeg_compression(images: Tensor, chance: ImageChance, quality: int) -> Tensor:
     """Write a JPEG file of a quality and read it."""
     return as_jpeg(images, quality)
-
-
-def _pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Return images on the CPU as PIL takes them, (b, h, w, 3)."""
-    return images.permute(0, 2, 3, 1).cpu().contiguous().numpy()
 
 
 def saturate(images: Tensor, chance: ImageChance, factor: float, amount: float) -> Tensor:
