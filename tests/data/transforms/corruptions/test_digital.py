@@ -41,9 +41,7 @@ def test_contrast_is_as_published(severity: int) -> None:
 def test_the_elastic_transform_is_as_published(severity: int, table: int) -> None:
     levels = differences(REFERENCE["elastic_transform"], "elastic_transform", severity, pictures(2, 80, 110), table)
     assert levels.max() <= 1
-    assert (
-        levels > 0
-    ).mean() < 3e-3  # two float32 positions, each within 3e-5 pixels, where levels differ by 17 a pixel
+    assert (levels > 0).mean() < 1e-3  # the reference has float32 positions
 
 
 def test_nothing_moves_without_jitter_and_strength() -> None:

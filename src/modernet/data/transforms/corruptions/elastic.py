@@ -10,7 +10,7 @@ from modernet.data.transforms.corruptions.chance import ImageChance
 from modernet.data.transforms.corruptions.filters import gaussian_filter
 
 _NUDGE = 2**-12
-"""Grey levels, more than float32 rounds off: even areas would otherwise lose a level when they are truncated."""
+"""Grey levels, more than interpolation rounds off: even areas would otherwise lose a level when they are truncated."""
 
 
 def elastic_transform(
@@ -29,16 +29,16 @@ def elastic_transform(
         jitter: the most by which the three points that determine the affine map move on each axis.
     """
     *_, h, w = images.shape
-    rows = torch.arange(h, dtype=torch.float32, device=images.device)[:, None]
-    columns = torch.arange(w, dtype=torch.float32, device=images.device)
+    rows = torch.arange(h, dtype=torch.float64, device=images.device)[:, None]
+    columns = torch.arange(w, dtype=torch.float64, device=images.device)
     affine = _affine_maps(chance.uniform(-side * jitter, side * jitter, 3, 2).float(), h, w)
     by_column, by_row, offset = affine[:, None, None].unbind(3)  # b 1 1 2
     sources = by_column * columns[:, None] + by_row * rows[..., None] + offset
     last = torch.tensor([max(w - 1, 1), max(h - 1, 1)], device=images.device)
-    pixels = images.float().contiguous()
+    pixels = images.double().contiguous()
     warped = F.grid_sample(pixels, sources * 2 / last - 1, padding_mode="reflection", align_corners=True)
 
-    field = gaussian_filter(chance.uniform(-1, 1, 2, h, w).float(), side * sigma, mode="reflect", truncate=3)
+    field = gaussian_filter(chance.uniform(-1, 1, 2, h, w), side * sigma, mode="reflect", truncate=3)
     across, down = field.mul_(side * strength).unbind(1)
     sources[..., 0] = across.add_(columns).mul_(2 / w).add_(1 / w - 1)
     sources[..., 1] = down.add_(rows).mul_(2 / h).add_(1 / h - 1)
@@ -57,4 +57,4 @@ def _affine_maps(jitter: Tensor, h: int, w: int) -> Tensor:
     corners = corners.to(jitter)
     moved = torch.cat([corners + jitter, torch.ones_like(jitter[..., :1])], -1).double()  # b 3 points, x y 1
     maps: Tensor = torch.linalg.solve(moved, corners.double().expand(len(moved), 3, 2))
-    return maps.float()
+    return maps
