@@ -8,6 +8,7 @@ import numpy as np
 
 from modernet.data.images.finding import has_folders, is_hidden
 from modernet.data.sources.examples import Examples, Source, all_of, labelled
+from modernet.data.sources.ilsvrc import has_ilsvrc
 from modernet.data.sources.listing import Listing, list_classes, list_images
 from modernet.data.sources.split_names import is_split_word, split_of
 from modernet.data.targets import NoTargets
@@ -88,7 +89,8 @@ def split_folders(path: Path, *, to_learn: bool = True) -> dict[str, Path]:
 
 def _examples(folder: Path, listing: Listing, classes: tuple[str, ...]) -> Examples:
     if not listing.class_folders:
-        raise InputError(f"there is no class folder in {folder}; put images in a folder for each class")
+        alone = f", or give --data {folder}, ImageNet's validation images alone" if has_ilsvrc(folder) else ""
+        raise InputError(f"there is no class folder in {folder}; put images in a folder for each class{alone}")
     number = {name: label for label, name in enumerate(classes)}
     counts = np.bincount(listing.class_of, minlength=len(listing.class_folders))
     for name, count in zip(listing.class_folders, counts, strict=True):

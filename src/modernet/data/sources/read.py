@@ -149,10 +149,10 @@ def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int, to_learn:
     if reader is not None:
         return reader()
     if targets == "classes":
-        if has_ilsvrc(path):
-            return read_ilsvrc(path)
         if tables := label_tables(path):
             return read_labelled_files(path, tables)
+        if has_ilsvrc(path):
+            return read_ilsvrc(path)
         refuse_foreign(path)
     entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
     has_folders, has_images = any(entry.is_dir() for entry in entries), any(is_image(entry) for entry in entries)
