@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet import progress
 from modernet.data import Loader
+from modernet.evaluation.answering import answer_batches
 from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
 from modernet.processes import ALONE, Processes
 
@@ -44,20 +44,14 @@ def evaluate_classifier(
     Raises:
         NonFiniteScores: a logit is NaN or infinite.
     """
-    was_training = network.training
-    network.eval()
     sums: Tensor | float = 0.0
     count = 0
-    with progress.bar(name, loader.samples_per_epoch) as shown:
-        for batch in loader.batches():
-            logits, targets = network(batch.images).float()[: batch.counted], batch.targets[: batch.counted]
-            rank = ranks(logits, targets)
-            loss = F.cross_entropy(logits, targets, reduction="sum")
-            found = ((rank < 1).sum(), (rank < 5).sum(), loss, non_finite(logits))
-            sums = sums + torch.stack([each.double() for each in found])
-            count += batch.counted
-            shown.advance(batch.counted * processes.world)
-    network.train(was_training)
+    for logits, targets in answer_batches(network, loader, name, processes):
+        rank = ranks(logits, targets)
+        loss = F.cross_entropy(logits, targets, reduction="sum")
+        found = ((rank < 1).sum(), (rank < 5).sum(), loss, non_finite(logits))
+        sums = sums + torch.stack([each.double() for each in found])
+        count += len(targets)
     assert isinstance(sums, Tensor), "a loader yields at least one batch"
     gathered = processes.gather((*sums.tolist(), count))
     top1, top5, loss_sum, lost, count = (sum(column) for column in zip(*gathered, strict=True))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from modernet import progress
 from modernet.data import Loader
+from modernet.evaluation.answering import answer_batches
 from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
 
 
@@ -52,14 +52,10 @@ def collect_answers(network: nn.Module, loader: Loader, name: str, columns: Tens
     Raises:
         NonFiniteScores: a logit is NaN or infinite.
     """
-    network.eval()
     logits, labels = [], []
-    with progress.bar(name, loader.samples_per_epoch) as shown:
-        for batch in loader.batches():
-            scores = network(batch.images).float()
-            logits.append((scores if columns is None else scores[:, columns.to(scores.device)]).cpu())
-            labels.append(batch.targets.cpu())
-            shown.advance(len(batch.targets))
+    for scores, targets in answer_batches(network, loader, name):
+        logits.append((scores if columns is None else scores[:, columns.to(scores.device)]).cpu())
+        labels.append(targets.cpu())
     answers = Answers(torch.cat(logits), torch.cat(labels))
     lost = non_finite(answers.logits)
     if lost:

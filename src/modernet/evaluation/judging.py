@@ -1,4 +1,4 @@
-"""What a classifier makes of each image of a split: which class it takes it for, and how far off that is."""
+"""Which class a classifier predicts for each image of a split, and the rank and the loss of the true one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet import progress
 from modernet.data import Loader
 from modernet.evaluation.accuracy import Accuracy
+from modernet.evaluation.answering import answer_batches
 from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
 
 _MOST_CONFUSED = 1000  # classes
@@ -20,7 +20,7 @@ _MOST_CONFUSED = 1000  # classes
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a classifier makes of n images; a few bytes of each, as the logits of many would not fit into memory.
+    """The predictions of a classifier for n images; a few bytes each, as the logits of many would not fit into memory.
 
     Attributes:
         labels: int64 (n,), the true classes.
@@ -73,7 +73,7 @@ class Judged:
 
 @torch.inference_mode()
 def judge_classifier(network: nn.Module, loader: Loader, name: str = "evaluating") -> Judged:
-    """Return what a classifier in evaluation mode makes of every image of a loader, in order.
+    """Return the predictions of a classifier in evaluation mode for every image of a loader, in order.
 
     Args:
         network: images `(b, 3, h, w)` -> logits `(b, k)`.
@@ -83,16 +83,12 @@ def judge_classifier(network: nn.Module, loader: Loader, name: str = "evaluating
     Raises:
         NonFiniteScores: a logit is NaN or infinite.
     """
-    network.eval()
     rows: list[tuple[Tensor, ...]] = []
     lost: Tensor | int = 0
-    with progress.bar(name, loader.samples_per_epoch) as shown:
-        for batch in loader.batches():
-            logits, labels = network(batch.images).float(), batch.targets
-            losses = F.cross_entropy(logits, labels, reduction="none")
-            rows.append((labels, logits.argmax(1), ranks(logits, labels), losses))
-            lost = lost + non_finite(logits)
-            shown.advance(len(labels))
+    for logits, labels in answer_batches(network, loader, name):
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        rows.append((labels, logits.argmax(1), ranks(logits, labels), losses))
+        lost = lost + non_finite(logits)
     judged = Judged(*(torch.cat(column).cpu() for column in zip(*rows, strict=True)))
     if lost:
         raise NonFiniteScores.of(f"{int(lost)} of {len(judged)} images")
