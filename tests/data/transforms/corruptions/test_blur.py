@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from data.transforms.corruptions.pictures import pictures, pixels
 from data.transforms.corruptions.reference.blur import REFERENCE, disk
-from modernet.data.transforms.corruptions import CORRUPTIONS, SEVERITIES, Corrupt
+from modernet.data.transforms.corruptions import CORRUPTIONS, SEVERITIES, Corrupt, blur
 from modernet.data.transforms.corruptions.blur import copied_in_turn, disc
 from modernet.data.transforms.corruptions.chance import ImageChance
+from modernet.data.transforms.corruptions.filters import separable
 
 # mean change of a value of `pictures(1, 64, 50)` at severities 1 to 5 by the published code, for each published size
 STRENGTHS: dict[str, dict[int, tuple[float, ...]]] = {
@@ -86,14 +89,17 @@ def test_discs_are_not_normalised_again() -> None:
     assert (disc(0.5, 0.1) > 1e-6).sum() == 1
 
 
-def test_zooms_are_as_many_as_rounding_makes_them() -> None:
-    assert [len(np.arange(1, *parameters)) for parameters in CORRUPTIONS["zoom_blur"].tables[224]] == [
-        12,
-        16,
-        11,
-        13,
-        11,
-    ]
+def test_zooms_are_as_many_as_rounding_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, zooms = pictures(1, 64, 50), []
+
+    def counted(*arguments: Any) -> torch.Tensor:
+        zooms.append(severity)
+        return separable(*arguments)
+
+    monkeypatch.setattr(blur, "separable", counted)
+    for severity in SEVERITIES:
+        Corrupt("zoom_blur", severity, table=224)(images)
+    assert [zooms.count(severity) for severity in SEVERITIES] == [12, 16, 11, 13, 11]
 
 
 @pytest.mark.parametrize(("reach", "iterations", "left"), [(1, 2, 0.54), (2, 3, 0.28), (4, 2, 0.32)])

@@ -128,12 +128,22 @@ def test_shot_noise_has_the_published_law_at_every_level() -> None:
         assert stats.chi2.sf(squares.sum(1)[1:], freedom[1:]).min() > 1e-6
 
 
-def test_impulses_hit_each_channel_by_itself_and_are_half_white() -> None:
+@pytest.mark.parametrize(
+    ("table", "shares"),
+    [
+        (32, (0.01, 0.02, 0.03, 0.05, 0.07)),
+        (64, (0.01, 0.02, 0.05, 0.08, 0.14)),
+        (224, (0.03, 0.06, 0.09, 0.17, 0.27)),
+        (299, (0.04, 0.07, 0.10, 0.18, 0.28)),
+    ],
+)
+def test_impulses_hit_each_channel_by_itself_and_are_half_white(table: int, shares: tuple[float, ...]) -> None:
     images = torch.full((2, 3, 150, 150), 100, dtype=torch.uint8)
-    for severity, share in zip(SEVERITIES, (0.03, 0.06, 0.09, 0.17, 0.27), strict=True):
-        noisy = Corrupt("impulse_noise", severity, table=224)(images, [1, 2])
+    for severity, share in zip(SEVERITIES, shares, strict=True):
+        noisy = Corrupt("impulse_noise", severity, table=table)(images, [1, 2])
         assert set(noisy.unique().tolist()) == {0, 100, 255}
         for happened, probability in [
+            (noisy != 100, share),
             (noisy == 0, share / 2),
             (noisy == 255, share / 2),
             ((noisy != 100).any(1), 1 - (1 - share) ** 3),

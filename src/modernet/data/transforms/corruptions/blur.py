@@ -163,14 +163,15 @@ def _zoomed(side: int, factor: float) -> Banded:
 
 def gaussian_blur(images: Tensor, chance: ImageChance, sigma: float) -> Tensor:
     """Convolve with a Gaussian, cut off at 4 sigmas; borders are repeated."""
-    return _blurred(images, sigma, torch.float64 if sigma < 1 else torch.float32)
+    dtype = torch.float64 if sigma < 1 else torch.float32
+    return torch.cat([_blurred(part, sigma, dtype) for part in parts(images)])
 
 
 def _blurred(images: Tensor, sigma: float, dtype: torch.dtype) -> Tensor:
-    """Blur what images lack to white: a float then keeps what the rim of a white area loses, however little it is."""
+    """Blur 255 minus the image: near 0 a float holds even the tiny darkening at the rim of a white area."""
     lacks = _gaussian_lacks(sigma, dtype).to(images.device)
-    blurred = [gaussian_filter(_valued(part, lacks), sigma).ceil_() for part in parts(images)]
-    return torch.cat([(255 - lack).clamp_(0).to(torch.uint8) for lack in blurred])
+    lack = gaussian_filter(_valued(images, lacks), sigma).ceil_()
+    return (255 - lack).clamp_(0).to(torch.uint8)
 
 
 @lru_cache(maxsize=32)
@@ -190,7 +191,7 @@ def _zoom_levels(count: int) -> Tensor:
 
 
 def _nudged(flat: NDArray[np.floating], dtype: torch.dtype) -> Tensor:
-    """Return the 256 grey levels, each moved to the side of its whole number where flat areas of it end up.
+    """Return the 256 grey levels, each moved up or down a little, so that a flat area of it is truncated as published.
 
     Args:
         flat: what the published arithmetic makes of each level, before it is truncated.
