@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -74,7 +75,8 @@ class Record:
             `score` and `iou` from which on they count; `precision_recall`, a list of curves, with
             `class` (None for the mean, which has the number of `classes`), `iou` and `precision` (in [0, 1]) at recalls
             in even steps from 0 to 1; `misses`, a list of the images with the worst results, with `image` (its name),
-            `why` and `jpeg` (a small drawing, base64); `per_class`, metrics by class, perhaps with their `n`. Of a test
+            `why` and `jpeg` (a small drawing, base64); `per_class`, metrics by class, perhaps with their `n`, and
+            `class_metric`, the `name` and `title` of the one that tells which is worst. Of a test
             of robustness: `corruptions`, `corruption_means`, `calibration`, `resolution`, `translation` and `bias` as
             `modernet.evaluation.robustness` describes them, and unless it is of a classifier, `measure`: the `name` and
             `title` of the metric that the rows of `corruptions` and `corruption_means` have instead of `error`.
@@ -163,6 +165,20 @@ def read_records(folder: str | os.PathLike[str]) -> list[Record]:
     if not paths:
         raise InputError(f"no {RECORD_NAME} in {folder} or below it; give the folder that a run wrote")
     return [read_record(path) for path in paths]
+
+
+def worst_classes(
+    per_class: Mapping[str, Mapping[str, float]], name: str, most: int
+) -> list[tuple[str, Mapping[str, float]]]:
+    """Return the classes with the lowest metric, of those below 100 %, with their rows; the largest first where equal.
+
+    Args:
+        per_class: as in `Record.details`.
+        name: of the metric; classes without it are left out.
+        most: how many classes.
+    """
+    wrong = [(label, row) for label, row in per_class.items() if row.get(name, 100) < 100]
+    return sorted(wrong, key=lambda each: (each[1][name], -each[1].get("n", 0)))[:most]
 
 
 def is_run_path(model: str) -> bool:

@@ -61,3 +61,26 @@ def test_runs_of_one_network_with_other_weights_are_labelled_by_the_files_of_the
     runs = [Record("robustness", "resnet18", {"weights": {"file": file, "fingerprint": file}}, {}) for file in files]
     assert labels(runs) == [f"resnet18 (weights {file})" for file in files]
     assert labels([runs[0], Record("train", "resnet18", {}, {})])[0] == "resnet18 (weights resnet18.a1_in1k)"
+
+
+def test_evaluations_of_one_network_are_labelled_by_its_runs_weights_and_how_it_was_evaluated() -> None:
+    def record(file: str, fingerprint: str, run: str | None = None, **settings: object) -> Record:
+        weights = {"file": file, "fingerprint": fingerprint}
+        return Record("evaluate", "resnet18", {"run": run, "weights": weights, **settings}, {})
+
+    runs = [record("first", "aa", "first"), record("second", "bb", "second"), record("resnet18.a1_in1k", "cc")]
+    assert labels(runs) == ["resnet18 (run first)", "resnet18 (run second)", "resnet18 (weights resnet18.a1_in1k)"]
+
+    same = [record("last.pth", "aa"), record("last.pth", "bb")]
+    assert labels(same) == ["resnet18 (fingerprint aa)", "resnet18 (fingerprint bb)"]
+
+    ways = [
+        {"inference": {"window": 0, "scales": [1.0]}, "class_map": {}},
+        {"inference": {"window": 512, "scales": [1.0]}, "class_map": {}},
+        {"inference": {"window": 0, "scales": [0.5, 1.0]}, "class_map": {"file": "a.csv"}},
+    ]
+    assert labels([record("last.pth", "aa", **way) for way in ways]) == [
+        "resnet18 (window 0, scales 1, class_map off)",
+        "resnet18 (window 512, scales 1, class_map off)",
+        "resnet18 (window 0, scales 0.5 1, class_map a.csv)",
+    ]

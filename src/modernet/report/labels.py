@@ -10,16 +10,16 @@ from modernet.records import Record
 from modernet.report.origin import setting_value
 
 _Choices = dict[tuple[str, str], Any]  # (one of `_PARTS`, leaf) -> value
-_PARTS = ("of recipes", "recipe", "model_fields", "weights", "data", "run")  # in the order of a label
+_PARTS = ("of recipes", "recipe", "model_fields", "weights", "data", "run", "test")  # in the order of a label
 
 
 def labels(runs: Sequence[Record]) -> list[str]:
     """Return a label for each run, in order: its name and, if runs share it, the settings in which they differ.
 
-    These are settings of the recipe, fields of the model, the file of its weights, facts of the data, or the seed:
-    `resnet18 (lr 0.002, seed 1)`. Recipes with different names are distinguished by their names; the settings of
-    recipes are compared only between recipes of the same name. Runs with equal settings are numbered:
-    `resnet18, run 2`.
+    These are settings of the recipe, fields of the model, the run or the file of its weights, facts of the data, the
+    seed, or how it was evaluated: `resnet18 (lr 0.002, seed 1)`. Recipes with different names are distinguished by
+    their names; the settings of recipes are compared only between recipes of the same name, and fingerprints of weights
+    only between files of the same name. Runs with equal settings are numbered: `resnet18, run 2`.
     """
     result = [run.name for run in runs]
     for name in dict.fromkeys(result):
@@ -41,16 +41,31 @@ def _differences(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 def _choices(settings: Mapping[str, Any]) -> _Choices:
     recipe = dict(settings.get("recipe", {}))
     data = {name: fact for name, fact in settings.get("data", {}).items() if name not in ("name", "unreadable")}
-    weights = settings.get("weights")
     parts: tuple[Mapping[str, Any], ...] = (
         {"recipe": recipe.pop("name", None)},
         {name: value for name, value in recipe.items() if name != "source"},
         settings.get("model_fields", {}),
-        {"weights": weights["file"]} if weights else {},
+        _weights(settings),
         data,
         {"seed": settings.get("seed")},
+        _test(settings),
     )
     return {(part, name): value for part, leaves in zip(_PARTS, parts, strict=True) for name, value in leaves.items()}
+
+
+def _weights(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run or the file of the weights, and their fingerprint."""
+    weights = settings.get("weights") or {}
+    place = {"run" if settings.get("run") else "weights": weights["file"]} if weights else {}
+    return place | {name: value for name, value in weights.items() if name == "fingerprint"}
+
+
+def _test(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a network was evaluated."""
+    test = dict(settings.get("inference", {}))
+    if "scales" in test:
+        test["scales"] = " ".join(f"{scale:g}" for scale in test["scales"])
+    return test | {name: settings[name].get("file") for name in ("class_map", "real") if name in settings}
 
 
 def _differs(leaf: tuple[str, str], choices: Sequence[_Choices]) -> bool:
@@ -58,6 +73,8 @@ def _differs(leaf: tuple[str, str], choices: Sequence[_Choices]) -> bool:
     found: dict[object, set[str]] = {}
     for run in choices:
         among = run["of recipes", "recipe"] if leaf[0] == "recipe" else None
+        if leaf == ("weights", "fingerprint"):
+            among = run.get(("weights", "weights"), run.get(("weights", "run")))
         found.setdefault(among, set()).add(setting_value(run[leaf]) if leaf in run else "")
     return any(len(values) > 1 for values in found.values())
 

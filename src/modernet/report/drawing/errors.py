@@ -62,12 +62,12 @@ def errors(label: str, run: Record) -> Errors:
     )
 
 
-def write_errors_png(title: str, found: Sequence[Errors], path: Path) -> None:
-    """Write the charts of some runs as a PNG."""
+def write_errors_png(title: str, split: str, found: Sequence[Errors], path: Path) -> None:
+    """Write the charts of some runs on a split as a PNG."""
     panels = []
     for each in found:
         if each.confusion is not None:
             panels.append(Panel(each.confusion.figure, f"{each.label}: confusion", [each.confusion.caption]))
         for chart in each.curves.charts if each.curves is not None else ():
             panels.append(Panel(chart.figure, f"{each.label}: precision and recall", [chart.caption]))
-    write_png(path, title, "on the test split", panels)
+    write_png(path, title, f"on the {split} split", panels)

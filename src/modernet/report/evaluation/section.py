@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from modernet.records import Metric, Record
+from modernet.records import Metric, Record, worst_classes
 from modernet.report import notation
 from modernet.report.drawing.errors import errors, write_errors_png
+from modernet.report.labels import labels
 from modernet.report.origin import origin
 from modernet.report.section import Image, Section
 
@@ -16,29 +17,41 @@ _MOST_CLASSES = 12
 
 def sections(records: Sequence[Record]) -> list[Section]:
     """Return a section for each data set, split and task that networks were evaluated on; see `Kind`."""
-    groups: dict[tuple[str, str, tuple[Metric, ...]], list[Record]] = {}
+    groups: dict[tuple[str, str, str, tuple[Metric, ...]], list[Record]] = {}
     for record in records:
         if record.kind == "evaluate":
-            data = str(record.settings.get("data", {}).get("name", "unnamed data"))
-            groups.setdefault((data, str(record.settings.get("split", "test")), record.task_metrics), []).append(record)
-    return [_section(data, split, metrics, runs) for (data, split, metrics), runs in groups.items()]
+            data = record.settings.get("data", {})
+            name, images = str(data.get("name", "unnamed data")), str(data.get("fingerprint", ""))
+            split = str(record.settings.get("split", "test"))
+            groups.setdefault((name, images, split, record.task_metrics), []).append(record)
+    images_of: dict[str, set[str]] = {}
+    for name, images, _, _ in groups:
+        images_of.setdefault(name, set()).add(images)
+    return [
+        _section(f"{name} ({images})" if images and len(images_of[name]) > 1 else name, split, metrics, runs)
+        for (name, images, split, metrics), runs in groups.items()
+    ]
 
 
 def _section(data: str, split: str, metrics: Sequence[Metric], runs: Sequence[Record]) -> Section:
+    names = labels(runs)
+    labelled = list(zip(names, runs, strict=True))
     measured = [metric for metric in metrics if any(run.score(split, metric) is not None for run in runs)]
-    found = [errors(run.name, run) for run in runs]
+    found = [errors(name, run) for name, run in labelled]
     drawn = [each for each in found if each.confusion is not None or each.curves is not None]
     content = {
         "split": split,
         "metrics": measured,
         "primary": metrics[0],
-        "rows": [(run.name, [_value(run, split, metric) for metric in measured], _n(run, split)) for run in runs],
-        "worst": [(run.name, classes) for run in runs if (classes := _worst_classes(run))],
+        "rows": [(name, [_value(run, split, metric) for metric in measured], _n(run, split)) for name, run in labelled],
+        "worst": [(name, *worst) for name, run in labelled if (worst := _worst_classes(run))[1]],
         "errors": [each for each in found if each.pairs or each.confusion or each.curves],
-        "origin": origin(runs, [run.name for run in runs], ", ".join),
+        "origin": origin(runs, names, ", ".join),
     }
     title = f"Evaluation on {data}"
-    image = Image("evaluation", functools.partial(write_errors_png, f"Errors on {data}", drawn)) if drawn else None
+    image = (
+        Image("evaluation", functools.partial(write_errors_png, f"Errors on {data}", split, drawn)) if drawn else None
+    )
     return Section("evaluation", title, f"Evaluation: {data}", content, runs, image)
 
 
@@ -54,11 +67,11 @@ def _n(run: Record, split: str) -> str:
     return notation.number(run.metrics.get(f"{split}_n"), 0)
 
 
-def _worst_classes(run: Record) -> list[tuple[str, str, str]]:
-    """Return the classes with the lowest values of the first metric that they have, with that and their n."""
-    rows = run.details.get("per_class", {})
-    name = next((key for row in rows.values() for key in row if key != "n"), "")
-    worst = sorted((row[name], -row.get("n", 0), label) for label, row in rows.items() if name in row)
-    return [(label, notation.number(value, 1), notation.number(-n or None, 0)) for value, n, label in worst][
-        :_MOST_CLASSES
-    ]
+def _worst_classes(run: Record) -> tuple[str, list[tuple[str, str, str]]]:
+    """Return the title of the metric of the classes, and the classes that have the lowest, with that and their n."""
+    primary = {"name": run.primary.name, "title": run.primary.title}
+    metric = run.details.get("class_metric", primary)
+    name = metric["name"]
+    worst = worst_classes(run.details.get("per_class", {}), name, _MOST_CLASSES)
+    rows = [(label, notation.number(row[name], 1), notation.number(row.get("n"), 0)) for label, row in worst]
+    return metric["title"], rows

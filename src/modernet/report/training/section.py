@@ -46,5 +46,5 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
         "errors": found,
         "origin": origin(runs, names, ", ".join),
     }
-    image = Image("errors", functools.partial(write_errors_png, f"Errors on {title}", drawn)) if drawn else None
+    image = Image("errors", functools.partial(write_errors_png, f"Errors on {title}", "test", drawn)) if drawn else None
     return Section("training", f"Training on {title}", f"Training: {title}", content, runs, image)
