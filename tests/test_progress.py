@@ -1,3 +1,4 @@
+import io
 import os
 from dataclasses import dataclass, field
 
@@ -96,3 +97,21 @@ def test_a_log_gets_lines_with_the_time_left(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "working:  35%, 1:18 left  loss 0.5\n"
+
+
+def test_what_is_printed_to_a_file_goes_there_while_bars_are_in_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.shown(), progress.bar("predicting", 2):
+        print("a prediction")
+
+    assert capsys.readouterr().out == "a prediction\n"
+    assert "predicting" in terminal.getvalue()
+    assert "a prediction" not in terminal.getvalue()

@@ -148,7 +148,13 @@ def shown(display: Display | None = None) -> Iterator[None]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
-        progress = Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
+        progress = Progress(
+            *columns,
+            console=Console(stderr=True),
+            transient=True,
+            speed_estimate_period=600,
+            redirect_stdout=sys.stdout.isatty(),  # above the bars; a file or a pipe gets its own
+        )
         with progress, _using(_LiveDisplay(progress)):
             yield
 

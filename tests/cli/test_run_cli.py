@@ -29,7 +29,7 @@ def test_an_evaluation_is_one_line_with_every_metric_and_a_line_for_each_of_the_
 ) -> None:
     record = json.loads((run / "record.json").read_text())["metrics"]
     assert main(["evaluate", str(run), "--data", "digit_scenes", "--batch-size", "100"]) == 0
-    first, *worst = capsys.readouterr().out.splitlines()
+    first, heading, *worst = capsys.readouterr().out.splitlines()
 
     ends = [wilson_interval(record[f"test_{name}"] / 100, 1000) for name in ("top1", "top5")]
     low1, high1, low5, high5 = (f"{100 * end:.1f}" for each in ends for end in (each.low, each.high))
@@ -37,6 +37,7 @@ def test_an_evaluation_is_one_line_with_every_metric_and_a_line_for_each_of_the_
         f"resnet_test on digit_scenes, test: top-1 {record['test_top1']:.1f} % ({low1} to {high1}), "
         f"top-5 {record['test_top5']:.1f} % ({low5} to {high5}) (n = 1000), loss {record['test_loss']:.4f}"
     )
+    assert heading == "worst classes:"
     percent = [float(line.split()[1]) for line in worst]
     assert len(worst) == 5
     assert percent == sorted(percent)
@@ -159,7 +160,7 @@ def test_a_run_of_an_unknown_task_is_refused(run: Path, capsys: pytest.CaptureFi
         (["predict"], "give the folder of a finished run, or --model NAME"),
         (
             ["evaluate", "{run}", "--data", "digit_scenes", "--save-json", "{run}/record.json"],
-            "record.json: File exists; give another --save-json",
+            "--save-json writes what a detector finds; leave it out",
         ),
         (["show", "convnext_tiny", "--image-size", "16"], "too small for this network"),
     ],

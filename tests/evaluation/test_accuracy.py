@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.data import ClassTargets, ImageDataset, InMemory, fit_image, make_loader, read_image
+from modernet.data.images.decoding import read_view
+from modernet.data.images.views import central_view
 from modernet.errors import InputError
-from modernet.evaluation import evaluate_classifier, evaluate_saved, predict
+from modernet.evaluation import evaluate_classifier, evaluate_saved, predict, predict_each, predicting
 from modernet.evaluation.scores import NonFiniteScores, ranks
 from modernet.preparation import Preparation
 from modernet.weights import NetworkSpec, SavedNetwork
@@ -209,16 +214,64 @@ def test_many_images_are_predicted_without_batch_norms_and_with_the_same_answers
         assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-5)
 
 
-def test_predicting_leaves_torchs_threads_as_they_were(saved: SavedNetwork, image_folder: Path) -> None:
-    paths, before = sorted(image_folder.rglob("*.png"))[:33], torch.get_num_threads()
+def test_several_threads_answer_in_order_and_as_one_image_alone(
+    saved: SavedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch of 16 takes longest, so that others are ready before it."""
+    monkeypatch.setattr(predicting, "decoding_workers", lambda most: 3)
+    rng = np.random.default_rng(0)
+    for number in range(50):
+        side = 700 if number < 16 else 40
+        small = Image.fromarray(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8))
+        small.resize((side, side + 50), Image.Resampling.BICUBIC).save(tmp_path / f"{number:02}.jpg")
+    torch.manual_seed(0)
+    network = NetworkSpec("model", "resnet_test", {}).build(2).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    paths = sorted(tmp_path.iterdir())
+    found = predict(replace(saved, network=network), paths)
+
+    assert [prediction.image for prediction in found] == [str(path) for path in paths]
+    own = saved.preparation
+    choose = partial(central_view, size=own.size, crop=own.crop)
+    for prediction, path in zip(found, paths, strict=True):
+        image = read_view(path, choose, own.interpolation)[0]
+        with torch.no_grad():
+            expected = network(own.normalise(image)[None])[0].softmax(0)
+        by_label = {guess.label: guess.probability for guess in prediction.predictions}
+        assert [by_label[name] for name in saved.classes] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_predictions_are_yielded_while_later_images_are_read(saved: SavedNetwork, image_folder: Path) -> None:
+    """A broken image in the fifth batch does not keep the first ones."""
+    paths = sorted(image_folder.rglob("*.png"))
+    paths[-1].write_bytes(b"no image")
+    predictions = predict_each(saved, paths)
+
+    assert [next(predictions).image for _ in range(48)] == [str(path) for path in paths[:48]]
+    with pytest.raises(InputError, match=r"vertical/\d+\.png"):
+        list(predictions)
+
+
+def test_predicting_leaves_torchs_threads_and_its_generator_as_they_were(
+    saved: SavedNetwork, image_folder: Path
+) -> None:
+    paths, before = sorted(image_folder.rglob("*.png")) * 2, torch.get_num_threads()
+    network = NetworkSpec("model", "resnet_test", {}).build(2).eval()
     torch.set_num_threads(2)
+    state = torch.get_rng_state()
     try:
-        assert len(predict(saved, paths)) == 33
+        assert len(predict(replace(saved, network=network), paths)) == 128
         with pytest.raises(NonFiniteScores):
             predict(replace(saved, network=Constant(torch.tensor([math.nan, 0.0]))), paths)
         assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as new:
+            assert new.submit(torch.get_num_threads).result() == 2
     finally:
         torch.set_num_threads(before)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_an_unreadable_image_is_named_or_skipped(saved: SavedNetwork, image_folder: Path) -> None:

@@ -286,9 +286,9 @@ def test_a_network_with_damaged_weights_finds_nothing_silently(images: ImageData
     lost = SavedNetwork(network, spec, images.classes, images.preparation, "detection")
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     with pytest.raises(NonFiniteScores, match="NaN or infinity for every image"):
-        predict(lost, [tmp_path / "a.png"], PredictRequest())
+        list(predict(lost, [tmp_path / "a.png"], PredictRequest()))
     with pytest.raises(InputError, match="leave out --top, or use --min-score"):
-        predict(lost, [tmp_path / "a.png"], PredictRequest(top=3))
+        list(predict(lost, [tmp_path / "a.png"], PredictRequest(top=3)))
 
 
 @pytest.mark.slow
@@ -337,5 +337,7 @@ def test_the_verbs_serve_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert main(["evaluate", str(run), "--data", str(data), "--flip", "--json"]) == 2
     assert "leave out --window, --scales and --flip" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--data", str(data), "--save-json", str(run / "record.json")]) == 2
+    assert "record.json: File exists; give another --save-json" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"holds a\.png itself"):
-        predict(load_network(run), [photos / "a.png"], PredictRequest(out=photos))
+        list(predict(load_network(run), [photos / "a.png"], PredictRequest(out=photos)))

@@ -288,9 +288,9 @@ def test_a_network_that_answers_nan_has_no_miou(images: ImageDataset, tmp_path: 
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "a.png")
     lost = SavedNetwork(Lost(3, 11, 1), SPEC, images.classes, images.preparation, "segmentation")
     with pytest.raises(NonFiniteScores, match=r"NaN or infinity for .*a\.png"):
-        predict(lost, [tmp_path / "a.png"], PredictRequest())
+        list(predict(lost, [tmp_path / "a.png"], PredictRequest()))
     with pytest.raises(InputError, match="--min-score is for detectors"):
-        predict(lost, [tmp_path / "a.png"], PredictRequest(min_score=0.3))
+        list(predict(lost, [tmp_path / "a.png"], PredictRequest(min_score=0.3)))
 
 
 def test_nothing_is_drawn_over_an_image_or_twice(tmp_path: Path) -> None:
@@ -304,10 +304,10 @@ def test_nothing_is_drawn_over_an_image_or_twice(tmp_path: Path) -> None:
 
     for out in ("photos", "link"):
         with pytest.raises(InputError, match=rf"--out .*{out} holds a.png itself; give a folder without the images"):
-            predict(known, paths[:1], PredictRequest(out=tmp_path / out))
+            list(predict(known, paths[:1], PredictRequest(out=tmp_path / out)))
     for two, name in ((paths[:2], "a.png"), (paths[2:], "b.overlay.png")):
         with pytest.raises(InputError, match=f"would both be drawn as {name}; predict them apart"):
-            predict(known, two, PredictRequest(out=tmp_path / "drawn"))
+            list(predict(known, two, PredictRequest(out=tmp_path / "drawn")))
     assert {path: path.read_bytes() for path in (tmp_path / "photos").iterdir()} == before
     assert not (tmp_path / "drawn").exists()
 

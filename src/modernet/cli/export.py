@@ -62,11 +62,9 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "export", arguments)
 
     from modernet import progress
+    from modernet.cli.networks import check_network, open_network
 
-    if (options.run is None) == (options.model is None):
-        raise InputError("give either the folder of a finished run or --model NAME")
-    if options.model is None and options.weights is not None:
-        raise InputError("--weights needs --model NAME, the network that they belong to")
+    check_network(options.run, options.model, options.weights)
     if options.batch != "any" and not options.batch.isdecimal():
         raise InputError(f"--batch is {options.batch!r}; give any, or a number of images")
     image_size = None if options.image_size is None else _size(options.image_size)
@@ -74,16 +72,12 @@ def main(arguments: Sequence[str]) -> None:
     with progress.shown():
         from modernet.deploy import export_saved
         from modernet.deploy.exporting.formats import FORMATS
-        from modernet.tasks import load_network
-        from modernet.weights import load_model
 
         suffix = FORMATS[options.to].suffix
         if options.out is not None and options.out.suffix != suffix:
             raise InputError(f"--out is {options.out}; with --to {options.to} give a name ending in {suffix}")
-        if options.run is not None:
-            saved, out = load_network(options.run), options.run / f"network{suffix}"
-        else:
-            saved, out = load_model(str(options.model), options.weights), Path(f"{options.model}{suffix}")
+        saved = open_network(options.run, options.model, options.weights).saved
+        out = Path(f"{options.model}{suffix}") if options.run is None else options.run / f"network{suffix}"
         done = export_saved(
             saved,
             options.out or out,

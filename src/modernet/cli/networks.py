@@ -8,24 +8,44 @@ from typing import TYPE_CHECKING
 from modernet.errors import InputError
 
 if TYPE_CHECKING:
-    from modernet.weights import SavedNetwork
+    from modernet.tasks import NamedNetwork
 
 
-def open_network(run: Path | None, model: str | None, weights: Path | None) -> SavedNetwork:
-    """Open the network of a finished run, or of `--model` and `--weights`.
+def check_network(run: Path | None, model: str | None, weights: Path | None) -> str:
+    """Check what can be checked of a network before it is loaded and its weights are fetched.
+
+    Returns:
+        Its task.
 
     Raises:
-        InputError: both are given, or neither, or the network cannot be opened.
+        InputError: a run and `--model` are given, or neither; or there is no such network.
     """
     if model is None and weights is not None:
         raise InputError("--weights needs --model NAME, the network that they belong to")
-    if (run is None) == (model is None):
+    if run is not None and model is None:
+        from modernet.records import read_network
+
+        return str(read_network(run).get("task", "classification"))  # early versions knew no other
+    if run is not None or model is None:
         raise InputError("give the folder of a finished run, or --model NAME" + (", not both" if run else ""))
+    if weights is None:
+        from modernet.weights import find_weights
+
+        find_weights(model)
+    return "classification"
+
+
+def open_network(run: Path | None, model: str | None, weights: Path | None) -> NamedNetwork:
+    """Open the network of a finished run, or of `--model` and `--weights`.
+
+    Raises:
+        InputError: as `check_network`, or the network cannot be opened.
+    """
+    check_network(run, model, weights)
+
+    from modernet.tasks import NamedNetwork
+
     if run is not None:
-        from modernet.tasks import load_network
-
-        return load_network(run)
-    from modernet.weights import load_model
-
+        return NamedNetwork.of_run(run)
     assert model is not None
-    return load_model(model, weights)
+    return NamedNetwork.of_model(model, weights)

@@ -52,26 +52,32 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, "predict", arguments)
 
     from modernet import progress
-    from modernet.cli.networks import open_network
+    from modernet.cli.networks import check_network, open_network
     from modernet.data import find_images
+    from modernet.evaluation import check_given
     from modernet.tasks import PredictRequest, get_task
 
+    predicted = 0
     with progress.shown():
         first = 1 if options.model is None else 0
         run, images = (Path(options.what[0]) if options.what[:first] else None), options.what[first:]
-        saved = open_network(run, options.model, options.weights)
-        paths = find_images([path for given in images for path in (_listed() if given == "-" else [given])])
+        task = get_task(check_network(run, options.model, options.weights))
         request = PredictRequest(options.top, options.min_score, options.out, skip_unreadable=True)
-        predictions = get_task(saved.task).predict(saved, paths, request)
-    failed = len(predictions) < len(paths) and not options.skip_unreadable
+        task.check(request)
+        paths = find_images([path for given in images for path in (_listed() if given == "-" else [given])])
+        check_given(paths)
+        network = open_network(run, options.model, options.weights)
+        predictions = task.predict(network.saved, paths, request)
+        if options.json:
+            found = [asdict(prediction) for prediction in predictions]
+            predicted = len(found)
+        else:
+            for prediction in predictions:
+                print(prediction.image, *(f"  {line}" for line in prediction.lines()), sep="\n", flush=True)
+                predicted += 1
     if options.json:
-        print_json([asdict(prediction) for prediction in predictions])
-        return int(failed)
-    for prediction in predictions:
-        print(prediction.image)
-        for line in prediction.lines():
-            print(f"  {line}")
-    return int(failed)
+        print_json(found)
+    return int(predicted < len(paths) and not options.skip_unreadable)
 
 
 def _listed() -> list[str]:

@@ -77,6 +77,7 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "robustness", arguments)
     request = _request(options)
+    _check_files(options)
     data = valid_text(Path(options.data).resolve().name)
     folder = options.out or Path("runs") / f"robustness-{_short_name(options.network)}-{data}"
 
@@ -130,6 +131,21 @@ def _request(options: Options) -> RobustnessRequest:
         options.seed,
         options.skip_unreadable,
     )
+
+
+def _check_files(options: Options) -> None:
+    """Check that data and class map are there, before weights are fetched.
+
+    Raises:
+        InputError: one is not.
+    """
+    from modernet.data import check_source
+    from modernet.evaluation.class_map import read_class_map
+
+    for data in (options.data, *options.shifted):
+        check_source(data)
+    if options.class_map is not None:
+        read_class_map(options.class_map)
 
 
 def _listed(text: str) -> tuple[str, ...]:

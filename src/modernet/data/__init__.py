@@ -12,7 +12,7 @@ from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.data.loading.plan import Place
 from modernet.data.opening import open_dataset, open_split
 from modernet.data.pack import Packed, pack_dataset
-from modernet.data.sources.read import DATASET_NAMES
+from modernet.data.sources.read import DATASET_NAMES, check_source
 from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, NoTargets, SemanticTargets, TargetKind, Targets
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "View",
     "Written",
     "check_images",
+    "check_source",
     "find_images",
     "fit_image",
     "image_name",

@@ -149,9 +149,14 @@ class OpenedSplit:
         classes: names of the classes, in any order; those without an image may be missing.
         split: its images.
         preparation: how images are prepared for the network.
+        stored: the images as they are stored, whatever the network, and those that cannot be read among them; None
+            where they are generated.
+        unreadable: names of the images that were skipped because they could not be read.
     """
 
     name: str
     classes: tuple[str, ...]
     split: Split
     preparation: Preparation
+    stored: Split | None = None
+    unreadable: tuple[str, ...] = ()

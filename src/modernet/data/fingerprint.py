@@ -27,8 +27,12 @@ def fingerprint(dataset: ImageDataset) -> str:
 
 
 def split_fingerprint(opened: OpenedSplit) -> str:
-    """Return a short digest of one split: its classes, targets and images in order, as `fingerprint` has them."""
-    return _digest(opened.classes, opened.split).hexdigest()[:12]
+    """Return a short digest of one split: its classes, targets and images in order, as `fingerprint` has them.
+
+    Images count as they are stored, so that it is the same for networks that they are prepared for differently.
+    """
+    split = opened.split if opened.stored is None else opened.stored
+    return _digest(opened.classes, split).hexdigest()[:12]
 
 
 def examples_fingerprint(classes: Sequence[str], examples: Examples) -> str:

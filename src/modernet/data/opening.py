@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -139,6 +139,7 @@ def open_split(
     targets: TargetKind = "classes",
     skip_unreadable: bool = False,
     memory_limit_mb: int = 2048,
+    accept: Callable[[OpenedSplit], object] = lambda opened: None,
 ) -> OpenedSplit:
     """Open the images that a trained network is evaluated on; `one_split` says which these are, and no other is read.
 
@@ -150,6 +151,8 @@ def open_split(
         split: the one to evaluate on.
         preparation: how images are prepared for the network.
         marks: of the images that the network learned from; None where they are unknown.
+        accept: called with the split before an image of it is read; it raises an error where the classes do not suit
+            the network.
 
     Raises:
         InputError: as `open_dataset`, or there is no such split.
@@ -159,6 +162,8 @@ def open_split(
         return OpenedSplit(spec, scenes.classes, getattr(scenes, split), preparation)
     name, source = read_source(spec, targets=targets, memory_limit_mb=memory_limit_mb, to_learn=False)
     examples, words = one_split(source, split, marks)
+    stored = reading.on_disk(examples)
+    accept(OpenedSplit(name, source.classes, stored, preparation))
     if words:
         say(f"{name}: evaluated on {words}")
     learned = 0 if marks is None or split == "train" else marks.count(examples.images, examples.indices)
@@ -168,8 +173,8 @@ def open_split(
     squares = preparation.crop == 1 and targets != "semantic"  # maps are compared whole, at their own size
     squares = squares or measuring.have_size(examples, size)
     in_memory = squares and targets != "boxes" and _fits(len(examples), size, memory_limit_mb)
-    opened, _ = _read_all(name, source, {split: examples}, size, interpolation, in_memory, skip_unreadable)
-    return OpenedSplit(name, source.classes, opened[split], preparation)
+    read, unreadable = _read_all(name, source, {split: examples}, size, interpolation, in_memory, skip_unreadable)
+    return OpenedSplit(name, source.classes, read[split], preparation, stored, tuple(unreadable))
 
 
 def _none_to_mark() -> Marks:

@@ -37,7 +37,12 @@ class ClassMatch:
 
 
 def match_classes(
-    known: tuple[str, ...], found: tuple[str, ...], data_name: str, class_map: Path | None = None
+    known: tuple[str, ...],
+    found: tuple[str, ...],
+    data_name: str,
+    class_map: Path | None = None,
+    *,
+    quiet: bool = False,
 ) -> ClassMatch:
     """Find the classes of data among those of a network, and say in one line how many they are and how they were found.
 
@@ -51,6 +56,7 @@ def match_classes(
         data_name: the name of the data in messages.
         class_map: a file that `read_class_map` reads, with some or all classes of the data, and for each the name, the
             synset or the index of a class of the network. Only there can two classes of the data be the same one.
+        quiet: whether nothing is said.
 
     Raises:
         InputError: a class is not one of the network's, could be several of them, or is the same one as another; or the
@@ -64,7 +70,7 @@ def match_classes(
         if not numbers:
             raise InputError(f"{class_map} has none of the classes of {data_name}, such as {found[0]!r}; correct it")
         unused = [name for name in entries if name not in numbers]
-        if unused:
+        if unused and not quiet:
             say(f"{class_map}: {len(unused)} of its {len(entries)} classes not in {data_name}, such as {unused[0]!r}")
         ways.append(f"by {class_map.name}")
     rest = [name for name in found if name not in numbers]
@@ -79,7 +85,7 @@ def match_classes(
         numbers |= of_rest
         ways.append(way)
     match = ClassMatch(tuple(numbers[name] for name in found), " and ".join(ways))
-    if set(found) != set(known):
+    if set(found) != set(known) and not quiet:
         say(f"{data_name}: {len(set(match.numbers))} of the network's {len(known)} classes, matched {match.words}")
     return match
 

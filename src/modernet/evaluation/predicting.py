@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
+import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,10 +66,23 @@ def predict(
     skip_unreadable: bool = False,
     device: torch.device | None = None,
 ) -> list[Prediction]:
-    """Return the most probable classes of each image, in order.
+    """Return the most probable classes of each image, in order; arguments and errors as of `predict_each`."""
+    return list(predict_each(saved, paths, top=top, skip_unreadable=skip_unreadable, device=device))
 
-    The images are divided into batches, and several threads each decode one and run the network on it. For many images,
-    BatchNorms are folded into the layers before them. Answers change by rounding only.
+
+def predict_each(
+    saved: SavedNetwork,
+    paths: Sequence[Path],
+    *,
+    top: int = 5,
+    skip_unreadable: bool = False,
+    device: torch.device | None = None,
+) -> Iterator[Prediction]:
+    """Yield the most probable classes of each image, in order, as soon as they are known.
+
+    The images are divided into batches, and several threads each decode one and run the network on it, on an
+    accelerator one thread at a time. For many images, BatchNorms are folded into the layers before them. Answers change
+    by rounding only.
 
     Args:
         top: how many classes; all, if there are fewer.
@@ -80,25 +95,28 @@ def predict(
     """
     if top < 1:
         raise InputError(f"top is {top}; give 1 or more")
-    _check_given(paths)
+    check_given(paths)
     device = device or torch.device("cpu")
     network: nn.Module = saved.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if len(paths) >= _WORTH_FOLDING and any(isinstance(module, _BatchNorm) for module in network.modules()):
-        network = _folded(network, torch.rand(2, 3, *saved.preparation.size, device=device))
-    answer = partial(_answer, network, saved.preparation, device)
-    batches = [paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH)]
-    predictions: list[Prediction] = []
-    with progress.bar("predicting", len(paths)) as shown, closing(_in_threads(answer, batches)) as answers:
+        example = torch.rand(2, 3, *saved.preparation.size, generator=torch.Generator().manual_seed(0))
+        network = _folded(network, example.to(device))
+    alone = nullcontext() if device.type == "cpu" else threading.Lock()
+    answer = partial(_answer, network, saved.preparation, device, alone)
+    batches = (paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH))
+    with (
+        progress.bar("predicting", len(paths)) as shown,
+        closing(_in_threads(answer, batches, math.ceil(len(paths) / _BATCH))) as answers,
+    ):
         for batch in answers:
             for path, logits in batch:
                 if isinstance(logits, Tensor):
-                    predictions.append(_prediction(path, logits, saved.classes, top))
+                    yield _prediction(path, logits, saved.classes, top)
                 elif skip_unreadable:
                     progress.say(f"skipped: {logits}")
                 else:
                     raise logits
             shown.advance(len(batch))
-    return predictions
 
 
 def stored_images(paths: Sequence[Path], *, skip_unreadable: bool = False) -> Iterator[tuple[Path, Tensor]]:
@@ -107,7 +125,7 @@ def stored_images(paths: Sequence[Path], *, skip_unreadable: bool = False) -> It
     Raises:
         InputError: there are no images, or one cannot be read.
     """
-    _check_given(paths)
+    check_given(paths)
     for path in progress.track(paths, "predicting", len(paths)):
         try:
             image = read_image(path)
@@ -119,7 +137,12 @@ def stored_images(paths: Sequence[Path], *, skip_unreadable: bool = False) -> It
         yield path, image
 
 
-def _check_given(paths: Sequence[Path]) -> None:
+def check_given(paths: Sequence[Path]) -> None:
+    """Check that there are images to predict.
+
+    Raises:
+        InputError: there are none.
+    """
     if not paths:
         raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
 
@@ -137,8 +160,14 @@ _Answers = list[tuple[Path, Tensor | UnreadableImage]]
 
 
 @torch.inference_mode()
-def _answer(network: nn.Module, preparation: Preparation, device: torch.device, paths: Sequence[Path]) -> _Answers:
-    """Read some images and run the network on those that can be read."""
+def _answer(
+    network: nn.Module,
+    preparation: Preparation,
+    device: torch.device,
+    alone: AbstractContextManager[object],
+    paths: Sequence[Path],
+) -> _Answers:
+    """Read some images and run the network on those that can be read, `alone` among threads."""
     choose = partial(central_view, size=preparation.size, crop=preparation.crop)
     found: list[Tensor | UnreadableImage] = []
     for path in paths:
@@ -149,20 +178,22 @@ def _answer(network: nn.Module, preparation: Preparation, device: torch.device, 
     images = [each for each in found if isinstance(each, Tensor)]
     logits: list[Tensor] = []
     if images:
-        logits = list(network(preparation.normalise(torch.stack(images).to(device))).float().cpu())
+        stacked = torch.stack(images)
+        with alone:
+            logits = list(network(preparation.normalise(stacked.to(device))).float().cpu())
     rest = iter(logits)
     return [(path, next(rest) if isinstance(each, Tensor) else each) for path, each in zip(paths, found, strict=True)]
 
 
 def _in_threads(
-    answer: Callable[[Sequence[Path]], _Answers], batches: Sequence[Sequence[Path]]
+    answer: Callable[[Sequence[Path]], _Answers], batches: Iterable[Sequence[Path]], most: int
 ) -> Generator[_Answers, None, None]:
-    """Yield the answers for each batch, in order, while threads find the next ones.
+    """Yield the answers for each batch, in order, while `most` threads or fewer find the next ones.
 
     On a CPU, torch's threads are divided among them: a layer of one image is too little work for several.
     """
     of_torch = torch.get_num_threads()
-    count = min(decoding_workers(_MOST_THREADS), len(batches))
+    count = min(decoding_workers(_MOST_THREADS), most)
     waiting: deque[Future[_Answers]] = deque()
     threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(max(of_torch // count, 1),))
     try:

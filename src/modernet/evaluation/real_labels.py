@@ -46,9 +46,9 @@ class RealLabels:
     """
 
     def __init__(self, path: Path, split: Split, known: tuple[str, ...]) -> None:
-        labels = _read(path)
+        labels = read_real_labels(path)
         numbers = [_number(split, position) for position in range(len(split))]
-        number_of = match_classes(known, imagenet_synsets(), "ReaL").numbers
+        number_of = match_classes(known, imagenet_synsets(), "ReaL", quiet=True).numbers
         self._labels = [{number_of[label] for label in labels[number]} for number in numbers]
         if not any(self._labels):
             raise InputError(f"{path} has no label for any of these images; leave out --real")
@@ -60,7 +60,12 @@ class RealLabels:
         return RealAccuracy(100 * float(right.double().mean()), len(right))
 
 
-def _read(path: Path) -> list[list[int]]:
+def read_real_labels(path: Path) -> list[list[int]]:
+    """Read the labels of each of the 50,000 images.
+
+    Raises:
+        InputError: the file cannot be read, or is no such list.
+    """
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -81,6 +86,6 @@ def _number(split: Split, position: int) -> int:
     if match is None or not 1 <= int(match[1]) <= _IMAGES:
         raise InputError(
             f"{name} does not say which image of ImageNet's validation it is, as ILSVRC2012_val_00000001.JPEG does; "
-            "leave out --real, or give those images"
+            "leave out --real, or give files of such names, which rows of parquet do not have"
         )
     return int(match[1]) - 1

@@ -83,13 +83,16 @@ def saved_loader(
     )
 
 
-def numbered_split(opened: OpenedSplit, known: tuple[str, ...], class_map: Path | None = None) -> Split:
+def numbered_split(
+    opened: OpenedSplit, known: tuple[str, ...], class_map: Path | None = None, *, quiet: bool = False
+) -> Split:
     """Return the split with the numbers that its classes have in `known`.
 
     The classes of whole images are those that `match_classes` finds; those of pixels and boxes have the same names.
 
     Args:
         class_map: of whole images, as `match_classes` takes it.
+        quiet: whether nothing is said.
 
     Raises:
         InputError: an image has a class that is not known, or label maps list one.
@@ -100,7 +103,8 @@ def numbered_split(opened: OpenedSplit, known: tuple[str, ...], class_map: Path 
     assert isinstance(split, InMemory | OnDisk)
     if isinstance(targets, ClassTargets):
         shown = np.unique(targets.labels.numpy())
-        match = match_classes(known, tuple(opened.classes[label] for label in shown), opened.name, class_map)
+        names = tuple(opened.classes[label] for label in shown)
+        match = match_classes(known, names, opened.name, class_map, quiet=quiet)
         numbers = np.full(len(opened.classes), -1)
         numbers[shown] = match.numbers
         return replace(split, targets=ClassTargets(torch.from_numpy(numbers)[targets.labels]))

@@ -1,11 +1,13 @@
 """Tasks, a file each: the only place where a network, its data, its loss and its metrics meet."""
 
 from modernet.tasks.classification import train_classifier
+from modernet.tasks.named_network import NamedNetwork
 from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, get_task, load_network
 
 __all__ = [
     "EvaluateRequest",
     "Measured",
+    "NamedNetwork",
     "PredictRequest",
     "TrainRequest",
     "get_task",

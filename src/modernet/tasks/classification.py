@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
@@ -15,8 +15,9 @@ from modernet import evaluation
 from modernet.data import Batch, ImageDataset
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, saved_loader
+from modernet.evaluation.class_map import read_class_map
 from modernet.evaluation.judging import judge_classifier
-from modernet.evaluation.real_labels import RealLabels
+from modernet.evaluation.real_labels import RealLabels, read_real_labels
 from modernet.evaluation.segmenting import WHOLE
 from modernet.machine.device import default_device
 from modernet.models import Backbone
@@ -28,6 +29,7 @@ from modernet.tasks.head import drop_features, scale_head
 from modernet.tasks.images import (
     ImageTask,
     continued_from,
+    data_settings,
     image_settings,
     network_cost,
     open_for_saved,
@@ -41,6 +43,8 @@ from modernet.training.task import HeldOut
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
 
 metrics = CLASSIFICATION
+class_metric = metrics[0]
+_FIVE = 5  # classes; with so few, every answer is among the best five
 
 
 class Classification(ImageTask):
@@ -155,14 +159,32 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
     return spec.build(num_classes)
 
 
-def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
-    """As `TaskModule.evaluate`, with intervals as of independent images; with `real`, also `real_top1` and `real_n`."""
+def check(request: EvaluateRequest | PredictRequest) -> None:
+    """As `TaskModule.check`."""
+    if isinstance(request, PredictRequest):
+        if request.min_score != PredictRequest.min_score:
+            raise InputError("--min-score is for detectors; leave it out, or use --top")
+        if request.out is not None:
+            raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
+        return
     if request.inference != WHOLE:
         raise InputError("a classifier sees one crop of each image; leave out --window, --scales and --flip")
     if request.save_json is not None:
         raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
     if request.corrupt is not None:
         raise InputError("modernet robustness tests classifiers on corrupted images; leave out corrupt")
+    if request.class_map is not None:
+        read_class_map(request.class_map)
+    if request.real is not None:
+        read_real_labels(request.real)
+
+
+def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
+    """As `TaskModule.evaluate`, with intervals as of independent images; with `real`, also `real_top1` and `real_n`.
+
+    `top5` is left out for five classes or fewer, where it is always 100.
+    """
+    check(request)
     opened = open_for_saved(saved, request, "classes", in_memory=request.real is None)
     real = None if request.real is None else RealLabels(request.real, opened.split, saved.classes)
     loader = saved_loader(
@@ -171,15 +193,16 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
     network = saved.network.to(request.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     judged = judge_classifier(network, loader)
     accuracy = judged.accuracy()
-    measured = _with_interval("top1", accuracy.top1, accuracy.n) | _with_interval("top5", accuracy.top5, accuracy.n)
+    measured = _with_interval("top1", accuracy.top1, accuracy.n)
+    if len(saved.classes) > _FIVE:
+        measured |= _with_interval("top5", accuracy.top5, accuracy.n)
     measured |= {"loss": accuracy.loss, "n": accuracy.n}
     if real is not None:
         by_real = real.accuracy(judged)
         measured |= {**_with_interval("real_top1", by_real.top1, by_real.n), "real_n": by_real.n}
     confusion = judged.confusion(saved.classes)
-    return Measured(
-        opened.name, measured, judged.per_class(saved.classes), {"confusion": confusion} if confusion else {}
-    )
+    details = {"confusion": confusion} if confusion else {}
+    return Measured(data_settings(opened), measured, judged.per_class(saved.classes), details)
 
 
 def _with_interval(name: str, per_cent: float, n: int) -> dict[str, float]:
@@ -188,12 +211,9 @@ def _with_interval(name: str, per_cent: float, n: int) -> dict[str, float]:
     return {name: per_cent, f"{name}_low": 100 * ends.low, f"{name}_high": 100 * ends.high}
 
 
-def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[evaluation.Prediction]:
+def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Iterator[evaluation.Prediction]:
     """As `TaskModule.predict`."""
-    if request.min_score != PredictRequest.min_score:
-        raise InputError("--min-score is for detectors; leave it out, or use --top")
-    if request.out is not None:
-        raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
-    return evaluation.predict(
+    check(request)
+    return evaluation.predict_each(
         saved, paths, top=request.top, skip_unreadable=request.skip_unreadable, device=default_device()
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
@@ -42,6 +42,7 @@ from modernet.training.task import HeldOut
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
 
 metrics = metrics_of(masks=True)
+class_metric = metrics[0]
 _CONFIGS: Mapping[str, Callable[..., RCNNConfig]] = {"mask_rcnn": mask_rcnn, "cascade_mask_rcnn": cascade_mask_rcnn}
 _MOST = 8  # images in a batch of evaluation
 _MOST_MISSES = 12
@@ -136,13 +137,23 @@ def build_network(spec: NetworkSpec, num_classes: int) -> RCNN:
     return _detector(spec, spec.build(num_classes), num_classes)
 
 
+def check(request: EvaluateRequest | PredictRequest) -> None:
+    """As `TaskModule.check`."""
+    if isinstance(request, PredictRequest):
+        if request.top != PredictRequest.top:
+            raise InputError("a detector returns every object; leave out --top, or use --min-score")
+        return
+    if request.inference != WHOLE:
+        raise InputError("a detector sees whole images; leave out --window, --scales and --flip")
+    images.refuse_labels(request)
+
+
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
     """As `TaskModule.evaluate`, with `box_ap` and `mask_ap` of each class that occurs.
 
     With `save_json`, what was found is written there as COCO result files, with the ids of the data set.
     """
-    if request.inference != WHOLE:
-        raise InputError("a detector sees whole images; leave out --window, --scales and --flip")
+    check(request)
     opened = images.open_for_saved(saved, request, "boxes")
     split = evaluation.numbered_split(opened, saved.classes)
     network = _network_of(saved).to(request.device)
@@ -152,30 +163,28 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
             progress.say(f"written: {path}")
     measured = found.measure()
     details = {"confusion": measured.confusion, "precision_recall": measured.precision_recall}
-    return Measured(opened.name, {**measured.metrics, "n": len(split)}, measured.per_class, details)
+    return Measured(images.data_settings(opened), {**measured.metrics, "n": len(split)}, measured.per_class, details)
 
 
-def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[DetectedImage]:
+def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Iterator[DetectedImage]:
     """As `TaskModule.predict`, with every object whose score is above 0.05.
 
     `out` receives `NAME.png`, the image with what has a score of `min_score` or more, and `detections.json`, all of it
     in COCO's format.
     """
-    if request.top != PredictRequest.top:
-        raise InputError("a detector returns every object; leave out --top, or use --min-score")
+    check(request)
     network = _network_of(saved)
     ids = saved.spec.head.get("category_ids", range(1, len(saved.classes) + 1))
-    found: list[DetectedImage] = []
     writer = None if request.out is None else DetectionWriter(request.out, paths, saved.classes, ids)
     for path, image in evaluation.stored_images(paths, skip_unreadable=request.skip_unreadable):
         (objects,) = detect(network, [image], saved.preparation)
         h, w = image.shape[1:]
-        found.append(DetectedImage.of(str(path), objects, (h, w), saved.classes, request.min_score))
+        found = DetectedImage.of(str(path), objects, (h, w), saved.classes, request.min_score)
         if writer is not None:
-            writer.add(path, image, objects, found[-1])
+            writer.add(path, image, objects, found)
+        yield found
     if writer is not None:
         writer.write()
-    return found
 
 
 def _with_head_of(start: StartingWeights, recipe: DetectionRecipe) -> DetectionRecipe:

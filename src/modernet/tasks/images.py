@@ -14,12 +14,13 @@ from torch import nn
 
 from modernet.counting import Counts, count
 from modernet.data import Batch, ImageDataset, Loader, OpenedSplit, image_name, make_loader, open_dataset, open_split
-from modernet.data.fingerprint import fingerprint
+from modernet.data.fingerprint import fingerprint, split_fingerprint
 from modernet.data.images.marks import NO_MARKS, Marks, read_marks
 from modernet.data.reading import examples_of, on_disk
 from modernet.data.targets import TargetKind
 from modernet.data.transforms.corruptions import CorruptedImages
 from modernet.errors import InputError
+from modernet.evaluation import numbered_split
 from modernet.preparation import ImageSize
 from modernet.recipes import ImageRecipe, leaves
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
@@ -211,6 +212,16 @@ def _marks_of_both(mark: Callable[[], Marks], before: Marks) -> Marks:
     return mark() | before
 
 
+def refuse_labels(request: EvaluateRequest) -> None:
+    """Check that a request has nothing for classifiers alone.
+
+    Raises:
+        InputError: it has.
+    """
+    if request.class_map is not None or request.real is not None:
+        raise InputError("--class-map and --real are for classifiers; leave them out")
+
+
 def open_for_saved(
     saved: SavedNetwork, request: EvaluateRequest, targets: TargetKind, *, in_memory: bool = True
 ) -> OpenedSplit:
@@ -220,10 +231,8 @@ def open_for_saved(
         in_memory: whether they may be kept in memory, without their names.
 
     Raises:
-        InputError: the data cannot be opened, or the request has something for classifiers alone.
+        InputError: the data cannot be opened, or an image has a class that the network does not know.
     """
-    if targets != "classes" and (request.class_map is not None or request.real is not None):
-        raise InputError("--class-map and --real are for classifiers; leave them out")
     opened = request.data
     if isinstance(opened, str):
         opened = open_split(
@@ -234,9 +243,20 @@ def open_for_saved(
             targets=targets,
             skip_unreadable=request.skip_unreadable,
             memory_limit_mb=2048 if in_memory else 0,
+            accept=lambda found: numbered_split(found, saved.classes, request.class_map, quiet=True),
         )
     if request.corrupt is None:
         return opened
     examples = examples_of(opened.split)
-    corrupted = CorruptedImages(examples.images, request.corrupt)
-    return replace(opened, split=on_disk(replace(examples, images=corrupted)))
+    corrupted = on_disk(replace(examples, images=CorruptedImages(examples.images, request.corrupt)))
+    return replace(opened, split=corrupted, stored=corrupted)
+
+
+def data_settings(opened: OpenedSplit) -> dict[str, Any]:
+    """Return what the record of an evaluation says of its images."""
+    return {
+        "name": opened.name,
+        "n": len(opened.split),
+        "fingerprint": split_fingerprint(opened),
+        "unreadable": list(opened.unreadable),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast
@@ -79,14 +79,15 @@ class Measured:
     """What `modernet evaluate` measured.
 
     Attributes:
-        data: the name of the data, as in its record.
+        data: what its record says of the images: their `name`, `n`, `fingerprint`, and the names of those that are
+            `unreadable`.
         metrics: those of the task, with `n`; of some also the ends of their 95 % interval, `top1_low` and `top1_high`;
             and the loss where the task has one.
         per_class: metrics of each class that occurs.
         details: as in a record.
     """
 
-    data: str
+    data: Mapping[str, Any]
     metrics: dict[str, float]
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -129,6 +130,8 @@ class TaskModule(Protocol):
     """The functions of a task's module."""
 
     metrics: tuple[Metric, ...]
+    class_metric: Metric
+    """The first that is measured of each class."""
 
     def prepare(self, request: TrainRequest) -> Callable[..., Record]:
         """Open network, weights and data. The result trains; its arguments are `RunOptions`."""
@@ -136,11 +139,18 @@ class TaskModule(Protocol):
     def build_network(self, spec: NetworkSpec, num_classes: int) -> nn.Module:
         """Build the network of a saved run on torch's default device."""
 
+    def check(self, request: EvaluateRequest | PredictRequest) -> None:
+        """Check what can be checked before a network is loaded and an image read; `evaluate` and `predict` do it too.
+
+        Raises:
+            InputError: the request has something that the task does not know, or a file that cannot be read.
+        """
+
     def evaluate(self, saved: SavedNetwork, request: EvaluateRequest) -> Measured:
         """Measure a trained network on a data set."""
 
-    def predict(self, saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Sequence[Prediction]:
-        """Predict images with a trained network, and write what can be drawn of it to the folder `out`.
+    def predict(self, saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Iterator[Prediction]:
+        """Predict images with a trained network one after the other, and write what can be drawn to the folder `out`.
 
         Raises:
             InputError: an image cannot be read, or the request has something that the task does not know.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Unpack
@@ -44,7 +44,7 @@ metrics = (
     Metric("pixel_accuracy", "pixel accuracy"),
     Metric("mean_accuracy", "mean accuracy of the classes"),
 )
-
+class_metric = Metric("iou", "IoU")
 
 _MOST_LOGITS = 2**26  # of a batch while many images are measured; one large image may have more
 
@@ -129,10 +129,20 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
     return _segmenter(spec, spec.build(num_classes), num_classes)
 
 
-def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
-    """As `TaskModule.evaluate`, with the `iou` of each class that occurs."""
+def check(request: EvaluateRequest | PredictRequest) -> None:
+    """As `TaskModule.check`."""
+    if isinstance(request, PredictRequest):
+        if request.min_score != PredictRequest.min_score:
+            raise InputError("--min-score is for detectors; leave it out, or use --top")
+        return
     if request.save_json is not None:
         raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
+    images.refuse_labels(request)
+
+
+def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
+    """As `TaskModule.evaluate`, with the `iou` of each class that occurs."""
+    check(request)
     opened = images.open_for_saved(saved, request, "semantic")
     split = numbered_split(opened, saved.classes)
     network = saved.network.to(request.device)
@@ -141,7 +151,7 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
     )
     per_class = zip(saved.classes, confusion.per_class_iou(), strict=True)
     return Measured(
-        opened.name,
+        images.data_settings(opened),
         measured,
         {name: {"iou": iou} for name, iou in per_class if not math.isnan(iou)},
         {"confusion": _as_details(confusion, saved.classes)},
@@ -168,7 +178,7 @@ class SegmentedImage:
 
 
 @torch.inference_mode()
-def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> list[SegmentedImage]:
+def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Iterator[SegmentedImage]:
     """As `TaskModule.predict`. Everything is of the image's own size.
 
     `out` receives `NAME.png`, the index of the class of each pixel, and `NAME.overlay.png`, their colours over the
@@ -177,9 +187,7 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest)
     Raises:
         InputError: as there, or a drawing would replace an image or another drawing; nothing is predicted then.
     """
-    if request.min_score != PredictRequest.min_score:
-        raise InputError("--min-score is for detectors; leave it out, or use --top")
-    found: list[SegmentedImage] = []
+    check(request)
     drawn = {} if request.out is None else drawing_files(request.out, paths, [".png", ".overlay.png"])
     for path, image in stored_images(paths, skip_unreadable=request.skip_unreadable):
         answer = _answer(probability_strips(saved.network, image[None], saved.preparation))
@@ -193,8 +201,7 @@ def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest)
         counts = classes.flatten().bincount(minlength=len(saved.classes))
         shares = (counts / counts.sum()).sort(descending=True, stable=True)
         pairs = zip(shares.indices[: request.top].tolist(), shares.values[: request.top].tolist(), strict=True)
-        found.append(SegmentedImage(str(path), [Area(saved.classes[index], share) for index, share in pairs if share]))
-    return found
+        yield SegmentedImage(str(path), [Area(saved.classes[index], share) for index, share in pairs if share])
 
 
 def _with_head_of(start: StartingWeights, recipe: SegmentationRecipe) -> SegmentationRecipe:

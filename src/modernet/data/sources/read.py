@@ -84,6 +84,19 @@ def read_source(
     return NamedSource(name, source)
 
 
+def check_source(spec: str) -> None:
+    """Check that a folder or a file of data is there, before long work.
+
+    Args:
+        spec: anything that `open_dataset` takes; what is no path is not checked.
+
+    Raises:
+        InputError: nothing is there; the message names what is near.
+    """
+    if spec != "digit_scenes" and _is_folder(spec) and not Path(spec).expanduser().is_file():
+        _existing_folder(spec)
+
+
 def _is_folder(spec: str) -> bool:
     """Whether `spec` is the path of a folder, whether there is one or not."""
     return spec not in NAMES and not spec.startswith(("http://", "https://", PREFIX)) and not spec.endswith(".tar")

@@ -20,7 +20,6 @@ from modernet.studies.robustness.baseline import Baseline
 from modernet.studies.robustness.cells import CORRUPTION_SUITES, Cell, plan_cells
 from modernet.studies.robustness.classifier import Classifier, decoded, fold
 from modernet.studies.robustness.images import OpenedImages
-from modernet.studies.robustness.network import NamedNetwork
 from modernet.studies.robustness.outcomes import hits
 from modernet.studies.robustness.probes import PASSES, bias_of, calibration_of, resolution_of, translation_of
 from modernet.studies.robustness.protocol import Protocol
@@ -29,6 +28,7 @@ from modernet.studies.robustness.request import PROBES, RobustnessRequest
 from modernet.studies.robustness.shifted import Shifted, shifted_outcome
 from modernet.studies.robustness.summary import Summary, summarise
 from modernet.studies.robustness.units import Outcome, Unit
+from modernet.tasks import NamedNetwork
 
 _MOST_THREADS = 16
 

@@ -24,11 +24,10 @@ from modernet.errors import InputError
 from modernet.preparation import Interpolation
 from modernet.records import Metric, Record
 from modernet.studies.robustness.cells import Cell
-from modernet.studies.robustness.network import NamedNetwork
 from modernet.studies.robustness.request import RobustnessRequest
 from modernet.studies.robustness.summary import Summary, cells_by_suite, suite_title
 from modernet.studies.robustness.units import Outcome, Unit
-from modernet.tasks import EvaluateRequest, get_task
+from modernet.tasks import EvaluateRequest, NamedNetwork, get_task
 from modernet.tasks.images import open_for_saved
 from modernet.training import Interrupted
 

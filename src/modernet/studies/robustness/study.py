@@ -16,10 +16,10 @@ from modernet.report import write_report
 from modernet.studies.robustness.cells import CORRUPTION_SUITES
 from modernet.studies.robustness.classification import ClassifierTest
 from modernet.studies.robustness.dense import DenseTest
-from modernet.studies.robustness.network import NamedNetwork
 from modernet.studies.robustness.request import RobustnessRequest
 from modernet.studies.robustness.summary import Summary
 from modernet.studies.robustness.units import Outcome, Unit, UnitFolder
+from modernet.tasks import NamedNetwork
 
 
 class RobustnessTest(Protocol):

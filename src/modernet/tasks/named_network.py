@@ -1,4 +1,4 @@
-"""The network of a test: a published one, one with weights of a file, or that of a run."""
+"""The network that a command is given: a published one, one with weights of a file, or that of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modernet.catalogue import find_weights
 from modernet.data.images.marks import NO_MARKS, Marks, read_marks
 from modernet.errors import InputError
 from modernet.records import is_run_path
-from modernet.tasks import load_network
+from modernet.tasks.registry import load_network
 from modernet.weights import SavedNetwork, load_model
 
 
@@ -22,7 +22,7 @@ class NamedNetwork:
 
     Attributes:
         saved: the network.
-        weights: for the record: the name of published ones, or a file.
+        weights: for the record: the name of published ones, a file or a folder, or a run.
         run: the folder of the run that trained it, which knows what it learned from; None for others.
     """
 
@@ -42,12 +42,21 @@ class NamedNetwork:
             InputError: there is no such network, or its weights cannot be had.
         """
         if not is_run_path(name):
-            known = find_weights(name).name if weights is None else weights.name
-            return NamedNetwork(load_model(name, weights), known)
+            return NamedNetwork.of_model(name, weights)
         if weights is not None:
             raise InputError(f"--weights belong to a model, and {name} is the path of a run; leave one out")
-        run = Path(name)
-        return NamedNetwork(load_network(run), run.resolve().name, run)
+        return NamedNetwork.of_run(Path(name))
+
+    @staticmethod
+    def of_model(name: str, weights: Path | None = None) -> NamedNetwork:
+        """Load published weights, or those of a file, as `load_model` does."""
+        known = find_weights(name).name if weights is None else weights.resolve().name
+        return NamedNetwork(load_model(name, weights), known)
+
+    @staticmethod
+    def of_run(folder: Path) -> NamedNetwork:
+        """Load the network of a finished run, as `load_network` does."""
+        return NamedNetwork(load_network(folder), folder.resolve().name, folder)
 
     def marks(self) -> Marks | None:
         """Return the marks of the images that it learned from; None where they are unknown."""
