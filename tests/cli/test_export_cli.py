@@ -51,8 +51,8 @@ def test_weights_of_the_zoo_are_exported(
     [
         (["runs/a"], "export needs --to"),
         (["runs/a", "--to", "tflite"], "--to is 'tflite'; give one of 'torch', 'onnx'"),
-        (["--to", "onnx"], "give either the folder of a finished run or --model NAME"),
-        (["runs/a", "--model", "vgg11", "--to", "onnx"], "give either the folder of a finished run or --model NAME"),
+        (["--to", "onnx"], "give the folder of a finished run, or --model NAME"),
+        (["runs/a", "--model", "vgg11", "--to", "onnx"], "or --model NAME, not both"),
         (["runs/a", "--weights", "a.pth", "--to", "onnx"], "--weights needs --model NAME"),
         (["runs/a", "--to", "onnx"], "no trained network in runs/a"),
         (["runs/a", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name ending in .onnx"),

@@ -82,7 +82,10 @@ def test_published_weights_are_listed_as_a_table_and_as_json(capsys: pytest.Capt
         (["convert", "{file}", "out.pth", "--to", "timm", "--model", "resnet18"], "fit mobilenet_v2"),
         (["convert", "nowhere.pth", "out.pth", "--to", "timm"], "cannot read nowhere.pth: No such file"),
         (["predict", "--weights", "{file}", "photo.jpg"], "--weights needs --model NAME"),
-        (["predict", "--model", "mobilenet_v2", "--weights", "nowhere.pth", "photo.jpg"], "cannot read nowhere.pth"),
+        (
+            ["predict", "--model", "mobilenet_v2", "--weights", "nowhere.pth", "{tmp}/photo.jpg"],
+            "cannot read nowhere.pth",
+        ),
         (["train", "--weights", "nowhere.pth", "--out", "{tmp}/run"], "cannot read nowhere.pth"),
         (["train", "--model", "tc.tag", "--out", "{tmp}/run"], "there are no published weights for tc"),
     ],
@@ -90,5 +93,6 @@ def test_published_weights_are_listed_as_a_table_and_as_json(capsys: pytest.Capt
 def test_a_mistake_with_weights_is_exit_code_2(
     arguments: list[str], message: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
     assert main([argument.format(file=file, tmp=tmp_path) for argument in arguments]) == 2
     assert message in capsys.readouterr().err

@@ -62,9 +62,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "export", arguments)
 
     from modernet import progress
-    from modernet.cli.networks import check_network, open_network
+    from modernet.cli.networks import open_network
 
-    check_network(options.run, options.model, options.weights)
     if options.batch != "any" and not options.batch.isdecimal():
         raise InputError(f"--batch is {options.batch!r}; give any, or a number of images")
     image_size = None if options.image_size is None else _size(options.image_size)
