@@ -23,7 +23,7 @@ def test_a_test_prints_its_errors_and_leaves_a_record_and_a_page(
 
     mean = record["metrics"]["c_mean_error"]
     low, high = record["metrics"]["c_mean_error_low"], record["metrics"]["c_mean_error_high"]
-    assert f"mean error, C: {mean:.1f} % [{low:.1f}, {high:.1f}]" in out
+    assert f"mean error, C (1 of 15 corruptions; severities 2, 4): {mean:.1f} % [{low:.1f}, {high:.1f}]" in out
     errors = [f"{row['error']:.1f}" for row in record["details"]["corruptions"]]
     (row,) = (line.split() for line in out.splitlines() if line.strip().startswith("c "))
     assert row == ["c", "contrast", *errors, f"{mean:.1f}"]
@@ -44,6 +44,8 @@ def test_a_test_prints_its_errors_and_leaves_a_record_and_a_page(
         (["--suite", "d"], "no suite is called 'd'"),
         (["--corruptions", "contrst"], "no corruption is called 'contrst'; did you mean contrast"),
         (["--severities", "0"], "severity is 0; give 1 to 5"),
+        (["--severities", ""], "there is no severity; give some of 1 to 5"),
+        (["--suite", "calibration", "--baseline", "resnet_test"], "--baseline normalises errors on corrupted images"),
         (["--severities", "one"], "--severities has 'one'; give 1 to 5, by commas"),
         (
             ["--suite", "a"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str]) -> None:
             baseline = None
             if options.baseline is not None:
                 beside = folder / f"baseline-{_short_name(options.baseline)}"
-                baseline = measure_baseline(options.baseline, request, beside, should_stop=should_stop)
+                baseline = partial(measure_baseline, options.baseline, request, beside, should_stop=should_stop)
             network = NamedNetwork.load(options.network, options.weights)
             record = measure_robustness(network, request, folder, baseline=baseline, should_stop=should_stop)
         except Interrupted as stopped:
@@ -179,7 +180,7 @@ def _print(record: Record) -> None:
         print_table(simple_table(f"{measure['title']} in % by severity", columns, rows))
         for part, words in settings["protocol"].items():
             print(f"{part}: {words}")
-        if any(row["corruption"] == "frost" for row in means):
+        if "frost" in settings:
             print(f"frost: {settings['frost']}")
     for row in _rows(record, "shifted"):
         n = metrics[f"{row['name']}_n"]
@@ -188,13 +189,24 @@ def _print(record: Record) -> None:
         value, low, high = (metrics.get(metric.name + end) for end in ("", "_low", "_high"))
         if value is None:
             continue
-        digits = metric.digits_for(metrics.get("n"))
+        of_own = f"{metric.name.removesuffix('_top1')}_n"  # of ImageNet-A, ...
+        digits = metric.digits_for(metrics.get(of_own, metrics.get("n")))
         interval = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
         print(f"{metric.title}: {value:.{digits}f} {metric.unit}{interval}")
-    if any("ce" in row for row in means):
-        print(f"CE and mCE: relative to the errors of {settings['baseline']}")
-    elif means and key == "error" and settings["baseline"] is None:
+    if means and key == "error":
+        _explain_ce(settings["baseline"], means)
+
+
+def _explain_ce(baseline: str | None, means: Sequence[dict[str, Any]]) -> None:
+    """Print what CE is relative to, and why corruptions have none."""
+    if baseline is None:
         print("not normalised: there are no errors of AlexNet on these classes; --baseline names another network")
+        return
+    without = list(dict.fromkeys(row["corruption"] for row in means if "ce" not in row))
+    if len(without) < len(means):
+        print(f"CE and mCE: relative to the errors of {baseline}")
+    if without:
+        print(f"no CE of {', '.join(without)}: it takes all five severities, and errors of {baseline} at them")
 
 
 def _rows(record: Record, name: str) -> list[dict[str, Any]]:

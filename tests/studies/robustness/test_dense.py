@@ -209,7 +209,7 @@ def test_what_only_classifiers_have_is_refused_in_one_line(tmp_path: Path) -> No
             measure(network, asked(data, **changes), tmp_path / "out")
     record = measure(network, asked(data, corruptions=NAMES[:1]), tmp_path / "out")
     with pytest.raises(InputError, match="--baseline is for classifiers, and the network was trained for segmentation"):
-        measure(network, asked(data), tmp_path / "other", baseline=record)
+        measure(network, asked(data), tmp_path / "other", baseline=lambda: record)
     with pytest.raises(InputError, match=r"--baseline is for classifiers, and .*run/ was trained for segmentation"):
         measure_baseline(network, asked(data), tmp_path / "baseline")
 
@@ -233,6 +233,10 @@ def test_the_verb_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "mIoU in % by severity" in out
     (row,) = (line.split() for line in out.splitlines() if "inverse_sparkles" in line)
     assert row[:4] == ["cbar", "inverse_sparkles", *values[:2]]
-    assert f"mPC of mIoU, C-bar: {record['metrics']['cbar_miou_mpc']:.1f} %" in out
-    assert f"rPC of mIoU, C-bar: {record['metrics']['cbar_miou_rpc']:.1f} %" in out
+    assert (
+        f"mPC of mIoU, C-bar (2 of 10 corruptions; severities 2, 4): {record['metrics']['cbar_miou_mpc']:.1f} %" in out
+    )
+    assert (
+        f"rPC of mIoU, C-bar (2 of 10 corruptions; severities 2, 4): {record['metrics']['cbar_miou_rpc']:.1f} %" in out
+    )
     assert "not normalised" not in out

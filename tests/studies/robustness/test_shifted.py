@@ -14,7 +14,7 @@ from modernet.errors import InputError
 from modernet.records import Record
 from modernet.studies.robustness import NamedNetwork, RobustnessRequest, measure_robustness
 from modernet.studies.robustness.imagenet_subsets import IMAGENET_SUBSETS
-from modernet.studies.robustness.shifted import Shifted
+from modernet.studies.robustness.shifted import shifted_name
 from small_classifiers import COLOURS, save_classifier, save_images
 
 CPU = torch.device("cpu")
@@ -76,8 +76,8 @@ def test_other_images_are_answered_among_all_classes(tmp_path: Path) -> None:
         found = [COLOURS[int(logits(network, path).argmax())] == path.parent.name for path in paths]
         return 100 * sum(found) / len(found)
 
-    assert record.metrics["my_sketches_top1"] == pytest.approx(share(shifted))
-    assert record.metrics["my_sketches_clean_top1"] == pytest.approx(share(photos))
+    assert record.metrics["shifted_my_sketches_top1"] == pytest.approx(share(shifted))
+    assert record.metrics["shifted_my_sketches_clean_top1"] == pytest.approx(share(photos))
     assert record.details["shifted"][0]["chosen_among"] == 3
 
 
@@ -85,12 +85,61 @@ def test_a_suite_needs_its_folder(tmp_path: Path) -> None:
     photos = save_images(tmp_path / "photos")
     with pytest.raises(InputError, match="ImageNet-A is not among the folders of --shifted; add its folder"):
         RobustnessRequest(str(photos), ("a",))
-    with pytest.raises(InputError, match=r"ImageNet-R is not among .*--shifted, which are photos; add"):
+    with pytest.raises(
+        InputError, match=r"not among .* do not have the synsets of its 200 classes, and no others \(0 in photos\); add"
+    ):
         measure(save_classifier(tmp_path / "run"), photos, tmp_path / "out", ("r",), photos)
     with pytest.raises(InputError, match="two folders of --shifted are called photos; rename one"):
         measure(save_classifier(tmp_path / "run"), photos, tmp_path / "out", (), photos, photos)
 
 
-def test_sketch_and_v2_are_recognised_by_name(tmp_path: Path) -> None:
-    for name, found in (("ImageNet-Sketch", "sketch"), ("imagenetv2-matched", "v2"), ("Sketches!", "sketches")):
-        assert Shifted.found(str(save_images(tmp_path / name))).name == found
+def test_a_folder_is_no_more_than_its_name_says(tmp_path: Path) -> None:
+    network, photos = save_classifier(tmp_path / "run"), save_images(tmp_path / "photos")
+    folders = [save_images(tmp_path / name, COLOURS[:2], each=3) for name in ("a", "clean", "x", "x_clean")]
+    with pytest.raises(InputError, match=r"ImageNet-A is not among .* its 200 classes, and no others \(0 in a\)"):
+        measure(network, photos, tmp_path / "out", ("a",), folders[0])
+    with pytest.raises(InputError, match="called shifted_x and shifted_x_clean, as metrics are; rename one"):
+        measure(network, photos, tmp_path / "out", (), *folders[2:])
+    record = measure(network, photos, tmp_path / "out", (), *folders[:2])
+    assert {name for name in record.metrics if name.endswith("_n")} == {
+        f"shifted_{name}_n" for name in ("a", "a_clean", "clean", "clean_clean")
+    }
+    assert [metric.title for metric in record.task_metrics[:2]] == ["a top-1", "clean top-1 on the classes of a"]
+
+
+def test_other_images_under_the_same_name_are_measured(tmp_path: Path) -> None:
+    network, photos = save_classifier(tmp_path / "run"), save_images(tmp_path / "photos")
+    shifted = save_images(tmp_path / "others", each=5)
+    before = measure(network, photos, tmp_path / "out", (), shifted)
+    paths = sorted(shifted.rglob("*.png"))
+    answers = {path: COLOURS[int(logits(network, path).argmax())] for path in paths}
+    for path in paths:  # now every image is in the class that it is taken for
+        path.rename(path.with_suffix(".old"))
+    for number, (path, answer) in enumerate(answers.items()):
+        path.with_suffix(".old").rename(shifted / answer / f"{number}.png")
+    after = measure(network, photos, tmp_path / "out", (), shifted)
+    assert before.metrics["shifted_others_top1"] < after.metrics["shifted_others_top1"] == 100
+
+
+def test_classes_that_the_network_does_not_know_are_refused_at_the_start(tmp_path: Path) -> None:
+    network, photos = save_classifier(tmp_path / "run"), save_images(tmp_path / "photos")
+    with pytest.raises(InputError, match="others has images of the class 'violet'"):
+        measure(network, photos, tmp_path / "out", ("c",), save_images(tmp_path / "others", ("violet", "red")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_imagenet_r_without_clean_images_of_its_classes_has_its_own_accuracy_alone(tmp_path: Path) -> None:
+    network = save_classifier(tmp_path / "run", imagenet_classes(), size=32)
+    shifted = save_images(
+        tmp_path / "renditions", [imagenet_synsets()[index] for index in IMAGENET_SUBSETS["r"]], each=1
+    )
+    data = save_images(tmp_path / "clean", [imagenet_synsets()[0]], each=2)  # the tench is not among them
+    record = measure(network, data, tmp_path / "out", ("r",), shifted)
+    assert (record.metrics["r_n"], record.metrics["r_clean_n"]) == (200, 0)
+    assert "r_top1" in record.metrics
+    assert "r_clean_top1" not in record.metrics
+
+
+def test_sketch_and_v2_are_recognised_by_name() -> None:
+    for name, found in (("ImageNet-Sketch", "sketch"), ("imagenetv2-matched", "v2"), ("Sketches!", "shifted_sketches")):
+        assert shifted_name(name, COLOURS) == found

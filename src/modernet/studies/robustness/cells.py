@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from modernet.data.transforms.corruptions import CORRUPTIONS, SEVERITIES, Suite, suite_names
+import torch
+
+from modernet.data.transforms.corruptions import CORRUPTIONS, SEVERITIES, Corrupt, Suite, suite_names
+from modernet.data.transforms.corruptions.frost_pictures import FILES, check_frost
 from modernet.errors import InputError
 from modernet.files.fingerprint import file_sha256, json_sha256
 
@@ -33,12 +36,28 @@ class Cell(NamedTuple):
 
         Args:
             frost: their folder; None: it is synthesised.
+
+        Raises:
+            InputError: it does not have the published files.
         """
         if self.corruption != "frost":
             return {}
         if frost is None:
             return {"frost": "synthesised"}
-        return {"frost": json_sha256([file_sha256(file) for file in sorted(frost.iterdir()) if file.is_file()])[:12]}
+        check_frost(frost)
+        digest = json_sha256([file_sha256(frost / name) for name in FILES])[:12]
+        return {"frost": f"photographs {digest}"}
+
+
+def check_cells(cells: Sequence[Cell], frost: Path | None) -> None:
+    """Check that corruptions have what they need, by a small image: photographs of frost, OpenCV for spatter.
+
+    Raises:
+        InputError: something is missing.
+    """
+    image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    for name in dict.fromkeys(cell.corruption for cell in cells):
+        Corrupt(name, 1, frost=frost)(image)
 
 
 def plan_cells(
@@ -48,7 +67,7 @@ def plan_cells(
 
     Args:
         suites: of corruptions.
-        corruptions: only these; they may be of other suites too. None: all of the suites.
+        corruptions: only these; they may be of other suites too. Empty: all of the suites.
         severities: 1 to 5.
 
     Raises:

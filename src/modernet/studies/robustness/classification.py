@@ -9,23 +9,25 @@ from typing import Any
 
 import torch
 
+from modernet import progress
 from modernet.catalogue import imagenet_classes
 from modernet.data import OpenedSplit
+from modernet.data.targets import class_labels
 from modernet.data.transforms.corruptions import Corrupt
 from modernet.evaluation.answers import Answers
 from modernet.machine.cores import decoding_workers
 from modernet.preparation import Preparation
 from modernet.records import Record
 from modernet.studies.robustness.baseline import Baseline
-from modernet.studies.robustness.cells import CORRUPTION_SUITES, Cell, plan_cells
+from modernet.studies.robustness.cells import Cell
 from modernet.studies.robustness.classifier import Classifier, decoded, fold
 from modernet.studies.robustness.images import OpenedImages
 from modernet.studies.robustness.outcomes import hits
 from modernet.studies.robustness.probes import PASSES, bias_of, calibration_of, resolution_of, translation_of
-from modernet.studies.robustness.protocol import Protocol
-from modernet.studies.robustness.published import open_published, published_cells
+from modernet.studies.robustness.protocol import ImageProtocol
+from modernet.studies.robustness.published import broken, open_published, published_cells
 from modernet.studies.robustness.request import PROBES, RobustnessRequest
-from modernet.studies.robustness.shifted import Shifted, shifted_outcome
+from modernet.studies.robustness.shifted import ShiftedImages, check_shifted, shifted_outcome
 from modernet.studies.robustness.summary import Summary, summarise
 from modernet.studies.robustness.units import Outcome, Unit
 from modernet.tasks import NamedNetwork
@@ -39,31 +41,28 @@ class ClassifierTest:
     Args:
         network: a classifier.
         request: what to measure.
-        baseline: the record of another network's test on the same images, by which the corruption errors are
-            normalised; None: AlexNet's errors, for a network with ImageNet's classes.
         device: where to run it.
         should_stop: called before every batch.
 
     Raises:
-        InputError: images cannot be opened, one has a class that the network does not know, or the baseline was tested
-            on others.
+        InputError: images cannot be opened, or one has a class that the network does not know.
     """
 
     def __init__(
         self,
         network: NamedNetwork,
         request: RobustnessRequest,
-        baseline: Record | None,
         device: torch.device,
         should_stop: Callable[[], bool],
     ) -> None:
         saved = network.saved
         self.network, self.request = network, request
-        self.protocol = Protocol.of(saved.preparation)
+        self.protocol = ImageProtocol.of(saved.preparation)
         self.images = self._open(request.data, self.protocol.images)
-        self.baseline = self._baseline(baseline)
-        self._shifted = [Shifted.found(folder) for folder in request.shifted]
-        request.check_shifts([shifted.name for shifted in self._shifted])
+        of_imagenet = saved.classes == imagenet_classes() and self.protocol.is_published
+        self.baseline = self._alexnet() if of_imagenet else None
+        self._shifted = [ShiftedImages.of(self._open(folder, saved.preparation)) for folder in request.shifted]
+        check_shifted(request.suites, self._shifted)
         folded = fold(saved.network.to(device), saved.preparation.size)
         self.classifier = Classifier(
             folded,
@@ -76,12 +75,7 @@ class ClassifierTest:
         )
 
     def identity(self) -> dict[str, Any]:
-        return {
-            "data": self.images.opened.name,
-            "images": self.images.fingerprint,
-            "protocol": self.protocol.identity(),
-            "seed": self.request.seed,
-        }
+        return {**self.images.identity(), **self.protocol.identity(), "seed": self.request.seed}
 
     def settings(self) -> dict[str, Any]:
         opened = self.images.opened
@@ -100,11 +94,12 @@ class ClassifierTest:
     def summary(self, outcomes: Sequence[Outcome]) -> Summary:
         return summarise(outcomes, self.baseline)
 
-    def _baseline(self, record: Record | None) -> Baseline | None:
-        if record is not None:
-            return Baseline.of(record, self.images.fingerprint)
-        of_imagenet = self.network.saved.classes == imagenet_classes() and self.protocol.is_published
-        return Baseline.alexnet() if of_imagenet else None
+    def normalise_by(self, baseline: Record) -> None:
+        self.baseline = Baseline.of(baseline, self.settings(), self.request.frost_origin())
+
+    def _alexnet(self) -> Baseline:
+        labels = class_labels(self.images.opened.split.targets)
+        return Baseline.alexnet(len(labels), len(torch.unique(labels)))
 
     def units(self) -> list[Unit]:
         """Return the units, in order."""
@@ -127,68 +122,74 @@ class ClassifierTest:
         folder = self.request.published
         if folder is None:
             return
-        wanted = self.request.cells() or plan_cells(CORRUPTION_SUITES, severities=self.request.severities)
-        for cell, place in published_cells(folder, wanted):
+        cells = published_cells(folder, self.request.corrupted())
+        for cell, place in progress.track(cells, f"finding the images of {folder.name}", len(cells)):
             measure = partial(self._measure_published, cell, place)
             n = len(self.images.opened.split)
-            yield Unit(cell.key, f"{folder.name}: {cell.title}", n, measure, {"folder": folder.resolve().name})
+            yield Unit(cell.key, f"{folder.name}: {cell.title}", n, measure, self._open_published(place).identity())
 
-    def _shift(self, shifted: Shifted) -> Unit:
-        return Unit(
-            f"shifted-{shifted.name}",
-            shifted.title,
-            shifted.n,
-            partial(self._measure_shift, shifted),
-            {"folder": shifted.title, "n": shifted.n},
-        )
+    def _shift(self, shifted: ShiftedImages) -> Unit:
+        n, measure = len(shifted.images.opened.split), partial(self._measure_shift, shifted)
+        return Unit(f"shifted-{shifted.name}", shifted.title, n, measure, shifted.images.identity())
 
     def _probes(self) -> Iterator[Unit]:
         n = len(self.images.opened.split)
-        for suite in self.request.suites:
-            if suite in PROBES:
+        for suite in PROBES:
+            if suite in self.request.suites:
                 yield Unit(suite, suite, n * PASSES[suite], partial(self._measure_probe, suite))
 
     @cached_property
     def _crops(self) -> tuple[OpenedSplit, Preparation]:
+        """The images of `data` as they are corrupted."""
         return decoded(self.images.opened, self.protocol.images)
 
     @cached_property
+    def _prepared(self) -> tuple[OpenedSplit, Preparation]:
+        """The images of `data` by the network's own preparation."""
+        own = self.classifier.preparation
+        return self._crops if own == self.protocol.images else decoded(self.images.opened, own)
+
+    @cached_property
     def _usual(self) -> Answers:
-        """The answers for the images of `data` as they are usually prepared for the network."""
-        return self.classifier.answer(self.images.opened, "clean images")
+        """The answers for the images of `data` by the network's own preparation."""
+        opened, preparation = self._prepared
+        return self.classifier.answer(opened, "clean images", images=preparation)
 
     def _measure_clean(self) -> Outcome:
-        return {"kind": "clean", **hits(self._answer_corrupted(None, "clean images"))}
+        return {"kind": "clean", **self._hits(None, "clean images")}
 
     def _measure_cell(self, cell: Cell, identity: dict[str, str]) -> Outcome:
         corrupt = Corrupt(cell.corruption, cell.severity, self.request.seed, frost=self.request.frost)
-        answers = self._answer_corrupted(corrupt, cell.title)
-        return {"kind": "corruption", **cell._asdict(), **hits(answers), **identity}
+        return {"kind": "corruption", **cell._asdict(), **self._hits(corrupt, cell.title), **identity}
 
-    def _answer_corrupted(self, corrupt: Corrupt | None, title: str) -> Answers:
+    def _hits(self, corrupt: Corrupt | None, title: str) -> dict[str, Any]:
         opened, preparation = self._crops
         transform = self.protocol.stored(corrupt)
-        return self.classifier.answer(opened, title, images=preparation, transform=transform)
+        return hits(*self.classifier.correct(opened, title, images=preparation, transform=transform))
+
+    def _open_published(self, place: Path) -> OpenedImages:
+        classes, preparation = self.classifier.classes, self.classifier.preparation
+        return open_published(place, classes, preparation, self.images.opened, self.request.class_map)
 
     def _measure_published(self, cell: Cell, place: Path) -> Outcome:
-        classes, preparation = self.classifier.classes, self.classifier.preparation
-        opened = open_published(place, classes, preparation, self.images.opened, self.request.class_map)
-        opened, images = decoded(opened, opened.preparation)
-        answers = self.classifier.answer(opened, cell.title, images=images)
-        return {"kind": "corruption", **cell._asdict(), **hits(answers)}
+        opened = self._open_published(place).opened
+        opened, images = decoded(opened, opened.preparation, broken)
+        return {
+            "kind": "corruption",
+            **cell._asdict(),
+            **hits(*self.classifier.correct(opened, cell.title, images=images)),
+        }
 
-    def _measure_shift(self, shifted: Shifted) -> Outcome:
-        images = self._open(shifted.path, self.classifier.preparation)
-        return shifted_outcome(shifted, self.classifier.answer(images.opened, shifted.title), self._usual)
+    def _measure_shift(self, shifted: ShiftedImages) -> Outcome:
+        return shifted_outcome(shifted, self.classifier.answer(shifted.images.opened, shifted.title), self._usual)
 
     def _measure_probe(self, suite: str) -> Outcome:
-        opened = self.images.opened
         match suite:
             case "calibration":
                 return calibration_of(self._usual)
             case "resolution":
-                return resolution_of(self.network.saved, self.classifier, opened)
+                return resolution_of(self.network.saved, self.classifier, self.images.opened)
             case "translation":
-                return translation_of(self.classifier, opened)
+                return translation_of(self.classifier, self.images.opened)
             case _:
-                return bias_of(self.classifier, opened, self.request.seed)
+                return bias_of(self.classifier, *self._prepared, self.request.seed)

@@ -12,19 +12,25 @@ from torch import Tensor, nn
 
 from modernet import progress
 from modernet.data import Batch, InMemory, Loader, OpenedSplit, Place, make_loader
-from modernet.data.images.decoding import skippable
+from modernet.data.images.decoding import UnreadableImage, skippable
 from modernet.data.loading.reader import BatchTransform
 from modernet.data.reading import decode, examples_of
 from modernet.deploy.agreement import disagreement
 from modernet.deploy.rewriting.apply import apply_rewrites
-from modernet.evaluation.answers import Answers, collect_answers
-from modernet.evaluation.scores import NonFiniteScores, non_finite
+from modernet.errors import InputError
+from modernet.evaluation.answers import Answers
+from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
+from modernet.machine import memory
 from modernet.preparation import Preparation, Size
 from modernet.studies.robustness.protocol import Resized
 from modernet.training import Interrupted
 
-_MEMORY_LIMIT_MB = 2048
+_SHARE = 0.5  # of the memory that is available, for decoded images
+_UNKNOWN = 2 * 2**30  # bytes for them where the system does not say what is available
 _TOLERANCE = 1e-4  # of the largest logit, as `optimize` allows
+
+_Keep = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+"""Logits (b, k) and classes (b,) of a batch -> what is to be kept of them, each (b, ...)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +62,19 @@ class Classifier:
         images: Preparation | None = None,
         transform: BatchTransform | None = None,
     ) -> Answers:
-        """Return what the network answers for every image of a split, in order.
+        """Return what the network answers for every image of a split, in order; see `correct`."""
+        logits, labels = self._collect(opened, title, images, transform, lambda logits, labels: (logits, labels))
+        return Answers(logits, labels)
+
+    def correct(
+        self,
+        opened: OpenedSplit,
+        title: str,
+        *,
+        images: Preparation | None = None,
+        transform: BatchTransform | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return whether the answer for every image of a split is right, bool (n,), and their classes, int64 (n,).
 
         Of images in memory, every thread prepares a batch and runs the network on it with its share of the cores: much
         of a corruption runs on one core, and so does the end of every layer.
@@ -73,12 +91,28 @@ class Classifier:
             Interrupted: `should_stop` returned True.
             NonFiniteScores: a logit is NaN or infinite.
         """
+        right, labels = self._collect(
+            opened, title, images, transform, lambda logits, labels: (ranks(logits, labels) < 1, labels)
+        )
+        return right, labels
+
+    def _collect(
+        self,
+        opened: OpenedSplit,
+        title: str,
+        images: Preparation | None,
+        transform: BatchTransform | None,
+        keep: _Keep,
+    ) -> list[Tensor]:
+        images = images or self.preparation
+        if isinstance(opened.split, InMemory):  # or each thread would prepare all of them
+            opened, images = decoded(opened, images)
         network = Resized(self.network, self.preparation.size, self.preparation.interpolation)
         together = isinstance(opened.split, InMemory) and self.device.type == "cpu"
         threads = min(self.threads, -(-len(opened.split) // self.batch_size)) if together else 1
         places = [Place(threads, rank, threads) for rank in range(threads)]
-        loaders = [self.loader(opened, images or self.preparation, transform, place) for place in places]
-        return collect_answers(network, loaders[0], title) if threads == 1 else _collect(network, loaders, title)
+        loaders = [self.loader(opened, images, transform, place) for place in places]
+        return _collect(network, loaders, title, keep)
 
     def loader(
         self,
@@ -90,7 +124,7 @@ class Classifier:
         """Return a loader of images of a split, which raises `Interrupted` when `should_stop` returns True.
 
         Args:
-            opened, transform: as for `answer`.
+            opened, transform: as for `correct`.
             preparation: of its images.
             place: which of them, as `make_loader` takes it.
         """
@@ -120,19 +154,29 @@ def fold(network: nn.Module, size: Size) -> nn.Module:
     return apply_rewrites(network, example, lambda changed: disagreement(changed(example), expected, _TOLERANCE))[0]
 
 
-def decoded(opened: OpenedSplit, images: Preparation) -> tuple[OpenedSplit, Preparation]:
+def decoded(
+    opened: OpenedSplit,
+    images: Preparation,
+    problem: Callable[[UnreadableImage], InputError] = skippable,
+) -> tuple[OpenedSplit, Preparation]:
     """Return a split with its images decoded, cropped and scaled once, and how they are still to be prepared: not, or
-    as given where they need more than 2 GB.
+    as given where they need more than half of the available memory.
+
+    Args:
+        problem: an image that cannot be read -> the error to raise.
 
     Raises:
         InputError: an image cannot be read.
     """
     split, (h, w) = opened.split, images.size
-    if len(split) * 3 * h * w / 2**20 > _MEMORY_LIMIT_MB:
+    if isinstance(split, InMemory) and split.images.shape[-2:] == (h, w) and images.crop == 1:
+        return opened, images
+    available = memory.available_bytes(torch.device("cpu"))
+    if len(split) * 3 * h * w > (_UNKNOWN if available is None else _SHARE * available):
         return opened, images
     found, failures = decode(examples_of(split), (h, w), f"reading {opened.name}", images.interpolation, images.crop)
     if failures:
-        raise skippable(failures[min(failures)])
+        raise problem(failures[min(failures)])
     return replace(opened, split=found), replace(images, crop=1.0)
 
 
@@ -151,20 +195,29 @@ class _Stoppable:
             yield batch
 
 
-def _collect(network: nn.Module, loaders: Sequence[Loader], title: str) -> Answers:
-    """Return what `collect_answers` returns, of loaders that share the images, each in a thread of its own."""
+def _collect(network: nn.Module, loaders: Sequence[Loader], title: str, keep: _Keep) -> list[Tensor]:
+    """Return what is to be kept of the answers for every image, in order, on the CPU.
+
+    Args:
+        loaders: they share the images; several have a thread each.
+
+    Raises:
+        NonFiniteScores: a logit is NaN or infinite.
+    """
     of_torch, failed = torch.get_num_threads(), Event()
     each = max(of_torch // len(loaders), 1)
 
     @torch.inference_mode()
-    def answers_of(loader: Loader) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def kept_of(loader: Loader) -> list[list[Tensor]]:
         found = []
         try:
             for batch in loader.batches():
                 if failed.is_set():
                     break
                 n = batch.counted
-                found.append((batch.positions[:n], network(batch.images)[:n].float(), batch.targets[:n]))
+                logits, labels = network(batch.images)[:n].float(), batch.targets[:n]
+                kept = (*keep(logits, labels), non_finite(logits)[None])
+                found.append([batch.positions[:n], *(part.cpu() for part in kept)])
                 shown.advance(n)
         except BaseException:
             failed.set()
@@ -172,15 +225,20 @@ def _collect(network: nn.Module, loaders: Sequence[Loader], title: str) -> Answe
         return found
 
     with progress.bar(title, loaders[0].samples_per_epoch) as shown:
-        try:
-            with ThreadPoolExecutor(len(loaders), initializer=torch.set_num_threads, initargs=(each,)) as threads:
-                found = [part for parts in threads.map(answers_of, loaders) for part in parts]
-        finally:
-            torch.set_num_threads(of_torch)  # what a thread sets, torch gives to threads that it starts later
-    positions, logits, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+        if len(loaders) == 1:
+            found = kept_of(loaders[0])
+        else:
+            try:
+                with ThreadPoolExecutor(len(loaders), initializer=torch.set_num_threads, initargs=(each,)) as threads:
+                    try:
+                        found = [part for parts in threads.map(kept_of, loaders) for part in parts]
+                    except BaseException:  # of this thread, such as Ctrl-C
+                        failed.set()
+                        raise
+            finally:
+                torch.set_num_threads(of_torch)  # what a thread sets, torch gives to threads that it starts later
+    positions, *kept, lost = (torch.cat(parts) for parts in zip(*found, strict=True))
+    if lost.any():
+        raise NonFiniteScores.of(f"{int(lost.sum())} of {len(positions)} images")
     order = positions.argsort()
-    answers = Answers(logits[order], labels[order])
-    lost = int(non_finite(answers.logits))
-    if lost:
-        raise NonFiniteScores.of(f"{lost} of {len(answers)} images")
-    return answers
+    return [part[order] for part in kept]

@@ -61,7 +61,6 @@ class DenseTest:
     Args:
         network: a detector or a segmenter.
         request: which corruptions, on which images.
-        baseline: None; there is none but for classifiers.
         device: where to run it.
         should_stop: called before every image, from any thread.
 
@@ -73,14 +72,11 @@ class DenseTest:
         self,
         network: NamedNetwork,
         request: RobustnessRequest,
-        baseline: Record | None,
         device: torch.device,
         should_stop: Callable[[], bool],
     ) -> None:
         self.saved, self.request = network.saved, request
         request.check_dense(self.saved.task)
-        if baseline is not None:
-            raise InputError(f"--baseline is for classifiers, and the network was trained for {self.saved.task}")
         self._kind, self._task = _KINDS[self.saved.task], get_task(self.saved.task)
         asked = EvaluateRequest(network.run, request.data, "test", request.batch_size, device, request.skip_unreadable)
         opened = open_for_saved(self.saved, asked, self._kind.targets)
@@ -91,7 +87,7 @@ class DenseTest:
         self._asked = replace(asked, data=replace(opened, split=on_disk(stoppable)))
 
     def identity(self) -> dict[str, Any]:
-        return {"data": self.name, "images": self.fingerprint, "seed": self.request.seed}
+        return {"images": self.fingerprint, "seed": self.request.seed}
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -100,6 +96,9 @@ class DenseTest:
             "protocol": {"images": "corrupted at their own size; boxes and maps stay where they were"},
             "baseline": None,
         }
+
+    def normalise_by(self, baseline: Record) -> None:
+        raise InputError(f"--baseline is for classifiers, and the network was trained for {self.saved.task}")
 
     def units(self) -> list[Unit]:
         clean = Unit("clean", "clean images", self.n, partial(self._measure, {"kind": "clean"}, None))
@@ -126,7 +125,8 @@ class DenseTest:
         for suite, cells in by_suite.items():
             means = _corruption_means(cells)
             metrics |= _suite_metrics(suite, means, clean)
-            meanings += [meaning for metric in described for meaning in _meanings(suite, metric)]
+            title = suite_title(suite, cells)
+            meanings += [meaning for metric in described for meaning in _meanings(suite, title, metric)]
             cell_rows += [
                 {"suite": suite, "corruption": name, "severity": severity, "n": self.n, **outcome["metrics"]}
                 for (name, severity), outcome in cells.items()
@@ -169,9 +169,9 @@ def _mean(values: Sequence[_Values]) -> _Values:
     return {name: statistics.fmean(each[name] for each in values) for name in values[0]}
 
 
-def _meanings(suite: str, metric: Metric) -> list[Metric]:
+def _meanings(suite: str, suite_title: str, metric: Metric) -> list[Metric]:
     """Return what the metrics of a suite of corruptions mean that come from one of the task."""
-    name, title = f"{suite}_{metric.name}", f"{metric.title}, {suite_title(suite)}"
+    name, title = f"{suite}_{metric.name}", f"{metric.title}, {suite_title}"
     return [
         replace(metric, name=f"{name}_mpc", title=f"mPC of {title}"),
         Metric(f"{name}_rpc", f"rPC of {title}", digits=1, limits=(0.0, None)),

@@ -38,8 +38,10 @@ IMAGENET_SUBSETS = {name: tuple(map(int, indices.split())) for name, indices in 
 
 def imagenet_subset(synsets: Collection[str]) -> str | None:
     """Return `"a"` or `"r"` if these are the synsets of ImageNet-A or of ImageNet-R; None for any others."""
+    return next((name for name in IMAGENET_SUBSETS if set(synsets) == subset_synsets(name)), None)
+
+
+def subset_synsets(name: str) -> set[str]:
+    """Return the synsets of ImageNet-A, `"a"`, or of ImageNet-R, `"r"`."""
     known = imagenet_synsets()
-    for name, indices in IMAGENET_SUBSETS.items():
-        if set(synsets) == {known[index] for index in indices}:
-            return name
-    return None
+    return {known[index] for index in IMAGENET_SUBSETS[name]}

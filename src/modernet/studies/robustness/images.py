@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ class OpenedImages(NamedTuple):
     """Images that a network is tested on.
 
     Attributes:
-        opened: with the numbers that their classes have for the network.
+        opened: as they are stored, with the numbers that their classes have for the network.
         fingerprint: of the images and their classes, whatever the network.
     """
 
@@ -33,7 +34,7 @@ class OpenedImages(NamedTuple):
         class_map: Path | None,
         skip_unreadable: bool,
     ) -> OpenedImages:
-        """Open images.
+        """Open images. None is decoded, except to find those that cannot be read.
 
         Args:
             spec, marks, skip_unreadable: as `open_split` takes them.
@@ -44,7 +45,12 @@ class OpenedImages(NamedTuple):
         Raises:
             InputError: they cannot be opened, or one has a class that the network does not know.
         """
-        opened = open_split(spec, "test", preparation, marks=marks, skip_unreadable=skip_unreadable)
+        opened = open_split(spec, "test", preparation, marks=marks, skip_unreadable=skip_unreadable, memory_limit_mb=0)
         return OpenedImages(
             replace(opened, split=numbered_split(opened, classes, class_map)), split_fingerprint(opened)
         )
+
+    def identity(self) -> dict[str, str]:
+        """Return what decides the answers for them, beside the network: images and the numbers of their classes."""
+        labels = hashlib.sha256(self.opened.split.targets.digest()).hexdigest()[:12]
+        return {"images": self.fingerprint, "labels": labels}

@@ -1,4 +1,4 @@
-"""Which images were answered rightly, as an outcome of a unit holds it: a bit each."""
+"""Which images were answered correctly, as an outcome of a unit holds it: a bit each."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modernet.evaluation.answers import Answers
 
-
-def hits(answers: Answers) -> dict[str, Any]:
-    """Return which images were answered rightly, JSON-able, in the order of their classes: so images are in the same
+def hits(correct: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Return which images were answered correctly, JSON-able, in the order of their classes: so images are in the same
     order whether they are stored in one folder or in one for each class.
+
+    Args:
+        correct: bool (n,).
+        labels: int64 (n,).
     """
-    order = answers.labels.argsort(stable=True)
-    bits = np.packbits(answers.correct()[order].numpy())
-    return {
-        "n": len(answers),
-        "correct": base64.b64encode(bits.tobytes()).decode(),
-    }
+    bits = np.packbits(correct[labels.argsort(stable=True)].numpy())
+    return {"n": len(labels), "correct": base64.b64encode(bits.tobytes()).decode()}
 
 
 def read_hits(outcome: Mapping[str, Any]) -> Tensor:

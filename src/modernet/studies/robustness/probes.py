@@ -1,4 +1,4 @@
-"""What is asked of a classifier on clean images: how well it knows what it knows, and what its answers depend on."""
+"""What is asked of a classifier on clean images: calibration, sizes, shifts and cues."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from modernet.evaluation.robustness import (
     sweep_resolutions,
     with_temperature,
 )
+from modernet.preparation import Preparation
 from modernet.studies.robustness.classifier import Classifier
 from modernet.studies.robustness.units import Outcome
 from modernet.weights import SavedNetwork
@@ -66,8 +67,13 @@ def translation_of(classifier: Classifier, opened: OpenedSplit) -> Outcome:
     return {"kind": "translation", "metrics": found.metrics(), "detail": found.detail()}
 
 
-def bias_of(classifier: Classifier, opened: OpenedSplit, seed: int) -> Outcome:
-    """Measure the accuracy without shape, texture, border or centre."""
-    loader_with = partial(classifier.loader, opened, classifier.preparation)
+def bias_of(classifier: Classifier, opened: OpenedSplit, preparation: Preparation, seed: int) -> Outcome:
+    """Measure the accuracy without shape, texture, border or centre.
+
+    Args:
+        preparation: of the images, which gives what the network sees.
+        seed: of the places of patches.
+    """
+    loader_with = partial(classifier.loader, opened, preparation)
     found = probe_bias(classifier.network, classifier.preparation, loader_with, seed=seed)
     return {"kind": "bias", "metrics": found.metrics(), "detail": found.detail()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ _SMALLEST_JPEG = 46
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ImageProtocol:
     """What is done to an image before, between and after its corruption.
 
     Attributes:
@@ -40,7 +40,7 @@ class Protocol:
     network: Preparation
 
     @staticmethod
-    def of(network: Preparation) -> Protocol:
+    def of(network: Preparation) -> ImageProtocol:
         """Return the protocol for a network whose images are prepared in this way.
 
         Those of 128 pixels or more are tested as ImageNet-C was made: images are cropped to 224 pixels, corrupted,
@@ -50,25 +50,39 @@ class Protocol:
         h, w = network.size
         quality = None if min(h, w) < _SMALLEST_JPEG else _QUALITY
         if min(h, w) < _SMALLEST or h != w:
-            return Protocol(network, quality, network)
-        return Protocol(Preparation(_SIDE, network.mean, network.std, _CROP), quality, network)
+            return ImageProtocol(network, quality, network)
+        return ImageProtocol(Preparation(_SIDE, network.mean, network.std, _CROP), quality, network)
 
     @property
     def is_published(self) -> bool:
         """Whether it is that of ImageNet-C."""
         return self.images.size == (_SIDE, _SIDE) and self.images.crop == _CROP
 
-    def identity(self) -> str:
-        """Return what tells it from others, as JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
+    def identity(self) -> dict[str, Any]:
+        """Return what distinguishes it from others, JSON-able."""
+        crop, seen = self.images, self.network
+        return {
+            "corrupted size": list(crop.size),
+            "crop": crop.crop,
+            "interpolation": crop.interpolation,
+            "JPEG quality": self.jpeg_quality,
+            "network's size": list(seen.size),
+            "network's interpolation": seen.interpolation,
+            "mean": list(seen.mean),
+            "std": list(seen.std),
+        }
 
     def words(self) -> dict[str, str]:
         """Return it for people, part by part."""
         crop, seen = self.images, self.network
         h, w = crop.size
         covered = round(min(h, w) / crop.crop)
-        stored = f"JPEG, quality {self.jpeg_quality}, of clean images too" if self.jpeg_quality else "not stored"
-        resized = "as corrupted" if seen.size == crop.size else f"scaled to {_text(seen.size)}, {seen.interpolation}"
+        stored = f"JPEG, quality {self.jpeg_quality}, of clean images too" if self.jpeg_quality else "no JPEG"
+        resized = (
+            "at the size of the corruption"
+            if seen.size == crop.size
+            else f"scaled to {_text(seen.size)}, {seen.interpolation}"
+        )
         return {
             "images": f"shorter side scaled to {covered}, {crop.interpolation}; central {h} x {w}",
             "stored": stored,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modernet.data.transforms.corruptions import SEVERITIES
+from modernet.data.transforms.corruptions import SEVERITIES, Suite
 from modernet.errors import InputError, unknown_name
 from modernet.studies.robustness.cells import CORRUPTION_SUITES, Cell, plan_cells
+from modernet.studies.robustness.shifted import SHIFTED_SUITES, check_shifted
 
-SHIFTS = ("a", "r", "sketch", "v2")
-"""ImageNet-A, -R, -Sketch and -V2, which are folders of images."""
 PROBES = ("calibration", "resolution", "translation", "bias")
-SUITES = (*CORRUPTION_SUITES, *SHIFTS, *PROBES)
+SUITES = (*CORRUPTION_SUITES, *SHIFTED_SUITES, *PROBES)
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,8 @@ class RobustnessRequest:
     Attributes:
         data: images, as `open_split` takes them.
         suites: some of `SUITES`: corruptions of the images of `data`, data sets among `shifted`, or probes.
-        corruptions: only these, instead of all of the suites.
+        corruptions: only these, instead of all of the suites. With `published` and without a suite of corruptions,
+            they are taken from there alone.
         severities: of the corruptions, 1 to 5.
         frost: folder with the six photographs of frost of ImageNet-C; None synthesises frost.
         shifted: folders of other images of the same classes, or of some of them.
@@ -54,37 +52,18 @@ class RobustnessRequest:
         for suite in self.suites:
             if suite not in SUITES:
                 raise unknown_name("suite", suite, SUITES)
+        if not self.severities:
+            raise InputError("there is no severity; give some of 1 to 5")
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; give 1 or more")
         for folder in (self.frost, self.published):
             if folder is not None and not folder.is_dir():
                 raise InputError(f"there is no folder {folder}")
         if not self.shifted:
-            self.check_shifts(())
-        self.cells()
+            check_shifted(self.suites, ())
+        self.corrupted()
         if not (self.suites or self.corruptions or self.shifted or self.published):
             raise InputError("there is nothing to measure; give a suite, such as --suite c")
-
-    def check_shifts(self, found: Sequence[str]) -> None:
-        """Check that every data set among the suites was found in a folder.
-
-        Args:
-            found: names of what is in the folders of `shifted`.
-
-        Raises:
-            InputError: one was not, or two have the same name.
-        """
-        for name, count in Counter(found).items():
-            if count > 1:
-                raise InputError(f"two folders of --shifted are called {name}; rename one")
-        for suite in self.suites:
-            if suite in SHIFTS and suite not in found:
-                title = f"ImageNet-{suite.capitalize()}"
-                others = f", which are {', '.join(found)}" if found else ""
-                raise InputError(
-                    f"{title} is not among the folders of --shifted{others}; add its folder, or leave out the suite "
-                    f"{suite}"
-                )
 
     def check_dense(self, task: str) -> None:
         """Check that nothing is asked that only classifiers have.
@@ -106,5 +85,20 @@ class RobustnessRequest:
 
     def cells(self) -> list[Cell]:
         """Return the corruptions to apply to the images of `data`."""
-        suites = [suite for suite in CORRUPTION_SUITES if suite in self.suites]
-        return plan_cells(suites, self.corruptions, self.severities)
+        suites = self._suites()
+        return plan_cells(suites, self.corruptions, self.severities) if suites or self.published is None else []
+
+    def corrupted(self) -> list[Cell]:
+        """Return the corruptions whose images are taken from `published`, as far as it has them."""
+        return plan_cells(self._suites() or CORRUPTION_SUITES, self.corruptions, self.severities)
+
+    def frost_origin(self) -> str | None:
+        """Return what frost is made from, see `Cell.origin`; None where it is not among the corruptions.
+
+        Raises:
+            InputError: the folder of photographs does not have them.
+        """
+        return next((found["frost"] for cell in self.cells() if (found := cell.origin(self.frost))), None)
+
+    def _suites(self) -> list[Suite]:
+        return [suite for suite in CORRUPTION_SUITES if suite in self.suites]

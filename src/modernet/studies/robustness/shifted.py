@@ -3,52 +3,95 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from modernet.data.sources.read import read_source
+from modernet.errors import InputError
 from modernet.evaluation.answers import Answers
 from modernet.evaluation.robustness.resampling import share_estimates
-from modernet.studies.robustness.imagenet_subsets import imagenet_subset
+from modernet.studies.robustness.imagenet_subsets import IMAGENET_SUBSETS, imagenet_subset, subset_synsets
+from modernet.studies.robustness.images import OpenedImages
 from modernet.studies.robustness.units import Outcome
+
+SHIFTED_SUITES = ("a", "r", "sketch", "v2")
+"""ImageNet-A, -R, -Sketch and -V2, which are folders of images."""
 
 
 @dataclass(frozen=True)
-class Shifted:
+class ShiftedImages:
     """A folder of other images of a network's classes.
 
     Attributes:
-        path: the folder.
-        name: `"a"`, `"r"`, `"sketch"` or `"v2"`, of those data sets; else that of the folder, in the letters of names
-            of metrics.
-        title: name of the folder.
+        images: the images.
+        name: `"a"`, `"r"`, `"sketch"` or `"v2"`, of those data sets; of others, `"shifted_"` and the name of the folder
+            in the letters of names of metrics.
         subset: whether the network is to choose among the classes of these images alone, as on ImageNet-A and -R.
-        n: images in all its splits.
     """
 
-    path: str
+    images: OpenedImages
     name: str
-    title: str
     subset: bool
-    n: int
 
     @staticmethod
-    def found(path: str) -> Shifted:
-        """Recognise what is in a folder: ImageNet-A and -R by their classes, -Sketch and -V2 by the folder's name.
+    def of(images: OpenedImages) -> ShiftedImages:
+        """Recognise images: ImageNet-A and -R by the synsets of their classes, -Sketch and -V2 by the folder's name."""
+        name = shifted_name(images.opened.name, images.opened.classes)
+        return ShiftedImages(images, name, name in IMAGENET_SUBSETS)
 
-        Raises:
-            InputError: it cannot be read.
-        """
-        title, source = read_source(path, to_learn=False)
-        subset = imagenet_subset(source.classes)
-        slug = re.sub(r"\W+", "_", title.lower()).strip("_")
-        named = next((name for name in ("sketch", "v2") if name in slug and "imagenet" in slug), slug)
-        return Shifted(path, subset or named, title, subset is not None, sum(map(len, source.splits().values())))
+    @property
+    def title(self) -> str:
+        """The name of the folder."""
+        return self.images.opened.name
 
 
-def shifted_outcome(shifted: Shifted, answers: Answers, clean: Answers) -> Outcome:
+def shifted_name(title: str, classes: Collection[str]) -> str:
+    """Return the name of a folder of images in names of metrics; see `ShiftedImages`."""
+    subset = imagenet_subset(classes)
+    if subset is not None:
+        return subset
+    slug = re.sub(r"\W+", "_", title.lower()).strip("_")
+    known = (name for name in SHIFTED_SUITES if name not in IMAGENET_SUBSETS)
+    return next((name for name in known if name in slug and "imagenet" in slug), f"shifted_{slug}")
+
+
+def check_shifted(suites: Sequence[str], found: Sequence[ShiftedImages]) -> None:
+    """Check that every data set among the suites was found in a folder.
+
+    Args:
+        found: what is in the folders of `--shifted`.
+
+    Raises:
+        InputError: one was not, or two would have metrics of the same name.
+    """
+    for name, count in Counter(each.name for each in found).items():
+        if count > 1:
+            raise InputError(f"two folders of --shifted are called {name.removeprefix('shifted_')}; rename one")
+        if any(each.name == f"{name}_clean" for each in found):
+            raise InputError(f"folders of --shifted are called {name} and {name}_clean, as metrics are; rename one")
+    for suite in suites:
+        if suite in SHIFTED_SUITES and suite not in [each.name for each in found]:
+            raise InputError(
+                f"ImageNet-{suite.capitalize()} is not among the folders of --shifted{_described(suite, found)}; add "
+                f"its folder, or leave out the suite {suite}"
+            )
+
+
+def _described(suite: str, found: Sequence[ShiftedImages]) -> str:
+    """Return what the folders are that are not a suite."""
+    if not found:
+        return ""
+    if suite not in IMAGENET_SUBSETS:
+        return f", which are {', '.join(each.title for each in found)}"
+    wanted = subset_synsets(suite)
+    counts = (f"{len(wanted.intersection(each.images.opened.classes))} in {each.title}" for each in found)
+    return f", which do not have the synsets of its {len(wanted)} classes, and no others ({', '.join(counts)})"
+
+
+def shifted_outcome(shifted: ShiftedImages, answers: Answers, clean: Answers) -> Outcome:
     """Return the accuracy on shifted images, and that on the clean images of the same classes.
 
     Args:

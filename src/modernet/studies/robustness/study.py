@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from modernet.errors import InputError
 from modernet.machine.device import default_device, describe
 from modernet.records import RECORD_NAME, Record, environment, is_run_path, read_record
 from modernet.report import write_report
-from modernet.studies.robustness.cells import CORRUPTION_SUITES
+from modernet.studies.robustness.cells import CORRUPTION_SUITES, check_cells
 from modernet.studies.robustness.classification import ClassifierTest
 from modernet.studies.robustness.dense import DenseTest
 from modernet.studies.robustness.request import RobustnessRequest
@@ -30,6 +31,13 @@ class RobustnessTest(Protocol):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the record that depend on the task, `data` and `protocol` among them."""
+
+    def normalise_by(self, baseline: Record) -> None:
+        """Normalise the errors by those of another network, of a test on the same images.
+
+        Raises:
+            InputError: it was tested on others or in another way, or there is no baseline for the task.
+        """
 
     def units(self) -> list[Unit]:
         """Return what is to be measured, in order."""
@@ -51,7 +59,7 @@ def measure_robustness(
     request: RobustnessRequest,
     folder: Path,
     *,
-    baseline: Record | None = None,
+    baseline: Callable[[], Record] | None = None,
     device: torch.device | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Record:
@@ -65,9 +73,9 @@ def measure_robustness(
         network: a classifier, or a detector or segmenter of a finished run.
         request: what to measure, on which images.
         folder: of the results.
-        baseline: the record of another network's test on the same images, by which the corruption errors are
-            normalised; for classifiers. None: AlexNet's published errors for a network with ImageNet's classes; no
-            others are known.
+        baseline: returns the record of another network's test on the same images, by which the corruption errors are
+            normalised; for classifiers. It is called, and may measure that network, once all else is known to be
+            usable. None: AlexNet's published errors for a network with ImageNet's classes; no others are known.
         device: where to run it; None: the accelerator, if there is one.
         should_stop: called before every batch.
 
@@ -81,22 +89,33 @@ def measure_robustness(
     if saved.task not in _TESTS:
         raise InputError(f"{saved.spec.name} was trained for {saved.task}; tested are networks for {', '.join(_TESTS)}")
     device = device or default_device()
-    test = _TESTS[saved.task](network, request, baseline, device, should_stop)
+    test = _TESTS[saved.task](network, request, device, should_stop)
+    check_cells(request.cells(), request.frost)
+    units = test.units()
     fingerprint = network.fingerprint()
-    parts = UnitFolder(folder, {"network": saved.spec.name, "weights": fingerprint, **test.identity()})
-    parts.finish(test.units(), f"testing {saved.spec.name}")
+    identity = {
+        "modernet": metadata.version("modernet"),
+        "network": saved.spec.name,
+        "fields": dict(saved.spec.fields),
+        "weights": fingerprint,
+    }
+    parts = UnitFolder(folder, identity | test.identity())
+    _check_frost(folder, parts.outcomes(), request)
+    if baseline is not None:
+        test.normalise_by(baseline())
+    parts.finish(units, f"testing {saved.spec.name}")
     outcomes = parts.outcomes()
     summary = test.summary(outcomes)
     record = Record(
         "robustness",
-        saved.spec.name,
+        saved.spec.name if network.run is None else network.weights,
         {
             "task": saved.task,
             "model": saved.spec.name,
             "model_fields": dict(saved.spec.fields),
             "weights": {"file": network.weights, "fingerprint": fingerprint},
             "suites": summary.suites,
-            "frost": _frost(outcomes),
+            **_frost(outcomes),
             **test.settings(),
         },
         summary.metrics,
@@ -119,7 +138,7 @@ def measure_baseline(
             what the request corrupts.
 
     Raises:
-        InputError: it is no classifier, or as `measure_robustness`.
+        InputError: it is no classifier, nothing is to be corrupted, or as `measure_robustness`.
         Interrupted, NonFiniteScores: as `measure_robustness`.
     """
     path = Path(what) / RECORD_NAME
@@ -127,6 +146,8 @@ def measure_baseline(
         record = read_record(path)
         if record.kind == "robustness":
             return record
+    if not request.cells():
+        raise InputError("--baseline normalises errors on corrupted images; add --suite c, or leave it out")
     network = NamedNetwork.load(what)
     if network.saved.task != "classification":
         raise InputError(f"--baseline is for classifiers, and {what} was trained for {network.saved.task}")
@@ -135,7 +156,19 @@ def measure_baseline(
     return measure_robustness(network, reduced, folder, should_stop=should_stop)
 
 
-def _frost(outcomes: Sequence[Outcome]) -> str:
-    """Return where the frost of the outcomes came from."""
-    found = {outcome["frost"] for outcome in outcomes if "frost" in outcome}
-    return "published" if found - {"synthesised"} else "synthesised"
+def _frost(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Return what the frost of the outcomes is made from, for a record; nothing where there is none."""
+    return next(({"frost": outcome["frost"]} for outcome in outcomes if "frost" in outcome), {})
+
+
+def _check_frost(folder: Path, outcomes: Sequence[Outcome], request: RobustnessRequest) -> None:
+    """Check that frost is to be made from what the frost of a folder was made from: means would mix them.
+
+    Raises:
+        InputError: it is not.
+    """
+    found, wanted = _frost(outcomes).get("frost"), request.frost_origin()
+    if found != wanted and None not in (found, wanted):
+        raise InputError(
+            f"{folder} contains a test with frost {found!r}, not {wanted!r}; give the same --frost, or another --out"
+        )

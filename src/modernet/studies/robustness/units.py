@@ -53,16 +53,15 @@ class UnitFolder:
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
         stored = path / _IDENTITY_NAME
-        if stored.is_file():
-            different = differences(_read(stored), identity)
-            if different:
-                raise InputError(
-                    f"{path} contains a test with {'; '.join(different[:3])}; give another --out, or remove it"
-                )
-            check_writable(path)
-            return
-        if (path / RECORD_NAME).exists():
-            raise InputError(f"{path} contains another run; give another --out")
+        identity = json.loads(json.dumps(identity))  # as it is read
+        known, begun = stored.is_file(), any((path / _UNITS).glob("*.json"))
+        different = differences(_read(stored, "give another --out"), identity) if known and begun else []
+        if different:
+            raise InputError(
+                f"{path} contains a test with {'; '.join(different[:3])}; give another --out, or remove it"
+            )
+        if not known and (begun or (path / RECORD_NAME).exists()):
+            raise InputError(f"{path} contains another run, or a test without its {_IDENTITY_NAME}; give another --out")
         check_writable(path)
         _write(stored, identity)
 
@@ -106,8 +105,8 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
         unfinished.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path, remedy: str = "remove it, and it is measured again") -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {one_line(error)}; remove it, and it is measured again") from error
+        raise InputError(f"cannot read {file}: {one_line(error)}; {remedy}") from error

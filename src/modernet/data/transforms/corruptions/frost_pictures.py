@@ -44,15 +44,24 @@ def frost_picture(folder: Path | None, index: int, scale: float) -> Tensor:
     if folder is None:
         picture = _synthesised(index)
     else:
-        missing = [name for name in FILES if not (folder / name).is_file()]
-        if missing:
-            raise InputError(
-                f"{folder} has no {', '.join(missing)}; give the folder of ImageNet-C's six pictures of frost, or none "
-                "to synthesise frost"
-            )
+        check_frost(folder)
         picture = np.array(Image.open(folder / FILES[index]).convert("RGB"))
     pixels = torch.from_numpy(picture)
     return pixels if scale == 1 else _resized(pixels, scale)
+
+
+def check_frost(folder: Path) -> None:
+    """Check that a folder has the published files.
+
+    Raises:
+        InputError: it has not.
+    """
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{folder} has no {', '.join(missing)}; give the folder of ImageNet-C's six pictures of frost, or none to "
+            "synthesise frost"
+        )
 
 
 def covering(picture: Tensor, h: int, w: int) -> Tensor:
