@@ -67,6 +67,13 @@ class FrostFiles:
         return cv2.imread(str(self.folder / FILES[index]))[..., ::-1]
 
 
+def on_one_core() -> None:
+    """Keep this process, and those that it starts, to one core."""
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):  # of Linux; for OpenCV and BLAS, which have threads of their own
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def generated_images() -> Tensor:
     """Return smooth images with some texture, uint8 (n, 3, h, w) in channels_last layout."""
     generator = torch.Generator().manual_seed(0)
@@ -105,9 +112,7 @@ def main() -> None:
             parser.error(f"there is no corruption {name}; give some of {', '.join(CORRUPTIONS)}")
         if name not in known:
             parser.error(f"{name} has no reference in {REFERENCES}; add it there")
-    torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):  # of Linux; for OpenCV and BLAS, which have threads of their own
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    on_one_core()
 
     temporary = tempfile.TemporaryDirectory()
     frost_folder = Path(temporary.name)
