@@ -47,7 +47,8 @@ class Options:
     ImageNet-C-bar), a, r, sketch, v2 (folders of --shifted), calibration, resolution, translation, bias. By default c,
     or only what --corruptions, --shifted or --published give."""
     corruptions: str = ""
-    """Corruptions by commas, instead of all of a suite: contrast,fog."""
+    """Corruptions by commas, instead of all of a suite: contrast,fog. With --published and no suite of corruptions, of
+    its images alone."""
     severities: str = "1,2,3,4,5"
     """Severities of the corruptions, by commas."""
     frost: Path | None = None
@@ -64,7 +65,7 @@ class Options:
     """A .csv, .tsv or .json file with classes of the images and, for each, the class of the network by its name, synset
     or index. Other classes are matched as without it."""
     batch_size: int = 32
-    """Images per batch."""
+    """Images per batch; fewer take less memory."""
     seed: int = 0
     """Seed of everything random in the corruptions."""
     out: Path | None = None
