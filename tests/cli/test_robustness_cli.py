@@ -38,6 +38,24 @@ def test_a_test_prints_its_errors_and_leaves_a_record_and_a_page(
     assert "3 of 3 parts in runs/robustness-run-photos are finished" in err
 
 
+def test_what_has_no_corruption_error_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network, photos = save_classifier(tmp_path / "run"), save_images(tmp_path / "photos")
+    other = save_classifier(tmp_path / "other", seed=1)
+    asked = ["robustness", network, "--data", str(photos), "--out", str(tmp_path / "out"), "--baseline", other]
+    assert main([*asked, "--corruptions", "contrast", "--severities", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "no CE of contrast: it takes all five severities" in out
+    assert "relative to the errors" not in out
+
+    tested = f"{tmp_path}/out/baseline-other"
+    assert main([*asked[:-1], tested, "--corruptions", "contrast"]) == 0
+    assert "no CE of contrast: the baseline has no errors for it" in capsys.readouterr().out
+    assert main([*asked, "--corruptions", "contrast"]) == 0
+    out = capsys.readouterr().out
+    assert "CE and mCE: relative to the errors of other" in out
+    assert "no CE" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

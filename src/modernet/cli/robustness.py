@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -195,19 +195,30 @@ def _print(record: Record) -> None:
         interval = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
         print(f"{metric.title}: {value:.{digits}f} {metric.unit}{interval}")
     if means and key == "error":
-        _explain_ce(settings["baseline"], means)
+        _explain_ce(settings["baseline"], means, cells)
 
 
-def _explain_ce(baseline: str | None, means: Sequence[dict[str, Any]]) -> None:
-    """Print what CE is relative to, and why corruptions have none."""
+def _explain_ce(baseline: str | None, means: Sequence[dict[str, Any]], cells: Collection[tuple[str, str, int]]) -> None:
+    """Print what CE is relative to, and why corruptions have none.
+
+    Args:
+        means: rows of corruptions.
+        cells: suite, corruption and severity of what was measured.
+    """
+    from modernet.data.transforms.corruptions import SEVERITIES
+
     if baseline is None:
         print("not normalised: there are no errors of AlexNet on these classes; --baseline names another network")
         return
-    without = list(dict.fromkeys(row["corruption"] for row in means if "ce" not in row))
+    without = [(row["suite"], row["corruption"]) for row in means if "ce" not in row]
     if len(without) < len(means):
         print(f"CE and mCE: relative to the errors of {baseline}")
-    if without:
-        print(f"no CE of {', '.join(without)}: it takes all five severities, and errors of {baseline} at them")
+    short = [pair for pair in without if sum(cell[:2] == pair for cell in cells) < len(SEVERITIES)]
+    if short:
+        print(f"no CE of {', '.join(name for _, name in short)}: it takes all five severities")
+    others = [name for suite, name in without if (suite, name) not in short]
+    if others:
+        print(f"no CE of {', '.join(others)}: the baseline has no errors for it")
 
 
 def _rows(record: Record, name: str) -> list[dict[str, Any]]:
