@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import pytest
 import torch
@@ -42,3 +47,35 @@ def test_threads_share_the_images_and_keep_their_order(tmp_path: Path) -> None:
 
     with pytest.raises(Interrupted):
         classifier(network, 3, stop_at=4).answer(split, "", images=preparation)
+
+
+def test_ctrl_c_stops_all_threads_after_their_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, images = opened(tmp_path, crop=1.0)
+    split, preparation = decoded(images, network.saved.preparation)
+    shown = []
+
+    class WithCtrlC(ThreadPoolExecutor):
+        def map(self, function: Callable[..., object], *arguments: Iterable[object]) -> Never:  # type: ignore[override]
+            super().map(function, *arguments)
+            raise KeyboardInterrupt
+
+    def slowly() -> bool:
+        time.sleep(0.05)
+        shown.append(1)
+        return False
+
+    monkeypatch.setattr("modernet.studies.robustness.classifier.ThreadPoolExecutor", WithCtrlC)
+    tested = replace(classifier(network, 3), batch_size=1, should_stop=slowly)
+    with pytest.raises(KeyboardInterrupt):
+        tested.correct(split, "", images=preparation)
+    assert len(shown) < len(split.split)
+
+
+def test_what_is_kept_of_answers_is_whether_they_are_right(tmp_path: Path) -> None:
+    network, images = opened(tmp_path, crop=0.9)
+    tested = classifier(network, 2)
+    answers = tested.answer(images, "")
+    split, preparation = decoded(images, network.saved.preparation)
+    correct, labels = tested.correct(split, "", images=preparation)
+    assert torch.equal(labels, answers.labels)
+    assert torch.equal(correct, answers.correct())
