@@ -14,8 +14,8 @@ from modernet.data import fit_image, read_image
 from modernet.data.transforms.corruptions import Corrupt
 from modernet.errors import InputError
 from modernet.studies.robustness import NamedNetwork, RobustnessRequest, measure_robustness
-from modernet.studies.robustness.cells import Cell
 from modernet.studies.robustness.published import published_cells
+from modernet.studies.robustness.request import Cell
 from small_classifiers import save_classifier, save_images
 
 

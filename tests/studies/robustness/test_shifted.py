@@ -13,8 +13,7 @@ from modernet.data import fit_image, read_image
 from modernet.errors import InputError
 from modernet.records import Record
 from modernet.studies.robustness import NamedNetwork, RobustnessRequest, measure_robustness
-from modernet.studies.robustness.imagenet_subsets import IMAGENET_SUBSETS
-from modernet.studies.robustness.shifted import shifted_name
+from modernet.studies.robustness.shifted import IMAGENET_SUBSETS, shifted_name
 from small_classifiers import COLOURS, save_classifier, save_images
 
 CPU = torch.device("cpu")

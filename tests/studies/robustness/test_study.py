@@ -23,7 +23,7 @@ from modernet.machine import memory
 from modernet.records import Record, read_record
 from modernet.studies.robustness import NamedNetwork, RobustnessRequest, measure_baseline, measure_robustness
 from modernet.studies.robustness.classification import ClassifierTest
-from modernet.studies.robustness.outcomes import hits
+from modernet.studies.robustness.units import hits
 from modernet.training import Interrupted
 from small_classifiers import COLOURS, save_classifier, save_images
 

@@ -19,17 +19,15 @@ from modernet.machine.cores import decoding_workers
 from modernet.preparation import Preparation
 from modernet.records import Record
 from modernet.studies.robustness.baseline import Baseline
-from modernet.studies.robustness.cells import Cell
 from modernet.studies.robustness.classifier import Classifier, decoded, fold
 from modernet.studies.robustness.images import OpenedImages
-from modernet.studies.robustness.outcomes import hits
 from modernet.studies.robustness.probes import PASSES, bias_of, calibration_of, resolution_of, translation_of
 from modernet.studies.robustness.protocol import ImageProtocol
 from modernet.studies.robustness.published import broken, open_published, published_cells
-from modernet.studies.robustness.request import PROBES, RobustnessRequest
+from modernet.studies.robustness.request import PROBES, Cell, RobustnessRequest
 from modernet.studies.robustness.shifted import ShiftedImages, check_shifted, shifted_outcome
 from modernet.studies.robustness.summary import Summary, summarise
-from modernet.studies.robustness.units import Outcome, Unit
+from modernet.studies.robustness.units import Outcome, Unit, hits
 from modernet.tasks import NamedNetwork
 
 _MOST_THREADS = 16

@@ -23,8 +23,7 @@ from modernet.data.transforms.corruptions import Corrupt
 from modernet.errors import InputError
 from modernet.preparation import Interpolation
 from modernet.records import Metric, Record
-from modernet.studies.robustness.cells import Cell
-from modernet.studies.robustness.request import RobustnessRequest
+from modernet.studies.robustness.request import Cell, RobustnessRequest
 from modernet.studies.robustness.summary import Summary, cells_by_suite, suite_title
 from modernet.studies.robustness.units import Outcome, Unit
 from modernet.tasks import EvaluateRequest, NamedNetwork, get_task

@@ -21,8 +21,8 @@ from modernet.data.targets import class_labels
 from modernet.errors import InputError
 from modernet.evaluation import ClassMatch, match_classes
 from modernet.preparation import Preparation
-from modernet.studies.robustness.cells import Cell
 from modernet.studies.robustness.images import OpenedImages
+from modernet.studies.robustness.request import Cell
 
 
 def published_cells(folder: Path, cells: list[Cell]) -> list[tuple[Cell, Path]]:

@@ -14,10 +14,9 @@ from modernet.errors import InputError
 from modernet.machine.device import default_device, describe
 from modernet.records import RECORD_NAME, Record, environment, is_run_path, read_record
 from modernet.report import write_report
-from modernet.studies.robustness.cells import CORRUPTION_SUITES, check_cells
 from modernet.studies.robustness.classification import ClassifierTest
 from modernet.studies.robustness.dense import DenseTest
-from modernet.studies.robustness.request import RobustnessRequest
+from modernet.studies.robustness.request import CORRUPTION_SUITES, RobustnessRequest, check_cells
 from modernet.studies.robustness.summary import Summary
 from modernet.studies.robustness.units import Outcome, Unit, UnitFolder
 from modernet.tasks import NamedNetwork

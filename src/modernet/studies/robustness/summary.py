@@ -10,10 +10,8 @@ from modernet.data.transforms.corruptions import CORRUPTIONS, SEVERITIES, suite_
 from modernet.evaluation.robustness import corruption_summary
 from modernet.records import Metric
 from modernet.studies.robustness.baseline import Baseline
-from modernet.studies.robustness.cells import CORRUPTION_SUITES
-from modernet.studies.robustness.outcomes import read_hits
-from modernet.studies.robustness.request import PROBES
-from modernet.studies.robustness.units import Outcome
+from modernet.studies.robustness.request import CORRUPTION_SUITES, PROBES
+from modernet.studies.robustness.units import Outcome, read_hits
 
 _TITLES = {
     "c": "C",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from modernet import progress
 from modernet.errors import InputError, one_line
@@ -110,3 +115,21 @@ def _read(file: Path, remedy: str = "remove it, and it is measured again") -> An
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {file}: {one_line(error)}; {remedy}") from error
+
+
+def hits(correct: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Return which images were answered correctly, JSON-able, in the order of their classes: so images are in the same
+    order whether they are stored in one folder or in one for each class.
+
+    Args:
+        correct: bool (n,).
+        labels: int64 (n,).
+    """
+    bits = np.packbits(correct[labels.argsort(stable=True)].numpy())
+    return {"n": len(labels), "correct": base64.b64encode(bits.tobytes()).decode()}
+
+
+def read_hits(outcome: Mapping[str, Any]) -> Tensor:
+    """Return what `hits` stored, bool (n,)."""
+    bits = np.frombuffer(base64.b64decode(outcome["correct"]), dtype=np.uint8)
+    return torch.from_numpy(np.unpackbits(bits, count=outcome["n"]).astype(bool))
