@@ -38,6 +38,7 @@ def test_a_test_prints_its_errors_and_leaves_a_record_and_a_page(
     assert "3 of 3 parts in runs/robustness-run-photos are finished" in err
 
 
+@pytest.mark.medium
 def test_what_has_no_corruption_error_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network, photos = save_classifier(tmp_path / "run"), save_images(tmp_path / "photos")
     other = save_classifier(tmp_path / "other", seed=1)

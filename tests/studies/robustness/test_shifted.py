@@ -106,6 +106,7 @@ def test_a_folder_is_no_more_than_its_name_says(tmp_path: Path) -> None:
     assert [metric.title for metric in record.task_metrics[:2]] == ["a top-1", "clean top-1 on the classes of a"]
 
 
+@pytest.mark.medium
 def test_other_images_under_the_same_name_are_measured(tmp_path: Path) -> None:
     network, photos = save_classifier(tmp_path / "run"), save_images(tmp_path / "photos")
     shifted = save_images(tmp_path / "others", each=5)
