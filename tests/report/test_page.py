@@ -45,8 +45,8 @@ def records(walk: Walk, run: Runs, training_run: Runs) -> list[Record]:
         training_run("resnet18", 0, 88.0),
         training_run("vit_tiny", error="loss is nan"),
     ]
-    evaluated = Record("evaluate", "atto on usps", {}, {"usps_top1": 71.25}, environment={"device": "CPU"})
-    return [*road, *training, evaluated]
+    transferred = Record("transfer", "atto on usps", {}, {"usps_top1": 71.25}, environment={"device": "CPU"})
+    return [*road, *training, transferred]
 
 
 @pytest.fixture(scope="module")
