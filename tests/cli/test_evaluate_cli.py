@@ -49,7 +49,7 @@ def test_published_weights_are_evaluated_on_folders_that_a_class_map_names(
     assert settings["weights"]["file"] == "two.safetensors"
     assert len(settings["weights"]["fingerprint"]) == 12
     assert settings["class_map"]["file"] == "map.csv"
-    assert settings["real"] == {}
+    assert settings["real"] is False
     assert settings["inference"] == {"window": 0, "stride": 0, "scales": [1.0], "flip": False}
     assert (settings["data"]["name"], settings["data"]["n"], settings["data"]["unreadable"]) == ("images", 64, [])
 
@@ -97,7 +97,6 @@ def test_the_record_names_the_images_whatever_the_network_and_those_that_were_sk
     [
         (["evaluate", "--data", "nowhere"], "nowhere"),
         (["evaluate", "--data", "{images}", "--class-map", "no.csv"], "cannot read the class map no.csv"),
-        (["evaluate", "--data", "{images}", "--real", "no.json"], "cannot read the ReaL labels no.json"),
         (["evaluate", "--data", "{images}", "--batch-size", "0"], "batch_size is 0"),
         (["evaluate", "--data", "{images}", "--save-json", "x"], "--save-json writes what a detector finds"),
         (["evaluate", "--data", "{images}", "--flip"], "leave out --window, --scales and --flip"),

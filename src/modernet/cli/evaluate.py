@@ -65,8 +65,8 @@ class Options:
     class_map: Path | None = None
     """Classification: a .csv, .tsv or .json file with classes of the data and, for each, the class of the network by
     its name, synset or index, such as: my fish,n01440764. Other classes are matched as without it."""
-    real: Path | None = None
-    """Classification: real.json, for the accuracy by the ReaL labels of ImageNet's validation images as well."""
+    real: bool = False
+    """Classification: measure the accuracy by the ReaL labels of ImageNet's validation images as well."""
     out: Path | None = None
     """Folder for the record: metrics, those of each class, and the confusion of classes. modernet report shows it."""
     skip_unreadable: bool = False
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str]) -> None:
     text = results(task.metrics, measured.metrics)
     loss = f", loss {measured.metrics['loss']:.4f}" if "loss" in measured.metrics else ""
     print(f"{options.model or network.saved.spec.name} on {options.data}, {options.split}: {text}{loss}")
-    if options.real is not None:
+    if options.real:
         print(f"ReaL: {results((_REAL,), measured.metrics, 'real')}")
     worst = worst_classes(measured.per_class, task.class_metric.name, _MOST_WORST)
     if worst:
@@ -166,7 +166,7 @@ def _record(model: str | None, network: NamedNetwork, request: EvaluateRequest, 
             "preparation": asdict(saved.preparation),
             "inference": asdict(request.inference),
             "class_map": _file(request.class_map),
-            "real": _file(request.real),
+            "real": request.real,
         },
         metrics={f"{request.split}_{name}": value for name, value in measured.metrics.items()},
         environment=environment(describe(request.device, torch.get_num_threads())),

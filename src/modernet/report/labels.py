@@ -65,7 +65,7 @@ def _test(settings: Mapping[str, Any]) -> dict[str, Any]:
     test = dict(settings.get("inference", {}))
     if "scales" in test:
         test["scales"] = " ".join(f"{scale:g}" for scale in test["scales"])
-    return test | {name: settings[name].get("file") for name in ("class_map", "real") if name in settings}
+    return test | {"class_map": settings.get("class_map", {}).get("file"), "real": settings.get("real")}
 
 
 def _differs(leaf: tuple[str, str], choices: Sequence[_Choices]) -> bool:

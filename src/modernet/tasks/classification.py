@@ -17,7 +17,7 @@ from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, saved_loader
 from modernet.evaluation.class_map import read_class_map
 from modernet.evaluation.judging import judge_classifier
-from modernet.evaluation.real_labels import RealLabels, read_real_labels
+from modernet.evaluation.real_labels import RealLabels
 from modernet.evaluation.segmenting import WHOLE
 from modernet.machine.device import default_device
 from modernet.models import Backbone
@@ -175,8 +175,6 @@ def check(request: EvaluateRequest | PredictRequest) -> None:
         raise InputError("modernet robustness tests classifiers on corrupted images; leave out corrupt")
     if request.class_map is not None:
         read_class_map(request.class_map)
-    if request.real is not None:
-        read_real_labels(request.real)
 
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
@@ -185,8 +183,8 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
     `top5` is left out for five classes or fewer, where it is always 100.
     """
     check(request)
-    opened = open_for_saved(saved, request, "classes", in_memory=request.real is None)
-    real = None if request.real is None else RealLabels(request.real, opened.split, saved.classes)
+    opened = open_for_saved(saved, request, "classes", in_memory=not request.real)
+    real = RealLabels(opened.split, saved.classes) if request.real else None
     loader = saved_loader(
         saved, opened, batch_size=request.batch_size, device=request.device, class_map=request.class_map
     )

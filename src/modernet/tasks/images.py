@@ -218,7 +218,7 @@ def refuse_labels(request: EvaluateRequest) -> None:
     Raises:
         InputError: it has.
     """
-    if request.class_map is not None or request.real is not None:
+    if request.class_map is not None or request.real:
         raise InputError("--class-map and --real are for classifiers; leave them out")
 
 

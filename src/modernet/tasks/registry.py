@@ -64,8 +64,8 @@ class EvaluateRequest:
     """For detection: folder for what was found, as COCO result files."""
     class_map: Path | None = None
     """For classification: a file with the class of the network that classes of the data are."""
-    real: Path | None = None
-    """For classification: the ReaL labels of ImageNet's validation images."""
+    real: bool = False
+    """For classification: also measure the accuracy by the ReaL labels of ImageNet's validation images."""
     corrupt: Corrupt | None = None
     """For detection and segmentation: what is done to every image, as `CorruptedImages` does it."""
 
