@@ -47,7 +47,7 @@ class Options:
     data: str
     """Images: a folder (class/image, or test or val above it), shards, parquet, URL, hf:org/name, or a name. Of one set
     without splits, all are evaluated; or, if the network learned from some, those that it did not. ImageNet's
-    validation images may be in one folder, with val.txt in it or beside it."""
+    validation images may be in one folder, with val.txt in it or next to it."""
     split: Literal["train", "validation", "test"] = "test"
     """Split to evaluate on."""
     batch_size: int = 128

@@ -56,7 +56,7 @@ def check_note(out: Path, settings: Settings) -> Settings:
 
 
 def write_note(out: Path, settings: Settings) -> None:
-    """Note the settings, beside those that are noted already.
+    """Note the settings, in addition to those that are noted already.
 
     Raises:
         InputError: as `check_note`.

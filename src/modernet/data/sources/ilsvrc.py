@@ -1,4 +1,4 @@
-"""ImageNet's validation images in one folder, as they are released, with a file of their labels in it or beside it."""
+"""ImageNet's validation images in one folder, as they are released, with a file of their labels in it or next to it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_ilsvrc(path: Path) -> Source:
     """Read ImageNet's validation images in one folder, or some of them.
 
     Labels are in their names where these have a synset (`ILSVRC2012_val_00000001_n01751748.JPEG`), or in the first of
-    these files that is in the folder or beside it: lines of an image and its class, an index among ImageNet's 1,000 or
+    these files that is in the folder or next to it: lines of an image and its class, an index among ImageNet's 1,000 or
     a synset (`val.txt`, `LOC_val_solution.csv`), or a synset for each image, in order
     (`imagenet_2012_validation_synset_labels.txt`). Classes are called as there. The numbers of ImageNet's development
     kit are refused, which has the classes in an order that no network has, and so are numbers from 1 to 1,000.
@@ -90,7 +90,7 @@ def _label_file(path: Path) -> Path:
     for file in (folder / _DEVKIT for folder in folders):
         if file.is_file():
             why = f"{file} numbers the classes {_OF_THE_KIT}"
-    raise InputError(f"{why}; put {_WANTED}, into the folder or beside it")
+    raise InputError(f"{why}; put {_WANTED}, into the folder or next to it")
 
 
 def _labels(file: Path) -> dict[int, str]:

@@ -85,7 +85,7 @@ class CorruptionSummary:
         mean_error: the mean over severities, then over corruptions, whichever they are: the metric of ImageNet-C-bar,
             and what the script of ImageNet-C prints as unnormalised mCE.
         mce: None unless the corruptions are the 15 of ImageNet-C at five severities and the baseline has their errors.
-        relative_mce: likewise; also None where a corruption does not add to the error of the baseline.
+        relative_mce: the same; also None where a corruption does not add to the error of the baseline.
     """
 
     n: int

@@ -1,4 +1,4 @@
-"""The tables of what was measured beside corruptions: calibration, image sizes, shifts, and cues."""
+"""The tables of what was measured besides corruptions: calibration, image sizes, shifts, and cues."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _ELSEWHERE = ("calibration_", "resolution_", "translation_", "bias_")  # metrics
 
 
 def summary_table(comparison: Comparison) -> Table:
-    """Return a row for each network: its accuracy without corruption beside every other number."""
+    """Return a row for each network: its accuracy without corruption next to every other number."""
     columns: dict[str, tuple[str, Callable[[Network], Cell]]] = {"clean_top1": ("Top-1, clean", cell_of("clean_top1"))}
     for suite in comparison.suites:
         title = suite_title(suite)

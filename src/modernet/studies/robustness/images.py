@@ -51,6 +51,6 @@ class OpenedImages(NamedTuple):
         )
 
     def identity(self) -> dict[str, str]:
-        """Return what decides the answers for them, beside the network: images and the numbers of their classes."""
+        """Return what decides the answers for them, besides the network: images and the numbers of their classes."""
         labels = hashlib.sha256(self.opened.split.targets.digest()).hexdigest()[:12]
         return {"images": self.fingerprint, "labels": labels}

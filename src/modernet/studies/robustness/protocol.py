@@ -20,7 +20,7 @@ _SIDE, _CROP = 224, 0.875
 _SMALLEST = 128
 """Networks for smaller images have corruptions at their own size."""
 _QUALITY = 85
-"""The published images are JPEGs of this quality, except CIFAR-10-C, whose are arrays."""
+"""The published images are JPEGs of this quality; those of CIFAR-10-C are arrays."""
 _SMALLEST_JPEG = 46
 """The shorter side from which on the table of 64 pixels is nearer than that of 32."""
 
@@ -44,7 +44,7 @@ class ImageProtocol:
         """Return the protocol for a network whose images are prepared in this way.
 
         Those of 128 pixels or more are tested as ImageNet-C was made: images are cropped to 224 pixels, corrupted,
-        stored as JPEG, and scaled to the network's size. Smaller ones, and those that are no squares, are corrupted at
+        stored as JPEG, and scaled to the network's size. Smaller ones, and those that are not square, are corrupted at
         the network's size.
         """
         h, w = network.size

@@ -126,7 +126,7 @@ class Cell(NamedTuple):
         return f"{self.corruption} {self.severity}"
 
     def origin(self, frost: Path | None) -> dict[str, str]:
-        """Return what it is made from beside the images: for frost, which photographs, and nothing for others.
+        """Return what it is made from besides the images: for frost, which photographs, and nothing for others.
 
         Args:
             frost: their folder; None: it is synthesised.

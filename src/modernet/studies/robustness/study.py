@@ -26,7 +26,7 @@ class RobustnessTest(Protocol):
     """What is measured of a network of some task."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the outcomes of the units beside the network; flat and JSON-able."""
+        """Return what decides the outcomes of the units besides the network; flat and JSON-able."""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the record that depend on the task, `data` and `protocol` among them."""

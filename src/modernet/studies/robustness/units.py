@@ -34,7 +34,7 @@ class Unit:
         title: for people.
         images: how many it shows to the network, for the time left.
         measure: does it; an `Interrupted` loses what it had done.
-        identity: what decides its outcome beside that of the folder, JSON-able.
+        identity: what decides its outcome besides the identity of the folder, JSON-able.
     """
 
     key: str

@@ -84,7 +84,7 @@ class Corrupt:
 
         Args:
             images: uint8 (b, 3, h, w), on any device; one without float64 leaves the work to the CPU.
-            keys: a number for each image that its random numbers depend on, beside `seed`, corruption and severity;
+            keys: a number for each image that its random numbers depend on, as on `seed`, corruption and severity;
                 None takes a checksum of its pixels, `content_keys`. So an image is corrupted alike in every batch and
                 process.
 
