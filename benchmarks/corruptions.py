@@ -10,9 +10,10 @@ files, of which the published code, and so its reference, reads one for each ima
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import os
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -31,7 +32,8 @@ from modernet.data.transforms.corruptions.frost_pictures import FILES, frost_pic
 from modernet.machine.timing import Ratio, rounds_in_turns, speed_ratio
 from modernet.records import RECORD_NAME, Record, environment
 
-REFERENCES = Path(__file__).parent.parent / "tests/data/transforms/corruptions/reference"
+TESTS = Path(__file__).parent.parent / "tests"
+REFERENCES = Path("data/transforms/corruptions/reference")
 OURS, REFERENCE = "modernet", "reference"
 IMAGES, SIDE, SEVERITY = 32, 224, 3
 SUITES = ("c", "extra", "cbar")
@@ -39,13 +41,10 @@ SUITES = ("c", "extra", "cbar")
 
 def references() -> dict[str, Callable[..., np.ndarray]]:
     """Return the reference of each corruption: an image (h, w, 3), a generator, parameters -> the image corrupted."""
+    sys.path.insert(0, str(TESTS))
     found: dict[str, Callable[..., np.ndarray]] = {}
-    for file in sorted(REFERENCES.glob("*.py")):
-        spec = importlib.util.spec_from_file_location(f"reference_{file.stem}", file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    for file in sorted((TESTS / REFERENCES).glob("*.py")):
+        module = importlib.import_module(".".join((*REFERENCES.parts, file.stem)))
         found |= module.REFERENCE
     return found
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import zoom
 from skimage.color import hsv2rgb, rgb2hsv
 from skimage.filters import gaussian
 
+from data.transforms.corruptions.reference.blur import clipped_zoom
 from modernet.data.transforms.corruptions.frost_pictures import frost_picture
 
 Image = NDArray[np.uint8]
@@ -23,15 +23,6 @@ Grey = NDArray[np.floating]
 
 def normal(rng: np.random.Generator, mean: float, deviation: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
     return mean + deviation * rng.standard_normal(shape, dtype=np.float32).astype(np.float64)
-
-
-def enlarged_middle(x: Grey, factor: float) -> Grey:
-    h, w = x.shape[:2]
-    crop_h, crop_w = math.ceil(h / factor), math.ceil(w / factor)
-    top, left = (h - crop_h) // 2, (w - crop_w) // 2
-    zoomed = zoom(x[top : top + crop_h, left : left + crop_w], (factor, factor, 1), order=1)
-    top, left = (zoomed.shape[0] - h) // 2, (zoomed.shape[1] - w) // 2
-    return zoomed[top : top + h, left : left + w]
 
 
 def motion_blurred(image: Image, radius: int, sigma: float, angle: float) -> Image:
@@ -61,7 +52,7 @@ def snow(
     share: float,
 ) -> Grey:
     x = np.array(image, dtype=np.float32) / 255
-    layer = enlarged_middle(normal(rng, mean, deviation, x.shape[:2])[..., np.newaxis], factor)
+    layer = clipped_zoom(normal(rng, mean, deviation, x.shape[:2])[..., np.newaxis], factor)
     layer[layer < threshold] = 0
     layer = (np.clip(layer.squeeze(-1), 0, 1) * 255).astype(np.uint8)
     layer = motion_blurred(layer, radius, sigma, rng.uniform(-135, -45))[..., np.newaxis] / 255
