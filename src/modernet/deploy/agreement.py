@@ -8,6 +8,9 @@ import torch
 
 from modernet.torch_internals import tensors_in
 
+TOLERANCE = 1e-4
+"""Largest difference from the original's float32 results, relative to the largest result."""
+
 
 def disagreement(results: Any, expected: Any, tolerance: float) -> str:
     """Return one line about how results differ from those expected; empty if they agree.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import threading
 from collections import deque
@@ -21,9 +20,7 @@ from modernet import progress
 from modernet.data import UnreadableImage, read_image
 from modernet.data.images.decoding import read_view
 from modernet.data.images.views import central_view
-from modernet.deploy.agreement import disagreement
-from modernet.deploy.rewriting.rewrites import fold_norms_back
-from modernet.deploy.running.optimized import TOLERANCE
+from modernet.deploy.rewriting.apply import rewritten
 from modernet.errors import InputError
 from modernet.evaluation.scores import NonFiniteScores, non_finite
 from modernet.machine.cores import decoding_workers
@@ -33,7 +30,7 @@ from modernet.weights import SavedNetwork
 _BATCH = 16  # images; with one thread and fewer, torch computes 1x1 convolutions without oneDNN
 _MOST_THREADS = 8
 _AHEAD = 2  # batches for each thread
-_WORTH_FOLDING = 100  # images; fewer take no longer than the folding
+_WORTH_REWRITING = 100  # images; fewer take no longer than the rewriting
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,8 @@ def predict_each(
     """Yield the most probable classes of each image, in order, as soon as they are known.
 
     The images are divided into batches, and several threads each decode one and run the network on it, on an
-    accelerator one thread at a time. For many images, BatchNorms are folded into the layers before them. Answers change
-    by rounding only.
+    accelerator one thread at a time. For many images, the network is rewritten first, as `optimize` does it. Answers
+    change by rounding only.
 
     Args:
         top: how many classes; all, if there are fewer.
@@ -98,9 +95,8 @@ def predict_each(
     check_given(paths)
     device = device or torch.device("cpu")
     network: nn.Module = saved.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if len(paths) >= _WORTH_FOLDING and any(isinstance(module, _BatchNorm) for module in network.modules()):
-        example = torch.rand(2, 3, *saved.preparation.size, generator=torch.Generator().manual_seed(0))
-        network = _folded(network, example.to(device))
+    if len(paths) >= _WORTH_REWRITING and any(isinstance(module, _BatchNorm) for module in network.modules()):
+        network = rewritten(network, saved.preparation.size)
     alone = nullcontext() if device.type == "cpu" else threading.Lock()
     answer = partial(_answer, network, saved.preparation, device, alone)
     batches = (paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH))
@@ -145,14 +141,6 @@ def check_given(paths: Sequence[Path]) -> None:
     """
     if not paths:
         raise InputError("no images were given; give files, folders or patterns such as 'photos/*.jpg'")
-
-
-@torch.no_grad()
-def _folded(network: nn.Module, example: Tensor) -> nn.Module:
-    """Return a network with BatchNorms folded into the layers before them, unless that changes what it answers."""
-    changed = copy.deepcopy(network)
-    fold_norms_back(changed, example)
-    return network if disagreement(changed(example), network(example), TOLERANCE) else changed
 
 
 _Answers = list[tuple[Path, Tensor | UnreadableImage]]

@@ -229,6 +229,7 @@ def test_a_part_that_was_not_measured_has_no_table_and_no_chart(tmp_path: Path) 
     assert text.count("<caption>") == 1
     assert '<span class="change failed">Failed: out of memory</span>' in text
     assert '<script type="application/json">' not in text
+    assert "errors relative to" not in text
 
 
 @pytest.mark.medium

@@ -14,8 +14,9 @@ import torch
 
 from modernet.data import OpenedSplit, open_split
 from modernet.data.images.marks import NO_MARKS
+from modernet.deploy.rewriting.apply import rewritten
 from modernet.studies.robustness import NamedNetwork
-from modernet.studies.robustness.classifier import Classifier, decoded, fold
+from modernet.studies.robustness.classifier import Classifier, decoded
 from modernet.training import Interrupted
 from small_classifiers import save_classifier, save_images
 
@@ -29,9 +30,9 @@ def opened(tmp_path: Path, crop: float) -> tuple[NamedNetwork, OpenedSplit]:
 def classifier(network: NamedNetwork, threads: int, stop_at: int = 10**9) -> Classifier:
     saved = network.saved
     calls = iter(range(10**9))
-    folded = fold(saved.network, saved.preparation.size)
+    fast = rewritten(saved.network, saved.preparation.size)
     cpu = torch.device("cpu")
-    return Classifier(folded, saved.classes, saved.preparation, cpu, 2, lambda: next(calls) >= stop_at, threads)
+    return Classifier(fast, saved.classes, saved.preparation, cpu, 2, lambda: next(calls) >= stop_at, threads)
 
 
 def test_threads_share_the_images_and_keep_their_order(tmp_path: Path) -> None:

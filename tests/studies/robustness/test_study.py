@@ -209,7 +209,7 @@ def test_networks_of_imagenet_are_normalised_by_alexnet(tmp_path: Path) -> None:
             expected.append((1 - number % 11 / 20) / ALEXNET[name])
         found.append(test.summary(outcomes))
         assert test.settings()["baseline"] == (
-            "AlexNet on all 50,000 images of 1,000 classes (here: 20 of 2)" if size == 160 else None
+            "AlexNet on all 50,000 images of 1,000 classes (here: 20 images, 2 classes)" if size == 160 else None
         )
     assert found[0].metrics["c_mce"] == pytest.approx(100 * sum(expected) / 75)
     assert found[0].task_metrics[0].title == "mCE, C"

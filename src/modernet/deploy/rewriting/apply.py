@@ -6,8 +6,10 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from modernet.deploy.agreement import TOLERANCE, disagreement
 from modernet.deploy.rewriting.rewrites import (
     fold_layer_norm_affines,
     fold_layer_scales,
@@ -17,6 +19,7 @@ from modernet.deploy.rewriting.rewrites import (
     put_heads_first,
 )
 from modernet.errors import one_line
+from modernet.preparation import Size
 
 REWRITES: tuple[tuple[str, Callable[[nn.Module, Tensor], int]], ...] = (
     ("parallel branches merged", merge_branches),
@@ -60,3 +63,16 @@ def apply_rewrites(
             network = changed
         rewrites.append(Rewrite(name, 0 if failure else count, failure))
     return network, rewrites
+
+
+@torch.no_grad()
+def rewritten(network: nn.Module, size: Size) -> nn.Module:
+    """Return a copy of a network with every rewrite that changes what it returns by rounding alone.
+
+    Args:
+        network: images `(b, 3, h, w)` -> tensors; in evaluation mode, on its device.
+        size: height and width of the images that it will see.
+    """
+    example = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(next(network.parameters()))
+    expected = network(example)
+    return apply_rewrites(network, example, lambda changed: disagreement(changed(example), expected, TOLERANCE))[0]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modernet.deploy.agreement import disagreement, relative_error
+from modernet.deploy.agreement import TOLERANCE, disagreement, relative_error
 from modernet.deploy.rewriting.apply import apply_rewrites
 from modernet.deploy.running.choices import Runner, choices, pick_fastest
 from modernet.deploy.running.detector import OptimizedDetector, optimize_detector
@@ -17,9 +17,6 @@ from modernet.deploy.running.report import Report
 from modernet.detection.network import RCNN
 from modernet.errors import InputError
 from modernet.torch_internals import tensors_in
-
-TOLERANCE = 1e-4
-"""Largest difference from the original's float32 results, relative to the largest result."""
 
 
 class OptimizedNetwork(nn.Module):

@@ -66,7 +66,7 @@ def _conditions(comparison: Comparison) -> list[str]:
         settings = network.record.settings
         protocol = settings.get("protocol", {})
         parts = [f"{name}: {what}" for name, what in protocol.items()] if isinstance(protocol, Mapping) else [protocol]
-        if settings.get("baseline"):
+        if any("ce" in row for row in network.record.details.get("corruption_means", [])):
             parts.append(f"errors relative to those of {settings['baseline']}")
         if settings.get("frost"):
             parts.append(f"frost: {settings['frost']}")

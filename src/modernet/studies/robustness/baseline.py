@@ -34,7 +34,7 @@ class Baseline:
             n: number of the images on which another network is compared with it.
             classes: number of their classes.
         """
-        here = "" if (n, classes) == (50_000, 1_000) else f" (here: {n:,} of {classes:,})"
+        here = "" if (n, classes) == (50_000, 1_000) else f" (here: {n:,} images, {classes:,} classes)"
         return Baseline(f"AlexNet on all 50,000 images of 1,000 classes{here}", ALEXNET, ALEXNET_CLEAN)
 
     @staticmethod

@@ -14,12 +14,13 @@ from modernet.catalogue import imagenet_classes
 from modernet.data import OpenedSplit
 from modernet.data.targets import class_labels
 from modernet.data.transforms.corruptions import Corrupt
+from modernet.deploy.rewriting.apply import rewritten
 from modernet.evaluation.answers import Answers
 from modernet.machine.cores import decoding_workers
 from modernet.preparation import Preparation
 from modernet.records import Record
 from modernet.studies.robustness.baseline import Baseline
-from modernet.studies.robustness.classifier import Classifier, decoded, fold
+from modernet.studies.robustness.classifier import Classifier, decoded
 from modernet.studies.robustness.images import OpenedImages
 from modernet.studies.robustness.probes import PASSES, bias_of, calibration_of, resolution_of, translation_of
 from modernet.studies.robustness.protocol import ImageProtocol
@@ -61,9 +62,9 @@ class ClassifierTest:
         self.baseline = self._alexnet() if of_imagenet else None
         self._shifted = [ShiftedImages.of(self._open(folder, saved.preparation)) for folder in request.shifted]
         check_shifted(request.suites, self._shifted)
-        folded = fold(saved.network.to(device), saved.preparation.size)
+        fast = rewritten(saved.network.to(device), saved.preparation.size)
         self.classifier = Classifier(
-            folded,
+            fast,
             saved.classes,
             saved.preparation,
             device,

@@ -15,19 +15,16 @@ from modernet.data import Batch, InMemory, Loader, OpenedSplit, Place, make_load
 from modernet.data.images.decoding import UnreadableImage, skippable
 from modernet.data.loading.reader import BatchTransform
 from modernet.data.reading import decode, examples_of
-from modernet.deploy.agreement import disagreement
-from modernet.deploy.rewriting.apply import apply_rewrites
 from modernet.errors import InputError
 from modernet.evaluation.answers import Answers
 from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
 from modernet.machine import memory
-from modernet.preparation import Preparation, Size
+from modernet.preparation import Preparation
 from modernet.studies.robustness.protocol import Resized
 from modernet.training import Interrupted
 
 _SHARE = 0.5  # of the memory that is available, for decoded images
 _UNKNOWN = 2 * 2**30  # bytes for them where the system does not say what is available
-_TOLERANCE = 1e-4  # of the largest logit, as `optimize` allows
 
 _Keep = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """Logits (b, k) and classes (b,) of a batch -> what is to be kept of them, each (b, ...)."""
@@ -38,7 +35,7 @@ class Classifier:
     """A classifier on its device, with how it is run.
 
     Attributes:
-        network: in evaluation mode, as `fold` returns it.
+        network: in evaluation mode.
         classes: names of its classes.
         preparation: of the images that it sees.
         batch_size: images in a batch.
@@ -139,19 +136,6 @@ class Classifier:
             transform=transform,
         )
         return _Stoppable(loader, self.should_stop)
-
-
-@torch.no_grad()
-def fold(network: nn.Module, size: Size) -> nn.Module:
-    """Return a copy of a network with its norms and scales folded into other weights: answers change by rounding alone.
-
-    Args:
-        network: in evaluation mode, on its device.
-        size: of the images that it sees.
-    """
-    example = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(next(network.parameters()).device)
-    expected = network(example)
-    return apply_rewrites(network, example, lambda changed: disagreement(changed(example), expected, _TOLERANCE))[0]
 
 
 def decoded(
