@@ -60,7 +60,7 @@ class ImageChance:
     def noise(self, c: int, h: int, w: int) -> Tensor:
         """Draw from the standard normal distribution, float32 (b, c, h, w), in the memory order of decoded images.
 
-        The method is that of Box and Muller, which torch vectorises; it takes 0.8 of the time of `normal`.
+        The method is that of Box and Muller, which torch vectorises.
         """
         uniform = torch.empty(len(self.streams), 2, (c * h * w + 1) // 2)
         for stream, numbers in zip(self.streams, uniform.numpy(), strict=True):
