@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from known_scores import Lookup
 from modernet.data import ClassTargets, ImageDataset, InMemory, fit_image, make_loader, read_image
 from modernet.data.images.decoding import read_view
 from modernet.data.images.views import central_view
@@ -23,17 +24,6 @@ from modernet.preparation import Preparation
 from modernet.weights import NetworkSpec, SavedNetwork
 
 CPU = torch.device("cpu")
-
-
-class Lookup(nn.Module):
-    """Scores that are known: row i of a table for the image whose first pixel is i."""
-
-    def __init__(self, scores: Tensor) -> None:
-        super().__init__()
-        self.scores = scores
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.scores[(images[:, 0, 0, 0] * 255).round().long()]
 
 
 @pytest.fixture

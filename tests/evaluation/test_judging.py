@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from known_scores import Lookup
 from modernet.data import ClassTargets, ImageDataset, InMemory, make_loader
 from modernet.evaluation import evaluate_classifier
 from modernet.evaluation.judging import Judged, judge_classifier
@@ -14,17 +15,6 @@ from modernet.evaluation.scores import NonFiniteScores
 
 CPU = torch.device("cpu")
 NAMES = ("a", "b", "c", "d")
-
-
-class Scores(nn.Module):
-    """Row i of a table for the image whose first pixel is i of 255."""
-
-    def __init__(self, scores: Tensor) -> None:
-        super().__init__()
-        self.scores = scores
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.scores[(images[:, 0, 0, 0] * 255).round().long()]
 
 
 @pytest.fixture
@@ -38,13 +28,13 @@ def twelve(stripes: ImageDataset) -> ImageDataset:
 
 def judge(data: ImageDataset, scores: Tensor) -> Judged:
     loader = make_loader(data, data.test, batch_size=5, device=CPU, augmentation=None)
-    return judge_classifier(Scores(scores), loader)
+    return judge_classifier(Lookup(scores), loader)
 
 
 def test_what_is_judged_adds_up_to_the_accuracy(twelve: ImageDataset) -> None:
     scores = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
     loader = make_loader(twelve, twelve.test, batch_size=5, device=CPU, augmentation=None)
-    found, expected = judge(twelve, scores).accuracy(), evaluate_classifier(Scores(scores), loader)
+    found, expected = judge(twelve, scores).accuracy(), evaluate_classifier(Lookup(scores), loader)
 
     assert (found.top1, found.top5, found.n) == (expected.top1, expected.top5, expected.n)
     assert found.loss == pytest.approx(expected.loss, rel=1e-6)

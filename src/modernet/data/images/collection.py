@@ -130,3 +130,35 @@ class DecodedImages:
     def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
         view = choose(*self.size(index))
         return view.show(self.read(index), interpolation), view
+
+
+class WrappedImages:
+    """The images of another collection; a subclass changes what is read.
+
+    Args:
+        images: the other collection.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, index: int) -> str:
+        return self.images.name(index)
+
+    def identity(self, index: int) -> str:
+        return self.images.identity(index)
+
+    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.images.versions(indices)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.images.size(index)
+
+    def read(self, index: int) -> Tensor:
+        return self.images.read(index)
+
+    def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
+        return self.images.read_view(index, choose, interpolation)

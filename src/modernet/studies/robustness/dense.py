@@ -9,13 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from modernet.data.fingerprint import split_fingerprint
-from modernet.data.images.collection import Images
+from modernet.data.images.collection import Images, WrappedImages
 from modernet.data.images.views import ChooseView, View
 from modernet.data.reading import examples_of, on_disk
 from modernet.data.targets import TargetKind
@@ -177,34 +175,20 @@ def _meanings(suite: str, suite_title: str, metric: Metric) -> list[Metric]:
     ]
 
 
-class _Stoppable:
+class _Stoppable(WrappedImages):
     """Images of which none is read any more once `should_stop` returns True."""
 
     def __init__(self, images: Images, should_stop: Callable[[], bool]) -> None:
-        self._images, self._should_stop = images, should_stop
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def name(self, index: int) -> str:
-        return self._images.name(index)
-
-    def identity(self, index: int) -> str:
-        return self._images.identity(index)
-
-    def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._images.versions(indices)
-
-    def size(self, index: int) -> tuple[int, int]:
-        return self._images.size(index)
+        super().__init__(images)
+        self._should_stop = should_stop
 
     def read(self, index: int) -> Tensor:
         self._check()
-        return self._images.read(index)
+        return super().read(index)
 
     def read_view(self, index: int, choose: ChooseView, interpolation: Interpolation) -> tuple[Tensor, View]:
         self._check()
-        return self._images.read_view(index, choose, interpolation)
+        return super().read_view(index, choose, interpolation)
 
     def _check(self) -> None:
         if self._should_stop():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from modernet.data.images.collection import Images
+from modernet.data.images.collection import Images, WrappedImages
 from modernet.data.images.views import ChooseView, View
 from modernet.data.transforms.corruptions.corruption import Corrupt
 from modernet.preparation import Interpolation
@@ -17,7 +17,7 @@ from modernet.preparation import Interpolation
 _LARGEST_TABLE = 224  # that of 299 is for one network's images of that size
 
 
-class CorruptedImages:
+class CorruptedImages(WrappedImages):
     """The images of a collection, corrupted upright and at their own size, before a view of them is cut out.
 
     An image is corrupted alike each time. Targets stay as they are: `elastic_transform`, `zoom_blur` and `glass_blur`
@@ -31,25 +31,14 @@ class CorruptedImages:
     """
 
     def __init__(self, images: Images, corrupt: Corrupt) -> None:
-        self.images, self.corrupt = images, corrupt
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def name(self, index: int) -> str:
-        return self.images.name(index)
-
-    def identity(self, index: int) -> str:
-        return self.images.identity(index)
+        super().__init__(images)
+        self.corrupt = corrupt
 
     def versions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """As `Images.versions`; other numbers than those of the clean images, or under another corruption."""
         corrupt = self.corrupt
         settings = (corrupt.name, corrupt.severity, corrupt.seed, corrupt.table, corrupt.frost is not None)
         return self.images.versions(indices) ^ (zlib.crc32(repr(settings).encode()) << 31)
-
-    def size(self, index: int) -> tuple[int, int]:
-        return self.images.size(index)
 
     def read(self, index: int) -> Tensor:
         image = self.images.read(index)
