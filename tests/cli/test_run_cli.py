@@ -150,7 +150,7 @@ def test_a_run_of_an_unknown_task_is_refused(run: Path, capsys: pytest.CaptureFi
         (["evaluate", "{run}", "--weights", "a.pth", "--data", "digit_scenes"], "--weights needs --model NAME"),
         (["evaluate", "{run}", "--data", "digit_scenes", "--out", "{run}"], "has a record.json; give another --out"),
         (["evaluate", "{run}", "--data", "digit_scenes", "--class-map", "no.csv"], "cannot read the class map no.csv"),
-        (["evaluate", "{run}", "--data", "digit_scenes", "--real", "no.json"], "cannot read the ReaL labels no.json"),
+        (["evaluate", "{run}", "--data", "digit_scenes", "--real", "no.json"], "there is no argument no.json"),
         (["predict", "{run}", "{run}/no.jpg"], "no.jpg"),
         (["predict", "{run}", str(SCENE), "--top", "0"], "top is 0; give 1 or more"),
         (
