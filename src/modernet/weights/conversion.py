@@ -15,7 +15,8 @@ from modernet.errors import InputError, unknown_name
 from modernet.files.atomic import whole_file
 from modernet.models import Backbone, create_model, get_entry
 from modernet.weights.checkpoint_file import CheckpointFile, read_foreign_weights
-from modernet.weights.loading import best_fit, check_fit, head_names, identify
+from modernet.weights.fitting import best_fit, head_names, identify
+from modernet.weights.misfit import check_fit
 from modernet.weights.resampling import sides
 from modernet.weights.schemes import Scheme, schemes_of
 
