@@ -2,19 +2,25 @@
 
 from modernet.deploy.exporting.export import Exported, export_network, export_saved
 from modernet.deploy.rewriting.apply import Rewrite
-from modernet.deploy.running.choices import Choice, Measurement
 from modernet.deploy.running.detector import OptimizedDetector
 from modernet.deploy.running.optimized import OptimizedNetwork, optimize
 from modernet.deploy.running.report import Report
+from modernet.deploy.running.torch_ways import TorchWay
+from modernet.deploy.running.way import Measurement, Precision, Runner, Runtime, Way, Work
 
 __all__ = [
-    "Choice",
     "Exported",
     "Measurement",
     "OptimizedDetector",
     "OptimizedNetwork",
+    "Precision",
     "Report",
     "Rewrite",
+    "Runner",
+    "Runtime",
+    "TorchWay",
+    "Way",
+    "Work",
     "export_network",
     "export_saved",
     "optimize",

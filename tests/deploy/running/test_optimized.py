@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import modernet
 import modernet.deploy.rewriting.apply as apply
 from deploy.networks import images, randomised, relative_error
-from modernet.deploy import Choice, OptimizedNetwork
-from modernet.deploy.running.choices import Runner, choices, own_function
+from modernet.deploy import OptimizedNetwork, TorchWay
+from modernet.deploy.running.torch_ways import TorchRunner, exact_ways, own_function
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model, get_entry
 
@@ -89,10 +89,10 @@ def test_the_report_lists_rewrites_and_measurements() -> None:
     report = optimized(model, x).report
     counts = {rewrite.name: rewrite.count for rewrite in report.rewrites}
     assert counts["layer scales folded into the layer before"] == 5
-    assert [m.choice for m in report.measured] == [Choice(False), Choice(True)]
+    assert [m.way for m in report.measured] == [TorchWay(False), TorchWay(True)]
     speeds = [m.images_per_second or 0.0 for m in report.measured]
     assert min(speeds) > 0
-    assert report.chosen == report.measured[speeds.index(max(speeds))].choice
+    assert report.chosen == report.measured[speeds.index(max(speeds))].way
     lines = str(report).splitlines()
     assert "     5  layer scales folded into the layer before" in lines
     assert any(line.startswith("*") and line.endswith(str(report.chosen)) for line in lines)
@@ -187,11 +187,11 @@ def test_compiled_networks_have_frozen_weights_and_support_any_batch_size() -> N
     packed = counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"]
     report = modernet.optimize(model, x, seconds=0.0).report
     assert [m.failure for m in report.measured] == [""] * 5
-    assert [m.choice.chunk for m in report.measured if m.choice.any_batch] == [0, 2]
+    assert [m.way.chunk for m in report.measured if m.way.any_batch] == [0, 2]
     if torch._C.has_mkl:  # without MKL the compiler does not pack linear layers
         assert counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"] == packed + 3
 
-    runner = Runner(model, Choice(True, compiled=True, any_batch=True), torch.float32)
+    runner = TorchRunner(model, TorchWay(True, compiled=True, any_batch=True), torch.float32)
     runner(x)
     with torch._dynamo.config.patch(error_on_recompile=True):
         for batch in (2, 5):
@@ -214,7 +214,7 @@ class Clones(TorchDispatchMode):
 
 @pytest.mark.parametrize(("dtype", "clones"), [(torch.uint8, 0), (torch.float32, 1)])
 def test_images_of_inference_mode_are_cloned_unless_they_are_converted(dtype: torch.dtype, clones: int) -> None:
-    runner = Runner(nn.Identity(), Choice(True), torch.float32)
+    runner = TorchRunner(nn.Identity(), TorchWay(True), torch.float32)
     with torch.inference_mode():
         x = images(8, batch=2).to(dtype).contiguous(memory_format=torch.channels_last)
         with Clones() as counted:
@@ -227,7 +227,7 @@ def test_images_of_inference_mode_are_cloned_unless_they_are_converted(dtype: to
 def test_a_batch_in_chunks_gives_the_same_results() -> None:
     model, x = network("convnext_test")
     x = torch.cat([x, x + 1, x - 1])[:5]
-    runner = Runner(model, Choice(True, chunk=2), torch.float32)
+    runner = TorchRunner(model, TorchWay(True, chunk=2), torch.float32)
     for batch in range(1, 6):
         assert relative_error(runner(x[:batch]), model(x[:batch])) < 1e-5
 
@@ -237,7 +237,7 @@ def test_results_without_a_batch_dimension_cannot_be_chunked() -> None:
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
             return x, x.mean((0, 2, 3))
 
-    runner = Runner(WithLoss(), Choice(True, chunk=2), torch.float32)
+    runner = TorchRunner(WithLoss(), TorchWay(True, chunk=2), torch.float32)
     with pytest.raises(ValueError, match="something without a batch dimension"):
         runner(images(8, batch=4))
 
@@ -250,10 +250,10 @@ def test_every_compiled_network_has_its_own_code_object() -> None:
 def test_gpu_candidates_include_graphs_and_kernels() -> None:
     convnext, resnet = (create_model(name, num_classes=10) for name in ("convnext_test", "resnet_test"))
     gpu = torch.device("cuda")
-    found = choices(convnext, gpu, 2, compile=True)
-    assert {choice.kernels for choice in found} == {None, "auto", "triton"}
-    assert {choice.cuda_graph for choice in found if choice.compiled} == {False, True}
-    assert {choice.kernels for choice in choices(resnet, gpu, 2, compile=True)} == {None}
+    found = exact_ways(convnext, gpu, 2, compile=True)
+    assert {way.kernels for way in found} == {None, "auto", "triton"}
+    assert {way.cuda_graph for way in found if way.compiled} == {False, True}
+    assert {way.kernels for way in exact_ways(resnet, gpu, 2, compile=True)} == {None}
     assert len(set(map(str, found))) == len(found)
 
 

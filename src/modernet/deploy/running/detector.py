@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from modernet.deploy.running.choices import Runner
 from modernet.deploy.running.report import Report
+from modernet.deploy.running.way import Runner
 from modernet.detection import box_head, mask_head
 from modernet.detection.detections import MOST_DETECTIONS, Detections
 from modernet.detection.network import PROPOSALS, RCNN, find

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from modernet.deploy.agreement import TOLERANCE, disagreement, relative_error
 from modernet.deploy.rewriting.apply import apply_rewrites
-from modernet.deploy.running.choices import Runner, choices, pick_fastest
 from modernet.deploy.running.detector import OptimizedDetector, optimize_detector
+from modernet.deploy.running.racing import pick_fastest
 from modernet.deploy.running.report import Report
+from modernet.deploy.running.torch_ways import PyTorch
+from modernet.deploy.running.way import Runner, Work
 from modernet.detection.network import RCNN
 from modernet.errors import InputError
 from modernet.torch_internals import tensors_in
@@ -133,10 +135,10 @@ def _optimize(
             return disagreement(_first(runner(example_input), len(sample)), expected, tolerance)
 
         network, rewrites = apply_rewrites(network, sample, check_rewritten)
-        candidates = choices(network, example_input.device, len(example_input), compile=compile)
-        runner, measured = pick_fastest(network, example_input, dtype, candidates, check_runner, seconds)
+        work = Work(network, example_input, dtype, compile)
+        runner, measured = pick_fastest(work, PyTorch().ways(work, "exact"), check_runner, seconds)
     names = str(example_input.device), str(dtype).removeprefix("torch.")
-    return runner, Report(tuple(rewrites), tuple(measured), runner.choice, len(example_input), *names)
+    return runner, Report(tuple(rewrites), tuple(measured), runner.way, len(example_input), *names)
 
 
 def _check(model: nn.Module, example: Tensor, dtype: torch.dtype | None) -> torch.dtype:

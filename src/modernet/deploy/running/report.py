@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modernet.deploy.rewriting.apply import Rewrite
-from modernet.deploy.running.choices import Choice, Measurement
+from modernet.deploy.running.way import Measurement, Way
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Report:
 
     rewrites: tuple[Rewrite, ...]
     measured: tuple[Measurement, ...]
-    chosen: Choice
+    chosen: Way
     batch: int
     device: str
     dtype: str
@@ -38,7 +38,7 @@ class Report:
         lines += [f"  {r.count:>4}  {r.name}{r.failure and f' (not kept: {r.failure})'}" for r in self.rewrites]
         lines.append(f"{self.unit}/s, batch {self.batch}, {self.dtype}, {self.device}")
         for m in self.measured:
-            mark = "*" if m.choice == self.chosen else " "
+            mark = "*" if m.way == self.chosen else " "
             speed = "   --" if m.images_per_second is None else f"{m.images_per_second:.5g}"
-            lines.append(f"{mark} {speed:>8}  {m.choice}{m.failure and f' ({m.failure})'}")
+            lines.append(f"{mark} {speed:>8}  {m.way}{m.failure and f' ({m.failure})'}")
         return "\n".join([*lines, *map(str, self.others)])
