@@ -16,6 +16,21 @@ def test_convolutions_and_linear_layers_match_their_formulas() -> None:
     assert counts == Counts(params=convolution + 6 + linear + 5, macs=convolution * 4 * 4 + linear)
 
 
+def test_fused_attention_matches_its_formula() -> None:
+    class OfPositions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = x.flatten(2).mT
+            return self.attention(tokens, tokens, tokens, need_weights=False)[0]
+
+    # in evaluation mode without gradients, torch's counter misses it on a real device
+    projections, products = 4 * 16 * 8 * 8, 2 * 16 * 16 * 8
+    assert count(OfPositions().eval(), 4, in_chans=8).macs == projections + products
+
+
 def test_norms_activations_and_pooling_have_no_macs() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.GELU(), nn.MaxPool2d(2), nn.GroupNorm(1, 3))
     assert count(network, 8) == Counts(params=12, macs=0)
