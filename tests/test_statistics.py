@@ -13,6 +13,7 @@ from modernet.statistics import (
     Interval,
     bootstrap_interval,
     holm,
+    paired_interval,
     pooled_interval,
     pooled_variance,
     std,
@@ -72,6 +73,23 @@ def test_the_interval_of_a_share_is_wilsons(right: int, n: int) -> None:
     truth = stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
     interval = wilson_interval(right / n, n)
     assert (interval.low, interval.high) == pytest.approx((truth.low, truth.high), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("cells", [(0.9, 0.03, 0.02, 0.05), (0.5, 0.2, 0.1, 0.2), (0.97, 0.02, 0.01, 0.0)])
+def test_the_paired_interval_contains_the_true_difference_95_times_in_100(cells: tuple[float, ...]) -> None:
+    n, drawn = 150, np.random.default_rng(0).multinomial(150, cells, size=2000).tolist()
+    intervals = [paired_interval(both, first, second, n) for both, first, second, _ in drawn]
+    missed = np.mean([interval.excludes(cells[1] - cells[2]) for interval in intervals])
+    assert 0.015 < missed < 0.065
+
+
+def test_the_paired_interval_has_a_width_if_all_outcomes_are_equal_and_changes_its_sign_with_the_order() -> None:
+    for both, n in [(100, 100), (90, 100), (0, 100)]:
+        interval = paired_interval(both, 0, 0, n)
+        assert interval.low < 0 < interval.high
+        assert interval.margin < 0.06
+    one, other = paired_interval(80, 7, 2, 100), paired_interval(80, 2, 7, 100)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
 
 
 def test_two_groups_pooled_are_students_test() -> None:

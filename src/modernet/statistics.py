@@ -60,6 +60,35 @@ def wilson_interval(share: float, n: float) -> Interval:
     return Interval(max(centre - margin, 0.0), min(centre + margin, 1.0))
 
 
+def paired_interval(both: int, only_first: int, only_second: int, n: int) -> Interval:
+    """Return the confidence interval of the difference of two shares of the same n trials: the first minus the second.
+
+    Wilson's intervals of both shares are combined, with φ the correlation of the two outcomes, whose numerator is
+    corrected for continuity. It has a width even if all outcomes are equal.
+
+    Args:
+        both: trials that count for both shares.
+        only_first, only_second: trials that count for one of them.
+        n: all trials.
+
+    Source: Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired
+    data", Statistics in Medicine 17 (1998), method 10.
+    """
+    first, second, neither = both + only_first, both + only_second, n - both - only_first - only_second
+    a, b = wilson_interval(first / n, n), wilson_interval(second / n, n)
+    covariance = float(both * neither - only_first * only_second)
+    covariance = max(covariance - n / 2, 0.0) if covariance > 0 else covariance
+    spread = math.sqrt(first * (n - first) * second * (n - second))
+    phi = covariance / spread if spread else 0.0
+
+    def margin(x: float, y: float) -> float:
+        return math.sqrt(max(x**2 - 2 * phi * x * y + y**2, 0.0))
+
+    difference = (only_first - only_second) / n
+    low = difference - margin(first / n - a.low, b.high - second / n)
+    return Interval(low, difference + margin(a.high - first / n, second / n - b.low))
+
+
 def welch_interval(after: Sequence[float], before: Sequence[float]) -> Interval | None:
     """Return the confidence interval of mean(after) − mean(before), without assuming equal variances.
 
