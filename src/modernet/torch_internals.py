@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
 
@@ -46,6 +47,18 @@ def in_place_version(tensor: Tensor) -> int:
 def has_forward_hooks(module: nn.Module) -> bool:
     """Return whether forward hooks or forward pre-hooks are registered on a module; torch offers no query."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device multiplies in bfloat16; others imitate it, slower than float32.
+
+    The instructions of a CPU are public as `torch.cpu.get_capabilities` in recent releases.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    names = ("avx512_bf16", "amx_bf16", "bf16")  # the last is ARM's
+    capabilities = torch.cpu.get_capabilities()
+    return device.type != "cpu" or any(capabilities.get(name) for name in names)
 
 
 # --- torch.compile: torch._dynamo and torch._inductor take seconds to import, so only where they are needed ---------

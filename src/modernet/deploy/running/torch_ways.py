@@ -1,20 +1,29 @@
-"""Ways to run a network in PyTorch: memory layout, compilation, CUDA graph, kernels."""
+"""Ways to run a network in PyTorch: memory layout, compilation, CUDA graph, kernels, bfloat16."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from modernet.deploy.running.casting import cast_copy, has_complex_weights
 from modernet.deploy.running.way import Precision, Runner, Work
 from modernet.kernels import Backend
 from modernet.models.fused import use_kernels
-from modernet.torch_internals import mark_batch_dynamic, tree_leaves, tree_map, with_frozen_weights, with_own_code
+from modernet.torch_internals import (
+    has_bfloat16,
+    mark_batch_dynamic,
+    tree_leaves,
+    tree_map,
+    with_frozen_weights,
+    with_own_code,
+)
 
 _CHUNK = 2
 """Chunk size where a batch is processed in chunks: the smallest that a program for any batch size supports."""
@@ -34,6 +43,7 @@ class TorchWay:
         chunk: images per forward pass; 0 means the whole batch. Smaller chunks keep more activations in the cache.
         cuda_graph: launch the whole program as a CUDA graph; only if compiled.
         kernels: backend of this library's fused kernels; None to not use them.
+        bfloat16: "cast" computes everything in bfloat16; "autocast" what torch's autocast does not keep in float32.
     """
 
     channels_last: bool
@@ -42,12 +52,14 @@ class TorchWay:
     chunk: int = 0
     cuda_graph: bool = False
     kernels: Backend | None = None
+    bfloat16: Literal["", "cast", "autocast"] = ""
 
     def __str__(self) -> str:
         words = ["compiled" if self.compiled else "eager"]
         words += ["any batch"] * self.any_batch + [f"chunks of {self.chunk}"] * (self.chunk > 0)
         words += ["CUDA graph"] * self.cuda_graph
         words += [] if self.kernels is None else [f"kernels {self.kernels}"]
+        words += [f"bfloat16 by {self.bfloat16}"] * bool(self.bfloat16)
         return ", ".join([*words, "channels last" if self.channels_last else "contiguous"])
 
     @property
@@ -56,7 +68,7 @@ class TorchWay:
 
     @property
     def precision(self) -> Precision:
-        return "exact"
+        return "bf16" if self.bfloat16 else "exact"
 
     def prepare(self, work: Work) -> TorchRunner:
         return TorchRunner(work.network, self, work.dtype)
@@ -65,8 +77,12 @@ class TorchWay:
         raise NotImplementedError
 
 
+PLAIN = TorchWay(channels_last=False)
+"""The network as it is; always works."""
+
+
 class PyTorch:
-    """PyTorch as a runtime; its first exact way always works."""
+    """PyTorch as a runtime; its first exact way, `PLAIN`, always works."""
 
     name = "torch"
 
@@ -74,21 +90,22 @@ class PyTorch:
         return ""
 
     def ways(self, work: Work, precision: Precision) -> list[TorchWay]:
-        if precision != "exact":
-            return []
-        return exact_ways(work.network, work.images.device, len(work.images), compile=work.compile)
+        device, batch = work.images.device, len(work.images)
+        if precision == "exact":
+            return exact_ways(work.network, device, batch, compile=work.compile)
+        return bfloat16_ways(work) if precision == "bf16" else []
 
 
 def exact_ways(network: nn.Module, device: torch.device, batch: int, *, compile: bool) -> list[TorchWay]:
-    """Return the exact ways worth measuring for a network on a device, the simplest first."""
-    found = [TorchWay(channels_last=False), TorchWay(channels_last=True)]
+    """Return the exact ways worth measuring for a network: the eager ones, then the most promising first."""
+    found = [PLAIN, TorchWay(channels_last=True)]
     if not compile:
         return found
     if device.type != "cuda":
         # on a CPU the compiler chooses channels last itself; a batch of one is always compiled for one
-        found.append(TorchWay(channels_last=True, compiled=True))
         if batch > 1:
             found.append(TorchWay(channels_last=True, compiled=True, any_batch=True))
+        found.append(TorchWay(channels_last=True, compiled=True))
         if batch > _CHUNK:
             found.append(TorchWay(channels_last=True, compiled=True, any_batch=True, chunk=_CHUNK))
         return found
@@ -100,6 +117,21 @@ def exact_ways(network: nn.Module, device: torch.device, batch: int, *, compile:
     ]
 
 
+def bfloat16_ways(work: Work) -> list[TorchWay]:
+    """Return the ways in bfloat16 worth measuring: compiled ones if that is allowed.
+
+    None for a network that is in half precision already, or where the processor only imitates bfloat16. A network with
+    complex weights is not cast.
+    """
+    if work.dtype.itemsize < torch.float32.itemsize or not has_bfloat16(work.images.device):
+        return []
+    exact = exact_ways(work.network, work.images.device, len(work.images), compile=work.compile)
+    whole = [way for way in exact if way.compiled == work.compile and way.channels_last and not way.chunk]
+    if has_complex_weights(work.network):
+        return [replace(way, bfloat16="autocast") for way in whole]
+    return [way for each in whole for way in (replace(each, bfloat16="cast"), replace(each, bfloat16="autocast"))]
+
+
 class TorchRunner(Runner):
     """A network run by PyTorch."""
 
@@ -109,9 +141,11 @@ class TorchRunner(Runner):
         super().__init__()
         self.way = way
         self.dtype = dtype
-        network = copy.deepcopy(network).to(dtype=dtype, memory_format=way.memory_format)  # type: ignore[call-overload]
+        self._computing = torch.bfloat16 if way.bfloat16 == "cast" else dtype
+        network = cast_copy(network, self._computing).to(memory_format=way.memory_format)
         if way.kernels is not None:
             use_kernels(_with_affines(network), way.kernels)
+        network = _Autocast(network) if way.bfloat16 == "autocast" else network
         if way.compiled:
             options: dict[str, Any] | None = {"triton.cudagraphs": True} if way.cuda_graph else None
             self._compiled = torch.compile(own_function(network), options=options)
@@ -120,8 +154,10 @@ class TorchRunner(Runner):
     def forward(self, images: Tensor) -> Any:
         # under inference_mode, or for its tensors, a program would be compiled again, with weights of its own
         with torch.inference_mode(False), torch.no_grad():
-            images = images.to(self.dtype).contiguous(memory_format=self.way.memory_format)
+            images = images.to(self._computing).contiguous(memory_format=self.way.memory_format)
             images = images.clone() if images.is_inference() else images
+            if self.way.bfloat16:
+                return tree_map(partial(_cast_leaf, dtype=self.dtype), self._run(images))
             if self.way.chunk == 0 or len(images) <= self.way.chunk:
                 return self._run(images)
             chunks = images.tensor_split(len(images) // self.way.chunk)
@@ -154,6 +190,18 @@ def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
     return with_own_code(run)
 
 
+class _Autocast(nn.Module):
+    """A network under torch's autocast to bfloat16."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Any:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            return self.network(images)
+
+
 def _with_affines(network: nn.Module) -> nn.Module:
     """Add weights of one and biases of zero to LayerNorms without, since the kernels need an affine."""
     for norm in network.modules():
@@ -178,6 +226,10 @@ def _concatenated(chunks: Sequence[Tensor], results: Sequence[Any]) -> Any:
             if not isinstance(leaf, Tensor) or leaf.shape[:1] != chunk.shape[:1]:
                 raise ValueError("the network returns something without a batch dimension")
     return tree_map(lambda *leaves: torch.cat(leaves), *results)
+
+
+def _cast_leaf(leaf: Any, dtype: torch.dtype) -> Any:
+    return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
 
 
 def _clone(leaf: Any) -> Any:
