@@ -32,7 +32,7 @@ def network(name: str, **fields: Any) -> tuple[nn.Module, Tensor]:
 
 
 def optimized(model: nn.Module, x: Tensor, **options: Any) -> OptimizedNetwork:
-    return modernet.optimize(model, x, **{"compile": False, "seconds": 0.0, **options})
+    return modernet.optimize(model, x, **{"compile": False, **options})
 
 
 @pytest.mark.medium
@@ -185,7 +185,7 @@ def test_compiled_networks_have_frozen_weights_and_support_any_batch_size() -> N
     body = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
     model, x = randomised(nn.Sequential(*body)), images(16, batch=3)
     packed = counters["inductor"]["mkldnn_linear_weight_pack_matcher_count"]
-    report = modernet.optimize(model, x, seconds=0.0).report
+    report = modernet.optimize(model, x, seconds=600).report
     assert [m.failure for m in report.measured] == [""] * 5
     assert [m.way.chunk for m in report.measured if m.way.any_batch] == [0, 2]
     if torch._C.has_mkl:  # without MKL the compiler does not pack linear layers
@@ -272,12 +272,12 @@ def test_images_of_another_size_raise(size: tuple[int, ...]) -> None:
     [
         (
             torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
-            r"example_input is \(2, 3, 8, 8\) torch.uint8; give a floating-point batch",
+            r"images are \(2, 3, 8, 8\) torch.uint8; give a floating-point batch",
         ),
-        (torch.zeros(3, 8, 8), r"example_input is \(3, 8, 8\) torch.float32; give a floating-point batch"),
-        (torch.zeros(0, 3, 8, 8), r"example_input is \(0, 3, 8, 8\) torch.float32; give a floating-point batch"),
-        ([1, 2], "example_input is list; give a floating-point batch"),
-        (torch.zeros(2, 3, 8, 8, device="meta"), "the network is on cpu and example_input on meta; move one of them"),
+        (torch.zeros(3, 8, 8), r"images are \(3, 8, 8\) torch.float32; give a floating-point batch"),
+        (torch.zeros(0, 3, 8, 8), r"images are \(0, 3, 8, 8\) torch.float32; give a floating-point batch"),
+        ([1, 2], "images are list; give a floating-point batch"),
+        (torch.zeros(2, 3, 8, 8, device="meta"), "the network is on cpu and the images on meta; move one of them"),
     ],
 )
 def test_invalid_examples_raise(example: Any, message: str) -> None:

@@ -83,7 +83,7 @@ def _only_anchors(level: Level) -> Level:
     return level._replace(logits=level.anchors[:0], offsets=level.anchors[:0])
 
 
-def optimize_detector(network: RCNN, images: Tensor, whole: Part, eager: Part) -> OptimizedDetector:
+def optimize_detector(network: RCNN, images: Tensor, batch: int, whole: Part, eager: Part) -> OptimizedDetector:
     """Return a faster detector with the same results.
 
     The backbone, the pyramid and the proposal head are optimized as one network of a fixed size; box and mask heads for
@@ -91,14 +91,15 @@ def optimize_detector(network: RCNN, images: Tensor, whole: Part, eager: Part) -
 
     Args:
         network: left unchanged.
-        images: `(b, 3, h, w)`, typical images.
+        images: `(n, 3, h, w)`, typical images.
+        batch: how many of them are timed.
         whole, eager: optimize a part, with and without compilation.
     """
     size = padded_size((images.shape[2], images.shape[3]))
     images = to_size(images, size)
     network = copy.deepcopy(network).eval().requires_grad_(False)
     dense, report = whole(_Dense(network), images)
-    maps = network.levels(images.to(network.rpn_head.rpn_cls.weight.dtype))
+    maps = network.levels(images[:1].to(network.rpn_head.rpn_cls.weight.dtype))
     levels = [_only_anchors(level) for level in network.rpn_head(maps)]
     generator, width = torch.Generator().manual_seed(0), network.config.width
     parts = [replace(report, part="images to proposals")]
@@ -106,7 +107,7 @@ def optimize_detector(network: RCNN, images: Tensor, whole: Part, eager: Part) -
         ("box head", network.roi_heads.box_heads, box_head.SIDE, PROPOSALS),
         ("mask head", network.roi_heads.mask_heads, mask_head.SIDE, MOST_DETECTIONS),
     ):
-        example = torch.randn(len(images) * boxes, width, side, side, generator=generator).to(images)
+        example = torch.randn(batch * boxes, width, side, side, generator=generator).to(images)
         for index, head in enumerate(heads):
             heads[index], report = eager(head, example)
             parts.append(replace(report, part=f"{name} {index + 1}", unit="boxes"))

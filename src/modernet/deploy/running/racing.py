@@ -1,51 +1,103 @@
-"""A short measurement that picks the fastest way to run a network."""
+"""A race that picks the fastest way to run a network, in bounded time."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
+from torch import Tensor
+
 from modernet import progress
-from modernet.deploy.running.way import Check, Measurement, Runner, Way, Work
+from modernet.deploy.running.way import Check, Runner, Way, Work
 from modernet.errors import one_line
-from modernet.machine.timing import time_in_turns
+from modernet.machine.timing import seconds_of
+from modernet.statistics import bootstrap_interval
 
-_ROUNDS = 5
+_TURNS = 5
+_FEWEST_TURNS = 2
+_TURN_S = 0.1
 
 
-def pick_fastest(work: Work, ways: Sequence[Way], check: Check, seconds: float) -> tuple[Runner, list[Measurement]]:
-    """Time a network in several ways, interleaved, and keep the fastest.
+@dataclass(frozen=True)
+class Clock:
+    """The time for a search: `seconds` from its start."""
+
+    seconds: float
+    start: float = field(default_factory=time.monotonic)
+
+    def left(self, reserve: float = 0.0) -> float:
+        """Return the seconds left if a share of all time is reserved; negative if it is over."""
+        return self.seconds * (1 - reserve) - (time.monotonic() - self.start)
+
+
+def prepare(
+    work: Work, ways: Sequence[Way], check: Check, clock: Clock, reserve: float
+) -> tuple[dict[Way, Runner], dict[Way, str]]:
+    """Prepare ways to run a network, one after another, until the time is over.
+
+    A way is not begun if the time left is shorter than what the slowest of its kind took, so only the first of a kind,
+    such as the first compilation, takes longer than the time allows.
 
     Args:
-        work: the network, and the images for the timing.
-        ways: ways to run it. The first must work; an exception in another one excludes it.
-        check: says what is wrong with a runner's results.
-        seconds: total time for timing, excluding warm-up and compilation.
+        work: what they are prepared from.
+        ways: the first must work; an exception in another one excludes it.
+        check: says what is wrong with a runner's results on the example.
+        clock, reserve: the time, and the share of it that is for what follows.
 
     Returns:
-        The fastest runner, and a measurement of each way.
+        The runners, and one line for each other way on why it has none.
     """
-    plain, *others = ways
-    runners = {plain: plain.prepare(work)}
-    failures: dict[Way, str] = {}
+    first, *others = ways
+    runners, failures = {first: first.prepare(work)}, {}
+    slowest: dict[type, float] = {}
     with progress.bar("preparing", len(others)) as counted:
         for way in others:
-            counted.advance(0, note=str(way))
-            try:
-                runner = way.prepare(work)
-                failure = check(runner)
-            except Exception as error:  # no compiler, an unsupported operation, out of memory
-                failure = one_line(error, with_type=True)
-            if failure:
-                failures[way] = failure
+            left = clock.left(reserve)
+            counted.advance(0, note=f"{way}, {max(clock.left(), 0):.0f} s left")
+            if left <= slowest.get(type(way), 0.0):
+                failures[way] = f"not tried: too little of the {clock.seconds:g} s was left"
             else:
-                runners[way] = runner
+                try:
+                    runner = way.prepare(work)
+                    failure = check(runner)
+                except Exception as error:  # no compiler, an unsupported operation, out of memory
+                    failure = one_line(error, with_type=True)
+                if failure:
+                    failures[way] = failure
+                else:
+                    runners[way] = runner
+                slowest[type(way)] = max(slowest.get(type(way), 0.0), left - clock.left(reserve))
             counted.advance()
-    images = work.images
-    calls: Mapping[str, Callable[[], object]] = {str(way): partial(runner, images) for way, runner in runners.items()}
-    turn_s = seconds / (_ROUNDS * len(calls))
-    times = time_in_turns(calls, images.device, rounds=_ROUNDS, turn_s=turn_s, name="choosing")
-    speeds = {way: len(images) / statistics.median(times[str(way)]) for way in runners}
-    fastest = max(runners, key=speeds.__getitem__)
-    return runners[fastest], [Measurement(way, speeds.get(way), failures.get(way, "")) for way in ways]
+    return runners, failures
+
+
+def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> dict[Way, float]:
+    """Return the images per second of each runner on a batch: the median over its turns.
+
+    They take turns, so that a machine that slows down slows all alike. From the second turn on, one whose interval is
+    below that of the fastest has no further turns. Everything ends when the time is over, but not before that turn.
+    """
+    times: dict[Way, list[float]] = {way: [] for way in runners}
+    turn_s = min(_TURN_S, max(clock.left(), 0.0) / (_TURNS * len(runners)))
+    racing = list(runners)
+    with progress.bar("choosing", _TURNS) as counted:
+        for way in racing:
+            counted.advance(0, note=f"warming up {way}")
+            runners[way](images)
+        for turn in range(_TURNS):
+            for way in racing:
+                counted.advance(0, note=f"{way}, {max(clock.left(), 0):.0f} s left")
+                repeats = max(1, round(turn_s / times[way][0])) if times[way] else 1
+                times[way].append(seconds_of(partial(runners[way], images), repeats, images.device) / repeats)
+            counted.advance()
+            if turn + 1 < _FEWEST_TURNS:
+                continue
+            intervals = {way: bootstrap_interval(times[way]) for way in racing}
+            fastest_s = min(interval.high for interval in intervals.values())
+            racing = [way for way in racing if intervals[way].low <= fastest_s]
+            if len(racing) == 1 or clock.left() <= 0:
+                break
+    return {way: len(images) / statistics.median(seconds) for way, seconds in times.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modernet.deploy.rewriting.apply import Rewrite
+from modernet.deploy.running.fidelity import Judgement
 from modernet.deploy.running.way import Measurement, Way
 
 
@@ -15,12 +16,13 @@ class Report:
     Attributes:
         rewrites: every kind of rewrite, including those that did not apply.
         measured: the speed of each way to run the network, or why it was not measured.
-        chosen: the fastest way, which the network now uses.
+        chosen: the fastest way that is exact or judged faithful, which the network now uses.
         batch, device: of the example.
         dtype: dtype of the computation.
         part: which part of a network this is about; empty for a whole one.
         unit: what the batch has, in the plural.
         others: the reports of its other parts.
+        missing: one line for each runtime that is not installed, and for each precision that no runtime has here.
     """
 
     rewrites: tuple[Rewrite, ...]
@@ -32,6 +34,12 @@ class Report:
     part: str = ""
     unit: str = "images"
     others: tuple[Report, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """What the precision of the chosen way changes; None if it is exact."""
+        return next(each.judgement for each in self.measured if each.way == self.chosen)
 
     def __str__(self) -> str:
         lines = [self.part] * bool(self.part) + ["rewrites"]
@@ -41,4 +49,7 @@ class Report:
             mark = "*" if m.way == self.chosen else " "
             speed = "   --" if m.images_per_second is None else f"{m.images_per_second:.5g}"
             lines.append(f"{mark} {speed:>8}  {m.way}{m.failure and f' ({m.failure})'}")
+            if m.judgement is not None:
+                lines.append(f"            {m.judgement.failure and f'refused, {m.judgement.failure}: '}{m.judgement}")
+        lines += [f"  {line}" for line in self.missing]
         return "\n".join([*lines, *map(str, self.others)])

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from modernet.deploy.running.fidelity import Judgement
+
 Precision = Literal["exact", "bf16", "int8"]
 """How exactly a way computes: like the network up to rounding, in bfloat16, or with 8-bit integers."""
 
@@ -23,7 +25,7 @@ class Work:
         network: after the exact rewrites, in evaluation mode, without gradients, in float32 or wider.
         images: `(b, c, h, w)`, the example that is timed.
         dtype: dtype of exact ways, and of what every way returns.
-        compile: whether `torch.compile` may be used.
+        compile: whether programs may be compiled, which takes seconds to minutes each.
         calibration: `(n, c, h, w)`, images that give the ranges of 8-bit integers; None without int8.
         kept: names of layers of the network that int8 leaves in floating point.
     """
@@ -50,7 +52,7 @@ class Runner(nn.Module, ABC):
 
 
 class Way(Protocol):
-    """One way to run a network: a hashable value, and in words as `str`."""
+    """One way to run a network: a hashable value, and in words as `str`, with a runtime or precision of its own."""
 
     @property
     def precision(self) -> Precision: ...
@@ -78,20 +80,26 @@ class Runtime(Protocol):
         """Return the ways in one precision that are worth measuring for this work, the most promising first."""
 
 
-Check = Callable[[nn.Module], str]
+Check = Callable[[Runner], str]
 """Returns one line on what is wrong with a runner's results; empty if they are correct."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The speed of a way on the example.
+    """The speed of a way on the example, and what reduced precision changes.
 
     Attributes:
         way: the way to run the network.
         images_per_second: median over turns; None if not measured.
         failure: one line on why it was not measured.
+        judgement: on held-out images; None for exact ways, and for those slower than the chosen one.
+        kept: layers that int8 leaves in floating point after it failed without, and what each costs as int8.
+        without: the judgement with all layers in int8, if some are kept.
     """
 
     way: Way
     images_per_second: float | None
     failure: str = ""
+    judgement: Judgement | None = None
+    kept: tuple[tuple[str, float], ...] = ()
+    without: Judgement | None = None

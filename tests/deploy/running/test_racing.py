@@ -1,0 +1,104 @@
+"""The race between ways to run a network, by a clock that only they move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import modernet.deploy.running.racing as racing
+from modernet import progress
+from modernet.deploy import Work
+from modernet.deploy.running.racing import Clock, prepare, race
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time, in a list."""
+    time = [100.0]
+    monkeypatch.setattr(racing.time, "monotonic", lambda: time[0])
+    return time
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """A way that takes some time to prepare."""
+
+    name: str
+    seconds: float
+    now: list[float]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def prepare(self, work: Work) -> Any:
+        self.now[0] += self.seconds
+        return nn.Identity()
+
+
+class AnotherKind(Preparing):
+    __hash__ = Preparing.__hash__
+
+
+WORK = Work(nn.Identity(), torch.zeros(4, 1, 1, 1), torch.float32)
+
+
+def test_a_way_is_not_begun_when_the_time_is_over_or_too_short_for_its_kind(now: list[float]) -> None:
+    ways: list[Any] = [Preparing("plain", 1, now), Preparing("long", 30, now), Preparing("long too", 30, now)]
+    ways += [AnotherKind("other", 25, now), AnotherKind("late", 1, now)]
+    runners, failures = prepare(WORK, ways, lambda runner: "", Clock(60, start=100.0), reserve=0.1)
+    assert [str(way) for way in runners] == ["plain", "long", "other"]
+    assert {str(way): failure for way, failure in failures.items()} == {
+        "long too": "not tried: too little of the 60 s was left",
+        "late": "not tried: too little of the 60 s was left",
+    }
+    assert now == [156.0]
+
+
+def test_progress_says_what_is_tried_and_the_time_left(now: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    ways: list[Any] = [Preparing("plain", 1, now), Preparing("quick", 2, now), Preparing("slow", 20, now)]
+    with progress.shown(progress.LineDisplay(interval_s=0)):
+        prepare(WORK, ways, lambda runner: "", Clock(60, start=100.0), reserve=0)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.endswith("quick, 59 s left") for line in lines)
+    assert any(line.endswith("slow, 57 s left") for line in lines)
+
+
+class Timed(nn.Module):
+    """Pretends to take the seconds of a list, in turn, and counts its calls."""
+
+    def __init__(self, *seconds: float) -> None:
+        super().__init__()
+        self.seconds, self.calls = seconds, 0
+
+    def forward(self, images: Tensor) -> float:
+        self.calls += 1
+        return self.seconds[(self.calls - 1) % len(self.seconds)]
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(racing, "seconds_of", lambda call, repeats, device: repeats * call())
+
+
+@pytest.mark.usefixtures("turns")
+def test_a_way_that_is_slower_for_certain_has_no_further_turns() -> None:
+    fast, close, slow = Timed(1.0, 1.1), Timed(1.05, 1.15), Timed(2.0, 2.2)
+    runners: dict[Any, Any] = {"slow": slow, "fast": fast, "close": close}
+    speeds = race(runners, WORK.images, Clock(60))
+    assert speeds == {"fast": pytest.approx(4 / 1.1), "close": pytest.approx(4 / 1.15), "slow": pytest.approx(4 / 2.1)}
+    assert (fast.calls, close.calls, slow.calls) == (6, 6, 3)  # the first warms up
+
+
+@pytest.mark.usefixtures("turns")
+def test_a_race_ends_when_the_time_is_over_but_every_way_has_two_turns() -> None:
+    first, second = Timed(1.0, 1.1), Timed(1.05, 1.15)
+    runners: dict[Any, Any] = {"first": first, "second": second}
+    race(runners, WORK.images, Clock(0))
+    assert (first.calls, second.calls) == (3, 3)
