@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from modernet.torch_internals import (
     constant_when_compiled,
+    has_bfloat16,
     has_forward_hooks,
     in_place_version,
     mark_batch_dynamic,
@@ -66,6 +67,14 @@ def test_forward_hooks_are_seen(register: str) -> None:
     assert has_forward_hooks(module)
     handle.remove()
     assert not has_forward_hooks(module)
+
+
+def test_bfloat16_is_known_by_the_instructions_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert set(torch.cpu.get_capabilities()) >= {"architecture"}
+    for name, has in [("avx512_bf16", True), ("amx_bf16", True), ("bf16", True), ("avx2", False)]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {name: True})
+        assert has_bfloat16(cpu) is has
 
 
 @pytest.mark.medium
