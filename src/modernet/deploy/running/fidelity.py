@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from modernet import progress
 from modernet.models import DenseNetwork
 from modernet.statistics import Interval, paired_interval, wilson_interval
 from modernet.torch_internals import tensors_in
@@ -169,7 +170,8 @@ class Judge:
     def _run(self, network: nn.Module) -> Iterator[list[Tensor]]:
         """Yield what a network returns for each batch; the last one is filled up, as programs may fix its size."""
         images, batch = self._held_out.images, self._held_out.batch
-        for start in range(0, len(images), batch):
+        starts = range(0, len(images), batch)
+        for start in progress.track(starts, "judging", len(starts)):
             indices = torch.arange(start, start + batch, device=images.device) % len(images)
             results = tensors_in(network(images[indices]))
             yield [tensor[: len(images) - start].float().cpu() for tensor in results]
