@@ -164,8 +164,8 @@ def test_without_a_compiler_the_network_runs_eagerly_and_the_report_says_why(mon
     model, x = network("convnext_test")
     report = optimized(model, x, compile=True).report
     assert not report.chosen.compiled
-    assert report.measured[-1].images_per_second is None
-    assert report.measured[-1].failure == "RuntimeError: no working C++ compiler found see the log"
+    assert report.measured[1].images_per_second is None
+    assert report.measured[1].failure == "RuntimeError: no working C++ compiler found see the log"
     assert "(RuntimeError: no working C++ compiler found see the log)" in str(report)
 
 
@@ -177,7 +177,7 @@ def test_a_runner_with_different_scores_is_not_chosen(monkeypatch: pytest.Monkey
     model, x = network("convnext_test")
     report = optimized(model, x, compile=True).report
     assert not report.chosen.compiled
-    assert "of the largest, more than 1.0e-04" in report.measured[-1].failure
+    assert "of the largest, more than 1.0e-04" in report.measured[1].failure
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ from modernet.machine.timing import seconds_of
 from modernet.statistics import bootstrap_interval
 
 _TURNS = 5
-_FEWEST_TURNS = 2
 _TURN_S = 0.1
 
 
@@ -78,26 +77,27 @@ def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> dict[Wa
     """Return the images per second of each runner on a batch: the median over its turns.
 
     They take turns, so that a machine that slows down slows all alike. From the second turn on, one whose interval is
-    below that of the fastest has no further turns. Everything ends when the time is over, but not before that turn.
+    below that of the fastest has no further turns. Everything ends after the turn in which the time is over.
+
+    Each has been called before, but for the first: a network as it is needs no warm-up that lasts.
     """
     times: dict[Way, list[float]] = {way: [] for way in runners}
     turn_s = min(_TURN_S, max(clock.left(), 0.0) / (_TURNS * len(runners)))
     racing = list(runners)
     with progress.bar("choosing", _TURNS) as counted:
-        for way in racing:
-            counted.advance(0, note=f"warming up {way}")
-            runners[way](images)
+        if images.device.type == "cuda":  # CUDA graphs are recorded at the second call
+            for runner in runners.values():
+                runner(images)
         for turn in range(_TURNS):
             for way in racing:
                 counted.advance(0, note=f"{way}, {max(clock.left(), 0):.0f} s left")
                 repeats = max(1, round(turn_s / times[way][0])) if times[way] else 1
                 times[way].append(seconds_of(partial(runners[way], images), repeats, images.device) / repeats)
             counted.advance()
-            if turn + 1 < _FEWEST_TURNS:
-                continue
-            intervals = {way: bootstrap_interval(times[way]) for way in racing}
-            fastest_s = min(interval.high for interval in intervals.values())
-            racing = [way for way in racing if intervals[way].low <= fastest_s]
+            if turn > 0:
+                intervals = {way: bootstrap_interval(times[way]) for way in racing}
+                fastest_s = min(interval.high for interval in intervals.values())
+                racing = [way for way in racing if intervals[way].low <= fastest_s]
             if len(racing) == 1 or clock.left() <= 0:
                 break
     return {way: len(images) / statistics.median(seconds) for way, seconds in times.items()}

@@ -97,24 +97,25 @@ class PyTorch:
 
 
 def exact_ways(network: nn.Module, device: torch.device, batch: int, *, compile: bool) -> list[TorchWay]:
-    """Return the exact ways worth measuring for a network: the eager ones, then the most promising first."""
-    found = [PLAIN, TorchWay(channels_last=True)]
+    """Return the exact ways worth measuring for a network: the plain one, then the most promising first."""
+    eager = TorchWay(channels_last=True)
     if not compile:
-        return found
+        return [PLAIN, eager]
     if device.type != "cuda":
         # on a CPU the compiler chooses channels last itself; a batch of one is always compiled for one
+        found = [TorchWay(channels_last=True, compiled=True)]
         if batch > 1:
-            found.append(TorchWay(channels_last=True, compiled=True, any_batch=True))
-        found.append(TorchWay(channels_last=True, compiled=True))
+            found.insert(0, TorchWay(channels_last=True, compiled=True, any_batch=True))
         if batch > _CHUNK:
             found.append(TorchWay(channels_last=True, compiled=True, any_batch=True, chunk=_CHUNK))
-        return found
+        return [PLAIN, *found, eager]
     backends: tuple[Backend | None, ...] = (None, "auto", "triton") if _has_kernels(network) else (None,)
-    return found + [
+    found = [
         TorchWay(channels_last=True, compiled=True, cuda_graph=graph, kernels=kernels)
+        for graph in (True, False)
         for kernels in backends
-        for graph in (False, True)
     ]
+    return [PLAIN, *found, eager]
 
 
 def bfloat16_ways(work: Work) -> list[TorchWay]:
