@@ -39,11 +39,13 @@ class FakeWay:
         precision: that it pretends to have.
         seconds: that each call pretends to take, where PyTorch takes 1.
         errors: name of a layer and its error: the scale of noise relative to its weights.
+        kept_seconds: what each layer adds that is kept in floating point.
     """
 
     precision: Precision
     seconds: float
     errors: tuple[tuple[str, float], ...] = ()
+    kept_seconds: float = 0.0
 
     def __str__(self) -> str:
         return f"fake {self.precision}"
@@ -57,8 +59,8 @@ class FakeWay:
 
 def fake_seconds(call: partial[Any], repeats: int, device: torch.device) -> float:
     """Return what `repeats` calls of a runner pretend to take."""
-    way = call.func.way  # type: ignore[attr-defined]
-    return repeats * (way.seconds if isinstance(way, FakeWay) else 1.0)
+    runner = call.func
+    return repeats * (runner.seconds if isinstance(runner, FakeRunner) else 1.0)
 
 
 class FakeRunner(Runner):
@@ -67,6 +69,7 @@ class FakeRunner(Runner):
     def __init__(self, way: FakeWay, work: Work) -> None:
         super().__init__()
         self.way, self.network = way, copy.deepcopy(work.network)
+        self.seconds = way.seconds + way.kept_seconds * len(work.kept)
         generator = torch.Generator().manual_seed(0)
         for name, error in way.errors:
             weight = self.network.get_parameter(f"{name}.weight")

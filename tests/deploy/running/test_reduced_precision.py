@@ -17,6 +17,9 @@ from deploy.running.fakes import CLASSES, Classifier, FakeRuntime, FakeWay, fake
 from detection.small import detector
 from modernet.deploy import OptimizedDetector, OptimizedNetwork, TorchWay, Work
 from modernet.deploy.running.casting import cast_copy
+from modernet.deploy.running.fidelity import HeldOut, Judge
+from modernet.deploy.running.keeping import NO_TIME, keep_costly_layers
+from modernet.deploy.running.racing import Clock
 from modernet.deploy.running.torch_ways import PLAIN, PyTorch, TorchRunner, bfloat16_ways
 from modernet.detection import mask_rcnn
 from modernet.errors import InputError
@@ -25,6 +28,10 @@ from modernet.segmentation import Segmenter
 
 PHOTOS = images(4, batch=80)
 FAITHFUL, ROUGH = (("head", 1e-3),), (("head", 1.0), ("second", 1.0))
+HOPELESS = (*ROUGH, ("first", 1.0))
+
+
+RANKING = [("second", 0.3), ("head", 0.2), ("first", 0.1)]
 
 
 @pytest.fixture
@@ -33,6 +40,7 @@ def runtimes(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def use(*ways: FakeWay, absent: str = "") -> None:
         monkeypatch.setattr(racing, "seconds_of", fake_seconds)
+        monkeypatch.setattr(optimized, "rank_layers", lambda work: RANKING)
         monkeypatch.setattr(optimized, "RUNTIMES", (FakeRuntime(ways), FakeRuntime(absent=absent), PyTorch()))
 
     return use
@@ -46,7 +54,7 @@ def test_the_fastest_faithful_precision_wins(runtimes: Any) -> None:
     fast, faster, faithless = (
         FakeWay("bf16", 0.5, FAITHFUL),
         FakeWay("int8", 0.3, FAITHFUL),
-        FakeWay("int8", 0.2, ROUGH),
+        FakeWay("int8", 0.2, HOPELESS),
     )
     for precision, ways, chosen in [
         ("auto", [fast, faster], faster),
@@ -72,7 +80,7 @@ def test_the_fastest_faithful_precision_wins(runtimes: Any) -> None:
 
 
 def test_the_report_says_what_was_refused_and_why(runtimes: Any) -> None:
-    faithless = FakeWay("int8", 0.2, ROUGH)
+    faithless = FakeWay("int8", 0.2, HOPELESS)
     runtimes(faithless, absent="something is not installed: pip install it")
     report = reduced(Classifier(), PHOTOS, precision="auto").report
     (refused,) = [measured for measured in report.measured if measured.way == faithless]
@@ -80,13 +88,49 @@ def test_the_report_says_what_was_refused_and_why(runtimes: Any) -> None:
     assert refused.judgement.failure.endswith("% equal top-1, less than 99 %")
     lines = str(report).splitlines()
     assert "images/s, batch 8, float32, cpu" in lines
-    assert any(line.strip().startswith(f"refused, {refused.judgement.failure}") for line in lines)
+    assert any(line.strip().startswith(f"refused: {refused.judgement.failure}") for line in lines)
     assert "  something is not installed: pip install it" in lines
     assert "  no way in bf16 on this device" in lines
 
 
+def test_an_int8_way_that_is_refused_keeps_its_costliest_layers_in_floating_point(runtimes: Any) -> None:
+    for errors, kept in [(ROUGH[1:], RANKING[:1]), (ROUGH, RANKING[:2])]:
+        way = FakeWay("int8", 0.2, errors, kept_seconds=0.1)
+        runtimes(way)
+        report = reduced(Classifier(), PHOTOS, precision="int8").report
+        assert report.chosen == way
+        (measured,) = [each for each in report.measured if each.way == way]
+        assert measured.kept == tuple(kept)
+        assert measured.images_per_second == pytest.approx(8 / (0.2 + 0.1 * len(kept)))
+        assert measured.judgement is not None
+        assert measured.without is not None
+        assert measured.judgement.failure == ""
+        assert "less than 99 %" in measured.without.failure
+        assert "in floating point, with what each costs in int8: second (3.0e-01)" in str(report)
+
+
+def test_kept_layers_that_cost_the_lead_or_do_not_suffice_leave_the_exact_network(runtimes: Any) -> None:
+    for way in [FakeWay("int8", 0.2, ROUGH, kept_seconds=0.5), FakeWay("int8", 0.2, HOPELESS)]:
+        runtimes(way)
+        report = reduced(Classifier(), PHOTOS, precision="auto").report
+        (measured,) = [each for each in report.measured if each.way == way]
+        assert isinstance(report.chosen, TorchWay)
+        assert measured.kept == tuple(RANKING[:2])
+        assert measured.judgement is not None
+        assert bool(measured.judgement.failure) is (way.errors == HOPELESS)
+        assert ("refused: " in str(report)) is (way.errors == HOPELESS)
+
+
+def test_layers_are_not_kept_once_the_time_is_over() -> None:
+    network, way = Classifier(), FakeWay("int8", 0.2, ROUGH)
+    judge = Judge(network, HeldOut(PHOTOS, None, "classes", 0.99, 8))
+    work = Work(network, PHOTOS[:8], torch.float32)
+    assert keep_costly_layers(way, work, RANKING, judge, Clock(0)) == NO_TIME
+    assert "too few layers" in str(keep_costly_layers(way, work, RANKING[:1], judge, Clock(60)))
+
+
 def test_labels_judge_by_accuracy(runtimes: Any) -> None:
-    rough = FakeWay("int8", 0.2, ROUGH)
+    rough = FakeWay("int8", 0.2, HOPELESS)
     runtimes(rough)
     network = Classifier()
     right = network(PHOTOS).argmax(1)

@@ -105,7 +105,7 @@ class Judgement:
             f"relative error {self.relative_error:.1e}, largest difference {self.largest_error:.1e} of the largest"
         ]
         if self.same_class is not None:
-            parts.insert(0, f"{100 * self.same_class:.1f} % equal top-1, KL {self.divergence:.1e}")
+            parts.insert(0, f"{100 * self.same_class:.1f} % equal top-1, KL {self.divergence:.1e} nats")
         parts += [] if self.accuracy is None else [str(self.accuracy)]
         return f"{'; '.join(parts)}; {self.n} images"
 

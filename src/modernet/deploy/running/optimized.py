@@ -20,6 +20,7 @@ from modernet.deploy.running.fidelity import AGREEMENT, Answers, HeldOut, answer
 from modernet.deploy.running.racing import Clock
 from modernet.deploy.running.report import Report
 from modernet.deploy.running.runtimes import RUNTIMES
+from modernet.deploy.running.sensitivity import rank_layers
 from modernet.deploy.running.torch_ways import PyTorch
 from modernet.deploy.running.way import Precision, Runner, Runtime, Work
 from modernet.detection.network import RCNN
@@ -94,8 +95,9 @@ def optimize(
     With reduced precision, ways in bfloat16 or with 8-bit integers take part too. The fastest is kept if its answers
     are those of the exact network: the likeliest class of at least 99 % of held-out images, or, with labels, all but
     0.5 points of its accuracy. Networks that return no scores of classes are judged by their relative error
-    (`modernet.deploy.running.fidelity` has the rule). Otherwise it is refused, and the next one judged. Give real
-    images: every fourth (at most 128, evenly spaced) gives the ranges of 8-bit integers, and the others are held out.
+    (`modernet.deploy.running.fidelity` has the rule). Otherwise it is refused, and the next one judged; but of an int8
+    way, the layers that cost most are first kept in floating point, as many as it takes. Give real images: every fourth
+    (at most 128, evenly spaced) gives the ranges of 8-bit integers, and the others are held out.
 
     Rewrites are derived from one forward pass of the example and hold for its execution path. A network that pads,
     shifts or resamples depending on image size could need others, so the image size is fixed; the batch size is not.
@@ -204,7 +206,7 @@ class _Request:
             missing = [runtime.missing() for runtime in self.runtimes]
             runtimes = [runtime for runtime, line in zip(self.runtimes, missing, strict=True) if not line]
             ways = ways_of(runtimes, work, _PRECISIONS[self.precision])
-            runner, measured = choose(work, ways, check_runner, held_out, clock)
+            runner, measured = choose(work, ways, check_runner, held_out, clock, rank_layers)
         absent = {*_PRECISIONS[self.precision]} - {way.precision for way in ways}
         missing += [f"no way in {precision} on this device" for precision in sorted(absent)]
         names = str(images.device), str(dtype).removeprefix("torch.")

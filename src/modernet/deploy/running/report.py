@@ -8,6 +8,8 @@ from modernet.deploy.rewriting.apply import Rewrite
 from modernet.deploy.running.fidelity import Judgement
 from modernet.deploy.running.way import Measurement, Way
 
+_SHOWN = 8  # layers
+
 
 @dataclass(frozen=True)
 class Report:
@@ -49,7 +51,19 @@ class Report:
             mark = "*" if m.way == self.chosen else " "
             speed = "   --" if m.images_per_second is None else f"{m.images_per_second:.5g}"
             lines.append(f"{mark} {speed:>8}  {m.way}{m.failure and f' ({m.failure})'}")
-            if m.judgement is not None:
-                lines.append(f"            {m.judgement.failure and f'refused, {m.judgement.failure}: '}{m.judgement}")
+            lines += [f"{'':12}{line}" for line in _on_precision(m)]
         lines += [f"  {line}" for line in self.missing]
         return "\n".join([*lines, *map(str, self.others)])
+
+
+def _on_precision(measured: Measurement) -> list[str]:
+    """Return lines on how faithful a way in reduced precision is, and what was done for it."""
+    judgement, kept, without = measured.judgement, measured.kept, measured.without
+    if judgement is None:
+        return []
+    lines = [f"refused: {judgement.failure}"] * bool(judgement.failure) + [str(judgement)]
+    if without is not None:
+        shown = ", ".join(f"{name} ({cost:.1e})" for name, cost in kept[:_SHOWN])
+        shown += f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
+        lines.append(f"in floating point, with what each costs in int8: {shown}; without that, {without.failure}")
+    return lines
