@@ -14,11 +14,15 @@ from modernet.torch_internals import (
     constant_when_compiled,
     has_bfloat16,
     has_forward_hooks,
+    has_vnni,
     in_place_version,
     mark_batch_dynamic,
+    structure_from_json,
+    structure_to_json,
     tensors_in,
     tree_leaves,
     tree_map,
+    tree_unflatten,
     with_frozen_weights,
     with_own_code,
     with_recompile_limit,
@@ -52,6 +56,17 @@ def test_a_function_is_mapped_over_trees_of_one_structure() -> None:
     assert tree_map(lambda a, b: a + b, (1, {"x": [2]}), (10, {"x": [20]})) == (11, {"x": [22]})
 
 
+def test_a_structure_goes_through_json() -> None:
+    program = torch.export.export(Nested(), (torch.ones(2),))
+    structure = structure_from_json(structure_to_json(program.call_spec.out_spec))
+    assert tree_unflatten([1, 2, 3], structure) == {"a": [1, (2,)], "b": 3}
+
+
+class Nested(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        return {"a": [x + 1, (x + 2,)], "b": x + 3}
+
+
 def test_a_change_through_a_view_raises_the_version_of_its_base() -> None:
     x = torch.zeros(4)
     before = in_place_version(x)
@@ -69,12 +84,15 @@ def test_forward_hooks_are_seen(register: str) -> None:
     assert not has_forward_hooks(module)
 
 
-def test_bfloat16_is_known_by_the_instructions_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_processor_multiplies_is_known_by_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     assert set(torch.cpu.get_capabilities()) >= {"architecture"}
     for name, has in [("avx512_bf16", True), ("amx_bf16", True), ("bf16", True), ("avx2", False)]:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {name: True})
         assert has_bfloat16(cpu) is has
+    for name, has in [("avx512_vnni", True), ("avx_vnni", True), ("dot", True), ("avx512_f", False)]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {name: True})
+        assert has_vnni() is has
 
 
 @pytest.mark.medium

@@ -6,7 +6,7 @@ Written against torch 2.15 and run with 2.11 to 2.15. Each function says what wo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import FunctionType
 from typing import Any, TypeVar, cast
@@ -36,6 +36,21 @@ def tensors_in(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
+def tree_unflatten(leaves: Sequence[Any], structure: Any) -> Any:
+    """Put leaves into a structure, such as the `out_spec` of an exported program."""
+    return _pytree.tree_unflatten(leaves, structure)
+
+
+def structure_to_json(structure: Any) -> str:
+    """Return the structure of nested containers as JSON."""
+    return _pytree.treespec_dumps(structure)
+
+
+def structure_from_json(text: str) -> Any:
+    """Return the structure that `structure_to_json` wrote."""
+    return _pytree.treespec_loads(text)
+
+
 # --- modules and tensors -------------------------------------------------------------------------------------------
 
 
@@ -59,6 +74,15 @@ def has_bfloat16(device: torch.device) -> bool:
     names = ("avx512_bf16", "amx_bf16", "bf16")  # the last is ARM's
     capabilities = torch.cpu.get_capabilities()
     return device.type != "cpu" or any(capabilities.get(name) for name in names)
+
+
+def has_vnni() -> bool:
+    """Return whether the processor sums products of 8-bit integers in 32 bits; without, AVX2 sums pairs in 16.
+
+    The instructions of a CPU are public as `torch.cpu.get_capabilities` in recent releases.
+    """
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "dot"))  # the last is ARM's
 
 
 # --- torch.compile: torch._dynamo and torch._inductor take seconds to import, so only where they are needed ---------

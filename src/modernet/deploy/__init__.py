@@ -3,6 +3,8 @@
 from modernet.deploy.exporting.export import Exported, export_network, export_saved
 from modernet.deploy.rewriting.apply import Rewrite
 from modernet.deploy.running.detector import OptimizedDetector
+from modernet.deploy.running.onnx_runtime import OnnxRuntime, OnnxRuntimeWay
+from modernet.deploy.running.openvino import OpenVino, OpenVinoWay
 from modernet.deploy.running.optimized import OptimizedNetwork, optimize
 from modernet.deploy.running.report import Report
 from modernet.deploy.running.torch_ways import TorchWay
@@ -11,6 +13,10 @@ from modernet.deploy.running.way import Measurement, Precision, Runner, Runtime,
 __all__ = [
     "Exported",
     "Measurement",
+    "OnnxRuntime",
+    "OnnxRuntimeWay",
+    "OpenVino",
+    "OpenVinoWay",
     "OptimizedDetector",
     "OptimizedNetwork",
     "Precision",

@@ -12,22 +12,22 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import ExportedProgram
 
 from modernet import progress
 from modernet.deploy.agreement import disagreement
-from modernet.deploy.exporting.formats import format_of, without_false_alarms
+from modernet.deploy.exporting.formats import format_of
 from modernet.deploy.exporting.outputs import TOLERANCE, DetectedObjects, Outputs, Results, Scores, as_results
+from modernet.deploy.exporting.tracing import TRACED, trace
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.detection.fixed_results import FixedResults
 from modernet.detection.network import RCNN
-from modernet.errors import InputError, one_line
+from modernet.errors import InputError
 from modernet.files.atomic import check_writable, whole_file
 from modernet.preparation import ImageSize, as_size
 from modernet.weights import SavedNetwork
 
-_TRACED = 2  # batch size for tracing; with 1, torch.export would specialise to 1
-_CHECKED = (1, 3)  # other batch sizes, to catch a program specialised to _TRACED
+_CHECKED = (1, 3)  # other batch sizes, to catch a program specialised to TRACED
 
 
 class CheckSample(NamedTuple):
@@ -143,7 +143,7 @@ def export_network(
         exported = eager if normalisation is None else FromPixels(eager, *normalisation)
         example, *samples = [
             _check_sample(exported, outputs, (count, *shape), dtype, generator)
-            for count in ((_TRACED, *_CHECKED) if batch is None else (batch, batch))
+            for count in ((TRACED, *_CHECKED) if batch is None else (batch, batch))
         ]
         rewrites: list[Rewrite] = []
         if optimized:
@@ -155,7 +155,7 @@ def export_network(
                 lambda changed: disagreement(outputs.continuous(changed, example.images), expected, TOLERANCE),
             )
         step.advance(note="tracing")
-        program = _trace(exported, example.images, batch)
+        program = _program(exported, example.images, batch)
         step.advance(note="writing")
         with whole_file(target) as unfinished:
             kind.write(program, unfinished, metadata, outputs.names)
@@ -235,14 +235,8 @@ def _check_sample(
     return CheckSample(images, results)
 
 
-def _trace(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
-    """Trace the network's graph, for a fixed batch size or any."""
-    shapes = ({0: Dim("batch")},) if batch is None else None
+def _program(network: nn.Module, images: Tensor, batch: int | None) -> ExportedProgram:
     try:
-        with without_false_alarms():
-            return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # code from elsewhere may raise anything under the tracer
-        suffix, advice = (" for any batch size", "; try batch=1 (--batch 1)") if batch is None else ("", "")
-        raise InputError(
-            f"the network cannot be exported{suffix}: {one_line(error, with_type=True)}{advice}"
-        ) from error
+        return trace(network, images, any_batch=batch is None)
+    except InputError as error:
+        raise InputError(f"{error}; try batch=1 (--batch 1)" if batch is None else str(error)) from error

@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.export import ExportedProgram
 
 from modernet.deploy.exporting.outputs import Results, as_results
 from modernet.errors import InputError, one_line, root_cause
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from torch.export import ExportedProgram  # takes seconds to import
 
 INPUT = "images"
 METADATA = "modernet"
@@ -89,28 +92,50 @@ class OnnxModel:
 
     def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any], outputs: Sequence[str]) -> None:
         try:
-            with without_false_alarms():
-                model = torch.onnx.export(
-                    program, (), dynamo=True, verbose=False, input_names=[INPUT], output_names=outputs
-                )
-        except torch.onnx.OnnxExporterError as error:
-            reason = one_line(root_cause(error), with_type=True)
-            raise InputError(f"ONNX does not support this network ({reason}); export a .pt2 (--to torch)") from error
-        assert model is not None
+            model = onnx_program(program, outputs)
+        except InputError as error:
+            raise InputError(f"{error}; export a .pt2 (--to torch)") from error
         model.model.metadata_props[METADATA] = json.dumps(metadata)
         path.write_bytes(model.model_proto.SerializeToString())
 
     def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnx_session(path.read_bytes(), torch.get_num_threads())
 
         def run(images: Tensor) -> Results:
             return [torch.from_numpy(array) for array in session.run(outputs, {INPUT: images.numpy()})]
 
         return run
+
+
+def onnx_program(program: ExportedProgram, outputs: Sequence[str]) -> torch.onnx.ONNXProgram:
+    """Translate a program to ONNX.
+
+    Args:
+        outputs: names of its outputs.
+
+    Raises:
+        InputError: ONNX does not support an operation of the program.
+    """
+    try:
+        with without_false_alarms():
+            model = torch.onnx.export(
+                program, (), dynamo=True, verbose=False, input_names=[INPUT], output_names=outputs
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = one_line(root_cause(error), with_type=True)
+        raise InputError(f"ONNX does not support this network ({reason})") from error
+    assert model is not None
+    return model
+
+
+def onnx_session(model: bytes, threads: int) -> InferenceSession:
+    """Return a session of ONNX Runtime on the CPU that says nothing but errors."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 FORMATS: dict[str, ExportFormat] = {"torch": TorchProgram(), "onnx": OnnxModel()}
