@@ -12,6 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import modernet
+import modernet.deploy.running.optimized as optimized
+import modernet.deploy.running.torch_ways as torch_ways
 from conftest import striped
 from deploy.networks import images, randomised, relative_error
 from modernet.deploy import Runner, Way, Work
@@ -24,6 +27,8 @@ from modernet.deploy.rewriting.apply import rewritten
 from modernet.deploy.running import foreign
 from modernet.deploy.running.onnx_runtime import OnnxRuntime, OnnxRuntimeRunner, OnnxRuntimeWay
 from modernet.deploy.running.openvino import OpenVino, OpenVinoRunner, OpenVinoWay
+from modernet.deploy.running.runtimes import RUNTIMES
+from modernet.deploy.running.torch_ways import PLAIN
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model
 from modernet.torch_internals import tensors_in
@@ -307,3 +312,17 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign, "find_spec", lambda name: None if name in ("onnx", "nncf") else find_spec(name))
     assert OnnxRuntime().missing() == "onnx not installed: pip install 'modernet[runtimes]'"
     assert OpenVino().missing() == "nncf not installed: pip install 'modernet[runtimes]'"
+
+
+@pytest.mark.medium
+@torch.no_grad()
+def test_optimize_chooses_among_all_runtimes(trained: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [runtime.name for runtime in RUNTIMES] == ["torch", "onnxruntime", "openvino"]
+    monkeypatch.setattr(optimized, "RUNTIMES", RUNTIMES)
+    monkeypatch.setattr(torch_ways, "exact_ways", lambda *_, **__: [PLAIN])
+    x, _ = pixels(96, seed=4)
+    fast = modernet.optimize(trained, x, precision="int8", seconds=600)
+    measured = {str(each.way): each for each in fast.report.measured}
+    assert {str(way) for way in (*EXACT, *INT8)} <= set(measured)
+    assert not any(measured[str(way)].failure for way in (*EXACT, *INT8))
+    assert (fast(x).argmax(1) == trained(x).argmax(1)).float().mean() >= 0.98

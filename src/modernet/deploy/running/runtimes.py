@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from modernet.deploy.running.onnx_runtime import OnnxRuntime
+from modernet.deploy.running.openvino import OpenVino
 from modernet.deploy.running.torch_ways import PyTorch
 from modernet.deploy.running.way import Runtime
 
-RUNTIMES: tuple[Runtime, ...] = (PyTorch(),)
+RUNTIMES: tuple[Runtime, ...] = (PyTorch(), OnnxRuntime(), OpenVino())
 """In the order in which their ways are prepared: first those that take the least time to prepare."""
