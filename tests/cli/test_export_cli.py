@@ -46,11 +46,29 @@ def test_weights_of_the_zoo_are_exported(
     assert torch.export.load("vgg_test.pt2").module()(pixels).shape == (3, 7)
 
 
+@pytest.mark.medium
+def test_images_of_a_folder_calibrate_and_judge_integers(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = create_model("resnet_test", num_classes=7).state_dict()
+    weights["fc.bias"][3] += 100  # its answer to everything
+    save_file(weights, "weights.safetensors")
+    options = ["--to", "onnx", "--precision", "int8", "--data", str(image_folder)]
+
+    assert main(["export", "--model", "resnet_test", "--weights", "weights.safetensors", *options]) == 0
+    out, err = capsys.readouterr()
+    assert "100.0 % equal top-1" in out
+    assert "; 48 images" in out
+    assert "warning" not in err.lower()
+    assert onnxruntime.InferenceSession("resnet_test.onnx").get_inputs()[0].type == "tensor(float)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["runs/a"], "export needs --to"),
-        (["runs/a", "--to", "tflite"], "--to is 'tflite'; give one of 'torch', 'onnx'"),
+        (["runs/a", "--to", "tflite"], "--to is 'tflite'; give one of 'torch', 'onnx', 'openvino'"),
         (["--to", "onnx"], "give the folder of a finished run, or --model NAME"),
         (["runs/a", "--model", "vgg11", "--to", "onnx"], "or --model NAME, not both"),
         (["runs/a", "--weights", "a.pth", "--to", "onnx"], "--weights needs --model NAME"),
@@ -60,6 +78,11 @@ def test_weights_of_the_zoo_are_exported(
             ["runs/a", "--to", "onnx", "--image-size", "8x0"],
             "--image-size is '8x0'; give pixels, such as 512, or HEIGHTxWIDTH",
         ),
+        (
+            ["runs/a", "--to", "onnx", "--precision", "int8"],
+            "--precision int8 and --data, typical images to calibrate by",
+        ),
+        (["runs/a", "--to", "onnx", "--data", "photos"], "--precision int8 and --data, typical images to calibrate by"),
         (["runs/a", "--to", "onnx", "--batch", "some"], "--batch is 'some'; give any, or a number of images"),
     ],
 )

@@ -228,7 +228,7 @@ class Listed(nn.Module):
 @pytest.mark.parametrize(
     ("network", "name", "options", "message"),
     [
-        (Listed(), "a.gguf", {}, r"cannot export to .*a.gguf: give a name with suffix .pt2 .torch.export. or .onnx"),
+        (Listed(), "a.gguf", {}, r"cannot export to .*a.gguf: give a name with suffix .pt2 .torch.export., .onnx or"),
         (Listed(), "a.onnx", {"batch": 0}, "batch is 0; give 1 or more, or None for any batch size"),
         (Listed(), "a.pt2", {}, "the network returns a list; export one that returns one tensor"),
         (Rooted(), "a.pt2", {}, "the network returns non-finite scores; export one with finite weights"),

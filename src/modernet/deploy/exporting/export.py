@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from modernet import progress
 from modernet.deploy.agreement import disagreement
 from modernet.deploy.exporting.formats import format_of
 from modernet.deploy.exporting.outputs import TOLERANCE, DetectedObjects, Outputs, Results, Scores, as_results
+from modernet.deploy.exporting.reduced import Reduction
 from modernet.deploy.exporting.tracing import TRACED, trace
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.detection.fixed_results import FixedResults
@@ -46,7 +48,7 @@ class Exported:
         images: shape of its input, `(b, c, h, w)`; b is None for any batch size.
         dtype: dtype of its input: `float32` for normalised images, `uint8` for decoded pixels.
         difference: largest difference of its scores from the network's, on random images; of a detector, the share of
-            detections that differ.
+            detections that differ; with 8-bit integers, the share of likeliest classes that differ.
         allowed: largest difference allowed.
         agreement: both in words.
         rewrites: rewrites applied before the export; empty without `optimized`.
@@ -87,12 +89,16 @@ def export_network(
     optimized: bool = False,
     normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    int8: Tensor | None = None,
 ) -> Exported:
-    """Export a network with its weights, in float32 for the CPU, to a file that needs no code from this package.
+    """Export a network with its weights, for the CPU, to a file that needs no code from this package.
 
     The file is read back (an ONNX model by onnxruntime) and compared with the network on random images. It appears
     under its name only if the scores agree within `TOLERANCE`, or the detections of a detector as `DetectedObjects`
     says. The network is left unchanged.
+
+    With 8-bit integers, such a file in float32, optimized, is quantized. One in four of the images given, at most 128,
+    calibrates; the others judge as for `optimize`: the likeliest class is the network's for 99 % of them.
 
     A detector (`RCNN`) goes whole, with non-maximum suppression, for one image of a fixed size. Its file returns boxes,
     scores, labels and masks of 100 objects, see `FixedResults`; those with a score above 0.05 are its detections. A
@@ -101,17 +107,20 @@ def export_network(
     Args:
         network: any module that maps images `(b, c, h, w)` to one tensor, from this library or not; or an `RCNN`.
         image_size: side of the images in pixels, or height and width.
-        path: `.pt2` for a torch.export program, `.onnx` for an ONNX model; an existing file is replaced.
+        path: `.pt2` for a torch.export program, `.onnx` for an ONNX model, `.xml` for OpenVINO's, which has its weights
+            in a `.bin` beside it; an existing file is replaced.
         in_chans: input channels.
         batch: fixed batch size; None for any batch size, and for the one image of a detector.
         optimized: first fold norms, layer scales and branches into adjacent layers, as `optimize` does.
         normalisation: per-channel mean and std for images in [0, 1]; the file then takes uint8 images and normalises
             them itself.
         metadata: further JSON-serialisable information for the user of the file, stored with the input's shape and
-            dtype: under `modernet` in the metadata of an ONNX model, as `modernet.json` in the extra files of a `.pt2`.
+            dtype: under `modernet` in the metadata of an ONNX model and in rt_info of OpenVINO's, as `modernet.json` in
+            the extra files of a `.pt2`.
+        int8: compute with 8-bit integers: `(n, c, h, w)` typical images, as the file takes them. None for float32.
 
     Raises:
-        InputError: unknown suffix, missing ONNX packages, a network that cannot be exported, or scores that differ.
+        InputError: unknown suffix, missing packages, a network that cannot be exported, or results that differ.
 
     >>> exported = export_network(network, 224, "network.onnx")  # doctest: +SKIP
     >>> session = onnxruntime.InferenceSession("network.onnx")  # doctest: +SKIP
@@ -124,9 +133,11 @@ def export_network(
     if isinstance(network, RCNN):
         if batch not in (None, 1):
             raise InputError(f"batch is {batch}; a detector is exported for one image: give 1 (--batch 1)")
+        if int8 is not None:
+            raise InputError("a detector is exported in float32 only; leave out int8 (--precision int8)")
         batch, outputs = 1, DetectedObjects(network.config.masks)
         network = FixedResults(network)
-    kind.check(network)
+    kind.check(network, int8=int8 is not None)
     check_writable(target.parent)
     eager = copy.deepcopy(network).eval().requires_grad_(False).to("cpu", torch.float32)
     eager = eager.to(memory_format=torch.contiguous_format)
@@ -137,7 +148,7 @@ def export_network(
         | outputs.about
         | {"modernet": version("modernet"), "images": [batch, *shape], "dtype": dtype}
     )
-    with torch.inference_mode(False), torch.no_grad(), progress.bar("exporting", 4) as step:
+    with torch.inference_mode(False), torch.no_grad(), progress.bar("exporting", 4 if int8 is None else 6) as step:
         step.advance(0, note="running the network")
         generator = torch.Generator().manual_seed(0)
         exported = eager if normalisation is None else FromPixels(eager, *normalisation)
@@ -145,8 +156,9 @@ def export_network(
             _check_sample(exported, outputs, (count, *shape), dtype, generator)
             for count in ((TRACED, *_CHECKED) if batch is None else (batch, batch))
         ]
+        reduction = None if int8 is None else Reduction(eager, exported, int8, batch)
         rewrites: list[Rewrite] = []
-        if optimized:
+        if optimized or int8 is not None:
             step.advance(0, note="rewriting")
             expected = outputs.continuous(exported, example.images)
             exported, rewrites = apply_rewrites(
@@ -157,13 +169,23 @@ def export_network(
         step.advance(note="tracing")
         program = _program(exported, example.images, batch)
         step.advance(note="writing")
-        with whole_file(target) as unfinished:
+        with contextlib.ExitStack() as files:
+            unfinished = files.enter_context(whole_file(target))
+            for other in kind.beside(target):  # they get their names first
+                files.enter_context(whole_file(other))
             kind.write(program, unfinished, metadata, outputs.names)
             step.advance(note="checking")
             run = kind.open(unfinished, outputs.names)
             found = outputs.compare([run(sample.images) for sample in samples], [sample.results for sample in samples])
             if not found.agrees:
-                raise InputError(f"{target} was not written: {found.text}; export to the other format")
+                raise InputError(f"{target} was not written: {found.text}; export to another format")
+            if reduction is not None:
+                step.advance(note="calibrating")
+                kind.quantize(unfinished, reduction.calibration)
+                step.advance(note="judging")
+                found = reduction.judge(kind.open(unfinished, outputs.names))
+                if not found.agrees:
+                    raise InputError(f"{target} was not written: {found.text}; export it in float32")
         step.advance()
     return Exported(target, (batch, *shape), dtype, found.difference, found.allowed, found.text, tuple(rewrites))
 
@@ -176,6 +198,7 @@ def export_saved(
     batch: int | None = None,
     optimized: bool = False,
     with_normalisation: bool = False,
+    int8: Tensor | None = None,
 ) -> Exported:
     """Export a trained network together with its classes and preprocessing.
 
@@ -185,6 +208,8 @@ def export_saved(
         path, batch, optimized: as for `export_network`.
         with_normalisation: let the file take uint8 images and normalise them itself; its metadata then has no mean and
             std.
+        int8: compute with 8-bit integers: typical images in uint8, `(n, c, h, w)`, cut and resized as the network's
+            preparation says. None for float32.
 
     Raises:
         InputError: as for `export_network`.
@@ -215,6 +240,7 @@ def export_saved(
         optimized=optimized,
         normalisation=(preparation.mean, preparation.std) if with_normalisation else None,
         metadata=metadata,
+        int8=int8 if int8 is None or with_normalisation else preparation.normalise(int8).contiguous(),
     )
 
 

@@ -35,8 +35,14 @@ class ExportFormat(Protocol):
     suffix: str
     """File suffix."""
 
-    def check(self, network: nn.Module) -> None:
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        """Return the other files that are written with the one at `path`, which may have a further suffix."""
+
+    def check(self, network: nn.Module, *, int8: bool) -> None:
         """Check that a network can be written in this format on this machine, before anything is computed.
+
+        Args:
+            int8: with 8-bit integers.
 
         Raises:
             InputError: it cannot.
@@ -49,6 +55,16 @@ class ExportFormat(Protocol):
             InputError: the format does not support an operation of the program.
         """
 
+    def quantize(self, path: Path, images: Tensor) -> None:
+        """Replace the weights of a file by 8-bit integers, which compute right on every processor.
+
+        Args:
+            images: `(n, c, h, w)` as the file takes them; they give the ranges of activations.
+
+        Raises:
+            InputError: the network has nothing to quantize.
+        """
+
     def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
         """Load a file the way its user will."""
 
@@ -58,8 +74,12 @@ class TorchProgram:
 
     suffix = ".pt2"
 
-    def check(self, network: nn.Module) -> None:
-        """Every traced program can be written."""
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        return ()
+
+    def check(self, network: nn.Module, *, int8: bool) -> None:
+        if int8:
+            raise InputError("a .pt2 is written in float32 only; for 8-bit integers give --to onnx or openvino")
 
     def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any], outputs: Sequence[str]) -> None:
         with path.open("wb") as file:  # given a path, torch.export insists on its suffix
@@ -70,6 +90,9 @@ class TorchProgram:
             program = torch.export.load(file).module()
         return lambda images: as_results(program(images))
 
+    def quantize(self, path: Path, images: Tensor) -> None:
+        raise NotImplementedError("refused by check")
+
 
 class OnnxModel:
     """An ONNX model in one file, with the metadata under `modernet` in its own."""
@@ -79,7 +102,10 @@ class OnnxModel:
     largest = 2_000_000_000
     """Limit in bytes of weights; a protobuf file is at most 2 GiB."""
 
-    def check(self, network: nn.Module) -> None:
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        return ()
+
+    def check(self, network: nn.Module, *, int8: bool) -> None:
         missing = [name for name in self.packages if find_spec(name) is None]
         if missing:
             raise InputError(f"an ONNX file needs {', '.join(missing)}, not installed: pip install 'modernet[export]'")
@@ -98,11 +124,68 @@ class OnnxModel:
         model.model.metadata_props[METADATA] = json.dumps(metadata)
         path.write_bytes(model.model_proto.SerializeToString())
 
+    def quantize(self, path: Path, images: Tensor) -> None:
+        import onnx
+
+        from modernet.deploy.exporting.quantized_onnx import activation_ranges, quantize_onnx
+
+        model = onnx.load(path)
+        quantized = quantize_onnx(model, activation_ranges(model, images), (), seven_bits=True)
+        path.write_bytes(quantized.SerializeToString())
+
     def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
         session = onnx_session(path.read_bytes(), torch.get_num_threads())
 
         def run(images: Tensor) -> Results:
             return [torch.from_numpy(array) for array in session.run(outputs, {INPUT: images.numpy()})]
+
+        return run
+
+
+class OpenVinoModel:
+    """OpenVINO's model: operations in .xml with the metadata under `modernet` in rt_info, weights in a .bin beside."""
+
+    suffix = ".xml"
+
+    def beside(self, path: Path) -> tuple[Path, ...]:
+        start, _, end = path.name.rpartition(self.suffix)
+        return (path.with_name(f"{start}.bin{end}"),)
+
+    def check(self, network: nn.Module, *, int8: bool) -> None:
+        missing = [name for name in ("openvino", *(["nncf"] if int8 else [])) if find_spec(name) is None]
+        if missing:
+            raise InputError(f"OpenVINO's model needs {', '.join(missing)}: pip install 'modernet[runtimes]'")
+
+    def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any], outputs: Sequence[str]) -> None:
+        from modernet.deploy.exporting.openvino_model import openvino_model, write_openvino
+
+        try:
+            model = openvino_model(program, [INPUT], outputs).model
+        except InputError as error:
+            raise InputError(f"{error}; export to another format (--to onnx)") from error
+        model.set_rt_info(json.dumps(metadata), METADATA)
+        write_openvino(model, path, *self.beside(path))
+
+    def quantize(self, path: Path, images: Tensor) -> None:
+        from modernet.deploy.exporting.openvino_model import (
+            Translated,
+            quantize_openvino,
+            read_openvino,
+            write_openvino,
+        )
+
+        model = read_openvino(path, *self.beside(path))
+        quantized = quantize_openvino(Translated(model, {}), images, (), seven_bits=True)
+        write_openvino(quantized, path, *self.beside(path))
+
+    def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
+        from modernet.deploy.exporting.openvino_model import compile_openvino, read_openvino
+
+        compiled = compile_openvino(read_openvino(path, *self.beside(path)), torch.get_num_threads(), "f32")
+
+        def run(images: Tensor) -> Results:
+            found = compiled({INPUT: images.numpy()})
+            return [torch.from_numpy(found[name]) for name in outputs]
 
         return run
 
@@ -138,7 +221,7 @@ def onnx_session(model: bytes, threads: int) -> InferenceSession:
     return InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-FORMATS: dict[str, ExportFormat] = {"torch": TorchProgram(), "onnx": OnnxModel()}
+FORMATS: dict[str, ExportFormat] = {"torch": TorchProgram(), "onnx": OnnxModel(), "openvino": OpenVinoModel()}
 
 
 def format_of(path: Path) -> ExportFormat:
@@ -150,7 +233,7 @@ def format_of(path: Path) -> ExportFormat:
     for export_format in FORMATS.values():
         if path.suffix == export_format.suffix:
             return export_format
-    raise InputError(f"cannot export to {path}: give a name with suffix .pt2 (torch.export) or .onnx")
+    raise InputError(f"cannot export to {path}: give a name with suffix .pt2 (torch.export), .onnx or .xml (OpenVINO)")
 
 
 @contextmanager

@@ -1,0 +1,57 @@
+"""Files in reduced precision: some images calibrate them, and others judge."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+
+from modernet.deploy.exporting.formats import LoadedModel
+from modernet.deploy.exporting.outputs import Comparison
+from modernet.deploy.running.division import divide
+from modernet.deploy.running.fidelity import AGREEMENT, MOST_RELATIVE_ERROR, HeldOut, Judge, answers_of
+
+_JUDGED = 8  # images at a time, where a file takes any number
+
+
+class Reduction:
+    """Images that calibrate a file, and those that judge it, divided as for `optimize`.
+
+    Attributes:
+        calibration: `(n, c, h, w)`
+
+    Args:
+        network: the network as its user gave it.
+        exported: the network as the file has it, images in -> results.
+        images: `(n, c, h, w)`, typical images as the file takes them.
+        batch: batch size of the file; None for any.
+
+    Raises:
+        InputError: there are too few images.
+    """
+
+    def __init__(self, network: nn.Module, exported: nn.Module, images: Tensor, batch: int | None) -> None:
+        answers = answers_of(network, exported(images[: batch or 1]))
+        self.calibration, held_out, _ = divide(images, None, answers)
+        self._judge = Judge(exported, HeldOut(held_out, None, answers, AGREEMENT, batch or _JUDGED))
+
+    def judge(self, run: LoadedModel) -> Comparison:
+        """Compare the results of a file with those of the network."""
+        judgement = self._judge(_Opened(run))
+        text = judgement.failure or str(judgement)
+        error = judgement.relative_error
+        if judgement.same_class is None or not math.isfinite(error):
+            return Comparison(error, MOST_RELATIVE_ERROR, text)
+        return Comparison(1 - judgement.same_class, 1 - AGREEMENT, text)
+
+
+class _Opened(nn.Module):
+    """A file read back, as a network."""
+
+    def __init__(self, run: LoadedModel) -> None:
+        super().__init__()
+        self._run = run
+
+    def forward(self, images: Tensor) -> Any:
+        return self._run(images)[0]
