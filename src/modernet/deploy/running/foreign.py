@@ -100,7 +100,7 @@ def _traced(network: nn.Module, images: Tensor) -> ExportedProgram:
     from modernet.deploy.exporting.tracing import TRACED, trace
 
     network = copy.deepcopy(network).to(torch.float32)
-    network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.contiguous_format)
     images = images[:1].to("cpu", torch.float32).expand(TRACED, -1, -1, -1).contiguous()
     with torch.inference_mode(False), torch.no_grad():
         return trace(network, images.clone(), any_batch=True)
