@@ -20,6 +20,7 @@ from modernet.torch_internals import (
     structure_from_json,
     structure_to_json,
     tensors_in,
+    traced_for_any_batch,
     tree_leaves,
     tree_map,
     tree_unflatten,
@@ -177,3 +178,22 @@ def test_a_higher_limit_compiles_functions_that_share_code() -> None:
         with with_recompile_limit(LIMIT + 4):
             assert programs_of(multiples(LIMIT + 4)) == LIMIT + 4
         assert torch._dynamo.config.recompile_limit == LIMIT
+
+
+def test_the_processor_says_whether_it_sums_products_of_8_bit_integers_in_32_bits() -> None:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists() or "flags" not in cpuinfo.read_text():
+        pytest.skip("needs the flags of an x86 processor in /proc/cpuinfo")
+    flags = set(cpuinfo.read_text().split())
+    assert has_vnni() == bool(flags & {"avx512_vnni", "avx_vnni"})
+
+
+def test_layers_of_a_traced_network_are_single_nodes_for_any_batch_size() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(16, 2)).eval()
+    program = traced_for_any_batch(network, torch.zeros(2, 3, 2, 2))
+    targets = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    aten = torch.ops.aten
+    assert {aten.conv2d.default, aten.relu.default, aten.linear.default} < set(targets)
+    for batch in (1, 5):
+        x = torch.rand(batch, 3, 2, 2)
+        torch.testing.assert_close(program(x), network(x))

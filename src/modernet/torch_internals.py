@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import FunctionType
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torch.utils import _pytree
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -141,3 +142,43 @@ def with_own_code(function: F) -> F:
     assert isinstance(function, FunctionType)
     function.__code__ = function.__code__.replace()
     return cast(F, function)
+
+
+# --- 8-bit integers on x86 -----------------------------------------------------------------------------------------
+
+
+class Int8Kernels(NamedTuple):
+    """Operators of oneDNN for 8-bit integers, which PyTorch's own compiler calls; no public function does.
+
+    Inputs are uint8 with one scale and one integer of 0, weights int8 with a scale per output channel.
+    """
+
+    pack_conv: Any
+    conv: Any
+    pack_linear: Any
+    linear: Any
+
+
+def int8_kernels() -> Int8Kernels:
+    """Return the operators.
+
+    Raises:
+        AttributeError: this build of PyTorch does not have them.
+    """
+    ops = torch.ops.onednn
+    return Int8Kernels(
+        ops.qconv_prepack.default,
+        ops.qconv_pointwise.default,
+        ops.qlinear_prepack.default,
+        ops.qlinear_pointwise.default,
+    )
+
+
+def traced_for_any_batch(network: nn.Module, images: Tensor) -> GraphModule:
+    """Return a network's graph for any batch size without in-place operations, whose layers are single nodes.
+
+    `torch.export.ExportedProgram.module` is public, but not what its checks of the batch size are.
+    """
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
+    return cast(GraphModule, program.run_decompositions({}).module(check_guards=False))

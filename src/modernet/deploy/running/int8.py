@@ -73,7 +73,7 @@ def input_ranges(network: nn.Module, images: Tensor) -> dict[str, Range]:
                 return
             x = args[0].detach()
             if is_depthwise(layer):
-                x = x.movedim(-1 - len(layer.kernel_size), 0).flatten(1)  # c, everything else
+                x = x.movedim(1 - layer.weight.ndim, 0).flatten(1)  # c, everything else
             low, high = x.aminmax(dim=1) if is_depthwise(layer) else x.aminmax()
             before = ranges.get(name, Range(torch.zeros_like(low), torch.zeros_like(high)))
             ranges[name] = Range(torch.minimum(before.low, low), torch.maximum(before.high, high))
@@ -82,8 +82,8 @@ def input_ranges(network: nn.Module, images: Tensor) -> dict[str, Range]:
 
     handles = [watch(name, layer) for name, layer in quantizable(network).items()]
     try:
-        for chunk in images.split(_CHUNK):
-            network(chunk)
+        for start in range(0, len(images), _CHUNK):
+            network(images[start : start + _CHUNK])
     finally:
         for handle in handles:
             handle.remove()
