@@ -205,7 +205,8 @@ def test_in_bfloat16_the_error_is_that_of_its_digits(name: str, bfloat16: Any) -
 @torch.no_grad()
 def test_compiled_bfloat16_gives_the_same_scores(bfloat16: Any) -> None:
     torch.manual_seed(0)
-    model, x = randomised(create_model("convnext_test", num_classes=10)), images(64, batch=3)
+    body = [nn.Conv2d(3, 8, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(8), nn.Linear(8, 4)]
+    model, x = nn.Sequential(*body).eval(), images(16, batch=3)
     runner = TorchRunner(model, TorchWay(True, compiled=True, any_batch=True, bfloat16=bfloat16), torch.float32)
     assert runner(x).dtype == torch.float32
     assert 1e-5 < relative_error(runner(x), model(x)) < 0.05
