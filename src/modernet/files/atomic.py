@@ -1,8 +1,9 @@
-"""Files that are written completely or not at all."""
+"""Files and folders that are written completely or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,48 @@ def check_writable(folder: Path, option: str = "--out") -> None:
         (folder / ".writable").unlink()
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; give another {option}") from error
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; it is renamed to `path` once all its files are complete and on disk.
+
+    If the body raises (a full disk, Ctrl-C), the unfinished folder is removed. `path` must be free, see `check_free`.
+
+    >>> with whole_folder("runs/fast") as unfinished:
+    ...     _ = (unfinished / "network.json").write_text("{}")
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.unfinished")  # one name: killed processes leave at most one
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        for file in unfinished.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as opened:
+                    os.fsync(opened.fileno())
+        if target.is_dir():
+            target.rmdir()  # it is empty; Windows renames onto no folder
+        unfinished.rename(target)
+        _sync_folder(target.parent)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def check_free(path: Path, option: str = "--out") -> None:
+    """Check, before long work, that a folder can be written and that nothing is in its place.
+
+    Args:
+        option: of the command line that names the folder.
+
+    Raises:
+        InputError: there is something, or its parent cannot be created or written to.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} exists already; give another {option}, or remove it")
+    check_writable(path.parent, option)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,32 @@
+"""What this user has written, by its digest, so that code in it may run: a file of a stranger is not among it."""
+
+from __future__ import annotations
+
+import os
+
+from modernet.files.cache import cache_folder
+
+_FOLDER = "own"
+
+
+def remember_own(sha256: str) -> None:
+    """Note that this user has written a file with this content.
+
+    Raises:
+        OSError: the cache folder cannot be written to.
+    """
+    folder = cache_folder() / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / sha256).touch(mode=0o600)
+
+
+def is_own(sha256: str) -> bool:
+    """Return whether this user has written a file with this content, on this machine or with its cache folder.
+
+    Notes of other users in a shared cache folder do not count.
+    """
+    try:
+        owner = (cache_folder() / _FOLDER / sha256).stat().st_uid
+    except OSError:
+        return False
+    return not hasattr(os, "getuid") or owner == os.getuid()
