@@ -4,6 +4,7 @@ from modernet.catalogue import PretrainedWeights, find_weights, list_weights
 from modernet.weights.checkpoint_file import CheckpointFile, read_foreign_weights
 from modernet.weights.conversion import convert
 from modernet.weights.download import fetch_weights
+from modernet.weights.fingerprint import network_fingerprint, weights_fingerprint
 from modernet.weights.loading import LoadReport, load_weights
 from modernet.weights.pretrained import (
     StartingWeights,
@@ -31,8 +32,10 @@ __all__ = [
     "load_model",
     "load_network",
     "load_weights",
+    "network_fingerprint",
     "read_foreign_weights",
     "save_network",
     "starting_weights",
+    "weights_fingerprint",
     "weights_of_run",
 ]
