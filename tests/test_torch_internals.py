@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from modernet.torch_internals import (
+    compile_ahead,
     constant_when_compiled,
     has_bfloat16,
     has_forward_hooks,
     has_vnni,
     in_place_version,
     mark_batch_dynamic,
+    open_compiled,
     structure_from_json,
     structure_to_json,
     tensors_in,
@@ -197,3 +200,29 @@ def test_layers_of_a_traced_network_are_single_nodes_for_any_batch_size() -> Non
     for batch in (1, 5):
         x = torch.rand(batch, 3, 2, 2)
         torch.testing.assert_close(program(x), network(x))
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_a_program_compiled_ahead_has_frozen_weights_and_takes_any_batch_and_any_threads(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(network.eval(), (torch.randn(2, 3, 16, 16),), dynamic_shapes=shapes)
+    compile_ahead(program, tmp_path / "program.pt2")
+
+    expected = {batch: network(torch.full((batch, 3, 16, 16), 0.5)) for batch in (1, 2, 5)}
+    network[0].weight.zero_()
+    loaded = open_compiled(tmp_path / "program.pt2", threads=2)
+    structure = structure_from_json(loaded.get_call_spec()[1])
+    before = torch.get_num_threads()
+    try:
+        for threads, (batch, scores) in zip((1, 2, 1), expected.items(), strict=True):
+            torch.set_num_threads(threads)
+            found = tree_unflatten(loaded.boxed_run([torch.full((batch, 3, 16, 16), 0.5)]), structure)
+            torch.testing.assert_close(found, scores)
+    finally:
+        torch.set_num_threads(before)
+    source = zipfile.ZipFile(tmp_path / "program.pt2")
+    (text,) = (source.read(name).decode() for name in source.namelist() if name.endswith("wrapper.cpp"))
+    assert "_frozen_param" in text, "weights are constants, packed as the operators want them"
+    assert "num_threads(1)" not in text, "the number of threads at compilation is not part of the program"

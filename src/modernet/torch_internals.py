@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import FunctionType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.utils import _pytree
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram  # takes seconds to import
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -182,3 +186,28 @@ def traced_for_any_batch(network: nn.Module, images: Tensor) -> GraphModule:
     shapes = ({0: torch.export.Dim("batch")},)
     program = torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
     return cast(GraphModule, program.run_decompositions({}).module(check_guards=False))
+
+
+# --- programs compiled ahead of time: torch._inductor is documented for them, its options and its loader are not -----
+
+
+def compile_ahead(program: ExportedProgram, path: Path) -> None:
+    """Compile an exported program for this processor, and write it to a `.pt2` file.
+
+    `torch._inductor.aoti_compile_and_package` with frozen weights, which holds under `torch.no_grad` alone, and for any
+    number of threads: by default the number at compilation becomes part of the program.
+    """
+    import torch._inductor
+
+    with torch.no_grad():
+        torch._inductor.aoti_compile_and_package(
+            program, package_path=str(path), inductor_configs={"freezing": True, "cpp.dynamic_threads": True}
+        )
+
+
+def open_compiled(path: Path, threads: int) -> Any:
+    """Load what `compile_ahead` wrote, for so many calls at a time; others wait.
+
+    `torch._inductor.aoti_load_package` does the same, but imports the compiler, which takes seconds.
+    """
+    return torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, threads, -1)

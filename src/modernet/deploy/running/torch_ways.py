@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from modernet.deploy.running.aot import Program, write_program
 from modernet.deploy.running.casting import cast_copy, has_complex_weights
 from modernet.deploy.running.way import Precision, Runner, Work
 from modernet.kernels import Backend
@@ -25,6 +27,7 @@ from modernet.torch_internals import (
     with_own_code,
 )
 
+_PROGRAM, _RESULTS = "program.pt2", "results.json"
 _CHUNK = 2
 """Chunk size where a batch is processed in chunks: the smallest that a program for any batch size supports."""
 
@@ -71,10 +74,11 @@ class TorchWay:
         return "bf16" if self.bfloat16 else "exact"
 
     def prepare(self, work: Work) -> TorchRunner:
-        return TorchRunner(work.network, self, work.dtype)
+        _, c, h, w = work.images.shape
+        return TorchRunner(work.network, self, work.dtype, (c, h, w))
 
     def load(self, folder: Path) -> TorchRunner:
-        raise NotImplementedError
+        return ProgramRunner(self, folder)
 
 
 PLAIN = TorchWay(channels_last=False)
@@ -138,11 +142,13 @@ class TorchRunner(Runner):
 
     way: TorchWay
 
-    def __init__(self, network: nn.Module, way: TorchWay, dtype: torch.dtype) -> None:
+    def __init__(
+        self, network: nn.Module, way: TorchWay, dtype: torch.dtype, size: tuple[int, int, int] | None = None
+    ) -> None:
         super().__init__()
         self.way = way
         self.dtype = dtype
-        self._computing = torch.bfloat16 if way.bfloat16 == "cast" else dtype
+        self._size = size
         network = cast_copy(network, self._computing).to(memory_format=way.memory_format)
         if way.kernels is not None:
             use_kernels(_with_affines(network), way.kernels)
@@ -151,6 +157,10 @@ class TorchRunner(Runner):
             options: dict[str, Any] | None = {"triton.cudagraphs": True} if way.cuda_graph else None
             self._compiled = torch.compile(own_function(network), options=options)
         self.network = network
+
+    @property
+    def _computing(self) -> torch.dtype:
+        return torch.bfloat16 if self.way.bfloat16 == "cast" else self.dtype
 
     def forward(self, images: Tensor) -> Any:
         # under inference_mode, or for its tensors, a program would be compiled again, with weights of its own
@@ -165,7 +175,16 @@ class TorchRunner(Runner):
             return _concatenated(chunks, [self._run(chunk) for chunk in chunks])
 
     def save(self, folder: Path) -> None:
-        raise NotImplementedError
+        """Write a program for any batch size; nothing for an eager way, which the network itself is enough for.
+
+        Raises:
+            InputError: the network cannot be compiled into a file.
+        """
+        if self.way.compiled:
+            assert self._size is not None, "a way that was prepared knows the size of its images"
+            images = torch.zeros(2, *self._size, dtype=self._computing).contiguous(memory_format=self.way.memory_format)
+            write_program(self.network, images, folder / _PROGRAM)
+            (folder / _RESULTS).write_text(json.dumps({"dtype": str(self.dtype).removeprefix("torch.")}))
 
     def _run(self, images: Tensor) -> Any:
         return self._run_compiled(images) if self.way.compiled else self.network(images)
@@ -180,6 +199,20 @@ class TorchRunner(Runner):
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             # the graph writes its next results to the same memory
             return tree_map(_clone, self._compiled(images))
+
+
+class ProgramRunner(TorchRunner):
+    """A compiled way read from a folder: a program instead of a network."""
+
+    def __init__(self, way: TorchWay, folder: Path) -> None:
+        Runner.__init__(self)
+        self.way = way
+        self.dtype = getattr(torch, json.loads((folder / _RESULTS).read_text())["dtype"])
+        self._program = Program(folder / _PROGRAM)
+
+    def _run(self, images: Tensor) -> Any:
+        results = self._program(images.cpu())
+        return results if images.device.type == "cpu" else tree_map(partial(_move, device=images.device), results)
 
 
 def own_function(network: nn.Module) -> Callable[[Tensor], Any]:
@@ -231,6 +264,10 @@ def _concatenated(chunks: Sequence[Tensor], results: Sequence[Any]) -> Any:
 
 def _cast_leaf(leaf: Any, dtype: torch.dtype) -> Any:
     return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+
+
+def _move(leaf: Any, device: torch.device) -> Any:
+    return leaf.to(device) if isinstance(leaf, Tensor) else leaf
 
 
 def _clone(leaf: Any) -> Any:

@@ -48,7 +48,10 @@ class Runner(nn.Module, ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write to an empty folder what `Way.load` needs on a machine of the same kind."""
+        """Write to an empty folder what `Way.load` needs on a machine of the same kind.
+
+        Nothing is written where `Way.prepare` needs no more than the network: no compiling and no calibration.
+        """
 
 
 class Way(Protocol):
