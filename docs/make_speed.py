@@ -26,6 +26,30 @@ different runs on a shared machine.
 has measured that it is faster: see [the log](log.md).
 """
 
+FOLDERS = """## Optimized networks in a folder
+
+`modernet optimize MODEL --data IMAGES --out fast`, and `fast.save("fast")` in Python, write an optimized network to a
+new folder:
+
+- `optimized.json`: the way to run it, its precision, the report of the choice, the size of the images, the version of
+  PyTorch or of the runtime, the instructions of the processor, a fingerprint of the network, and a sha256 of every
+  other file.
+- `way/`: for PyTorch a program that was compiled ahead of time (AOTInductor), or the other runtime's files; empty for
+  a way without a program.
+- `network.json`, `model.safetensors`: the original network as a run leaves it (in Python, with `network=`), so that
+  the other verbs take the folder too.
+
+`modernet predict fast`, `modernet evaluate fast --data IMAGES`, `modernet benchmark optimized:./fast` and
+`modernet.load_optimized("fast")` load it without choosing or compiling, and it takes any number of images and
+threads. The program is compiled when it is saved: its results and its speed are then compared with those that were
+measured, and the last line of the report is the ratio. On a processor with other instructions, or with another
+version of the runtime, the way to run is chosen again from the original network, and one line says why.
+
+A program can do anything. So only folders that you have saved yourself are loaded, of which there are notes in the
+cache folder (`$MODERNET_CACHE`); others need `trust=True` or `--trust`. A file that was changed is refused in either
+case, and no pickle is written or read.
+"""
+
 
 def comparison_table(folder: Path) -> str:
     """Return a table with a row per network: images/s of all runtimes, measured in turns, and the ratios of ours."""
@@ -58,7 +82,7 @@ def speed_page() -> str:
     parts = [INTRODUCTION, "## Optimized networks on a CPU\n", comparison_table(RESULTS / "cpu-amd-epyc")]
     for name, title in NETWORKS.items():
         parts += [f"### {title}\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc" / name))]
-    parts += ["## The zoo on a CPU\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc-zoo"))]
+    parts += [FOLDERS, "## The zoo on a CPU\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc-zoo"))]
     parts.append("![accuracy against speed](../benchmarks/results/cpu-amd-epyc-zoo/speed.png)\n")
     return "\n".join(parts)
 

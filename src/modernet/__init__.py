@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from modernet.data import pack_dataset as pack_dataset
     from modernet.deploy import export_network as export_network
     from modernet.deploy import export_saved as export_saved
+    from modernet.deploy import load_optimized as load_optimized
     from modernet.deploy import optimize as optimize
     from modernet.errors import InputError as InputError
     from modernet.models.fused import use_kernels as use_kernels
@@ -54,6 +55,7 @@ _HOMES = {
     "list_weights": "catalogue",
     "load_model": "weights",
     "load_network": "tasks",
+    "load_optimized": "deploy",
     "load_weights": "weights",
     "open_dataset": "data",
     "optimize": "deploy",

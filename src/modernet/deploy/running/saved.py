@@ -1,0 +1,236 @@
+"""An optimized network in a folder, loaded without choosing or compiling again on a machine of the same kind."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from modernet import progress
+from modernet.data.images.marks import Marks
+from modernet.deploy.agreement import disagreement
+from modernet.deploy.rewriting.apply import rewritten
+from modernet.deploy.running.manifest import (
+    MANIFEST_NAME,
+    WAY_FOLDER,
+    Machine,
+    Manifest,
+    digests,
+    fields_of,
+    kind_of,
+    package_of,
+    read_manifest,
+)
+from modernet.deploy.running.optimized import OptimizedNetwork, optimize
+from modernet.deploy.running.way import Precision, Runner, Work
+from modernet.errors import InputError, one_line
+from modernet.files.atomic import check_free, whole_folder
+from modernet.files.fingerprint import file_sha256
+from modernet.files.own import is_own, remember_own
+from modernet.machine.timing import speed_ratio, time_in_turns
+from modernet.records import NETWORK_NAME
+from modernet.weights import SavedNetwork, load_network, network_fingerprint, save_network
+from modernet.weights.saved_network import WEIGHTS_NAME, read_description
+
+_TOLERANCE: dict[Precision, float] = {"exact": 1e-4, "bf16": 0.05, "int8": 0.05}
+"""Largest difference of a saved program from the one that was chosen, relative to the largest result: rounding, and for
+reduced precision a step of its numbers here and there."""
+_ROUNDS, _TURN_S = 5, 0.3
+
+
+def save_optimized(
+    fast: OptimizedNetwork,
+    folder: str | os.PathLike[str],
+    network: SavedNetwork | None = None,
+    marks: Marks | None = None,
+) -> None:
+    """Write an optimized network to a new folder; see `OptimizedNetwork.save`.
+
+    Args:
+        marks: of the images that the network learned from.
+    """
+    target, way, report = Path(folder), fast.runner.way, fast.report
+    if isinstance(report, str):
+        raise InputError("this network was loaded from a folder; copy that folder")
+    check_free(target)
+    kind = kind_of(way)
+    if report.device != "cpu":
+        raise InputError(f"the network was optimized on {report.device}; only one for the CPU can be saved")
+    if network is not None:
+        _check_network(fast, network)
+    with whole_folder(target) as unfinished:
+        if network is not None:
+            _, height, width = fast.size
+            save_network(
+                unfinished, network.network, network.spec, network.classes,
+                network.preparation.with_size((height, width)), network.task,
+            )  # fmt: skip
+        if marks is not None:
+            marks.write(unfinished)
+        files = unfinished / WAY_FOLDER
+        files.mkdir()
+        with progress.bar("saving", None) as step:
+            step.advance(0, note=str(way))
+            fast.runner.save(files)
+        text = str(report)
+        if any(files.iterdir()):
+            text += f"\n{_compare(fast, report.batch, files)}"
+        elif network is None:
+            raise InputError(
+                f"the network runs as {way}, without a compiled program, so the folder must say how to build it: give "
+                "network=, as load_network or load_model return it"
+            )
+        Manifest(
+            kind=kind,
+            fields=fields_of(way),
+            precision=way.precision,
+            images=fast.size,
+            batch=report.batch,
+            dtype=report.dtype,
+            report=text,
+            judgement=str(report.judgement or ""),
+            fingerprint=fast.fingerprint,
+            machine=Machine.here([package_of(kind)]),
+            files=digests(unfinished),
+            modernet=metadata.version("modernet"),
+        ).write(unfinished)
+        sha256 = file_sha256(unfinished / MANIFEST_NAME)
+    try:
+        remember_own(sha256)
+    except OSError as error:
+        progress.say(f"the cache folder cannot be written ({error.strerror}): loading {target} will need trust")
+
+
+def load_optimized(
+    folder: str | os.PathLike[str], *, images: Tensor | None = None, trust: bool = False
+) -> OptimizedNetwork:
+    """Load a network that `OptimizedNetwork.save` or `modernet optimize` wrote.
+
+    On a machine of the same kind, with the same instructions and the same version of PyTorch or of the runtime, nothing
+    is chosen or compiled. On another, the way to run it is chosen again from the network in the folder, which
+    takes as long as `optimize`; the first line of its `report` then says why.
+
+    The program in the folder is code, and can do anything. It runs only if this user has saved it, of which the cache
+    folder has a note, or with `trust`.
+
+    Args:
+        images: `(b, c, h, w)`, typical images to choose again with; without, an exact way is chosen on random ones.
+        trust: run a program that someone else has saved.
+
+    Raises:
+        InputError: the folder has no optimized network, a file is missing or was changed, a newer modernet wrote it, it
+            is a stranger's, or it is for another machine and has no network to choose again from.
+
+    >>> fast = load_optimized("fast")  # doctest: +SKIP
+    """
+    source = Path(folder)
+    manifest = read_manifest(source)
+    differences = Machine.here(list(manifest.machine.versions)).differences(manifest.machine)
+    if differences:
+        return _choose_again(source, manifest, differences, images)
+    if not trust and not is_own(file_sha256(source / MANIFEST_NAME)):
+        raise InputError(
+            f"{source} was saved by someone else, and its program can do anything: give trust=True (--trust) if you "
+            "trust them, or optimize the network yourself"
+        )
+    _check_files(source, manifest, f"{WAY_FOLDER}/")
+    try:
+        if any(name.startswith(f"{WAY_FOLDER}/") for name in manifest.files):
+            runner = manifest.way().load(source / WAY_FOLDER)
+        else:
+            runner = _prepare(source, manifest)
+    except InputError:
+        raise
+    except Exception as error:  # a runtime or the loader of programs may raise anything
+        raise InputError(
+            f"{source} cannot be loaded ({one_line(error, with_type=True)}); optimize the network again"
+        ) from error
+    return OptimizedNetwork(runner, manifest.images, manifest.report, manifest.fingerprint)
+
+
+def load_saved_optimized(folder: Path, *, trust: bool = False) -> SavedNetwork:
+    """Load an optimized network with its classes and how images are prepared, which the folder must have.
+
+    Raises:
+        InputError: as `load_optimized`, or the folder has only the optimized network.
+    """
+    about = read_description(folder)
+    network = load_optimized(folder, trust=trust)
+    return SavedNetwork(network, about.spec, about.classes, about.preparation, about.task)
+
+
+def _check_network(fast: OptimizedNetwork, network: SavedNetwork) -> None:
+    if network.task != "classification":
+        raise InputError(f"the network given is of the task {network.task}; only a classifier can be saved beside")
+    if network_fingerprint(network.network) != fast.fingerprint:
+        raise InputError("the network given is not the one that was optimized; give that one, with the same weights")
+
+
+def _compare(fast: OptimizedNetwork, batch: int, files: Path) -> str:
+    """Return one line on the speed of a saved program relative to the one that was measured.
+
+    Raises:
+        InputError: its results differ.
+    """
+    runner, loaded = fast.runner, fast.runner.way.load(files)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, *fast.size, generator=generator)
+    for some in (images, images[:1], torch.cat([images, images[:1]])):
+        failure = disagreement(loaded(some), runner(some), _TOLERANCE[runner.way.precision])
+        if failure:
+            raise InputError(f"nothing was saved: the saved program's {failure} for {len(some)} images")
+    calls = {"measured": lambda: runner(images), "saved": lambda: loaded(images)}
+    times = time_in_turns(calls, images.device, rounds=_ROUNDS, turn_s=_TURN_S, name="checking")
+    ratio = speed_ratio(times["saved"], times["measured"])
+    return f"as saved: {ratio.median:.2f}x the speed above [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def _prepare(folder: Path, manifest: Manifest) -> Runner:
+    """Prepare a way that needs no program from the network in the folder."""
+    network = _load_network(folder, manifest).network.requires_grad_(False)
+    with torch.inference_mode(False), torch.no_grad():
+        dtype: torch.dtype = getattr(torch, manifest.dtype)
+        changed = rewritten(network, manifest.images[1:])
+        return manifest.way().prepare(Work(changed, _random_images(manifest), dtype))
+
+
+def _choose_again(folder: Path, manifest: Manifest, differences: str, images: Tensor | None) -> OptimizedNetwork:
+    if NETWORK_NAME not in manifest.files:
+        raise InputError(f"{folder} is for another machine: {differences}; optimize the network again")
+    why = f"{folder} is for another machine: {differences}; the way to run it was chosen again"
+    if images is None and manifest.precision != "exact":
+        why += f", in exact precision, as there are no images to judge {manifest.precision} by"
+    progress.say(why)
+    network = _load_network(folder, manifest).network
+    precision = "exact" if images is None else manifest.precision
+    example = _random_images(manifest) if images is None else images
+    batch = min(manifest.batch, len(example))
+    fast = optimize(network, example, dtype=getattr(torch, manifest.dtype), precision=precision, batch=batch)
+    assert isinstance(fast, OptimizedNetwork), "only classifiers are saved beside"
+    return OptimizedNetwork(fast.runner, fast.size, f"{why}\n{fast.report}", fast.fingerprint)
+
+
+def _load_network(folder: Path, manifest: Manifest) -> SavedNetwork:
+    for name in (NETWORK_NAME, WEIGHTS_NAME):
+        _check_files(folder, manifest, name)
+    return load_network(folder)
+
+
+def _random_images(manifest: Manifest) -> Tensor:
+    return torch.randn(manifest.batch, *manifest.images, generator=torch.Generator().manual_seed(0))
+
+
+def _check_files(folder: Path, manifest: Manifest, start: str) -> None:
+    """Check that the files whose path begins so are those that were saved.
+
+    Raises:
+        InputError: one is missing, was changed or was added.
+    """
+    found = digests(folder, start)
+    for name in sorted({name for name in manifest.files if name.startswith(start)} | found.keys()):
+        if found.get(name) != manifest.files.get(name):
+            change = "is missing" if name not in found else "was changed" if name in manifest.files else "was added"
+            raise InputError(f"{folder / name} {change} since it was saved; optimize the network again")
