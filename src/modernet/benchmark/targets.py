@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -18,6 +18,9 @@ from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
 from modernet.models import create_model, get_entry
 from modernet.preparation import ImageSize
+
+if TYPE_CHECKING:
+    from modernet.deploy import OptimizedNetwork
 
 TORCHVISION_PREFIX = "torchvision:"
 """Prefix of names of torchvision's networks."""
@@ -32,6 +35,7 @@ class Target:
         in_chans: channels of its images.
         top1: published ImageNet-1K top-1 in per cent, for networks of this zoo.
         optimized: whether to optimize it with `modernet.deploy.optimize` before it is measured.
+        kept: loads the network as it was optimized and saved before, instead.
         task: what it was trained for.
     """
 
@@ -39,6 +43,7 @@ class Target:
     in_chans: int = 3
     top1: float | None = None
     optimized: bool = False
+    kept: Callable[[], OptimizedNetwork] | None = None
     task: str = "classification"
 
 

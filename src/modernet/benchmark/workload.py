@@ -59,7 +59,10 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     if target.optimized:
         from modernet.deploy import optimize
 
-        optimized = optimize(network.eval(), images[0], dtype=case.tensor_dtype)
+        if target.kept is None:
+            optimized = optimize(network.eval(), images[0], dtype=case.tensor_dtype)
+        else:
+            optimized = target.kept()
         running, report = optimized, str(optimized.report)
     else:
         running = network.to(memory_format=case.memory_format)

@@ -25,6 +25,7 @@ _VERBS = {
     "evaluate": "test a trained network on a data set",
     "predict": "predict what is in images",
     "robustness": "measure how a network answers for corrupted images, a classifier also for shifted and moved ones",
+    "optimize": "find the fastest way to run a classifier on this processor, and keep it in a folder",
     "export": "write a trained network to a file that runs without modernet: torch.export or ONNX",
     "benchmark": "measure networks side by side on this device: speed, memory, share of its peak",
     "report": "make an HTML page from a folder of runs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,7 @@ class Options:
       modernet benchmark convnext_tiny swin_tiny timm:convnext_tiny --mode infer,train
       modernet benchmark convnext_tiny optimized:convnext_tiny --batch auto
       modernet benchmark runs/mine optimized:runs/mine      what a run has trained, whatever its task
+      modernet benchmark ./fast optimized:./fast            what modernet optimize has kept, beside the original
       modernet benchmark my_file:my_network resnet50 --dtype bfloat16 --compile off,default
       modernet benchmark --traps                what costs most on this device, and the fix
       modernet benchmark --table12              ConvNeXt and Swin beside the published table
@@ -43,7 +45,8 @@ class Options:
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
     """Networks: of `modernet models`, timm:NAME, torchvision:NAME, module:function (which returns a network), the
-    folder of a finished run, or optimized: before any of these. By default convnext_tiny and swin_tiny."""
+    folder of a finished run or of modernet optimize, or optimized: before any of these. By default convnext_tiny and
+    swin_tiny."""
     mode: str = "infer"
     """infer, train, or both with a comma. A training step is forward, cross-entropy, backward, SGD."""
     dtype: str | None = None
@@ -73,6 +76,8 @@ class Options:
     table12: bool = False
     """Measure ConvNeXt and Swin as table 12 of the ConvNeXt paper does, beside its figures; a few networks or one
     --image-size of it if those are given."""
+    trust: bool = False
+    """Run the program in a folder of modernet optimize that someone else has saved: it can do anything."""
     json: bool = False
     """Print JSON: a list of objects, one a case, with null for what was not measured."""
 
@@ -116,7 +121,7 @@ def _models(options: Options, common: dict[str, Any]) -> bool:
         records = benchmark_models(
             models,
             image_size=_size_of_runs(models) if options.image_size is None else options.image_size,
-            find=find_target,
+            find=partial(find_target, trust=options.trust),
             modes=options.mode.split(","),
             dtypes=None if options.dtype is None else options.dtype.split(","),
             layouts=options.layout.split(","),
@@ -130,20 +135,28 @@ def _models(options: Options, common: dict[str, Any]) -> bool:
     return any(record.error is not None for record in records)
 
 
-def find_target(name: str) -> Target:
-    """As `find_network`, for the folder of a run too."""
+def find_target(name: str, *, trust: bool = False) -> Target:
+    """As `find_network`, for the folder of a run too, and of `modernet optimize`.
+
+    Args:
+        trust: let the program of an optimized network run whoever has saved it.
+    """
     from modernet.benchmark.case import OPTIMIZED_PREFIX
     from modernet.benchmark.targets import Target, find_network
+    from modernet.deploy import is_optimized, load_optimized
     from modernet.tasks import load_network
 
     folder = _folder_of(name)
     if folder is None:
         return find_network(name)
+    optimized = name.startswith(OPTIMIZED_PREFIX)
+    kept = optimized and is_optimized(folder)
     saved = load_network(folder)
     return Target(
         lambda image_size: copy.deepcopy(saved.network),
         in_chans=len(saved.preparation.mean),
-        optimized=name.startswith(OPTIMIZED_PREFIX),
+        optimized=optimized,
+        kept=partial(load_optimized, folder, trust=trust) if kept else None,
         task=saved.task,
     )
 
@@ -186,7 +199,7 @@ def _traps(options: Options, common: dict[str, Any]) -> bool:
         traps, records = find_traps(
             models,
             image_size=_size_of_runs(models) if options.image_size is None else options.image_size,
-            find=find_target,
+            find=partial(find_target, trust=options.trust),
             **common,
         )
     if options.json:

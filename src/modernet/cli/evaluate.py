@@ -39,7 +39,7 @@ class Options:
     """
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
-    """Folder of a finished run, unless --model is given."""
+    """Folder of a finished run, or of modernet optimize, unless --model is given."""
     model: str | None = None
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
@@ -71,6 +71,8 @@ class Options:
     """Folder for the record: metrics, those of each class, and the confusion of classes. modernet report shows it."""
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
+    trust: bool = False
+    """Run the program in a folder of modernet optimize that someone else has saved: it can do anything."""
     json: bool = False
     """Print JSON: an object with the task's metrics, in all and of each class, and n; for a classifier top1 and, if it
     has more than five classes, top5, with the ends of their 95 % interval (top1_low, top1_high), loss, and top1/CLASS.
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
             check_writable(options.save_json, "--save-json")
         if options.out is not None:
             _check_out(options.out)
-        network = open_network(options.run, options.model, options.weights)
+        network = open_network(options.run, options.model, options.weights, trust=options.trust)
         measured = task.evaluate(network.saved, request)
     if options.out is not None:
         _record(options.model, network, request, measured).write(options.out / RECORD_NAME)

@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from modernet.cli.options import parse
+from modernet.cli.options import parse, read_size
 from modernet.errors import InputError
-from modernet.preparation import ImageSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
 
     if options.batch != "any" and not options.batch.isdecimal():
         raise InputError(f"--batch is {options.batch!r}; give any, or a number of images")
-    image_size = None if options.image_size is None else _size(options.image_size)
+    image_size = None if options.image_size is None else read_size(options.image_size)
     if (options.data is None) != (options.precision == "float32"):
         raise InputError("--precision int8 and --data, typical images to calibrate by, need each other; give both")
 
@@ -115,12 +114,3 @@ def main(arguments: Sequence[str]) -> None:
         f"{done.path}: {saved.spec.name} for {done.dtype} images {number or 'any'} x {' x '.join(map(str, shape))}; "
         f"{done.agreement}"
     )
-
-
-def _size(text: str) -> ImageSize:
-    """Read the side of a square, or its height and width."""
-    sides = text.split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise InputError(f"--image-size is {text!r}; give pixels, such as 512, or HEIGHTxWIDTH, such as 800x1344")
-    height, width = int(sides[0]), int(sides[-1])
-    return height, width

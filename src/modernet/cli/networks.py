@@ -35,8 +35,14 @@ def check_network(run: Path | None, model: str | None, weights: Path | None) -> 
     return "classification"
 
 
-def open_network(run: Path | None, model: str | None, weights: Path | None) -> NamedNetwork:
+def open_network(
+    run: Path | None, model: str | None, weights: Path | None, *, trust: bool | None = None
+) -> NamedNetwork:
     """Open the network of a finished run, or of `--model` and `--weights`.
+
+    Args:
+        trust: of a folder that `modernet optimize` wrote, open the optimized network, and let its program run whoever
+            saved it; with None, open the network that it was made from.
 
     Raises:
         InputError: as `check_network`, or the network cannot be opened.
@@ -46,6 +52,6 @@ def open_network(run: Path | None, model: str | None, weights: Path | None) -> N
     from modernet.tasks import NamedNetwork
 
     if run is not None:
-        return NamedNetwork.of_run(run)
+        return NamedNetwork.of_run(run) if trust is None else NamedNetwork.of_folder(run, trust=trust)
     assert model is not None
     return NamedNetwork.of_model(model, weights)

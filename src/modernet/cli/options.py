@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_origin
 import tyro
 
 from modernet.errors import InputError
+from modernet.preparation import ImageSize
 from modernet.recipes import Recipe, default_recipe, get_recipe
 from modernet.records import is_run_path, read_network
 
@@ -110,6 +111,19 @@ def architecture(model: str) -> str:
     if is_run_path(model):
         return str(read_network(Path(model))["spec"]["name"])
     return model.partition(".")[0]
+
+
+def read_size(text: str) -> ImageSize:
+    """Read `--image-size`: the side of a square, or height and width.
+
+    Raises:
+        InputError: it is neither.
+    """
+    sides = text.split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise InputError(f"--image-size is {text!r}; give pixels, such as 512, or HEIGHTxWIDTH, such as 800x1344")
+    height, width = int(sides[0]), int(sides[-1])
+    return height, width
 
 
 def is_pretrained(model: str, weights: object) -> bool:

@@ -22,14 +22,15 @@ class Options:
       modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
       modernet predict --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth photo.jpg
       modernet predict --model convnext_tiny.fb_in22k_ft_in1k photo.jpg
+      modernet predict fast 'holiday/*.jpg'                     a network that modernet optimize has written
       find photos -newer last_time -name '*.jpg' | modernet predict runs/train-convnext_test-my_photos -
 
     An image that cannot be read costs one line; all others are predicted, and the exit code is 1.
     """
 
     what: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] IMAGE...")]
-    """Folder of a finished run, unless --model is given; then images, folders of images, patterns, or - for a list
-    on stdin, one a line."""
+    """Folder of a finished run, or of modernet optimize, unless --model is given; then images, folders of images,
+    patterns, or - for a list on stdin, one a line."""
     model: str | None = None
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
@@ -43,6 +44,8 @@ class Options:
     detection, the image with boxes and masks, and detections.json in COCO's format for all."""
     skip_unreadable: bool = False
     """Do not count images that cannot be read as a failure: they are listed and skipped in either case."""
+    trust: bool = False
+    """Run the program in a folder of modernet optimize that someone else has saved: it can do anything."""
     json: bool = False
     """Print JSON: a list of objects with image and predictions: for a classifier, of label and probability; for a
     detector, of label, score, box_xyxy and mask (COCO's run lengths)."""
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         task.check(request)
         paths = find_images([path for given in images for path in (_listed() if given == "-" else [given])])
         check_given(paths)
-        network = open_network(run, options.model, options.weights)
+        network = open_network(run, options.model, options.weights, trust=options.trust)
         predictions = task.predict(network.saved, paths, request)
         if options.json:
             found = [asdict(prediction) for prediction in predictions]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from modernet.catalogue import find_weights
 from modernet.data.images.marks import NO_MARKS, Marks, read_marks
+from modernet.deploy import OptimizedNetwork, is_optimized, load_saved_optimized
 from modernet.errors import InputError
+from modernet.files.fingerprint import json_sha256
 from modernet.records import is_run_path
 from modernet.tasks.registry import load_network
-from modernet.weights import SavedNetwork, load_model
+from modernet.weights import SavedNetwork, load_model, weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,14 @@ class NamedNetwork:
     run: Path | None = None
 
     @staticmethod
-    def load(name: str, weights: Path | None = None) -> NamedNetwork:
+    def load(name: str, weights: Path | None = None, *, original: bool = False) -> NamedNetwork:
         """Load what `name` means.
 
         Args:
-            name: a model, `model.tag` for published weights, or the folder of a finished run, with a slash.
+            name: a model, `model.tag` for published weights, or the folder of a finished run or of `modernet optimize`,
+                with a slash.
             weights: a file of weights for the model.
+            original: of a folder of `modernet optimize`, load the network that was optimized.
 
         Raises:
             InputError: there is no such network, or its weights cannot be had.
@@ -45,7 +46,7 @@ class NamedNetwork:
             return NamedNetwork.of_model(name, weights)
         if weights is not None:
             raise InputError(f"--weights belong to a model, and {name} is the path of a run; leave one out")
-        return NamedNetwork.of_run(Path(name))
+        return NamedNetwork.of_run(Path(name)) if original else NamedNetwork.of_folder(Path(name))
 
     @staticmethod
     def of_model(name: str, weights: Path | None = None) -> NamedNetwork:
@@ -58,14 +59,20 @@ class NamedNetwork:
         """Load the network of a finished run, as `load_network` does."""
         return NamedNetwork(load_network(folder), folder.resolve().name, folder)
 
+    @staticmethod
+    def of_folder(folder: Path, *, trust: bool = False) -> NamedNetwork:
+        """Load the network of a finished run; of a folder that `modernet optimize` wrote, as `load_optimized` does."""
+        if not is_optimized(folder):
+            return NamedNetwork.of_run(folder)
+        return NamedNetwork(load_saved_optimized(folder, trust=trust), folder.resolve().name, folder)
+
     def marks(self) -> Marks | None:
         """Return the marks of the images that it learned from; None where they are unknown."""
         return NO_MARKS if self.run is None else read_marks(self.run)
 
     def fingerprint(self) -> str:
-        """Return a short digest of its weights."""
-        digest = hashlib.sha256()
-        for name, value in self.saved.network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()[:12]
+        """Return a short digest of its weights; of an optimized network, also of the way that it runs."""
+        network = self.saved.network
+        if isinstance(network, OptimizedNetwork):
+            return json_sha256([network.fingerprint, str(network.runner.way)])[:12]
+        return weights_fingerprint(network)

@@ -1,0 +1,96 @@
+"""Optimize a named network for images of a data set, and keep it in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from modernet import progress
+from modernet.data import ClassTargets, OpenedSplit
+from modernet.data.reading import decode, on_disk
+from modernet.data.sources.read import read_source
+from modernet.data.splits import one_split
+from modernet.deploy import OptimizedNetwork, optimize
+from modernet.deploy.running.optimized import Allowed
+from modernet.errors import InputError
+from modernet.evaluation import numbered_split
+from modernet.files.atomic import check_free
+from modernet.preparation import ImageSize
+from modernet.tasks.named_network import NamedNetwork
+from modernet.weights import SavedNetwork
+
+
+@dataclass(frozen=True)
+class OptimizeRequest:
+    """What `modernet optimize` was asked for."""
+
+    data: str
+    """As `open_split` takes it."""
+    precision: Allowed = "auto"
+    batch_size: int = 8
+    image_size: ImageSize | None = None
+    """None for that of the network's preparation."""
+    images: int = 256
+    """Most images to calibrate and judge by."""
+    seconds: float = 60.0
+    skip_unreadable: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "images"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+
+
+def optimize_named(network: NamedNetwork, request: OptimizeRequest, folder: Path) -> OptimizedNetwork:
+    """Optimize a classifier for its validation images, and write it to a new folder with the network beside it.
+
+    Raises:
+        InputError: it is no classifier, the images cannot be read or have other classes, or the folder is taken; and
+            as `optimize` and `OptimizedNetwork.save`.
+    """
+    saved = network.saved
+    if saved.task != "classification":
+        raise InputError(f"the network is of the task {saved.task}; modernet optimize takes classifiers")
+    check_free(folder)
+    if request.image_size is not None:
+        saved = replace(saved, preparation=saved.preparation.with_size(request.image_size))
+    images, labels = choosing_images(network, saved, request)
+    fast = optimize(
+        saved.network, images, labels=labels, precision=request.precision, batch=min(request.batch_size, len(images)),
+        seconds=request.seconds,
+    )  # fmt: skip
+    assert isinstance(fast, OptimizedNetwork), "a classifier is no detector"
+    fast.save(folder, network=saved, marks=network.marks())
+    return fast
+
+
+def choosing_images(network: NamedNetwork, saved: SavedNetwork, request: OptimizeRequest) -> tuple[Tensor, Tensor]:
+    """Return images that a way to run a network may be chosen by, prepared for it, and their classes, in random order.
+
+    They are of the validation split, as `one_split` says, evenly from the whole of it.
+
+    Raises:
+        InputError: as `one_split`; or the network does not know their classes, or one cannot be read.
+    """
+    name, source = read_source(request.data, targets="classes", to_learn=False)
+    examples, words = one_split(source, "validation", network.marks())
+    if words:
+        progress.say(f"{name}: chosen by {words}")
+    chosen = np.linspace(0, len(examples) - 1, min(request.images, len(examples))).round().astype(np.int64)
+    examples = examples.take(np.random.default_rng(0).permutation(chosen))
+    opened = OpenedSplit(name, source.classes, on_disk(examples), saved.preparation)
+    targets = numbered_split(opened, saved.classes).targets
+    assert isinstance(targets, ClassTargets)
+    preparation = saved.preparation
+    split, failures = decode(examples, preparation.size, "reading images", preparation.interpolation, preparation.crop)
+    for failure in failures.values():
+        if not request.skip_unreadable:
+            raise failure
+        progress.say(f"skipped: {failure}")
+    readable = [position for position in range(len(split)) if position not in failures]
+    if not readable:
+        raise InputError(f"no image of {name} can be read; give other --data")
+    return preparation.normalise(split.images[readable]), targets.labels[readable]

@@ -1,0 +1,112 @@
+"""`modernet optimize`, and the verbs that take the folder that it writes."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import modernet.tasks.optimizing as optimizing
+from modernet.cli import main
+from modernet.deploy import optimize
+from small_classifiers import COLOURS, save_classifier, save_images
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile nothing, and keep notes of what is own in a cache folder of the test."""
+    monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(optimizing, "optimize", partial(optimize, compile=False))
+
+
+@pytest.mark.medium
+def test_a_run_is_optimized_and_used_as_a_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, data = save_classifier(tmp_path / "run"), save_images(tmp_path / "data", each=30)
+    fast = tmp_path / "fast"
+    options = ["--data", str(data), "--precision", "exact", "--seconds", "0.5", "--batch-size", "4"]
+    assert main(["optimize", run, *options, "--out", str(fast)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("rewrites\n")
+    assert "images/s, batch 4, float32, cpu" in out
+    assert f"{fast}: resnet_test, eager" in out.splitlines()[-1]
+    assert "data: chosen by all 90 images" in err
+
+    photo = str(data / "blue" / "0.png")
+    answers = []
+    for network in (run, str(fast)):
+        assert main(["predict", network, photo, "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out)[0]["predictions"])
+    assert [guess["label"] for guess in answers[1]] == [guess["label"] for guess in answers[0]]
+    for before, after in zip(*answers, strict=True):
+        assert after["probability"] == pytest.approx(before["probability"], abs=1e-5)
+        assert after["label"] in COLOURS
+
+    measured = []
+    for network, record in ((run, "a"), (str(fast), "b")):
+        command = ["evaluate", network, "--data", str(data), "--json", "--out", str(tmp_path / record)]
+        assert main(command) == 0
+        measured.append(json.loads(capsys.readouterr().out))
+    assert measured[1] == pytest.approx(measured[0], abs=1e-4)
+    weights = [json.loads((tmp_path / name / "record.json").read_text())["settings"]["weights"] for name in "ab"]
+    assert weights[0]["fingerprint"] != weights[1]["fingerprint"]
+
+    short = ["--rounds", "1", "--turn-s", "0", "--batch", "2", "--json", "--out", str(tmp_path / "speed")]
+    assert main(["benchmark", str(fast), f"optimized:{fast}", *short]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["model"] for row in rows] == [str(fast), f"optimized:{fast}"]
+    assert all(row["images_per_second"] for row in rows)
+
+    assert main(["optimize", str(fast), *options, "--out", str(tmp_path / "again")]) == 0
+
+
+@pytest.mark.medium
+def test_a_folder_of_a_stranger_needs_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, data = save_classifier(tmp_path / "run"), save_images(tmp_path / "data")
+    fast, photo = str(tmp_path / "fast"), str(data / "red" / "0.png")
+    command = ["optimize", run, "--data", str(data), "--precision", "exact", "--seconds", "0", "--out", fast]
+    assert main([*command, "--image-size", "32", "--images", "5"]) == 0
+    assert json.loads(Path(fast, "optimized.json").read_text())["images"] == [3, 32, 32]
+    monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache of another"))
+    capsys.readouterr()
+    assert main(["predict", fast, photo]) == 2
+    assert "was saved by someone else, and its program can do anything: give trust=True (--trust)" in (
+        capsys.readouterr().err
+    )
+    assert main(["predict", fast, photo, "--trust"]) == 0
+    assert main(["evaluate", fast, "--data", str(data), "--trust"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "optimize needs --data and --out"),
+        (["runs/a", "--data", "d", "--out", "here"], "here exists already; give another --out, or remove it"),
+        (["runs/a", "--data", "./d", "--out", "fast"], "no data set is called './d'"),
+        (["runs/a", "--data", "photos", "--out", "fast"], "no trained network in runs/a"),
+        (["nonet", "--data", "photos", "--out", "fast"], "no model is called 'nonet'"),
+        (["runs/a", "--data", "photos", "--out", "fast", "--precision", "fp8"], "--precision is 'fp8'; give one of"),
+        (["runs/a", "--data", "photos", "--out", "fast", "--image-size", "x"], "--image-size is 'x'; give pixels"),
+        (["runs/a", "--data", "photos", "--out", "fast", "--batch-size", "0"], "batch_size is 0; give 1 or more"),
+        (["runs/a", "--data", "photos", "--out", "photos/blue/0.png/fast"], "cannot write to photos/blue/0.png"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_images(Path("photos"), each=1)
+    Path("here").mkdir()
+    Path("here", "file").touch()
+    assert main(["optimize", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
