@@ -17,8 +17,10 @@ from torch import Tensor, nn
 import modernet
 from deploy.networks import images, randomised, relative_error
 from modernet.deploy import OptimizedNetwork
-from modernet.deploy.running import manifest, saved
+from modernet.deploy.running import manifest
+from modernet.deploy.running import optimized as optimizing
 from modernet.deploy.running.manifest import MANIFEST_NAME, WAY_FOLDER, Machine, read_manifest
+from modernet.deploy.running.optimized import optimize
 from modernet.deploy.running.torch_ways import TorchRunner, TorchWay
 from modernet.errors import InputError
 from modernet.preparation import Preparation
@@ -41,7 +43,7 @@ def classifier() -> SavedNetwork:
 
 
 def optimized(network: nn.Module) -> OptimizedNetwork:
-    fast = modernet.optimize(network, images(32), compile=False, seconds=0.0)
+    fast = optimize(network, images(32), compile=False, seconds=0.0)
     assert isinstance(fast, OptimizedNetwork)
     return fast
 
@@ -171,11 +173,11 @@ def test_on_another_processor_the_way_is_chosen_again(folder: Path, monkeypatch:
     other_machine(monkeypatch)
     asked: list[tuple[Tensor, dict[str, object]]] = []
 
-    def optimize(network: nn.Module, x: Tensor, **options: object) -> OptimizedNetwork:
+    def choose(network: nn.Module, x: Tensor, **options: object) -> OptimizedNetwork:
         asked.append((x, options))
         return optimized(network)
 
-    monkeypatch.setattr(saved, "optimize", optimize)
+    monkeypatch.setattr(optimizing, "optimize", choose)
     display = Lines()
     with shown(display):
         fast = modernet.load_optimized(folder)
@@ -194,7 +196,7 @@ def test_without_images_reduced_precision_is_not_chosen_again(folder: Path, monk
     asked: list[object] = []
     monkeypatch.setattr(manifest, "processor_features", tuple)
     monkeypatch.setattr(
-        saved, "optimize", lambda network, x, **options: asked.append(options["precision"]) or optimized(network)
+        optimizing, "optimize", lambda network, x, **options: asked.append(options["precision"]) or optimized(network)
     )
     fast = modernet.load_optimized(folder)
     assert "chosen again, in exact precision, as there are no images to judge int8 by\n" in str(fast.report)

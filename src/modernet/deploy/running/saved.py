@@ -24,7 +24,7 @@ from modernet.deploy.running.manifest import (
     package_of,
     read_manifest,
 )
-from modernet.deploy.running.optimized import OptimizedNetwork, optimize
+from modernet.deploy.running.network import OptimizedNetwork
 from modernet.deploy.running.way import Precision, Runner, Work
 from modernet.errors import InputError, one_line
 from modernet.files.atomic import check_free, whole_folder
@@ -204,6 +204,8 @@ def _choose_again(folder: Path, manifest: Manifest, differences: str, images: Te
     if images is None and manifest.precision != "exact":
         why += f", in exact precision, as there are no images to judge {manifest.precision} by"
     progress.say(why)
+    from modernet.deploy.running.optimized import optimize  # takes seconds to import
+
     network = _load_network(folder, manifest).network
     precision = "exact" if images is None else manifest.precision
     example = _random_images(manifest) if images is None else images
