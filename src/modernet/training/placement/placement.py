@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from modernet import progress
 from modernet.errors import InputError
 from modernet.models import Backbone
 from modernet.models.fused import use_kernels
 from modernet.processes import Processes
 from modernet.recipes import Execution, Recipe
-from modernet.torch_internals import tree_map
+from modernet.torch_internals import has_bfloat16, tree_map
+from modernet.training.placement.bfloat16_check import avoid_wrong_gradients
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MIN_CHANNELS = 8  # of a strided convolution, for training on a CPU
@@ -67,6 +69,8 @@ class Placement:
             network = network.to(memory_format=torch.channels_last)
         if execution.kernels:
             use_kernels(network)
+        if device.type == "cpu" and recipe.precision == "bf16":
+            _prepare_for_bfloat16(network, execution, processes)
         self.average: AveragedModel | None = None
         if recipe.ema_decay is not None:
             ema = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
@@ -187,6 +191,15 @@ class Placement:
         if self.average is not None:
             load_weights(self.average.module, state["average"])
             self.average.n_averaged.fill_(state["averaged"])
+
+
+def _prepare_for_bfloat16(network: nn.Module, execution: Execution, processes: Processes) -> None:
+    """Avoid wrong gradients in bfloat16 on a CPU, and say so, and also if the processor has no arithmetic for it."""
+    slow = "bfloat16 is emulated on this processor, without AMX or AVX512-BF16: --precision fp32 trains faster"
+    changed = avoid_wrong_gradients(network, compiled=execution.compile)
+    for line in (slow if not has_bfloat16(torch.device("cpu")) else "", changed):
+        if line and processes.main:
+            progress.say(line)
 
 
 def _in_float32(value: Any) -> Any:

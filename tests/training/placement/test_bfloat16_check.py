@@ -1,0 +1,121 @@
+"""bfloat16 on a CPU whose convolutions have wrong gradients: those of this machine are made wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modernet import progress
+from modernet.errors import InputError
+from modernet.processes import ALONE
+from modernet.recipes import Execution
+from modernet.training.placement import placement as placing
+from modernet.training.placement.bfloat16_check import avoid_wrong_gradients
+from modernet.training.placement.placement import Placement
+from small_runs import RANDOM
+
+CPU = torch.device("cpu")
+BF16 = RANDOM.replace(precision="bf16")
+right_conv2d = F.conv2d
+
+
+class Wrong(torch.autograd.Function):
+    """The identity, with a thousand times its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:  # type: ignore[override]
+        return 1000 * dy
+
+
+def break_depthwise(monkeypatch: pytest.MonkeyPatch, is_wrong: Callable[[Tensor], bool]) -> None:
+    """Make the weight gradients of depthwise convolutions wrong in bfloat16, for some inputs."""
+
+    def conv2d(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+        half = torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16
+        wrong = half and weight.shape[1] == 1 and is_wrong(x)
+        return right_conv2d(x, Wrong.apply(weight) if wrong else weight, *rest)
+
+    monkeypatch.setattr(F, "conv2d", conv2d)
+
+
+def in_channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+    return nn.Sequential(nn.Conv2d(3, 8, 1), depthwise, nn.Conv2d(8, 8, 3, 2, 1), nn.Flatten(), nn.Linear(32, 2))
+
+
+def gradients(run: Callable[[Tensor], Tensor], layers: nn.Module) -> list[Tensor]:
+    layers.zero_grad()
+    images = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    run(images.contiguous(memory_format=torch.channels_last)).square().sum().backward()
+    return [weight.grad for weight in layers.parameters() if weight.grad is not None]
+
+
+def distance(found: list[Tensor], expected: list[Tensor]) -> float:
+    return max(float((f - e).norm() / e.norm()) for f, e in zip(found, expected, strict=True))
+
+
+def test_a_layer_with_wrong_gradients_in_channels_last_computes_in_contiguous_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(progress, "say", said.append)
+    monkeypatch.setattr(placing, "has_bfloat16", lambda device: True)
+    plain = network()
+    expected = gradients(plain, plain)
+    break_depthwise(monkeypatch, in_channels_last)
+    placement = Placement(network(), BF16, Execution(), CPU, ALONE)
+    assert distance(gradients(placement, placement.network), expected) < 0.05
+    (line,) = said
+    assert line.startswith(f"torch {torch.__version__} computes wrong gradients of 1 in bfloat16")
+
+    monkeypatch.setattr(placing, "avoid_wrong_gradients", lambda network, compiled: "")
+    unguarded = Placement(network(), BF16, Execution(), CPU, ALONE)
+    assert distance(gradients(unguarded, unguarded.network), expected) > 100
+
+
+def test_right_gradients_change_nothing() -> None:
+    layers = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before = torch.get_rng_state()
+    assert avoid_wrong_gradients(layers, compiled=True) == ""
+    assert torch.equal(torch.get_rng_state(), before)
+    assert layers[2].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("is_wrong", "compiled", "message"),
+    [
+        (in_channels_last, True, "in channels_last memory; give --precision fp32, or leave out --compile"),
+        (lambda x: True, False, "on this processor; give --precision fp32"),
+    ],
+)
+def test_wrong_gradients_that_cannot_be_avoided_are_refused(
+    is_wrong: Callable[[Tensor], bool], compiled: bool, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_depthwise(monkeypatch, is_wrong)
+    with pytest.raises(InputError, match=message):
+        Placement(network(), BF16, Execution(compile=compiled), CPU, ALONE)
+
+
+def test_emulated_bfloat16_is_said_to_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(progress, "say", said.append)
+    for multiplies in (False, True):
+        monkeypatch.setattr(placing, "has_bfloat16", lambda device, known=multiplies: known)
+        Placement(network(), BF16, Execution(), CPU, ALONE)
+    assert said == [
+        "bfloat16 is emulated on this processor, without AMX or AVX512-BF16: --precision fp32 trains faster"
+    ]
