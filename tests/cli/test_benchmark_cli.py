@@ -140,19 +140,22 @@ def test_traps_are_printed_with_their_fix(
         Trap("compile off", Ratio(1.5, 1.4, 1.6), "torch.compile(network)"),
         Trap("layout", Ratio(1.1, 0.9, 1.2), "channels last"),
         Trap("threads 1", Ratio(0.9, 0.8, 0.95), "more threads"),
+        Trap("matrix products", note="this torch has no MKL"),
+        Trap("OpenVINO", fix="ask for f32", note="computes in bf16"),
     ]
     failed = replace(RECORD, error="out of memory")
     monkeypatch.setattr(modernet.benchmark, "find_traps", lambda *_, **__: (traps, [RECORD, failed]))
     assert main(["benchmark", "--traps", *short[2:]]) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "1.50x [1.40, 1.60] yes compile off torch.compile(network)" in out
-    assert "1.10x [0.90, 1.20] no layout" in out
-    assert "costing nothing: threads 1" in out
+    assert "1.50x [1.40, 1.60] compile off torch.compile(network)" in out
+    assert "2 more choices cost nothing beyond the noise; --json lists them" in out
+    assert "matrix products: this torch has no MKL OpenVINO: computes in bf16; instead: ask for f32" in out
     assert "not measured: convnext_tiny float32: out of memory" in out
 
     assert main(["benchmark", "--traps", "--json"]) == 1
     rows = json.loads(capsys.readouterr().out)
-    assert [row["is_trap"] for row in rows] == [True, False, False]
+    assert [row["is_trap"] for row in rows] == [True, False, False, False, False]
+    assert rows[3]["cost"] is None
     assert rows[0]["cost"] == {"median": 1.5, "low": 1.4, "high": 1.6}
 
 

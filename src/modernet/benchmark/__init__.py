@@ -8,7 +8,8 @@ folder). `questions/` uses them: how fast networks are, Table 12 of the ConvNeXt
 from modernet.benchmark.case import Case
 from modernet.benchmark.questions.speed import benchmark_models
 from modernet.benchmark.questions.table12 import MeasuredPair, measure_table12
-from modernet.benchmark.questions.traps import Trap, find_traps
+from modernet.benchmark.questions.trap import Trap
+from modernet.benchmark.questions.traps import find_traps
 from modernet.benchmark.run import Stopped, default_folder
 
 __all__ = [

@@ -72,7 +72,7 @@ class Options:
     """Folder for records, tables and chart; by default benchmarks/results/DEVICE-DATE."""
     traps: bool = False
     """Find what costs most on this device with the networks given, by default convnext_tiny: layout, dtype, no compile,
-    kernel sizes, threads."""
+    kernel sizes; on a CPU also threads, single images, matrix products by MKL or oneDNN, OpenVINO's precision."""
     table12: bool = False
     """Measure ConvNeXt and Swin as table 12 of the ConvNeXt paper does, beside its figures; a few networks or one
     --image-size of it if those are given."""
@@ -214,21 +214,19 @@ def _traps(options: Options, common: dict[str, Any]) -> bool:
 def _print_traps(traps: Sequence[Trap], records: Sequence[Record]) -> None:
     settings = records[0].settings
     circumstances = f"{settings['dtype']}, batch {settings['batch']}, {settings['image_size']} pixels"
-    columns = {"costs": True, "[95 %]": True, "trap": False, "choice": False, "fix": False}
+    columns = {"costs": True, "[95 %]": True, "choice": False, "instead": False}
     rows = [
-        [
-            f"{trap.cost.median:.2f}x",
-            f"[{trap.cost.low:.2f}, {trap.cost.high:.2f}]",
-            "yes" if trap.is_trap else "no",
-            trap.choice,
-            trap.fix if trap.is_trap else "",
-        ]
+        [f"{trap.cost.median:.2f}x", f"[{trap.cost.low:.2f}, {trap.cost.high:.2f}]", trap.choice, trap.fix]
         for trap in traps
-        if trap.cost.median > 1.0
+        if trap.cost is not None and trap.is_trap
     ]
     print_table(simple_table(f"Traps on {records[0].environment['device']}: {circumstances}", columns, rows))
-    if len(rows) < len(traps):
-        print(f"costing nothing: {', '.join(trap.choice for trap in traps[len(rows) :])}")
+    harmless = sum(trap.cost is not None and not trap.is_trap for trap in traps)
+    if harmless:
+        print(f"{harmless} more choices cost nothing beyond the noise; --json lists them")
+    for trap in traps:
+        if trap.cost is None:
+            print(f"{trap.choice}: {trap.note}{trap.fix and f'; instead: {trap.fix}'}")
     for record in records:
         if record.error is not None:
             print(f"not measured: {record.name} {record.settings['dtype']}: {record.error}")

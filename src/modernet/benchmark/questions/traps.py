@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from modernet.benchmark.case import LAYOUTS, Case, plan_cases
 from modernet.benchmark.measure import measuring
+from modernet.benchmark.questions.processor_traps import processor_traps
 from modernet.benchmark.questions.speed import DEFAULT_BATCH
+from modernet.benchmark.questions.trap import Trap
 from modernet.benchmark.run import run_cases
 from modernet.benchmark.targets import Target, find_network
 from modernet.benchmark.workload import random_batches
 from modernet.machine.device import check_threads, choose_device
 from modernet.machine.peaks import product_tflops
-from modernet.machine.timing import Ratio, speed_ratio, time_in_turns
+from modernet.machine.timing import speed_ratio, time_in_turns
 from modernet.preparation import ImageSize, as_size
 from modernet.records import Record
 
@@ -30,26 +32,6 @@ _USUAL = 7
 _CHANNELS, _STRIDE = 96, 4  # of ConvNeXt-T's first stage, where its depthwise convolutions cost most
 _NATIVE = 1.5
 """A CPU has bfloat16 arithmetic if its matrix products are this many times as fast as in float32; others emulate it."""
-
-
-@dataclass(frozen=True)
-class Trap:
-    """A choice that may cost speed.
-
-    Attributes:
-        choice: such as `convnext_tiny: layout contiguous instead of channels_last`.
-        cost: its time relative to the better choice, with the 95 % interval.
-        fix: what to do instead, in one line.
-    """
-
-    choice: str
-    cost: Ratio
-    fix: str
-
-    @property
-    def is_trap(self) -> bool:
-        """Whether it costs time beyond the noise: the interval of the cost is above 1."""
-        return self.cost.low > 1.0
 
 
 def find_traps(
@@ -67,11 +49,14 @@ def find_traps(
     """Change one option at a time from the usually best ones, and measure what that costs in inference.
 
     The best options are channels-last, compiled, all threads, and bfloat16 where the device multiplies it fast. The
-    alternatives are the other layout, no compilation, float32 and one thread. A depthwise convolution alone is timed
-    with each kernel size in each layout, since its kernels are written for some of them.
+    alternatives are the other layout, no compilation, float32, and on a CPU one thread and one image at a time. Layout
+    is also changed without compilation, where nothing else chooses it, in every dtype that is fast. A depthwise
+    convolution alone is timed with each kernel size in each layout, since its kernels are written for some of them. The
+    traps of a CPU itself are in `processor_traps`.
 
     Returns:
-        The choices, the most costly first, and the records of the networks, including failed ones.
+        The choices, the most costly first and those that were not timed last, and the records of the networks,
+        including failed ones.
 
     Raises:
         InputError, Stopped: as `benchmark_models`.
@@ -94,8 +79,9 @@ def find_traps(
     records = run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=where_to, find=find)
     with measuring(best, where):
         times = time_kernels(best[0], where, rounds=rounds, turn_s=turn_s)
-    traps = [*case_traps(choices, dict(zip(cases, records, strict=True))), *kernel_traps(times)]
-    return sorted(traps, key=lambda trap: trap.cost.median, reverse=True), records
+        of_processor = processor_traps(best[0], rounds=rounds, turn_s=turn_s) if where.type == "cpu" else []
+    traps = [*case_traps(choices, dict(zip(cases, records, strict=True))), *kernel_traps(times), *of_processor]
+    return sorted(traps, key=lambda trap: trap.cost.median if trap.cost else 0.0, reverse=True), records
 
 
 @dataclass(frozen=True)
@@ -118,13 +104,27 @@ def choices_around(best: Case, device: torch.device) -> Iterator[Choice]:
 
     yield instead("network.to(memory_format=torch.channels_last), and the images too", layout="contiguous")
     yield instead("torch.compile(network)", compile="off")
+    yield from layouts_by_dtype(replace(best, compile="off"))
     if best.dtype == "bfloat16":
         yield instead("network.bfloat16() and images too; for training, torch.autocast", dtype="float32")
     if device.type == "cuda":
         tf32 = replace(best, dtype="tf32")
         yield instead('torch.set_float32_matmul_precision("high")', better=tf32, dtype="float32")
-    elif best.threads > 1:
+        return
+    if best.threads > 1:
         yield instead(f"torch.set_num_threads({best.threads})", threads=1)
+    if best.batch is not None and best.batch > 1:
+        yield instead(f"batches of {best.batch}: threads have little to share in one image", batch=1)
+
+
+def layouts_by_dtype(eager: Case) -> Iterator[Choice]:
+    """Yield the other layout without compilation: in the dtype of a case, and in float32."""
+    for dtype in dict.fromkeys((eager.dtype, "float32")):
+        better = replace(eager, dtype=dtype)
+        text = f"{eager.model}: layout contiguous instead of channels_last in {dtype}, not compiled"
+        yield Choice(
+            text, better, replace(better, layout="contiguous"), "network.to(memory_format=torch.channels_last)"
+        )
 
 
 def best_dtype(
@@ -146,9 +146,14 @@ def case_traps(choices: Sequence[Choice], records: Mapping[Case, Record]) -> Ite
     for choice in choices:
         better, worse = records[choice.better], records[choice.worse]
         if better.error is None and worse.error is None:
-            seconds, with_trap = ([row["seconds"] for row in record.history] for record in (better, worse))
-            cost = speed_ratio(seconds, with_trap)
+            cost = speed_ratio(_seconds_of_image(choice.better, better), _seconds_of_image(choice.worse, worse))
             yield Trap(choice.text, cost, choice.fix)
+
+
+def _seconds_of_image(case: Case, record: Record) -> list[float]:
+    """Return the seconds that a case takes for an image, round by round."""
+    assert case.batch is not None
+    return [row["seconds"] / case.batch for row in record.history]
 
 
 def time_kernels(case: Case, device: torch.device, *, rounds: int, turn_s: float) -> dict[tuple[int, str], list[float]]:
