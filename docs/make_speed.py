@@ -4,8 +4,12 @@ benchmarks/results: `make docs`.
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from modernet.machine.instructions import CLASSES
 from modernet.machine.timing import speed_ratio
 from modernet.records import Record, read_records
 from modernet.report import benchmark_markdown, write_benchmark
@@ -13,6 +17,11 @@ from modernet.report import benchmark_markdown, write_benchmark
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 NETWORKS = {"resnet50": "ResNet-50", "swin_tiny": "Swin-T", "convnext_tiny": "ConvNeXt-T"}
+TRAINED = {"efficientnet_lite0": "EfficientNet-Lite0"}
+BATCH = 8
+OURS = "modernet.optimize, "
+PRECISIONS = {"exact": ("float32",), "bf16": ("bf16",), "int8": ("int8",), "auto": ("float32", "bf16", "int8")}
+"""A precision of `optimize` -> those of the runtimes that it is compared with."""
 BEGIN, END = "<!-- speed: made by docs/make_speed.py -->\n", "<!-- end of speed -->"
 
 INTRODUCTION = """# Speed
@@ -50,6 +59,41 @@ cache folder (`$MODERNET_CACHE`); others need `trust=True` or `--trust`. A file 
 case, and no pickle is written or read.
 """
 
+PROCESSORS = """## On a processor
+
+`modernet.optimize(network, images, precision=...)` times PyTorch and the runtimes of the extra `runtimes` in turns, and
+keeps the fastest whose answers are right:
+
+- `exact`, the default: float32. Answers change by rounding alone.
+- `bf16`: bfloat16 takes part. It is faster on processors that multiply it (AMX, AVX512-BF16); others emulate it.
+- `int8`: 8-bit integers take part, except in layers that lose too much. They need images to calibrate and to judge by,
+  and gain most with AMX or VNNI.
+- `auto`: all of them, for those who do not want to know their processor.
+
+Reduced precision is judged by the exact network, on images that did not calibrate it. The most likely class of 99 % of
+them has to stay (`agreement`); with `labels`, at most 0.5 points of accuracy may be lost; where a network returns no
+scores of classes, the error may be 5 % of the signal. What was refused, and why, is in the report.
+
+How to read the tables: weights are random, except those of EfficientNet-Lite0, which have been trained on ImageNet; its
+accuracy is on photos by which nothing was chosen or calibrated. Answers of untrained networks cannot be judged, so
+their reduced precision was accepted as it is, and their rows are about speed.
+
+`benchmarks/cpu_precision.py` makes these tables on your machine; `modernet benchmark --traps` measures its traps.
+
+"""
+
+
+class Measured(NamedTuple):
+    """The speed of `optimize` in one precision next to that of the fastest other in it."""
+
+    device: str
+    processor: str
+    precision: str
+    network: str
+    speed: str
+    accuracy: str = ""
+
+
 
 def comparison_table(folder: Path) -> str:
     """Return a table with a row per network: images/s of all runtimes, measured in turns, and the ratios of ours."""
@@ -79,19 +123,128 @@ def comparison_table(folder: Path) -> str:
 
 def speed_page() -> str:
     """Return docs/speed.md."""
-    parts = [INTRODUCTION, "## Optimized networks on a CPU\n", comparison_table(RESULTS / "cpu-amd-epyc")]
+    records = precision_records("cpu precision")
+    parts = [INTRODUCTION, PROCESSORS + precision_table(records), waiting_table(precision_records("optimizing"))]
+    parts += [ways_table(record) for record in records]
+    parts += ["## Optimized networks on a CPU\n", comparison_table(RESULTS / "cpu-amd-epyc")]
     for name, title in NETWORKS.items():
         parts += [f"### {title}\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc" / name))]
     parts += [FOLDERS, "## The zoo on a CPU\n", benchmark_markdown(read_records(RESULTS / "cpu-amd-epyc-zoo"))]
     parts.append("![accuracy against speed](../benchmarks/results/cpu-amd-epyc-zoo/speed.png)\n")
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
+
+
+def precision_records(kind: str) -> list[Record]:
+    """Return the records of one kind that benchmarks/cpu_precision.py has written."""
+    return [
+        record
+        for folder in sorted(RESULTS.glob("cpu-*-precision"))
+        for record in read_records(folder)
+        if record.kind == kind
+    ]
+
+
+def precision_table(records: Sequence[Record]) -> str:
+    """Return a table with a row for each processor and precision: networks in batches of `BATCH`, and accuracy."""
+    titles = {**NETWORKS, **TRAINED}
+    rows: dict[tuple[str, str, str], dict[str, Measured]] = {}
+    for one in (*measured_before(), *(each for record in records for each in measured(record))):
+        rows.setdefault((one.device, one.processor, one.precision), {})[one.network] = one
+    lines = [
+        f"| processor | precision | {' | '.join(titles.values())} | its top-1 |",
+        f"|---|---|{'---|' * (len(titles) + 1)}",
+    ]
+    for (device, processor, precision), row in rows.items():
+        cells = [row[name].speed if name in row else "–" for name in titles]
+        (accuracy,) = (row[name].accuracy if name in row else "" for name in TRAINED)
+        lines.append(f"| {device}, {processor} | `{precision}` | {' | '.join(cells)} | {accuracy or '–'} |")
+    unmeasured = [name for name in CLASSES.values() if name not in {record.settings["processor"] for record in records}]
+    lines += [
+        "",
+        f"Images/s of `modernet.optimize` for inference, batch {BATCH}, 224 pixels, and how many times as fast that is "
+        "as the fastest of compiled timm, OpenVINO and ONNX Runtime in the same precision (`auto`: in any), with the "
+        "95 % interval; medians over rounds in turns.",
+    ]
+    lines += (
+        [f"**Reduced precision was not measured** on processors with {', '.join(unmeasured)}."] if unmeasured else []
+    )
+    return "\n".join(lines) + "\n"
+
+
+def measured_before() -> Iterator[Measured]:
+    """Yield what benchmarks of float32 alone have measured; their processor had AVX-512, and nothing for integers."""
+    for name in NETWORKS:
+        *others, ours = read_records(RESULTS / "cpu-amd-epyc" / name)
+        speed = f"{_speed(ours):.1f}, {_ratio(ours, max(others, key=_speed))}"
+        yield Measured(ours.environment["device"].removeprefix("CPU "), "AVX-512", "exact", name, speed)
+
+
+def measured(record: Record) -> Iterator[Measured]:
+    """Yield the precisions of a record of batches of `BATCH`."""
+    if record.settings["batch"] != BATCH:
+        return
+    device = record.environment["device"].removeprefix("CPU ")
+    for precision, theirs in PRECISIONS.items():
+        way = f"{OURS}{precision}"
+        if f"images/s: {way}" not in record.metrics:
+            continue
+        speed = f"{record.metrics[f'images/s: {way}']:.1f}"
+        times = {key: [row[key] for row in record.history] for key in _ways(record)}
+        others = [key for key in times if not key.startswith(OURS) and key.rpartition(", ")[2] in theirs]
+        if others:
+            best = min(others, key=lambda key: statistics.median(times[key]))
+            speed += f", {_words(times[way], times[best])}"
+        yield Measured(
+            device, record.settings["processor"], precision, record.settings["network"], speed, _accuracy(record, way)
+        )
+
+
+def ways_table(record: Record) -> str:
+    """Return a table of all ways of a record."""
+    lines = [
+        f"### {record.name}, {record.settings['processor']}\n",
+        "| | images/s | share of it while a core is busy | relative error | top-1 |",
+        "|---|---:|---:|---:|---|",
+    ]
+    for way in sorted(_ways(record), key=lambda way: -record.metrics[f"images/s: {way}"]):
+        chosen = record.settings["chosen"].get(way)
+        share = record.metrics.get(f"share while busy: {way}")
+        cells = [
+            f"{way}{f' ({chosen})' if chosen else ''}",
+            f"{record.metrics[f'images/s: {way}']:.1f}",
+            "–" if share is None else f"{share:.2f}",
+            f"{record.metrics[f'relative error: {way}']:.1e}",
+            _accuracy(record, way) or "–",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    skipped = [f"{way} ({why})" for way, why in record.settings["skipped"].items()]
+    versions = ", ".join(f"{package} {version}" for package, version in record.environment["versions"].items())
+    lines += ["", f"{record.environment['device']}; {record.environment['created'][:10]}; {versions}."]
+    lines += [f"Not measured: {', '.join(skipped)}."] if skipped else []
+    return "\n".join(lines) + "\n"
+
+
+def waiting_table(records: Sequence[Record]) -> str:
+    """Return a table of how long choosing takes, and loading what was saved; empty without records."""
+    if not records:
+        return ""
+    lines = [
+        '| | `optimize` | `precision="auto"` | `load_optimized`, relative to `import torch` |',
+        "|---|---:|---:|---|",
+    ]
+    for record in records:
+        exact, auto = (f"{record.metrics[f'seconds of optimize: {each}']:.0f} s" for each in ("exact", "auto"))
+        load = "times import torch: load: exact"
+        ends = f"[{record.metrics[f'{load}, low']:.2f}, {record.metrics[f'{load}, high']:.2f}]"
+        lines.append(f"| {record.name} | {exact} | {auto} | {record.metrics[load]:.2f}x {ends} |")
+    return "\n".join(lines) + "\n"
 
 
 def with_speed(readme: str) -> str:
     """Return the README with its table replaced."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{comparison_table(RESULTS / 'cpu-amd-epyc')}{END}{after}"
+    return f"{before}{BEGIN}{precision_table(precision_records('cpu precision'))}{END}{after}"
 
 
 def _speed(record: Record) -> float:
@@ -99,8 +252,26 @@ def _speed(record: Record) -> float:
 
 
 def _ratio(ours: Record, theirs: Record) -> str:
-    ratio = speed_ratio(*([row["seconds"] for row in record.history] for record in (ours, theirs)))
+    return _words(*([row["seconds"] for row in record.history] for record in (ours, theirs)))
+
+
+def _words(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Return how many times as fast ours is, from the seconds of both by round."""
+    ratio = speed_ratio(ours, theirs)
     return f"{ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def _ways(record: Record) -> list[str]:
+    return [key.partition(": ")[2] for key in record.metrics if key.startswith("seconds to prepare: ")]
+
+
+def _accuracy(record: Record, way: str) -> str:
+    """Return the accuracy of a way and what was lost of the exact network's; empty if it was not measured."""
+    metrics = record.metrics
+    if f"% top-1: {way}" not in metrics:
+        return ""
+    lost, low, high = (metrics[f"points lost{end}: {way}"] for end in ("", ", low", ", high"))
+    return f"{metrics[f'% top-1: {way}']:.1f} %, {lost:.1f} points lost [{low:.1f}, {high:.1f}]"
 
 
 def main() -> None:
