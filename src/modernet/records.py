@@ -19,7 +19,10 @@ from modernet.files.atomic import whole_file
 RECORD_NAME = "record.json"
 NETWORK_NAME = "network.json"
 SCHEMA = 1
-_VERSIONED = ("modernet", "torch", "torchvision", "timm", "triton", "accelerate", "numpy")
+_VERSIONED = (
+    *("modernet", "torch", "torchvision", "timm", "triton", "accelerate", "numpy"),
+    *("onnxruntime", "openvino", "nncf"),
+)
 
 
 @dataclass(frozen=True)
