@@ -20,8 +20,8 @@ _FOR_KEEPING = 0.5
 
 
 def ways_of(runtimes: Sequence[Runtime], work: Work, precisions: Sequence[Precision]) -> list[Way]:
-    """Return the ways to run a network: the plain one, the most promising of each precision and runtime, and so on."""
-    columns = [runtime.ways(work, precision) for precision in precisions for runtime in runtimes]
+    """Return the ways to run a network: the plain one, the most promising of each runtime and precision, and so on."""
+    columns = [runtime.ways(work, precision) for runtime in runtimes for precision in precisions]
     ways = [way for row in zip_longest(*columns) for way in row if way is not None]
     return [PLAIN, *(way for way in ways if way != PLAIN)]
 

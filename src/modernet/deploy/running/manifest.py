@@ -37,7 +37,13 @@ class Kind:
     package: str
 
 
-KINDS = {"torch": Kind("modernet.deploy.running.torch_ways", "TorchWay", "torch")}
+_HERE = "modernet.deploy.running"
+KINDS = {
+    "torch": Kind(f"{_HERE}.torch_ways", "TorchWay", "torch"),
+    "torch int8": Kind(f"{_HERE}.torch_int8", "Int8Way", "torch"),
+    "onnxruntime": Kind(f"{_HERE}.onnx_runtime", "OnnxRuntimeWay", "onnxruntime"),
+    "openvino": Kind(f"{_HERE}.openvino", "OpenVinoWay", "openvino"),
+}
 """Ways by what a manifest calls them. Another runtime is one more line."""
 
 

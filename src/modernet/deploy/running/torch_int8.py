@@ -42,7 +42,8 @@ class Int8Way(TorchWay):
         ranges = {name: each for name, each in seen.items() if name not in work.kept}
         example = work.images[:1].float().repeat(2, 1, 1, 1)
         program, share = int8_network(network, example, ranges, largest=127 if has_vnni() else 63)
-        return Int8Runner(_Returning(program, work.dtype), self, share)
+        channels, height, width = work.images.shape[1:]
+        return Int8Runner(_Returning(program, work.dtype), self, (channels, height, width), share)
 
 
 class TorchInt8:
@@ -73,8 +74,8 @@ class Int8Runner(TorchRunner):
         share: of the network's parameters, how many are weights in 8 bits; 1.0 is all.
     """
 
-    def __init__(self, network: nn.Module, way: Int8Way, share: float) -> None:
-        super().__init__(network, way, torch.float32)
+    def __init__(self, network: nn.Module, way: Int8Way, size: tuple[int, int, int], share: float) -> None:
+        super().__init__(network, way, torch.float32, size)
         self.share = share
 
 
