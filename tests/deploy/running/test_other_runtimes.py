@@ -317,7 +317,7 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.medium
 @torch.no_grad()
 def test_optimize_chooses_among_all_runtimes(trained: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [runtime.name for runtime in RUNTIMES] == ["torch", "onnxruntime", "openvino"]
+    assert [runtime.name for runtime in RUNTIMES] == ["onnxruntime", "openvino", "torch", "torch int8"]
     monkeypatch.setattr(optimized, "RUNTIMES", RUNTIMES)
     monkeypatch.setattr(torch_ways, "exact_ways", lambda *_, **__: [PLAIN])
     x, _ = pixels(96, seed=4)
