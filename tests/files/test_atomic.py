@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from modernet.errors import InputError
 from modernet.files.atomic import check_free, whole_file, whole_folder
@@ -13,6 +15,13 @@ def test_a_file_appears_with_all_its_content(tmp_path: Path) -> None:
 
     assert (tmp_path / "new" / "record.json").read_text() == "whole"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["record.json"]
+
+
+def test_weights_have_the_permissions_of_other_new_files(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    with whole_file(tmp_path / "model.safetensors") as unfinished:
+        save_file({"weight": torch.zeros(1)}, unfinished)
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_a_failure_while_writing_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:

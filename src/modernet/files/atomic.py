@@ -16,7 +16,7 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterato
     """Yield a path to write to, in the folder of `path`; it is renamed to `path` once it is complete and on disk.
 
     If the body raises (a full disk, Ctrl-C), the unfinished file is removed and the file at `path` is unchanged.
-    The folder of `path` is created if it is missing.
+    The folder of `path` is created if it is missing. The file has the permissions that new files have for this user.
 
     Args:
         durable: whether it waits for the disk, some milliseconds; without, a power cut may leave an empty file.
@@ -28,7 +28,10 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterato
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.unfinished")  # one name: killed processes leave at most one
     try:
+        unfinished.touch()
+        permissions = unfinished.stat().st_mode
         yield unfinished
+        unfinished.chmod(permissions)  # safetensors makes files that only their owner can read
         if durable:
             with unfinished.open("rb+") as file:
                 os.fsync(file.fileno())

@@ -72,8 +72,8 @@ class Accuracy:
             f"{100 * right / self.n:.1f} % {_in_per_cent(wilson_interval(right / self.n, self.n))}"
             for right in (self.right_before, self.right_after)
         )
-        lost = f"{self.points_lost:.1f} points {_in_per_cent(self.lost)} lost"
-        return f"accuracy {before} before, {after} after, {lost}"
+        change = f"{-self.points_lost:+.1f} points [{-100 * self.lost.high:+.1f}, {-100 * self.lost.low:+.1f}]"
+        return f"accuracy {before} before, {after} after: {change}"
 
 
 @dataclass(frozen=True)
