@@ -87,7 +87,9 @@ def test_labels_decide_by_the_accuracy_that_is_lost() -> None:
         assert (judgement.accuracy.right_before, judgement.accuracy.right_after) == (200, 200 - count)
         assert not judgement.accuracy.lost.excludes(count / 200)
         assert judgement.failure == failure
-    assert "accuracy 100.0 % [98.1, 100.0] before, 99.0 % [96.4, 99.7] after: -1.0 points [-3.6, +1.0]" in str(judgement)
+    assert "accuracy 100.0 % [98.1, 100.0] before, 99.0 % [96.4, 99.7] after: -1.0 points [-3.6, +1.0]" in str(
+        judgement
+    )
 
     wrong_before = judged(after, before, labels=labels)
     assert wrong_before.accuracy is not None

@@ -61,6 +61,15 @@ def test_a_way_is_not_begun_when_the_time_is_over_or_too_short_for_its_kind(now:
     assert now == [156.0]
 
 
+def test_another_way_is_begun_in_any_case_until_there_is_one(now: list[float]) -> None:
+    ways: list[Any] = [Preparing("plain", 70, now), Preparing("wrong", 5, now), AnotherKind("second", 5, now)]
+    ways.append(AnotherKind("third", 5, now))
+    checked = iter(["it is wrong", ""])
+    runners, failures = prepare(WORK, ways, lambda runner: next(checked), Clock(60, start=100.0), reserve=0.1)
+    assert [str(way) for way in runners] == ["plain", "second"]
+    assert [str(way) for way in failures] == ["wrong", "third"]
+
+
 def test_progress_says_what_is_tried_and_the_time_left(now: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     ways: list[Any] = [Preparing("plain", 1, now), Preparing("quick", 2, now), Preparing("slow", 20, now)]
     with progress.shown(progress.LineDisplay(interval_s=0)):

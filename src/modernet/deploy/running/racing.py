@@ -38,7 +38,8 @@ def prepare(
     """Prepare ways to run a network, one after another, until the time is over.
 
     A way is not begun if the time left is shorter than what the slowest of its kind took, so only the first of a kind,
-    such as the first compilation, takes longer than the time allows.
+    such as the first compilation, takes longer than the time allows. But others are begun in any case until there is
+    one besides the first: on a busy machine, or for a large network, that is worth more than the time.
 
     Args:
         work: what they are prepared from.
@@ -56,7 +57,7 @@ def prepare(
         for way in others:
             left = clock.left(reserve)
             counted.advance(0, note=f"{way}, {max(clock.left(), 0):.0f} s left")
-            if left <= slowest.get(type(way), 0.0):
+            if len(runners) > 1 and left <= slowest.get(type(way), 0.0):
                 failures[way] = f"not tried: too little of the {clock.seconds:g} s was left"
             else:
                 try:
