@@ -13,7 +13,7 @@ test-oldest:  ## the tests with the oldest supported versions (torch 2.11, ...),
 	.ci/oldest
 
 bench:  ## speed on this machine: optimized networks beside other runtimes on a CPU; on a GPU: benchmarks/gpu_session.py
-	uv run --group neighbours python benchmarks/cpu_precision.py --out benchmarks/results/cpu-here-precision
+	uv run --group neighbours python benchmarks/cpu_precision.py --out runs/cpu-precision
 
 format:
 	uv run ruff format .

@@ -20,14 +20,20 @@ NETWORKS = {"resnet50": "ResNet-50", "swin_tiny": "Swin-T", "convnext_tiny": "Co
 TRAINED = {"efficientnet_lite0": "EfficientNet-Lite0"}
 BATCH = 8
 OURS = "modernet.optimize, "
-PRECISIONS = {"exact": ("float32",), "bf16": ("bf16",), "int8": ("int8",), "auto": ("float32", "bf16", "int8")}
-"""A precision of `optimize` -> those of the runtimes that it is compared with."""
+PRECISIONS = {
+    "exact": ("float32",),
+    "bf16": ("float32", "bf16"),
+    "int8": ("float32", "int8"),
+    "auto": ("float32", "bf16", "int8"),
+}
+"""A precision of `optimize` -> those that it may choose, in which the other runtimes compete."""
 BEGIN, END = "<!-- speed: made by docs/make_speed.py -->\n", "<!-- end of speed -->"
 
 INTRODUCTION = """# Speed
 
-`make docs` writes this page from the records in `benchmarks/results`, which `modernet benchmark` made. Networks take
-turns in rounds, after warm-up, cycling through more batches than fit into the last-level cache. A ratio is taken within
+`make docs` writes this page from the records in `benchmarks/results`, which `modernet benchmark` and
+`benchmarks/cpu_precision.py` made. Networks take turns in rounds, after warm-up; `modernet benchmark` cycles through
+more batches than fit into the last-level cache. A ratio is taken within
 each round, and its interval is a bootstrap over rounds. Compare numbers within a table only: the tables come from
 different runs on a shared machine.
 
@@ -37,22 +43,24 @@ has measured that it is faster: see [the log](log.md).
 
 FOLDERS = """## Optimized networks in a folder
 
-`modernet optimize MODEL --data IMAGES --out fast`, and `fast.save("fast")` in Python, write an optimized network to a
-new folder:
+`modernet optimize MODEL --data IMAGES --out fast`, and `fast.save("fast", network=saved)` in Python, write an optimized
+network to a new folder:
 
 - `optimized.json`: the way to run it, its precision, the report of the choice, the size of the images, the version of
   PyTorch or of the runtime, the instructions of the processor, a fingerprint of the network, and a sha256 of every
   other file.
 - `way/`: for PyTorch a program that was compiled ahead of time (AOTInductor), or the other runtime's files; empty for
   a way without a program.
-- `network.json`, `model.safetensors`: the original network as a run leaves it (in Python, with `network=`), so that
-  the other verbs take the folder too.
+- `network.json`, `model.safetensors`: the original network as a run leaves it (in Python, with `network=`), so
+  that the other verbs take the folder too.
 
 `modernet predict fast`, `modernet evaluate fast --data IMAGES`, `modernet benchmark optimized:./fast` and
 `modernet.load_optimized("fast")` load it without choosing or compiling, and it takes any number of images and
 threads. The program is compiled when it is saved: its results and its speed are then compared with those that were
 measured, and the last line of the report is the ratio. On a processor with other instructions, or with another
-version of the runtime, the way to run is chosen again from the original network, and one line says why.
+version of the runtime, the way to run is chosen again from the original network, and one line says why: up to a minute
+each time that it is loaded, in exact precision unless `images=` are given. `modernet optimize ./fast --data IMAGES
+--out faster` keeps the new choice.
 
 A program can do anything. So only folders that you have saved yourself are loaded, of which there are notes in the
 cache folder (`$MODERNET_CACHE`); others need `trust=True` or `--trust`. A file that was changed is refused in either
@@ -67,8 +75,8 @@ keeps the fastest whose answers are right:
 - `exact`, the default: float32. Answers change by rounding alone.
 - `bf16`: bfloat16 takes part. It is faster on processors that multiply it (AMX, AVX512-BF16); others emulate it.
 - `int8`: 8-bit integers take part, except in layers that lose too much. They need images to calibrate and to judge by,
-  and gain most with AMX or VNNI.
-- `auto`: all of them, for those who do not want to know their processor.
+  and nothing was timed with AMX or VNNI yet.
+- `auto`: all of them, if you do not know what your processor is good at.
 
 Reduced precision is judged by the exact network, on images that did not calibrate it. The most likely class of 99 % of
 them has to stay (`agreement`); with `labels`, at most 0.5 points of accuracy may be lost; where a network returns no
@@ -92,7 +100,6 @@ class Measured(NamedTuple):
     network: str
     speed: str
     accuracy: str = ""
-
 
 
 def comparison_table(folder: Path) -> str:
@@ -158,30 +165,33 @@ def precision_table(records: Sequence[Record]) -> str:
         cells = [row[name].speed if name in row else "–" for name in titles]
         (accuracy,) = (row[name].accuracy if name in row else "" for name in TRAINED)
         lines.append(f"| {device}, {processor} | `{precision}` | {' | '.join(cells)} | {accuracy or '–'} |")
-    unmeasured = [name for name in CLASSES.values() if name not in {record.settings["processor"] for record in records}]
     lines += [
         "",
         f"Images/s of `modernet.optimize` for inference, batch {BATCH}, 224 pixels, and how many times as fast that is "
-        "as the fastest of compiled timm, OpenVINO and ONNX Runtime in the same precision (`auto`: in any), with the "
-        "95 % interval; medians over rounds in turns.",
+        "as the fastest of compiled timm, OpenVINO and ONNX Runtime in the precisions that the row allows, with the "
+        "95 % interval; medians over rounds in turns. The row of 2026-11-24 is of before other runtimes took part in "
+        "`optimize`; the class of its processor is from the log.",
     ]
-    lines += (
-        [f"**Reduced precision was not measured** on processors with {', '.join(unmeasured)}."] if unmeasured else []
-    )
+    measured_here = {record.settings["processor"] for record in records}
+    others = [name for name in CLASSES.values() if name not in measured_here]
+    if not measured_here:
+        lines.append("**Reduced precision has not been measured on any processor yet.**")
+    elif others:
+        lines.append(f"**Reduced precision was not measured** on processors with {', '.join(others)}.")
     return "\n".join(lines) + "\n"
 
 
 def measured_before() -> Iterator[Measured]:
-    """Yield what benchmarks of float32 alone have measured; their processor had AVX-512, and nothing for integers."""
+    """Yield what benchmarks of float32 alone have measured, on a processor with AVX-512."""
     for name in NETWORKS:
-        *others, ours = read_records(RESULTS / "cpu-amd-epyc" / name)
+        _, *others, ours = read_records(RESULTS / "cpu-amd-epyc" / name)
         speed = f"{_speed(ours):.1f}, {_ratio(ours, max(others, key=_speed))}"
-        yield Measured(ours.environment["device"].removeprefix("CPU "), "AVX-512", "exact", name, speed)
+        yield Measured(ours.environment["device"].removeprefix("CPU "), "AVX-512 (2026-11-24)", "exact", name, speed)
 
 
 def measured(record: Record) -> Iterator[Measured]:
     """Yield the precisions of a record of batches of `BATCH`."""
-    if record.settings["batch"] != BATCH:
+    if record.settings["batch"] != BATCH or (record.settings["network"] in TRAINED and not record.settings["trained"]):
         return
     device = record.environment["device"].removeprefix("CPU ")
     for precision, theirs in PRECISIONS.items():

@@ -60,6 +60,7 @@ def precision_record() -> Record:
         settings={
             "network": "efficientnet_lite0",
             "batch": 8,
+            "trained": True,
             "processor": "AMX",
             "chosen": {"modernet.optimize, int8": "OpenVINO int8"},
             "skipped": {"ONNX Runtime, int8": "onnxruntime not installed"},

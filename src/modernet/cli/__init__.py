@@ -26,7 +26,7 @@ _VERBS = {
     "predict": "predict what is in images",
     "robustness": "measure how a network answers for corrupted images, a classifier also for shifted and moved ones",
     "optimize": "find the fastest way to run a classifier on this processor, and keep it in a folder",
-    "export": "write a trained network to a file that runs without modernet: torch.export or ONNX",
+    "export": "write a trained network to a file that runs without modernet: torch.export, ONNX or OpenVINO",
     "benchmark": "measure networks side by side on this device: speed, memory, share of its peak",
     "report": "make an HTML page from a folder of runs",
 }

@@ -20,6 +20,7 @@ class Options:
     Examples:
       modernet export runs/train-convnext_test-my_photos --to onnx
       modernet export --model convnext_tiny.fb_in22k_ft_in1k --to torch --out tiny.pt2
+      modernet export runs/train-resnet18-my_photos --to openvino
       modernet export runs/train-resnet18-my_photos --to onnx --precision int8 --data my_photos
 
     The file is run and compared with the network before it takes its name. It contains its classes and how images must
@@ -59,7 +60,7 @@ class Options:
     image_size: str | None = None
     """Pixels of a side, or HEIGHTxWIDTH; by default what the network was trained or published for."""
     precision: Literal["float32", "int8"] = "float32"
-    """int8: compute with 8-bit integers, --optimized; for classifiers and segmenters, to onnx or openvino."""
+    """int8: 8-bit integers, for classifiers and segmenters, to onnx or openvino; needs --data, implies --optimized."""
     data: str | None = None
     """Images for --precision int8, some hundreds: a folder, shards, parquet, URL, hf:org/name, or a name. Validation
     images are used; of one set without splits all, or if the network learned from some, those held out."""

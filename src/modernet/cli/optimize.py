@@ -23,8 +23,9 @@ class Options:
       modernet evaluate fast --data my_photos
       modernet benchmark ./fast optimized:./fast                the network as it was, and as it is kept
 
-    Some of the images calibrate 8-bit integers, the others judge every way to run the network: one whose answers change
-    too much is not chosen. They are not those that a run was trained or tested on, but those of its validation.
+    Some of the images calibrate 8-bit integers, the others judge ways in reduced precision: one that loses more than
+    0.5 points of their accuracy is not chosen. They are not those that a run was trained or tested on, but those of its
+    validation. With fewer than 64 images, only exact ways are tried.
     """
 
     network: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL|RUN")]
@@ -37,8 +38,8 @@ class Options:
     out: Path
     """Folder to write; it must not exist."""
     precision: Literal["exact", "bf16", "int8", "auto"] = "auto"
-    """exact: results change by rounding only. bf16, int8: also with less precise numbers, where answers stay the same.
-    auto: whichever of these is fastest."""
+    """exact: results change by rounding only. bf16, int8: also with less precise numbers, where they lose no
+    accuracy. auto: whichever of these is fastest."""
     weights: Path | None = None
     """Weights for MODEL: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     batch_size: int = 8

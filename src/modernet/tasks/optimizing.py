@@ -14,6 +14,7 @@ from modernet.data.reading import decode, on_disk
 from modernet.data.sources.read import read_source
 from modernet.data.splits import one_split
 from modernet.deploy import OptimizedNetwork, optimize
+from modernet.deploy.running.division import FEWEST
 from modernet.deploy.running.optimized import Allowed
 from modernet.errors import InputError
 from modernet.evaluation import numbered_split
@@ -58,9 +59,13 @@ def optimize_named(network: NamedNetwork, request: OptimizeRequest, folder: Path
     if request.image_size is not None:
         saved = replace(saved, preparation=saved.preparation.with_size(request.image_size))
     images, labels = choosing_images(network, saved, request)
+    precision = request.precision
+    if precision == "auto" and len(images) < FEWEST["classes"]:
+        progress.say(f"{len(images)} images are too few to judge reduced precision by: only exact ways are tried")
+        precision = "exact"
     fast = optimize(
-        saved.network, images, labels=labels, precision=request.precision, batch=min(request.batch_size, len(images)),
-        seconds=request.seconds,
+        saved.network, images, labels=None if precision == "exact" else labels, precision=precision,
+        batch=min(request.batch_size, len(images)), seconds=request.seconds,
     )  # fmt: skip
     assert isinstance(fast, OptimizedNetwork), "a classifier is no detector"
     fast.save(folder, network=saved, marks=network.marks())

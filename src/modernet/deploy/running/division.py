@@ -12,7 +12,8 @@ from modernet.errors import InputError
 
 _EVERY = 4
 _MOST_CALIBRATING = 128
-_FEWEST = {"classes": 64, "pixels": 8, "numbers": 8}  # an image has one class, but many pixels and numbers
+FEWEST = {"classes": 64, "pixels": 8, "numbers": 8}
+"""Images that reduced precision is judged with: an image has one class, but many pixels and numbers."""
 
 
 def divide(images: Tensor, labels: Tensor | None, answers: Answers) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -28,11 +29,11 @@ def divide(images: Tensor, labels: Tensor | None, answers: Answers) -> tuple[Ten
     Raises:
         InputError: there are too few images.
     """
-    n, fewest = len(images), _FEWEST[answers]
+    n, fewest = len(images), FEWEST[answers]
     if n < fewest:
         raise InputError(
             f"{n} images; reduced precision is judged on images that it is not calibrated with: give {fewest} or more, "
-            'or precision="exact"'
+            'or precision="exact" (--precision exact)'
         )
     calibrating = torch.arange(n, device=images.device) % max(_EVERY, math.ceil(n / _MOST_CALIBRATING)) == 0
     return images[calibrating], images[~calibrating], None if labels is None else labels[~calibrating.to(labels.device)]
