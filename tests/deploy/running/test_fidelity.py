@@ -97,6 +97,31 @@ def test_labels_decide_by_the_accuracy_that_is_lost() -> None:
     assert wrong_before.failure == ""
 
 
+def test_constant_answers_are_refused_even_if_no_accuracy_is_lost() -> None:
+    before = scores(200)
+    labels = before.argmax(1)
+    labels[40:] = 0  # right for a fifth of the images and those of class 0
+    constant = torch.eye(10)[torch.zeros(200, dtype=torch.long)]
+    judgement = judged(before, constant, labels=labels)
+    assert judgement.accuracy is not None
+    assert judgement.accuracy.points_lost < 0
+    assert judgement.failure.endswith("% equal top-1, less than 90 %")
+
+
+def test_labels_that_are_right_by_chance_only_raise() -> None:
+    before = scores(200)
+    right = before.argmax(1)
+    for count in (0, 28):  # of 200 images and 10 classes
+        labels = (right + 1) % 10
+        labels[:count] = right[:count]
+        with pytest.raises(
+            InputError, match=f"right for {count} of 200 labels, no more than by chance: .* another order"
+        ):
+            judged(before, before, labels=labels)
+    labels[:30] = right[:30]
+    assert judged(before, before, labels=labels).failure == ""
+
+
 def test_the_pixels_of_a_segmenter_are_judged_like_images() -> None:
     before = scores(8, 3, 5, 5)
     after = before.clone()

@@ -2,7 +2,9 @@
 
 The rule. Reduced precision is accepted if every number is finite and
 
-- with labels: at most `MOST_POINTS_LOST` points of accuracy are lost, on the same images before and after;
+- with labels: at most `MOST_POINTS_LOST` points of accuracy are lost, on the same images before and after, and at least
+  the share `LEAST_AGREEMENT` of images keeps its likeliest class. Labels that the exact network is not right about more
+  often than by chance say nothing, and raise;
 - without: at least the share `agreement` of images, or of the pixels of a segmenter, keeps its likeliest class;
 - where the network returns no scores of classes (feature maps, detectors): the root mean square of the difference is
   at most `MOST_RELATIVE_ERROR` of that of the exact numbers, in each tensor.
@@ -20,12 +22,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet import progress
+from modernet.errors import InputError
 from modernet.models import DenseNetwork
 from modernet.statistics import Interval, paired_interval, wilson_interval
 from modernet.torch_internals import tensors_in
 
 AGREEMENT = 0.99
 """Share of images whose likeliest class has to stay the same, by default."""
+LEAST_AGREEMENT = 0.9
+"""The same with labels, where a change of the class may also be a gain."""
 MOST_POINTS_LOST = 0.5
 """Accuracy that may be lost, in points of per cent."""
 MOST_RELATIVE_ERROR = 0.05
@@ -135,6 +140,9 @@ class Judge:
     Args:
         exact: the exact network.
         held_out: the images and the rule.
+
+    Raises:
+        InputError: the exact network's classes are not those of the labels.
     """
 
     def __init__(self, exact: nn.Module, held_out: HeldOut) -> None:
@@ -142,6 +150,8 @@ class Judge:
         self._held_out = held_out
         # scores of classes are small; maps of many images would not fit into memory
         self._scores = list(self._run(exact)) if held_out.answers == "classes" else None
+        if self._scores is not None and held_out.labels is not None:
+            _check_above_chance(torch.cat([scores for (scores,) in self._scores]), held_out.labels.cpu())
 
     def __call__(self, reduced: nn.Module) -> Judgement:
         """Judge a network in reduced precision, which returns the same tensors as the exact one."""
@@ -184,12 +194,25 @@ def _failure(judgement: Judgement, agreement: float) -> str:
         return "results are not finite"
     if accuracy is not None:
         lost = accuracy.points_lost
-        return f"{lost:.1f} points of accuracy lost, more than {MOST_POINTS_LOST}" if lost > MOST_POINTS_LOST else ""
+        if lost > MOST_POINTS_LOST:
+            return f"{lost:.1f} points of accuracy lost, more than {MOST_POINTS_LOST}"
+        agreement = LEAST_AGREEMENT
     if judgement.same_class is not None:
         short = f"{100 * judgement.same_class:.1f} % equal top-1, less than {100 * agreement:g} %"
         return short if judgement.same_class < agreement else ""
     error = judgement.relative_error
     return f"relative error {error:.1e}, more than {MOST_RELATIVE_ERROR}" if error > MOST_RELATIVE_ERROR else ""
+
+
+def _check_above_chance(scores: Tensor, labels: Tensor) -> None:
+    """Raise if the interval of the accuracy contains that of guessing one class of `(n, k)` scores, or is below it."""
+    n, classes = scores.shape
+    right = int((scores.argmax(1) == labels).sum())
+    if wilson_interval(right / n, n).low <= 1 / classes:
+        raise InputError(
+            f"the network is right for {right} of {n} labels, no more than by chance: their classes are probably in "
+            "another order than the network's; correct the labels, or omit them"
+        )
 
 
 def _errors(found: Tensor, expected: Tensor) -> Tensor:

@@ -68,8 +68,8 @@ def optimize(
     >>> print(network.report)  # doctest: +SKIP
 
     With reduced precision, ways in bfloat16 or with 8-bit integers take part too. The fastest is kept if its answers
-    are those of the exact network: the likeliest class of at least 99 % of held-out images, or, with labels, all but
-    0.5 points of its accuracy. Networks that return no scores of classes are judged by their relative error
+    are those of the exact network: the likeliest class of at least 99 % of held-out images, or, with labels, of 90 %
+    and all but 0.5 points of its accuracy. Networks that return no scores of classes are judged by their relative error
     (`modernet.deploy.running.fidelity` has the rule). Otherwise it is refused, and the next one judged; but of an int8
     way, the layers that cost most are first kept in floating point, as many as it takes. Give real images: every fourth
     (at most 128, evenly spaced) gives the ranges of 8-bit integers, and the others are held out.
@@ -104,8 +104,9 @@ def optimize(
         gradients.
 
     Raises:
-        InputError: the images are not a batch of images or not on the network's device, or too few; the dtype is not
-            floating point; an option is out of its range; or the network returns no tensors or is not deterministic.
+        InputError: the images are not a batch of images or not on the network's device, or too few; the labels are
+            right by chance only; the dtype is not floating point; an option is out of its range; or the network returns
+            no tensors or is not deterministic.
     """
     dtype = _check(model, images, dtype, precision, agreement)
     if batch is None:
