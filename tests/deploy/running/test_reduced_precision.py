@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import modernet.deploy.running.optimized as optimized
 import modernet.deploy.running.racing as racing
 import modernet.deploy.running.torch_ways as torch_ways
 from deploy.networks import images, randomised, relative_error
-from deploy.running.fakes import CLASSES, Classifier, FakeRuntime, FakeWay, fake_seconds
+from deploy.running.fakes import CLASSES, Classifier, FakeRunner, FakeRuntime, FakeWay, fake_seconds
 from detection.small import detector
 from modernet.deploy import OptimizedDetector, OptimizedNetwork, TorchWay, Work
 from modernet.deploy.running.casting import cast_copy
@@ -142,6 +143,38 @@ def test_labels_judge_by_accuracy(runtimes: Any) -> None:
     assert "points of accuracy lost" in refused.failure
     with pytest.raises(InputError, match="right for 0 of 60 labels"):
         reduced(network, PHOTOS, precision="int8", labels=(right + 1) % CLASSES)
+
+
+@dataclass(frozen=True)
+class WrongFor(FakeWay):
+    """An exact way that is wrong for one image of a batch of some size.
+
+    Attributes:
+        batch, image: the size, and which image of it.
+    """
+
+    batch: int = 8
+    image: int = 0
+
+    def prepare(self, work: Work) -> FakeRunner:
+        runner = super().prepare(work)
+
+        def wrong(_: nn.Module, args: tuple[Tensor], scores: Tensor) -> None:
+            if len(args[0]) == self.batch:
+                scores[self.image] += 1
+
+        runner.register_forward_hook(wrong)
+        return runner
+
+
+@pytest.mark.parametrize(("batch", "image"), [(8, 7), (1, 0)])
+def test_an_exact_way_is_right_for_every_image_and_for_one(runtimes: Any, batch: int, image: int) -> None:
+    right, wrong = FakeWay("exact", 0.5), WrongFor("exact", 0.3, batch=batch, image=image)
+    runtimes(right, wrong)
+    report = reduced(Classifier(), PHOTOS, batch=8).report
+    assert report.chosen == right
+    (failure,) = [measured.failure for measured in report.measured if measured.way == wrong]
+    assert failure.startswith("of one image, results differ" if batch == 1 else "results differ")
 
 
 def test_a_batch_of_eight_is_timed_unless_another_is_asked_for(runtimes: Any) -> None:
