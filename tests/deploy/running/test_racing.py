@@ -100,7 +100,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_way_that_is_slower_for_certain_has_no_further_turns() -> None:
     fast, close, slow = Timed(1.0, 1.1), Timed(1.05, 1.15), Timed(2.0, 2.2)
     runners: dict[Any, Any] = {"slow": slow, "fast": fast, "close": close}
-    speeds = race(runners, WORK.images, Clock(60))
+    speeds, _ = race(runners, WORK.images, Clock(60))
     assert speeds == {"fast": 4.0, "close": pytest.approx(4 / 1.05), "slow": pytest.approx(4 / 2.1)}
     assert (fast.calls, close.calls, slow.calls) == (5, 5, 2)
 
@@ -109,5 +109,5 @@ def test_a_way_that_is_slower_for_certain_has_no_further_turns() -> None:
 def test_a_race_ends_when_the_time_is_over_but_every_way_has_a_turn() -> None:
     first, second = Timed(1.0, 1.1), Timed(1.05, 1.15)
     runners: dict[Any, Any] = {"first": first, "second": second}
-    assert race(runners, WORK.images, Clock(0)) == {"first": 4.0, "second": pytest.approx(4 / 1.05)}
+    assert race(runners, WORK.images, Clock(0)) == ({"first": 4.0, "second": pytest.approx(4 / 1.05)}, {})
     assert (first.calls, second.calls) == (1, 1)

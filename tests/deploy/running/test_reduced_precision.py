@@ -41,7 +41,7 @@ def runtimes(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def use(*ways: FakeWay, absent: str = "") -> None:
         monkeypatch.setattr(racing, "seconds_of", fake_seconds)
-        monkeypatch.setattr(optimized, "rank_layers", lambda work: RANKING)
+        monkeypatch.setattr(optimized, "rank_layers", lambda work, seconds: RANKING)
         monkeypatch.setattr(optimized, "RUNTIMES", (FakeRuntime(ways), FakeRuntime(absent=absent), PyTorch()))
 
     return use
@@ -175,6 +175,72 @@ def test_an_exact_way_is_right_for_every_image_and_for_one(runtimes: Any, batch:
     assert report.chosen == right
     (failure,) = [measured.failure for measured in report.measured if measured.way == wrong]
     assert failure.startswith("of one image, results differ" if batch == 1 else "results differ")
+
+
+@dataclass(frozen=True)
+class Raising(FakeWay):
+    """A way that raises at a call or a preparation.
+
+    Attributes:
+        call: how many calls of a runner work.
+        kept: how many layers may be kept.
+    """
+
+    call: int = 100
+    kept: int = 100
+
+    def prepare(self, work: Work) -> FakeRunner:
+        if len(work.kept) > self.kept:
+            raise MemoryError("too large")
+        runner = super().prepare(work)
+        calls = iter(range(self.call))
+
+        def count(_: nn.Module, args: tuple[Tensor]) -> None:
+            if next(calls, None) is None:
+                raise MemoryError("too large")
+
+        runner.register_forward_pre_hook(count)
+        return runner
+
+
+@pytest.mark.parametrize("turns", [0, 5])
+def test_a_way_that_raises_in_the_race_or_before_the_judge_is_left_out(
+    runtimes: Any, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    def seconds_of(call: Any, repeats: int, device: torch.device) -> float:
+        call()
+        return fake_seconds(call, repeats, device)
+
+    good, bad = FakeWay("bf16", 0.5, FAITHFUL), Raising("int8", 0.2, FAITHFUL, call=1 + turns)
+    runtimes(good, bad)
+    monkeypatch.setattr(racing, "seconds_of", seconds_of)
+    monkeypatch.setattr(racing, "_TURN_S", 0.0)
+    report = reduced(Classifier(), PHOTOS, precision="auto").report
+    assert report.chosen == good
+    (measured,) = [each for each in report.measured if each.way == bad]
+    assert (measured.failure, measured.images_per_second) == ("MemoryError: too large", None)
+
+
+def test_a_ranking_that_raises_leaves_the_int8_way_refused(runtimes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rank(work: Work, seconds: float) -> Any:
+        raise MemoryError("too large")
+
+    way = FakeWay("int8", 0.2, ROUGH)
+    runtimes(way)
+    monkeypatch.setattr(optimized, "rank_layers", rank)
+    (judgement,) = [
+        m.judgement for m in reduced(Classifier(), PHOTOS, precision="int8").report.measured if m.way == way
+    ]
+    assert judgement is not None
+    assert judgement.failure.endswith("; its layers were not ranked: MemoryError: too large")
+
+
+def test_what_was_kept_before_an_exception_is_reported() -> None:
+    network, way = Classifier().requires_grad_(False), Raising("int8", 0.2, HOPELESS, kept=1)
+    judge = Judge(network, HeldOut(PHOTOS, None, "classes", 0.99, 8))
+    found = keep_costly_layers(way, Work(network, PHOTOS[:8], torch.float32), RANKING, judge, Clock(60))
+    assert not isinstance(found, str)
+    assert found.layers == tuple(RANKING[:1])
 
 
 def test_a_batch_of_eight_is_timed_unless_another_is_asked_for(runtimes: Any) -> None:

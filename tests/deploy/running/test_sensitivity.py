@@ -92,3 +92,10 @@ def test_a_network_without_class_scores_is_ranked_by_relative_error() -> None:
     costs = dict(rank_layers(given))
     assert 1e-4 < costs["0"] < 0.05
     assert 1e-4 < costs["1"] < 0.05
+
+
+def test_the_first_parameter_may_be_complex_and_there_may_be_none() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    network.register_parameter("phase", nn.Parameter(torch.zeros(1, dtype=torch.complex64)))
+    assert [name for name, _ in rank_layers(work(network, images(12, batch=4)))] == ["0"]
+    assert rank_layers(work(nn.Sequential(nn.ReLU()), images(12, batch=4))) == []

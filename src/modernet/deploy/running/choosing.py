@@ -8,15 +8,17 @@ from functools import cache
 from itertools import zip_longest
 
 from modernet.deploy.running.fidelity import HeldOut, Judge
-from modernet.deploy.running.keeping import NO_TIME, Rank, keep_costly_layers
+from modernet.deploy.running.keeping import NO_TIME, Rank, Ranking, keep_costly_layers
 from modernet.deploy.running.racing import Clock, prepare, race
 from modernet.deploy.running.torch_ways import PLAIN
 from modernet.deploy.running.way import Check, Measurement, Precision, Runner, Runtime, Way, Work
+from modernet.errors import one_line
 
 _FOR_TIMING = 0.15
 """Share of the time in which no further way is prepared."""
 _FOR_KEEPING = 0.5
 """The same where layers of int8 ways may have to be kept in floating point, which needs further preparations."""
+_FOR_RANKING, _MOST_RANKING_S = 0.25, 10.0  # share of the time left, and at most so many seconds
 
 
 def ways_of(runtimes: Sequence[Runtime], work: Work, precisions: Sequence[Precision]) -> list[Way]:
@@ -44,36 +46,59 @@ def choose(
 
     Returns:
         The runner chosen, and a measurement of each way.
+
+    Raises:
+        InputError: the labels are right by chance only.
     """
     keeping = any(way.precision == "int8" for way in ways)
     runners, failures = prepare(work, ways, check, clock, _FOR_KEEPING if keeping else _FOR_TIMING)
-    speeds = race(runners, work.images, clock)
-    measured = {way: Measurement(way, None, failures.get(way, "")) for way in ways}
-    exact = max((way for way in runners if way.precision == "exact"), key=speeds.__getitem__)
-    judge = cache(lambda: Judge(runners[exact], _given(held_out)))
-    ranking = cache(lambda: rank(work))
+    speeds, stopped = race(runners, work.images, clock)
+    measured = {way: Measurement(way, speeds.get(way), (failures | stopped).get(way, "")) for way in ways}
+    running = {way: runners[way] for way in speeds}
+    exact = running[max((way for way in running if way.precision == "exact"), key=speeds.__getitem__)]
+    judge = cache(lambda: Judge(exact, _given(held_out)))
+    ranking = cache(lambda: _ranked(rank, work, clock))
     while True:
-        way = max(runners, key=speeds.__getitem__)
+        way = max(running, key=speeds.__getitem__)
         if way.precision == "exact" or measured[way].judgement is not None:
             break
-        judgement = judge()(runners[way])
+        judging = judge()  # what it raises is about the labels
+        try:
+            judgement = judging(running[way])
+        except Exception as error:  # as in the race
+            measured[way] = Measurement(way, None, one_line(error, with_type=True))
+            del running[way]
+            continue
         measured[way] = replace(measured[way], judgement=judgement)
         if not judgement.failure:
             break
-        del runners[way]
+        del running[way]
         if way.precision != "int8":
             continue
-        kept = keep_costly_layers(way, work, ranking(), judge(), clock) if clock.left() > 0 else NO_TIME
+        kept = NO_TIME if clock.left() <= 0 else ranking()
+        kept = kept if isinstance(kept, str) else keep_costly_layers(way, work, kept, judging, clock)
         if isinstance(kept, str):
             judgement = replace(judgement, failure=f"{judgement.failure}; {kept}")
             measured[way] = replace(measured[way], judgement=judgement)
             continue
         measured[way] = replace(measured[way], judgement=kept.judgement, kept=tuple(kept.layers), without=judgement)
         if not kept.judgement.failure:
-            rival = max(runners, key=speeds.__getitem__)
-            runners[way] = kept.runner
-            speeds |= race({way: kept.runner, rival: runners[rival]}, work.images, clock)
-    return runners[way], [replace(each, images_per_second=speeds.get(each.way)) for each in measured.values()]
+            rival = max(running, key=speeds.__getitem__)
+            found, stopped = race({way: kept.runner, rival: running[rival]}, work.images, clock)
+            speeds |= found
+            running = {other: runner for other, runner in {**running, way: kept.runner}.items() if other not in stopped}
+            measured |= {other: Measurement(other, None, failure) for other, failure in stopped.items()}
+    return running[way], [
+        replace(each, images_per_second=None if each.failure else speeds.get(each.way)) for each in measured.values()
+    ]
+
+
+def _ranked(rank: Rank, work: Work, clock: Clock) -> Ranking | str:
+    """Return the ranking of the layers, in a share of the time left; one line on why there is none."""
+    try:
+        return rank(work, min(_MOST_RANKING_S, _FOR_RANKING * clock.left()))
+    except Exception as error:  # as in the race
+        return f"its layers were not ranked: {one_line(error, with_type=True)}"
 
 
 def _given(held_out: HeldOut | None) -> HeldOut:

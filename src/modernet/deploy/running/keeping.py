@@ -13,7 +13,8 @@ from modernet.errors import one_line
 
 Ranking = Sequence[tuple[str, float]]
 """Layers of a network and what each alone costs with 8-bit integers, the costliest first."""
-Rank = Callable[[Work], Ranking]
+Rank = Callable[[Work, float], Ranking]
+"""Ranks the layers of a network, in about so many seconds."""
 NO_TIME = "no time was left to keep costly layers in floating point: give more seconds"
 
 
@@ -43,7 +44,7 @@ def keep_costly_layers(way: Way, work: Work, ranking: Ranking, judge: Judge, clo
         clock: a preparation that has begun is finished.
 
     Returns:
-        The last network tried, whether it was accepted or not; one line on why there is none.
+        The last network that ran, whether it was accepted or not; one line on why there is none.
     """
     found: Kept | None = None
     number = 1
@@ -55,7 +56,7 @@ def keep_costly_layers(way: Way, work: Work, ranking: Ranking, judge: Judge, clo
                 runner = way.prepare(replace(work, kept=frozenset(name for name, _ in layers)))
                 found = Kept(runner, judge(runner), layers)
             except Exception as error:  # as in the race
-                return one_line(error, with_type=True)
+                return found or one_line(error, with_type=True)
             if not found.judgement.failure:
                 break
             counted.advance()

@@ -74,26 +74,32 @@ def prepare(
     return runners, failures
 
 
-def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> dict[Way, float]:
-    """Return the images per second of each runner on a batch: the median over its turns.
+def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> tuple[dict[Way, float], dict[Way, str]]:
+    """Return the images per second of each runner on a batch, the median over its turns, or one line on what it raised.
 
     They take turns, so that a machine that slows down slows all alike. From the second turn on, one whose interval is
     below that of the fastest has no further turns. Everything ends after the turn in which the time is over.
 
-    Each has been called before, but for the first: a network as it is needs no warm-up that lasts.
+    Each has been called before, but for the first: a network as it is needs no warm-up that lasts. An exception
+    excludes a way, unless it is the last.
     """
     times: dict[Way, list[float]] = {way: [] for way in runners}
     turn_s = min(_TURN_S, max(clock.left(), 0.0) / (_TURNS * len(runners)))
-    racing = list(runners)
+    racing, failures = list(runners), dict[Way, str]()
     with progress.bar("choosing", _TURNS) as counted:
-        if images.device.type == "cuda":  # CUDA graphs are recorded at the second call
-            for runner in runners.values():
-                runner(images)
         for turn in range(_TURNS):
-            for way in racing:
+            for way in list(racing):
                 counted.advance(0, note=f"{way}, {max(clock.left(), 0):.0f} s left")
                 repeats = max(1, round(turn_s / times[way][0])) if times[way] else 1
-                times[way].append(seconds_of(partial(runners[way], images), repeats, images.device) / repeats)
+                try:
+                    if turn == 0 and images.device.type == "cuda":  # CUDA graphs are recorded at the second call
+                        runners[way](images)
+                    times[way].append(seconds_of(partial(runners[way], images), repeats, images.device) / repeats)
+                except Exception as error:
+                    if len(racing) == 1:
+                        raise
+                    failures[way] = one_line(error, with_type=True)
+                    racing.remove(way)
             counted.advance()
             if turn > 0:
                 intervals = {way: bootstrap_interval(times[way]) for way in racing}
@@ -101,4 +107,5 @@ def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> dict[Wa
                 racing = [way for way in racing if intervals[way].low <= fastest_s]
             if len(racing) == 1 or clock.left() <= 0:
                 break
-    return {way: len(images) / statistics.median(seconds) for way, seconds in times.items()}
+    speeds = {way: len(images) / statistics.median(times[way]) for way in runners if way not in failures}
+    return speeds, failures

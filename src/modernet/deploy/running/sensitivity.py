@@ -23,7 +23,7 @@ _MOST, _FEWEST = 16, 2  # images of a forward pass
 
 
 @torch.no_grad()
-def rank_layers(work: Work, *, seconds: float = 10.0) -> list[tuple[str, float]]:
+def rank_layers(work: Work, seconds: float = 10.0) -> list[tuple[str, float]]:
     """Return the layers of a network with the cost of computing each alone with 8-bit integers, costliest first.
 
     Simulated in floating point: weights with a scale per output channel, inputs with one range per tensor (per channel
@@ -43,7 +43,8 @@ def rank_layers(work: Work, *, seconds: float = 10.0) -> list[tuple[str, float]]
     """
     network = copy.deepcopy(work.network)
     images = work.images if work.calibration is None else work.calibration
-    images = images[:_MOST].to(next(network.parameters()).dtype)
+    weight = next((p for p in network.parameters() if p.is_floating_point()), images)
+    images = images[:_MOST].to(weight.dtype)
     layers = quantizable(network)
     ranges = input_ranges(network, images)
     changes, image_s = _own_changes(network, layers, ranges, images)
