@@ -55,7 +55,7 @@ def test_divergence_and_errors_are_those_of_their_definitions() -> None:
     p, q = before.double().softmax(1), after.double().softmax(1)
     assert judgement.divergence == pytest.approx(float((p * (p / q).log()).sum(1).mean()))
     assert judgement.largest_error == pytest.approx(float((after - before).abs().max() / before.abs().max()))
-    assert judgement.relative_error == pytest.approx(float((after - before).norm() / before.norm()))
+    assert judgement.relative_error == pytest.approx(float((after - before).norm() / (before - before.mean(0)).norm()))
 
 
 def test_the_first_of_equal_scores_is_the_class() -> None:
@@ -140,14 +140,24 @@ def test_other_results_are_judged_by_their_relative_error(error: float, failure:
 
         def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]
             rows = super().forward(images)
-            return [rows, 1000 * rows.abs()]
+            return [rows, 1000 * rows]
 
     before = scores(10, 4, 3, 3)
+    before[5:] = -before[:5]  # means of zero
     held_out = HeldOut(numbered(10), None, "numbers", 0.99, batch=4)
     judgement = Judge(Two(before), held_out)(Two((1 + error) * before))
     assert judgement.same_class is None
     assert judgement.relative_error == pytest.approx(error, rel=1e-4)
     assert judgement.failure == failure
+
+
+def test_maps_with_a_large_mean_are_judged_by_their_deviation_from_it() -> None:
+    mean = torch.tensor([10.0, -3.0, 0.0, 1.0]).view(4, 1, 1)
+    noise = 0.1 * scores(20, 4, 3, 3)
+    judgement = judged(mean + noise[:10], mean + noise[10:], answers="numbers")
+    expected = (noise[10:] - noise[:10]).norm() / (noise[:10] - noise[:10].mean((0, 2, 3), keepdim=True)).norm()
+    assert judgement.relative_error == pytest.approx(float(expected), rel=1e-4)
+    assert "more than 0.05" in judgement.failure
 
 
 def test_every_batch_has_the_size_that_programs_are_compiled_for() -> None:

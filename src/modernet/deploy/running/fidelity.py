@@ -7,7 +7,8 @@ The rule. Reduced precision is accepted if every number is finite and
   often than by chance say nothing, and raise;
 - without: at least the share `agreement` of images, or of the pixels of a segmenter, keeps its likeliest class;
 - where the network returns no scores of classes (feature maps, detectors): the root mean square of the difference is
-  at most `MOST_RELATIVE_ERROR` of that of the exact numbers, in each tensor.
+  at most `MOST_RELATIVE_ERROR` of that of the exact numbers, in each tensor. The mean over each channel (dimension 1)
+  is first subtracted from the exact numbers, as it is no signal.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ class Judgement:
 
     Attributes:
         n: number of images.
-        relative_error: root mean square of the difference, relative to that of the exact numbers; of several tensors,
-            the largest. Infinite where a number is not finite.
+        relative_error: root mean square of the difference, relative to that of the exact numbers without the mean of
+            each channel; of several tensors, the largest. Infinite where a number is not finite.
         largest_error: largest difference, relative to the largest exact number; of several tensors, the largest.
         same_class: share of images, or of pixels, whose likeliest class is the same: the first of equals, and never the
             same where a score is NaN. None where there are no scores of classes.
@@ -159,7 +160,7 @@ class Judge:
         errors, classes, right = [], [], []
         exact = self._run(self._exact) if self._scores is None else iter(self._scores)
         for index, (expected, found) in enumerate(zip(exact, self._run(reduced), strict=True)):
-            errors.append(torch.stack([_errors(f, e) for f, e in zip(found, expected, strict=True)]))
+            errors.append([_errors(f, e) for f, e in zip(found, expected, strict=True)])
             if given.answers == "numbers":
                 continue
             before, after = _likeliest(expected[0]), _likeliest(found[0])
@@ -168,7 +169,8 @@ class Judge:
             if given.labels is not None:
                 labels = given.labels[index * given.batch :][: len(same)].cpu()
                 right.append(torch.stack([before == labels, after == labels]))
-        error, largest = _total(torch.stack(errors))
+        totals = [_total(torch.stack(batches)) for batches in zip(*errors, strict=True)]
+        error, largest = torch.stack(totals).amax(0).tolist()
         judgement = Judgement(len(given.images), error, largest)
         if classes:
             equal, divergence, count = map(sum, zip(*classes, strict=True))
@@ -216,23 +218,30 @@ def _check_above_chance(scores: Tensor, labels: Tensor) -> None:
 
 
 def _errors(found: Tensor, expected: Tensor) -> Tensor:
-    """Return the largest difference, the largest number, and the sums of squares of both; all infinite for NaN."""
+    """Return the largest difference, the largest number, the sums of squares of both, the numbers of each channel, and
+    the sum of each channel's numbers; the difference is infinite for NaN.
+    """
     difference = (found - expected).nan_to_num(torch.inf, torch.inf, -torch.inf)
+    exact = expected.double()
+    channels = exact.transpose(0, 1).flatten(1).sum(1) if exact.ndim > 1 else exact.sum().view(1)
     parts = (
         difference.abs().max(),
         expected.abs().max(),
         difference.double().square().sum(),
-        expected.double().square().sum(),
+        exact.square().sum(),
+        torch.tensor(exact.numel() / len(channels)),
     )
-    return torch.stack([part.double() for part in parts])
+    return torch.cat([torch.stack([part.double() for part in parts]), channels])
 
 
-def _total(errors: Tensor) -> tuple[float, float]:
-    """Return the relative and the largest error of `_errors`, `(batches, tensors, 4)`."""
-    largest, squares = errors[..., :2].amax(0), errors[..., 2:].sum(0)
-    tiny = torch.finfo(torch.float32).tiny
-    relative = (squares[:, 0] / squares[:, 1].clamp_min(tiny)).sqrt()
-    return float(relative.max()), float((largest[:, 0] / largest[:, 1].clamp_min(tiny)).max())
+def _total(errors: Tensor) -> Tensor:
+    """Return the relative and the largest error of a tensor, from its `_errors`: `(batches, 5 + channels)`."""
+    largest, sums = errors[:, :2].amax(0), errors[:, 2:].sum(0)
+    difference, exact, count, channels = sums[0], sums[1], sums[2], sums[3:]
+    tiny, rounding = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).eps ** 2
+    # constant channels leave nothing but rounding
+    centred = torch.maximum(exact - channels.square().sum() / count, rounding * exact)
+    return torch.stack([(difference / centred.clamp_min(tiny)).sqrt(), largest[0] / largest[1].clamp_min(tiny)])
 
 
 def _likeliest(scores: Tensor) -> Tensor:
