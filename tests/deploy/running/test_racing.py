@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import modernet.deploy.running.racing as racing
 from modernet import progress
-from modernet.deploy import Work
+from modernet.deploy import Precision, Work
 from modernet.deploy.running.racing import Clock, prepare, race
 
 
@@ -30,6 +30,8 @@ class Preparing:
     name: str
     seconds: float
     now: list[float]
+    precision: Precision = "exact"
+    compiled: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -52,7 +54,7 @@ WORK = Work(nn.Identity(), torch.zeros(4, 1, 1, 1), torch.float32)
 def test_a_way_is_not_begun_when_the_time_is_over_or_too_short_for_its_kind(now: list[float]) -> None:
     ways: list[Any] = [Preparing("plain", 1, now), Preparing("long", 30, now), Preparing("long too", 30, now)]
     ways += [AnotherKind("other", 25, now), AnotherKind("late", 1, now)]
-    runners, failures = prepare(WORK, ways, lambda runner: "", Clock(60, start=100.0), reserve=0.1)
+    runners, failures, _ = prepare(WORK, ways, lambda runner: "", Clock(60, start=100.0), reserve=0.1)
     assert [str(way) for way in runners] == ["plain", "long", "other"]
     assert {str(way): failure for way, failure in failures.items()} == {
         "long too": "not tried: too little of the 60 s was left",
@@ -65,9 +67,18 @@ def test_another_way_is_begun_in_any_case_until_there_is_one(now: list[float]) -
     ways: list[Any] = [Preparing("plain", 70, now), Preparing("wrong", 5, now), AnotherKind("second", 5, now)]
     ways.append(AnotherKind("third", 5, now))
     checked = iter(["it is wrong", ""])
-    runners, failures = prepare(WORK, ways, lambda runner: next(checked), Clock(60, start=100.0), reserve=0.1)
+    runners, failures, _ = prepare(WORK, ways, lambda runner: next(checked), Clock(60, start=100.0), reserve=0.1)
     assert [str(way) for way in runners] == ["plain", "second"]
     assert [str(way) for way in failures] == ["wrong", "third"]
+
+
+def test_ways_of_another_precision_or_compiled_ones_are_of_another_kind(now: list[float]) -> None:
+    ways: list[Any] = [Preparing("plain", 1, now), Preparing("compiled", 30, now, compiled=True)]
+    ways += [Preparing("eager", 1, now), Preparing("int8", 20, now, "int8"), Preparing("int8 too", 20, now, "int8")]
+    runners, failures, took = prepare(WORK, ways, lambda runner: "", Clock(60, start=100.0), reserve=0.1)
+    assert [str(way) for way in runners] == ["plain", "compiled", "eager", "int8"]
+    assert [str(way) for way in failures] == ["int8 too"]
+    assert list(took.values()) == pytest.approx([30, 1, 20])
 
 
 def test_progress_says_what_is_tried_and_the_time_left(now: list[float], capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,8 +126,9 @@ def test_layers_are_not_kept_once_the_time_is_over() -> None:
     network, way = Classifier(), FakeWay("int8", 0.2, ROUGH)
     judge = Judge(network, HeldOut(PHOTOS, None, "classes", 0.99, 8))
     work = Work(network, PHOTOS[:8], torch.float32)
-    assert keep_costly_layers(way, work, RANKING, judge, Clock(0)) == NO_TIME
-    assert "too few layers" in str(keep_costly_layers(way, work, RANKING[:1], judge, Clock(60)))
+    assert keep_costly_layers(way, work, RANKING, judge, Clock(0), 0.0) == NO_TIME
+    assert keep_costly_layers(way, work, RANKING, judge, Clock(60), 100.0) == NO_TIME
+    assert "too few layers" in str(keep_costly_layers(way, work, RANKING[:1], judge, Clock(60), 0.0))
 
 
 def test_labels_judge_by_accuracy(runtimes: Any) -> None:
@@ -238,7 +239,7 @@ def test_a_ranking_that_raises_leaves_the_int8_way_refused(runtimes: Any, monkey
 def test_what_was_kept_before_an_exception_is_reported() -> None:
     network, way = Classifier().requires_grad_(False), Raising("int8", 0.2, HOPELESS, kept=1)
     judge = Judge(network, HeldOut(PHOTOS, None, "classes", 0.99, 8))
-    found = keep_costly_layers(way, Work(network, PHOTOS[:8], torch.float32), RANKING, judge, Clock(60))
+    found = keep_costly_layers(way, Work(network, PHOTOS[:8], torch.float32), RANKING, judge, Clock(60), 0.0)
     assert not isinstance(found, str)
     assert found.layers == tuple(RANKING[:1])
 
@@ -257,6 +258,8 @@ def test_a_batch_of_eight_is_timed_unless_another_is_asked_for(runtimes: Any) ->
         ({"precision": "fp8"}, "no precision is called 'fp8'"),
         ({"agreement": 1.5}, "agreement is 1.5; give a share of images above 0, at most 1"),
         ({"agreement": float("nan")}, "agreement is nan"),
+        ({"seconds": -1.0}, "seconds is -1; give 0 or more"),
+        ({"seconds": float("nan")}, "seconds is nan; give 0 or more"),
         ({"batch": 81}, "batch is 81 and there are 80 images; give 1 to 80"),
         (
             {"precision": "auto", "labels": torch.arange(3)},

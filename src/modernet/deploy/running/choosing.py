@@ -51,7 +51,7 @@ def choose(
         InputError: the labels are right by chance only.
     """
     keeping = any(way.precision == "int8" for way in ways)
-    runners, failures = prepare(work, ways, check, clock, _FOR_KEEPING if keeping else _FOR_TIMING)
+    runners, failures, took = prepare(work, ways, check, clock, _FOR_KEEPING if keeping else _FOR_TIMING)
     speeds, stopped = race(runners, work.images, clock)
     measured = {way: Measurement(way, speeds.get(way), (failures | stopped).get(way, "")) for way in ways}
     running = {way: runners[way] for way in speeds}
@@ -75,8 +75,8 @@ def choose(
         del running[way]
         if way.precision != "int8":
             continue
-        kept = NO_TIME if clock.left() <= 0 else ranking()
-        kept = kept if isinstance(kept, str) else keep_costly_layers(way, work, kept, judging, clock)
+        ranked = NO_TIME if clock.left() <= took[way] else ranking()
+        kept = ranked if isinstance(ranked, str) else keep_costly_layers(way, work, ranked, judging, clock, took[way])
         if isinstance(kept, str):
             judgement = replace(judgement, failure=f"{judgement.failure}; {kept}")
             measured[way] = replace(measured[way], judgement=judgement)

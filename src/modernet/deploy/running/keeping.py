@@ -33,7 +33,7 @@ class Kept:
     layers: Ranking
 
 
-def keep_costly_layers(way: Way, work: Work, ranking: Ranking, judge: Judge, clock: Clock) -> Kept | str:
+def keep_costly_layers(way: Way, work: Work, ranking: Ranking, judge: Judge, clock: Clock, took: float) -> Kept | str:
     """Keep the 1, 2, 4, 8, ... costliest layers in floating point, until the judge accepts or the time is over.
 
     Args:
@@ -41,19 +41,24 @@ def keep_costly_layers(way: Way, work: Work, ranking: Ranking, judge: Judge, clo
         work: what it is prepared from.
         ranking: of all layers.
         judge: of the results.
-        clock: a preparation that has begun is finished.
+        clock: a preparation begins if the last one would fit into the time left, and is then finished.
+        took: seconds that the way took to prepare with all layers in int8.
 
     Returns:
         The last network that ran, whether it was accepted or not; one line on why there is none.
     """
+    if len(ranking) < 2:
+        return "it has too few layers to keep some in floating point"
     found: Kept | None = None
     number = 1
     with progress.bar("keeping layers in floating point", None) as counted:
-        while number < len(ranking) and clock.left() > 0:
+        while number < len(ranking) and clock.left() > took:
             counted.advance(0, note=f"{way}, {number} of {len(ranking)} layers, {clock.left():.0f} s left")
             layers = tuple(ranking[:number])
+            left = clock.left()
             try:
                 runner = way.prepare(replace(work, kept=frozenset(name for name, _ in layers)))
+                took = left - clock.left()
                 found = Kept(runner, judge(runner), layers)
             except Exception as error:  # as in the race
                 return found or one_line(error, with_type=True)
@@ -61,6 +66,4 @@ def keep_costly_layers(way: Way, work: Work, ranking: Ranking, judge: Judge, clo
                 break
             counted.advance()
             number *= 2
-    if found is None and clock.left() > 0:
-        return "it has too few layers to keep some in floating point"
     return found or NO_TIME

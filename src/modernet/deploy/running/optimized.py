@@ -109,7 +109,7 @@ def optimize(
             right by chance only; the dtype is not floating point; an option is out of its range; or the network returns
             no tensors or is not deterministic.
     """
-    dtype = _check(model, images, dtype, precision, agreement)
+    dtype = _check(model, images, dtype, precision, agreement, seconds)
     if batch is None:
         batch = len(images) if precision == "exact" else min(_BATCH, len(images))
     elif not 1 <= batch <= len(images):
@@ -214,7 +214,7 @@ class _Request:
 
 
 def _check(
-    model: nn.Module, images: Tensor, dtype: torch.dtype | None, precision: str, agreement: float
+    model: nn.Module, images: Tensor, dtype: torch.dtype | None, precision: str, agreement: float, seconds: float
 ) -> torch.dtype:
     """Check the arguments of `optimize` and return the dtype of the results."""
     if not isinstance(images, Tensor) or not images.is_floating_point() or images.ndim != 4 or not len(images):
@@ -228,6 +228,8 @@ def _check(
         raise unknown_name("precision", precision, _PRECISIONS)
     if not 0 < agreement <= 1:
         raise InputError(f"agreement is {agreement:g}; give a share of images above 0, at most 1")
+    if not seconds >= 0:
+        raise InputError(f"seconds is {seconds:g}; give 0 or more")
     weight = _first_weight(model, images)
     if weight.device != images.device:
         raise InputError(f"the network is on {weight.device} and the images on {images.device}; move one of them")

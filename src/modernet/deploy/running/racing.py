@@ -34,12 +34,13 @@ class Clock:
 
 def prepare(
     work: Work, ways: Sequence[Way], check: Check, clock: Clock, reserve: float
-) -> tuple[dict[Way, Runner], dict[Way, str]]:
+) -> tuple[dict[Way, Runner], dict[Way, str], dict[Way, float]]:
     """Prepare ways to run a network, one after another, until the time is over.
 
     A way is not begun if the time left is shorter than what the slowest of its kind took, so only the first of a kind,
-    such as the first compilation, takes longer than the time allows. But others are begun in any case until there is
-    one besides the first: on a busy machine, or for a large network, that is worth more than the time.
+    such as the first compilation or the first with 8-bit integers, takes longer than the time allows. But others are
+    begun in any case until there is one besides the first: on a busy machine, or for a large network, that is worth
+    more than the time.
 
     Args:
         work: what they are prepared from.
@@ -48,16 +49,17 @@ def prepare(
         clock, reserve: the time, and the share of it that is for what follows.
 
     Returns:
-        The runners, and one line for each other way on why it has none.
+        The runners, one line for each other way on why it has none, and the seconds that each begun took.
     """
     first, *others = ways
     runners, failures = {first: first.prepare(work)}, {}
-    slowest: dict[type, float] = {}
+    took: dict[Way, float] = {}
     with progress.bar("preparing", len(others)) as counted:
         for way in others:
             left = clock.left(reserve)
             counted.advance(0, note=f"{way}, {max(clock.left(), 0):.0f} s left")
-            if len(runners) > 1 and left <= slowest.get(type(way), 0.0):
+            slowest = max((took[other] for other in took if _kind(other) == _kind(way)), default=0.0)
+            if len(runners) > 1 and left <= slowest:
                 failures[way] = f"not tried: too little of the {clock.seconds:g} s was left"
             else:
                 try:
@@ -69,9 +71,14 @@ def prepare(
                     failures[way] = failure
                 else:
                     runners[way] = runner
-                slowest[type(way)] = max(slowest.get(type(way), 0.0), left - clock.left(reserve))
+                took[way] = left - clock.left(reserve)
             counted.advance()
-    return runners, failures
+    return runners, failures, took
+
+
+def _kind(way: Way) -> tuple[object, ...]:
+    """Return what the time to prepare a way depends on."""
+    return type(way), way.precision, getattr(way, "compiled", False)
 
 
 def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> tuple[dict[Way, float], dict[Way, str]]:
