@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,19 @@ def test_threads_are_those_of_torch_at_the_time_of_the_call(work: Work) -> None:
         assert vino.compiled.get_property("INFERENCE_NUM_THREADS") == before + 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("way", EXACT, ids=str)
+def test_threads_that_call_at_once_get_their_own_scores(way: Way) -> None:
+    network = make("resnet_test")
+    batches = torch.randn(40, 2, 3, 64, 64).unbind()
+    with torch.no_grad():
+        expected = list(map(network, batches))
+    runner = way.prepare(Work(network, batches[0], torch.float32))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(runner, batches))
+    assert max(map(relative_error, found, expected)) < TOLERANCE
 
 
 # --- less than float32 ------------------------------------------------------------------------------------------------

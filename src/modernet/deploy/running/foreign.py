@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -114,11 +115,15 @@ def calibration_of(work: Work) -> Tensor:
 
 
 class ForeignRunner(Runner):
-    """A network run by another runtime, with as many threads as torch has at the time of the call."""
+    """A network run by another runtime, with as many threads as torch has at the time of the call.
+
+    Several threads may call it at once.
+    """
 
     def __init__(self, results: Results) -> None:
         super().__init__()
         self.results = results
+        self.lock = threading.Lock()
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Any:

@@ -83,9 +83,11 @@ class OnnxRuntimeRunner(ForeignRunner):
         self.session = onnx_session(model, self.threads)
 
     def run(self, images: NDArray[np.float32], threads: int) -> Sequence[NDArray[Any]]:
-        if threads != self.threads:  # a session keeps its threads
-            self.threads, self.session = threads, onnx_session(self.model, threads)
-        found: Sequence[NDArray[Any]] = self.session.run(self.results.names, {INPUT: images})
+        with self.lock:
+            if threads != self.threads:  # a session keeps its threads
+                self.threads, self.session = threads, onnx_session(self.model, threads)
+            session = self.session
+        found: Sequence[NDArray[Any]] = session.run(self.results.names, {INPUT: images})
         return found
 
     def save(self, folder: Path) -> None:

@@ -101,9 +101,10 @@ class OpenVinoRunner(ForeignRunner):
         self.compiled = compile_openvino(model, self.threads, way.rest)
 
     def run(self, images: NDArray[np.float32], threads: int) -> Sequence[NDArray[Any]]:
-        if threads != self.threads:  # a compiled model keeps its threads
-            self.threads, self.compiled = threads, compile_openvino(self.model, threads, self.way.rest)
-        return list(self.compiled([images]).to_tuple())
+        with self.lock:  # a compiled model that is called has one request, which its callers would share
+            if threads != self.threads:  # a compiled model keeps its threads
+                self.threads, self.compiled = threads, compile_openvino(self.model, threads, self.way.rest)
+            return list(self.compiled([images]).to_tuple())
 
     def save(self, folder: Path) -> None:
         self.results.write(folder)
