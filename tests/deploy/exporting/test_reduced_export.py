@@ -86,6 +86,24 @@ def test_a_file_of_integers_takes_pixels_and_gives_the_answers_of_the_network(na
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("name", ["network.onnx", "network.xml"])
+@torch.no_grad()
+def test_a_file_of_integers_may_have_a_fixed_batch_size(name: str, batch: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = randomised(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
+    x = images(8, batch=38)  # 10 calibrate
+    done = export_network(network, 8, tmp_path / name, batch=batch, int8=x)
+    assert done.images == (batch, 3, 8, 8)
+    assert 1e-4 < done.difference <= done.allowed
+
+
+def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="10 of 38 images calibrate, less than a batch of 16; give more images, or a"):
+        export_network(nn.Conv2d(3, 8, 3), 8, tmp_path / "a.onnx", batch=16, int8=images(8, batch=38))
+
+
+@pytest.mark.medium
 def test_integers_that_change_answers_are_not_written(tmp_path: Path) -> None:
     network = small()
     with torch.no_grad():

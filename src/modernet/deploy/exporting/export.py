@@ -181,7 +181,7 @@ def export_network(
                 raise InputError(f"{target} was not written: {found.text}; export to another format")
             if reduction is not None:
                 step.advance(note="calibrating")
-                kind.quantize(unfinished, reduction.calibration)
+                kind.quantize(unfinished, reduction.calibration, batch)
                 step.advance(note="judging")
                 found = reduction.judge(kind.open(unfinished, outputs.names))
                 if not found.agrees:

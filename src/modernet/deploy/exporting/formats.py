@@ -55,11 +55,12 @@ class ExportFormat(Protocol):
             InputError: the format does not support an operation of the program.
         """
 
-    def quantize(self, path: Path, images: Tensor) -> None:
+    def quantize(self, path: Path, images: Tensor, batch: int | None) -> None:
         """Replace the weights of a file by 8-bit integers, which compute right on every processor.
 
         Args:
             images: `(n, c, h, w)` as the file takes them; they give the ranges of activations.
+            batch: batch size of the file, which divides n; None for any.
 
         Raises:
             InputError: the network has nothing to quantize.
@@ -90,7 +91,7 @@ class TorchProgram:
             program = torch.export.load(file).module()
         return lambda images: as_results(program(images))
 
-    def quantize(self, path: Path, images: Tensor) -> None:
+    def quantize(self, path: Path, images: Tensor, batch: int | None) -> None:
         raise NotImplementedError("refused by check")
 
 
@@ -124,13 +125,13 @@ class OnnxModel:
         model.model.metadata_props[METADATA] = json.dumps(metadata)
         path.write_bytes(model.model_proto.SerializeToString())
 
-    def quantize(self, path: Path, images: Tensor) -> None:
+    def quantize(self, path: Path, images: Tensor, batch: int | None) -> None:
         import onnx
 
         from modernet.deploy.exporting.quantized_onnx import activation_ranges, quantize_onnx
 
         model = onnx.load(path)
-        quantized = quantize_onnx(model, activation_ranges(model, images), (), seven_bits=True)
+        quantized = quantize_onnx(model, activation_ranges(model, images, batch), (), seven_bits=True)
         path.write_bytes(quantized.SerializeToString())
 
     def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
@@ -166,7 +167,7 @@ class OpenVinoModel:
         model.set_rt_info(json.dumps(metadata), METADATA)
         write_openvino(model, path, *self.beside(path))
 
-    def quantize(self, path: Path, images: Tensor) -> None:
+    def quantize(self, path: Path, images: Tensor, batch: int | None) -> None:
         from modernet.deploy.exporting.openvino_model import (
             Translated,
             quantize_openvino,
@@ -175,7 +176,7 @@ class OpenVinoModel:
         )
 
         model = read_openvino(path, *self.beside(path))
-        quantized = quantize_openvino(Translated(model, {}), images, (), seven_bits=True)
+        quantized = quantize_openvino(Translated(model, {}), images, (), seven_bits=True, batch=batch or 1)
         write_openvino(quantized, path, *self.beside(path))
 
     def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:

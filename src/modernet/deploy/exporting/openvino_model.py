@@ -68,13 +68,16 @@ def openvino_model(program: ExportedProgram, inputs: Sequence[str], outputs: Seq
     return Translated(model, modules)
 
 
-def quantize_openvino(translated: Translated, images: Tensor, kept: Collection[str], *, seven_bits: bool) -> Model:
+def quantize_openvino(
+    translated: Translated, images: Tensor, kept: Collection[str], *, seven_bits: bool, batch: int = 1
+) -> Model:
     """Return a model whose convolutions and products with weights are computed with 8-bit integers, by NNCF.
 
     Args:
         images: `(n, c, h, w)` as the model takes them; they give the ranges of activations.
         kept: names of layers of the network that stay in floating point.
         seven_bits: use 7 bits for weights: without VNNI, AVX2 sums pairs of products in 16 bits, which would overflow.
+        batch: number of images that the model takes, if it is fixed; it divides n.
 
     Raises:
         InputError: a layer that is kept has no operation in the model, or NNCF cannot quantize it.
@@ -101,8 +104,8 @@ def quantize_openvino(translated: Translated, images: Tensor, kept: Collection[s
         try:
             return nncf.quantize(
                 model,
-                nncf.Dataset([image.numpy() for image in torch.split(images.contiguous(), 1)]),
-                subset_size=len(images),
+                nncf.Dataset([each.numpy() for each in torch.split(images.contiguous(), batch)]),
+                subset_size=len(images) // batch,
                 model_type=nncf.ModelType.TRANSFORMER if _has_attention(model) else None,
                 ignored_scope=nncf.IgnoredScope(names=ignored),
                 advanced_parameters=nncf.AdvancedQuantizationParameters(

@@ -21,18 +21,19 @@ Ranges = Any
 """Smallest and largest number of every activation, as ONNX Runtime keeps them."""
 
 _BATCH = 4
-"""Images that are calibrated at a time."""
+"""Images that are calibrated at a time, where a model takes any number."""
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _BETWEEN = ("Add", "AveragePool", "Clip", "Concat", "GlobalAveragePool", "MaxPool", "Relu")
 """What else stays in 8 bits between convolutions, in networks where no LayerNorm reads the sum of residual branches."""
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def activation_ranges(model: ModelProto, images: Tensor) -> Ranges:
+def activation_ranges(model: ModelProto, images: Tensor, batch: int | None = None) -> Ranges:
     """Return the range of each activation, the mean over batches of the smallest and the largest number.
 
     Args:
-        images: `(n, c, h, w)` in float32.
+        images: `(n, c, h, w)` as the model takes them.
+        batch: the model's batch size, which divides n; None for any.
     """
     from onnxruntime.quantization import create_calibrator
 
@@ -42,7 +43,7 @@ def activation_ranges(model: ModelProto, images: Tensor) -> Ranges:
         calibrator = create_calibrator(
             path, [*_WEIGHTED, *_BETWEEN], f"{folder}/ranges.onnx", extra_options={"moving_average": True}
         )
-        calibrator.collect_data(_Batches(images, model.graph.input[0].name))
+        calibrator.collect_data(_Batches(images, batch or _BATCH, model.graph.input[0].name))
         return calibrator.compute_data()
 
 
@@ -109,8 +110,8 @@ def _modules(node: NodeProto) -> set[str]:
 class _Batches:
     """Images for a calibrator, batch by batch."""
 
-    def __init__(self, images: Tensor, name: str) -> None:
-        self._batches = iter(torch.split(images, _BATCH))
+    def __init__(self, images: Tensor, batch: int, name: str) -> None:
+        self._batches = iter(torch.split(images, batch))
         self._name = name
 
     def get_next(self) -> dict[str, Any] | None:

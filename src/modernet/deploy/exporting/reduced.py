@@ -11,6 +11,7 @@ from modernet.deploy.exporting.formats import LoadedModel
 from modernet.deploy.exporting.outputs import Comparison
 from modernet.deploy.running.division import divide
 from modernet.deploy.running.fidelity import AGREEMENT, MOST_RELATIVE_ERROR, HeldOut, Judge, answers_of
+from modernet.errors import InputError
 
 _JUDGED = 8  # images at a time, where a file takes any number
 
@@ -19,7 +20,7 @@ class Reduction:
     """Images that calibrate a file, and those that judge it, divided as for `optimize`.
 
     Attributes:
-        calibration: `(n, c, h, w)`
+        calibration: `(n, c, h, w)`, whole batches of the file.
 
     Args:
         network: the network as its user gave it.
@@ -33,7 +34,14 @@ class Reduction:
 
     def __init__(self, network: nn.Module, exported: nn.Module, images: Tensor, batch: int | None) -> None:
         answers = answers_of(network, exported(images[: batch or 1]))
-        self.calibration, held_out, _ = divide(images, None, answers)
+        calibration, held_out, _ = divide(images, None, answers)
+        n = len(calibration) - len(calibration) % (batch or 1)
+        if n == 0:
+            raise InputError(
+                f"{len(calibration)} of {len(images)} images calibrate, less than a batch of {batch}; give more "
+                "images, or a smaller batch (--batch)"
+            )
+        self.calibration = calibration[:n]
         self._judge = Judge(exported, HeldOut(held_out, None, answers, AGREEMENT, batch or _JUDGED))
 
     def judge(self, run: LoadedModel) -> Comparison:
