@@ -134,3 +134,21 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="63 images; reduced precision is judged on images that it is not calibrated"):
         export_network(small(), 8, tmp_path / "network.onnx", int8=images(8, batch=63))
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "normalisation", "message"),
+    [
+        (torch.zeros(64, 3, 8, 9), None, r"are \(64, 3, 8, 9\) torch.float32; give \(n, 3, 8, 8\) in float32"),
+        (torch.zeros(64, 1, 8, 8), None, r"are \(64, 1, 8, 8\) torch.float32; give \(n, 3, 8, 8\) in float32"),
+        (torch.zeros(3, 8, 8), None, r"are \(3, 8, 8\) torch.float32"),
+        (torch.zeros(64, 3, 8, 8, dtype=torch.uint8), None, r"are \(64, 3, 8, 8\) torch.uint8; .* in float32"),
+        (torch.zeros(64, 3, 8, 8), ((0.5,) * 3, (0.2,) * 3), r"are .* torch.float32; give \(n, 3, 8, 8\) in uint8"),
+        ([[0.0]], None, "are list; give"),
+    ],
+)
+def test_other_images_than_the_file_takes_are_refused(
+    given: Any, normalisation: Any, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=f"^the images for int8 {message}"):
+        export_network(small(), 8, tmp_path / "a.onnx", normalisation=normalisation, int8=given)

@@ -19,7 +19,7 @@ from modernet import progress
 from modernet.deploy.agreement import disagreement
 from modernet.deploy.exporting.formats import format_of
 from modernet.deploy.exporting.outputs import TOLERANCE, DetectedObjects, Outputs, Results, Scores, as_results
-from modernet.deploy.exporting.reduced import Reduction
+from modernet.deploy.exporting.reduced import Reduction, check_typical
 from modernet.deploy.exporting.tracing import TRACED, trace
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
 from modernet.detection.fixed_results import FixedResults
@@ -120,7 +120,8 @@ def export_network(
         int8: compute with 8-bit integers: `(n, c, h, w)` typical images, as the file takes them. None for float32.
 
     Raises:
-        InputError: unknown suffix, missing packages, a network that cannot be exported, or results that differ.
+        InputError: unknown suffix, missing packages, images of another shape or dtype, a network that cannot be
+            exported, or results that differ.
 
     >>> exported = export_network(network, 224, "network.onnx")  # doctest: +SKIP
     >>> session = onnxruntime.InferenceSession("network.onnx")  # doctest: +SKIP
@@ -138,11 +139,14 @@ def export_network(
         batch, outputs = 1, DetectedObjects(network.config.masks)
         network = FixedResults(network)
     kind.check(network, int8=int8 is not None)
+    shape = (in_chans, *as_size(image_size))
+    dtype = "float32" if normalisation is None else "uint8"
+    if int8 is not None:
+        check_typical(int8, shape, dtype)
+        int8 = int8 if dtype == "uint8" else int8.to(torch.float32)
     check_writable(target.parent)
     eager = copy.deepcopy(network).eval().requires_grad_(False).to("cpu", torch.float32)
     eager = eager.to(memory_format=torch.contiguous_format)
-    shape = (in_chans, *as_size(image_size))
-    dtype = "float32" if normalisation is None else "uint8"
     metadata = (
         dict(metadata or {})
         | outputs.about
@@ -217,6 +221,8 @@ def export_saved(
     >>> exported = export_saved(modernet.load_network("runs/my_run"), "network.onnx")  # doctest: +SKIP
     """
     preparation = saved.preparation if image_size is None else saved.preparation.with_size(image_size)
+    if int8 is not None:
+        check_typical(int8, (len(preparation.mean), *as_size(preparation.image_size)), "uint8")
     metadata: dict[str, Any] = {
         "task": saved.task,
         "network": saved.spec.name,

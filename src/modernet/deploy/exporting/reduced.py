@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from modernet.deploy.exporting.formats import LoadedModel
@@ -63,3 +64,20 @@ class _Opened(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         return self._run(images)[0]
+
+
+def check_typical(images: Tensor, shape: tuple[int, int, int], dtype: str) -> None:
+    """Check the images that are given for 8-bit integers.
+
+    Args:
+        shape: of one, `(c, h, w)`.
+        dtype: `float32` for normalised images, of any floating-point type; `uint8` for decoded pixels.
+
+    Raises:
+        InputError: they are others.
+    """
+    right = isinstance(images, Tensor) and images.shape[1:] == shape
+    if not right or not (images.dtype == torch.uint8 if dtype == "uint8" else images.is_floating_point()):
+        given = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
+        c, h, w = shape
+        raise InputError(f"the images for int8 are {given}; give (n, {c}, {h}, {w}) in {dtype}")
