@@ -97,6 +97,7 @@ class FakeRuntime:
         return self.absent
 
     def ways(self, work: Work, precision: Precision) -> list[FakeWay]:
-        assert not self.absent
+        if self.absent:
+            return []
         assert (work.calibration is not None) or precision != "int8"
         return [way for way in self.found if way.precision == precision]

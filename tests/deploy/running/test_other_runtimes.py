@@ -321,11 +321,18 @@ def test_an_operation_that_may_be_a_kept_layer_is_an_error(work: Work) -> None:
         quantize_openvino(translated._replace(modules=some), work.images, ["0"], seven_bits=True)
 
 
-def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named_and_what_needs_none_takes_part(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OnnxRuntime().missing() == OpenVino().missing() == ""
     monkeypatch.setattr(foreign, "find_spec", lambda name: None if name in ("onnx", "nncf") else find_spec(name))
     assert OnnxRuntime().missing() == "onnx not installed: pip install 'modernet[runtimes]'"
-    assert OpenVino().missing() == "nncf not installed: pip install 'modernet[runtimes]'"
+    assert OnnxRuntime().ways(work, "exact") == []
+    words = "no 8-bit integers in OpenVINO: nncf not installed: pip install 'modernet[runtimes]'"
+    assert OpenVino().missing() == words
+    assert OpenVino().ways(work, "exact") == [OpenVinoWay()]
+    assert OpenVino().ways(work, "int8") == []
+    monkeypatch.setattr(foreign, "find_spec", lambda name: None)
+    assert OpenVino().missing() == "openvino not installed: pip install 'modernet[runtimes]'"
+    assert OpenVino().ways(work, "exact") == []
 
 
 @pytest.mark.medium

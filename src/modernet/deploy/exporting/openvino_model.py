@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from openvino import CompiledModel, Core, Model
     from torch.export import ExportedProgram
 
-PACKAGES = ("openvino", "nncf")
 _WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
 
 

@@ -67,6 +67,7 @@ class OnnxRuntime:
 
     def ways(self, work: Work, precision: Precision) -> list[OnnxRuntimeWay]:
         offered = precision == "int8" or (precision == "exact" and work.dtype == torch.float32)
+        offered = offered and not self.missing()
         return [OnnxRuntimeWay(precision)] if offered and takes_programs(work) else []
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from modernet.deploy.exporting.formats import INPUT
 from modernet.deploy.exporting.openvino_model import (
-    PACKAGES,
     compile_openvino,
     openvino_model,
     quantize_openvino,
@@ -77,10 +76,14 @@ class OpenVino:
     name = "openvino"
 
     def missing(self) -> str:
-        return not_installed(PACKAGES)
+        if line := not_installed(["openvino"]):
+            return line
+        line = not_installed(["nncf"])
+        return f"no 8-bit integers in OpenVINO: {line}" if line else ""
 
     def ways(self, work: Work, precision: Precision) -> list[OpenVinoWay]:
-        if not takes_programs(work):
+        needed = ["openvino", "nncf"] if precision == "int8" else ["openvino"]
+        if not takes_programs(work) or not_installed(needed):
             return []
         if precision == "exact":
             return [OpenVinoWay()] if work.dtype == torch.float32 else []

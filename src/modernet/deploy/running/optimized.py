@@ -191,8 +191,7 @@ class _Request:
 
             work = Work(network, example, dtype, self.compile, calibration)
             missing = [runtime.missing() for runtime in self.runtimes]
-            runtimes = [runtime for runtime, line in zip(self.runtimes, missing, strict=True) if not line]
-            ways = ways_of(runtimes, work, _PRECISIONS[self.precision])
+            ways = ways_of(self.runtimes, work, _PRECISIONS[self.precision])
             runner, measured = choose(work, ways, check_runner, held_out, clock, rank_layers)
         absent = {*_PRECISIONS[self.precision]} - {way.precision for way in ways}
         missing += [f"no way in {precision} on this device" for precision in sorted(absent)]

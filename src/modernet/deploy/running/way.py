@@ -77,10 +77,13 @@ class Runtime(Protocol):
     name: str
 
     def missing(self) -> str:
-        """Return one line on what to install; empty if it is installed."""
+        """Return one line on what to install for all of its ways; empty if it is installed."""
 
     def ways(self, work: Work, precision: Precision) -> Sequence[Way]:
-        """Return the ways in one precision that are worth measuring for this work, the most promising first."""
+        """Return the ways in one precision that are worth measuring for this work, the most promising first.
+
+        A way for which a package is missing is not among them.
+        """
 
 
 Check = Callable[[Runner], str]
