@@ -157,6 +157,23 @@ def test_feature_maps_come_from_other_runtimes_too() -> None:
             assert relative_error(one, other) < TOLERANCE
 
 
+class Turned(nn.Module):
+    """Multiplies by a complex weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1 + 2j, 3 - 1j, 2j]).reshape(3, 1, 1), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.view_as_real(x * self.weight)
+
+
+def test_a_program_keeps_imaginary_parts() -> None:
+    network, x = Turned(), images(8)
+    program, _ = foreign.program_of(Work(network, x, torch.float32))
+    torch.testing.assert_close(program.module()(x), network(x))
+
+
 @pytest.mark.medium
 def test_what_a_runtime_cannot_do_is_one_line() -> None:
     x = images(64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 from abc import abstractmethod
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from modernet.deploy.running.casting import cast_copy
 from modernet.deploy.running.way import Runner, Work
 from modernet.errors import InputError
 from modernet.torch_internals import structure_from_json, structure_to_json, tree_unflatten
@@ -100,7 +100,7 @@ def program_of(work: Work) -> tuple[ExportedProgram, Results]:
 def _traced(network: nn.Module, images: Tensor) -> ExportedProgram:
     from modernet.deploy.exporting.tracing import TRACED, trace
 
-    network = copy.deepcopy(network).to(torch.float32)
+    network = cast_copy(network, torch.float32)
     network = network.to(memory_format=torch.contiguous_format)
     images = images[:1].to("cpu", torch.float32).expand(TRACED, -1, -1, -1).contiguous()
     with torch.inference_mode(False), torch.no_grad():
