@@ -301,9 +301,12 @@ def test_a_trained_network_gives_the_same_answers_in_integers(
 def test_layers_that_are_kept_stay_in_float(trained: nn.Module, work: Work) -> None:
     kept = {"0": (8, 3, 3, 3), "4": (16, 1, 3, 3), "8": (2, 16)}
     for way in INT8:
+        way.prepare(work)
+        made = set(foreign._made[trained])
         for names in (("0",), ("4", "8")):
             runner = way.prepare(Work(trained, work.images, torch.float32, True, work.calibration, frozenset(names)))
             assert weights_in_float(runner) == {kept[name] for name in names}, f"{way}, {names}"
+        assert set(foreign._made[trained]) == made  # attempts are not kept
 
 
 @pytest.mark.medium

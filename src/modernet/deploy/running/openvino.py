@@ -64,7 +64,9 @@ class OpenVinoWay:
         def quantized() -> Model:
             return quantize_openvino(translated, images, work.kept, seven_bits=not has_vnni())
 
-        return OpenVinoRunner(self, once(work.network, ("openvino", images, work.kept), quantized), results)
+        if work.kept:  # one of several attempts, each as large as the network
+            return OpenVinoRunner(self, quantized(), results)
+        return OpenVinoRunner(self, once(work.network, ("openvino", images), quantized), results)
 
     def load(self, folder: Path) -> OpenVinoRunner:
         return OpenVinoRunner(self, read_openvino(folder / _FILE, folder / _WEIGHTS), Results.read(folder))
