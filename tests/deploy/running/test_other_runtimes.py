@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -279,6 +280,7 @@ def test_a_trained_network_gives_the_same_answers_in_integers(
     assert (expected.argmax(1) == labels).float().mean() > 0.95
     capfd.readouterr()
     runners = [way.prepare(work) for way in INT8]
+    assert logging.getLogger("nncf").level == logging.INFO  # as NNCF sets it
     assert capfd.readouterr() == ("", "")
     for runner in runners:
         found = runner(x)

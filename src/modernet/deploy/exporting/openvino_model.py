@@ -99,6 +99,7 @@ def quantize_openvino(
         import nncf
         from nncf.quantization.advanced_parameters import OverflowFix
 
+        level = logging.getLogger("nncf").level
         nncf.set_log_level(logging.ERROR)
         try:
             return nncf.quantize(
@@ -113,6 +114,8 @@ def quantize_openvino(
             )
         except Exception as error:  # NNCF raises anything
             raise InputError(f"NNCF cannot quantize this network ({one_line(error, with_type=True)})") from error
+        finally:
+            nncf.set_log_level(level)
 
 
 def compile_openvino(model: Model, threads: int, rest: Literal["f32", "bf16"]) -> CompiledModel:

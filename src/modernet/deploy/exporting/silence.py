@@ -18,7 +18,9 @@ def without_chatter() -> Iterator[None]:
     """Let other libraries print nothing, warn of nothing, and log nothing below an error where they are known to.
 
     Nor do those of OpenVINO that are imported here report to its makers: they take a missing package for a refusal.
-    What they change for the whole process, such as the class and the handlers of all loggers, is undone.
+    All of it holds for the whole process: what other threads print or warn of meanwhile is lost as well. Undone are the
+    class of new loggers, filters, and a handler of the root logger; a library that is first imported here may keep
+    standard output as it is here, and with it lose what it logs there later.
     """
     loggers, nobody, kind = list(map(logging.getLogger, _TALKATIVE)), logging.NullHandler(), logging.getLoggerClass()
     logging.getLogger().addHandler(nobody)  # without any, `logging.warning` would add one
