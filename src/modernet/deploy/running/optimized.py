@@ -116,9 +116,10 @@ def optimize(
         raise InputError(f"batch is {batch} and there are {len(images)} images; give 1 to {len(images)}")
     request = _Request(RUNTIMES, precision, dtype, compile, agreement, batch)
     if not isinstance(model, RCNN):
+        fingerprint = network_fingerprint(model)
         runner, report = request.optimize(model, images, labels, seconds)
         _, c, h, w = images.shape
-        return OptimizedNetwork(runner, (c, h, w), report, network_fingerprint(model))
+        return OptimizedNetwork(runner, (c, h, w), report, fingerprint)
     if labels is not None:
         raise InputError("labels are for networks that return scores of classes; a detector is judged without")
     heads_s = (1 - _OF_DETECTOR) * seconds / (2 * len(model.config.stages))
