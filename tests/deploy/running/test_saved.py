@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import modernet
 from deploy.networks import images, randomised, relative_error
 from modernet.deploy import OptimizedNetwork
-from modernet.deploy.running import manifest
+from modernet.deploy.running import manifest, saved
 from modernet.deploy.running import optimized as optimizing
 from modernet.deploy.running.manifest import MANIFEST_NAME, WAY_FOLDER, Machine, read_manifest
 from modernet.deploy.running.optimized import optimize
@@ -74,6 +74,28 @@ def test_an_eager_way_is_built_again_from_the_network_beside_it(folder: Path) ->
     assert str(found.report) == about["report"]
     assert about["report"].startswith("rewrites\n")
     assert not list(folder.rglob("*.p*")), "no pickles"
+
+
+def test_a_network_of_any_number_of_channels_is_saved(tmp_path: Path) -> None:
+    spec = replace(SPEC, fields={**SPEC.fields, "in_chans": 5})
+    network = replace(
+        classifier(), network=randomised(spec.build(3)), spec=spec, preparation=Preparation(32, (0.5,) * 5, (0.2,) * 5)
+    )
+    x = torch.randn(2, 5, 32, 32)
+    fast = optimize(network.network, x, compile=False, seconds=0.0)
+    assert isinstance(fast, OptimizedNetwork)
+    fast.save(tmp_path / "fast", network=network)
+    assert relative_error(modernet.load_optimized(tmp_path / "fast")(x), network.network(x)) < 1e-5
+
+
+def test_an_eager_way_that_is_not_read_back_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = classifier()
+    fast = optimized(network.network)
+    other = randomised(SPEC.build(3)).requires_grad_(False)
+    monkeypatch.setattr(saved, "rewritten", lambda *_: other)
+    with pytest.raises(InputError, match="nothing was saved: the saved network's results differ by .* for 2 images"):
+        fast.save(tmp_path / "fast", network=network)
+    assert not (tmp_path / "fast").exists()
 
 
 def test_the_folder_is_that_of_a_trained_network_too(folder: Path) -> None:

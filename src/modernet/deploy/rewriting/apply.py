@@ -66,13 +66,15 @@ def apply_rewrites(
 
 
 @torch.no_grad()
-def rewritten(network: nn.Module, size: Size) -> nn.Module:
+def rewritten(network: nn.Module, size: Size, channels: int = 3) -> nn.Module:
     """Return a copy of a network with every rewrite that changes what it returns by rounding alone.
 
     Args:
-        network: images `(b, 3, h, w)` -> tensors; in evaluation mode, on its device.
+        network: images `(b, c, h, w)` -> tensors; in evaluation mode, on its device.
         size: height and width of the images that it will see.
+        channels: of the images.
     """
-    example = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).to(next(network.parameters()))
+    example = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))
+    example = example.to(next(network.parameters()))
     expected = network(example)
     return apply_rewrites(network, example, lambda changed: disagreement(changed(example), expected, TOLERANCE))[0]

@@ -50,8 +50,8 @@ class OptimizedNetwork(nn.Module):
     ) -> None:
         """Write it to a new folder, from which `load_optimized` takes it without choosing or compiling.
 
-        A compiled way is compiled once more, into a file, which takes as long as before. The file is read back and its
-        results and speed are compared with those that were measured: the last line of the report says what came out.
+        A compiled way is compiled once more, into a file, which takes as long as before. What was written is read back
+        and its results are compared, those of a program also in speed: the last line of the report says what came out.
 
         Args:
             network: the original network as `load_network` and `load_model` return it. It is written beside, so that a
@@ -59,7 +59,7 @@ class OptimizedNetwork(nn.Module):
             marks: of the images that it learned from.
 
         Raises:
-            InputError: the folder is taken, the way is one that cannot be saved, or the file gives other results.
+            InputError: the folder is taken, the way is one that cannot be saved, or what was written gives other results.
         """
         from modernet.deploy.running.saved import save_optimized
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -75,28 +76,31 @@ def save_optimized(
         with progress.bar("saving", None) as step:
             step.advance(0, note=str(way))
             fast.runner.save(files)
-        text = str(report)
-        if any(files.iterdir()):
-            text += f"\n{_compare(fast, report.batch, files)}"
-        elif network is None:
+        compiled = any(files.iterdir())
+        if not compiled and network is None:
             raise InputError(
                 f"the network runs as {way}, without a compiled program, so the folder must say how to build it: give "
                 "network=, as load_network or load_model return it"
             )
-        Manifest(
+        manifest = Manifest(
             kind=kind,
             fields=fields_of(way),
             precision=way.precision,
             images=fast.size,
             batch=report.batch,
             dtype=report.dtype,
-            report=text,
+            report=str(report),
             judgement=str(report.judgement or ""),
             fingerprint=fast.fingerprint,
             machine=Machine.here([package_of(kind)]),
             files=digests(unfinished),
             modernet=metadata.version("modernet"),
-        ).write(unfinished)
+        )
+        loaded = way.load(files) if compiled else _prepare(unfinished, manifest)
+        _check_results(fast, loaded, report.batch)
+        if compiled:
+            manifest = replace(manifest, report=f"{report}\n{_speed_line(fast, loaded, report.batch)}")
+        manifest.write(unfinished)
         sha256 = file_sha256(unfinished / MANIFEST_NAME)
     try:
         remember_own(sha256)
@@ -169,19 +173,22 @@ def _check_network(fast: OptimizedNetwork, network: SavedNetwork) -> None:
         raise InputError("the network given is not the one that was optimized; give that one, with the same weights")
 
 
-def _compare(fast: OptimizedNetwork, batch: int, files: Path) -> str:
-    """Return one line on the speed of a saved program relative to the one that was measured.
+def _check_results(fast: OptimizedNetwork, loaded: Runner, batch: int) -> None:
+    """Check that what was read back returns what the network that was chosen returns.
 
     Raises:
         InputError: its results differ.
     """
-    runner, loaded = fast.runner, fast.runner.way.load(files)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, *fast.size, generator=generator)
+    runner, images = fast.runner, _random_images(batch, fast.size)
     for some in (images, images[:1], torch.cat([images, images[:1]])):
         failure = disagreement(loaded(some), runner(some), _TOLERANCE[runner.way.precision])
         if failure:
-            raise InputError(f"nothing was saved: the saved program's {failure} for {len(some)} images")
+            raise InputError(f"nothing was saved: the saved network's {failure} for {len(some)} images")
+
+
+def _speed_line(fast: OptimizedNetwork, loaded: Runner, batch: int) -> str:
+    """Return one line on the speed of a saved program relative to the one that was measured."""
+    runner, images = fast.runner, _random_images(batch, fast.size)
     calls = {"measured": lambda: runner(images), "saved": lambda: loaded(images)}
     times = time_in_turns(calls, images.device, rounds=_ROUNDS, turn_s=_TURN_S, name="checking")
     ratio = speed_ratio(times["saved"], times["measured"])
@@ -193,8 +200,9 @@ def _prepare(folder: Path, manifest: Manifest) -> Runner:
     network = _load_network(folder, manifest).network.requires_grad_(False)
     with torch.inference_mode(False), torch.no_grad():
         dtype: torch.dtype = getattr(torch, manifest.dtype)
-        changed = rewritten(network, manifest.images[1:])
-        return manifest.way().prepare(Work(changed, _random_images(manifest), dtype))
+        channels, height, width = manifest.images
+        changed = rewritten(network, (height, width), channels)
+        return manifest.way().prepare(Work(changed, _random_images(manifest.batch, manifest.images), dtype))
 
 
 def _choose_again(folder: Path, manifest: Manifest, differences: str, images: Tensor | None) -> OptimizedNetwork:
@@ -208,7 +216,7 @@ def _choose_again(folder: Path, manifest: Manifest, differences: str, images: Te
 
     network = _load_network(folder, manifest).network
     precision = "exact" if images is None else manifest.precision
-    example = _random_images(manifest) if images is None else images
+    example = _random_images(manifest.batch, manifest.images) if images is None else images
     batch = min(manifest.batch, len(example))
     fast = optimize(network, example, dtype=getattr(torch, manifest.dtype), precision=precision, batch=batch)
     assert isinstance(fast, OptimizedNetwork), "only classifiers are saved beside"
@@ -221,8 +229,8 @@ def _load_network(folder: Path, manifest: Manifest) -> SavedNetwork:
     return load_network(folder)
 
 
-def _random_images(manifest: Manifest) -> Tensor:
-    return torch.randn(manifest.batch, *manifest.images, generator=torch.Generator().manual_seed(0))
+def _random_images(batch: int, size: tuple[int, int, int]) -> Tensor:
+    return torch.randn(batch, *size, generator=torch.Generator().manual_seed(0))
 
 
 def _check_files(folder: Path, manifest: Manifest, start: str) -> None:
