@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from modernet.deploy.running import optimized as optimizing
 from modernet.deploy.running.manifest import MANIFEST_NAME, WAY_FOLDER, Machine, read_manifest
 from modernet.deploy.running.optimized import optimize
 from modernet.deploy.running.torch_ways import TorchRunner, TorchWay
+from modernet.deploy.running.way import Precision, Runner
 from modernet.errors import InputError
 from modernet.preparation import Preparation
 from modernet.progress import LineDisplay, shown
@@ -54,6 +57,21 @@ def folder(tmp_path: Path) -> Path:
     network = classifier()
     optimized(network.network).save(tmp_path / "fast", network=network)
     return tmp_path / "fast"
+
+
+class Scores(Runner):
+    """Returns the same scores `(b, 3)` for every image."""
+
+    def __init__(self, last: float, precision: Precision) -> None:
+        super().__init__()
+        self.way = SimpleNamespace(precision=precision)
+        self.last = last
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.tensor([[0.9, 0.0, self.last]]).expand(len(images), 3)
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
 
 
 def assert_same(found: nn.Module, network: nn.Module) -> None:
@@ -93,9 +111,30 @@ def test_an_eager_way_that_is_not_read_back_is_not_saved(tmp_path: Path, monkeyp
     fast = optimized(network.network)
     other = randomised(SPEC.build(3)).requires_grad_(False)
     monkeypatch.setattr(saved, "rewritten", lambda *_: other)
-    with pytest.raises(InputError, match="nothing was saved: the saved network's results differ by .* for 2 images"):
+    with pytest.raises(InputError, match=r"nothing was saved: the saved network's results differ by .* for 2 images"):
         fast.save(tmp_path / "fast", network=network)
     assert not (tmp_path / "fast").exists()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "difference", "message"),
+    [
+        (torch.float32, 5e-5, ""),
+        (torch.float32, 1e-3, "results differ by .*, more than 1.0e-04"),
+        (torch.float16, 3e-3, ""),
+        (torch.float16, 1e-2, "results differ by .*, more than 3.9e-03"),
+        (torch.bfloat16, 0.02, ""),
+        (torch.bfloat16, 0.06, "results differ by .*, more than 3.1e-02"),
+    ],
+    ids=str,
+)
+def test_a_saved_network_differs_by_no_more_than_its_rounding(
+    dtype: torch.dtype, difference: float, message: str
+) -> None:
+    fast = OptimizedNetwork(Scores(1.0, "exact"), (3, 4, 4), "", "")
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(InputError, match=message) if message else nullcontext():
+        saved._check_results(fast, Scores(1.0 + difference, "exact"), 2, name)
 
 
 def test_the_folder_is_that_of_a_trained_network_too(folder: Path) -> None:

@@ -59,7 +59,7 @@ class OptimizedNetwork(nn.Module):
             marks: of the images that it learned from.
 
         Raises:
-            InputError: the folder is taken, the way is one that cannot be saved, or what was written gives other results.
+            InputError: the folder is taken, the way cannot be saved, or what was written gives other results.
         """
         from modernet.deploy.running.saved import save_optimized
 

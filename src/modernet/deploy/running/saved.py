@@ -12,7 +12,7 @@ from torch import Tensor
 
 from modernet import progress
 from modernet.data.images.marks import Marks
-from modernet.deploy.agreement import disagreement
+from modernet.deploy.agreement import TOLERANCE, disagreement
 from modernet.deploy.rewriting.apply import rewritten
 from modernet.deploy.running.manifest import (
     MANIFEST_NAME,
@@ -36,9 +36,11 @@ from modernet.records import NETWORK_NAME
 from modernet.weights import SavedNetwork, load_network, network_fingerprint, save_network
 from modernet.weights.saved_network import WEIGHTS_NAME, read_description
 
-_TOLERANCE: dict[Precision, float] = {"exact": 1e-4, "bf16": 0.05, "int8": 0.05}
-"""Largest difference of a saved program from the one that was chosen, relative to the largest result: rounding, and for
-reduced precision a step of its numbers here and there."""
+_REDUCED = 0.05
+"""Largest difference of a saved network in reduced precision from the one that was chosen, relative to the largest
+result: a step of its numbers here and there."""
+_STEPS = 4
+"""The same of an exact one in half precision, in steps of its dtype at 1: 3 % in bfloat16, 0.4 % in float16."""
 _ROUNDS, _TURN_S = 5, 0.3
 
 
@@ -97,7 +99,7 @@ def save_optimized(
             modernet=metadata.version("modernet"),
         )
         loaded = way.load(files) if compiled else _prepare(unfinished, manifest)
-        _check_results(fast, loaded, report.batch)
+        _check_results(fast, loaded, report.batch, report.dtype)
         if compiled:
             manifest = replace(manifest, report=f"{report}\n{_speed_line(fast, loaded, report.batch)}")
         manifest.write(unfinished)
@@ -173,17 +175,23 @@ def _check_network(fast: OptimizedNetwork, network: SavedNetwork) -> None:
         raise InputError("the network given is not the one that was optimized; give that one, with the same weights")
 
 
-def _check_results(fast: OptimizedNetwork, loaded: Runner, batch: int) -> None:
+def _check_results(fast: OptimizedNetwork, loaded: Runner, batch: int, dtype: str) -> None:
     """Check that what was read back returns what the network that was chosen returns.
 
     Raises:
         InputError: its results differ.
     """
     runner, images = fast.runner, _random_images(batch, fast.size)
+    tolerance = _tolerance(runner.way.precision, getattr(torch, dtype))
     for some in (images, images[:1], torch.cat([images, images[:1]])):
-        failure = disagreement(loaded(some), runner(some), _TOLERANCE[runner.way.precision])
+        failure = disagreement(loaded(some), runner(some), tolerance)
         if failure:
             raise InputError(f"nothing was saved: the saved network's {failure} for {len(some)} images")
+
+
+def _tolerance(precision: Precision, dtype: torch.dtype) -> float:
+    """Return the largest relative difference of what was saved from what was chosen."""
+    return _REDUCED if precision != "exact" else max(TOLERANCE, _STEPS * torch.finfo(dtype).eps)
 
 
 def _speed_line(fast: OptimizedNetwork, loaded: Runner, batch: int) -> str:
