@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from pathlib import Path
 
 _INFO = Path("/proc/cpuinfo")
@@ -17,14 +18,23 @@ _OF_PROGRAMS = re.compile(
 def processor_features() -> tuple[str, ...]:
     """Return the architecture, and the names of the instructions that programs compiled for this processor may use.
 
-    The instructions are Linux's names of them, in order; other systems do not list any.
+    The instructions are Linux's names of them, in order. On other systems they are torch's names, and none before torch
+    is imported, which this does not do.
 
     >>> processor_features()  # doctest: +SKIP
     ('x86_64', 'abm', 'aes', 'avx', 'avx2', 'bmi1', ...)
     """
     try:
         found = re.search(r"^(?:flags|Features)\s*:(.*)$", _INFO.read_text(), re.MULTILINE)
+        names = [] if found is None else [name for name in found[1].split() if _OF_PROGRAMS.match(name)]
     except OSError:
-        found = None
-    names = [] if found is None else found[1].split()
-    return (platform.machine(), *sorted({name for name in names if _OF_PROGRAMS.match(name)}))
+        names = _torch_names()
+    return (platform.machine(), *sorted(set(names)))
+
+
+def _torch_names() -> list[str]:
+    """Return the instructions that torch finds; none if it is not imported, or too old to list them."""
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch.cpu, "get_capabilities"):
+        return []
+    return [name for name, has in torch.cpu.get_capabilities().items() if has is True]
