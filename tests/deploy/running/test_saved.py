@@ -137,6 +137,15 @@ def test_a_saved_network_differs_by_no_more_than_its_rounding(
         saved._check_results(fast, Scores(1.0 + difference, "exact"), 2, name)
 
 
+def test_a_saved_network_in_reduced_precision_keeps_the_likeliest_class() -> None:
+    fast = OptimizedNetwork(Scores(0.93, "int8"), (3, 4, 4), "", "")
+    saved._check_results(fast, Scores(0.91, "int8"), 2, "float32")
+    with pytest.raises(InputError, match="keeps the likeliest class of only 0% of 33 random images; use another"):
+        saved._check_results(fast, Scores(0.89, "int8"), 3, "float32")
+    tied = OptimizedNetwork(Scores(0.903, "int8"), (3, 4, 4), "", "")
+    saved._check_results(tied, Scores(0.89, "int8"), 3, "float32")
+
+
 def test_the_folder_is_that_of_a_trained_network_too(folder: Path) -> None:
     again = modernet.load_network(folder)
     assert again.classes == ("blue", "green", "red")
