@@ -299,31 +299,38 @@ def test_differences_of_machines_are_one_line(here: Machine, there: Machine, wor
     assert here.differences(there) == words
 
 
+def manifest_text(**changed: object) -> str:
+    fields: dict[str, object] = {
+        "format": 1,
+        "kind": "torch",
+        "fields": {"channels_last": True},
+        "precision": "exact",
+        "images": [3, 8, 8],
+        "batch": 1,
+        "dtype": "float32",
+        "report": "",
+        "judgement": "",
+        "fingerprint": "",
+        "machine": {"features": [], "versions": {}},
+        "files": {},
+    }
+    return json.dumps({**fields, **changed})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "optimized.json cannot be read .JSONDecodeError: .*; optimize the network again"),
         ("[]", "optimized.json is not of an optimized network: it has no field 'format'"),
         ('{"format": 1}', "optimized.json cannot be read .KeyError: 'machine'.; optimize the network again"),
-        (
-            json.dumps(
-                {
-                    "format": 1,
-                    "kind": "torch",
-                    "fields": {"channels_last": True},
-                    "precision": "exact",
-                    "images": [3, 8, 8],
-                    "batch": 1,
-                    "dtype": "load",
-                    "report": "",
-                    "judgement": "",
-                    "fingerprint": "",
-                    "machine": {"features": [], "versions": {}},
-                    "files": {},
-                }
-            ),
-            "optimized.json cannot be read .TypeError: load is no dtype.",
-        ),
+        (manifest_text(dtype="load"), "optimized.json cannot be read .TypeError: load is no dtype."),
+        (manifest_text(precision="fp8"), "fp8 is no precision"),
+        (manifest_text(batch="2"), "batch and images are '2' and"),
+        (manifest_text(images=[3, 8]), "not four numbers"),
+        (manifest_text(files=["way"]), "files is .'way'., not an object with names"),
+        (manifest_text(files={"way": 1}), "a field that is text has something else"),
+        (manifest_text(machine={"features": [], "versions": {"": "1.0"}}), "versions is .*, not an object with names"),
+        (manifest_text(machine=[]), "optimized.json cannot be read .TypeError"),
         ('{"format": 2, "modernet": "9.0"}', "was saved by modernet 9.0 in format 2, .* format 1: upgrade modernet"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 
@@ -172,8 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
         values["images"] = tuple(values["images"])
         found = Manifest(**values)
         found.way()
-        if not isinstance(getattr(torch, found.dtype), torch.dtype):
-            raise TypeError(f"{found.dtype} is no dtype")
+        _check_types(found)
         return found
     except FileNotFoundError as error:
         raise InputError(
@@ -187,6 +186,28 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(
             f"{path} cannot be read ({one_line(error, with_type=True)}); optimize the network again"
         ) from error
+
+
+def _check_types(manifest: Manifest) -> None:
+    """Check what the fields of a manifest are.
+
+    Raises:
+        TypeError: one is something else.
+    """
+    if not isinstance(getattr(torch, manifest.dtype), torch.dtype):
+        raise TypeError(f"{manifest.dtype} is no dtype")
+    if manifest.precision not in get_args(Precision):
+        raise TypeError(f"{manifest.precision} is no precision")
+    counts = (manifest.batch, *manifest.images)
+    if len(counts) != 4 or not all(type(count) is int and count > 0 for count in counts):
+        raise TypeError(f"batch and images are {manifest.batch!r} and {manifest.images!r}, not four numbers")
+    texts = [manifest.report, manifest.judgement, manifest.fingerprint, *manifest.machine.features]
+    for name, table in (("files", manifest.files), ("versions", manifest.machine.versions)):
+        if not isinstance(table, dict) or "" in table:
+            raise TypeError(f"{name} is {table!r:.60}, not an object with names")
+        texts += table.values()
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a field that is text has something else")
 
 
 def digests(folder: Path, start: str = "") -> dict[str, str]:
