@@ -261,17 +261,19 @@ def test_on_another_processor_the_way_is_chosen_again(folder: Path, monkeypatch:
 
 def test_without_images_reduced_precision_is_not_chosen_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     about = json.loads((folder / MANIFEST_NAME).read_text())
-    about |= {"precision": "int8", "machine": {"features": [], "versions": {"torch": "2.14.0"}}}
+    asked_for = {"precision": "auto", "agreement": 0.9, "seconds": 7.0, "compile": False}
+    about |= {"precision": "int8", "asked": asked_for, "machine": {"features": [], "versions": {"torch": "2.14.0"}}}
     (folder / MANIFEST_NAME).write_text(json.dumps(about))
-    asked: list[object] = []
+    asked: list[dict[str, object]] = []
     monkeypatch.setattr(manifest, "processor_features", tuple)
     monkeypatch.setattr(
-        optimizing, "optimize", lambda network, x, **options: asked.append(options["precision"]) or optimized(network)
+        optimizing, "optimize", lambda network, x, **options: asked.append(options) or optimized(network)
     )
     fast = modernet.load_optimized(folder)
-    assert "chosen again, in exact precision, as there are no images to judge int8 by\n" in str(fast.report)
+    assert "chosen again, in exact precision, as there are no images to judge another by\n" in str(fast.report)
     modernet.load_optimized(folder, images=images(32))
-    assert asked == ["exact", "int8"]
+    common = {"dtype": torch.float32, "batch": 2}
+    assert asked == [{**asked_for, **common, "precision": "exact"}, {**asked_for, **common}]
 
 
 def test_without_its_network_it_cannot_be_chosen_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,6 +311,7 @@ def manifest_text(**changed: object) -> str:
         "batch": 1,
         "dtype": "float32",
         "report": "",
+        "asked": {},
         "judgement": "",
         "fingerprint": "",
         "machine": {"features": [], "versions": {}},
@@ -325,6 +328,7 @@ def manifest_text(**changed: object) -> str:
         ('{"format": 1}', "optimized.json cannot be read .KeyError: 'machine'.; optimize the network again"),
         (manifest_text(dtype="load"), "optimized.json cannot be read .TypeError: load is no dtype."),
         (manifest_text(precision="fp8"), "fp8 is no precision"),
+        (manifest_text(asked={"seconds": "2"}), "are no arguments of optimize"),
         (manifest_text(batch="2"), "batch and images are '2' and"),
         (manifest_text(images=[3, 8]), "not four numbers"),
         (manifest_text(files=["way"]), "files is .'way'., not an object with names"),

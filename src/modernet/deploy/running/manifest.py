@@ -12,10 +12,12 @@ from typing import Any, cast, get_args
 
 import torch
 
+from modernet.deploy.running.network import Asked
 from modernet.deploy.running.way import Precision, Way
 from modernet.errors import InputError, one_line
 from modernet.files.fingerprint import file_sha256
 from modernet.machine.processor import processor_features
+from modernet.records import NETWORK_NAME
 
 MANIFEST_NAME = "optimized.json"
 WAY_FOLDER = "way"
@@ -93,6 +95,7 @@ class Manifest:
         batch: the batch size that was timed.
         dtype: of what the network returns.
         report: the report of `optimize`, as text.
+        asked: what was asked for.
         judgement: what reduced precision changes, in words; empty for an exact way.
         fingerprint: of the network that was optimized.
         machine: what the files are for.
@@ -106,6 +109,7 @@ class Manifest:
     batch: int
     dtype: str
     report: str
+    asked: Asked
     judgement: str
     fingerprint: str
     machine: Machine
@@ -151,6 +155,18 @@ def is_optimized(folder: Path) -> bool:
     return (folder / MANIFEST_NAME).is_file()
 
 
+def check_described(folder: Path) -> None:
+    """Check that a folder of an optimized network has the network itself beside it, with its classes.
+
+    Raises:
+        InputError: it has only the optimized network.
+    """
+    if is_optimized(folder) and not (folder / NETWORK_NAME).is_file():
+        raise InputError(
+            f"{folder} has only the optimized network; save it with network=, or use modernet.load_optimized"
+        )
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read what `Manifest.write` wrote.
 
@@ -169,6 +185,7 @@ def read_manifest(folder: Path) -> Manifest:
             )
         machine = values.pop("machine")
         values["machine"] = Machine(tuple(machine["features"]), dict(machine["versions"]))
+        values["asked"] = Asked(**values.pop("asked"))
         values["images"] = tuple(values["images"])
         found = Manifest(**values)
         found.way()
@@ -198,6 +215,10 @@ def _check_types(manifest: Manifest) -> None:
         raise TypeError(f"{manifest.dtype} is no dtype")
     if manifest.precision not in get_args(Precision):
         raise TypeError(f"{manifest.precision} is no precision")
+    asked = manifest.asked
+    numbers = all(type(number) in (int, float) for number in (asked.agreement, asked.seconds))
+    if not (isinstance(asked.precision, str) and numbers and isinstance(asked.compile, bool)):
+        raise TypeError(f"{asked} are no arguments of optimize")
     counts = (manifest.batch, *manifest.images)
     if len(counts) != 4 or not all(type(count) is int and count > 0 for count in counts):
         raise TypeError(f"batch and images are {manifest.batch!r} and {manifest.images!r}, not four numbers")

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from modernet.data.images.marks import Marks
+from modernet.deploy.running.fidelity import AGREEMENT
 from modernet.deploy.running.report import Report
 from modernet.deploy.running.way import Runner
 from modernet.errors import InputError
 from modernet.weights import SavedNetwork
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: arguments of `optimize`, with which it is chosen again on another machine."""
+
+    precision: str = "exact"
+    agreement: float = AGREEMENT
+    seconds: float = 60.0
+    compile: bool = True
 
 
 class OptimizedNetwork(nn.Module):
@@ -22,14 +34,23 @@ class OptimizedNetwork(nn.Module):
         size: of its images, `(c, h, w)`.
         report: rewrites and measurements; of a loaded network, as text.
         fingerprint: of the original network.
+        asked: what was asked for.
     """
 
-    def __init__(self, runner: Runner, size: tuple[int, int, int], report: Report | str, fingerprint: str) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        size: tuple[int, int, int],
+        report: Report | str,
+        fingerprint: str,
+        asked: Asked = Asked(),
+    ) -> None:
         super().__init__()
         self.runner = runner
         self.size = size
         self.report = report
         self.fingerprint = fingerprint
+        self.asked = asked
 
     def forward(self, images: Tensor) -> Any:
         """Run on images `(b, c, h, w)` of any batch size; c, h and w must be the example's.

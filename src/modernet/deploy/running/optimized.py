@@ -17,7 +17,7 @@ from modernet.deploy.running.choosing import choose, ways_of
 from modernet.deploy.running.detector import OptimizedDetector, optimize_detector
 from modernet.deploy.running.division import check_labels, divide
 from modernet.deploy.running.fidelity import AGREEMENT, Answers, HeldOut, answers_of
-from modernet.deploy.running.network import OptimizedNetwork
+from modernet.deploy.running.network import Asked, OptimizedNetwork
 from modernet.deploy.running.racing import Clock
 from modernet.deploy.running.report import Report
 from modernet.deploy.running.runtimes import RUNTIMES
@@ -119,7 +119,7 @@ def optimize(
         fingerprint = network_fingerprint(model)
         runner, report = request.optimize(model, images, labels, seconds)
         _, c, h, w = images.shape
-        return OptimizedNetwork(runner, (c, h, w), report, fingerprint)
+        return OptimizedNetwork(runner, (c, h, w), report, fingerprint, Asked(precision, agreement, seconds, compile))
     if labels is not None:
         raise InputError("labels are for networks that return scores of classes; a detector is judged without")
     heads_s = (1 - _OF_DETECTOR) * seconds / (2 * len(model.config.stages))

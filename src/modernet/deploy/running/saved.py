@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from modernet.deploy.running.manifest import (
     WAY_FOLDER,
     Machine,
     Manifest,
+    check_described,
     digests,
     fields_of,
     kind_of,
@@ -98,6 +99,7 @@ def save_optimized(
             batch=report.batch,
             dtype=report.dtype,
             report=str(report),
+            asked=fast.asked,
             judgement=str(report.judgement or ""),
             fingerprint=fast.fingerprint,
             machine=Machine.here([package_of(kind)]),
@@ -160,7 +162,7 @@ def load_optimized(
         raise InputError(
             f"{source} cannot be loaded ({one_line(error, with_type=True)}); optimize the network again"
         ) from error
-    return OptimizedNetwork(runner, manifest.images, manifest.report, manifest.fingerprint)
+    return OptimizedNetwork(runner, manifest.images, manifest.report, manifest.fingerprint, manifest.asked)
 
 
 def load_saved_optimized(folder: Path, *, trust: bool = False) -> SavedNetwork:
@@ -169,6 +171,7 @@ def load_saved_optimized(folder: Path, *, trust: bool = False) -> SavedNetwork:
     Raises:
         InputError: as `load_optimized`, or the folder has only the optimized network.
     """
+    check_described(folder)
     about = read_description(folder)
     network = load_optimized(folder, trust=trust)
     return SavedNetwork(network, about.spec, about.classes, about.preparation, about.task)
@@ -251,18 +254,19 @@ def _choose_again(folder: Path, manifest: Manifest, differences: str, images: Te
     if NETWORK_NAME not in manifest.files:
         raise InputError(f"{folder} is for another machine: {differences}; optimize the network again")
     why = f"{folder} is for another machine: {differences}; the way to run it was chosen again"
-    if images is None and manifest.precision != "exact":
-        why += f", in exact precision, as there are no images to judge {manifest.precision} by"
+    asked = manifest.asked
+    if images is None and asked.precision != "exact":
+        why += ", in exact precision, as there are no images to judge another by"
+        asked = replace(asked, precision="exact")
     progress.say(why)
     from modernet.deploy.running.optimized import optimize  # takes seconds to import
 
     network = _load_network(folder, manifest).network
-    precision = "exact" if images is None else manifest.precision
     example = _random_images(manifest.batch, manifest.images) if images is None else images
     batch = min(manifest.batch, len(example))
-    fast = optimize(network, example, dtype=getattr(torch, manifest.dtype), precision=precision, batch=batch)
+    fast = optimize(network, example, dtype=getattr(torch, manifest.dtype), batch=batch, **asdict(asked))
     assert isinstance(fast, OptimizedNetwork), "only classifiers are saved beside"
-    return OptimizedNetwork(fast.runner, fast.size, f"{why}\n{fast.report}", fast.fingerprint)
+    return OptimizedNetwork(fast.runner, fast.size, f"{why}\n{fast.report}", fast.fingerprint, fast.asked)
 
 
 def _load_network(folder: Path, manifest: Manifest) -> SavedNetwork:
