@@ -18,6 +18,7 @@ from modernet.files.atomic import whole_file
 
 RECORD_NAME = "record.json"
 NETWORK_NAME = "network.json"
+OPTIMIZED_NAME = "optimized.json"
 SCHEMA = 1
 _VERSIONED = (
     *("modernet", "torch", "torchvision", "timm", "triton", "accelerate", "numpy"),
@@ -200,6 +201,10 @@ def read_network(folder: Path) -> dict[str, Any]:
         InputError: the folder contains no network, or the file is damaged.
     """
     if not (folder / NETWORK_NAME).is_file():
+        if (folder / OPTIMIZED_NAME).is_file():
+            raise InputError(
+                f"{folder} has only the optimized network; save it with network=, or use modernet.load_optimized"
+            )
         raise InputError(f"no trained network in {folder}: it has no {NETWORK_NAME}; give the folder of a finished run")
     try:
         description: dict[str, Any] = json.loads((folder / NETWORK_NAME).read_text(encoding="utf-8"))

@@ -80,6 +80,25 @@ def test_a_folder_of_a_stranger_needs_trust(
     assert main(["evaluate", fast, "--data", str(data), "--trust"]) == 0
 
 
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "benchmark"])
+def test_a_folder_with_only_the_optimized_network_is_one_line(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("fast").mkdir()
+    Path("fast", "optimized.json").write_text("{}")
+    data = str(save_images(Path("photos"), each=1))
+    arguments = {
+        "predict": ["./fast", f"{data}/red/0.png"],
+        "evaluate": ["./fast", "--data", data],
+        "benchmark": ["optimized:./fast"],
+    }[verb]
+    assert main([verb, *arguments]) == 2
+    err = capsys.readouterr().err
+    assert "fast has only the optimized network; save it with network=, or use modernet.load_optimized" in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -17,9 +17,9 @@ from modernet.deploy.running.way import Precision, Way
 from modernet.errors import InputError, one_line
 from modernet.files.fingerprint import file_sha256
 from modernet.machine.processor import processor_features
-from modernet.records import NETWORK_NAME
+from modernet.records import OPTIMIZED_NAME
 
-MANIFEST_NAME = "optimized.json"
+MANIFEST_NAME = OPTIMIZED_NAME
 WAY_FOLDER = "way"
 FORMAT = 1
 _SHOWN = 4  # names of instructions in a message
@@ -153,18 +153,6 @@ def fields_of(way: Way) -> dict[str, Any]:
 def is_optimized(folder: Path) -> bool:
     """Return whether a folder has an optimized network."""
     return (folder / MANIFEST_NAME).is_file()
-
-
-def check_described(folder: Path) -> None:
-    """Check that a folder of an optimized network has the network itself beside it, with its classes.
-
-    Raises:
-        InputError: it has only the optimized network.
-    """
-    if is_optimized(folder) and not (folder / NETWORK_NAME).is_file():
-        raise InputError(
-            f"{folder} has only the optimized network; save it with network=, or use modernet.load_optimized"
-        )
 
 
 def read_manifest(folder: Path) -> Manifest:

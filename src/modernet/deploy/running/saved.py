@@ -21,7 +21,6 @@ from modernet.deploy.running.manifest import (
     WAY_FOLDER,
     Machine,
     Manifest,
-    check_described,
     digests,
     fields_of,
     kind_of,
@@ -171,7 +170,6 @@ def load_saved_optimized(folder: Path, *, trust: bool = False) -> SavedNetwork:
     Raises:
         InputError: as `load_optimized`, or the folder has only the optimized network.
     """
-    check_described(folder)
     about = read_description(folder)
     network = load_optimized(folder, trust=trust)
     return SavedNetwork(network, about.spec, about.classes, about.preparation, about.task)
