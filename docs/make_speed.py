@@ -80,7 +80,8 @@ keeps the fastest whose answers are right:
 
 Reduced precision is judged by the exact network, on images that did not calibrate it. The most likely class of 99 % of
 them has to stay (`agreement`); with `labels`, that of 90 %, and at most 0.5 points of accuracy may be lost; where a
-network returns no scores of classes, the error may be 5 % of how much its numbers vary. What was refused, and why, is in the report.
+network returns no scores of classes, the error may be 5 % of how much its numbers vary. What was refused, and why, is
+in the report.
 
 How to read the tables: weights are random, except those of EfficientNet-Lite0, which have been trained on ImageNet; its
 accuracy is on photos by which nothing was chosen or calibrated. Answers of untrained networks cannot be judged, so

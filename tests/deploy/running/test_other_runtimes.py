@@ -32,6 +32,7 @@ from modernet.deploy.running.openvino import OpenVino, OpenVinoRunner, OpenVinoW
 from modernet.deploy.running.runtimes import RUNTIMES
 from modernet.deploy.running.torch_ways import PLAIN
 from modernet.errors import InputError
+from modernet.machine.cores import usable_cores
 from modernet.models import MODELS, create_model
 from modernet.torch_internals import tensors_in
 
@@ -189,13 +190,16 @@ def test_threads_are_those_of_torch_at_the_time_of_the_call(work: Work) -> None:
     assert isinstance(runtime, OnnxRuntimeRunner)
     assert isinstance(vino, OpenVinoRunner)
     before = torch.get_num_threads()
+    other = 1 if before > 1 else 2
+    if usable_cores() < other:
+        pytest.skip("needs two cores: OpenVINO uses no more threads than it has")
     expected = runtime(work.images)
-    torch.set_num_threads(before + 1)
+    torch.set_num_threads(other)
     try:
         for runner in (runtime, vino):
             assert relative_error(runner(work.images), expected) < TOLERANCE
-        assert runtime.session.get_session_options().intra_op_num_threads == before + 1
-        assert vino.compiled.get_property("INFERENCE_NUM_THREADS") == before + 1
+        assert runtime.session.get_session_options().intra_op_num_threads == other
+        assert vino.compiled.get_property("INFERENCE_NUM_THREADS") == other
     finally:
         torch.set_num_threads(before)
 
