@@ -201,7 +201,7 @@ def _check_results(fast: OptimizedNetwork, loaded: Runner, batch: int, dtype: st
     if runner.way.precision == "exact":
         return
     rounds = -(-_JUDGED // batch)
-    parts = _random_images(rounds * batch, fast.size).unflatten(0, (rounds, batch))
+    parts = _random_images(rounds * batch, fast.size).reshape(rounds, batch, *fast.size)
     kept = _kept_classes([(runner(part), loaded(part)) for part in parts])
     if kept < _LIKELIEST:
         raise InputError(
