@@ -89,6 +89,14 @@ def test_names_are_listed_by_pattern() -> None:
     assert MODELS.names("no_such*") == []
 
 
+@pytest.mark.parametrize("name", ["convnext_test", "gfnet_h_test"])
+def test_a_layer_scale_may_be_given_as_an_integer(name: str) -> None:
+    network = create_model(name, layer_scale_init=1)
+    scales = [value for key, value in network.named_parameters() if key.endswith("gamma")]
+    assert scales
+    assert all(torch.equal(scale, torch.ones_like(scale, dtype=torch.float32)) for scale in scales)
+
+
 def test_config_fields_can_be_overridden() -> None:
     network = create_model("convnext_test", dims=(4, 8, 8, 12), stem_stride=2, layer_scale_init=0.0, num_classes=2)
     assert network.feature_info.channels() == [4, 8, 8, 12]
