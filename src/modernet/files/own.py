@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from modernet.files.cache import cache_folder
-
-_FOLDER = "own"
 
 
 def remember_own(sha256: str) -> None:
@@ -15,7 +14,7 @@ def remember_own(sha256: str) -> None:
     Raises:
         OSError: the cache folder cannot be written to.
     """
-    folder = cache_folder() / _FOLDER
+    folder = _folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     note = folder / sha256
     note.touch(mode=0o600)
@@ -28,9 +27,14 @@ def is_own(sha256: str) -> bool:
     Notes of other users in a shared cache folder do not count, nor does a note that has another name than it was
     written with.
     """
-    note = cache_folder() / _FOLDER / sha256
+    note = _folder() / sha256
     try:
         owner, content = note.stat().st_uid, note.read_bytes()
     except OSError:
         return False
     return content == sha256.encode() and (not hasattr(os, "getuid") or owner == os.getuid())
+
+
+def _folder() -> Path:
+    """Return the folder of this user's notes; a cache folder may be shared."""
+    return cache_folder() / (f"own-{os.getuid()}" if hasattr(os, "getuid") else "own")
