@@ -57,6 +57,9 @@ def test_a_run_is_optimized_and_used_as_a_network(tmp_path: Path, capsys: pytest
     rows = json.loads(capsys.readouterr().out)
     assert [row["model"] for row in rows] == [str(fast), f"optimized:{fast}"]
     assert all(row["images_per_second"] for row in rows)
+    other = ["--rounds", "1", "--turn-s", "0", "--batch", "2", "--dtype", "bfloat16", "--out", str(tmp_path / "other")]
+    assert main(["benchmark", f"optimized:{fast}", *other]) == 2
+    assert "was saved for the CPU in float32; give --device cpu --dtype float32" in capsys.readouterr().err
 
     assert main(["optimize", str(fast), *options, "--out", str(tmp_path / "again")]) == 0
 

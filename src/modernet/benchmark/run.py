@@ -43,8 +43,8 @@ def run_cases(
     """Measure the device and the cases, and write the results; see `benchmark_models`.
 
     Raises:
-        InputError: a model is unknown, or a detector and to be trained; `rounds` or `turn_s` is out of range, or the
-            folder contains results.
+        InputError: a model is unknown, a detector and to be trained, or saved for another device or dtype; `rounds` or
+            `turn_s` is out of range, or the folder contains results.
         Stopped: Ctrl-C after the first round.
     """
     if rounds < 1:
@@ -55,6 +55,9 @@ def run_cases(
     for case in cases:
         if case.mode == "train" and targets[case.model].task == "detection":
             raise InputError(f"{case.model} is a detector, whose training step is not measured; give --mode infer")
+        kept = targets[case.model].kept_dtype
+        if kept and (device.type != "cpu" or case.dtype != kept):
+            raise InputError(f"{case.model} was saved for the CPU in {kept}; give --device cpu --dtype {kept}")
     if folder is not None:
         _check_results_folder(folder)
     with measuring(cases, device):

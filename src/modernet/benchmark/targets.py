@@ -35,7 +35,8 @@ class Target:
         in_chans: channels of its images.
         top1: published ImageNet-1K top-1 in per cent, for networks of this zoo.
         optimized: whether to optimize it with `modernet.deploy.optimize` before it is measured.
-        kept: loads the network as it was optimized and saved before, instead.
+        kept: loads the network as it was optimized and saved before, instead; for the CPU.
+        kept_dtype: of what was saved.
         task: what it was trained for.
     """
 
@@ -44,6 +45,7 @@ class Target:
     top1: float | None = None
     optimized: bool = False
     kept: Callable[[], OptimizedNetwork] | None = None
+    kept_dtype: str = ""
     task: str = "classification"
 
 

@@ -144,19 +144,21 @@ def find_target(name: str, *, trust: bool = False) -> Target:
     from modernet.benchmark.case import OPTIMIZED_PREFIX
     from modernet.benchmark.targets import Target, find_network
     from modernet.deploy import is_optimized, load_optimized
+    from modernet.deploy.running.manifest import read_manifest
     from modernet.tasks import load_network
 
     folder = _folder_of(name)
     if folder is None:
         return find_network(name)
     optimized = name.startswith(OPTIMIZED_PREFIX)
-    kept = optimized and is_optimized(folder)
+    kept = read_manifest(folder).dtype if optimized and is_optimized(folder) else ""
     saved = load_network(folder)
     return Target(
         lambda image_size: copy.deepcopy(saved.network),
         in_chans=len(saved.preparation.mean),
         optimized=optimized,
         kept=partial(load_optimized, folder, trust=trust) if kept else None,
+        kept_dtype=kept,
         task=saved.task,
     )
 
