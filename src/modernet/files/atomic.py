@@ -28,10 +28,8 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterato
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.unfinished")  # one name: killed processes leave at most one
     try:
-        unfinished.touch()
-        permissions = unfinished.stat().st_mode
         yield unfinished
-        unfinished.chmod(permissions)  # safetensors makes files that only their owner can read
+        unfinished.chmod(_permissions(unfinished))  # safetensors makes files that only their owner can read
         if durable:
             with unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -40,6 +38,16 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = True) -> Iterato
             _sync_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _permissions(path: Path) -> int:
+    """Return the permissions that a new file beside this one has; the mask of a process cannot be read safely."""
+    probe = path.with_name(f"{path.name}.new")
+    try:
+        probe.touch()
+        return probe.stat().st_mode
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path, option: str = "--out") -> None:
