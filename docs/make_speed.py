@@ -176,7 +176,7 @@ def precision_table(records: Sequence[Record]) -> str:
     measured_here = {record.settings["processor"] for record in records}
     others = [name for name in CLASSES.values() if name not in measured_here]
     if not measured_here:
-        lines.append("**Reduced precision has not been measured on any processor yet.**")
+        lines.append("**No processor has records of reduced precision.**")
     elif others:
         lines.append(f"**Reduced precision was not measured** on processors with {', '.join(others)}.")
     return "\n".join(lines) + "\n"

@@ -34,7 +34,7 @@ class Options:
       modernet benchmark convnext_tiny swin_tiny timm:convnext_tiny --mode infer,train
       modernet benchmark convnext_tiny optimized:convnext_tiny --batch auto
       modernet benchmark runs/mine optimized:runs/mine      what a run has trained, whatever its task
-      modernet benchmark ./fast optimized:./fast            what modernet optimize has kept, beside the original
+      modernet benchmark ./fast optimized:./fast            what modernet optimize wrote, next to the original
       modernet benchmark my_file:my_network resnet50 --dtype bfloat16 --compile off,default
       modernet benchmark --traps                what costs most on this device, and the fix
       modernet benchmark --table12              ConvNeXt and Swin beside the published table

@@ -84,7 +84,7 @@ def _survey(index: ImageIndex, files: Sequence[CocoFile]) -> BoxSurvey:
         problems += found
         notes += [*dropped, *said]
     indices = np.unique(np.concatenate(used))
-    in_folders = index.beside(indices)
+    in_folders = index.companions(indices)
     if len(indices) < in_folders:
         notes.append(f"not listed, so not used: {in_folders - len(indices)} of {in_folders} images in the same folders")
     return BoxSurvey(index.folder, classes, splits, tuple(problems), tuple(notes))

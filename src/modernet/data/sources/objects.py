@@ -308,7 +308,7 @@ class ImageIndex:
         parts = self.files.identity(index).split("/")[:-1]
         return next((split for part in reversed(parts) if (split := split_of(part))), None)
 
-    def beside(self, indices: Ints) -> int:
+    def companions(self, indices: Ints) -> int:
         """Return how many images there are in the folders of some."""
         return int(np.isin(self.files.parent_of, np.unique(self.files.parent_of[indices])).sum())
 

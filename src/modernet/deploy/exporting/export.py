@@ -108,7 +108,7 @@ def export_network(
         network: any module that maps images `(b, c, h, w)` to one tensor, from this library or not; or an `RCNN`.
         image_size: side of the images in pixels, or height and width.
         path: `.pt2` for a torch.export program, `.onnx` for an ONNX model, `.xml` for OpenVINO's, which has its weights
-            in a `.bin` beside it; an existing file is replaced.
+            in a `.bin` next to it; an existing file is replaced.
         in_chans: input channels.
         batch: fixed batch size; None for any batch size, and for the one image of a detector.
         optimized: first fold norms, layer scales and branches into adjacent layers, as `optimize` does.
@@ -175,7 +175,7 @@ def export_network(
         step.advance(note="writing")
         with contextlib.ExitStack() as files:
             unfinished = files.enter_context(whole_file(target))
-            for other in kind.beside(target):  # they get their names first
+            for other in kind.companions(target):  # they get their names first
                 files.enter_context(whole_file(other))
             kind.write(program, unfinished, metadata, outputs.names)
             step.advance(note="checking")

@@ -35,7 +35,7 @@ class ExportFormat(Protocol):
     suffix: str
     """File suffix."""
 
-    def beside(self, path: Path) -> tuple[Path, ...]:
+    def companions(self, path: Path) -> tuple[Path, ...]:
         """Return the other files that are written with the one at `path`, which may have a further suffix."""
 
     def check(self, network: nn.Module, *, int8: bool) -> None:
@@ -75,7 +75,7 @@ class TorchProgram:
 
     suffix = ".pt2"
 
-    def beside(self, path: Path) -> tuple[Path, ...]:
+    def companions(self, path: Path) -> tuple[Path, ...]:
         return ()
 
     def check(self, network: nn.Module, *, int8: bool) -> None:
@@ -103,7 +103,7 @@ class OnnxModel:
     largest = 2_000_000_000
     """Limit in bytes of weights; a protobuf file is at most 2 GiB."""
 
-    def beside(self, path: Path) -> tuple[Path, ...]:
+    def companions(self, path: Path) -> tuple[Path, ...]:
         return ()
 
     def check(self, network: nn.Module, *, int8: bool) -> None:
@@ -144,11 +144,11 @@ class OnnxModel:
 
 
 class OpenVinoModel:
-    """OpenVINO's model: operations in .xml with the metadata under `modernet` in rt_info, weights in a .bin beside."""
+    """OpenVINO's model: operations in .xml with the metadata under `modernet` in rt_info, weights in a .bin next to it."""
 
     suffix = ".xml"
 
-    def beside(self, path: Path) -> tuple[Path, ...]:
+    def companions(self, path: Path) -> tuple[Path, ...]:
         start, _, end = path.name.rpartition(self.suffix)
         return (path.with_name(f"{start}.bin{end}"),)
 
@@ -165,7 +165,7 @@ class OpenVinoModel:
         except InputError as error:
             raise InputError(f"{error}; export to another format (--to onnx)") from error
         model.set_rt_info(json.dumps(metadata), METADATA)
-        write_openvino(model, path, *self.beside(path))
+        write_openvino(model, path, *self.companions(path))
 
     def quantize(self, path: Path, images: Tensor, batch: int | None) -> None:
         from modernet.deploy.exporting.openvino_model import (
@@ -175,14 +175,14 @@ class OpenVinoModel:
             write_openvino,
         )
 
-        model = read_openvino(path, *self.beside(path))
+        model = read_openvino(path, *self.companions(path))
         quantized = quantize_openvino(Translated(model, {}), images, (), seven_bits=True, batch=batch or 1)
-        write_openvino(quantized, path, *self.beside(path))
+        write_openvino(quantized, path, *self.companions(path))
 
     def open(self, path: Path, outputs: Sequence[str]) -> LoadedModel:
         from modernet.deploy.exporting.openvino_model import compile_openvino, read_openvino
 
-        compiled = compile_openvino(read_openvino(path, *self.beside(path)), torch.get_num_threads(), "f32")
+        compiled = compile_openvino(read_openvino(path, *self.companions(path)), torch.get_num_threads(), "f32")
 
         def run(images: Tensor) -> Results:
             found = compiled({INPUT: images.numpy()})
