@@ -144,7 +144,7 @@ class OnnxModel:
 
 
 class OpenVinoModel:
-    """OpenVINO's model: operations in .xml with the metadata under `modernet` in rt_info, weights in a .bin next to it."""
+    """OpenVINO's model: operations in .xml with the metadata under `modernet` in rt_info, weights in a .bin file."""
 
     suffix = ".xml"
 
