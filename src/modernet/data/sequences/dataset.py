@@ -1,0 +1,84 @@
+"""A data set of sequences with three splits, and its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from modernet.data.sequences.encoding import Encoding
+from modernet.data.sequences.ragged import Ragged
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceSplit:
+    """Encoded sequences and their classes.
+
+    Attributes:
+        towers: one `Ragged`, or two of equal length where a pair has the class.
+        labels: int64 (n,).
+        names: where each example is from, for messages: a file, or a file and its line; empty if it was generated.
+    """
+
+    towers: tuple[Ragged, ...]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceDataset:
+    """Sequences with three distinct splits.
+
+    Attributes:
+        name: short, for tables and folders.
+        classes: names of the classes.
+        encoding: how text, images or sound became the sequences.
+        provenance: where the data is from, for records: generator, version and seed; or files and the digest of each.
+        floors: accuracies in % that need no understanding, by what reaches them: "the most frequent class".
+        same_held_out: whether validation and test are the same examples, as in the Arena's Text.
+    """
+
+    name: str
+    train: SequenceSplit
+    validation: SequenceSplit
+    test: SequenceSplit
+    classes: tuple[str, ...]
+    encoding: Encoding
+    provenance: Mapping[str, Any]
+    floors: Mapping[str, float] = field(default_factory=dict)
+    same_held_out: bool = False
+
+
+class Tower(NamedTuple):
+    """One sequence of every example of a batch.
+
+    Attributes:
+        values: int64 (b, n), or float32 (b, n, channels).
+        lengths: int64 (b,).
+    """
+
+    values: Tensor
+    lengths: Tensor
+
+
+class SequenceBatch(NamedTuple):
+    """One micro-batch, on the device.
+
+    Attributes:
+        towers: one, or two where a pair has the class.
+        targets: int64 (b,).
+        positions: int64 (b,), on the CPU: index of each example in the split.
+        counted: how many of the examples count, as in `modernet.data.Batch`.
+    """
+
+    towers: tuple[Tower, ...]
+    targets: Tensor
+    positions: Tensor
+    counted: int

@@ -1,0 +1,1 @@
+"""Networks for long sequences: the Long Range Arena's and S4's, a file each."""

@@ -1,0 +1,55 @@
+"""What every sequence model promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from modernet.data.sequences.inputs import SequenceInputs
+from modernet.sequences.config import SEQUENCE_MODELS
+from modernet.sequences.network import SequenceNetwork
+from modernet.sequences.zoo import create_sequence_model, sequence_config
+
+TOKENS = SequenceInputs(64, vocabulary=17)
+SMALL = {"depth": 2, "width": 32, "heads": 2, "mlp_width": 48}
+LENGTHS = torch.tensor([64, 40, 7, 1])
+
+
+def make(name: str, inputs: SequenceInputs = TOKENS, **changes: object) -> SequenceNetwork:
+    """Return a small network in evaluation mode, in double precision."""
+    torch.manual_seed(0)
+    known = sequence_config(name)
+    small = {field: value for field, value in SMALL.items() if hasattr(known, field)}
+    return create_sequence_model(name, inputs, 5, **{**small, **changes}).double().eval()
+
+
+def tokens(n: int = 64) -> Tensor:
+    """Return a batch of tokens, padded where `LENGTHS` says so."""
+    values = torch.randint(1, 17, (len(LENGTHS), n), generator=torch.Generator().manual_seed(0))
+    return values.where(torch.arange(n) < LENGTHS[:, None], 0)
+
+
+@pytest.mark.parametrize("name", SEQUENCE_MODELS)
+class TestEverySequenceModel:
+    def test_an_answer_does_not_depend_on_padding(self, name: str) -> None:
+        network, values = make(name), tokens()
+        together = network(values, LENGTHS)
+        alone = torch.cat([network(values[i : i + 1, :n], LENGTHS[i : i + 1]) for i, n in enumerate(LENGTHS.tolist())])
+        torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-9)
+        values[~(torch.arange(64) < LENGTHS[:, None])] = 3
+        torch.testing.assert_close(network(values, LENGTHS), together, rtol=1e-9, atol=1e-9)
+
+    def test_gradients_are_finite_and_reach_every_parameter(self, name: str) -> None:
+        network = make(name).train()
+        network(tokens(), LENGTHS).square().sum().backward()
+        for parameter, value in network.named_parameters():
+            assert value.grad is not None, parameter
+            assert value.grad.isfinite().all(), parameter
+            assert value.grad.any(), parameter
+
+    def test_takes_numbers_and_pairs(self, name: str) -> None:
+        network = make(name, SequenceInputs(64, channels=3, towers=2))
+        values = torch.randn(2, 2, 64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        lengths = torch.tensor([64, 50])
+        assert network(values[0], lengths, values[1], lengths).shape == (2, 5)
