@@ -43,6 +43,7 @@ class SequenceDataset:
         provenance: where the data is from, for records: generator, version and seed; or files and the digest of each.
         floors: accuracies in % that need no understanding, by what reaches them: "the most frequent class".
         same_held_out: whether validation and test are the same examples, as in the Arena's Text.
+        unreadable: names of what was skipped because it could not be read.
     """
 
     name: str
@@ -54,6 +55,26 @@ class SequenceDataset:
     provenance: Mapping[str, Any]
     floors: Mapping[str, float] = field(default_factory=dict)
     same_held_out: bool = False
+    unreadable: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what belongs in a record: JSON-able, without the sequences; `classes` is a count."""
+        lengths = np.concatenate([tower.lengths for tower in self.train.towers])
+        return {
+            "name": self.name,
+            "classes": len(self.classes),
+            "n_train": len(self.train),
+            "n_validation": len(self.validation),
+            "n_test": len(self.test),
+            "same_held_out": self.same_held_out,
+            "encoding": self.encoding.kind,
+            "max_length": self.encoding.inputs.max_length,
+            "vocabulary": self.encoding.inputs.vocabulary,
+            "median_length": int(np.median(lengths)),
+            "provenance": dict(self.provenance),
+            "floors": dict(self.floors),
+            "unreadable": list(self.unreadable),
+        }
 
 
 class Tower(NamedTuple):
@@ -82,3 +103,9 @@ class SequenceBatch(NamedTuple):
     targets: Tensor
     positions: Tensor
     counted: int
+
+
+def most_frequent_floor(train: SequenceSplit, test: SequenceSplit) -> dict[str, float]:
+    """Return the accuracy in % of one answer for everything: the class that is most frequent in training."""
+    answer = np.bincount(train.labels).argmax()
+    return {"the most frequent class": 100 * float((test.labels == answer).mean())}
