@@ -64,7 +64,7 @@ def test_more_micro_batches_than_images_are_refused_in_one_line() -> None:
     with pytest.raises(InputError) as caught:
         TrainingPlan(9, 8, seed=0, place=Place(5))
     assert str(caught.value) == (
-        "the smallest batch of an epoch has 4 of 9 images, too few for 5 micro-batches; "
+        "the smallest batch of an epoch has 4 of 9 examples, too few for 5 micro-batches; "
         "give a larger batch_size, or fewer processes, or a larger device_batch"
     )
 

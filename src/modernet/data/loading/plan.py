@@ -139,7 +139,7 @@ class TrainingPlan(Plan):
         self.shards = None if shards is None else np.unique(shards, return_inverse=True)[1]  # counted from 0
         if min(self.sizes) < place.micro_batches:
             raise InputError(
-                f"the smallest batch of an epoch has {min(self.sizes)} of {n} images, too few for "
+                f"the smallest batch of an epoch has {min(self.sizes)} of {n} examples, too few for "
                 f"{place.micro_batches} micro-batches; give a larger batch_size, or fewer processes, or a larger "
                 "device_batch"
             )
