@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from modernet.data.sources.examples import Examples, Source
 from modernet.errors import InputError
 
 SplitName = Literal["train", "validation", "test"]
+Part = TypeVar("Part")
 
 _HELD_OUT = 0.1
 _BY_CHANCE = 0.05
@@ -46,24 +49,36 @@ def three_splits(source: Source) -> ThreeSplits:
     Raises:
         InputError: a class has too few images to be in every split.
     """
-    given = source.train, source.validation, source.test
     assert source.train is not None, "read_source checks it"
     of_each = "" if source.train.targets.strata() is None else "of each class "
-    match given:
-        case Examples() as train, Examples() as validation, Examples() as test:
-            return ThreeSplits(train, validation, test, "train, validation and test as given")
-        case Examples() as everything, None, None:
-            validation, test, train = _held_out(everything, source, n_held_out=2)
-            return ThreeSplits(train, validation, test, f"about 80 / 10 / 10 % {of_each}of the one given set")
-        case Examples() as everything, None, Examples() as test:
-            validation, train = _held_out(everything, source, n_held_out=1)
-            words = f"test as given; validation is about 10 % {of_each}of the given train"
-            return ThreeSplits(train, validation, test, words)
-        case Examples() as everything, Examples() as test, None:
-            validation, train = _held_out(everything, source, n_held_out=1)
-            words = f"test is the given validation; validation is about 10 % {of_each}of the given train"
-            return ThreeSplits(train, validation, test, words)
-    raise AssertionError(given)
+    return ThreeSplits(
+        *divide(source.train, source.validation, source.test, lambda part, n: _held_out(part, source, n), of_each)
+    )
+
+
+def divide(
+    train: Part,
+    validation: Part | None,
+    test: Part | None,
+    hold_out: Callable[[Part, int], list[Part]],
+    of_each: str = "of each class ",
+) -> tuple[Part, Part, Part, str]:
+    """Return train, validation and test as `three_splits` does, and a phrase that says where they come from.
+
+    Args:
+        hold_out: called with all that there is and a number of splits; returns so many of about 10 %, and the rest.
+        of_each: what a share is of, in the phrase.
+    """
+    if validation is not None and test is not None:
+        return train, validation, test, "train, validation and test as given"
+    if validation is None and test is None:
+        validation, test, train = hold_out(train, 2)
+        return train, validation, test, f"about 80 / 10 / 10 % {of_each}of the one given set"
+    words = "test as given" if validation is None else "test is the given validation"
+    given = test if validation is None else validation
+    assert given is not None
+    validation, train = hold_out(train, 1)
+    return train, validation, given, f"{words}; validation is about 10 % {of_each}of the given train"
 
 
 def one_split(source: Source, split: SplitName, marks: Marks | None) -> tuple[Examples, str]:
@@ -114,12 +129,38 @@ def one_split(source: Source, split: SplitName, marks: Marks | None) -> tuple[Ex
 
 def _held_out(everything: Examples, source: Source, n_held_out: int) -> list[Examples]:
     """Hold out as many splits of about 10 % each, and return them and the rest."""
-    places = np.array([_place(everything.images.identity(index)) for index in everything.indices.tolist()])
+    identities = [everything.images.identity(index) for index in everything.indices.tolist()]
     strata = everything.targets.strata()
     if strata is None:
         strata, names = np.zeros(len(everything), dtype=np.int64), ["the training split"]
     else:
         names = [f"the class {name!r}" for name in source.classes]
+    return [everything.take(positions) for positions in held_out(identities, strata, names, source.path, n_held_out)]
+
+
+def held_out(
+    identities: Iterable[str],
+    strata: NDArray[np.int64],
+    names: Sequence[str],
+    where: Path | str,
+    n_held_out: int,
+    things: str = "images",
+) -> list[NDArray[np.int64]]:
+    """Hold out splits of about 10 % of each stratum, by a hash of each example's identity, as `three_splits` describes.
+
+    Args:
+        strata: int64 (n,), what each example is balanced by.
+        names: of the strata, in messages.
+        where: the name of the data set in messages.
+        things: what the examples are, in messages.
+
+    Returns:
+        The positions of the examples of `n_held_out` splits, and of the rest, each in order.
+
+    Raises:
+        InputError: a stratum has too few examples to be in every split.
+    """
+    places = np.array([_place(identity) for identity in identities])
     chosen: list[list[NDArray[np.int64]]] = [[] for _ in range(n_held_out + 1)]
     for stratum, name in enumerate(names):
         members = np.flatnonzero(strata == stratum)
@@ -127,7 +168,7 @@ def _held_out(everything: Examples, source: Source, n_held_out: int) -> list[Exa
         if n < n_held_out + 1:
             splits = "train, validation and test" if n_held_out == 2 else "train and validation"
             raise InputError(
-                f"{name} in {source.path} has too few images, {n}; splitting it into {splits} needs at least "
+                f"{name} in {where} has too few {things}, {n}; splitting it into {splits} needs at least "
                 f"{n_held_out + 1}"
             )
         members = members[np.argsort(places[members])]
@@ -138,7 +179,7 @@ def _held_out(everything: Examples, source: Source, n_held_out: int) -> list[Exa
             ends.append(min(max(natural, fewest), n - n_held_out + number))  # clipped only where a split would be empty
         for pieces, piece in zip(chosen, np.split(members, ends), strict=True):
             pieces.append(piece)
-    return [everything.take(np.sort(np.concatenate(pieces))) for pieces in chosen]
+    return [np.sort(np.concatenate(pieces)) for pieces in chosen]
 
 
 def _place(identity: str) -> float:

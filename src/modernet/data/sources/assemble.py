@@ -48,10 +48,10 @@ def assemble(
     if not kept:
         raise InputError(f"{where} has no label but hidden ones; give images whose classes are known")
     if classes is None:
-        classes = _classes_of(kept["train"] if "train" in kept else [label for each in kept.values() for label in each])
+        classes = classes_of(kept["train"] if "train" in kept else [label for each in kept.values() for label in each])
     splits: dict[str, Examples] = {}
     for split, values in kept.items():
-        indices = _as_indices(values, classes, functools.partial(name_of, split))
+        indices = as_indices(values, classes, functools.partial(name_of, split))
         images, shards = images_of(split)
         splits[split] = labelled(images, indices, shards)
     return Source(where, classes, splits.get("train"), splits.get("validation"), splits.get("test"))
@@ -61,7 +61,10 @@ def _hidden(split: str, labels: Sequence[int | str]) -> bool:
     return split == "test" and len(labels) > 0 and all(str(label) == str(_HIDDEN) for label in labels)
 
 
-def _classes_of(labels: Sequence[int | str]) -> tuple[str, ...]:
+def classes_of(labels: Sequence[int | str]) -> tuple[str, ...]:
+    """Return the classes that labels have: names in alphabetical order, or by number if all are integers; or `"0"`
+    to the largest index.
+    """
     numbers = [label for label in labels if isinstance(label, int)]
     if numbers:
         return tuple(str(label) for label in range(max(numbers) + 1))
@@ -70,7 +73,15 @@ def _classes_of(labels: Sequence[int | str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (int(name) if by_number else 0, name)))
 
 
-def _as_indices(labels: Sequence[int | str], classes: tuple[str, ...], name: Callable[[int], str]) -> NDArray[np.int64]:
+def as_indices(labels: Sequence[int | str], classes: tuple[str, ...], name: Callable[[int], str]) -> NDArray[np.int64]:
+    """Return the index of each label into the classes, int64 (n,).
+
+    Args:
+        name: the name of each example in messages.
+
+    Raises:
+        InputError: a label is not one of the classes.
+    """
     index = {name: number for number, name in enumerate(classes)}
     indices = [index.get(label, -1) if isinstance(label, str) else label for label in labels]
     for position, number in enumerate(indices):
