@@ -66,6 +66,18 @@ class ParquetFile:
             raise InputError(f"{self.name}, row {values.index(None)} has no label; add one, or remove the row")
         return values
 
+    def texts(self, column: str) -> list[str | None]:
+        """Return the text of each row."""
+        self.find_column((column,), "text")
+        try:
+            texts = self._table.read(columns=[column])[column]
+        except _DAMAGE as error:
+            raise self._damaged(error) from error
+        if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+            raise InputError(f"the column {column!r} of {self.name} has the type {texts.type}, which is no text")
+        values: list[str | None] = texts.to_pylist()
+        return values
+
     def class_names(self, column: str) -> tuple[str, ...] | None:
         """Return the class names in the metadata that the Hub's `datasets` writes; None if there are none."""
         try:

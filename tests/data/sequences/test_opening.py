@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modernet.data.sequences.opening import open_sequences
+from modernet.errors import InputError
+
+
+def write(folder: Path, n: int = 12, extra: str = "") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in ("train", "val", "test"):
+        rows = (f"{i % 2}\t{split} {i}{extra}" for i in range(n))
+        (folder / f"{split}.tsv").write_text("\n".join(["label\ttext", *rows]))
+    return folder
+
+
+def test_a_summary_is_json_with_sizes_and_where_the_data_is_from(tmp_path: Path) -> None:
+    dataset = open_sequences(str(write(tmp_path / "mine")))
+    summary = dataset.summary()
+    assert json.loads(json.dumps(summary)) == summary
+    assert {key: summary[key] for key in ("name", "classes", "n_train", "n_validation", "n_test", "unreadable")} == {
+        "name": "mine",
+        "classes": 2,
+        "n_train": 12,
+        "n_validation": 12,
+        "n_test": 12,
+        "unreadable": [],
+    }
+    assert (summary["encoding"], summary["max_length"], summary["median_length"]) == ("bytes", 8, 7)
+    assert summary["floors"] == {"the most frequent class": 50.0}
+    assert str(tmp_path) not in json.dumps(summary)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("txt", "^no task of sequences is called 'txt'; did you mean text.*; nor is there a file txt$"),
+        ("imagetokens-nano", "^no task of sequences is called 'imagetokens'; did you mean image_tokens"),
+        ("text-big", "^text-big has the option 'big'; text has -nano$"),
+        ("pathx-small", "^pathx-small has the option 'small'; pathx has -nano and -clean$"),
+        ("text:nowhere", "^there is no folder nowhere; give text:FOLDER with the folder of a copy$"),
+        ("{folder}/mine.tsw", "^there is no file or folder .*mine.tsw; did you mean .*/mine.tsv\\?$"),
+        ("{folder}/zzz", "^there is no file or folder .*/zzz; give a table FILE.tsv, a folder with train.tsv"),
+        ("{folder}/empty", "^.*/empty has no known layout; known are a table FILE.tsv"),
+        ("{folder}/a.csv", "^.*/a.csv has no known layout; known are a table FILE.tsv"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is_near(tmp_path: Path, spec: str, message: str) -> None:
+    (tmp_path / "mine.tsv").touch()
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=message):
+        open_sequences(spec.format(folder=tmp_path))
