@@ -1,0 +1,92 @@
+"""ListOps as sequences of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
+from modernet.data.sequences.encoding import Encoding
+from modernet.data.sequences.generating import SequenceSize
+from modernet.data.sequences.inputs import SequenceInputs
+from modernet.data.sequences.listops.floors import listops_floors
+from modernet.data.sequences.listops.generation import VERSION, Labelled, generated_expressions
+from modernet.data.sequences.listops.grammar import SYMBOLS
+from modernet.data.sequences.listops.published import read_expressions
+from modernet.data.sequences.ragged import Ragged
+from modernet.errors import InputError
+from modernet.files.fingerprint import file_sha256
+
+_FILES = ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv")
+_MAX_LENGTH = 2000
+
+
+class _Version(NamedTuple):
+    shortest: int
+    longest: int
+    splits: tuple[int, int, int]
+    max_length: int
+
+
+_VERSIONS: Mapping[SequenceSize, _Version] = {
+    "published": _Version(501, 1999, (96_000, 2_000, 2_000), _MAX_LENGTH),
+    "nano": _Version(21, 99, (8_000, 1_000, 2_000), 100),
+}
+
+
+def listops_dataset(size: SequenceSize = "published", *, seed: int = 0, folder: Path | None = None) -> SequenceDataset:
+    """Return ListOps: what is the value of nested lists of digits under minimum, maximum, median and sum modulo 10?
+
+    Expressions are generated as those of the Long Range Arena were, or read. There are 17 tokens: padding, the digits,
+    four operators, the end of a list, and one for anything else.
+
+    Args:
+        size: "published" has 96,000 / 2,000 / 2,000 expressions of 501 to 1,999 tokens; "nano" 8,000 / 1,000 / 2,000 of
+            21 to 99, of the same grammar.
+        seed: of the generator; its expressions are the same for any number of processes.
+        folder: with the published basic_train.tsv, basic_val.tsv and basic_test.tsv.
+
+    Raises:
+        InputError: a file of the folder is missing or has a broken line, or the cache folder cannot be written to.
+    """
+    version = _VERSIONS[size]
+    name = "listops" if size == "published" else f"listops-{size}"
+    if folder is not None:
+        if size != "published":
+            raise InputError(f"the expressions in {folder} are as they are; give no folder to generate {name}")
+        train, validation, test = (read_expressions(folder / file, version.max_length) for file in _FILES)
+        digests = {file: file_sha256(folder / file) for file in _FILES}
+        return _dataset(name, version, (train, validation, test), {"source": "files", "sha256": digests})
+    everything = generated_expressions(name, version.shortest, version.longest, seed, sum(version.splits))
+    provenance = {"generator": "listops", "version": VERSION, "seed": seed, "expressions": list(version.splits)}
+    return _dataset(name, version, _split(everything, version.splits), provenance)
+
+
+def _split(everything: Labelled, sizes: tuple[int, int, int]) -> tuple[SequenceSplit, SequenceSplit, SequenceSplit]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    values, offsets = everything.expressions.values, everything.expressions.offsets
+    train, validation, test = (
+        SequenceSplit(
+            (Ragged(values[offsets[begin] : offsets[end]], offsets[begin : end + 1] - offsets[begin]),),
+            everything.labels[begin:end],
+        )
+        for begin, end in pairwise(ends)
+    )
+    return train, validation, test
+
+
+def _dataset(
+    name: str,
+    version: _Version,
+    splits: tuple[SequenceSplit, SequenceSplit, SequenceSplit],
+    provenance: Mapping[str, Any],
+) -> SequenceDataset:
+    train, validation, test = splits
+    inputs = SequenceInputs(version.max_length, vocabulary=1 + len(SYMBOLS) + 1)
+    encoding = Encoding("words", inputs, SYMBOLS)
+    floors = listops_floors(train, test)
+    return SequenceDataset(name, train, validation, test, tuple("0123456789"), encoding, provenance, floors)
