@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -20,19 +20,21 @@ def some_of(positions: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def shortened(source: RowSource) -> RowSource:
-    """Return a source with few of its rows."""
+    """Return a source with few of its rows, which are in memory."""
     n_train, n_validation, n_test = NANO_SIZES
-    validation = None if source.validation is None else _SomeRows(source.validation, n_validation)
+    validation = None if source.validation is None else _some_rows(source.validation, n_validation)
     return replace(
-        source, train=_SomeRows(source.train, n_train), validation=validation, test=_SomeRows(source.test, n_test)
+        source, train=_some_rows(source.train, n_train), validation=validation, test=_some_rows(source.test, n_test)
     )
 
 
-class _SomeRows:
-    def __init__(self, rows: Rows, count: int) -> None:
-        self._rows, self._count = rows, count
-
-    def __iter__(self) -> Iterator[Row | Broken]:
-        n = sum(1 for _ in self._rows)
-        chosen = set(some_of(np.arange(n), self._count).tolist())
-        yield from (row for number, row in enumerate(self._rows) if number in chosen)
+def _some_rows(rows: Rows, count: int) -> list[Row | Broken]:
+    """Return `count` rows in their order, or all, in one pass: reservoir sampling."""
+    rng = random.Random(0)
+    kept: list[tuple[int, Row | Broken]] = []
+    for number, row in enumerate(rows):
+        if number < count:
+            kept.append((number, row))
+        elif (place := rng.randrange(number + 1)) < count:
+            kept[place] = number, row
+    return [row for _, row in sorted(kept, key=lambda each: each[0])]
