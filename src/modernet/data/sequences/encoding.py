@@ -155,4 +155,5 @@ def tensorflow_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def pillow_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Convert uint8 (3, h, w) to grey (h, w) as Pillow's mode L does, the luma of ITU-R 601 rounded."""
     r, g, b = rgb.astype(np.uint32)
-    return ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16).astype(np.uint8)
+    grey: NDArray[np.uint8] = ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16).astype(np.uint8)
+    return grey

@@ -48,6 +48,9 @@ def sequence_loader(
     """
     assert len(split) > 0, "open_sequences returns no empty split"
     assert len(split.towers) == inputs.towers
+    if inputs.vocabulary is None:
+        whole = [np.issubdtype(tower.values.dtype, np.integer) and tower.scale == 1 for tower in split.towers]
+        assert not any(whole), "pixels are stored with the scale of their encoding"
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; give 1 or more")
     plan = TrainingPlan(len(split), batch_size, seed, place) if train else EvaluationPlan(len(split), batch_size, place)
