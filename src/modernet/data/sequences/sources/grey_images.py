@@ -41,7 +41,7 @@ def read_grey_images(
     Raises:
         InputError: as `open_dataset`, or there is no test split.
     """
-    _, source = read_source(spec, download=download)
+    data, source = read_source(spec, download=download)
     if source.train is None or source.test is None:
         raise InputError(f"{source.path} has no test split; give the folder of CIFAR-10")
     n = len(source.train)
@@ -61,7 +61,7 @@ def read_grey_images(
         for part, positions, split in zip(parts, given, ("train", "validation", "test"), strict=True)
     )
     skipped.report(name)
-    provenance = {"data": "CIFAR-10" if spec == "cifar10" else "images", "splits": "the last tenth of train"}
+    provenance = {"data": data, "splits": "the last tenth of train"}
     return SequenceDataset(
         name,
         train,
