@@ -52,6 +52,11 @@ def read_tables(path: Path, files: Mapping[str, list[Path]], skipped: Skipped) -
 
 
 def table_header(file: Path) -> list[str]:
+    """Return the names of the columns of a table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     header = next(table_lines(file), "")
     return [column.strip() for column in header.split("\t")]
 
@@ -75,7 +80,14 @@ def _rows(file: Path, skipped: Skipped) -> Iterator[Row]:
 
 
 def find_column(file: Path, columns: list[str], accepted: tuple[str, ...], kind: str) -> int:
-    """Return the number of the column with the first of the accepted names, in any case."""
+    """Return the number of the column with the first of the accepted names, in any case.
+
+    Args:
+        kind: what the column has, in messages.
+
+    Raises:
+        InputError: there is none.
+    """
     names = [column.lower() for column in columns]
     for name in accepted:
         if name in names:
@@ -87,6 +99,11 @@ def find_column(file: Path, columns: list[str], accepted: tuple[str, ...], kind:
 
 
 def table_lines(file: Path) -> Iterator[str]:
+    """Yield the lines of a table with the header; bytes that are no UTF-8 are kept as surrogates.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as lines:
             for line in lines:
