@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from modernet.data.sequences import opening
 from modernet.data.sequences.opening import open_sequences
 from modernet.errors import InputError
 
@@ -54,3 +57,31 @@ def test_what_is_not_there_is_said_with_what_is_near(tmp_path: Path, spec: str, 
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=message):
         open_sequences(spec.format(folder=tmp_path))
+
+
+def test_published_files_of_listops_are_read_by_its_name(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        (tmp_path / f"basic_{split}.tsv").write_text("Source\tTarget\n( ( ( [MAX 2 ) 9 ) ] )\t9\n( ( [SM 1 ) ] )\t1\n")
+    dataset = open_sequences(f"listops:{tmp_path}")
+    assert dataset.train.labels.tolist() == [9, 1]
+    encoded = dataset.encoding.encode("( ( ( [MAX 2 ) 9 ) ] )")
+    assert np.array_equal(dataset.train.towers[0][0], encoded)
+    assert len(encoded) == 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "side", "size", "clean"),
+    [
+        ("pathfinder32", 32, "published", False),
+        ("pathx", 128, "published", False),
+        ("pathfinder64-nano", 64, "nano", False),
+        ("pathfinder256-clean-nano", 256, "nano", True),
+    ],
+)
+def test_names_of_pathfinder_say_side_size_and_version(
+    monkeypatch: pytest.MonkeyPatch, spec: str, side: int, size: str, clean: bool
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(opening, "pathfinder_dataset", lambda *args, **kwargs: asked.append((args, kwargs)))
+    open_sequences(spec, seed=7)
+    assert asked == [((side, size), {"seed": 7, "clean": clean, "folder": None})]

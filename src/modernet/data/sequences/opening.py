@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from modernet.data.images.finding import some_names
 from modernet.data.sequences.dataset import SequenceDataset
+from modernet.data.sequences.generating import SequenceSize
+from modernet.data.sequences.listops import listops_dataset
 from modernet.data.sequences.named_encodings import NAMED_ENCODINGS
+from modernet.data.sequences.pathfinder import pathfinder_dataset
 from modernet.data.sequences.sources.grey_images import read_grey_images
 from modernet.data.sequences.sources.imdb import fetch_imdb, read_imdb
 from modernet.data.sequences.sources.retrieval import read_retrieval
@@ -86,7 +88,7 @@ def _tables(path: Path) -> dict[str, list[Path]]:
     return {"train": [path]} if path.suffix.lower() == ".tsv" else {}
 
 
-def _size(name: str, base: str, options: Sequence[str]) -> Literal["published", "nano"]:
+def _size(name: str, base: str, options: Sequence[str]) -> SequenceSize:
     """Return the size that the options of a name ask for, once they are known to suit it."""
     known = ("nano", "clean") if base in _SIDES else ("nano",)
     for option in options:
@@ -102,12 +104,7 @@ def _folder(name: str, folder: str) -> Path | None:
     return path
 
 
-def _open_generated(
-    base: str, size: Literal["published", "nano"], folder: Path | None, seed: int, *, clean: bool
-) -> SequenceDataset:
-    from modernet.data.sequences.listops.dataset import listops_dataset
-    from modernet.data.sequences.pathfinder.dataset import pathfinder_dataset
-
+def _open_generated(base: str, size: SequenceSize, folder: Path | None, seed: int, *, clean: bool) -> SequenceDataset:
     if base == "listops":
         return listops_dataset(size, seed=seed, folder=folder)
     return pathfinder_dataset(_SIDES[base], size, seed=seed, clean=clean, folder=folder)
@@ -116,7 +113,7 @@ def _open_generated(
 def _open_read(
     name: str,
     base: str,
-    size: Literal["published", "nano"],
+    size: SequenceSize,
     folder: Path | None,
     *,
     skip_unreadable: bool,
