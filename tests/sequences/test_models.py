@@ -12,7 +12,7 @@ from modernet.sequences.network import SequenceNetwork
 from modernet.sequences.zoo import create_sequence_model, sequence_config
 
 TOKENS = SequenceInputs(64, vocabulary=17)
-SMALL = {"depth": 2, "width": 32, "heads": 2, "mlp_width": 48}
+SMALL = {"depth": 2, "width": 32, "heads": 2, "mlp_width": 48, "block": 8, "chunk": 8, "window": 12}
 LENGTHS = torch.tensor([64, 40, 7, 1])
 
 

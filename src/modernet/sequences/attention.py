@@ -21,26 +21,50 @@ from modernet.sequences.config import SequenceConfig, register_sequence_model
 from modernet.sequences.mixer import Mixer
 
 
-class HeadMixer(Mixer):
-    """The part that all kinds of attention share; a model adds `mix`."""
+class Heads(Mixer):
+    """The part that all kinds of attention share: projections to heads, and back.
 
-    def __init__(self, config: SequenceConfig) -> None:
+    Args:
+        config: of the model.
+        projections: 3: queries, keys and values; 2: queries that are also the keys, and values; 1: values.
+    """
+
+    def __init__(self, config: SequenceConfig, projections: int = 3) -> None:
         super().__init__()
         width = config.qkv_width or config.width
         if width % config.heads:
             raise InputError(f"{width} channels cannot be divided into {config.heads} heads; give a multiple")
         if config.causal and not self.can_be_causal:
             raise InputError(f"{type(self).__name__} has no causal form; leave out causal")
-        self.heads = config.heads
-        self.qkv = nn.Linear(config.width, 3 * width, bias=False)
-        self.out = nn.Linear(width, config.width, bias=False)
-        for weight in (*self.qkv.weight.chunk(3), self.out.weight):
+        self.heads, self.head_width = config.heads, width // config.heads
+        self.rate = config.attention_dropout
+        self.qkv = nn.Linear(config.width, projections * width, bias=False)
+        out = nn.Linear(width, config.width, bias=False)
+        for weight in (*self.qkv.weight.chunk(projections), out.weight):
             nn.init.xavier_uniform_(weight)
+        self.out: nn.Module = out
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the projections that x (b, n, projections * heads * d) has, each (b, heads, n, d)."""
+        return torch.unflatten(x, -1, (-1, self.heads, self.head_width)).permute(2, 0, 3, 1, 4).unbind()
+
+    def join(self, mixed: Tensor) -> Tensor:
+        """Put heads (b, heads, n, d) together: (b, n, c)."""
+        x: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return x
+
+    @property
+    def dropout(self) -> float:
+        """At which rate weights of attention are dropped now."""
+        return self.rate if self.training else 0.0
+
+
+class HeadMixer(Heads):
+    """Attention by queries, keys and values; a model adds `mix`."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed: Tensor = self.out(self.mix(q, k, v, mask).transpose(1, 2).flatten(2))
-        return mixed
+        projected = self.split(self.qkv(x))
+        return self.join(self.mix(projected[0], projected[-2], projected[-1], mask))
 
     @abstractmethod
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -54,14 +78,14 @@ class SoftmaxAttention(HeadMixer):
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__(config)
-        self.causal, self.rate = config.causal, config.attention_dropout
+        self.causal = config.causal
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         seen = None if mask is None else mask[:, None, None, :]
         if self.causal and seen is not None:
             seen = seen & torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
         return F.scaled_dot_product_attention(
-            q, k, v, seen, dropout_p=self.rate if self.training else 0.0, is_causal=self.causal and seen is None
+            q, k, v, seen, dropout_p=self.dropout, is_causal=self.causal and seen is None
         )
 
 
