@@ -19,8 +19,9 @@ LINEAR = (
     "local_lra",
     "longformer",
     "longformer_lra",
+    "reformer",
 )
-OTHERS = ("sparse", "sparse_lra")
+OTHERS = ("reformer_lra", "sparse", "sparse_lra")
 FIELDS = {"block": 8, "chunk": 8, "window": 16}
 
 
@@ -79,7 +80,7 @@ def test_trains_in_bfloat16_with_dropout(name: str) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-@pytest.mark.parametrize("name", [name for name in (*LINEAR, *OTHERS) if name != "bigbird_lra"])
+@pytest.mark.parametrize("name", [name for name in (*LINEAR, *OTHERS) if name not in ("bigbird_lra", "reformer_lra")])
 def test_weights_of_attention_are_dropped_in_training(name: str) -> None:
     network = create_sequence_model(
         name, SequenceInputs(40, channels=2), 3, depth=1, width=16, heads=2, attention_dropout=0.5
