@@ -20,8 +20,9 @@ LINEAR = (
     "longformer",
     "longformer_lra",
     "reformer",
+    "sinkhorn_lra",
 )
-OTHERS = ("reformer_lra", "sparse", "sparse_lra")
+OTHERS = ("reformer_lra", "sinkhorn", "sparse", "sparse_lra")
 FIELDS = {"block": 8, "chunk": 8, "window": 16}
 
 
