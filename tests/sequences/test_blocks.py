@@ -22,7 +22,7 @@ LINEAR = (
     "reformer",
     "sinkhorn_lra",
 )
-OTHERS = ("reformer_lra", "sinkhorn", "sparse", "sparse_lra")
+OTHERS = ("reformer_lra", "sinkhorn", "sparse", "sparse_lra", "synthesizer", "synthesizer_dense", "synthesizer_lra")
 FIELDS = {"block": 8, "chunk": 8, "window": 16}
 
 
