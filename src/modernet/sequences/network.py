@@ -49,16 +49,15 @@ class Encoder(nn.Module):
         return x
 
 
-class SequenceNetwork(nn.Module):
-    """Sequences -> logits (b, k).
+class SequenceBody(nn.Module):
+    """Everything but the head: embedding and encoder.
 
     Args:
         config: of the model.
         inputs: what sequences are; see `SequenceInputs` for their shapes.
-        num_classes: k.
     """
 
-    def __init__(self, config: SequenceConfig, inputs: SequenceInputs, num_classes: int) -> None:
+    def __init__(self, config: SequenceConfig, inputs: SequenceInputs) -> None:
         super().__init__()
         self.config, self.inputs = config, inputs
         self.embedding: nn.Module
@@ -74,6 +73,33 @@ class SequenceNetwork(nn.Module):
             self.register_buffer("positions", sincos(config.steps(inputs), config.width), persistent=False)
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = config.encoder(inputs)
+
+    def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the encoder makes of every step, (b, n, c), and which steps are not padding, bool (b, n).
+        With `pool="cls"` the first step is the added one.
+        """
+        return self.encode_embedded(self.embedding(values), self.inputs.mask(values, lengths))
+
+    def encode_embedded(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As `encode`, of embedded steps, (b, n, c), and which of them are not padding, bool (b, n)."""
+        if self.config.pool == "cls":
+            x = torch.cat([self.cls.expand(len(x), 1, -1), x], 1)
+            mask = torch.cat([mask.new_ones(len(mask), 1), mask], 1)
+        if self.config.positions != "none":
+            x = x + self.positions[: x.shape[1]]
+        return self.encoder(self.dropout(x), mask), mask
+
+
+class SequenceNetwork(SequenceBody):
+    """Sequences -> logits (b, k).
+
+    Args:
+        config, inputs: as of `SequenceBody`.
+        num_classes: k.
+    """
+
+    def __init__(self, config: SequenceConfig, inputs: SequenceInputs, num_classes: int) -> None:
+        super().__init__(config, inputs)
         self.head = nn.Sequential(
             nn.Linear(config.width * (4 if inputs.towers == 2 else 1), config.mlp_width),
             nn.ReLU(),
@@ -92,19 +118,6 @@ class SequenceNetwork(nn.Module):
             x = torch.cat([x, y, x * y, x - y], -1)
         logits: Tensor = self.head(x)
         return logits
-
-    def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the encoder makes of every step, (b, n, c), and which steps are not padding, bool (b, n).
-        With `pool="cls"` the first step is the added one.
-        """
-        mask = self.inputs.mask(values, lengths)
-        x = self.embedding(values)
-        if self.config.pool == "cls":
-            x = torch.cat([self.cls.expand(len(x), 1, -1), x], 1)
-            mask = torch.cat([mask.new_ones(len(mask), 1), mask], 1)
-        if self.config.positions != "none":
-            x = x + self.positions[: x.shape[1]]
-        return self.encoder(self.dropout(x), mask), mask
 
     def pooled(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return one vector for each sequence, (b, c)."""
