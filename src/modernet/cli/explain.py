@@ -13,7 +13,7 @@ from modernet.recipes import Execution, Recipe, default_recipe, get_named, get_r
 if TYPE_CHECKING:
     from rich.table import Table
 
-_RATES = ("lr", "warmup_lr", "min_lr")
+_RATES = ("lr", "dynamics_lr", "warmup_lr", "min_lr")
 _COMMAND_LINE = "command line"
 
 

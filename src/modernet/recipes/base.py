@@ -44,13 +44,16 @@ class Optimizer:
     """Peak learning rate, for a batch of `lr_batch`."""
     lr_batch: Annotated[int | None, Range(1)] = None
     """Batch size that all rates are stated for; None: the batch size of the run."""
+    dynamics_lr: Annotated[float | None, Range(0)] = None
+    """Peak learning rate of the dynamics of state-space models (S4), for a batch of `lr_batch`; None: `lr`. In either
+    case they do not decay."""
     lr_scaling: Literal["linear", "sqrt"] = "linear"
     """How all rates scale with batch_size / lr_batch: linearly, or with its square root."""
     weight_decay: Annotated[float, Range(0)] = 0.05
     """AdamW: decoupled; SGD: L2; LAMB: within its trust ratio. Norms, biases, scales and position embeddings
     are exempt."""
     decay_norms: bool = False
-    """Decay every parameter, as was usual before 2018."""
+    """Decay every parameter but dynamics, as was usual before 2018."""
     beta1: Annotated[float, Range(0, 1)] = 0.9
     """First beta of AdamW and LAMB; SGD's momentum."""
     beta2: Annotated[float, Range(0, 1)] = 0.999
@@ -80,10 +83,10 @@ class Schedule:
     """Length of the linear warm-up. If only the epochs are changed, it keeps its share of them."""
     warmup_lr: Annotated[float, Range(0)] = 0.0
     """Learning rate at the start of the warm-up, for a batch of `lr_batch`."""
-    decay: Literal["cosine", "step", "late_steps", "linear"] = "cosine"
+    decay: Literal["cosine", "step", "late_steps", "linear", "rsqrt"] = "cosine"
     """Cosine down to `min_lr`, plateaus of equal length, plateaus that end after 3/4 and 11/12 (27 and 33 of the 36
-    epochs of the 3x schedule for COCO), or a line from the first step, also below the warm-up, down to `min_lr`
-    (OpenMMLab's poly with power 1)."""
+    epochs of the 3x schedule for COCO), a line from the first step, also below the warm-up, down to `min_lr`
+    (OpenMMLab's poly with power 1), or the inverse square root of the step (Vaswani et al. 2017)."""
     plateaus: Annotated[int, Range(1)] = 3
     """Number of plateaus with decay step: 3 is the 30-60-90 schedule of ResNet."""
     plateau_factor: Annotated[float, Range(0, 1)] = 0.1

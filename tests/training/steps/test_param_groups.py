@@ -8,7 +8,9 @@ from torch import nn
 
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model
+from modernet.recipes import get_recipe
 from modernet.segmentation import UPerNet
+from modernet.training.steps.optimizer import make_optimizer
 from modernet.training.steps.param_groups import parameter_groups
 
 
@@ -191,3 +193,38 @@ def test_what_a_backbone_exempts_from_decay_is_exempt_in_a_larger_network() -> N
 
     assert tables
     assert all(id(table) in free for table in tables)
+
+
+class StateSpace(nn.Module):
+    """A layer with dynamics of two dimensions and of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.log_dt = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(2))
+        self.c = nn.Parameter(torch.ones(2, 3))
+
+    def dynamics(self) -> list[nn.Parameter]:
+        return [self.a, self.log_dt]
+
+
+@pytest.mark.parametrize("decay_norms", [False, True])
+def test_dynamics_have_a_rate_of_their_own_and_do_not_decay(decay_norms: bool) -> None:
+    network = nn.Sequential(StateSpace(), nn.Linear(2, 2))
+    groups = parameter_groups(network, 0.05, decay_norms=decay_norms, dynamics_scale=0.1)
+    found = {id(parameter): group for group in groups for parameter in group["params"]}
+    layer = network[0]
+    assert isinstance(layer, StateSpace)
+
+    assert len(found) == 5
+    for parameter in layer.dynamics():
+        assert (found[id(parameter)]["weight_decay"], found[id(parameter)]["lr_scale"]) == (0.0, 0.1)
+    assert (found[id(layer.c)]["weight_decay"], found[id(layer.c)]["lr_scale"]) == (0.05, 1.0)
+
+
+def test_the_rate_of_dynamics_is_that_of_the_recipe() -> None:
+    network = nn.Sequential(StateSpace(), nn.Linear(2, 2))
+    recipe = get_recipe("quick").replace(lr=0.01)
+    for own, scale in ((1e-3, 0.1), (None, 1.0)):
+        groups = make_optimizer(network, recipe.replace(dynamics_lr=own)).param_groups
+        (shared,) = {group["lr_scale"] for group in groups if any(p is network[0].a for p in group["params"])}
+        assert shared == pytest.approx(scale)

@@ -84,3 +84,12 @@ def test_late_steps_are_those_of_the_3x_schedule() -> None:
     assert rates[:27] == [1e-4] * 27
     assert rates[27:33] == pytest.approx([1e-5] * 6)
     assert rates[33:] == pytest.approx([1e-6] * 3)
+
+
+def test_the_rate_falls_with_the_root_of_the_step() -> None:
+    """lr = base * min(1, t / w) / sqrt(max(t, w)) with t steps done and w of warm-up, as in the Arena's code."""
+    recipe = COSINE.replace(lr=0.05 / 1000**0.5, decay="rsqrt", epochs=2, warmup_epochs=1 / 3)
+    rates = [learning_rate(recipe, step, 3000) for step in range(6000)]
+
+    assert rates == pytest.approx([0.05 * min(1, t / 1000) / max(t, 1000) ** 0.5 for t in range(1, 6001)])
+    assert learning_rate(COSINE.replace(decay="rsqrt", warmup_epochs=0.0), 3, 2) == pytest.approx(0.5)

@@ -21,8 +21,14 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         InputError: the recipe has layer-wise decay, and the network does not define the order of its layers.
     """
     settings = recipe.optimizer
+    dynamics = settings.dynamics_lr
     groups = parameter_groups(
-        network, settings.weight_decay, settings.layer_decay, settings.layer_decay_groups, settings.decay_norms
+        network,
+        settings.weight_decay,
+        settings.layer_decay,
+        settings.layer_decay_groups,
+        settings.decay_norms,
+        dynamics / settings.lr if dynamics is not None and settings.lr else 1.0,
     )
     betas = (settings.beta1, settings.beta2)
     if settings.optimizer == "sgd":

@@ -21,23 +21,34 @@ class Layered(Protocol):
         """Return the multi-dimensional parameters exempt from weight decay."""
 
 
+@runtime_checkable
+class Dynamic(Protocol):
+    """A layer with a state that evolves along a sequence, such as S4."""
+
+    def dynamics(self) -> list[nn.Parameter]:
+        """Return the parameters of how it evolves: they do not decay, and may have a learning rate of their own."""
+
+
 def parameter_groups(
     network: nn.Module,
     weight_decay: float,
     layer_decay: float = 1.0,
     groups: LayerGroups = "block",
     decay_norms: bool = False,
+    dynamics_scale: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Return parameter groups for an optimizer, by weight decay and share of the learning rate.
 
     Weights of convolutions and linear layers decay; norms, biases, scales and the parameters in the network's
-    `no_weight_decay` do not, as in the ConvNeXt, DeiT and Swin releases.
+    `no_weight_decay` do not, as in the ConvNeXt, DeiT and Swin releases. Nor do the dynamics of state-space models, as
+    in the S4 release.
 
     Args:
         layer_decay: factor of the learning rate from each group of layers to the one below; the head has the full rate
             (Clark et al. 2020, "ELECTRA").
         groups: kind of layer groups; see `Backbone.layer_groups`.
-        decay_norms: decay every parameter.
+        decay_norms: decay every parameter but dynamics.
+        dynamics_scale: factor of the learning rate of dynamics.
 
     Returns:
         Groups with `params`, `weight_decay` and `lr_scale`, a factor for the learning rate of the schedule.
@@ -47,10 +58,14 @@ def parameter_groups(
     """
     scales = _scales(network, layer_decay, groups)
     exempt = network.no_weight_decay() if isinstance(network, Layered) else set()
+    dynamics = {id(each) for layer in network.modules() if isinstance(layer, Dynamic) for each in layer.dynamics()}
     found: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        scale = scales[name]
         free = not decay_norms and (parameter.ndim <= 1 or name.endswith(".bias") or name in exempt)
-        found.setdefault((scales[name], free), []).append(parameter)
+        if id(parameter) in dynamics:
+            scale, free = scale * dynamics_scale, True
+        found.setdefault((scale, free), []).append(parameter)
     return [
         {"params": parameters, "weight_decay": 0.0 if free else weight_decay, "lr_scale": scale}
         for (scale, free), parameters in sorted(found.items(), key=lambda item: (-item[0][0], item[0][1]))

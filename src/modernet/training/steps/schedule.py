@@ -13,8 +13,9 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of an optimizer step, counted from 0 over the whole run.
 
     Linear warm-up from `warmup_lr`, whose last step has the full rate; then half a cosine down to `min_lr`, or
-    plateaus, of equal length or ending late, each `plateau_factor` times the one before. The linear decay runs over the
-    whole training, and the warm-up ends on it. All rates are scaled with the batch, see `rate_factor`.
+    plateaus, of equal length or ending late, each `plateau_factor` times the one before, or the full rate times
+    sqrt(w / t), with w steps of warm-up and t done. The linear decay runs over the whole training, and the warm-up ends
+    on it. All rates are scaled with the batch, see `rate_factor`.
     """
     schedule = recipe.schedule
     factor = rate_factor(recipe)
@@ -27,6 +28,8 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
         return first + (full - first) * (step + 1) / warmup
     if schedule.decay == "linear":
         return full
+    if schedule.decay == "rsqrt":
+        return full * math.sqrt(max(warmup, 1) / (step + 1))
     if schedule.decay == "late_steps":
         return full * schedule.plateau_factor ** sum(step >= share * total for share in _LATE_STEPS)
     if schedule.decay == "step":
