@@ -57,7 +57,7 @@ def optimize_named(network: NamedNetwork, request: OptimizeRequest, folder: Path
         raise InputError(f"the network is of the task {saved.task}; modernet optimize takes classifiers")
     check_free(folder)
     if request.image_size is not None:
-        saved = replace(saved, preparation=saved.preparation.with_size(request.image_size))
+        saved = replace(saved, inputs=saved.preparation.with_size(request.image_size))
     images, labels = choosing_images(network, saved, request)
     precision = request.precision
     if precision == "auto" and len(images) < FEWEST["classes"]:

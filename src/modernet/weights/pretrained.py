@@ -34,9 +34,11 @@ from modernet.weights.loading import LoadReport, load_file, load_weights, read_w
 from modernet.weights.saved_network import (
     WEIGHTS_NAME,
     Description,
+    Inputs,
     NetworkSpec,
     SavedNetwork,
     folder_of_run,
+    preparation_of,
     read_description,
 )
 
@@ -220,12 +222,17 @@ def _image_size(model: str, fields: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """Weights to start a training from, and how images were prepared for them."""
+    """Weights to start a training from, and how images were prepared for them, or sequences encoded."""
 
     path: Path
-    preparation: Preparation
+    inputs: Inputs
     trained: Description | None = None
     """The network, if they are those of a finished run."""
+
+    @property
+    def preparation(self) -> Preparation:
+        """As `SavedNetwork.preparation`."""
+        return preparation_of(self.inputs)
 
     def fingerprint(self) -> str:
         """Return the first 12 digits of the sha256 of the file; of a folder or an index, of the files of weights."""
@@ -267,7 +274,7 @@ def weights_of_run(folder: Path) -> StartingWeights:
         InputError: the folder contains no network, or its description is damaged.
     """
     trained = read_description(folder)
-    return StartingWeights(folder / WEIGHTS_NAME, trained.preparation, trained)
+    return StartingWeights(folder / WEIGHTS_NAME, trained.inputs, trained)
 
 
 def class_names(count: int) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
+from modernet.data.sequences.encoding import Encoding
+from modernet.data.sequences.inputs import SequenceInputs
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.models import create_model
@@ -20,6 +22,9 @@ from modernet.preparation import Preparation
 from modernet.records import NETWORK_NAME, damaged_network, read_network
 from modernet.roadmap.design import Design
 from modernet.roadmap.network import build
+from modernet.sequences.config import SequenceConfig
+from modernet.sequences.network import SequenceNetwork
+from modernet.sequences.zoo import sequence_config
 from modernet.weights.safetensors_file import read_safetensors
 
 WEIGHTS_NAME = "model.safetensors"
@@ -27,15 +32,18 @@ WEIGHTS_NAME = "model.safetensors"
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """How to build a network: a model of the zoo by its name, or a design of the road by its fields. JSON-able."""
+    """How to build a network: a model of the zoo or for sequences by its name, or a design of the road by its fields.
+    JSON-able.
+    """
 
-    kind: Literal["model", "design"]
+    kind: Literal["model", "design", "sequence"]
     name: str
     """The model's name, or the step's."""
     fields: dict[str, Any]
     """Fields of the model's config that differ from its defaults, or every field of the design."""
     head: dict[str, Any] = field(default_factory=dict)
-    """What a task puts on the network; empty for its plainest head, and for a classifier."""
+    """What a task puts on the network; empty for its plainest head, and for a classifier of images. Of a sequence model
+    also `inputs`, the fields of its `SequenceInputs`."""
 
     @staticmethod
     def of_design(name: str, design: Design) -> NetworkSpec:
@@ -43,13 +51,38 @@ class NetworkSpec:
         return NetworkSpec("design", name, asdict(design))
 
     def build(self, num_classes: int, drop_path_rate: float = 0.0) -> nn.Module:
-        """Make the network with random weights, on torch's default device."""
+        """Make the network with random weights, on torch's default device; a sequence model has no drop path."""
+        if self.kind == "sequence":
+            return SequenceNetwork(*self.sequence_parts(), num_classes)
         if self.kind == "design":
-            values: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in self.fields.items()
-            }  # JSON has no tuples
-            return build(Design(**values), num_classes=num_classes, drop_path_rate=drop_path_rate)
+            return build(Design(**self._values()), num_classes=num_classes, drop_path_rate=drop_path_rate)
         return create_model(self.name, **{"num_classes": num_classes, "drop_path_rate": drop_path_rate, **self.fields})
+
+    def sequence_parts(self) -> tuple[SequenceConfig, SequenceInputs]:
+        """Return the config of a sequence model, and what its sequences are."""
+        return sequence_config(self.name, **self._values()), SequenceInputs(**self.head["inputs"])
+
+    def _values(self) -> dict[str, Any]:
+        """Return the fields; JSON has no tuples."""
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in self.fields.items()}
+
+
+Inputs = Preparation | Encoding
+"""What a network is given: images, prepared for it, or encoded sequences."""
+
+
+def preparation_of(inputs: Inputs) -> Preparation:
+    """Return how images are prepared for a network.
+
+    Raises:
+        InputError: it takes sequences.
+    """
+    if isinstance(inputs, Encoding):
+        raise InputError(
+            "the network takes sequences, and this needs one that takes images; sequences have modernet train, "
+            "evaluate, predict and report"
+        )
+    return inputs
 
 
 @dataclass(frozen=True)
@@ -58,22 +91,36 @@ class Description:
 
     spec: NetworkSpec
     classes: tuple[str, ...]
-    preparation: Preparation
+    inputs: Inputs
     task: str
+
+    @property
+    def preparation(self) -> Preparation:
+        """As `SavedNetwork.preparation`."""
+        return preparation_of(self.inputs)
 
 
 @dataclass(frozen=True)
 class SavedNetwork:
-    """A trained network, its classes, and how images are prepared for it."""
+    """A trained network, its classes, and what it is given."""
 
     network: nn.Module
     """In evaluation mode, on the CPU, in channels-last layout as it was trained."""
     spec: NetworkSpec
     classes: tuple[str, ...]
-    preparation: Preparation
-    """How images are prepared for it."""
+    inputs: Inputs
+    """How images are prepared for it, or how text, images or sound become its sequences."""
     task: str = "classification"
     """Kind of the task that it was trained for."""
+
+    @property
+    def preparation(self) -> Preparation:
+        """How images are prepared for it.
+
+        Raises:
+            InputError: it takes sequences.
+        """
+        return preparation_of(self.inputs)
 
 
 def save_network(
@@ -81,15 +128,15 @@ def save_network(
     network: nn.Module,
     spec: NetworkSpec,
     classes: Sequence[str],
-    preparation: Preparation,
+    inputs: Inputs,
     task: str = "classification",
 ) -> None:
-    """Write a trained network to a folder, with how its images are prepared."""
+    """Write a trained network to a folder, with how its images are prepared, or its sequences encoded."""
     description = {
         "task": task,
         "spec": asdict(spec),
         "classes": classes,
-        **asdict(preparation),
+        **({"encoding": inputs.as_json()} if isinstance(inputs, Encoding) else asdict(inputs)),
     }
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with whole_file(folder / WEIGHTS_NAME) as unfinished:
@@ -114,14 +161,13 @@ def load_network(folder: Path, build: Callable[[str, NetworkSpec, int], nn.Modul
     """
     about = read_description(folder)
     try:
-        with torch.device("meta"):
-            network = build(about.task, about.spec, len(about.classes))
+        network = _without_weights(build, about)
         network.load_state_dict(read_safetensors(folder / WEIGHTS_NAME), assign=True)
         return SavedNetwork(
             network.eval().to(memory_format=torch.channels_last),
             about.spec,
             about.classes,
-            about.preparation,
+            about.inputs,
             about.task,
         )
     except InputError:  # which says more, even where it is a TypeError too
@@ -141,11 +187,24 @@ def read_description(folder: Path) -> Description:
         return Description(
             _spec(description["spec"]),
             tuple(description["classes"]),
-            _preparation(description),
+            _inputs(description),
             description.get("task", "classification"),  # early versions knew no other
         )
     except (KeyError, TypeError) as error:
         raise damaged_network(folder, error) from error
+
+
+def _without_weights(build: Callable[[str, NetworkSpec, int], nn.Module], about: Description) -> nn.Module:
+    """Build a network whose weights will be replaced.
+
+    Sequence models have buffers that are in no file, such as their positions, so they are built in memory; what torch
+    draws there is not drawn from the caller's generator.
+    """
+    if about.spec.kind != "sequence":
+        with torch.device("meta"):
+            return build(about.task, about.spec, len(about.classes))
+    with torch.random.fork_rng(devices=[]):
+        return build(about.task, about.spec, len(about.classes))
 
 
 def folder_of_run(weights: Path) -> Path | None:
@@ -162,7 +221,9 @@ def _spec(stored: Mapping[str, Any]) -> NetworkSpec:
     return spec
 
 
-def _preparation(description: Mapping[str, Any]) -> Preparation:
+def _inputs(description: Mapping[str, Any]) -> Inputs:
+    if "encoding" in description:
+        return Encoding.of_json(description["encoding"])
     size = description["image_size"]
     return Preparation(
         size if isinstance(size, int) else tuple(size),

@@ -16,7 +16,7 @@ def run_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     network = {
         key: list(value) if isinstance(value, tuple) else value for key, value in settings["model_fields"].items()
     }
-    if settings["model_kind"] == "model":  # a design is its fields
+    if settings["model_kind"] != "design":  # which is its fields
         network["model"] = settings["model"]
     names = {"image_size": "image_size", "fingerprint": "data_fingerprint"}
     data = {name: settings["data"][key] for key, name in names.items() if key in settings["data"]}
