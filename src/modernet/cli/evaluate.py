@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -17,6 +17,7 @@ from modernet.records import RECORD_NAME, Metric, Record, worst_classes
 
 if TYPE_CHECKING:
     from modernet.tasks import EvaluateRequest, Measured, NamedNetwork
+    from modernet.weights import SavedNetwork
 
 _MOST_WORST = 5
 _REAL = Metric("top1", "top-1")
@@ -32,6 +33,7 @@ class Options:
       modernet evaluate --model convnext_tiny.fb_in1k --data imagenet            ImageNet's validation images
       modernet evaluate --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth --data my_photos
       modernet evaluate --model convnext_tiny.fb_in1k --data my_photos --class-map my_map.csv
+      modernet evaluate runs/sequences-train-s4d_lin-listops-nano --data listops-nano          a run on sequences
 
     The data need not have all classes of the network. They are matched by name (tench), by ImageNet's synset
     (n01440764) or by index (0), and what was matched is printed. Images are prepared as the weights require. The answer
@@ -47,11 +49,11 @@ class Options:
     data: str
     """Images: a folder (class/image, or test or val above it), shards, parquet, URL, hf:org/name, or a name. Of one set
     without splits, all are evaluated; or, if the network learned from some, those that it did not. ImageNet's
-    validation images may be in one folder, with val.txt in it or next to it."""
+    validation images may be in one folder, with val.txt in it or next to it. Sequences: as in training."""
     split: Literal["train", "validation", "test"] = "test"
     """Split to evaluate on."""
     batch_size: int = 128
-    """Images per batch; a detector takes at most 8."""
+    """Images or sequences per batch; a detector takes at most 8."""
     window: int = 0
     """Segmentation: side in pixels of square windows to see one by one; 0 sees each image at once."""
     stride: int = 0
@@ -75,7 +77,8 @@ class Options:
     """Run the program in a folder of modernet optimize that someone else has saved: it can do anything."""
     json: bool = False
     """Print JSON: an object with the task's metrics, in all and of each class, and n; for a classifier top1 and, if it
-    has more than five classes, top5, with the ends of their 95 % interval (top1_low, top1_high), loss, and top1/CLASS.
+    has more than five classes, top5, with the ends of their 95 % interval (top1_low, top1_high), loss, and top1/CLASS;
+    for sequences accuracy, likewise.
     """
 
 
@@ -84,7 +87,6 @@ def main(arguments: Sequence[str]) -> None:
 
     from modernet import progress
     from modernet.cli.networks import check_network, open_network
-    from modernet.data import check_source
     from modernet.evaluation.segmenting import Inference
     from modernet.files.atomic import check_writable
     from modernet.machine.device import default_device
@@ -92,7 +94,6 @@ def main(arguments: Sequence[str]) -> None:
 
     with progress.shown():
         task = get_task(check_network(options.run, options.model, options.weights))
-        check_source(options.data)
         inference = Inference(options.window, options.stride or options.window * 2 // 3, options.scales, options.flip)
         request = EvaluateRequest(
             run=options.run,
@@ -165,7 +166,7 @@ def _record(model: str | None, network: NamedNetwork, request: EvaluateRequest, 
             "weights": {"file": valid_text(network.weights), "fingerprint": network.fingerprint()},
             "data": {**measured.data, "classes": len(measured.per_class)},
             "split": request.split,
-            "preparation": asdict(saved.preparation),
+            **_inputs(saved),
             "inference": asdict(request.inference),
             "class_map": _file(request.class_map),
             "real": request.real,
@@ -179,6 +180,13 @@ def _record(model: str | None, network: NamedNetwork, request: EvaluateRequest, 
             "class_metric": {"name": task.class_metric.name, "title": task.class_metric.title},
         },
     )
+
+
+def _inputs(saved: SavedNetwork) -> dict[str, Any]:
+    """Return what a record says of how a network is given images or sequences."""
+    from modernet.preparation import Preparation
+
+    return {"preparation" if isinstance(saved.inputs, Preparation) else "encoding": asdict(saved.inputs)}
 
 
 def _file(path: Path | None) -> dict[str, str]:

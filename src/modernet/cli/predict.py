@@ -16,27 +16,30 @@ from modernet.cli.output import print_json
 
 @dataclass(frozen=True)
 class Options:
-    """Predict the content of images.
+    """Predict the content of images, or the class of sequences.
 
     Examples:
       modernet predict runs/train-convnext_test-my_photos photo.jpg 'holiday/*.jpg'
       modernet predict --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth photo.jpg
       modernet predict --model convnext_tiny.fb_in22k_ft_in1k photo.jpg
       modernet predict fast 'holiday/*.jpg'                     a network that modernet optimize has written
+      modernet predict runs/sequences-train-s4d_lin-my_talks talk.txt more.tsv   text; or .wav, or images as pixels
       find photos -newer last_time -name '*.jpg' | modernet predict runs/train-convnext_test-my_photos -
 
-    An image that cannot be read costs one line; all others are predicted, and the exit code is 1.
+    An image, a sequence or a row of a table that cannot be read costs one line; all others are predicted, and the exit
+    code is 1.
     """
 
     what: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN] IMAGE...")]
     """Folder of a finished run, or of modernet optimize, unless --model is given; then images, folders of images,
-    patterns, or - for a list on stdin, one a line."""
+    patterns, or - for a list on stdin, one a line; for a network for sequences text files, tables (.tsv), sound (.wav)
+    or images."""
     model: str | None = None
     """Network with published weights (downloaded once; see modernet weights), or with those of --weights."""
     weights: Path | None = None
     """Weights for --model: a file or folder of its authors, timm, torchvision, transformers or OpenMMLab."""
     top: int = 5
-    """Classification, segmentation: number of classes to print per image."""
+    """Classification, segmentation: number of classes to print per image or sequence."""
     min_score: float = 0.5
     """Detection: least score of the objects that are printed and drawn; the JSON has all above 0.05."""
     out: Path | None = None
@@ -48,7 +51,7 @@ class Options:
     """Run the program in a folder of modernet optimize that someone else has saved: it can do anything."""
     json: bool = False
     """Print JSON: a list of objects with image and predictions: for a classifier, of label and probability; for a
-    detector, of label, score, box_xyxy and mask (COCO's run lengths)."""
+    detector, of label, score, box_xyxy and mask (COCO's run lengths). A sequence has name instead of image."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,31 +59,28 @@ def main(arguments: Sequence[str]) -> int:
 
     from modernet import progress
     from modernet.cli.networks import check_network, open_network
-    from modernet.data import find_images
-    from modernet.evaluation import check_given
     from modernet.tasks import PredictRequest, get_task
 
     predicted = 0
     with progress.shown():
         first = 1 if options.model is None else 0
-        run, images = (Path(options.what[0]) if options.what[:first] else None), options.what[first:]
+        run, rest = (Path(options.what[0]) if options.what[:first] else None), options.what[first:]
         task = get_task(check_network(run, options.model, options.weights))
         request = PredictRequest(options.top, options.min_score, options.out, skip_unreadable=True)
         task.check(request)
-        paths = find_images([path for given in images for path in (_listed() if given == "-" else [given])])
-        check_given(paths)
+        found = task.find([path for given in rest for path in (_listed() if given == "-" else [given])])
         network = open_network(run, options.model, options.weights, trust=options.trust)
-        predictions = task.predict(network.saved, paths, request)
+        predictions = task.predict(network.saved, found, request)
         if options.json:
-            found = [asdict(prediction) for prediction in predictions]
-            predicted = len(found)
+            answers = [asdict(prediction) for prediction in predictions]
+            predicted = len(answers)
         else:
             for prediction in predictions:
-                print(prediction.image, *(f"  {line}" for line in prediction.lines()), sep="\n", flush=True)
+                print(prediction.name, *(f"  {line}" for line in prediction.lines()), sep="\n", flush=True)
                 predicted += 1
     if options.json:
-        print_json(found)
-    return int(predicted < len(paths) and not options.skip_unreadable)
+        print_json(answers)
+    return int(predicted < len(found) and not options.skip_unreadable)
 
 
 def _listed() -> list[str]:

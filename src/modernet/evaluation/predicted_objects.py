@@ -63,6 +63,10 @@ class DetectedImage:
         ]
         return DetectedImage(image, objects, min_score)
 
+    @property
+    def name(self) -> str:
+        return self.image
+
     def lines(self) -> list[str]:
         """Return the sure objects as text, a line each."""
         sure = [found for found in self.predictions if found.score >= self.min_score]

@@ -50,6 +50,10 @@ class Prediction:
     predictions: list[Guess]
     """From the most to the least probable."""
 
+    @property
+    def name(self) -> str:
+        return self.image
+
     def lines(self) -> list[str]:
         """Return the prediction as text, a class per line."""
         return [f"{100 * guess.probability:5.1f} %  {guess.label}" for guess in self.predictions]

@@ -28,8 +28,10 @@ from modernet.tasks.criterion import criterion
 from modernet.tasks.head import drop_features, scale_head
 from modernet.tasks.images import (
     ImageTask,
+    check_data,
     continued_from,
     data_settings,
+    find_given,
     image_settings,
     network_cost,
     open_for_saved,
@@ -167,6 +169,7 @@ def check(request: EvaluateRequest | PredictRequest) -> None:
         if request.out is not None:
             raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
         return
+    check_data(request)
     if request.inference != WHOLE:
         raise InputError("a classifier sees one crop of each image; leave out --window, --scales and --flip")
     if request.save_json is not None:
@@ -175,6 +178,9 @@ def check(request: EvaluateRequest | PredictRequest) -> None:
         raise InputError("modernet robustness tests classifiers on corrupted images; leave out corrupt")
     if request.class_map is not None:
         read_class_map(request.class_map)
+
+
+find = find_given
 
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:

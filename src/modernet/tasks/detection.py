@@ -143,9 +143,13 @@ def check(request: EvaluateRequest | PredictRequest) -> None:
         if request.top != PredictRequest.top:
             raise InputError("a detector returns every object; leave out --top, or use --min-score")
         return
+    images.check_data(request)
     if request.inference != WHOLE:
         raise InputError("a detector sees whole images; leave out --window, --scales and --flip")
     images.refuse_labels(request)
+
+
+find = images.find_given
 
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:

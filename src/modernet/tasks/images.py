@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,14 +13,25 @@ import torch
 from torch import nn
 
 from modernet.counting import Counts, count
-from modernet.data import Batch, ImageDataset, Loader, OpenedSplit, image_name, make_loader, open_dataset, open_split
+from modernet.data import (
+    Batch,
+    ImageDataset,
+    Loader,
+    OpenedSplit,
+    check_source,
+    find_images,
+    image_name,
+    make_loader,
+    open_dataset,
+    open_split,
+)
 from modernet.data.fingerprint import fingerprint, split_fingerprint
 from modernet.data.images.marks import NO_MARKS, Marks, read_marks
 from modernet.data.reading import examples_of, on_disk
 from modernet.data.targets import TargetKind
 from modernet.data.transforms.corruptions import CorruptedImages
 from modernet.errors import InputError
-from modernet.evaluation import numbered_split
+from modernet.evaluation import check_given, numbered_split
 from modernet.preparation import ImageSize
 from modernet.recipes import ImageRecipe, leaves
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
@@ -210,6 +221,27 @@ def continued_from(dataset: ImageDataset, start: StartingWeights | None) -> Imag
 
 def _marks_of_both(mark: Callable[[], Marks], before: Marks) -> Marks:
     return mark() | before
+
+
+def find_given(given: Sequence[str]) -> list[Path]:
+    """As `TaskModule.find`, for tasks on images.
+
+    Raises:
+        InputError: also if nothing is given.
+    """
+    paths = find_images(given)
+    check_given(paths)
+    return paths
+
+
+def check_data(request: EvaluateRequest) -> None:
+    """Check that the folder or the file of data is there, before long work.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(request.data, str):
+        check_source(request.data)
 
 
 def refuse_labels(request: EvaluateRequest) -> None:

@@ -114,13 +114,13 @@ class PredictRequest:
 
 
 class Prediction(Protocol):
-    """The prediction for one image: a dataclass of JSON-able fields."""
+    """The prediction for one image or sequence: a dataclass of JSON-able fields."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def image(self) -> str:
-        """Path of the image."""
+    def name(self) -> str:
+        """Path of the file, perhaps with a line of it."""
 
     def lines(self) -> list[str]:
         """Return the prediction as text, a line each."""
@@ -149,11 +149,23 @@ class TaskModule(Protocol):
     def evaluate(self, saved: SavedNetwork, request: EvaluateRequest) -> Measured:
         """Measure a trained network on a data set."""
 
-    def predict(self, saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Iterator[Prediction]:
-        """Predict images with a trained network one after the other, and write what can be drawn to the folder `out`.
+    def find(self, given: Sequence[str]) -> Sequence[Any]:
+        """Find what `predict` takes, given files, folders and shell patterns: the paths of images; of sequences,
+        `Example`s.
 
         Raises:
-            InputError: an image cannot be read, or the request has something that the task does not know.
+            InputError: nothing is there.
+        """
+
+    def predict(self, saved: SavedNetwork, found: Sequence[Any], request: PredictRequest) -> Iterator[Prediction]:
+        """Predict images or sequences with a trained network one after the other, and write what can be drawn to the
+        folder `out`.
+
+        Args:
+            found: by `find`.
+
+        Raises:
+            InputError: one cannot be read, or the request has something that the task does not know.
         """
 
 

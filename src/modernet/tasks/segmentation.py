@@ -135,9 +135,13 @@ def check(request: EvaluateRequest | PredictRequest) -> None:
         if request.min_score != PredictRequest.min_score:
             raise InputError("--min-score is for detectors; leave it out, or use --top")
         return
+    images.check_data(request)
     if request.save_json is not None:
         raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
     images.refuse_labels(request)
+
+
+find = images.find_given
 
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
@@ -172,6 +176,10 @@ class SegmentedImage:
 
     image: str
     predictions: list[Area]
+
+    @property
+    def name(self) -> str:
+        return self.image
 
     def lines(self) -> list[str]:
         return [f"{100 * area.share:5.1f} % of the pixels  {area.label}" for area in self.predictions]
