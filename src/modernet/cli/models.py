@@ -23,16 +23,23 @@ class Options:
       modernet models 'convnext*'
       modernet models '*_test'          a tiny one of every family, to try things with
       modernet models 'timm:regnet*'    networks of timm, which every verb accepts by this name
+      modernet models --sequences       those for sequences, with their sources
     """
 
     pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[PATTERN]")] = "*"
     """Shell pattern; by default all but the tiny ones."""
+    sequences: bool = False
+    """List the models for sequences instead: see modernet train --recipe sequences."""
     json: bool = False
-    """Print JSON: a list of objects with name, params, macs, image_size, top1, source."""
+    """Print JSON: a list of objects with name, params, macs, image_size, top1, source; of sequence models with name and
+    source."""
 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "models", arguments)
+    if options.sequences:
+        _list_sequence_models(options)
+        return
 
     from modernet.catalogue import TIMM_PREFIX, all_networks, list_networks
     from modernet.errors import unknown_name
@@ -64,6 +71,20 @@ def main(arguments: Sequence[str]) -> None:
         ],
     )
     print_table(table)
+
+
+def _list_sequence_models(options: Options) -> None:
+    from modernet import progress
+
+    with progress.shown(), progress.bar("starting", 1):
+        from modernet.sequences.zoo import sequence_models
+
+    rows = [{"name": entry.name, "source": entry.source} for entry in sequence_models(options.pattern)]
+    if options.json:
+        print_json(rows)
+        return
+    columns = {"model": False, "source": False}
+    print_table(simple_table("Models for sequences", columns, [list(row.values()) for row in rows]))
 
 
 def _row(facts: NetworkFacts) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Recipe)
 
+_ON_SEQUENCES = ("sequences",)
+"""Tasks with other defaults of data and model than those on images."""
 _RESERVED = {
     "num_classes": "it is the number of classes of the data",
     "in_chans": "images have three channels",
@@ -34,7 +36,7 @@ _RESERVED = {
 
 @dataclass(frozen=True)
 class Options(Generic[R]):
-    """Train a network on your images: from random weights, from published ones, or from those of a finished run. The
+    """Train a network on your images or sequences: from random weights, published ones, or those of a finished run. The
     recipe decides the task.
 
     Examples:
@@ -44,6 +46,7 @@ class Options(Generic[R]):
       modernet train --data cifar10 --model resnet18 --epochs 10 --lr 2e-3
       modernet train --data my_photos --model convnext_test --resume
       modernet train --data my_photos --model runs/first --epochs 5          the network of that run, trained on
+      modernet train --recipe sequences --data my_texts.tsv --model s4d_lin        text, sound, pixels: as sequences
       modernet train --recipe convnext --model convnext_small --batch-size 128 --explain
 
     The folder of the run receives the weights, a record and, until the run is finished, a checkpoint.
@@ -56,10 +59,11 @@ class Options(Generic[R]):
     data: str = "digit_scenes"
     """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name; for
     segmentation a folder with label maps; for detection a folder with COCO, Pascal VOC or YOLO annotations, a COCO json
-    or a data.yaml."""
+    or a data.yaml; for sequences a table (.tsv), a folder of .wav files, or a name such as listops or pathfinder32."""
     model: str = "convnext_test"
     """Network: one of `modernet models`; of `modernet weights`, to start from those, downloaded once; or the folder of
-    a finished run, with a slash, to train its network on. Its classifier is kept where the classes are the same."""
+    a finished run, with a slash, to train its network on. Its classifier is kept where the classes are the same. For
+    sequences: one of `modernet models --sequences`, or such a run."""
     weights: Path | None = None
     """Weights for that network to start from: a file of its authors, timm, torchvision, transformers or OpenMMLab; or a
     finished run, its folder or its model.safetensors."""
@@ -83,7 +87,8 @@ class Options(Generic[R]):
 def main(arguments: Sequence[str]) -> None:
     name, recipe = recipe_options("train", arguments)
     kind: Any = Options
-    options: Options[Recipe] = parse(kind[type(recipe)], "train", arguments, default=Options(name, recipe, Execution()))
+    default = _default_options(name, recipe)
+    options: Options[Recipe] = parse(kind[type(recipe)], "train", arguments, default=default)
     folder = options.out or Path("runs") / _default_name(options)
 
     from modernet.processes import FailedElsewhere, join_processes, leave_processes
@@ -113,6 +118,12 @@ def main(arguments: Sequence[str]) -> None:
         return
     _print_summary(options.model, record)
     print(f"run: {folder}")
+
+
+def _default_options(name: str, recipe: Recipe) -> Options[Recipe]:
+    if recipe.task in _ON_SEQUENCES:
+        return Options(name, recipe, Execution(), data="listops-nano", model="transformer")
+    return Options(name, recipe, Execution())
 
 
 def _default_name(options: Options[Recipe]) -> str:
@@ -168,11 +179,9 @@ def _print_summary(model: str, record: Record) -> None:
 
 def _explain(options: Options[Recipe], world: int) -> None:
     """Print what would run, without opening weights or images."""
-    from modernet.models import get_entry
-
+    fields = _parse_fields(options.model_fields)
     if not is_run_path(options.model):
-        get_entry(architecture(options.model))
-    _parse_fields(options.model_fields)
+        _check_model(options, fields)
     run, defaults = (
         {
             "recipe": each.recipe,
@@ -182,13 +191,24 @@ def _explain(options: Options[Recipe], world: int) -> None:
             "data": each.data,
             "seed": each.seed,
         }
-        for each in (options, Options(options.recipe, options.settings, options.execution))
+        for each in (options, _default_options(options.recipe, options.settings))
     )
     values = explain(run, defaults, recipe_from(options.settings), options.execution, world)
     if options.json:
         print_json(as_json(values))
     else:
         print_table(as_table(options.recipe, values))
+
+
+def _check_model(options: Options[Recipe], fields: Mapping[str, Any]) -> None:
+    if options.settings.task in _ON_SEQUENCES:
+        from modernet.sequences.zoo import sequence_config
+
+        sequence_config(options.model, **fields)
+    else:
+        from modernet.models import get_entry
+
+        get_entry(architecture(options.model))
 
 
 def _restarted() -> bool:

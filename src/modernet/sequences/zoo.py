@@ -5,16 +5,29 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import fields, replace
+from fnmatch import fnmatch
 from typing import Any
 
 from modernet import sequences
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.errors import unknown_name
-from modernet.sequences.config import SEQUENCE_MODELS, SequenceConfig
+from modernet.sequences.config import SEQUENCE_MODELS, SequenceConfig, SequenceEntry
 from modernet.sequences.network import SequenceNetwork
 
 for _module in pkgutil.iter_modules(sequences.__path__):
     importlib.import_module(f"{sequences.__name__}.{_module.name}")
+
+
+def sequence_models(pattern: str = "*") -> list[SequenceEntry]:
+    """Return the models whose names match a shell pattern.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [entry for name, entry in SEQUENCE_MODELS.items() if fnmatch(name, pattern)]
+    if not found:
+        raise unknown_name("sequence model", pattern, SEQUENCE_MODELS)
+    return found
 
 
 def sequence_config(name: str, **changes: Any) -> SequenceConfig:

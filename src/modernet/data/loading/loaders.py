@@ -50,6 +50,11 @@ class Batch(NamedTuple):
     positions: Tensor
     counted: int
 
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a network is called with."""
+        return (self.images,)
+
 
 class Loader(Protocol):
     """Batches, epoch after epoch, as one process sees them.

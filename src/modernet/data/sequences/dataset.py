@@ -104,6 +104,11 @@ class SequenceBatch(NamedTuple):
     positions: Tensor
     counted: int
 
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a network is called with: values and lengths of each tower in turn."""
+        return tuple(part for tower in self.towers for part in tower)
+
 
 def most_frequent_floor(train: SequenceSplit, test: SequenceSplit) -> dict[str, float]:
     """Return the accuracy in % of one answer for everything: the class that is most frequent in training."""
