@@ -56,6 +56,17 @@ PUBLISHED: list[tuple[str, str, dict[str, Any]]] = [
     ("upernet_convnext", "convnext_xlarge", {"lr": 8e-5, "image_size": 640, "photometric": True, "flip": 0.5}),
     ("upernet_convnext", "convnext_tiny", {"head": "upernet", "head_width": 512, "auxiliary_weight": 0.4}),
     ("upernet_convnext", "convnext_tiny", {"loss_over": "all"}),
+    (
+        "lra_listops",
+        "transformer",
+        {"batch_size": 32, "weight_decay": 0.1, "beta2": 0.98, "eps": 1e-9, "decay": "rsqrt"},
+    ),
+    ("lra_text", "transformer", {"batch_size": 32, "dropout": 0.1, "attention_dropout": 0.1, "decay_norms": True}),
+    ("lra_retrieval", "transformer", {"batch_size": 32, "weight_decay": 0.1, "warmup_epochs": 1.0, "epochs": 1}),
+    ("lra_image", "transformer", {"batch_size": 256, "lr": 5e-4, "dropout": 0.3, "attention_dropout": 0.2}),
+    ("lra_image", "transformer", {"epochs": 200, "weight_decay": 0.0, "warmup_epochs": 1.0, "decay": "cosine"}),
+    ("lra_pathfinder", "transformer", {"batch_size": 512, "lr": 1e-3, "dropout": 0.2, "attention_dropout": 0.1}),
+    ("lra_pathx", "transformer", {"batch_size": 64, "lr": 1e-3, "clip_grad": 1.0, "dropout": 0.1}),
 ]
 
 
@@ -108,3 +119,26 @@ def test_the_epochs_of_the_segmenters_are_the_published_steps_on_ade20k() -> Non
 
     assert recipe.schedule.epochs * steps_per_epoch == pytest.approx(160_000, rel=0.005)
     assert recipe.schedule.warmup_epochs * steps_per_epoch == pytest.approx(1_500, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "examples", "steps", "warmup"),
+    [
+        ("lra_text", 25_000, 20_000, 8_000),
+        ("lra_image", 45_000, 35_000, 175),
+        ("lra_pathfinder", 160_000, 62_400, 312),
+        ("lra_pathx", 160_000, 500_000, 2_500),
+    ],
+)
+def test_the_epochs_of_sequence_models_are_the_published_steps(
+    name: str, examples: int, steps: int, warmup: int
+) -> None:
+    recipe = get_recipe(name)
+    per_epoch = examples / recipe.batch_size
+
+    assert recipe.schedule.epochs * per_epoch == pytest.approx(steps, rel=0.02)
+    assert recipe.schedule.warmup_epochs * per_epoch == pytest.approx(warmup, rel=0.01)
+
+
+def test_the_rate_of_the_arenas_retrieval_is_where_its_warm_up_ends() -> None:
+    assert get_recipe("lra_retrieval").optimizer.lr == pytest.approx(3.49e-4 * 4_597 / 5_000, rel=0.002)
