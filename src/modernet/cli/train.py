@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Recipe)
 
-_ON_SEQUENCES = ("sequences",)
+_ON_SEQUENCES = ("sequences", "sequence_pretraining")
 """Tasks with other defaults of data and model than those on images."""
 _RESERVED = {
     "num_classes": "it is the number of classes of the data",

@@ -17,6 +17,7 @@ class Stream(IntEnum):
     ORDER = 0
     IMAGE = 1  # while it is decoded
     BATCH = 2
+    HIDDEN = 3  # steps of a sequence, to be predicted
 
 
 def generator(seed: int, stream: Stream, epoch: int, step: int = 0, index: int = 0) -> np.random.Generator:

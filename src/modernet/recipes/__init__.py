@@ -15,7 +15,7 @@ from modernet.recipes.images import (
 )
 from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_named, get_recipe
 from modernet.recipes.rates import rate_factor
-from modernet.recipes.sequences import SequenceRecipe
+from modernet.recipes.sequences import SequencePretrainingRecipe, SequenceRecipe
 
 __all__ = [
     "RECIPES",
@@ -35,6 +35,7 @@ __all__ = [
     "Regularization",
     "Schedule",
     "SegmentationAugmentation",
+    "SequencePretrainingRecipe",
     "SequenceRecipe",
     "default_recipe",
     "for_classification",

@@ -24,6 +24,7 @@ _MODULES = {
     "classification": "modernet.tasks.classification",
     "detection": "modernet.tasks.detection",
     "segmentation": "modernet.tasks.segmentation",
+    "sequence_pretraining": "modernet.tasks.sequence_pretraining",
     "sequences": "modernet.tasks.sequences",
 }
 """Kind of a task -> its module, imported when it is asked for. A new task is one more line."""

@@ -67,6 +67,9 @@ PUBLISHED: list[tuple[str, str, dict[str, Any]]] = [
     ("lra_image", "transformer", {"epochs": 200, "weight_decay": 0.0, "warmup_epochs": 1.0, "decay": "cosine"}),
     ("lra_pathfinder", "transformer", {"batch_size": 512, "lr": 1e-3, "dropout": 0.2, "attention_dropout": 0.1}),
     ("lra_pathx", "transformer", {"batch_size": 64, "lr": 1e-3, "clip_grad": 1.0, "dropout": 0.1}),
+    ("self_pretraining_listops", "s4", {"masked_share": 0.1}),
+    ("self_pretraining_text", "s4", {"masked_share": 0.15}),
+    ("self_pretraining_image", "s4", {"masked_share": 0.5}),
 ]
 
 
