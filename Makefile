@@ -19,8 +19,9 @@ format:
 	uv run ruff format .
 	uv run ruff check --fix .
 
-docs:  ## the catalogue and the pages of the zoo, from the registry; charts and tables of results and speed, from their records
+docs:  ## the catalogue and the pages of the zoo, from the registry; charts and tables of results, speed and sequences, from their records
 	uv run python tests/catalogue_files.py
 	uv run python docs/make_zoo.py
 	uv run python docs/make_speed.py
 	uv run python docs/make_results.py
+	uv run python docs/make_sequences.py

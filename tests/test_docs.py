@@ -15,7 +15,14 @@ from modernet.cli import main
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/extending.md", "docs/training.md", "docs/log.md"),
-    *("docs/speed.md", "docs/timm.md", "docs/robustness.md", "docs/results/README.md", "findings/README.md"),
+    *(
+        "docs/speed.md",
+        "docs/timm.md",
+        "docs/robustness.md",
+        "docs/sequences.md",
+        "docs/results/README.md",
+        "findings/README.md",
+    ),
 ]
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = "\n".join(re.findall(r"```\n(.*?)```", TRAINING, flags=re.DOTALL)).replace("\\\n", " ")
@@ -53,14 +60,17 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
     assert {name for name in missing if "NAME" not in name} == set()
 
 
-def test_the_tables_of_results_are_made_from_the_records() -> None:
-    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
+@pytest.mark.parametrize(
+    ("script", "page"), [("make_results.py", "results/README.md"), ("make_sequences.py", "sequences.md")]
+)
+def test_the_tables_are_made_from_the_records(script: str, page: str) -> None:
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs" / script)
     assert spec is not None
     assert spec.loader is not None
     pages = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(pages)
-    page = (ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8")
-    assert pages.with_tables(page) == page, "run make docs"
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert pages.with_tables(text) == text, "run make docs"
 
 
 @pytest.mark.parametrize("command", TRAININGS, ids=lambda command: " ".join(command[1:7]))
