@@ -114,6 +114,7 @@ def test_the_label_decides_only_which_end_is_marked() -> None:
     assert np.array_equal(apart[:, 1], pairs.places[rows, 1 - origins, -1])
 
 
+@pytest.mark.medium
 def test_labels_are_even_and_say_nothing_about_brightness() -> None:
     images, labels = draw_pictures(EASY, 1000, np.random.default_rng(0))
     assert labels.mean() == pytest.approx(0.5, abs=4 * 0.5 / 1000**0.5)
@@ -123,6 +124,7 @@ def test_labels_are_even_and_say_nothing_about_brightness() -> None:
     assert abs(apart.mean() - connected.mean()) < 4 * deviation
 
 
+@pytest.mark.medium
 def test_a_picture_depends_on_seed_and_index_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path))
     few, more = (generated_pictures("easy", EASY, 3, n) for n in (20, 300))

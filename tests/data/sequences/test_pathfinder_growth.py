@@ -53,6 +53,7 @@ def bordered(side: int, width: int) -> np.ndarray:
     return mask
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("side", "margin"), VERSIONS)
 def test_paddles_are_the_published_ones(side: int, margin: int) -> None:
     settings = PUBLISHED[side]
@@ -97,6 +98,7 @@ def test_snakes_make_the_same_choices_given_the_same_draws(side: int, margin: in
     assert stopped > 3
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("side", "margin"), VERSIONS)
 def test_first_snakes_begin_where_the_published_ones_may(side: int, margin: int) -> None:
     settings, table = PUBLISHED[side], tables(PUBLISHED[side], margin)
@@ -136,6 +138,7 @@ def test_markers_are_the_published_ones_near_a_border_too(side: int, margin: int
         assert np.array_equal(drawn, np.round(reference.marker(settings, (y, x)) * 255))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("side", [32, 128])
 def test_pictures_are_composed_as_published(side: int) -> None:
     settings = PUBLISHED[side]

@@ -111,7 +111,7 @@ def _start_worker() -> None:
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker was started by somebody"
+    assert parent is not None, "this runs in a worker"
     parent.join()
     os._exit(1)
 
