@@ -38,7 +38,7 @@ def test_near_and_far_keys_share_one_softmax() -> None:
     mask, (query, key) = some_padding(12), index(12)
     cut = [blocks(x, 4) for x in (q, k, v)]
     near = Keys(cut[1], cut[2], blocks(mask, 4, -1)[:, None, :, None])
-    far = Keys(k[:, :, :2], v[:, :, :2], mask[:, None, None, :2] & (query // 4 > 0))
+    far = Keys(k[:, :, :2], v[:, :, :2], mask[:, None, None, None, :2] & (torch.arange(3) > 0)[:, None, None])
     mixed = attend(cut[0], near, far)
     seen = (query // 4 == key // 4) | (key < 2)
     expected = F.scaled_dot_product_attention(q, k, v, seen & mask[:, None, None])
@@ -97,8 +97,12 @@ def test_what_is_hidden_amid_a_sequence_does_not_matter(name: str) -> None:
     known = sequence_config(name)
     fields = {field: value for field, value in FIELDS.items() if hasattr(known, field)}
     mixer = sequence_config(name, width=16, heads=2, **fields).mixer(SequenceInputs(40, vocabulary=17), 0).double()
-    x, mask = torch.randn(2, 40, 16, dtype=torch.float64), torch.rand(2, 40) < 0.6
+    x, mask = torch.randn(3, 40, 16, dtype=torch.float64), torch.rand(3, 40) < 0.6
+    mask[2] = False
+    x.requires_grad_()
     mixed = mixer.eval()(x, mask)
     changed = mixer(x.where(mask[..., None], 3.0), mask)
     torch.testing.assert_close(mixed[mask], changed[mask], rtol=1e-12, atol=1e-12)
-    assert changed.isfinite().all()
+    (slope,) = torch.autograd.grad(mixed.square().sum(), x)
+    assert mixed.isfinite().all()
+    assert slope.isfinite().all()

@@ -11,7 +11,7 @@ sequences of the greatest length, and saved with the network; a shorter sequence
 `bigbird_lra` is what the Arena's code computes (google-research/long-range-arena, models/bigbird): the first and the
 last block are global, the last one of sequences of the greatest length (so that a shorter sequence may have none);
 random blocks are among the first 1024 steps; weights of attention are not dropped. Not kept: the zeros that fill the
-last block count as keys there.
+last block are seen there.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class BigBirdAttention(HeadMixer):
         far = Keys(
             blocked_k[:, :, everywhere].flatten(2, 3),
             blocked_v[:, :, everywhere].flatten(2, 3),
-            seen[:, everywhere].flatten(1)[:, None, None],
+            seen[:, everywhere].flatten(1)[:, None, None, None],
         )
         mixed = blocks(attend(blocked_q, near, far, dropout=self.dropout), self.block)
         rows = attend_to_all(blocked_q[:, :, everywhere].flatten(2, 3), k, v, mask, dropout=self.dropout)

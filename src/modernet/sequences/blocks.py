@@ -51,33 +51,31 @@ def attend(q: Tensor, near: Keys, far: Keys | None = None, *, dropout: float = 0
     Args:
         q: (b, h, k, w, d): k blocks of w queries.
         near: keys of each block: k and v (b, h, k, m, d), seen broadcastable to (b, h, k, w, m).
-        far: keys of all: k and v (b, h, g, d), seen broadcastable to (b, h, k * w, g).
+        far: keys of all: k and v (b, h, g, d), seen broadcastable to (b, h, k, w, g).
         dropout: of the weights.
 
     Returns:
         (b, h, k * w, d). Queries that see nothing receive something finite.
     """
-    if far is None:
-        seen = near.seen | ~near.seen.any(-1, keepdim=True)
-        seen = seen.expand(*q.shape[:3], *seen.shape[3:]).flatten(1, 2)
-        mixed = F.scaled_dot_product_attention(
-            q.flatten(1, 2), near.k.flatten(1, 2), near.v.flatten(1, 2), seen, dropout_p=dropout
-        )
-        return torch.unflatten(mixed, 1, q.shape[1:3]).flatten(2, 3)
-    q = q * q.shape[-1] ** -0.5
-    near_logits, far_logits = (q @ near.k.mT).flatten(2, 3), q.flatten(2, 3) @ far.k.mT
-    near_seen = near.seen.expand(-1, -1, q.shape[2], q.shape[3], -1).flatten(2, 3)
-    lowest = torch.finfo(near_logits.dtype).min
-    logits = torch.cat([near_logits.masked_fill(~near_seen, lowest), far_logits.masked_fill(~far.seen, lowest)], -1)
-    weights = F.dropout(logits.softmax(-1), dropout)
-    count = near.k.shape[-2]
-    near_weights, far_weights = torch.unflatten(weights[..., :count], 2, q.shape[2:4]), weights[..., count:]
-    return (near_weights @ near.v).flatten(2, 3) + far_weights @ far.v
+    k, v, seen = near
+    if far is not None:
+        count = q.shape[2]  # copies for each block take less than the logits would
+        k = torch.cat([k, far.k[:, :, None].expand(-1, -1, count, -1, -1)], 3)
+        v = torch.cat([v, far.v[:, :, None].expand(-1, -1, count, -1, -1)], 3)
+        shape = (seen.any(-1) | far.seen.any(-1)).shape
+        seen = torch.cat([seen.expand(*shape, -1), far.seen.expand(*shape, -1)], -1)
+    seen = seen | ~seen.any(-1, keepdim=True)
+    seen = seen.expand(q.shape[0], -1, q.shape[2], -1, -1)
+    batch = len(q)
+    q, k, v, seen = (x.transpose(1, 2).flatten(0, 1) for x in (q, k, v, seen))  # b*k h ...: masks are for all heads
+    mixed = F.scaled_dot_product_attention(q, k, v, seen, dropout_p=dropout)
+    return torch.unflatten(mixed, 0, (batch, -1)).transpose(1, 2).flatten(2, 3)
 
 
 def attend_to_all(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, *, dropout: float = 0.0) -> Tensor:
     """Softmax attention of a few queries (b, h, g, d) to all keys (b, h, n, d) but padding, mask bool (b, n)."""
-    return F.scaled_dot_product_attention(q, k, v, mask[:, None, None], dropout_p=dropout)
+    seen = (mask | ~mask.any(1, keepdim=True))[:, None, None]  # something finite where all is padding
+    return F.scaled_dot_product_attention(q, k, v, seen, dropout_p=dropout)
 
 
 def check_positive(**values: int) -> None:

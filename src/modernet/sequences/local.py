@@ -2,10 +2,10 @@
 
     steps 0 1 2 | 3 4 5 | 6 7 8        each step sees those of its own block: n w d instead of n^2 d
 
-`local_lra` is what the Arena's code computes (google-research/long-range-arena, models/local): its blocks are cut
-across, so that a step sees those that equal it modulo the number of blocks, and none of its neighbours. Blocks are
-those of sequences of the greatest length, as the Arena pads to it. Not kept: its mask of padding belongs to uncut
-blocks and hides the wrong steps, and the zeros that fill the last block count as keys.
+`local_lra` is what the Arena's code computes (google-research/long-range-arena, models/local): its blocks are strided.
+With k blocks a step sees the steps that equal it modulo k, and no neighbour. As the Arena pads to the greatest length,
+k follows from that. Not kept: its mask of padding is that of contiguous blocks and hides the wrong steps, and the zeros
+that fill the last block are seen.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Longformer (Beltagy et al. 2020, arXiv 2004.05150): a window around each step, and a few steps that see all.
 
-    window 4, one global step      x x x x x x x
-                                   x x x . . . .      n w d: of each step only the keys of its window are computed,
-                                   x x x x . . .      in chunks of w / 2
-                                   x x x x x . .
-                                   x . x x x x x
+    window 2, one global step      x x x x x
+                                   x x x . .      cost n w d: chunks of w / 2 queries with the keys of their own chunk
+                                   x x x x .      and of those before and after
+                                   x . x x x
+                                   x . . x x
 
 A step sees half of w on each side. The first `global_steps` (with `pool="cls"` the added step, as the paper has it
 for classification) see all steps through queries, keys and values of their own, and all see them; for the latter the
@@ -74,7 +74,7 @@ class WindowAttention(HeadMixer):
     def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         n, count = q.shape[2], self.global_steps
         mask = known_mask(mask, q)
-        far = Keys(k[:, :, :count], v[:, :, :count], mask[:, None, None, :count]) if count else None
+        far = Keys(k[:, :, :count], v[:, :, :count], mask[:, None, None, None, :count]) if count else None
 
         size = min(
             n, max(self.left, self.right)

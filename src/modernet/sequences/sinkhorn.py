@@ -9,11 +9,11 @@ they are divided by a temperature. The cost is n w d + k^2. Blocks without a ste
 that those with steps sort among themselves. The MLP has no bias at its end: a constant in a column of logits leaves P
 as it is.
 
-`sinkhorn_lra` is what the Arena's code computes (google-research/long-range-arena, models/sinkhorn_transformer): it
-sums over the blocks and, apart from that, over the weights of a softmax, which are 1 in sum, so that every "sorted"
-block is the sum of all blocks, whatever the sorting network says (it is left out); blocks are cut across, as in
-`local_lra`; the outputs of attention to the own block and to the sum are added. Not kept: see `local_lra`; the sum is
-over steps that are not padding.
+`sinkhorn_lra` is what the Arena's code computes (google-research/long-range-arena, models/sinkhorn_transformer): an
+einsum sums over the blocks and, separately, over the weights of a softmax, which sum to 1. So every "sorted" block is
+the sum of all blocks, and the sorting network, which changes nothing, is left out here. Blocks are strided, as in
+`local_lra`; the outputs of attention to the own block and to the sum are added. Not kept: as in `local_lra`, and
+padding is no part of the sum.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class ArenaSinkhornConfig(SequenceConfig):
 
 
 class ArenaSinkhornAttention(HeadMixer):
-    """Softmax attention to the own block and, apart, to the sum of all blocks; blocks are cut across.
+    """Softmax attention to the own strided block, and another to the sum of all blocks.
 
     Args:
         config: of the model.

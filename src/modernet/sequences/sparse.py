@@ -82,14 +82,14 @@ class SparseAttention(HeadMixer):
             own = own & mask.new_ones(self.block, self.block).tril()
 
         index = torch.arange(count, device=q.device)
-        of_query, of_key = index.repeat_interleave(self.block)[:, None], index.repeat_interleave(len(self.columns))
+        of_query, of_key = index[:, None], index.repeat_interleave(len(self.columns))
         elsewhere = of_key < of_query if self.causal else of_key != of_query  # the own block's are seen already
-        summaries = mask[:, :, self.columns].flatten(1)[:, None, None] & elsewhere
-        always = seen_by_all.seen[:, None, None].expand(-1, -1, summaries.shape[2], -1)
+        summaries = mask[:, :, self.columns].flatten(1)[:, None] & elsewhere  # b block g
+        always = seen_by_all.seen[:, None].expand(-1, count, -1)
         far = Keys(
             torch.cat([k[:, :, :, self.columns].flatten(2, 3), seen_by_all.k], 2),
             torch.cat([v[:, :, :, self.columns].flatten(2, 3), seen_by_all.v], 2),
-            torch.cat([summaries, always], -1),
+            torch.cat([summaries, always], -1)[:, None, :, None],
         )
         return attend(q, Keys(k, v, own), far, dropout=self.dropout)[:, :, :n]
 
