@@ -19,6 +19,8 @@ from modernet.files.atomic import whole_file
 RECORD_NAME = "record.json"
 NETWORK_NAME = "network.json"
 OPTIMIZED_NAME = "optimized.json"
+OPTIMIZED_PREFIX = "optimized:"
+"""Prefix of names of networks that are optimized by `modernet.deploy.optimize` before they are measured."""
 SCHEMA = 1
 _VERSIONED = (
     *("modernet", "torch", "torchvision", "timm", "triton", "accelerate", "numpy"),

@@ -37,6 +37,47 @@ assert not {"torch", "numpy", "vl_convert"} & sys.modules.keys(), "help loads a 
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
+def test_names_are_checked_without_torch(tmp_path: Path) -> None:
+    """As its import takes seconds; one process checks all of them."""
+    (tmp_path / "fast").mkdir()
+    (tmp_path / "fast" / "file").touch()
+    program = """
+import sys
+from modernet.cli import main
+for line in sys.stdin:
+    assert main(line.split()) == 2
+    assert not {"torch", "timm", "numpy"} & sys.modules.keys(), f"{line} loads a heavy package"
+"""
+    no_run = "no trained network in nodir: it has no network.json; give the folder of a finished run"
+    messages = {
+        "optimize no_such_net --data photos --out new": "no model is called 'no_such_net'; there are",
+        "optimize resnet18.typo --data photos --out new": "no set of weights for resnet18 is called 'resnet18.typo'",
+        "optimize ./nodir --data photos --out new": no_run,
+        "optimize fast --data photos --out new": "no model is called 'fast'; for the folder of that name, give ./fast",
+        "optimize resnet18 --data photos --out fast": "fast exists already; give another --out, or remove it",
+        "predict ./nodir x.jpg": no_run,
+        "predict --model no_such_net x.jpg": "no model is called 'no_such_net'; there are",
+        "evaluate ./nodir --data photos": no_run,
+        "export ./nodir --to onnx": no_run,
+        "export --model no_such_net --weights x.pth --to onnx": "no model is called 'no_such_net'; there are",
+        "benchmark convnext_tiny optimized:./nodir": no_run,
+        "benchmark optimized:fast": "no model is called 'fast'; for the folder of that name, give ./fast",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        input="\n".join(messages),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(messages)
+    for line, message in zip(lines, messages.values(), strict=True):
+        assert line.startswith(f"modernet: {message}")
+
+
 @pytest.mark.parametrize("verb", ["", *_VERBS])
 def test_help_starts_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*[verb, "--help"] if verb else ["--help"]) == 0

@@ -73,7 +73,7 @@ def test_images_of_a_folder_calibrate_and_judge_integers(
         (["runs/a", "--model", "vgg11", "--to", "onnx"], "or --model NAME, not both"),
         (["runs/a", "--weights", "a.pth", "--to", "onnx"], "--weights needs --model NAME"),
         (["runs/a", "--to", "onnx"], "no trained network in runs/a"),
-        (["runs/a", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name ending in .onnx"),
+        (["--model", "resnet18", "--to", "onnx", "--out", "a.pt2"], "with --to onnx give a name ending in .onnx"),
         (
             ["runs/a", "--to", "onnx", "--image-size", "8x0"],
             "--image-size is '8x0'; give pixels, such as 512, or HEIGHTxWIDTH",

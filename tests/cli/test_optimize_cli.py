@@ -107,12 +107,12 @@ def test_a_folder_with_only_the_optimized_network_is_one_line(
     [
         ([], "optimize needs --data and --out"),
         (["runs/a", "--data", "d", "--out", "here"], "here exists already; give another --out, or remove it"),
-        (["runs/a", "--data", "./d", "--out", "fast"], "no data set is called './d'"),
+        (["resnet18", "--data", "./d", "--out", "fast"], "no data set is called './d'"),
         (["runs/a", "--data", "photos", "--out", "fast"], "no trained network in runs/a"),
         (["nonet", "--data", "photos", "--out", "fast"], "no model is called 'nonet'"),
         (["runs/a", "--data", "photos", "--out", "fast", "--precision", "fp8"], "--precision is 'fp8'; give one of"),
         (["runs/a", "--data", "photos", "--out", "fast", "--image-size", "x"], "--image-size is 'x'; give pixels"),
-        (["runs/a", "--data", "photos", "--out", "fast", "--batch-size", "0"], "batch_size is 0; give 1 or more"),
+        (["resnet18", "--data", "photos", "--out", "fast", "--batch-size", "0"], "batch_size is 0; give 1 or more"),
         (["runs/a", "--data", "photos", "--out", "photos/blue/0.png/fast"], "cannot write to photos/blue/0.png"),
     ],
 )

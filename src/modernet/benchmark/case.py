@@ -11,14 +11,13 @@ import torch
 
 from modernet.errors import InputError
 from modernet.preparation import ImageSize, as_size
+from modernet.records import OPTIMIZED_PREFIX
 
 MODES = ("infer", "train")
 DTYPES = ("float32", "tf32", "bfloat16", "float16")
 LAYOUTS = ("channels_last", "contiguous")
 COMPILE_MODES = ("off", "default", "max-autotune")
 
-OPTIMIZED_PREFIX = "optimized:"
-"""Prefix of names of networks that are optimized by `modernet.deploy.optimize` first."""
 CHOSEN = "chosen"
 """Layout and compile mode of an optimized network, which are chosen by measurement."""
 

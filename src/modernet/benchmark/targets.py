@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from modernet.benchmark.case import OPTIMIZED_PREFIX
 from modernet.catalogue import TIMM_PREFIX
 from modernet.errors import InputError, unknown_name
 from modernet.models import create_model, get_entry
 from modernet.preparation import ImageSize
+from modernet.records import OPTIMIZED_PREFIX
 
 if TYPE_CHECKING:
     from modernet.deploy import OptimizedNetwork

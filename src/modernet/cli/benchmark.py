@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from modernet.cli.networks import check_model
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, simple_table
 from modernet.errors import InputError
-from modernet.records import is_run_path
+from modernet.records import OPTIMIZED_PREFIX, is_run_path, read_network
 
 if TYPE_CHECKING:
     from modernet.benchmark import MeasuredPair, Trap
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(Options, "benchmark", arguments)
     if options.traps and options.table12:
         raise InputError("--traps and --table12 are two questions; ask one at a time")
+    for name in options.models:
+        _check_name(name)
 
     from modernet import progress
 
@@ -141,7 +144,6 @@ def find_target(name: str, *, trust: bool = False) -> Target:
     Args:
         trust: let the program of an optimized network run whoever has saved it.
     """
-    from modernet.benchmark.case import OPTIMIZED_PREFIX
     from modernet.benchmark.targets import Target, find_network
     from modernet.deploy import is_optimized, load_optimized
     from modernet.deploy.running.manifest import read_manifest
@@ -179,10 +181,17 @@ def _size_of_runs(models: Sequence[str]) -> ImageSize:
     return next(iter(sizes.values()), 224)
 
 
+def _check_name(name: str) -> None:
+    """Check a network of the zoo, or the folder of one, before torch is imported; others are asked for later."""
+    folder, plain = _folder_of(name), name.removeprefix(OPTIMIZED_PREFIX)
+    if folder is not None:
+        read_network(folder)
+    elif ":" not in plain:
+        check_model(plain)
+
+
 def _folder_of(name: str) -> Path | None:
     """Return the folder of a run that stands for a network, optimized or not; None for other names."""
-    from modernet.benchmark.case import OPTIMIZED_PREFIX
-
     folder = name.removeprefix(OPTIMIZED_PREFIX)
     return Path(folder) if is_run_path(folder) else None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from modernet.cli.networks import check_network, open_network
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, results
 from modernet.errors import InputError
@@ -84,16 +85,16 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "evaluate", arguments)
+    kind = check_network(options.run, options.model, options.weights)
 
     from modernet import progress
-    from modernet.cli.networks import check_network, open_network
     from modernet.evaluation.segmenting import Inference
     from modernet.files.atomic import check_writable
     from modernet.machine.device import default_device
     from modernet.tasks import EvaluateRequest, get_task
 
     with progress.shown():
-        task = get_task(check_network(options.run, options.model, options.weights))
+        task = get_task(kind)
         inference = Inference(options.window, options.stride or options.window * 2 // 3, options.scales, options.flip)
         request = EvaluateRequest(
             run=options.run,

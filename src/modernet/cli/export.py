@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from modernet.cli.networks import check_network, open_network
 from modernet.cli.options import parse, read_size
 from modernet.errors import InputError
 
@@ -75,14 +76,14 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "export", arguments)
 
-    from modernet import progress
-    from modernet.cli.networks import open_network
-
     if options.batch != "any" and not options.batch.isdecimal():
         raise InputError(f"--batch is {options.batch!r}; give any, or a number of images")
     image_size = None if options.image_size is None else read_size(options.image_size)
     if (options.data is None) != (options.precision == "float32"):
         raise InputError("--precision int8 and --data, typical images to calibrate by, need each other; give both")
+    check_network(options.run, options.model, options.weights)
+
+    from modernet import progress
 
     with progress.shown():
         from modernet.deploy import export_saved

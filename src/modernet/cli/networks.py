@@ -1,14 +1,48 @@
-"""The network that a verb uses: a finished run's, or one of the zoo with its weights."""
+"""The network that a verb uses: a finished run's, or one of the zoo with its weights.
+
+What is checked here needs no torch, so that a mistake is reported before the seconds of its import.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modernet.errors import InputError
+from modernet.errors import InputError, unknown_name
+from modernet.records import is_run_path, read_network
 
 if TYPE_CHECKING:
     from modernet.tasks import NamedNetwork
+
+
+def check_model(name: str) -> None:
+    """Check that a name is a network's: of the zoo, or of a timm that is not asked yet.
+
+    Raises:
+        InputError: it is not; the message suggests similar names, or the path of a folder that is called so.
+    """
+    from modernet.catalogue import TIMM_PREFIX, all_networks, zoo_name
+
+    if name.startswith(TIMM_PREFIX) or zoo_name(name) in all_networks():
+        return
+    if Path(name).is_dir():
+        raise InputError(f"no model is called {name!r}; for the folder of that name, give ./{name}")
+    raise unknown_name("model", name, all_networks())
+
+
+def check_named(name: str, weights: Path | None = None) -> None:
+    """Check what can be checked of `MODEL|RUN` before it is loaded and its weights are fetched.
+
+    Args:
+        weights: a file of weights for the model.
+
+    Raises:
+        InputError: there is no such model, no published weights of it, or no finished run in the folder.
+    """
+    if is_run_path(name):
+        read_network(Path(name))
+        return
+    _check_weighted(name, weights)
 
 
 def check_network(run: Path | None, model: str | None, weights: Path | None) -> str:
@@ -23,15 +57,10 @@ def check_network(run: Path | None, model: str | None, weights: Path | None) -> 
     if model is None and weights is not None:
         raise InputError("--weights needs --model NAME, the network that they belong to")
     if run is not None and model is None:
-        from modernet.records import read_network
-
         return str(read_network(run).get("task", "classification"))  # early versions knew no other
     if run is not None or model is None:
         raise InputError("give the folder of a finished run, or --model NAME" + (", not both" if run else ""))
-    if weights is None:
-        from modernet.weights import find_weights
-
-        find_weights(model)
+    _check_weighted(model, weights)
     return "classification"
 
 
@@ -55,3 +84,12 @@ def open_network(
         return NamedNetwork.of_run(run) if trust is None else NamedNetwork.of_folder(run, trust=trust)
     assert model is not None
     return NamedNetwork.of_model(model, weights)
+
+
+def _check_weighted(name: str, weights: Path | None) -> None:
+    """Check the name of a model whose weights are in a file, or published."""
+    from modernet.catalogue import find_weights
+
+    check_model(name.partition(".")[0])
+    if weights is None:
+        find_weights(name)

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from modernet.cli.networks import check_named
 from modernet.cli.options import parse, read_size
+from modernet.files.atomic import check_free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +59,13 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "optimize", arguments)
     image_size = None if options.image_size is None else read_size(options.image_size)
+    check_free(options.out)
+    check_named(options.network, options.weights)
 
     from modernet import progress
     from modernet.data import check_source
-    from modernet.files.atomic import check_free
 
     with progress.shown():
-        check_free(options.out)
         check_source(options.data)
 
         from modernet.tasks import NamedNetwork, OptimizeRequest, optimize_named

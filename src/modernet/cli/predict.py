@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from modernet.cli.networks import check_network, open_network
 from modernet.cli.options import parse
 from modernet.cli.output import print_json
 
@@ -56,16 +57,16 @@ class Options:
 
 def main(arguments: Sequence[str]) -> int:
     options = parse(Options, "predict", arguments)
+    first = 1 if options.model is None else 0
+    run, rest = (Path(options.what[0]) if options.what[:first] else None), options.what[first:]
+    kind = check_network(run, options.model, options.weights)
 
     from modernet import progress
-    from modernet.cli.networks import check_network, open_network
     from modernet.tasks import PredictRequest, get_task
 
     predicted = 0
     with progress.shown():
-        first = 1 if options.model is None else 0
-        run, rest = (Path(options.what[0]) if options.what[:first] else None), options.what[first:]
-        task = get_task(check_network(run, options.model, options.weights))
+        task = get_task(kind)
         request = PredictRequest(options.top, options.min_score, options.out, skip_unreadable=True)
         task.check(request)
         found = task.find([path for given in rest for path in (_listed() if given == "-" else [given])])
