@@ -61,7 +61,11 @@ def test_a_run_is_optimized_and_used_as_a_network(tmp_path: Path, capsys: pytest
     assert main(["benchmark", f"optimized:{fast}", *other]) == 2
     assert "was saved for the CPU in float32; give --device cpu --dtype float32" in capsys.readouterr().err
 
-    assert main(["optimize", str(fast), *options, "--out", str(tmp_path / "again")]) == 0
+    assert main(["optimize", str(fast), *options, "--out", str(tmp_path / "again"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["network"], report["out"]) == ("resnet_test", str(tmp_path / "again"))
+    speeds = {row["way"]: row["images_per_second"] for row in report["measured"]}
+    assert speeds[report["chosen"]] == max(speeds.values()) > 0
 
 
 @pytest.mark.medium

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pytest
@@ -92,6 +94,16 @@ def test_the_report_says_what_was_refused_and_why(runtimes: Any) -> None:
     assert any(line.strip().startswith(f"refused: {refused.judgement.failure}") for line in lines)
     assert "  something is not installed: pip install it" in lines
     assert "  no way in bf16 on this device" in lines
+    infinite = replace(refused, judgement=replace(refused.judgement, relative_error=math.inf))
+    values = json.loads(json.dumps(replace(report, measured=(*report.measured, infinite)).as_json(), allow_nan=False))
+    assert (values["chosen"], values["batch"], values["device"]) == (str(report.chosen), 8, "cpu")
+    assert values["missing"] == list(report.missing)
+    assert {row["way"]: row["images_per_second"] for row in values["measured"][:-1]} == {
+        str(each.way): each.images_per_second for each in report.measured
+    }
+    rows = [row["judgement"] for row in values["measured"] if row["precision"] == "int8"]
+    assert rows[0] == asdict(refused.judgement)
+    assert rows[1] == {**rows[0], "relative_error": None}
 
 
 def test_an_int8_way_that_is_refused_keeps_its_costliest_layers_in_floating_point(runtimes: Any) -> None:

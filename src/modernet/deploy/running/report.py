@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from modernet.deploy.rewriting.apply import Rewrite
 from modernet.deploy.running.fidelity import Judgement
 from modernet.deploy.running.way import Measurement, Way
+from modernet.torch_internals import tree_map
 
 _SHOWN = 8  # layers
 
@@ -43,6 +46,17 @@ class Report:
         """What the precision of the chosen way changes; None if it is exact."""
         return next(each.judgement for each in self.measured if each.way == self.chosen)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return its attributes as JSON has them: ways in words, and null for a number that is not finite."""
+        values = {**vars(self), "chosen": str(self.chosen)}
+        values |= {
+            "rewrites": [asdict(rewrite) for rewrite in self.rewrites],
+            "measured": [_measurement(each) for each in self.measured],
+            "others": [other.as_json() for other in self.others],
+        }
+        found: dict[str, Any] = tree_map(_finite, values)
+        return found
+
     def __str__(self) -> str:
         lines = [self.part] * bool(self.part) + ["rewrites"]
         lines += [f"  {r.count:>4}  {r.name}{r.failure and f' (not kept: {r.failure})'}" for r in self.rewrites]
@@ -54,6 +68,17 @@ class Report:
             lines += [f"{'':12}{line}" for line in _on_precision(m)]
         lines += [f"  {line}" for line in self.missing]
         return "\n".join([*lines, *map(str, self.others)])
+
+
+def _measurement(measured: Measurement) -> dict[str, Any]:
+    values = {**vars(measured), "way": str(measured.way), "precision": measured.way.precision}
+    for name in ("judgement", "without"):
+        values[name] = None if values[name] is None else asdict(values[name])
+    return values
+
+
+def _finite(leaf: Any) -> Any:
+    return None if isinstance(leaf, float) and not math.isfinite(leaf) else leaf
 
 
 def _on_precision(measured: Measurement) -> list[str]:
