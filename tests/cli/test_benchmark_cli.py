@@ -158,6 +158,16 @@ def test_traps_are_printed_with_their_fix(
     assert rows[3]["cost"] is None
     assert rows[0]["cost"] == {"median": 1.5, "low": 1.4, "high": 1.6}
 
+    harmless = [trap for trap in traps if trap.cost is not None and not trap.is_trap]
+    for found, line in (
+        (harmless, "nothing is a trap here 2 choices cost nothing"),
+        (traps[3:], "nothing was measured"),
+    ):
+        monkeypatch.setattr(modernet.benchmark, "find_traps", lambda *_, found=found, **__: (found, [RECORD]))
+        assert main(["benchmark", "--traps", *short[2:]]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert out.startswith(f"Traps on CPU, 2 threads: float32, batch 8, 224 pixels: {line}")
+
 
 def test_table12_stands_beside_the_published_one(
     short: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

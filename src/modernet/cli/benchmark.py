@@ -231,10 +231,14 @@ def _print_traps(traps: Sequence[Trap], records: Sequence[Record]) -> None:
         for trap in traps
         if trap.cost is not None and trap.is_trap
     ]
-    print_table(simple_table(f"Traps on {records[0].environment['device']}: {circumstances}", columns, rows))
+    title = f"Traps on {records[0].environment['device']}: {circumstances}"
     harmless = sum(trap.cost is not None and not trap.is_trap for trap in traps)
+    if rows:
+        print_table(simple_table(title, columns, rows))
+    else:
+        print(f"{title}: nothing {'is a trap here' if harmless else 'was measured'}")
     if harmless:
-        print(f"{harmless} more choices cost nothing beyond the noise; --json lists them")
+        print(f"{harmless} {'more ' if rows else ''}choices cost nothing beyond the noise; --json lists them")
     for trap in traps:
         if trap.cost is None:
             print(f"{trap.choice}: {trap.note}{trap.fix and f'; instead: {trap.fix}'}")
