@@ -163,6 +163,26 @@ def test_the_network_is_unchanged(tmp_path: Path) -> None:
     torch.testing.assert_close(run_torch(done.path, x), expected, rtol=2e-2, atol=2e-2)  # weights rounded to bfloat16
 
 
+class Turned(nn.Module):
+    """Multiplies by a complex weight, and adds real and imaginary parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1 + 2j, 3 - 1j, 2j]).reshape(3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.view_as_real(x * self.weight).sum(-1)
+
+
+@pytest.mark.medium
+@torch.no_grad()
+def test_a_file_keeps_imaginary_parts(tmp_path: Path) -> None:
+    network, x = Turned(), images(8)
+    done = export_network(network, 8, tmp_path / "network.pt2")
+
+    torch.testing.assert_close(run_torch(done.path, x), x * torch.tensor([3.0, 2.0, 2.0]).reshape(3, 1, 1))
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +271,9 @@ def test_networks_that_cannot_be_exported_raise_in_one_line(
 
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats.OnnxModel, "packages", ("onnx", "no_such_package"))
-    with pytest.raises(InputError, match=r"needs no_such_package, not installed: pip install 'modernet\[export\]'"):
+    with pytest.raises(
+        InputError, match=r"needs no_such_package, not installed: pip install 'modernet\[export\]'"
+    ):
         export_network(small(), 8, tmp_path / "network.onnx")
 
 

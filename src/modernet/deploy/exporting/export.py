@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from modernet.deploy.exporting.outputs import TOLERANCE, DetectedObjects, Output
 from modernet.deploy.exporting.reduced import Reduction, check_typical
 from modernet.deploy.exporting.tracing import TRACED, trace
 from modernet.deploy.rewriting.apply import Rewrite, apply_rewrites
+from modernet.deploy.running.casting import cast_copy
 from modernet.detection.fixed_results import FixedResults
 from modernet.detection.network import RCNN
 from modernet.errors import InputError
@@ -145,7 +145,7 @@ def export_network(
         check_typical(int8, shape, dtype)
         int8 = int8 if dtype == "uint8" else int8.to(torch.float32)
     check_writable(target.parent)
-    eager = copy.deepcopy(network).eval().requires_grad_(False).to("cpu", torch.float32)
+    eager = cast_copy(network, torch.float32).eval().requires_grad_(False).to("cpu")
     eager = eager.to(memory_format=torch.contiguous_format)
     metadata = (
         dict(metadata or {})
