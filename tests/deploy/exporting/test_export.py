@@ -272,7 +272,7 @@ def test_networks_that_cannot_be_exported_raise_in_one_line(
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats.OnnxModel, "packages", ("onnx", "no_such_package"))
     with pytest.raises(
-        InputError, match=r"needs no_such_package, not installed: pip install 'modernet\[export\]'"
+        InputError, match=r"cannot be written here: no_such_package not installed: pip install 'modernet\[export\]'"
     ):
         export_network(small(), 8, tmp_path / "network.onnx")
 

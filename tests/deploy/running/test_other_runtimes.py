@@ -21,6 +21,7 @@ from conftest import striped
 from deploy.networks import images, randomised, relative_error
 from modernet.deploy import Runner, Way, Work
 from modernet.deploy.agreement import TOLERANCE
+from modernet.deploy.exporting import packages
 from modernet.deploy.exporting.formats import INPUT, onnx_program, onnx_session
 from modernet.deploy.exporting.openvino_model import Translated, quantize_openvino
 from modernet.deploy.exporting.quantized_onnx import activation_ranges, quantize_onnx
@@ -349,14 +350,14 @@ def test_an_operation_that_may_be_a_kept_layer_is_an_error(work: Work) -> None:
 
 def test_missing_packages_are_named_and_what_needs_none_takes_part(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OnnxRuntime().missing() == OpenVino().missing() == ""
-    monkeypatch.setattr(foreign, "find_spec", lambda name: None if name in ("onnx", "nncf") else find_spec(name))
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name in ("onnx", "nncf") else find_spec(name))
     assert OnnxRuntime().missing() == "onnx not installed: pip install 'modernet[runtimes]'"
     assert OnnxRuntime().ways(work, "exact") == []
     words = "no 8-bit integers in OpenVINO: nncf not installed: pip install 'modernet[runtimes]'"
     assert OpenVino().missing() == words
     assert OpenVino().ways(work, "exact") == [OpenVinoWay()]
     assert OpenVino().ways(work, "int8") == []
-    monkeypatch.setattr(foreign, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     assert OpenVino().missing() == "openvino not installed: pip install 'modernet[runtimes]'"
     assert OpenVino().ways(work, "exact") == []
 

@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet.deploy.exporting.outputs import Results, as_results
+from modernet.deploy.exporting.packages import not_installed
 from modernet.errors import InputError, one_line, root_cause
 
 if TYPE_CHECKING:
@@ -107,9 +107,8 @@ class OnnxModel:
         return ()
 
     def check(self, network: nn.Module, *, int8: bool) -> None:
-        missing = [name for name in self.packages if find_spec(name) is None]
-        if missing:
-            raise InputError(f"an ONNX file needs {', '.join(missing)}, not installed: pip install 'modernet[export]'")
+        if line := not_installed(self.packages, "export"):
+            raise InputError(f"an ONNX file cannot be written here: {line}")
         size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
         if size > self.largest:
             raise InputError(
@@ -153,9 +152,8 @@ class OpenVinoModel:
         return (path.with_name(f"{start}.bin{end}"),)
 
     def check(self, network: nn.Module, *, int8: bool) -> None:
-        missing = [name for name in ("openvino", *(["nncf"] if int8 else [])) if find_spec(name) is None]
-        if missing:
-            raise InputError(f"OpenVINO's model needs {', '.join(missing)}: pip install 'modernet[runtimes]'")
+        if line := not_installed(["openvino", *(["nncf"] if int8 else [])], "runtimes"):
+            raise InputError(f"OpenVINO's model cannot be written here: {line}")
 
     def write(self, program: ExportedProgram, path: Path, metadata: Mapping[str, Any], outputs: Sequence[str]) -> None:
         from modernet.deploy.exporting.openvino_model import openvino_model, write_openvino

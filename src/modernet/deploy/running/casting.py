@@ -1,12 +1,14 @@
-"""Cast the weights of a network that may have complex ones."""
+"""Cast the weights of a network, which may be complex, and its results."""
 
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from modernet.torch_internals import tree_map
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -26,6 +28,15 @@ def cast_copy(network: Network, dtype: torch.dtype) -> Network:
         for parameter in module.parameters(recurse=False):
             parameter.data = parameter.data.to(_cast(parameter.dtype, dtype))
     return network
+
+
+def cast_results(results: Any, dtype: torch.dtype) -> Any:
+    """Return a network's results with their floating-point tensors in a dtype."""
+
+    def cast(leaf: Any) -> Any:
+        return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+
+    return tree_map(cast, results)
 
 
 def has_complex_weights(network: nn.Module) -> bool:

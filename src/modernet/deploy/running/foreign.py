@@ -7,7 +7,6 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from modernet.deploy.running.casting import cast_copy
+from modernet.deploy.running.casting import cast_copy, cast_results
 from modernet.deploy.running.way import Runner, Work
 from modernet.errors import InputError
 from modernet.torch_internals import structure_from_json, structure_to_json, tree_unflatten
@@ -37,12 +36,6 @@ def once(network: nn.Module, key: Hashable, make: Callable[[], T]) -> T:
     if key not in made:
         made[key] = make()
     return cast(T, made[key])
-
-
-def not_installed(packages: Sequence[str]) -> str:
-    """Return one line on what to install for a runtime; empty if all of its packages are there."""
-    missing = [name for name in packages if find_spec(name) is None]
-    return f"{', '.join(missing)} not installed: pip install 'modernet[runtimes]'" if missing else ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class Results:
     def rebuilt(self, arrays: Sequence[NDArray[Any]]) -> Any:
         """Put arrays, in order, where the network has its tensors."""
         tensors = [torch.from_numpy(array) for array in arrays]
-        return tree_unflatten([x.to(self.dtype) if x.is_floating_point() else x for x in tensors], self.structure)
+        return cast_results(tree_unflatten(tensors, self.structure), self.dtype)
 
     def write(self, folder: Path) -> None:
         about = {"structure": structure_to_json(self.structure), "dtype": str(self.dtype).removeprefix("torch.")}

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from modernet.deploy.exporting.formats import INPUT, OnnxModel, onnx_program, onnx_session
+from modernet.deploy.exporting.packages import not_installed
 from modernet.deploy.exporting.quantized_onnx import activation_ranges, quantize_onnx
 from modernet.deploy.running.foreign import (
     ForeignRunner,
     Results,
     calibration_of,
-    not_installed,
     once,
     program_of,
     takes_programs,
@@ -63,7 +63,7 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def missing(self) -> str:
-        return not_installed(OnnxModel.packages)
+        return not_installed(OnnxModel.packages, "runtimes")
 
     def ways(self, work: Work, precision: Precision) -> list[OnnxRuntimeWay]:
         offered = precision == "int8" or (precision == "exact" and work.dtype == torch.float32)

@@ -19,11 +19,11 @@ from modernet.deploy.exporting.openvino_model import (
     read_openvino,
     write_openvino,
 )
+from modernet.deploy.exporting.packages import not_installed
 from modernet.deploy.running.foreign import (
     ForeignRunner,
     Results,
     calibration_of,
-    not_installed,
     once,
     program_of,
     takes_programs,
@@ -78,14 +78,14 @@ class OpenVino:
     name = "openvino"
 
     def missing(self) -> str:
-        if line := not_installed(["openvino"]):
+        if line := not_installed(["openvino"], "runtimes"):
             return line
-        line = not_installed(["nncf"])
+        line = not_installed(["nncf"], "runtimes")
         return f"no 8-bit integers in OpenVINO: {line}" if line else ""
 
     def ways(self, work: Work, precision: Precision) -> list[OpenVinoWay]:
         needed = ["openvino", "nncf"] if precision == "int8" else ["openvino"]
-        if not takes_programs(work) or not_installed(needed):
+        if not takes_programs(work) or not_installed(needed, "runtimes"):
             return []
         if precision == "exact":
             return [OpenVinoWay()] if work.dtype == torch.float32 else []

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from modernet.deploy.running.casting import cast_results
 from modernet.deploy.running.int8 import input_ranges
 from modernet.deploy.running.int8_network import int8_network
 from modernet.deploy.running.torch_ways import TorchRunner, TorchWay
 from modernet.deploy.running.way import Precision, Work
 from modernet.errors import InputError
-from modernet.torch_internals import has_vnni, int8_kernels, tree_map
+from modernet.torch_internals import has_vnni, int8_kernels
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,4 @@ class _Returning(nn.Module):
         self.network, self.dtype = network, dtype
 
     def forward(self, images: Tensor) -> Any:
-        return tree_map(self._converted, self.network(images))
-
-    def _converted(self, leaf: Any) -> Any:
-        return leaf.to(self.dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+        return cast_results(self.network(images), self.dtype)

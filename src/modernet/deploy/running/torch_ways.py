@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from modernet.deploy.running.aot import Program, write_program
-from modernet.deploy.running.casting import cast_copy, has_complex_weights
+from modernet.deploy.running.casting import cast_copy, cast_results, has_complex_weights
 from modernet.deploy.running.way import Precision, Runner, Work
 from modernet.kernels import Backend
 from modernet.models.fused import use_kernels
@@ -168,7 +168,7 @@ class TorchRunner(Runner):
             images = images.to(self._computing).contiguous(memory_format=self.way.memory_format)
             images = images.clone() if images.is_inference() else images
             if self.way.bfloat16:
-                return tree_map(partial(_cast_leaf, dtype=self.dtype), self._run(images))
+                return cast_results(self._run(images), self.dtype)
             if self.way.chunk == 0 or len(images) <= self.way.chunk:
                 return self._run(images)
             chunks = images.tensor_split(len(images) // self.way.chunk)
@@ -260,10 +260,6 @@ def _concatenated(chunks: Sequence[Tensor], results: Sequence[Any]) -> Any:
             if not isinstance(leaf, Tensor) or leaf.shape[:1] != chunk.shape[:1]:
                 raise ValueError("the network returns something without a batch dimension")
     return tree_map(lambda *leaves: torch.cat(leaves), *results)
-
-
-def _cast_leaf(leaf: Any, dtype: torch.dtype) -> Any:
-    return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
 
 
 def _move(leaf: Any, device: torch.device) -> Any:
