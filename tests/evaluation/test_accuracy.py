@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from known_scores import Lookup
 from modernet.data import ClassTargets, ImageDataset, InMemory, fit_image, make_loader, read_image
 from modernet.data.images.decoding import read_view
 from modernet.data.images.views import central_view
+from modernet.deploy import OptimizedNetwork, Runner
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, evaluate_saved, predict, predict_each, predicting
 from modernet.evaluation.scores import NonFiniteScores, ranks
@@ -262,6 +264,40 @@ def test_predicting_leaves_torchs_threads_and_its_generator_as_they_were(
     finally:
         torch.set_num_threads(before)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class OwnThreads(Runner):
+    """Pretends to compute in threads of its own, and remembers how many torch has and how many callers there are."""
+
+    own_threads = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.seen = 0, set[tuple[int, int]]()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.inside += 1
+        self.seen.add((torch.get_num_threads(), self.inside))
+        time.sleep(0.01)
+        self.inside -= 1
+        return torch.zeros(len(images), 2)
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+def test_a_network_with_threads_of_its_own_has_all_of_them_and_one_caller(
+    saved: SavedNetwork, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, before = OwnThreads(), torch.get_num_threads()
+    network = OptimizedNetwork(runner, (3, *saved.preparation.size), "", "")
+    monkeypatch.setattr(predicting, "decoding_workers", lambda most: 2)
+    torch.set_num_threads(2)
+    try:
+        assert len(predict(replace(saved, network=network), sorted(image_folder.rglob("*.png")))) == 64
+    finally:
+        torch.set_num_threads(before)
+    assert runner.seen == {(2, 1)}
 
 
 def test_an_unreadable_image_is_named_or_skipped(saved: SavedNetwork, image_folder: Path) -> None:

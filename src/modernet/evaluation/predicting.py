@@ -21,6 +21,7 @@ from modernet.data import UnreadableImage, read_image
 from modernet.data.images.decoding import read_view
 from modernet.data.images.views import central_view
 from modernet.deploy.rewriting.apply import rewritten
+from modernet.deploy.running.network import has_own_threads
 from modernet.errors import InputError
 from modernet.evaluation.scores import NonFiniteScores, non_finite
 from modernet.machine.cores import decoding_workers
@@ -81,9 +82,9 @@ def predict_each(
 ) -> Iterator[Prediction]:
     """Yield the most probable classes of each image, in order, as soon as they are known.
 
-    The images are divided into batches, and several threads each decode one and run the network on it, on an
-    accelerator one thread at a time. For many images, the network is rewritten first, as `optimize` does it. Answers
-    change by rounding only.
+    The images are divided into batches, and several threads each decode one and run the network on it: one at a time on
+    an accelerator, or of a network that computes in threads of its own. For many images, the network is rewritten
+    first, as `optimize` does it. Answers change by rounding only.
 
     Args:
         top: how many classes; all, if there are fewer.
@@ -101,12 +102,13 @@ def predict_each(
     network: nn.Module = saved.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if len(paths) >= _WORTH_REWRITING and any(isinstance(module, _BatchNorm) for module in network.modules()):
         network = rewritten(network, saved.preparation.size)
-    alone = nullcontext() if device.type == "cpu" else threading.Lock()
+    together = device.type == "cpu" and not has_own_threads(network)
+    alone = nullcontext() if together else threading.Lock()
     answer = partial(_answer, network, saved.preparation, device, alone)
     batches = (paths[first : first + _BATCH] for first in range(0, len(paths), _BATCH))
     with (
         progress.bar("predicting", len(paths)) as shown,
-        closing(_in_threads(answer, batches, math.ceil(len(paths) / _BATCH))) as answers,
+        closing(_in_threads(answer, batches, math.ceil(len(paths) / _BATCH), together=together)) as answers,
     ):
         for batch in answers:
             for path, logits in batch:
@@ -178,16 +180,18 @@ def _answer(
 
 
 def _in_threads(
-    answer: Callable[[Sequence[Path]], _Answers], batches: Iterable[Sequence[Path]], most: int
+    answer: Callable[[Sequence[Path]], _Answers], batches: Iterable[Sequence[Path]], most: int, *, together: bool
 ) -> Generator[_Answers, None, None]:
     """Yield the answers for each batch, in order, while `most` threads or fewer find the next ones.
 
-    On a CPU, torch's threads are divided among them: a layer of one image is too little work for several.
+    If they run the network `together`, torch's threads are divided among them: a layer of one image is too little work
+    for several.
     """
     of_torch = torch.get_num_threads()
     count = min(decoding_workers(_MOST_THREADS), most)
     waiting: deque[Future[_Answers]] = deque()
-    threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(max(of_torch // count, 1),))
+    each = max(of_torch // count, 1) if together else of_torch
+    threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(each,))
     try:
         for batch in batches:
             if len(waiting) == _AHEAD * count:

@@ -186,7 +186,7 @@ def test_what_a_runtime_cannot_do_is_one_line() -> None:
         OnnxRuntimeWay().prepare(Work(Counted(), x, torch.float32))
 
 
-def test_threads_are_those_of_torch_at_the_time_of_the_call(work: Work) -> None:
+def test_threads_are_those_of_torch_at_the_time_of_the_call_and_cost_once(work: Work) -> None:
     runtime, vino = (way.prepare(work) for way in EXACT)
     assert isinstance(runtime, OnnxRuntimeRunner)
     assert isinstance(vino, OpenVinoRunner)
@@ -199,8 +199,13 @@ def test_threads_are_those_of_torch_at_the_time_of_the_call(work: Work) -> None:
     try:
         for runner in (runtime, vino):
             assert relative_error(runner(work.images), expected) < TOLERANCE
-        assert runtime.session.get_session_options().intra_op_num_threads == other
-        assert vino.compiled.get_property("INFERENCE_NUM_THREADS") == other
+        assert runtime.sessions(other).get_session_options().intra_op_num_threads == other
+        assert vino.sessions(other).get_property("INFERENCE_NUM_THREADS") == other
+        for threads in (before, other, before, other):
+            torch.set_num_threads(threads)
+            for runner in (runtime, vino):
+                runner(work.images)
+        assert runtime.sessions.cache_info().misses == vino.sessions.cache_info().misses == 2  # made once for each
     finally:
         torch.set_num_threads(before)
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_SESSIONS = 2
+"""Numbers of threads that a runner keeps a session for: a session has its own, and takes seconds to make. Threads of
+Python may have different numbers, `torch.set_num_threads` being for the one that calls it."""
 _RESULTS = "results.json"
 _made: WeakKeyDictionary[nn.Module, dict[Hashable, Any]] = WeakKeyDictionary()
 
@@ -112,6 +115,8 @@ class ForeignRunner(Runner):
 
     Several threads may call it at once.
     """
+
+    own_threads = True
 
     def __init__(self, results: Results) -> None:
         super().__init__()

@@ -86,3 +86,8 @@ class OptimizedNetwork(nn.Module):
         from modernet.deploy.running.saved import save_optimized
 
         save_optimized(self, folder, network, marks)
+
+
+def has_own_threads(network: nn.Module) -> bool:
+    """Return whether a network is an optimized one that computes in threads of its own; see `Runner`."""
+    return isinstance(network, OptimizedNetwork) and network.runner.own_threads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from modernet.deploy.exporting.formats import INPUT, OnnxModel, onnx_program, on
 from modernet.deploy.exporting.packages import not_installed
 from modernet.deploy.exporting.quantized_onnx import activation_ranges, quantize_onnx
 from modernet.deploy.running.foreign import (
+    MOST_SESSIONS,
     ForeignRunner,
     Results,
     calibration_of,
@@ -80,14 +82,12 @@ class OnnxRuntimeRunner(ForeignRunner):
         super().__init__(results)
         self.way = way
         self.model = model
-        self.threads = torch.get_num_threads()
-        self.session = onnx_session(model, self.threads)
+        self.sessions = lru_cache(MOST_SESSIONS)(partial(onnx_session, model))
+        self.sessions(torch.get_num_threads())
 
     def run(self, images: NDArray[np.float32], threads: int) -> Sequence[NDArray[Any]]:
         with self.lock:
-            if threads != self.threads:  # a session keeps its threads
-                self.threads, self.session = threads, onnx_session(self.model, threads)
-            session = self.session
+            session = self.sessions(threads)
         found: Sequence[NDArray[Any]] = session.run(self.results.names, {INPUT: images})
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ from modernet.deploy.exporting.openvino_model import (
 )
 from modernet.deploy.exporting.packages import not_installed
 from modernet.deploy.running.foreign import (
+    MOST_SESSIONS,
     ForeignRunner,
     Results,
     calibration_of,
@@ -102,14 +104,12 @@ class OpenVinoRunner(ForeignRunner):
         super().__init__(results)
         self.way = way
         self.model = model
-        self.threads = torch.get_num_threads()
-        self.compiled = compile_openvino(model, self.threads, way.rest)
+        self.sessions = lru_cache(MOST_SESSIONS)(partial(compile_openvino, model, rest=way.rest))
+        self.sessions(torch.get_num_threads())
 
     def run(self, images: NDArray[np.float32], threads: int) -> Sequence[NDArray[Any]]:
         with self.lock:  # a compiled model that is called has one request, which its callers would share
-            if threads != self.threads:  # a compiled model keeps its threads
-                self.threads, self.compiled = threads, compile_openvino(self.model, threads, self.way.rest)
-            return list(self.compiled([images]).to_tuple())
+            return list(self.sessions(threads)([images]).to_tuple())
 
     def save(self, folder: Path) -> None:
         self.results.write(folder)

@@ -39,9 +39,15 @@ class Work:
 
 
 class Runner(nn.Module, ABC):
-    """A network run in one way: images of any memory format, dtype and batch size -> the network's output."""
+    """A network run in one way: images of any memory format, dtype and batch size -> the network's output.
+
+    Attributes:
+        way: the way.
+        own_threads: whether it computes in threads of its own, which are faster for one caller at a time.
+    """
 
     way: Way
+    own_threads = False
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any: ...
