@@ -102,23 +102,51 @@ class Timed(nn.Module):
         return self.seconds[(self.calls - 1) % len(self.seconds)]
 
 
+class Raising(nn.Module):
+    def forward(self, images: Tensor) -> float:
+        raise MemoryError("too large")
+
+
 @pytest.fixture
 def turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(racing, "seconds_of", lambda call, repeats, device: repeats * call())
 
 
+def named(name: str, precision: Precision = "exact") -> Any:
+    return Preparing(name, 0, [], precision)
+
+
 @pytest.mark.usefixtures("turns")
 def test_a_way_that_is_slower_for_certain_has_no_further_turns() -> None:
     fast, close, slow = Timed(1.0, 1.1), Timed(1.05, 1.15), Timed(2.0, 2.2)
-    runners: dict[Any, Any] = {"slow": slow, "fast": fast, "close": close}
+    runners: dict[Any, Any] = {named("slow"): slow, named("fast"): fast, named("close"): close}
     speeds, _ = race(runners, WORK.images, Clock(60))
-    assert speeds == {"fast": 4.0, "close": pytest.approx(4 / 1.05), "slow": pytest.approx(4 / 2.1)}
+    assert {str(way): speed for way, speed in speeds.items()} == {
+        "fast": 4.0, "close": pytest.approx(4 / 1.05), "slow": pytest.approx(4 / 2.1)
+    }  # fmt: skip
     assert (fast.calls, close.calls, slow.calls) == (5, 5, 2)
+
+
+@pytest.mark.usefixtures("turns")
+def test_runners_that_are_slower_than_an_exact_one_for_certain_are_released() -> None:
+    runners: dict[Any, Any] = {
+        named("plain"): Timed(4.0, 4.1),
+        named("slow"): Timed(3.0, 3.1),
+        named("reduced", "bf16"): Timed(2.0, 2.1),
+        named("exact"): Timed(1.0, 1.1),
+        named("faster", "bf16"): Timed(0.6, 0.7),
+        named("fastest", "int8"): Timed(0.4, 0.5),
+        named("raising", "int8"): Raising(),
+    }
+    speeds, failures = race(runners, WORK.images, Clock(60))
+    assert [str(way) for way in runners] == ["plain", "exact", "faster", "fastest"]
+    assert len(speeds) == 6
+    assert {str(way): line for way, line in failures.items()} == {"raising": "MemoryError: too large"}
 
 
 @pytest.mark.usefixtures("turns")
 def test_a_race_ends_when_the_time_is_over_but_every_way_has_a_turn() -> None:
     first, second = Timed(1.0, 1.1), Timed(1.05, 1.15)
-    runners: dict[Any, Any] = {"first": first, "second": second}
-    assert race(runners, WORK.images, Clock(0)) == ({"first": 4.0, "second": pytest.approx(4 / 1.05)}, {})
+    one, other = named("first"), named("second")
+    assert race({one: first, other: second}, WORK.images, Clock(0)) == ({one: 4.0, other: pytest.approx(4 / 1.05)}, {})
     assert (first.calls, second.calls) == (1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -132,6 +133,27 @@ def test_kept_layers_that_cost_the_lead_or_do_not_suffice_leave_the_exact_networ
         assert measured.judgement is not None
         assert bool(measured.judgement.failure) is (way.errors == HOPELESS)
         assert ("refused: " in str(report)) is (way.errors == HOPELESS)
+
+
+def test_runners_that_cannot_be_chosen_are_released(runtimes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are gone by the time when layers are ranked, for which more networks are made."""
+    prepare, prepared, alive = FakeWay.prepare, list[weakref.ref[FakeRunner]](), list[FakeWay]()
+
+    def remembered(way: FakeWay, work: Work) -> FakeRunner:
+        runner = prepare(way, work)
+        prepared.append(weakref.ref(runner))
+        return runner
+
+    def rank(work: Work, seconds: float) -> Any:
+        alive.extend(runner.way for runner in (each() for each in prepared) if runner is not None)
+        return RANKING
+
+    useful = FakeWay("bf16", 0.5, FAITHFUL)
+    runtimes(FakeWay("exact", 2.0), FakeWay("bf16", 1.5), FakeWay("int8", 0.2, HOPELESS), useful)
+    monkeypatch.setattr(FakeWay, "prepare", remembered)
+    monkeypatch.setattr(optimized, "rank_layers", rank)
+    assert reduced(Classifier(), PHOTOS, precision="auto").report.chosen == useful
+    assert alive == [useful]
 
 
 def test_layers_are_not_kept_once_the_time_is_over() -> None:

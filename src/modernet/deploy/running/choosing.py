@@ -51,11 +51,13 @@ def choose(
         InputError: the labels are right by chance only.
     """
     keeping = any(way.precision == "int8" for way in ways)
-    runners, failures, took = prepare(work, ways, check, clock, _FOR_KEEPING if keeping else _FOR_TIMING)
-    speeds, stopped = race(runners, work.images, clock)
+    running, failures, took = prepare(work, ways, check, clock, _FOR_KEEPING if keeping else _FOR_TIMING)
+    speeds, stopped = race(running, work.images, clock)
     measured = {way: Measurement(way, speeds.get(way), (failures | stopped).get(way, "")) for way in ways}
-    running = {way: runners[way] for way in speeds}
-    exact = running[max((way for way in running if way.precision == "exact"), key=speeds.__getitem__)]
+    best = max((way for way in running if way.precision == "exact"), key=speeds.__getitem__)
+    exact = running[best]
+    for way in [way for way in running if speeds[way] < speeds[best]]:
+        del running[way]  # nobody needs it, and it has weights of its own in memory
     judge = cache(lambda: Judge(exact, _given(held_out)))
     ranking = cache(lambda: _ranked(rank, work, clock))
     while True:

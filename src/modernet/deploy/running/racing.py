@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -81,7 +82,7 @@ def _kind(way: Way) -> tuple[object, ...]:
     return type(way), way.precision, getattr(way, "compiled", False)
 
 
-def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> tuple[dict[Way, float], dict[Way, str]]:
+def race(runners: dict[Way, Runner], images: Tensor, clock: Clock) -> tuple[dict[Way, float], dict[Way, str]]:
     """Return the images per second of each runner on a batch, the median over its turns, or one line on what it raised.
 
     They take turns, so that a machine that slows down slows all alike. From the second turn on, one whose interval is
@@ -89,10 +90,17 @@ def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> tuple[d
 
     Each has been called before, but for the first: a network as it is needs no warm-up that lasts. An exception
     excludes a way, unless it is the last.
+
+    Args:
+        runners: those that raise are taken out, and so are those that are slower for certain than an exact one, but for
+            the first: nobody needs them any more, and each has weights of its own in memory.
+        images: `(b, c, h, w)`
+        clock: the time for all of it.
     """
     times: dict[Way, list[float]] = {way: [] for way in runners}
     turn_s = min(_TURN_S, max(clock.left(), 0.0) / (_TURNS * len(runners)))
-    racing, failures = list(runners), dict[Way, str]()
+    racing, failures, exact_s = list(runners), dict[Way, str](), math.inf
+    first = racing[0]
     with progress.bar("choosing", _TURNS) as counted:
         for turn in range(_TURNS):
             for way in list(racing):
@@ -107,12 +115,17 @@ def race(runners: Mapping[Way, Runner], images: Tensor, clock: Clock) -> tuple[d
                         raise
                     failures[way] = one_line(error, with_type=True)
                     racing.remove(way)
+                    del runners[way]
             counted.advance()
             if turn > 0:
                 intervals = {way: bootstrap_interval(times[way]) for way in racing}
                 fastest_s = min(interval.high for interval in intervals.values())
+                exact_s = min([exact_s, *(intervals[way].high for way in racing if way.precision == "exact")])
+                for way in racing:
+                    if way != first and intervals[way].low > exact_s:
+                        del runners[way]
                 racing = [way for way in racing if intervals[way].low <= fastest_s]
             if len(racing) == 1 or clock.left() <= 0:
                 break
-    speeds = {way: len(images) / statistics.median(times[way]) for way in runners if way not in failures}
+    speeds = {way: len(images) / statistics.median(of_way) for way, of_way in times.items() if way not in failures}
     return speeds, failures
