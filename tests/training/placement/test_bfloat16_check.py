@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,16 +13,17 @@ from torch.nn import functional as F
 
 from modernet import progress
 from modernet.errors import InputError
-from modernet.processes import ALONE
+from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution
+from modernet.torch_internals import has_forward_hooks
 from modernet.training.placement import placement as placing
-from modernet.training.placement.bfloat16_check import avoid_wrong_gradients
+from modernet.training.placement.bfloat16_check import Avoided, avoid_wrong_gradients
 from modernet.training.placement.placement import Placement
+from modernet.training.placement.sharding import full_tensor
 from small_runs import RANDOM
 
 CPU = torch.device("cpu")
 BF16 = RANDOM.replace(precision="bf16")
-right_conv2d = F.conv2d
 
 
 class Wrong(torch.autograd.Function):
@@ -36,15 +38,17 @@ class Wrong(torch.autograd.Function):
         return 1000 * dy
 
 
-def break_depthwise(monkeypatch: pytest.MonkeyPatch, is_wrong: Callable[[Tensor], bool]) -> None:
-    """Make the weight gradients of depthwise convolutions wrong in bfloat16, for some inputs."""
+def break_layers(monkeypatch: pytest.MonkeyPatch, is_wrong: Callable[[Tensor], bool], name: str = "conv2d") -> None:
+    """Make the weight gradients of depthwise or transposed convolutions wrong in bfloat16, for some inputs."""
+    right = getattr(F, name)
 
-    def conv2d(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    def convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
         half = torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16
-        wrong = half and weight.shape[1] == 1 and is_wrong(x)
-        return right_conv2d(x, Wrong.apply(weight) if wrong else weight, *rest)
+        wrong = half and (weight.shape[1] == 1 or name == "conv_transpose2d") and is_wrong(x)
+        y: Tensor = right(x, Wrong.apply(weight) if wrong else weight, *rest)
+        return y
 
-    monkeypatch.setattr(F, "conv2d", conv2d)
+    monkeypatch.setattr(F, name, convolution)
 
 
 def in_channels_last(x: Tensor) -> bool:
@@ -61,36 +65,115 @@ def gradients(run: Callable[[Tensor], Tensor], layers: nn.Module) -> list[Tensor
     layers.zero_grad()
     images = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
     run(images.contiguous(memory_format=torch.channels_last)).square().sum().backward()
-    return [weight.grad for weight in layers.parameters() if weight.grad is not None]
+    return [full_tensor(weight.grad) for weight in layers.parameters() if weight.grad is not None]
 
 
 def distance(found: list[Tensor], expected: list[Tensor]) -> float:
     return max(float((f - e).norm() / e.norm()) for f, e in zip(found, expected, strict=True))
 
 
-def test_a_layer_with_wrong_gradients_in_channels_last_computes_in_contiguous_memory(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+class Upsampled(nn.Module):
+    """Has a transposed convolution that is called with the size of its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.up = nn.Conv2d(3, 8, 1), nn.ConvTranspose2d(8, 8, 3, 2, 1)
+        self.head = nn.Linear(512, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.up(self.stem(x), [8, 8]).flatten(1))
+        return y
+
+
+@dataclass(frozen=True)
+class Several(Processes):
+    """One process that shards its weights as several do."""
+
+    @property
+    def alone(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def group() -> Iterator[None]:
+    """A group of one process."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said on a processor with bfloat16."""
     said: list[str] = []
     monkeypatch.setattr(progress, "say", said.append)
     monkeypatch.setattr(placing, "has_bfloat16", lambda device: True)
+    return said
+
+
+def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "avoid_wrong_gradients", lambda network, compiled: Avoided("", []))
+
+
+def test_a_layer_with_wrong_gradients_in_channels_last_computes_in_contiguous_memory(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = network()
     expected = gradients(plain, plain)
-    break_depthwise(monkeypatch, in_channels_last)
+    break_layers(monkeypatch, in_channels_last)
     placement = Placement(network(), BF16, Execution(), CPU, ALONE)
     assert distance(gradients(placement, placement.network), expected) < 0.05
     (line,) = said
     assert line.startswith(f"torch {torch.__version__} computes wrong gradients of 1 in bfloat16")
 
-    monkeypatch.setattr(placing, "avoid_wrong_gradients", lambda network, compiled: "")
-    unguarded = Placement(network(), BF16, Execution(), CPU, ALONE)
-    assert distance(gradients(unguarded, unguarded.network), expected) > 100
+    unguarded(monkeypatch)
+    placement = Placement(network(), BF16, Execution(), CPU, ALONE)
+    assert distance(gradients(placement, placement.network), expected) > 100
+
+
+def test_a_transposed_convolution_is_tried_too(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Upsampled()
+    expected = gradients(plain, plain)
+    break_layers(monkeypatch, in_channels_last, "conv_transpose2d")
+    placement = Placement(Upsampled(), BF16, Execution(), CPU, ALONE)
+    assert distance(gradients(placement, placement.network), expected) < 0.05
+    assert "computes wrong gradients of up in bfloat16" in said[0]
+
+    unguarded(monkeypatch)
+    placement = Placement(Upsampled(), BF16, Execution(), CPU, ALONE)
+    assert distance(gradients(placement, placement.network), expected) > 100
+
+
+@pytest.mark.medium
+@pytest.mark.usefixtures("group", "said")
+def test_sharded_weights_have_right_gradients_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = network()
+    expected = gradients(plain, plain)
+    break_layers(monkeypatch, in_channels_last)
+    placement = Placement(network(), BF16, Execution(shard=True), CPU, Several())
+    assert distance(gradients(placement, placement.network), expected) < 0.05
+    assert not any(map(has_forward_hooks, placement.result().modules()))
+
+    unguarded(monkeypatch)
+    placement = Placement(network(), BF16, Execution(shard=True), CPU, Several())
+    assert distance(gradients(placement, placement.network), expected) > 100
+
+
+@pytest.mark.usefixtures("said")
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_a_trained_network_is_as_it_would_be_without(ema_decay: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_layers(monkeypatch, in_channels_last)
+    placement = Placement(network(), BF16.replace(ema_decay=ema_decay), Execution(), CPU, ALONE)
+    assert any(map(has_forward_hooks, placement.network.modules()))
+    assert any(map(has_forward_hooks, placement.evaluated().modules())) is (ema_decay is None)
+    assert not any(map(has_forward_hooks, placement.result().modules()))
 
 
 def test_right_gradients_change_nothing() -> None:
     layers = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     before = torch.get_rng_state()
-    assert avoid_wrong_gradients(layers, compiled=True) == ""
+    assert avoid_wrong_gradients(layers, compiled=True) == ("", [])
     assert torch.equal(torch.get_rng_state(), before)
     assert layers[2].weight.is_contiguous(memory_format=torch.channels_last)
 
@@ -105,7 +188,7 @@ def test_right_gradients_change_nothing() -> None:
 def test_wrong_gradients_that_cannot_be_avoided_are_refused(
     is_wrong: Callable[[Tensor], bool], compiled: bool, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    break_depthwise(monkeypatch, is_wrong)
+    break_layers(monkeypatch, is_wrong)
     with pytest.raises(InputError, match=message):
         Placement(network(), BF16, Execution(compile=compiled), CPU, ALONE)
 

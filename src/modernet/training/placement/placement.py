@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.hooks import RemovableHandle
 
 from modernet import progress
 from modernet.errors import InputError
@@ -69,18 +70,20 @@ class Placement:
             network = network.to(memory_format=torch.channels_last)
         if execution.kernels:
             use_kernels(network)
-        if device.type == "cpu" and recipe.precision == "bf16":
-            _prepare_for_bfloat16(network, execution, processes)
         self.average: AveragedModel | None = None
         if recipe.ema_decay is not None:
             ema = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
+        if self._sharded:
+            self._full = copy.deepcopy(network).cpu()  # has the buffers that are in no state dict
+        self._hooks: list[RemovableHandle] = []
+        if device.type == "cpu" and recipe.precision == "bf16":  # after these copies, which are not trained
+            self._hooks = _prepare_for_bfloat16(network, execution, processes)
         self.network = network
         self._wrapped = network
         if self._sharded:
             from modernet.training.placement.sharding import shard  # imported late, here and below: it takes seconds
 
-            self._full = copy.deepcopy(network).cpu()  # has the buffers that are in no state dict
             shard(network, device, processes, compile=execution.compile)
             if self.average is not None:
                 shard(self.average.module, device, processes)
@@ -137,7 +140,9 @@ class Placement:
         return module
 
     def result(self) -> nn.Module:
-        """Return the network to evaluate with full weights, on this process's device."""
+        """Return the network to evaluate with full weights, on this process's device, once it is trained."""
+        for hook in self._hooks:
+            hook.remove()
         network = self.evaluated()
         if not self._sharded:
             return network
@@ -193,13 +198,18 @@ class Placement:
             self.average.n_averaged.fill_(state["averaged"])
 
 
-def _prepare_for_bfloat16(network: nn.Module, execution: Execution, processes: Processes) -> None:
-    """Avoid wrong gradients in bfloat16 on a CPU, and say so, and also if the processor has no arithmetic for it."""
+def _prepare_for_bfloat16(network: nn.Module, execution: Execution, processes: Processes) -> list[RemovableHandle]:
+    """Avoid wrong gradients in bfloat16 on a CPU, and say so, and also if the processor has no arithmetic for it.
+
+    Returns:
+        Hooks for as long as the network is trained.
+    """
     slow = "bfloat16 is emulated on this processor, without AMX or AVX512-BF16: --precision fp32 trains faster"
-    changed = avoid_wrong_gradients(network, compiled=execution.compile)
+    changed, hooks = avoid_wrong_gradients(network, compiled=execution.compile)
     for line in (slow if not has_bfloat16(torch.device("cpu")) else "", changed):
         if line and processes.main:
             progress.say(line)
+    return hooks
 
 
 def _in_float32(value: Any) -> Any:
