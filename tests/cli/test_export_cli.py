@@ -8,9 +8,12 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from modernet.cli import main
 from modernet.models import create_model
+from modernet.tasks import NamedNetwork
+from modernet.tasks.typical_images import typical_images
 
 
 @pytest.mark.medium
@@ -50,10 +53,31 @@ def test_weights_of_the_zoo_are_exported(
 def test_images_of_a_folder_calibrate_and_judge_integers(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A network that tells horizontal stripes from vertical ones, by the distance of its features from their means."""
     monkeypatch.chdir(tmp_path)
-    weights = create_model("resnet_test", num_classes=7).state_dict()
-    weights["fc.bias"][3] += 100  # its answer to everything
-    save_file(weights, "weights.safetensors")
+    torch.manual_seed(0)
+    network = create_model("resnet_test", num_classes=7).eval()
+    save_file(network.state_dict(), "weights.safetensors")
+    named = NamedNetwork.of_model("resnet_test", Path("weights.safetensors"))
+    preparation = named.saved.preparation
+    pixels = typical_images(named, str(image_folder), preparation)
+    horizontal = pixels.float().mean((1, 3)).var(1) > pixels.float().mean((1, 2)).var(1)
+    images, head = preparation.normalise(pixels).contiguous(), network.fc
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        network.fc = nn.Identity()
+        means = [network(images[chosen]).mean(0) for chosen in (horizontal, ~horizontal)]
+        step = 20 * (means[0] - means[1]) / (means[0] - means[1]).square().sum()
+        head.weight.zero_()
+        head.bias.fill_(-100)
+        for label, direction in ((2, step), (5, -step)):
+            head.weight[label] = direction
+            head.bias[label] = -direction @ (means[0] + means[1]) / 2
+        network.fc = head
+        answers = network(images).argmax(1)
+    assert answers.equal(torch.where(horizontal, 2, 5))
+    assert answers.unique().tolist() == [2, 5]
+    save_file(network.state_dict(), "weights.safetensors")
     options = ["--to", "onnx", "--precision", "int8", "--data", str(image_folder)]
 
     assert main(["export", "--model", "resnet_test", "--weights", "weights.safetensors", *options]) == 0
@@ -61,7 +85,10 @@ def test_images_of_a_folder_calibrate_and_judge_integers(
     assert "100.0 % equal top-1" in out
     assert "; 48 images" in out
     assert "warning" not in err.lower()
-    assert onnxruntime.InferenceSession("resnet_test.onnx").get_inputs()[0].type == "tensor(float)"
+    session = onnxruntime.InferenceSession("resnet_test.onnx")
+    assert session.get_inputs()[0].type == "tensor(float)"
+    scores = torch.from_numpy(session.run(["scores"], {"images": images.numpy()})[0])
+    assert scores.argmax(1).equal(answers)
 
 
 @pytest.mark.parametrize(
