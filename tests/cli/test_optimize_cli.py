@@ -69,6 +69,28 @@ def test_a_run_is_optimized_and_used_as_a_network(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.medium
+def test_broken_images_are_named_or_skipped_and_classes_need_not_be_the_networks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, data, fast = save_classifier(tmp_path / "run"), save_images(tmp_path / "data", each=2), tmp_path / "fast"
+    (data / "red").rename(data / "purple")
+    (data / "purple" / "0.png").write_bytes(b"no image")
+    command = ["optimize", run, "--data", str(data), "--seconds", "0", "--out", str(fast)]
+    assert main(command) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"modernet: cannot read the image {data}/purple/0.png: it is not an image")
+    assert line.endswith("(--skip-unreadable)")
+    assert not fast.exists()
+
+    assert main([*command, "--skip-unreadable"]) == 0
+    err = capsys.readouterr().err
+    assert f"skipped: cannot read the image {data}/purple/0.png" in err
+    assert "data has images of the class 'purple', and the network does not know it" in err
+    assert ": reduced precision is judged by equal answers, not by accuracy" in err
+    assert (fast / "optimized.json").is_file()
+
+
+@pytest.mark.medium
 def test_a_folder_of_a_stranger_needs_trust(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

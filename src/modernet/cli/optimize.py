@@ -27,15 +27,16 @@ class Options:
       modernet benchmark ./fast optimized:./fast                the network as it was, and as it is kept
 
     Some of the images calibrate 8-bit integers, the others judge ways in reduced precision: one that loses more than
-    0.5 points of their accuracy is not chosen. They are not those that a run was trained or tested on, but those of its
-    validation. With fewer than 64 images, only exact ways are tried.
+    0.5 points of their accuracy is not chosen; nor, if the network does not know their classes, one that changes more
+    than 1 % of its answers. They are not those that a run was trained or tested on, but those of its validation. With
+    fewer than 64 images, only exact ways are tried.
     """
 
     network: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL|RUN")]
     """Network with published weights (downloaded once; see modernet weights) or with those of --weights; or the folder
     of a finished run, with a slash."""
     data: str
-    """Images of the network's classes, or of some: a folder (class/image, or val above it), shards, parquet, URL,
+    """Typical images, at best of the network's classes: a folder (class/image, or val above it), shards, parquet, URL,
     hf:org/name, or a name. Validation images are used; of one set without splits all, or if the network learned from
     some, those held out."""
     out: Path

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from modernet import progress
 from modernet.data import ClassTargets, OpenedSplit
+from modernet.data.images.decoding import skippable
 from modernet.data.reading import decode, on_disk
 from modernet.data.sources.read import read_source
 from modernet.data.splits import one_split
@@ -49,8 +50,8 @@ def optimize_named(network: NamedNetwork, request: OptimizeRequest, folder: Path
     """Optimize a classifier for its validation images, and write it to a new folder with the network beside it.
 
     Raises:
-        InputError: it is no classifier, the images cannot be read or have other classes, or the folder is taken; and
-            as `optimize` and `OptimizedNetwork.save`.
+        InputError: it is no classifier, the images cannot be read, or the folder is taken; and as `optimize` and
+            `OptimizedNetwork.save`.
     """
     saved = network.saved
     if saved.task != "classification":
@@ -72,13 +73,16 @@ def optimize_named(network: NamedNetwork, request: OptimizeRequest, folder: Path
     return fast
 
 
-def choosing_images(network: NamedNetwork, saved: SavedNetwork, request: OptimizeRequest) -> tuple[Tensor, Tensor]:
+def choosing_images(
+    network: NamedNetwork, saved: SavedNetwork, request: OptimizeRequest
+) -> tuple[Tensor, Tensor | None]:
     """Return images that a way to run a network may be chosen by, prepared for it, and their classes, in random order.
 
-    They are of the validation split, as `one_split` says, evenly from the whole of it.
+    They are of the validation split, as `one_split` says, evenly from the whole of it. The classes are None if the
+    network does not know all of them.
 
     Raises:
-        InputError: as `one_split`; or the network does not know their classes, or one cannot be read.
+        InputError: as `one_split`; or an image cannot be read.
     """
     name, source = read_source(request.data, targets="classes", to_learn=False)
     examples, words = one_split(source, "validation", network.marks())
@@ -86,16 +90,26 @@ def choosing_images(network: NamedNetwork, saved: SavedNetwork, request: Optimiz
         progress.say(f"{name}: chosen by {words}")
     chosen = np.linspace(0, len(examples) - 1, min(request.images, len(examples))).round().astype(np.int64)
     examples = examples.take(np.random.default_rng(0).permutation(chosen))
-    opened = OpenedSplit(name, source.classes, on_disk(examples), saved.preparation)
-    targets = numbered_split(opened, saved.classes).targets
-    assert isinstance(targets, ClassTargets)
+    labels = _labels(OpenedSplit(name, source.classes, on_disk(examples), saved.preparation), saved.classes)
     preparation = saved.preparation
     split, failures = decode(examples, preparation.size, "reading images", preparation.interpolation, preparation.crop)
     for failure in failures.values():
         if not request.skip_unreadable:
-            raise failure
+            raise skippable(failure)
         progress.say(f"skipped: {failure}")
     readable = [position for position in range(len(split)) if position not in failures]
     if not readable:
         raise InputError(f"no image of {name} can be read; give other --data")
-    return preparation.normalise(split.images[readable]), targets.labels[readable]
+    return preparation.normalise(split.images[readable]), None if labels is None else labels[readable]
+
+
+def _labels(opened: OpenedSplit, known: tuple[str, ...]) -> Tensor | None:
+    """Return the classes of images by the network's numbers; None if it does not know all of them, which is said."""
+    try:
+        targets = numbered_split(opened, known).targets
+    except InputError as error:
+        unknown, *_ = str(error).split(";")
+        progress.say(f"{unknown}: reduced precision is judged by equal answers, not by accuracy")
+        return None
+    assert isinstance(targets, ClassTargets)
+    return targets.labels
