@@ -32,7 +32,9 @@ class SequenceConfig:
     pool: Literal["mean", "cls", "last"] = "mean"
     """What the classifier sees: the mean over all steps but padding, a first step that is added, or the last step."""
     dropout: float = 0.0
-    """Of the embedding and at the end of both residual branches."""
+    """At the end of residual branches, and of the embedding."""
+    embedding_dropout: float | None = None
+    """Of the embedding; None: `dropout`."""
     attention_dropout: float = 0.0
     """Of the weights of attention, where the model has any."""
     causal: bool = False
@@ -47,6 +49,11 @@ class SequenceConfig:
         from modernet.sequences.network import Encoder
 
         return Encoder(self, inputs)
+
+    def head(self, inputs: SequenceInputs, num_classes: int) -> nn.Module:
+        """Make the classifier: (b, c) -> (b, num_classes), or (b, 4 c) where an example is a pair."""
+        width = self.width * (4 if inputs.towers == 2 else 1)
+        return nn.Sequential(nn.Linear(width, self.mlp_width), nn.ReLU(), nn.Linear(self.mlp_width, num_classes))
 
     def steps(self, inputs: SequenceInputs) -> int:
         """Return the steps that a mixer sees at most: those of the sequence, and the added one."""

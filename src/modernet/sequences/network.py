@@ -71,7 +71,7 @@ class SequenceBody(nn.Module):
             self.positions = nn.Parameter(0.02 * torch.randn(config.steps(inputs), config.width))
         elif config.positions == "sincos":
             self.register_buffer("positions", sincos(config.steps(inputs), config.width), persistent=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
         self.encoder = config.encoder(inputs)
 
     def encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,11 +100,7 @@ class SequenceNetwork(SequenceBody):
 
     def __init__(self, config: SequenceConfig, inputs: SequenceInputs, num_classes: int) -> None:
         super().__init__(config, inputs)
-        self.head = nn.Sequential(
-            nn.Linear(config.width * (4 if inputs.towers == 2 else 1), config.mlp_width),
-            nn.ReLU(),
-            nn.Linear(config.mlp_width, num_classes),
-        )
+        self.head = config.head(inputs, num_classes)
 
     def forward(
         self, values: Tensor, lengths: Tensor, other: Tensor | None = None, other_lengths: Tensor | None = None
