@@ -43,11 +43,12 @@ def zoo_pages() -> Any:
 def test_parameters_and_macs_are_as_published(name: str) -> None:
     published = MODELS[name].published
     assert published.params_m is not None
-    assert published.gmacs is not None
+    assert (published.gmacs is None) == (name == "s4nd_convnext_tiny"), "published for another algorithm"
     with torch.device("meta"):
         counts = count(create_model(name), published.image_size, MODELS[name].config.in_chans)
     assert round(counts.params / 1e6, decimals(published.params_m)) == published.params_m
-    assert round(counts.macs / 1e9, decimals(published.gmacs)) == published.gmacs
+    if published.gmacs is not None:
+        assert round(counts.macs / 1e9, decimals(published.gmacs)) == published.gmacs
     facts = all_networks()[name]
     assert (facts.params, facts.macs) == (counts.params, counts.macs), "the catalogue is out of date: make docs"
     row = zoo_pages().row(MODELS[name], facts)

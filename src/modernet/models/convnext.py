@@ -30,6 +30,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -142,35 +143,19 @@ class ConvNeXt(Backbone):
 
     classifier_name = "head"
     head_modules = ("norm", "head")
-    undecayed = ("gamma", "beta")
+    undecayed: ClassVar[tuple[str, ...]] = ("gamma", "beta")
     map_norm_eps = 1e-6
     crops_edges = True
 
     def __init__(self, config: ConvNeXtConfig) -> None:
         super().__init__(config)
         dims, stride = config.dims, config.stem_stride
-        kernel_sizes = config.kernel_sizes * (len(dims) // len(config.kernel_sizes))
-
         stem = nn.Sequential(nn.Conv2d(config.in_chans, dims[0], stride, stride), LayerNorm2d(dims[0]))
         between = [nn.Sequential(LayerNorm2d(cin), nn.Conv2d(cin, cout, 2, 2)) for cin, cout in pairwise(dims)]
         self.downsample_layers = nn.ModuleList([stem, *between])
         self.stages = nn.ModuleList(
-            nn.Sequential(
-                *[
-                    Block(
-                        dim,
-                        drop_path=rate,
-                        layer_scale_init=config.layer_scale_init,
-                        grn=config.grn,
-                        kernel_size=kernel_size,
-                        small_kernel=config.small_kernel,
-                    )
-                    for rate in rates
-                ]
-            )
-            for dim, kernel_size, rates in zip(
-                dims, kernel_sizes, drop_path_rates(config.drop_path_rate, config.depths), strict=True
-            )
+            nn.Sequential(*[self.block(config, stage, rate) for rate in rates])
+            for stage, rates in enumerate(drop_path_rates(config.drop_path_rate, config.depths))
         )
         self.norm = nn.LayerNorm(dims[-1], eps=1e-6)
 
@@ -180,6 +165,17 @@ class ConvNeXt(Backbone):
         )
         self.apply(init_weights)
         self.head = new_classifier(dims[-1], config.num_classes)
+
+    def block(self, config: ConvNeXtConfig, stage: int, drop_path: float) -> Block:
+        """Make a block of a stage."""
+        return Block(
+            config.dims[stage],
+            drop_path=drop_path,
+            layer_scale_init=config.layer_scale_init,
+            grn=config.grn,
+            kernel_size=config.kernel_sizes[stage if len(config.kernel_sizes) > 1 else 0],
+            small_kernel=config.small_kernel,
+        )
 
     def stage_modules(self, index: int) -> list[str]:
         return [f"downsample_layers.{index}", f"stages.{index}"]
