@@ -41,18 +41,17 @@ def test_the_features_are_elu_plus_one() -> None:
 @torch.no_grad()
 def test_the_recurrent_form_equals_the_causal_one() -> None:
     attention, x = mixer(causal=True), random(2, STEPS, 24)
-    sums, steps = None, []
+    state, steps = attention.initial_state(2), []
     for step in x.unbind(1):
-        y, sums = attention.step(step, sums)
+        y, state = attention.step(step, state)
         steps.append(y)
     torch.testing.assert_close(torch.stack(steps, 1), attention(x, None), rtol=1e-12, atol=1e-12)
-    assert sums is not None
-    assert sums.shape == (2, 3, 8, 9)
+    assert state.shape == (2, 3, 8, 9)
 
 
 def test_only_causal_attention_goes_step_by_step() -> None:
-    with pytest.raises(InputError, match="make it with causal=True"):
-        mixer(causal=False).step(random(1, 24))
+    with pytest.raises(InputError, match="cannot go step by step; give causal=True"):
+        mixer(causal=False).initial_state(1)
 
 
 def test_is_zero_where_all_weights_are() -> None:

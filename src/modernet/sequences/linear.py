@@ -46,26 +46,31 @@ class LinearAttention(HeadMixer):
             k = k * mask[:, None, :, None]
         return linear_attention(q, k, v, causal=self.causal)
 
-    def step(self, x: Tensor, sums: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mix one step of the causal form.
-
-        Args:
-            x: (b, c).
-            sums: over all earlier steps, (b, heads, d, d + 1), as the last call returned them; None at the first step.
-
-        Returns:
-            (b, c), and the sums for the next step.
+    def initial_state(self, batch: int) -> Tensor:
+        """Return the state before the first step: sums over no steps, (b, heads, d, d + 1).
 
         Raises:
             InputError: the attention is not causal.
         """
         if not self.causal:
-            raise InputError("only causal attention goes step by step; make it with causal=True")
+            raise InputError("attention to later steps cannot go step by step; give causal=True")
+        d = self.qkv.out_features // 3 // self.heads
+        return self.qkv.weight.new_zeros(batch, self.heads, d, d + 1)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix one step of the causal form.
+
+        Args:
+            x: (b, c).
+            state: from the step before, or `initial_state`.
+
+        Returns:
+            (b, c), and the state for the next step.
+        """
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # each b h d
-        new = features(k)[..., None] * with_weight(v)[..., None, :]
-        sums = new if sums is None else sums + new
-        y: Tensor = self.out(normalised((features(q)[..., None, :] @ sums)[..., 0, :]).flatten(1))
-        return y, sums
+        state = state + features(k)[..., None] * with_weight(v)[..., None, :]
+        y: Tensor = self.out(normalised((features(q)[..., None, :] @ state)[..., 0, :]).flatten(1))
+        return y, state
 
 
 def features(x: Tensor) -> Tensor:
