@@ -16,6 +16,7 @@ from modernet.statistics import (
     paired_interval,
     pooled_interval,
     pooled_variance,
+    repeated_interval,
     std,
     welch_interval,
     wilson_interval,
@@ -90,6 +91,33 @@ def test_the_paired_interval_has_a_width_if_all_outcomes_are_equal_and_changes_i
         assert interval.margin < 0.06
     one, other = paired_interval(80, 7, 2, 100), paired_interval(80, 2, 7, 100)
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+
+
+def test_the_interval_of_a_repeated_share_combines_students_and_wilsons_by_their_squares() -> None:
+    shares = [0.40, 0.44, 0.45]
+    wilson = stats.binomtest(215, 500).proportion_ci(0.95, method="wilson")
+    student = stats.t.interval(0.95, 2, np.mean(shares), stats.sem(shares))
+    interval = repeated_interval(shares, 500)
+    assert 0.43 - interval.low == pytest.approx(np.hypot(0.43 - wilson.low, 0.43 - student[0]))
+    assert interval.high - 0.43 == pytest.approx(np.hypot(wilson.high - 0.43, student[1] - 0.43))
+
+
+def test_the_interval_of_a_share_measured_once_is_wilsons_and_none_leaves_the_possible() -> None:
+    assert repeated_interval([0.43], 500) == wilson_interval(0.43, 500)
+    assert repeated_interval([0.02, 0.20, 0.50], 100).low == 0.0
+    assert repeated_interval([0.98, 0.80, 0.50], 100).high == 1.0
+
+
+def test_the_interval_of_a_repeated_share_covers_the_truth_where_the_examples_alone_do_not() -> None:
+    chance = np.random.default_rng(0)
+    both = examples_alone = 0
+    for _ in range(400):
+        easy, luck = chance.beta(2, 2, size=300), chance.normal(0.0, 0.06, size=(3, 1))
+        shares = list(np.mean(chance.random((3, 300)) < easy + luck, axis=1))
+        both += not repeated_interval(shares, 300).excludes(0.5)
+        examples_alone += not wilson_interval(float(np.mean(shares)), 300).excludes(0.5)
+    assert both >= 376  # 380 expected at least, with a standard deviation of 4.4
+    assert examples_alone < 360
 
 
 def test_two_groups_pooled_are_students_test() -> None:

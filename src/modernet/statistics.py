@@ -89,6 +89,31 @@ def paired_interval(both: int, only_first: int, only_second: int, n: int) -> Int
     return Interval(low, difference + margin(a.high - first / n, second / n - b.low))
 
 
+def repeated_interval(shares: Sequence[float], n: float) -> Interval:
+    """Return the confidence interval of a share that was measured repeatedly on the same n trials; all in [0, 1].
+
+    Repeats (trainings with other seeds) and trials (examples of a test split) are both samples: the margins of
+    Student's interval of the mean over repeats and of Wilson's of that mean over trials are combined by their squares,
+    on each side. It is slightly too wide, as what repeats and trials have in common is counted twice. One repeat says
+    nothing of others: its interval is Wilson's.
+
+    Args:
+        shares: one value per repeat.
+        n: trials of each.
+
+    Source: Zou and Donner, "Construction of confidence limits about effect measures: a general approach", Statistics in
+    Medicine 27 (2008).
+    """
+    mean = statistics.mean(shares)
+    trials = wilson_interval(mean, n)
+    if len(shares) < 2:
+        return trials
+    repeats = student_margin(statistics.stdev(shares) / math.sqrt(len(shares)), len(shares) - 1)
+    low = mean - math.hypot(mean - trials.low, repeats)
+    high = mean + math.hypot(trials.high - mean, repeats)
+    return Interval(max(low, 0.0), min(high, 1.0))
+
+
 def welch_interval(after: Sequence[float], before: Sequence[float]) -> Interval | None:
     """Return the confidence interval of mean(after) − mean(before), without assuming equal variances.
 
