@@ -1,9 +1,11 @@
-"""What exists, as data: the networks of the zoo with their counts, and the weights that are published for them.
+"""What exists, as data: the networks of the zoo with their counts, the weights that are published for them, and the
+published table of the Long Range Arena.
 
-The files here are written by `tests/catalogue_files.py` from the registry of networks, the
+The other files here are written by `tests/catalogue_files.py` from the registry of networks, the
 road, timm and torchvision, and a test compares them. Reading them needs no torch, so a list is printed at once.
 """
 
+from modernet.catalogue.long_range_arena import ARENA_TASKS, PublishedRow, arena_rows, published_rows
 from modernet.catalogue.names import is_model, list_models
 from modernet.catalogue.networks import (
     ROAD_IMAGE_SIZE,
@@ -26,14 +28,17 @@ from modernet.catalogue.weights import (
 )
 
 __all__ = [
+    "ARENA_TASKS",
     "ROAD_IMAGE_SIZE",
     "TIMM_NAMES",
     "TIMM_PREFIX",
     "NetworkFacts",
     "PretrainedWeights",
+    "PublishedRow",
     "StageRow",
     "WebFile",
     "all_networks",
+    "arena_rows",
     "find_weights",
     "imagenet_classes",
     "imagenet_synsets",
@@ -41,6 +46,7 @@ __all__ = [
     "list_models",
     "list_networks",
     "list_weights",
+    "published_rows",
     "road_counts",
     "weights_of",
     "zoo_name",
