@@ -1,5 +1,8 @@
 """Turn records into tables, charts and one HTML page. Needs nothing but records, and no torch."""
 
+from modernet.report.arena.place import ArenaPlace
+from modernet.report.arena.summary import Arena, summarise_arenas
+from modernet.report.arena.tables import arena_cells, arena_markdown, arena_table
 from modernet.report.benchmark.case import BenchmarkCase
 from modernet.report.benchmark.folder import write_benchmark
 from modernet.report.benchmark.summary import Benchmark, benchmark_rows, summarise_benchmarks
@@ -16,6 +19,8 @@ from modernet.report.road.summary import Road, RoadStep, summarise_road
 from modernet.report.road.tables import road_markdown, road_table
 
 __all__ = [
+    "Arena",
+    "ArenaPlace",
     "Benchmark",
     "BenchmarkCase",
     "Effect",
@@ -27,6 +32,9 @@ __all__ = [
     "RoadPlace",
     "RoadStep",
     "alias_sets",
+    "arena_cells",
+    "arena_markdown",
+    "arena_table",
     "benchmark_markdown",
     "benchmark_rows",
     "benchmark_table",
@@ -35,6 +43,7 @@ __all__ = [
     "findings",
     "road_markdown",
     "road_table",
+    "summarise_arenas",
     "summarise_benchmarks",
     "summarise_factorials",
     "summarise_road",

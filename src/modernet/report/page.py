@@ -9,16 +9,16 @@ from pathlib import Path
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report import benchmark, evaluation, factorial, notation, other, road, robustness, training
+from modernet.report import arena, benchmark, evaluation, factorial, notation, other, road, robustness, training
 from modernet.report.drawing.script import vega_script
 from modernet.report.section import Kind, Section
 
-KINDS: tuple[Kind, ...] = (road, factorial, benchmark, robustness, training, evaluation, other)
+KINDS: tuple[Kind, ...] = (road, factorial, arena, benchmark, robustness, training, evaluation, other)
 """In the order of the page. A record belongs to the first kind that puts it into a section."""
 
 
 def write_page(records: Sequence[Record], path: Path) -> None:
-    """Write one HTML file with everything in the records: a section for each road, study, benchmark and data set.
+    """Write one HTML file with everything in the records: a section for each study, benchmark and data set.
 
     The file contains its scripts and styles (Vega, 0.9 MB) and makes no network requests. It is written atomically.
 
