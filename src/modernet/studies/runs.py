@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +12,21 @@ from typing import Any
 
 import torch
 
-from modernet import progress
 from modernet.counting import check_image_size
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
 from modernet.files.atomic import check_writable
 from modernet.preparation import Interpolation
-from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe, short_average
-from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
-from modernet.report import write_report
-from modernet.report.drawing.png import warm_up
+from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe
+from modernet.records import Record
+from modernet.studies.finishing import report_on, train_unfinished
 from modernet.studies.running.jobs import Work
 from modernet.studies.running.machines import Machines, Resources
 from modernet.studies.running.processes import prepare_workers
-from modernet.studies.running.runner import run_all
 from modernet.tasks import train_classifier
 from modernet.tasks.classification import build_network, classifier_settings
 from modernet.tasks.images import network_cost
-from modernet.training import differences, run_identity
 from modernet.weights import NetworkSpec
 
 
@@ -108,6 +103,11 @@ class Run:
         return self.spec.name
 
     @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return self.name
+
+    @property
     def cost(self) -> float:
         """The number of images that training shows to the network."""
         return float(self.recipe.schedule.epochs * self.settings["data"]["n_train"])
@@ -117,6 +117,10 @@ class Run:
         """The number of optimizer steps."""
         per_epoch: int = math.ceil(self.settings["data"]["n_train"] / self.recipe.batch_size)
         return self.recipe.schedule.epochs * per_epoch
+
+    def network_cost(self) -> dict[str, int]:
+        """Return parameters and multiply-accumulates."""
+        return network_cost(build_network, self.spec, self.study.images())
 
 
 def plan_runs(
@@ -172,39 +176,14 @@ def train_run(run: Run, should_stop: Callable[[], bool]) -> None:
 def finish_runs(study: Study, runs: Sequence[Run], title: str, train: Work[Run, None] = train_run) -> list[Record]:
     """Train the runs that are not finished yet, and report on everything in the study's folder.
 
-    All networks are trained with seed 0 before any is with seed 1, so an interrupted study has each network once. A
-    failed run leaves a record with its error, and the others continue.
-
-    Args:
-        title: label of the whole in the progress display.
-        train: trains one run; a module-level function, since worker processes import it.
-
     Returns:
         The records of the runs, in the order of `runs`.
 
     Raises:
-        InputError: the folder contains a run with other settings, or the cluster cannot be used.
-        Interrupted: Ctrl-C; the same call resumes.
+        InputError, Interrupted: as `train_unfinished`.
     """
-    unfinished = [run for run in runs if not _is_finished(run)]
-    if len(unfinished) < len(runs):
-        progress.say(
-            f"{len(runs) - len(unfinished)} of {len(runs)} runs in {study.folder} are finished; training the others"
-        )
-    unfinished.sort(key=lambda run: run.seed)
-    for warning in dict.fromkeys(short_average(run.recipe, run.steps) for run in unfinished):
-        if warning is not None:
-            progress.say(warning)
-    resources = study.resources
-    if unfinished and resources.concurrent_runs > 1:
-        threading.Thread(target=warm_up).start()  # beside the training, so that the report is written at once
-    for outcome in run_all(unfinished, train, workers=resources.workers, title=title, cluster=resources.cluster):
-        if outcome.error is not None:
-            _record_failure(outcome.job, outcome.error)
-            progress.say(f"{outcome.job.name} failed: {outcome.error}")
-    records = [read_record(run.folder / RECORD_NAME) for run in runs]
-    write_report(read_records(study.folder), study.folder)  # includes earlier studies in this folder
-    return records
+    train_unfinished(study.folder, study.resources, runs, title, train)
+    return report_on(study.folder, runs)
 
 
 @functools.lru_cache(maxsize=1)
@@ -227,31 +206,3 @@ def _absolute(data: str) -> str:
     if data in DATASET_NAMES or first.is_absolute() or not first.exists():
         return data
     return str(Path.cwd() / data)
-
-
-def _is_finished(run: Run) -> bool:
-    """Return whether the folder of a run contains its record, without an error.
-
-    Raises:
-        InputError: the folder contains a run with other settings.
-    """
-    path = run.folder / RECORD_NAME
-    if not path.exists():
-        return False
-    record = read_record(path)
-    if record.error is not None:
-        return False
-    different = differences(run_identity(record.settings), run_identity(run.settings))
-    if different:
-        raise InputError(
-            f"{path} belongs to a study with other settings ({different[0]}); give another --out, or remove that folder"
-        )
-    return True
-
-
-def _record_failure(run: Run, error: str) -> None:
-    circumstances = environment("")
-    del circumstances["device"]  # the run may have used another machine, and this one may not have such a device
-    settings = run.settings | network_cost(build_network, run.spec, run.study.images())
-    failed = Record("train", run.name, settings, metrics={}, environment=circumstances, error=error)
-    failed.write(run.folder / RECORD_NAME)
