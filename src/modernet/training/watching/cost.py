@@ -64,7 +64,7 @@ class Cost:
         devices = f"{self._world} devices" if self._world > 1 else "one device"
         hours = self._samples / speed / 3600
         notes = [f"cost: {speed:.4g} {self._unit}/s on {devices}{self._share(speed)}"]
-        notes.append(f"{_duration(hours)} in all, {_duration(hours * (1 - done))} to finish")
+        notes.append(f"{duration(hours)} in all, {duration(hours * (1 - done))} to finish")
         power = watts(self._device)
         if power is not None:
             notes.append(f"{power:.0f} W a device now, about {power * self._world * hours / 1000:.3g} kWh in all")
@@ -76,5 +76,8 @@ class Cost:
         return f", {100 * speed * self._flops / self._peak_flops:.0f} % of the measured peak"
 
 
-def _duration(hours: float) -> str:
+def duration(hours: float) -> str:
+    """Format a duration: `12.0 min`, `3.5 h`, `12.3 days`."""
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
     return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
