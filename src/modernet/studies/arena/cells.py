@@ -92,8 +92,8 @@ def plan_cells(request: ArenaRequest, stage: Stage, folder: Path, resources: Res
         try:
             dataset = open_data(data[task])
         except InputError as error:
-            folder = "" if ":" in data[task] else f"; the arena takes a folder as --tasks {task}:FOLDER"
-            raise InputError(f"{task} cannot be opened: {error}{folder}") from error
+            hint = "" if ":" in data[task] else f"; the arena takes a folder as --tasks {task}:FOLDER"
+            raise InputError(f"{task} cannot be opened: {error}{hint}") from error
         recipe = request.pretraining_of(task) if stage == "pretraining" else request.recipe_of(task)
         place = ArenaPlace(request.size, request.rules(), task, pretraining)
         for model in dict.fromkeys(request.models):
