@@ -42,7 +42,8 @@ def pathfinder_dataset(
 
     Args:
         side: 32, 64, 128 or 256.
-        size: "nano" has lines of 6 paddles instead of 14, the easiest of the published versions, and 10,000 pictures.
+        size: "nano" has lines of 6 paddles instead of 14, the easiest of the published versions, and 10,000 pictures,
+            which are halved: a sequence of 32 pixels has 256 steps.
         seed: of the generator. A seed's pictures are the same for any number of them, and of processes.
         clean: without the two shortcuts of the published pictures, see `Settings.clean`.
         folder: with the published pictures, or others in their layout.
@@ -70,6 +71,8 @@ def pathfinder_dataset(
     if n < 10:
         raise InputError(f"pictures is {n}; give at least 10, so that each split has one")
     made = generated_pictures(name, settings, seed, n)
+    if size == "nano":
+        made, side = _halved(made), side // 2
     values = {**asdict(settings), "margins": list(settings.margins)}
     return _dataset(
         name,
@@ -77,6 +80,13 @@ def pathfinder_dataset(
         made,
         {"generator": "pathfinder", "version": VERSION, "seed": seed, "pictures": n, "settings": values},
     )
+
+
+def _halved(pictures: Pictures) -> Pictures:
+    """Return pictures of half the side, the rounded means of 2 x 2 pixels."""
+    n, side = pictures.images.shape[:2]
+    means = pictures.images.reshape(n, side // 2, 2, side // 2, 2).mean((2, 4), dtype=np.float32)
+    return Pictures(np.rint(means).astype(np.uint8), pictures.labels)
 
 
 def _dataset(
