@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from modernet.layers.state_space.hippo import Start
-from modernet.layers.state_space.kernel import Recurrence, StateSpaceKernel, complex_of
+from modernet.layers.state_space.kernel import Recurrence, StateSpaceKernel, complex_of, pairs_of
 
 Discretization = Literal["zoh", "bilinear"]
 
@@ -46,12 +46,13 @@ class DiagonalKernel(StateSpaceKernel):
 
     def recurrence(self, batch: int, rate: float = 1.0) -> Recurrence:
         log_a, b = self._discrete(rate)
-        a, b, c = (x.to(self.dtype.to_complex()) for x in (log_a.exp(), b, complex_of(self.c[0])))
-        return Recurrence(a.new_zeros(batch, *a.shape), a, b, 2 * c)
+        a, b = (x.to(self.dtype.to_complex()) for x in (log_a.exp(), b))
+        c = pairs_of(2 * complex_of(self.c[0]).conj().resolve_conj()).to(self.dtype)
+        return Recurrence(a.new_zeros(batch, *a.shape), a, b, c)
 
     def advance(self, state: Recurrence, u: Tensor) -> tuple[Tensor, Recurrence]:
-        x = state.a * state.x + state.b * u[..., None]
-        return (state.c * x).sum(-1).real, state._replace(x=x)
+        x = torch.addcmul(state.b * u[..., None], state.a, state.x)
+        return state.output(x), state._replace(x=x)
 
     def _discrete(self, rate: float) -> tuple[Tensor, Tensor]:
         """Return log ā and b̄, complex128 (c, n / 2)."""

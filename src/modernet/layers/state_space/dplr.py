@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from modernet.layers.state_space.hippo import Start
-from modernet.layers.state_space.kernel import Recurrence, StateSpaceKernel, complex_of, exact, pairs_of
+from modernet.layers.state_space.kernel import Recurrence, StateSpaceKernel, complex_of, exact, pairs_of, real_product
 
 _AT_ONCE = 2**18
 """Terms of the sums r that are in memory at a time, so that they stay in the cache."""
@@ -68,16 +68,16 @@ class DplrKernel(StateSpaceKernel):
         d = 1 / (inverse_dt - a)
         gain = 2 * d * p / (1 + 2 * (p.conj() * d * p).real.sum(-1, keepdim=True))
         b = 2 * (d * b - gain * (p.conj() * d * b).real.sum(-1, keepdim=True))
-        a, b, c, p, d, gain = (x.to(self.dtype.to_complex()) for x in (inverse_dt + a, b, 2 * c, p, d, gain))
-        return Recurrence(a.new_zeros(batch, *a.shape), a, b, c, (p, p.conj().resolve_conj(), d, gain))
+        c, pairs = (pairs_of(x).to(self.dtype) for x in (2 * c.conj().resolve_conj(), p))
+        a, b, p, d, gain = (x.to(self.dtype.to_complex()) for x in (inverse_dt + a, b, 2 * p, d, gain))
+        return Recurrence(a.new_zeros(batch, *a.shape), a, b, c, (p, pairs, d, gain))
 
     def advance(self, state: Recurrence, u: Tensor) -> tuple[Tensor, Recurrence]:
         assert state.low_rank is not None
-        p, conjugate, d, gain = state.low_rank
-        x = state.a * state.x - 2 * p * (conjugate * state.x).real.sum(-1, keepdim=True)
-        x = d * x
-        x = x - gain * (conjugate * x).real.sum(-1, keepdim=True) + state.b * u[..., None]
-        return (state.c * x).sum(-1).real, state._replace(x=x)
+        twice_p, pairs, d, gain = state.low_rank
+        x = d * (state.a * state.x - twice_p * real_product(pairs, state.x)[..., None])
+        x = x - gain * real_product(pairs, x)[..., None] + state.b * u[..., None]
+        return state.output(x), state._replace(x=x)
 
     def _output(self) -> Tensor:
         """Return C of C̃, float64 (sides, c, n) as pairs."""

@@ -17,13 +17,13 @@ _SLOWEST = 1e-4
 
 
 class Recurrence(NamedTuple):
-    """A state-space model step by step: x <- advance(x) + B̄ u, y = 2 Re(C x).
+    """A state-space model step by step: x <- Ā x + B̄ u, y = 2 Re(C x).
 
     Attributes:
         x: state, complex (b, c, n / 2).
         a: of the diagonal part, complex (c, n / 2).
         b: B̄, complex (c, n / 2).
-        c: C, complex (c, n / 2).
+        c: 2 conj(C) as pairs of real numbers, (c, n), whose product with those of x is y.
         low_rank: with A = diag(a) - p pᴴ, what the step of p needs besides; None if A is diagonal.
     """
 
@@ -32,6 +32,10 @@ class Recurrence(NamedTuple):
     b: Tensor
     c: Tensor
     low_rank: tuple[Tensor, ...] | None = None
+
+    def output(self, x: Tensor) -> Tensor:
+        """Return y of a state."""
+        return real_product(self.c, x)
 
 
 class StateSpaceKernel(nn.Module, ABC):
@@ -128,6 +132,11 @@ def complex_of(x: Tensor) -> Tensor:
     """Return pairs of real numbers, (..., n), as complex128 (..., n / 2)."""
     x = exact(x)
     return torch.complex(x[..., ::2], x[..., 1::2])
+
+
+def real_product(pairs: Tensor, x: Tensor) -> Tensor:
+    """Return Re(sum of conj(p) x) over the last dimension, where p is given as pairs of real numbers."""
+    return (pairs * torch.view_as_real(x).flatten(-2)).sum(-1)
 
 
 def pairs_of(x: Tensor) -> Tensor:

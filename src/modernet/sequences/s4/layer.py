@@ -80,9 +80,8 @@ class StateSpaceMixer(Mixer):
         Returns:
             (b, c), and the next state.
         """
-        with torch.autocast(u.device.type, enabled=False):
-            y, recurrence = self.kernel.advance(state.recurrence, u.to(state.recurrence.x.real.dtype))
-        y = (y + state.d * u).to(u.dtype)
+        y, recurrence = self.kernel.advance(state.recurrence, u.to(state.recurrence.c.dtype))
+        y = torch.addcmul(y, state.d, u).to(u.dtype)
         return F.glu(self.output(F.gelu(y))), state._replace(recurrence=recurrence)
 
     def dynamics(self) -> list[nn.Parameter]:
