@@ -82,7 +82,7 @@ class TestDplrKernel:
         kernel, longer = dplr(length=64), dplr(length=200)
         for assign in (False, True):
             longer.load_state_dict(kernel.state_dict(), assign=assign)
-            assert longer.kernel_length.item() == 200
+            assert longer.length == longer.get_extra_state() == 200
             assert_near(longer(200), kernel(200), 1e-10)
 
     def test_without_p_it_is_the_bilinear_diagonal_one(self) -> None:

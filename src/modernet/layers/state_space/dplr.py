@@ -12,7 +12,6 @@ length or rate is asked for.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +32,6 @@ class DplrKernel(StateSpaceKernel):
             converted in every pass, which is as exact but slower. A state dict of another length is converted once.
     """
 
-    kernel_length: Tensor
-
     def __init__(
         self,
         width: int,
@@ -49,7 +46,6 @@ class DplrKernel(StateSpaceKernel):
         super().__init__(width, start, sides=sides, systems=systems, dt_min=dt_min, dt_max=dt_max)
         self.p = nn.Parameter(pairs_of(start.p).to(self.log_decay).repeat(len(self.log_decay), 1))
         self.length = length
-        self.register_buffer("kernel_length", torch.tensor(length))
         with torch.no_grad():
             self.c.copy_(corrected(exact(self.c), self._transition(), length))
 
@@ -86,15 +82,17 @@ class DplrKernel(StateSpaceKernel):
     def _transition(self, rate: float = 1.0) -> Tensor:
         return transition(self.a(), self.each(exact(self.p)), self.dt(rate))
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        saved = state_dict.get(f"{prefix}kernel_length")
-        if saved is None or self.c.is_meta or int(saved) == self.length:
+    def get_extra_state(self) -> Tensor:
+        """Return the length that C̃ is for, which state dicts have; as a buffer, an EMA would round it."""
+        return torch.tensor(self.length)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Convert a C̃ that was loaded and is for another length."""
+        if self.c.is_meta or int(state) == self.length:
             return
         matrix = self._transition().detach()
-        c = uncorrected(exact(self.c.detach()), matrix, int(saved))
+        c = uncorrected(exact(self.c.detach()), matrix, int(state))
         self.c.data = corrected(c, matrix, self.length).to(self.c.dtype)
-        self.kernel_length = torch.tensor(self.length, device=self.c.device)
 
 
 def dplr_kernel(length: int, a: Tensor, c: Tensor, b: Tensor, p: Tensor, dt: Tensor) -> Tensor:
