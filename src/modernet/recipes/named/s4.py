@@ -9,7 +9,7 @@ from modernet.recipes.sequences import SequenceRecipe
 _SOURCE = "Gu et al. 2022 (arXiv 2111.00396), as in the newest configs of its release, which outdo the paper"
 _DIFFERS = (
     "the release keeps the network of the best validation accuracy, here it is the last; it drops the last batch of an "
-    "epoch"
+    "epoch, and lets D decay"
 )
 
 _STEP_SIZES = "dt has the rate of A and B, where the release gives it the full one; "
