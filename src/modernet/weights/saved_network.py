@@ -195,14 +195,14 @@ def read_description(folder: Path) -> Description:
 
 
 def _without_weights(build: Callable[[str, NetworkSpec, int], nn.Module], about: Description) -> nn.Module:
-    """Build a network whose weights will be replaced.
-
-    Sequence models have buffers that are in no file, such as their positions, so they are built in memory; what torch
-    draws there is not drawn from the caller's generator.
+    """Build a network whose weights will be replaced: without any, unless it has buffers that are in no file, such as
+    Swin's indices and the positions of sequence models. What torch draws then is not drawn from the caller's generator.
     """
-    if about.spec.kind != "sequence":
+    if about.spec.kind != "sequence":  # S4 needs numbers to start from
         with torch.device("meta"):
-            return build(about.task, about.spec, len(about.classes))
+            network = build(about.task, about.spec, len(about.classes))
+        if {name for name, _ in network.named_buffers()} <= set(network.state_dict()):
+            return network
     with torch.random.fork_rng(devices=[]):
         return build(about.task, about.spec, len(about.classes))
 
