@@ -242,9 +242,13 @@ def test_wrong_requests_are_refused_in_one_line(change: dict[str, Any], message:
 
 def test_a_family_of_recipes_has_one_for_each_task() -> None:
     found = request(recipe="lra", epochs=None, tasks=("image", "pathx"))
-    assert [found.recipe_of(task).name for task in ("image", "pathx")] == ["lra_image", "lra_pathx"]
-    assert request(epochs=None).recipe_of("image").name == "sequences_nano"
-    assert request(size="published", epochs=None).recipe_of("image").name == "sequences"
+    assert [found.recipe_of(task, "s4").name for task in ("image", "pathx")] == ["lra_image", "lra_pathx"]
+    assert request(epochs=None).recipe_of("image", "linear").name == "sequences_nano"
+    assert request(size="published", epochs=None).recipe_of("image", "linear").name == "sequences"
+    of_defaults = request(epochs=None)
+    assert (
+        of_defaults.recipe_of("image", "s4d_lin").optimizer.lr > of_defaults.recipe_of("image", "linear").optimizer.lr
+    )
     assert request().rules() != request(epochs=3).rules()
     assert request().rules() == request(models=("transformer",), tasks=("text",), seeds=5).rules()
 

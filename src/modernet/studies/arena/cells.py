@@ -94,9 +94,9 @@ def plan_cells(request: ArenaRequest, stage: Stage, folder: Path, resources: Res
         except InputError as error:
             hint = "" if ":" in data[task] else f"; the arena takes a folder as --tasks {task}:FOLDER"
             raise InputError(f"{task} cannot be opened: {error}{hint}") from error
-        recipe = request.pretraining_of(task) if stage == "pretraining" else request.recipe_of(task)
         place = ArenaPlace(request.size, request.rules(), task, pretraining)
         for model in dict.fromkeys(request.models):
+            recipe = (request.pretraining_of if stage == "pretraining" else request.recipe_of)(task, model)
             spec = with_inputs(NetworkSpec("sequence", model, request.network_fields(pretraining)), dataset)
             params = count_parameters(functools.partial(spec.build, len(dataset.classes)))
             for seed in range(request.seeds):
