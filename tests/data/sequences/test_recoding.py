@@ -80,5 +80,8 @@ def test_single_files_are_read_as_the_network_takes_them(tmp_path: Path) -> None
         sound.read(replace(heard, rate=16000))
     with pytest.raises(InputError, match=r"it is text, and the network has learned from grey \(numbers"):
         row.read(GREY)
+    for other in (image, sound):
+        with pytest.raises(InputError, match=r"it is no text, and the network has learned from words \("):
+            other.read(WORDS)
     with pytest.raises(InputError, match="nothing matches"):
         find_examples([str(tmp_path / "*.csv")])

@@ -20,7 +20,8 @@ from modernet.data.sequences.sources.wav import UnreadableWav, read_wav
 from modernet.errors import InputError
 from modernet.files.names import valid_text
 
-_SUFFIXES = frozenset({".txt", ".tsv", ".wav"}) | IMAGE_SUFFIXES
+_NOT_TEXT = frozenset({".wav"}) | IMAGE_SUFFIXES
+_SUFFIXES = frozenset({".txt", ".tsv"}) | _NOT_TEXT
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Example:
         if self.broken:
             raise InputError(f"it {self.broken}")
         if encoding.kind in ("words", "bytes", "characters"):
+            if self.path.suffix.lower() in _NOT_TEXT:
+                raise InputError(f"it is no text, and the network has learned from {describe(encoding)}")
             return self._text()
         if self.text is not None:
             raise InputError(f"it is text, and the network has learned from {describe(encoding)}")
