@@ -106,6 +106,7 @@ def test_a_broken_row_is_named_or_skipped(
     [
         ("label\tbody", good(3), "has the columns label, body; the first line must name them, the text column text or"),
         ("pos\ta text", good(3), "the label column label or labels or"),
+        ("", [], "has no header; its first line must name the columns"),
         (HEADER, [], "has no row to read; add a row for each text"),
         (HEADER, ["pos\ta", *good(9)[::2]], "the class 'pos' in .* has too few rows, 1; splitting it into train"),
         (HEADER, good(20)[::2], "has one class, 'neg'; a network needs at least two"),

@@ -55,9 +55,11 @@ def table_header(file: Path) -> list[str]:
     """Return the names of the columns of a table.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or its first line is empty.
     """
     header = next(table_lines(file), "")
+    if not header.strip():
+        raise InputError(f"{file} has no header; its first line must name the columns, with tabs between them")
     return [column.strip() for column in header.split("\t")]
 
 
