@@ -48,6 +48,10 @@ class TestEverySequenceModel:
             assert value.grad.isfinite().all(), parameter
             assert value.grad.any(), parameter
 
+    def test_has_an_answer_in_bfloat16(self, name: str) -> None:
+        network = make(name).bfloat16()
+        assert network(tokens(), LENGTHS).isfinite().all()
+
     def test_takes_numbers_and_pairs(self, name: str) -> None:
         network = make(name, SequenceInputs(64, channels=3, towers=2))
         values = torch.randn(2, 2, 64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -74,8 +74,9 @@ def nystrom_attention(
     among = among.where(both, torch.eye(used.shape[1], dtype=among.dtype, device=q.device))
     to_steps = F.scaled_dot_product_attention(landmark_q, k, v, None if mask is None else mask[:, None, None, :])
     to_landmarks = None if mask is None else used[:, None, None, :]
+    inverse = pseudo_inverse(among, iterations)
     return F.scaled_dot_product_attention(
-        q, landmark_k, (pseudo_inverse(among, iterations) @ to_steps).to(v.dtype), to_landmarks
+        q, landmark_k, (inverse @ to_steps.to(inverse.dtype)).to(v.dtype), to_landmarks
     )
 
 
