@@ -57,3 +57,20 @@ class TestEverySequenceModel:
         values = torch.randn(2, 2, 64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         lengths = torch.tensor([64, 50])
         assert network(values[0], lengths, values[1], lengths).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("local", {}),
+        ("luna", {}),
+        ("nystromformer", {}),
+        ("s4d_lin", {"pool": "last", "tie_dropout": True}),
+        ("s4", {"pool": "cls"}),
+    ],
+)
+def test_exports_for_any_batch(name: str, fields: dict[str, object]) -> None:
+    network, values = make(name, TOKENS, depth=1, **fields), tokens()
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(network, (values, LENGTHS), dynamic_shapes=({0: batch}, {0: batch}))
+    torch.testing.assert_close(exported.module()(values[:3], LENGTHS[:3]), network(values[:3], LENGTHS[:3]))

@@ -66,7 +66,7 @@ def attend(q: Tensor, near: Keys, far: Keys | None = None, *, dropout: float = 0
         seen = torch.cat([seen.expand(*shape, -1), far.seen.expand(*shape, -1)], -1)
     seen = seen | ~seen.any(-1, keepdim=True)
     seen = seen.expand(q.shape[0], -1, q.shape[2], -1, -1)
-    batch = len(q)
+    batch = q.shape[0]
     q, k, v, seen = (x.transpose(1, 2).flatten(0, 1) for x in (q, k, v, seen))  # b*k h ...: masks are for all heads
     mixed = F.scaled_dot_product_attention(q, k, v, seen, dropout_p=dropout)
     return torch.unflatten(mixed, 0, (batch, -1)).transpose(1, 2).flatten(2, 3)

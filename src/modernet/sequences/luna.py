@@ -83,7 +83,7 @@ class LunaEncoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         x = self.norm(x)
-        p = self.norm_p(self.scale * self.p + self.positions).expand(len(x), -1, -1)
+        p = self.norm_p(self.scale * self.p + self.positions).expand(x.shape[0], -1, -1)
         for block in self.blocks:
             x, p = block(x, p, mask)
         return x

@@ -83,8 +83,8 @@ class SequenceBody(nn.Module):
     def encode_embedded(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As `encode`, of embedded steps, (b, n, c), and which of them are not padding, bool (b, n)."""
         if self.config.pool == "cls":
-            x = torch.cat([self.cls.expand(len(x), 1, -1), x], 1)
-            mask = torch.cat([mask.new_ones(len(mask), 1), mask], 1)
+            x = torch.cat([self.cls.expand(x.shape[0], 1, -1), x], 1)
+            mask = torch.cat([mask.new_ones(mask.shape[0], 1), mask], 1)
         if self.config.positions != "none":
             x = x + self.positions[: x.shape[1]]
         return self.encoder(self.dropout(x), mask), mask
@@ -121,7 +121,7 @@ class SequenceNetwork(SequenceBody):
         if self.config.pool == "cls":
             return x[:, 0]
         if self.config.pool == "last":
-            return x[torch.arange(len(x), device=x.device), lengths.to(x.device) - 1]
+            return x[torch.arange(x.shape[0], device=x.device), lengths.to(x.device) - 1]
         weights = mask[..., None].to(x.dtype)
         return (x * weights).sum(1) / weights.sum(1).clamp(min=1)
 

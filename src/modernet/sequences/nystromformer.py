@@ -66,7 +66,7 @@ def nystrom_attention(
     """
     steps = torch.ones(1, q.shape[2], dtype=torch.bool, device=q.device) if mask is None else mask
     means, used = segment_means(steps, landmarks, q.dtype)
-    landmark_q, landmark_k = (torch.einsum("bmn,bhnd->bhmd", means.expand(len(x), -1, -1), x) for x in (q, k))
+    landmark_q, landmark_k = (torch.einsum("bmn,bhnd->bhmd", means.expand(x.shape[0], -1, -1), x) for x in (q, k))
     logits = landmark_q @ landmark_k.mT * q.shape[-1] ** -0.5
     among = logits.masked_fill(~used[:, None, None, :], torch.finfo(logits.dtype).min).softmax(-1)
     # Landmarks that a short sequence does not use become a part of the matrix that is its own inverse

@@ -98,4 +98,4 @@ class StepDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.tied:
             return F.dropout(x, self.rate, self.training)
-        return x * F.dropout(x.new_ones(len(x), 1, x.shape[2]), self.rate, self.training)
+        return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.rate, self.training)
