@@ -23,7 +23,9 @@ LENGTHS = [1, 2, 7, 64, 1000]
 
 def dplr(start: str = "legs", length: int = 64, n: int = 16, **options: Any) -> DplrKernel:
     torch.manual_seed(0)
-    return DplrKernel(3, DPLR_STARTS[start](n), length, **options).double()
+    given = DPLR_STARTS[start](n)
+    turned = given._replace(p=given.p * torch.exp(1j * torch.arange(n // 2)))  # it starts real, but does not stay so
+    return DplrKernel(3, turned, length, **options).double()
 
 
 def diagonal(start: str = "legs", n: int = 16, **options: Any) -> DiagonalKernel:
