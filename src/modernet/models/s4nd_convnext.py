@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from modernet.errors import InputError
 from modernet.layers.state_space import DPLR_STARTS, DplrKernel
 from modernet.layers.state_space.dplr import corrected, dplr_kernel, transition, uncorrected
-from modernet.layers.state_space.kernel import complex_of, pairs_of
+from modernet.layers.state_space.kernel import complex_of, exact, pairs_of
 from modernet.models.convnext import Block, ConvNeXt, ConvNeXtConfig
 from modernet.models.entry import Published, register_model
 
@@ -116,7 +116,7 @@ def _convolved(
     d: Tensor,
     length: int,
 ) -> Tensor:
-    a = torch.complex(-log_decay.double().exp().clamp(min=1e-12), frequency.double())
+    a = torch.complex(-exact(log_decay).exp().clamp(min=1e-12), exact(frequency))
     c_height, c_width = torch.chunk(c, 2)
     height = _along_axis(x.shape[2], log_dt[0], a[:1], b[:1], p[:1], c_height, length).to(x.dtype)
     width = _along_axis(x.shape[3], log_dt[1], a[1:], b[1:], p[1:], c_width, length).to(x.dtype)
@@ -126,8 +126,8 @@ def _convolved(
 
 def _along_axis(size: int, log_dt: Tensor, a: Tensor, b: Tensor, p: Tensor, c: Tensor, length: int) -> Tensor:
     """Return the convolution along an axis as a matrix for each channel, float64 (c, size, size)."""
-    dt, c, channels = log_dt.double().exp(), c.double(), log_dt.shape[0]
-    a, b, p = a.expand(channels, -1), b.double().expand(channels, -1), p.double().expand(channels, -1)
+    dt, c, channels = exact(log_dt).exp(), exact(c), log_dt.shape[0]
+    a, b, p = a.expand(channels, -1), exact(b).expand(channels, -1), exact(p).expand(channels, -1)
     if size > length:
         matrix = transition(a, p, dt)
         c = corrected(uncorrected(c, matrix, length), matrix, size)
