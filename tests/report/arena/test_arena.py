@@ -228,6 +228,15 @@ def test_the_page_has_the_table_the_floors_and_the_cost(tmp_path: Path) -> None:
     assert "floor: the root operator\\n36.5" in page
 
 
+@pytest.mark.medium
+def test_a_recipe_is_headed_by_the_models_and_tasks_that_have_it(tmp_path: Path) -> None:
+    other = arena_record("s4d_lin", "image", recipe={"name": "sequences_nano", "lr": 0.01})
+    page = write_report([*arena_records(), other], tmp_path)[-1].read_text(encoding="utf-8")
+
+    assert "transformer, s4, local_lra: listops, image, pathfinder<" in page
+    assert "s4d_lin: image<" in page
+
+
 def test_a_record_without_its_cell_is_named() -> None:
     first, *rest = arena_records()
     settings = {key: value for key, value in first.settings.items() if key != "arena_task"}

@@ -57,10 +57,18 @@ def _section(arena: Arena) -> Section:
 
 
 def _user(record: Record) -> str:
-    """Return what a recipe is used for: models differ in none."""
+    """Return what a recipe is used for: `s4: listops`."""
     before = "pre-training on " if record.settings.get("task") == PRETRAINING else ""
-    return f"{before}{ArenaPlace.from_record(record).arena_task}"
+    return f"{record.settings['model']}: {before}{ArenaPlace.from_record(record).arena_task}"
 
 
 def _users(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    """Format `linear, transformer: image, pathfinder`; tasks that have the same models stand together."""
+    models: dict[str, list[str]] = {}
+    for name in names:
+        model, _, task = name.partition(": ")
+        models.setdefault(task, []).append(model)
+    tasks: dict[str, list[str]] = {}
+    for task, those in models.items():
+        tasks.setdefault(", ".join(those), []).append(task)
+    return "; ".join(f"{those}: {', '.join(found)}" for those, found in tasks.items())
