@@ -97,7 +97,7 @@ def test_an_eager_way_is_built_again_from_the_network_beside_it(folder: Path) ->
 def test_a_network_of_any_number_of_channels_is_saved(tmp_path: Path) -> None:
     spec = replace(SPEC, fields={**SPEC.fields, "in_chans": 5})
     network = replace(
-        classifier(), network=randomised(spec.build(3)), spec=spec, preparation=Preparation(32, (0.5,) * 5, (0.2,) * 5)
+        classifier(), network=randomised(spec.build(3)), spec=spec, inputs=Preparation(32, (0.5,) * 5, (0.2,) * 5)
     )
     x = torch.randn(2, 5, 32, 32)
     fast = optimize(network.network, x, compile=False, seconds=0.0)

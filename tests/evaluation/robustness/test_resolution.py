@@ -37,7 +37,7 @@ def test_a_network_for_any_size_is_tested_at_each_with_its_own_crop(stripes: Ima
 
     assert seen == [network.preparation, replace(network.preparation, image_size=32)]
     for each in sweep.sizes:
-        at_size = replace(network, preparation=network.preparation.with_size(each.image_size))
+        at_size = replace(network, inputs=network.preparation.with_size(each.image_size))
         assert each.top1 is not None
         assert each.top1.value == pytest.approx(evaluate_saved(at_size, stripes).top1)
         assert each.top1.interval is not None
