@@ -200,11 +200,15 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for more, message in (
         (["--model", "transfomer"], "no sequence model is called 'transfomer'; did you mean transformer"),
         (["--model-fields", "dept=3"], "no field of transformer is called 'dept'; did you mean depth"),
+        (["--model", "resnet18"], "resnet18 takes images, and the recipe is for sequences"),
         (["--weights", str(table)], "give the folder of a finished run of a sequence model"),
     ):
         assert main([*options, *more]) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("modernet:")]
         assert message in line
+    images = ["train", "--data", "digit_scenes", "--model", "s4", "--out", str(tmp_path / "run")]
+    assert main([*images, "--recipe", "small_images"]) == 2
+    assert "s4 takes sequences, and the recipe small_images is for images" in capsys.readouterr().err
     table.write_text(table.read_text() + "one\ttwo\tthree\n")
     assert main(options) == 2
     assert "line 202 has 3 columns, not 2 as the header" in capsys.readouterr().err

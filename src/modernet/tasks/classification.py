@@ -37,7 +37,7 @@ from modernet.tasks.images import (
     open_for_saved,
     open_request,
 )
-from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest
+from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, check_classifying
 from modernet.tasks.start import go_on_from, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -164,18 +164,15 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
 def check(request: EvaluateRequest | PredictRequest) -> None:
     """As `TaskModule.check`."""
     if isinstance(request, PredictRequest):
-        if request.min_score != PredictRequest.min_score:
-            raise InputError("--min-score is for detectors; leave it out, or use --top")
-        if request.out is not None:
-            raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
+        check_classifying(request)
         return
-    check_data(request)
     if request.inference != WHOLE:
         raise InputError("a classifier sees one crop of each image; leave out --window, --scales and --flip")
     if request.save_json is not None:
         raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
     if request.corrupt is not None:
         raise InputError("modernet robustness tests classifiers on corrupted images; leave out corrupt")
+    check_data(request)
     if request.class_map is not None:
         read_class_map(request.class_map)
 

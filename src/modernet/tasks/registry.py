@@ -115,6 +115,18 @@ class PredictRequest:
             raise InputError(f"min_score is {self.min_score}; give 0 to 1")
 
 
+def check_classifying(request: PredictRequest) -> None:
+    """Check that a request has nothing that only other tasks than classification know.
+
+    Raises:
+        InputError: it has.
+    """
+    if request.min_score != PredictRequest.min_score:
+        raise InputError("--min-score is for detectors; leave it out, or use --top")
+    if request.out is not None:
+        raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
+
+
 class Prediction(Protocol):
     """The prediction for one image or sequence: a dataclass of JSON-able fields."""
 

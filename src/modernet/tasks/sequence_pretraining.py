@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.data.chance import Stream, generator
-from modernet.data.loading.plan import Place
 from modernet.data.sequences.dataset import SequenceBatch, SequenceDataset
 from modernet.data.sequences.loading import SequenceLoader, sequence_loader
 from modernet.errors import InputError
@@ -142,15 +141,7 @@ class SequencePretraining(Task):
     @torch.inference_mode()
     def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
         """Measure every example, a share of them in each process, always with the same steps hidden."""
-        processes = self.context.processes
-        loader = sequence_loader(
-            getattr(self.dataset, split),
-            self.dataset.encoding.inputs,
-            batch_size=max(self._recipe.batch_size // self.context.micro_batches, 1) * processes.world,
-            device=self.context.device,
-            place=Place(processes.world, processes.rank, processes.world),
-            train=False,
-        )
+        loader = sequence_runs.held_out_loader(self.dataset, split, self._recipe, self.context)
         was_training = network.training
         network.eval()
         sums = torch.zeros(5, dtype=torch.float64, device=self.context.device)
@@ -158,7 +149,7 @@ class SequencePretraining(Task):
             found = torch.stack([each.double() for each in self._sums(network(*batch.inputs), batch)])
             sums += found if batch.batch.counted else 0
         network.train(was_training)
-        loss, n, *others = processes.sum(sums).tolist()
+        loss, n, *others = self.context.processes.sum(sums).tolist()
         if not np.isfinite(loss):
             raise NonFiniteScores.of(f"steps of the {split} split")
         return {**self._score(n, *others), "loss": loss / max(n, 1), "n": loader.samples_per_epoch}

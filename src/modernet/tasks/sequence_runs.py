@@ -11,16 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from modernet import progress
+from modernet.catalogue import all_networks, zoo_name
+from modernet.data.loading.plan import Place
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.fingerprint import sequence_fingerprint
+from modernet.data.sequences.loading import SequenceLoader, sequence_loader
 from modernet.data.sequences.opening import open_sequences
 from modernet.data.sequences.recoding import describe
 from modernet.errors import InputError
 from modernet.recipes import Recipe, leaves
 from modernet.records import is_run_path
+from modernet.sequences.config import SEQUENCE_MODELS
 from modernet.sequences.zoo import sequence_config
 from modernet.tasks.registry import TrainRequest
+from modernet.training.context import RunContext
+from modernet.training.task import HeldOut
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, weights_of_run
 from modernet.weights.safetensors_file import read_safetensors
 from modernet.weights.saved_network import folder_of_run
@@ -65,6 +71,10 @@ def _open_network(request: TrainRequest) -> tuple[NetworkSpec, StartingWeights |
                     f"--weights is {request.weights}; give the folder of a finished run of a sequence model"
                 )
             start = _start_of(folder)
+    if spec.name not in SEQUENCE_MODELS and zoo_name(spec.name.partition(".")[0]) in all_networks():
+        raise InputError(
+            f"{spec.name} takes images, and the recipe is for sequences; give one of modernet models --sequences"
+        )
     sequence_config(spec.name, **spec.fields)
     return spec, start
 
@@ -125,6 +135,19 @@ def count_parameters(build: Callable[[], nn.Module]) -> int:
     """Return the number of parameters of a network that is built for it, without touching torch's generator."""
     with torch.random.fork_rng(devices=[]):
         return sum(parameter.numel() for parameter in build().parameters())
+
+
+def held_out_loader(dataset: SequenceDataset, split: HeldOut, recipe: Recipe, context: RunContext) -> SequenceLoader:
+    """Return the loader that evaluates a split, a share of it in each process."""
+    processes = context.processes
+    return sequence_loader(
+        getattr(dataset, split),
+        dataset.encoding.inputs,
+        batch_size=max(recipe.batch_size // context.micro_batches, 1) * processes.world,
+        device=context.device,
+        place=Place(processes.world, processes.rank, processes.world),
+        train=False,
+    )
 
 
 def example_names(split: SequenceSplit, positions: Tensor) -> list[str]:

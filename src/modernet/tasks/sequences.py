@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Unpack
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.data.loading.plan import Place
 from modernet.data.sequences.dataset import SequenceBatch, SequenceDataset
 from modernet.data.sequences.examples import Example, find_examples
 from modernet.data.sequences.fingerprint import sequence_fingerprint
@@ -26,7 +25,7 @@ from modernet.recipes import SequenceRecipe
 from modernet.records import Metric, Record
 from modernet.statistics import wilson_interval
 from modernet.tasks import sequence_runs
-from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest
+from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, check_classifying
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.task import HeldOut, Task
@@ -88,18 +87,9 @@ class SequenceClassification(Task):
 
     def evaluate(self, network: nn.Module, split: HeldOut) -> dict[str, float]:
         """Measure every example, a share of them in each process. Details are the confusion of classes."""
-        examples, processes = getattr(self.dataset, split), self.context.processes
-        batch_size = max(self._recipe.batch_size // self.context.micro_batches, 1)
-        loader = sequence_loader(
-            examples,
-            self.dataset.encoding.inputs,
-            batch_size=batch_size * processes.world,
-            device=self.context.device,
-            place=Place(processes.world, processes.rank, processes.world),
-            train=False,
-        )
+        loader = sequence_runs.held_out_loader(self.dataset, split, self._recipe, self.context)
         title = "validating" if split == "validation" else "testing"
-        counts, measured = measure_sequences(network, loader, len(self.dataset.classes), title, processes)
+        counts, measured = measure_sequences(network, loader, len(self.dataset.classes), title, self.context.processes)
         if split == "test":
             self.details = {"confusion": _as_details(counts, self.dataset.classes)}
         return measured
@@ -177,10 +167,7 @@ def build_network(spec: NetworkSpec, num_classes: int) -> nn.Module:
 def check(request: EvaluateRequest | PredictRequest) -> None:
     """As `TaskModule.check`."""
     if isinstance(request, PredictRequest):
-        if request.min_score != PredictRequest.min_score:
-            raise InputError("--min-score is for detectors; leave it out, or use --top")
-        if request.out is not None:
-            raise InputError("a classifier draws nothing; leave out --out; --json > FILE writes its predictions")
+        check_classifying(request)
         return
     if request.inference != WHOLE:
         raise InputError("a sequence is seen at once; leave out --window, --scales and --flip")
