@@ -195,7 +195,7 @@ def test_published_size_says_first_what_it_trains_and_for_how_long(tmp_path: Pat
     before = said.lines[:start]
     assert any(line.startswith("transformer on ListOps: 2 x 2 steps, ") and "s a step" in line for line in before)
     assert any("size published: 4 runs, one after the other, about " in line for line in before)
-    assert small_data[0] == "listops"
+    assert small_data[:2] == ["image", "listops"], "named data are opened before others are generated"
 
 
 @pytest.mark.medium

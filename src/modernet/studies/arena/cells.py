@@ -73,6 +73,9 @@ class CellRun:
         return {"params": self.params}
 
 
+_GENERATED = ("listops", "pathfinder", "pathx")
+"""Tasks that take time to open: they come last, so that a missing folder is reported first."""
+
 Stage = Literal["alone", "pretraining", "fine_tuning"]
 """Training from random weights; the pre-training of a cell; and its training from there."""
 
@@ -87,8 +90,8 @@ def plan_cells(request: ArenaRequest, stage: Stage, folder: Path, resources: Res
     """
     pretraining = None if stage == "alone" else request.self_pretrain
     data = request.data()
-    runs = []
-    for task in progress.track(data, "opening data", len(data)):
+    planned: dict[str, list[CellRun]] = {task: [] for task in data}
+    for task in progress.track(sorted(data, key=_GENERATED.__contains__), "opening data", len(data)):
         try:
             dataset = open_data(data[task])
         except InputError as error:
@@ -106,7 +109,7 @@ def plan_cells(request: ArenaRequest, stage: Stage, folder: Path, resources: Res
                 if stage == "fine_tuning" and start is None:
                     continue
                 settings = sequence_settings(spec, dataset, recipe, seed, start=start, study=place.to_settings())
-                runs.append(
+                planned[task].append(
                     CellRun(
                         data[task],
                         ARENA_TASKS[task],
@@ -121,7 +124,7 @@ def plan_cells(request: ArenaRequest, stage: Stage, folder: Path, resources: Res
                         resources,
                     )
                 )
-    return runs
+    return [run for runs in planned.values() for run in runs]
 
 
 def train_cell(run: CellRun, should_stop: Callable[[], bool]) -> None:
