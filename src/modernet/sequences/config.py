@@ -41,7 +41,7 @@ class SequenceConfig:
     """Let no step see a later one."""
 
     def mixer(self, inputs: SequenceInputs, block: int) -> Mixer:
-        """Make the mixer of a block, for sequences of at most `steps(inputs)`."""
+        """Make the mixer of a block, for at most `steps(inputs)` steps; not needed where `encoder` makes its own."""
         raise NotImplementedError
 
     def encoder(self, inputs: SequenceInputs) -> nn.Module:

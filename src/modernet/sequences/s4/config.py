@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from modernet.sequences.s4.network import StateSpaceEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class StateSpaceConfig(SequenceConfig):
+class StateSpaceConfig(SequenceConfig, ABC):
     """What S4 and S4D share. Both see later steps too unless they are `causal`; no positions are added."""
 
     positions: Literal["sincos", "learned", "none"] = "none"
@@ -38,9 +39,9 @@ class StateSpaceConfig(SequenceConfig):
     tie_dropout: bool = False
     """Drop channels in all steps alike."""
 
+    @abstractmethod
     def kernel(self, inputs: SequenceInputs, options: dict[str, Any]) -> StateSpaceKernel:
         """Make the kernels of a layer; `options` are those of `StateSpaceKernel`."""
-        raise NotImplementedError
 
     def mixer(self, inputs: SequenceInputs, block: int) -> StateSpaceMixer:
         options = {
