@@ -39,7 +39,7 @@ class PublishedRow:
     Attributes:
         source: short name of the publication; `source_title` says which it is.
         model: as the publication calls it.
-        network: the sequence model that it is, or is closest to; empty if there is none.
+        network: the sequence model that it corresponds to; empty if there is none.
         pretraining: `"masked"` where the row was pre-trained on the task's own inputs; empty without.
         scores: task -> test accuracy in per cent; None where training failed, at the level of chance.
         average: as published, see `average_rule`.

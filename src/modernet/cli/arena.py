@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Run the Long Range Arena on this machine: sequence models by tasks, beside the published table.
+    """Run the Long Range Arena on this machine: sequence models by tasks, next to the published table.
 
     Examples:
       modernet arena                                                       short tasks, minutes on a laptop

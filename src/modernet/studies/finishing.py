@@ -76,7 +76,7 @@ def train_unfinished(folder: Path, resources: Resources, runs: Sequence[P], titl
         if warning is not None:
             progress.say(warning)
     if unfinished and resources.concurrent_runs > 1:
-        threading.Thread(target=warm_up).start()  # beside the training, so that the report is written at once
+        threading.Thread(target=warm_up).start()  # during the training, so that the report is written at once
     for outcome in run_all(unfinished, train, workers=resources.workers, title=title, cluster=resources.cluster):
         if outcome.error is not None:
             _record_failure(outcome.job, outcome.error)
