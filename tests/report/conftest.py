@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from modernet.records import Record
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # row, step, title, change, params in M, GMACs of the tiny road, its published ImageNet-1K top-1
 _STEPS = (
@@ -59,6 +64,11 @@ _ENVIRONMENT: dict[str, Any] = {
     "versions": {"python": "3.12.1", "modernet": "0.1.0", "torch": "2.15.0"},
     "commit": "0123456789ab",
 }
+
+_QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 Walk = Callable[..., list[Record]]
 
@@ -197,3 +207,17 @@ def made_up_case() -> Callable[..., Record]:
         )  # fmt: skip
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium on the path; install one to test the page in a browser")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # playwright closes its pipes only when the process ends
+        with playwright.sync_playwright() as driver:
+            instance = driver.chromium.launch(executable_path=chromium, args=_QUIET)
+            yield instance
+            instance.close()

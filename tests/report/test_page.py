@@ -5,9 +5,7 @@ import dataclasses
 import io
 import json
 import re
-import shutil
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +26,6 @@ Runs = Callable[..., Record]
 Walk = Callable[..., list[Record]]
 
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-_QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 _ALL_DRAWN = "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.marks'))"
 
 
@@ -47,20 +41,6 @@ def records(walk: Walk, run: Runs, training_run: Runs) -> list[Record]:
     ]
     transferred = Record("transfer", "atto on usps", {}, {"usps_top1": 71.25}, environment={"device": "CPU"})
     return [*road, *training, transferred]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("no Chromium on the path; install one to test the page in a browser")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # playwright closes its pipes only when the process ends
-        with playwright.sync_playwright() as driver:
-            instance = driver.chromium.launch(executable_path=chromium, args=_QUIET)
-            yield instance
-            instance.close()
 
 
 class Visit:

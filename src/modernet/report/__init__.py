@@ -13,6 +13,7 @@ from modernet.report.factorial.summary import Factorial, FactorialNetwork, summa
 from modernet.report.factorial.tables import factorial_table
 from modernet.report.folder import write_report
 from modernet.report.page import write_page
+from modernet.report.published import write_explorer
 from modernet.report.road.findings import findings
 from modernet.report.road.place import RoadPlace
 from modernet.report.road.summary import Road, RoadStep, summarise_road
@@ -48,6 +49,7 @@ __all__ = [
     "summarise_factorials",
     "summarise_road",
     "write_benchmark",
+    "write_explorer",
     "write_page",
     "write_report",
 ]
