@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from modernet.catalogue import is_model as is_model
     from modernet.catalogue import list_models as list_models
     from modernet.catalogue import list_weights as list_weights
-    from modernet.data import check_images as check_images
     from modernet.data import open_dataset as open_dataset
     from modernet.data import pack_dataset as pack_dataset
+    from modernet.data.checking.check import check_images as check_images
     from modernet.deploy import export_network as export_network
     from modernet.deploy import export_saved as export_saved
     from modernet.deploy import load_optimized as load_optimized
@@ -44,7 +44,7 @@ _HOMES = {
     "Machines": "studies",
     "NetworkSpec": "weights",
     "benchmark_models": "benchmark",
-    "check_images": "data",
+    "check_images": "data.checking.check",
     "convert": "weights",
     "create_model": "weights",
     "export_network": "deploy",

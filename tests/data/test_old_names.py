@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from modernet.data import check, check_images, pictures
+from modernet.data import check, pictures
+from modernet.data.checking.check import check_images
 from modernet.data.images.decoding import read_image
 
 

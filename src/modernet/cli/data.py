@@ -120,7 +120,7 @@ def _check(arguments: Sequence[str]) -> int:
     options = parse(CheckOptions, "data check", arguments)
 
     from modernet import progress
-    from modernet.data import check_images
+    from modernet.data.checking.check import check_images
     from modernet.data.checking.findings import KINDS
 
     with progress.shown():
@@ -176,7 +176,7 @@ def _corrupt(arguments: Sequence[str]) -> int:
         raise InputError("data corrupt needs corruptions; give --corruption, such as gaussian_noise, or --suite c")
 
     from modernet import progress
-    from modernet.data import write_corrupted
+    from modernet.data.corrupting.write import write_corrupted
     from modernet.data.transforms.corruptions import suite_names
 
     corruptions = [*suite_names(*options.suite), *options.corruption]

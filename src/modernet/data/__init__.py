@@ -1,8 +1,5 @@
 """Data: images on disk -> batches on the device. Knows no model."""
 
-from modernet.data.checking.check import check_images
-from modernet.data.checking.findings import Finding, Findings
-from modernet.data.corrupting.write import Written, write_corrupted
 from modernet.data.dataset import ImageDataset, InMemory, OnDisk, OpenedSplit, Split, image_name, short_name
 from modernet.data.digit_scenes import Scene, SceneGenerator, make_scenes
 from modernet.data.images.decoding import UnreadableImage, read_image
@@ -22,8 +19,6 @@ __all__ = [
     "BoxBatch",
     "BoxTargets",
     "ClassTargets",
-    "Finding",
-    "Findings",
     "ImageDataset",
     "InMemory",
     "Loader",
@@ -40,8 +35,6 @@ __all__ = [
     "Targets",
     "UnreadableImage",
     "View",
-    "Written",
-    "check_images",
     "check_source",
     "find_images",
     "fit_image",
@@ -53,5 +46,4 @@ __all__ = [
     "pack_dataset",
     "read_image",
     "short_name",
-    "write_corrupted",
 ]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.detection_exports import write_image
 from modernet.cli import main
-from modernet.data import check_images
+from modernet.data.checking.check import check_images
 from modernet.data.checking.findings import Findings
 from modernet.errors import InputError
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from modernet.data import write_corrupted
 from modernet.data.corrupting.file_names import file_names
+from modernet.data.corrupting.write import write_corrupted
 from modernet.data.images.collection import DecodedImages
 from modernet.data.sources.examples import labelled
 from modernet.errors import InputError

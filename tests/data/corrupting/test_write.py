@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from modernet import progress
-from modernet.data import read_image, write_corrupted
+from modernet.data import read_image
 from modernet.data.corrupting import write
+from modernet.data.corrupting.write import write_corrupted
 from modernet.data.images.views import central_view
 from modernet.data.transforms.corruptions import Corrupt
 from modernet.errors import InputError

@@ -19,7 +19,8 @@ from data.detection_exports import (
     targets_of,
     write_image,
 )
-from modernet.data import Scene, SceneGenerator, check_images, open_dataset
+from modernet.data import Scene, SceneGenerator, open_dataset
+from modernet.data.checking.check import check_images
 from modernet.data.opening import open_split
 from modernet.errors import InputError
 from modernet.preparation import Preparation

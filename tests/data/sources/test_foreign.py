@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from modernet.data import check_images, open_dataset
+from modernet.data import open_dataset
+from modernet.data.checking.check import check_images
 from modernet.errors import InputError
 
 CLASS_FOLDERS = "write its images to a folder for each class, or to tar shards"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modernet.data import check_images
+from modernet.data.checking.check import check_images
 from modernet.data.sources.examples import Examples
 from modernet.data.sources.read import read_source
 from modernet.errors import InputError

@@ -12,8 +12,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from modernet.data.transforms.corruptions.chance import ImageChance
@@ -32,6 +30,8 @@ _NUDGE = {torch.float32: 2**-13, torch.float64: 2**-38}  # grey levels, above th
 
 def defocus_blur(images: Tensor, chance: ImageChance, radius: float, alias_sigma: float) -> Tensor:
     """Convolve with `disc`, by Fourier transforms; the border is mirrored about the last pixel."""
+    from scipy.fft import next_fast_len
+
     kernel = disc(radius, alias_sigma)
     reach = len(kernel) // 2
     dtype = torch.float64 if radius < 3 else torch.float32
@@ -154,6 +154,8 @@ def zoom_blur(images: Tensor, chance: ImageChance, stop: float, step: float) -> 
 @lru_cache(maxsize=256)
 def _zoomed(side: int, factor: float) -> Banded:
     """Return the matrix that enlarges a row of pixels: scipy's answer to the identity."""
+    from scipy import ndimage
+
     crop = math.ceil(side / factor)
     start = (side - crop) // 2
     enlarged = ndimage.zoom(np.eye(side)[start : start + crop], (factor, 1), order=1)
@@ -176,6 +178,8 @@ def _blurred(images: Tensor, sigma: float, dtype: torch.dtype) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _gaussian_lacks(sigma: float, dtype: torch.dtype) -> Tensor:
+    from scipy import ndimage
+
     grey = np.arange(256)[:, None, None] / 255
     flat = ndimage.gaussian_filter(grey, (0, sigma, sigma), mode="nearest").ravel() * 255
     return (255 - _nudged(flat, dtype)).clamp_(0)

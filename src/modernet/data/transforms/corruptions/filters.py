@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -88,6 +87,8 @@ def gaussian_filter(
 
 @lru_cache(maxsize=64)
 def _gaussian(side: int, sigma: float, mode: str, truncate: float, dtype: torch.dtype) -> Banded:
+    from scipy import ndimage
+
     return banded(ndimage.gaussian_filter(np.eye(side), (sigma, 0), mode=mode, truncate=truncate), dtype)
 
 

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor
 
 from modernet.data.transforms.corruptions.chance import ImageChance
@@ -49,6 +48,8 @@ def _poisson(photons: int) -> tuple[Tensor, Tensor, Tensor]:
     It is `levels[i]`, where i is the first index with v + u < `thresholds[i]`; the search starts at or before it, at
     `index[floor((v + u) _CELLS)]`. Counts of `photons` and more are one, since all of them are white.
     """
+    from scipy import special
+
     counts = np.arange(photons + 1)
     grey = np.arange(256)[:, None]
     below = special.pdtr(counts, grey / 255 * photons)  # P(count <= k) of each grey level
