@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.inputs import SequenceInputs
-from modernet.data.sequences.ragged import Ragged
 from modernet.weights import NetworkSpec
 
 SPEC = NetworkSpec("sequence", "transformer", {"depth": 1, "width": 16, "heads": 2, "mlp_width": 16})

@@ -17,7 +17,8 @@ class Stream(IntEnum):
     ORDER = 0
     IMAGE = 1  # while it is decoded
     BATCH = 2
-    HIDDEN = 3  # steps of a sequence, to be predicted
+    HIDDEN = 3  # steps of a sequence or cells of an image, to be predicted
+    POINTS = 4  # of a cloud: which are shown, and how they are moved
 
 
 def generator(seed: int, stream: Stream, epoch: int, step: int = 0, index: int = 0) -> np.random.Generator:

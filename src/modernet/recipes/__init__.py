@@ -14,6 +14,8 @@ from modernet.recipes.images import (
     SegmentationAugmentation,
 )
 from modernet.recipes.named import RECIPES, NamedRecipe, default_recipe, get_named, get_recipe
+from modernet.recipes.points import PointAugmentation, PointRecipe, PointSegmentationRecipe
+from modernet.recipes.pretraining import PretrainingRecipe
 from modernet.recipes.rates import rate_factor
 from modernet.recipes.sequences import SequencePretrainingRecipe, SequenceRecipe
 
@@ -30,6 +32,10 @@ __all__ = [
     "LayerGroups",
     "NamedRecipe",
     "Optimizer",
+    "PointAugmentation",
+    "PointRecipe",
+    "PointSegmentationRecipe",
+    "PretrainingRecipe",
     "Range",
     "Recipe",
     "Regularization",

@@ -23,6 +23,9 @@ from modernet.weights import load_network as load_any_network
 _MODULES = {
     "classification": "modernet.tasks.classification",
     "detection": "modernet.tasks.detection",
+    "point_segmentation": "modernet.tasks.point_segmentation",
+    "points": "modernet.tasks.points",
+    "pretraining": "modernet.tasks.pretraining",
     "segmentation": "modernet.tasks.segmentation",
     "sequence_pretraining": "modernet.tasks.sequence_pretraining",
     "sequences": "modernet.tasks.sequences",

@@ -13,11 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
+from modernet.data.points.inputs import PointInputs
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.models import create_model
+from modernet.points.config import PointConfig
+from modernet.points.zoo import point_config
 from modernet.preparation import Preparation
 from modernet.records import NETWORK_NAME, damaged_network, read_network
 from modernet.roadmap.design import Design
@@ -32,18 +35,16 @@ WEIGHTS_NAME = "model.safetensors"
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """How to build a network: a model of the zoo or for sequences by its name, or a design of the road by its fields.
-    JSON-able.
-    """
+    """How to build a network: a model of the zoo, for sequences or point clouds, or a design of the road. JSON-able."""
 
-    kind: Literal["model", "design", "sequence"]
+    kind: Literal["model", "design", "sequence", "points"]
     name: str
     """The model's name, or the step's."""
     fields: dict[str, Any]
     """Fields of the model's config that differ from its defaults, or every field of the design."""
     head: dict[str, Any] = field(default_factory=dict)
-    """What a task puts on the network; empty for its plainest head, and for a classifier of images. Of a sequence model
-    also `inputs`, the fields of its `SequenceInputs`."""
+    """What a task puts on the network; empty for its plainest head, and for a classifier of images. Of a model for
+    sequences or point clouds, also `inputs`, the fields of its `SequenceInputs` or `PointInputs`."""
 
     @staticmethod
     def of_design(name: str, design: Design) -> NetworkSpec:
@@ -51,9 +52,12 @@ class NetworkSpec:
         return NetworkSpec("design", name, asdict(design))
 
     def build(self, num_classes: int, drop_path_rate: float = 0.0) -> nn.Module:
-        """Make the network with random weights, on torch's default device; a sequence model has no drop path."""
+        """Make the network with random weights, on torch's default device; only models for images have drop path."""
         if self.kind == "sequence":
             return SequenceNetwork(*self.sequence_parts(), num_classes)
+        if self.kind == "points":
+            config, inputs = self.point_parts()
+            return config.classifier(inputs, num_classes)
         if self.kind == "design":
             return build(Design(**self._values()), num_classes=num_classes, drop_path_rate=drop_path_rate)
         return create_model(self.name, **{"num_classes": num_classes, "drop_path_rate": drop_path_rate, **self.fields})
@@ -62,25 +66,30 @@ class NetworkSpec:
         """Return the config of a sequence model, and what its sequences are."""
         return sequence_config(self.name, **self._values()), SequenceInputs(**self.head["inputs"])
 
+    def point_parts(self) -> tuple[PointConfig, PointInputs]:
+        """Return the config of a model for point clouds, and what its clouds are."""
+        return point_config(self.name, **self._values()), PointInputs(**self.head["inputs"])
+
     def _values(self) -> dict[str, Any]:
         """Return the fields; JSON has no tuples."""
         return {key: tuple(value) if isinstance(value, list) else value for key, value in self.fields.items()}
 
 
-Inputs = Preparation | Encoding
-"""What a network is given: images, prepared for it, or encoded sequences."""
+Inputs = Preparation | Encoding | PointInputs
+"""What a network is given: images, prepared for it, encoded sequences, or point clouds."""
 
 
 def preparation_of(inputs: Inputs) -> Preparation:
     """Return how images are prepared for a network.
 
     Raises:
-        InputError: it takes sequences.
+        InputError: it takes sequences or point clouds.
     """
-    if isinstance(inputs, Encoding):
+    if not isinstance(inputs, Preparation):
+        what = "sequences" if isinstance(inputs, Encoding) else "point clouds"
         raise InputError(
-            "the network takes sequences, and this needs one that takes images; sequences have modernet train, "
-            "evaluate, predict and report"
+            f"the network takes {what}, and this needs one that takes images; {what} have modernet train, evaluate, "
+            "predict and report"
         )
     return inputs
 
@@ -109,7 +118,7 @@ class SavedNetwork:
     spec: NetworkSpec
     classes: tuple[str, ...]
     inputs: Inputs
-    """How images are prepared for it, or how text, images or sound become its sequences."""
+    """How images are prepared for it, how text, images or sound become its sequences, or what it sees of a cloud."""
     task: str = "classification"
     """Kind of the task that it was trained for."""
 
@@ -118,7 +127,7 @@ class SavedNetwork:
         """How images are prepared for it.
 
         Raises:
-            InputError: it takes sequences.
+            InputError: it takes sequences or point clouds.
         """
         return preparation_of(self.inputs)
 
@@ -131,12 +140,12 @@ def save_network(
     inputs: Inputs,
     task: str = "classification",
 ) -> None:
-    """Write a trained network to a folder, with how its images are prepared, or its sequences encoded."""
+    """Write a trained network to a folder, with how what it is given is prepared."""
     description = {
         "task": task,
         "spec": asdict(spec),
         "classes": classes,
-        **({"encoding": inputs.as_json()} if isinstance(inputs, Encoding) else asdict(inputs)),
+        **_described(inputs),
     }
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with whole_file(folder / WEIGHTS_NAME) as unfinished:
@@ -221,7 +230,15 @@ def _spec(stored: Mapping[str, Any]) -> NetworkSpec:
     return spec
 
 
+def _described(inputs: Inputs) -> dict[str, Any]:
+    if isinstance(inputs, Encoding):
+        return {"encoding": inputs.as_json()}
+    return {"clouds": asdict(inputs)} if isinstance(inputs, PointInputs) else asdict(inputs)
+
+
 def _inputs(description: Mapping[str, Any]) -> Inputs:
+    if "clouds" in description:
+        return PointInputs(**description["clouds"])
     if "encoding" in description:
         return Encoding.of_json(description["encoding"])
     size = description["image_size"]

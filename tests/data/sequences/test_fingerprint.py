@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.fingerprint import sequence_fingerprint
 from modernet.data.sequences.inputs import SequenceInputs
-from modernet.data.sequences.ragged import Ragged
 
 
 def split(seed: int, tokens: np.ndarray | None = None) -> SequenceSplit:

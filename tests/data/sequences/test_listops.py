@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from data.sequences.reference import listops as reference
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceSplit
 from modernet.data.sequences.listops import generation, listops_dataset
 from modernet.data.sequences.listops.floors import listops_floors
 from modernet.data.sequences.listops.generation import chunk, generated_expressions
 from modernet.data.sequences.listops.grammar import SYMBOLS, draw_expression
 from modernet.data.sequences.listops.published import read_expressions
-from modernet.data.sequences.ragged import Ragged
 from modernet.errors import InputError
 
 

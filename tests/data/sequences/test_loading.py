@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from modernet.data import Place
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceBatch, SequenceSplit
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.data.sequences.loading import SequenceLoader, sequence_loader
 from modernet.data.sequences.named_encodings import NAMED_ENCODINGS
-from modernet.data.sequences.ragged import Ragged
 from modernet.errors import InputError
 
 CPU = torch.device("cpu")

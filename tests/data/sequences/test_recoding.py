@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from scipy.io import wavfile
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.examples import find_examples
 from modernet.data.sequences.inputs import SequenceInputs
-from modernet.data.sequences.ragged import Ragged
 from modernet.data.sequences.recoding import recoded
 from modernet.errors import InputError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.inputs import SequenceInputs
-from modernet.data.sequences.ragged import Ragged
 
 
 def small_sequences(name: str) -> SequenceDataset:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.encoding import Encoding
-from modernet.data.sequences.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False)

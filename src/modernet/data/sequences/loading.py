@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from modernet.data.loading.plan import EvaluationPlan, MicroBatch, Place, Plan, Positions, TrainingPlan
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceBatch, SequenceSplit, Tower
 from modernet.data.sequences.inputs import SequenceInputs
-from modernet.data.sequences.ragged import Ragged
 from modernet.errors import InputError
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
-from modernet.data.sequences.ragged import Ragged
 from modernet.errors import InputError
 
 

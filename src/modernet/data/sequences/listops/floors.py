@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceSplit, most_frequent_floor
 from modernet.data.sequences.listops.grammar import END, FIRST_OPERATOR, OPERATORS
-from modernet.data.sequences.ragged import Ragged
 
 _AT_ONCE = 1000
 _NO_DIGIT = 10

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.generating import Arrays, column, generated
 from modernet.data.sequences.listops.grammar import draw_expression
-from modernet.data.sequences.ragged import Ragged
 
 VERSION = 1
 """Changes with everything that changes the expressions of a seed."""

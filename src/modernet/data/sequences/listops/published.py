@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceSplit
 from modernet.data.sequences.listops.grammar import END, FIRST_OPERATOR, OPERATORS
-from modernet.data.sequences.ragged import Ragged
 from modernet.errors import InputError
 
 _HEADER = b"Source\tTarget"

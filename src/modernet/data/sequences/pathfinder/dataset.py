@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit, most_frequent_floor
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.generating import SequenceSize
@@ -18,7 +19,6 @@ from modernet.data.sequences.pathfinder.generation import VERSION, generated_pic
 from modernet.data.sequences.pathfinder.pictures import Pictures
 from modernet.data.sequences.pathfinder.published import published_pictures
 from modernet.data.sequences.pathfinder.settings import PUBLISHED
-from modernet.data.sequences.ragged import Ragged
 from modernet.errors import InputError
 
 _CLASSES = ("apart", "connected")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from modernet.data import reading
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit, most_frequent_floor
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.named_encodings import NamedEncoding
-from modernet.data.sequences.ragged import Ragged
 from modernet.data.sequences.sources.shortening import NANO_SIZES, some_of
 from modernet.data.sequences.sources.skipping import Skipped
 from modernet.data.sources.examples import Examples

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from modernet.data.images.finding import files_below, is_hidden
+from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit, most_frequent_floor
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.named_encodings import NamedEncoding
-from modernet.data.sequences.ragged import Ragged
 from modernet.data.sequences.sources.skipping import Skipped
 from modernet.data.sequences.sources.splitting import three_parts
 from modernet.data.sequences.sources.wav import UnreadableWav, Wav, read_wav

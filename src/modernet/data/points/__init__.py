@@ -1,0 +1,1 @@
+"""Point clouds: files, meshes and generated solids -> batches on the device; knows no model."""

@@ -1,0 +1,1 @@
+"""Pre-training with masked images: MAE for ViTs, FCMAE for ConvNeXts."""

@@ -1,0 +1,86 @@
+"""What a masked autoencoder is: an image is divided into square cells, some are hidden, and a network predicts them.
+
+He et al. 2021 (arXiv 2111.06377), Woo et al. 2023 (arXiv 2301.00808).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from modernet.models.backbone import Backbone
+
+
+class MaskedAutoencoder(nn.Module, ABC):
+    """A backbone that sees the visible cells of images, and a decoder that predicts the hidden ones.
+
+    Attributes:
+        encoder: the backbone, without classifier; its parameters are what pre-training leaves.
+        cell: side in pixels of a cell.
+    """
+
+    encoder: Backbone
+    cell: int
+
+    @abstractmethod
+    def forward(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """Predict the pixels of every cell.
+
+        Args:
+            images: float32 (b, 3, h, w), normalised; h and w are multiples of `cell`.
+            hidden: bool (b, cells), row by row: which cells are hidden; as many in every image.
+
+        Returns:
+            (b, cells, cell * cell * 3), pixel by pixel, the colours of a pixel together (`patchify`).
+        """
+
+
+def patchify(images: Tensor, cell: int) -> Tensor:
+    """Divide images (b, c, h, w) into cells (b, cells, cell * cell * c), row by row, a pixel's colours together."""
+    b, c, h, w = images.shape
+    x = images.reshape(b, c, h // cell, cell, w // cell, cell)
+    return x.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // cell) * (w // cell), cell * cell * c)
+
+
+def unpatchify(cells: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Put the cells (b, h * w, cell * cell * 3) of a grid (h, w) together: images (b, 3, h * cell, w * cell)."""
+    (b, _, numbers), (h, w) = cells.shape, grid
+    cell = round((numbers / 3) ** 0.5)
+    x = cells.reshape(b, h, w, cell, cell, 3)
+    return x.permute(0, 5, 1, 3, 2, 4).reshape(b, 3, h * cell, w * cell)
+
+
+def masked_loss(predictions: Tensor, images: Tensor, hidden: Tensor, cell: int, *, norm_pixels: bool) -> Tensor:
+    """Return the mean squared error over the pixels of hidden cells, a scalar.
+
+    Args:
+        predictions: as of `MaskedAutoencoder`.
+        images, hidden: as given to it.
+        norm_pixels: predict each cell less its mean and divided by its standard deviation (of an unbiased variance, as
+            in the release).
+    """
+    target = patchify(images, cell).to(predictions.dtype)
+    if norm_pixels:
+        mean, variance = target.mean(-1, keepdim=True), target.var(-1, keepdim=True)
+        target = (target - mean) / (variance + 1e-6).sqrt()
+    of_cells = (predictions - target).square().mean(-1)
+    return (of_cells * hidden).sum() / hidden.sum().clamp(min=1)
+
+
+def random_cells(noise: Tensor, share: float) -> Tensor:
+    """Return which cells are hidden, bool (b, cells): those with the highest noise (b, cells).
+
+    `int(cells * (1 - share))` cells of each image stay visible, as in the releases: 49 of 196 at 0.75, 19 of 49 at
+    0.6.
+    """
+    visible = int(noise.shape[1] * (1 - share) + 1e-6)
+    ranks = noise.argsort(dim=1).argsort(dim=1)
+    hidden: Tensor = ranks >= visible
+    return hidden
+
+
+def order_of(hidden: Tensor) -> Tensor:
+    """Return the indices of all cells, int64 (b, cells): the visible ones in their order, then the hidden ones."""
+    return torch.argsort(hidden.to(torch.uint8), dim=1, stable=True)
