@@ -28,6 +28,7 @@ BatchNorm, so there is none here.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -64,6 +65,10 @@ class ConvNeXtConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self)
+
+
+Within = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
+"""Runs a layer on positions that are laid out in another way than in the map: (layer, positions) -> positions."""
 
 
 class GRN(nn.Module):
@@ -114,8 +119,12 @@ class Block(nn.Module):
         self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init))) if layer_scale_init > 0 else None
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.dwconv(x) if self.dwconv_small is None else self.dwconv(x) + self.dwconv_small(x)
+    def forward(self, x: Tensor, within: Within | None = None) -> Tensor:
+        """Run the block; `within`, if it is given, runs the depthwise convolution, the only layer that mixes positions.
+
+        The rest takes any (b, c, m, n) that hold the positions of an image, as in pre-training with masked images.
+        """
+        y = self.mix(x) if within is None else within(self.mix, x)
         y = y.permute(0, 2, 3, 1)  # b c h w -> b h w c
         y = self.norm(y)
         y = self.pwconv1(y)  # c -> 4c
@@ -126,6 +135,11 @@ class Block(nn.Module):
         y = y.permute(0, 3, 1, 2)  # b h w c -> b c h w
         x = x + self.drop_path(y)
         return x
+
+    def mix(self, x: Tensor) -> Tensor:
+        """Run the depthwise convolution, with the small kernel if there is one."""
+        y: Tensor = self.dwconv(x)
+        return y if self.dwconv_small is None else y + self.dwconv_small(x)
 
     def merge(self) -> bool:
         """Add the small kernel to the centre of the large one. Return whether there was a small kernel."""

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from modernet.kernels import Backend, depthwise_conv, depthwise_layer_norm, gelu_grn, layer_norm, mlp_residual
 from modernet.layers import LayerNorm2d
-from modernet.models.convnext import GRN, Block
+from modernet.models.convnext import GRN, Block, Within
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -26,7 +26,9 @@ class FusedBlock(Block):
 
     backend: Backend
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, within: Within | None = None) -> Tensor:
+        if within is not None:  # the layers inside have kernels too; that of the whole block needs whole maps
+            return super().forward(x, within)
         weight = self.dwconv.weight
         if self.dwconv_small is not None:  # the sum of two convolutions is one convolution
             small = self.dwconv_small.weight
