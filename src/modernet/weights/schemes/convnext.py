@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isqrt
 
 from torch import Tensor
@@ -95,23 +96,27 @@ def _sparse(weight: Tensor) -> Tensor:
     return weight.permute(3, 2, 1, 0).reshape(width * height, cin, cout)
 
 
-_SPARSE = Scheme(
-    "sparse",  # the FCMAE pre-training of ConvNeXt V2, on MinkowskiEngine
+_CONVOLUTIONS = r"(?:downsample_layers\.[1-3]\.1|stages\.\d\.\d+\.dwconv)"
+_FCMAE = Scheme(
+    "sparse",  # the FCMAE pre-training of ConvNeXt V2, whose encoder runs on MinkowskiEngine
     names=[
-        (r"^(downsample_layers\.[1-3]\.1|stages\.\d\.\d+\.dwconv)\.weight$", r"\1.kernel"),
-        (r"^(downsample_layers\.[1-3]\.0|stages\.\d\.\d+\.norm)\.", r"\1.ln."),
-        (r"\.(pwconv\d)\.", r".\1.linear."),
-        (r"^", "encoder."),
+        (rf"^(encoder\.{_CONVOLUTIONS})\.weight$", r"\1.kernel"),
+        (r"^(encoder\.(?:downsample_layers\.[1-3]\.0|stages\.\d\.\d+\.norm))\.", r"\1.ln."),
+        (r"^(encoder\..*\.pwconv\d)\.", r"\1.linear."),
     ],
     changes={
-        r"^(downsample_layers\.[1-3]\.1|stages\.\d\.\d+\.dwconv)\.weight$": Change(_sparse, _dense),
-        r"^(downsample_layers\.[1-3]\.1|stages\.\d\.\d+\.dwconv)\.bias$": Change(lambda weight: weight[None]),
-        r"\.grn\.": Change(lambda weight: weight.reshape(1, -1)),
+        rf"^(encoder\.)?{_CONVOLUTIONS}\.weight$": Change(_sparse, _dense),
+        rf"^(encoder\.)?{_CONVOLUTIONS}\.bias$": Change(lambda weight: weight[None]),
+        r"^(encoder\.)?stages\..*\.grn\.": Change(lambda weight: weight.reshape(1, -1)),
     },
-    absent=[r"^norm\.", r"^head\."],
     foreign=[r"(?<!\.grn)\.gamma$"],
-    ignored=[r"^(decoder|proj|pred|mask_token)"],
     writable=False,
+)
+_FCMAE_ENCODER = replace(
+    _FCMAE,
+    names=[(r"^", "encoder."), *_FCMAE.names],
+    absent=[r"^norm\.", r"^head\."],
+    ignored=[r"^(decoder|proj|pred|mask_token)"],
 )
 
 CONVNEXT = (
@@ -121,5 +126,6 @@ CONVNEXT = (
     _transformers("convnext", foreign=r"\.grn\."),
     _transformers("convnextv2", foreign=r"(?<!\.grn)\.gamma$"),
     _OPENMMLAB,
-    _SPARSE,
+    _FCMAE_ENCODER,
 )
+MASKED_CONVNEXT = (ORIGINAL, _FCMAE)
