@@ -175,7 +175,9 @@ def identify(file: CheckpointFile) -> list[str]:
 
     Those made for another image size come last.
     """
-    size = max(sum(tensor.numel() for tensor in entry.tensors.values()) for entry in file.entries)
+    size = max(  # a decoder may be larger than its encoder
+        sum(tensor.numel() for name, tensor in entry.tensors.items() if "decoder" not in name) for entry in file.entries
+    )
 
     def plausible(name: str) -> bool:
         params = MODELS[name].published.params_m
@@ -213,6 +215,8 @@ def compare(
     classifier = set(head_names(network)) if skip_head else set()
     optional = network.head_modules if skip_head and isinstance(network, Backbone) else ()
     used = {stored for name in classifier for stored in scheme.stored_names(name)}
+    left_out = {f"{module}.{part}" for module in optional for part in ("weight", "bias")} - set(ours)
+    used |= {stored for name in left_out for stored in scheme.stored_names(name)}
     for name, tensor in ours.items():
         stored_names = scheme.stored_names(name)
         used.update(stored_names)

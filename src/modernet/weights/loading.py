@@ -60,8 +60,8 @@ def load_weights(
             sharded one, a folder of `save_pretrained`, or named tensors.
         entry: take the weights there: keys in the file, then the prefix of the names, such as `"model.student"`.
         resample: resample position embeddings, relative position biases and global filters of another image size.
-        skip_head: leave the classifier as it is, and other layers of the head that the weights lack. Of a detector or a
-            segmenter, leave the layers that depend on the classes.
+        skip_head: leave the classifier as it is, and other layers of the head that the weights lack; leave out those
+            that the network lacks. Of a detector or a segmenter, leave the layers that depend on the classes.
 
     Raises:
         InputError: the file cannot be read or does not fit; the message shows both sides' names and the likely cause.
