@@ -28,7 +28,7 @@ def resampled(name: str, tensor: Tensor, shape: torch.Size) -> Tensor | None:
     kind = name.rpartition(".")[2]
     if tensor.ndim != len(shape):
         return None
-    if kind == "pos_embed" and tensor.ndim == 3 and tensor.shape[2] == shape[2]:
+    if kind in ("pos_embed", "decoder_pos_embed") and tensor.ndim == 3 and tensor.shape[2] == shape[2]:
         return _position_embedding(tensor, shape[1])
     if kind == "relative_position_bias_table" and tensor.shape[1] == shape[1]:
         return _square_table(tensor, shape[0], align_corners=False)
@@ -82,7 +82,7 @@ def sides(name: str, stored: Sequence[int], shape: Sequence[int]) -> tuple[int, 
     kind = name.rpartition(".")[2]
     if len(stored) != len(shape):
         return None
-    if kind == "pos_embed" and len(shape) == 3:
+    if kind in ("pos_embed", "decoder_pos_embed") and len(shape) == 3:
         return next(((old, new) for _, old, new in _grids(stored[1], shape[1])), None)
     if kind == "relative_position_bias_table":
         return (isqrt(stored[0]) + 1) // 2, (isqrt(shape[0]) + 1) // 2
