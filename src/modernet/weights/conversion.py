@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,16 @@ from torch import nn
 from modernet.errors import InputError, unknown_name
 from modernet.files.atomic import whole_file
 from modernet.models import Backbone, create_model, get_entry
+from modernet.models.vit import VisionTransformer
+from modernet.pretraining.mae import MaskedViT
 from modernet.weights.checkpoint_file import CheckpointFile, read_foreign_weights
 from modernet.weights.fitting import best_fit, head_names, identify
 from modernet.weights.misfit import check_fit
 from modernet.weights.resampling import sides
 from modernet.weights.schemes import Scheme, schemes_of
+from modernet.weights.schemes.mae import MAE
+
+_DECODER_BLOCK = re.compile(r"\bdecoder_(?:blocks|layers|encoder\.layer)\.(\d+)\.")  # here and in transformers
 
 
 def convert(
@@ -30,6 +36,8 @@ def convert(
     entry: str | None = None,
 ) -> tuple[str, str]:
     """Write the weights of a file under the names of another project.
+
+    The decoder of a masked autoencoder is written too, where the project has one.
 
     Args:
         source: a file, or a folder, that `load_weights` can read.
@@ -49,8 +57,9 @@ def convert(
         raise InputError(f"cannot write {out}: give a path that ends in .safetensors or .pth")
     file = read_foreign_weights(Path(source))
     name = model or _identified(file)
-    network = network_for(name, file, entry=entry)
-    fit = best_fit(network, file, entry=entry, skip_head=network.num_classes == 0)
+    encoder = network_for(name, file, entry=entry)
+    network = with_decoder(encoder, file) if to in {scheme.project for scheme in MAE} else encoder
+    fit = best_fit(network, file, entry=entry, skip_head=encoder.num_classes == 0)
     check_fit(network, file, fit)
     weights = scheme_named(network, to).to_stored(fit.weights)
     with whole_file(out) as unfinished:
@@ -69,17 +78,36 @@ def network_for(name: str, file: CheckpointFile, *, entry: str | None = None) ->
     return network
 
 
+def with_decoder(encoder: Backbone, file: CheckpointFile) -> nn.Module:
+    """Return the masked autoencoder of a ViT whose decoder a file has, on the meta device; the ViT itself without one.
+
+    Raises:
+        InputError: the decoder has another shape than MAE's.
+    """
+    if type(encoder) is not VisionTransformer:
+        return encoder
+    for each in file.entries:
+        widths = [tensor.shape[0] for name, tensor in each.tensors.items() if name.endswith("decoder_embed.weight")]
+        blocks = {found[1] for name in each.tensors for found in [_DECODER_BLOCK.search(name)] if found}
+        if widths and blocks:
+            with torch.device("meta"):
+                return MaskedViT(encoder, decoder_dim=widths[0], decoder_depth=len(blocks))
+    return encoder
+
+
 def fields_for(name: str, file: CheckpointFile, *, entry: str | None = None) -> dict[str, Any]:
     """Return the fields, other than the model's own, with which a network of the zoo takes weights as they are.
 
-    These are `num_classes`, 0 if they have no classifier; `in_chans`; and `image_size`, or the `window_size` of a Swin
-    Transformer, if they are for another image size.
+    These are `num_classes`, 0 if they have no classifier; `global_pool`, if they are of a ViT that averages;
+    `in_chans`; and `image_size`, or the `window_size` of a Swin Transformer, if they are for another image size.
     """
     with torch.device("meta"):
         network = create_model(name)
     fit = best_fit(network, file, entry=entry)
     fields: dict[str, Any] = {}
     head = set(head_names(network))
+    if "norm.weight" in fit.missing and set(fit.scheme.stored_names("fc_norm.weight")) & set(fit.unexpected):
+        fields["global_pool"] = "avg"  # a ViT whose norm is after the mean, as MAE fine-tunes it
     classes = [stored[0] for each, (stored, _) in fit.misshapen.items() if each in head and each.endswith("bias")]
     if head and head <= set(fit.missing):
         fields["num_classes"] = 0

@@ -8,6 +8,7 @@ from torch import nn
 
 from modernet.errors import InputError
 from modernet.models import DenseNetwork
+from modernet.pretraining.masked import MaskedAutoencoder
 from modernet.weights.checkpoint_file import CheckpointFile
 from modernet.weights.fitting import Fit, compare, head_names, identify, some_of
 from modernet.weights.resampling import sides
@@ -17,10 +18,20 @@ def check_fit(network: nn.Module, file: CheckpointFile, fit: Fit, *, resample: b
     """Check that every tensor fits.
 
     Raises:
-        InputError: it shows both sides' names and the likely cause.
+        InputError: it shows both sides' names and the likely cause, or says in one line that a decoder is missing.
     """
+    if isinstance(network, MaskedAutoencoder) and _lacks_decoder(network, fit):
+        raise InputError(
+            f"there is no decoder in {file.name}, and without one nothing can be reconstructed; give a file with a "
+            "decoder, or load these into the encoder alone"
+        )
     if not fit.is_whole:
         raise InputError(_explain(network, file, fit, resample=resample))
+
+
+def _lacks_decoder(network: MaskedAutoencoder, fit: Fit) -> bool:
+    decoder = {name for name in network.state_dict() if not name.startswith("encoder.")}
+    return set(fit.missing) == decoder and fit.faults == len(decoder)
 
 
 def _explain(network: nn.Module, file: CheckpointFile, fit: Fit, *, resample: bool) -> str:

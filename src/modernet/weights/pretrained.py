@@ -201,7 +201,7 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     network = models.create_model(model, num_classes=classes, **fields)
     loaded = load_file(network, file)
     preparation = _preparation(model, entry)
-    if fields:
+    if fields.keys() & {"image_size", "window_size"}:
         preparation = replace(preparation, image_size=_image_size(model, fields))
         say(f"{path.name} is for images of {preparation.image_size} pixels a side; the network is made for them")
     if loaded.found_under:

@@ -16,10 +16,12 @@ from modernet.models.swin import SwinTransformer
 from modernet.models.vgg import VGG
 from modernet.models.vit import DistilledVisionTransformer, VisionTransformer
 from modernet.pretraining.fcmae import MaskedConvNeXt
+from modernet.pretraining.mae import MaskedViT
 from modernet.segmentation import UPerNet
 from modernet.weights.schemes.coat import COAT, COAT_LITE
 from modernet.weights.schemes.convnext import CONVNEXT, MASKED_CONVNEXT
 from modernet.weights.schemes.levit import levit_schemes
+from modernet.weights.schemes.mae import MAE
 from modernet.weights.schemes.mobilenetv2 import MOBILENETV2
 from modernet.weights.schemes.rcnn import rcnn_schemes
 from modernet.weights.schemes.resnet import RESNET
@@ -37,6 +39,7 @@ _SCHEMES: dict[type[nn.Module], tuple[Scheme, ...]] = {
     ConvNeXt: CONVNEXT,
     DistilledVisionTransformer: VIT,
     MaskedConvNeXt: MASKED_CONVNEXT,
+    MaskedViT: MAE,
     MobileNetV2: MOBILENETV2,
     ResNet: RESNET,
     SwinTransformer: SWIN,

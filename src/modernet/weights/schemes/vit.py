@@ -76,7 +76,7 @@ def _transformers(body: str, heads: Names, foreign: list[str]) -> Scheme:
     )
 
 
-_VIT = _transformers("vit", [(r"^head\.", "classifier.")], foreign=[*_DISTILLED, r"^fc_norm\."])
+TRANSFORMERS_VIT = _transformers("vit", [(r"^head\.", "classifier.")], foreign=[*_DISTILLED, r"^fc_norm\."])
 _DEIT = _transformers(
     "deit",
     [(r"^head\.", "cls_classifier."), (r"^head_dist\.", "distillation_classifier.")],
@@ -88,9 +88,9 @@ VIT = (
     Scheme("timm", ignored=_MAE_DECODER),
     _TORCHVISION,
     _TORCHVISION_FILES,
-    _VIT,
+    TRANSFORMERS_VIT,
     _DEIT,
-    in_memory(_VIT),
+    in_memory(TRANSFORMERS_VIT),
     in_memory(_DEIT),
     _OPENMMLAB,
 )
