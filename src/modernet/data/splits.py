@@ -22,6 +22,14 @@ _BY_CHANCE = 0.05
 """Share of two sets of images that may have the name and size of one in the other, though the sets are not the same."""
 
 
+class Fold(NamedTuple):
+    """One of several parts of equal size that are tested on in turn."""
+
+    number: int
+    """From 1."""
+    of: int
+
+
 class ThreeSplits(NamedTuple):
     train: Examples
     validation: Examples
@@ -180,6 +188,37 @@ def held_out(
         for pieces, piece in zip(chosen, np.split(members, ends), strict=True):
             pieces.append(piece)
     return [np.sort(np.concatenate(pieces)) for pieces in chosen]
+
+
+def fold_of(
+    fold: Fold,
+    identities: Iterable[str],
+    strata: NDArray[np.int64],
+    names: Sequence[str],
+    where: Path | str,
+    things: str = "images",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of the examples outside of a fold and of those in it, each in order.
+
+    Folds have equal shares of each stratum, to one example. A hash of each example's identity decides; an example that
+    is added may move others.
+
+    Args:
+        strata, names, where, things: as of `held_out`.
+
+    Raises:
+        InputError: there is no such fold, or a stratum has too few examples to be in every one.
+    """
+    if not (fold.of >= 2 and 1 <= fold.number <= fold.of):
+        raise InputError(f"fold {fold.number} of {fold.of} does not exist; folds are 1 to their number, at least 2")
+    places = np.array([_place(identity) for identity in identities])
+    inside = np.zeros(len(places), dtype=np.bool_)
+    for stratum, name in enumerate(names):
+        members = np.flatnonzero(strata == stratum)
+        if len(members) < fold.of:
+            raise InputError(f"{name} in {where} has too few {things}, {len(members)}, for {fold.of} folds; give fewer")
+        inside[members[np.argsort(places[members])][fold.number - 1 :: fold.of]] = True
+    return np.flatnonzero(~inside), np.flatnonzero(inside)
 
 
 def _place(identity: str) -> float:

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from modernet.data.images.finding import some_names
 from modernet.data.sequences.dataset import SequenceDataset
-from modernet.data.sequences.generating import SequenceSize
 from modernet.data.sequences.listops import listops_dataset
 from modernet.data.sequences.named_encodings import NAMED_ENCODINGS
 from modernet.data.sequences.pathfinder import pathfinder_dataset
+from modernet.data.sequences.sizes import SequenceSize
 from modernet.data.sequences.sources.grey_images import read_grey_images
 from modernet.data.sequences.sources.imdb import fetch_imdb, read_imdb
 from modernet.data.sequences.sources.retrieval import read_retrieval
 from modernet.data.sequences.sources.rows import dataset_of
 from modernet.data.sequences.sources.shortening import shortened
-from modernet.data.sequences.sources.skipping import Skipped
 from modernet.data.sequences.sources.sound import has_recordings, read_sound
 from modernet.data.sequences.sources.tables import read_tables
+from modernet.data.skipping import Skipped
 from modernet.data.sources.split_files import split_files
 from modernet.errors import InputError, unknown_name
 from modernet.files.names import valid_text

@@ -12,12 +12,12 @@ import numpy as np
 from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
-from modernet.data.sequences.generating import SequenceSize
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.data.sequences.listops.floors import listops_floors
 from modernet.data.sequences.listops.generation import VERSION, Labelled, generated_expressions
 from modernet.data.sequences.listops.grammar import SYMBOLS
 from modernet.data.sequences.listops.published import read_expressions
+from modernet.data.sequences.sizes import SequenceSize
 from modernet.errors import InputError
 from modernet.files.fingerprint import file_sha256
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from modernet.data.generating import Arrays, column, generated
 from modernet.data.ragged import Ragged
-from modernet.data.sequences.generating import Arrays, column, generated
 from modernet.data.sequences.listops.grammar import draw_expression
 
 VERSION = 1
@@ -38,7 +38,7 @@ def generated_expressions(name: str, shortest: int, longest: int, seed: int, n: 
     """
     chunks = -(-n // _PER_CHUNK) + _SPARE_CHUNKS  # equal ones are too rare to need more
     folder = generated(
-        f"{name}-{shortest}-{longest}-v{VERSION}-{seed}-{n}",
+        f"sequences/{name}-{shortest}-{longest}-v{VERSION}-{seed}-{n}",
         chunks,
         partial(chunk, shortest, longest, seed),
         partial(_join, n),

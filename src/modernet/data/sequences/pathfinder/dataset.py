@@ -13,12 +13,12 @@ import numpy as np
 from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit, most_frequent_floor
 from modernet.data.sequences.encoding import Encoding
-from modernet.data.sequences.generating import SequenceSize
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.data.sequences.pathfinder.generation import VERSION, generated_pictures
 from modernet.data.sequences.pathfinder.pictures import Pictures
 from modernet.data.sequences.pathfinder.published import published_pictures
 from modernet.data.sequences.pathfinder.settings import PUBLISHED
+from modernet.data.sequences.sizes import SequenceSize
 from modernet.errors import InputError
 
 _CLASSES = ("apart", "connected")

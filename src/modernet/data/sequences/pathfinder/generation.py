@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modernet.data.sequences.generating import Arrays, column, generated
+from modernet.data.generating import Arrays, column, generated
 from modernet.data.sequences.pathfinder.pictures import Pictures, draw_pictures
 from modernet.data.sequences.pathfinder.settings import Settings
 from modernet.files.fingerprint import json_sha256
@@ -39,7 +39,7 @@ def generated_pictures(name: str, settings: Settings, seed: int, n: int) -> Pict
     digest = json_sha256([asdict(settings), VERSION])[:8]
     chunks = -(-n // pictures_per_chunk(settings))
     folder = generated(
-        f"{name}-{digest}-{seed}-{n}", chunks, partial(_arrays, settings, seed), partial(join_pictures, n)
+        f"sequences/{name}-{digest}-{seed}-{n}", chunks, partial(_arrays, settings, seed), partial(join_pictures, n)
     )
     return map_pictures(folder)
 

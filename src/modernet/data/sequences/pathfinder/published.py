@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from modernet.data.sequences.generating import Arrays, column, generated
+from modernet.data.generating import Arrays, column, generated
 from modernet.data.sequences.pathfinder.generation import join_pictures, map_pictures
 from modernet.data.sequences.pathfinder.pictures import Pictures
 from modernet.errors import InputError
@@ -49,7 +49,7 @@ def published_pictures(folder: Path, side: int) -> Published:
     digest = json_sha256([content.hex() for content in contents])
     changed = [folder.stat().st_mtime_ns for folder in sorted((root / "imgs").iterdir())]
     key = json_sha256([str(root.resolve()), side, digest, changed])[:16]
-    kept = generated(f"pathfinder{side}-read-{key}", len(lists), partial(_read, root, side, lists), _join)
+    kept = generated(f"sequences/pathfinder{side}-read-{key}", len(lists), partial(_read, root, side, lists), _join)
     skipped = tuple(str(name) for name in np.load(kept / "skipped.npy"))
     if skipped:
         say(

@@ -10,7 +10,7 @@ from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit, most
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.named_encodings import NamedEncoding
 from modernet.data.sequences.sources.shortening import NANO_SIZES, some_of
-from modernet.data.sequences.sources.skipping import Skipped
+from modernet.data.skipping import Skipped
 from modernet.data.sources.examples import Examples
 from modernet.data.sources.read import read_source
 from modernet.errors import InputError

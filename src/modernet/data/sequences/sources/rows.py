@@ -14,7 +14,7 @@ from modernet.data.ragged import Growing
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit, most_frequent_floor
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.named_encodings import NamedEncoding
-from modernet.data.sequences.sources.skipping import Skipped
+from modernet.data.skipping import Skipped
 from modernet.data.sources.assemble import as_indices, classes_of
 from modernet.errors import InputError
 

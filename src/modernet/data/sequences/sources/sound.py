@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from modernet.data.example_splits import three_parts
 from modernet.data.images.finding import files_below, is_hidden
 from modernet.data.ragged import Ragged
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit, most_frequent_floor
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.named_encodings import NamedEncoding
-from modernet.data.sequences.sources.skipping import Skipped
-from modernet.data.sequences.sources.splitting import three_parts
 from modernet.data.sequences.sources.wav import UnreadableWav, Wav, read_wav
+from modernet.data.skipping import Skipped
 from modernet.data.sources.assemble import as_indices, classes_of
 from modernet.data.sources.image_folder import split_folders
 from modernet.errors import InputError

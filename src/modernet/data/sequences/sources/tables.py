@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from modernet.data.example_splits import three_parts
 from modernet.data.sequences.encoding import words
 from modernet.data.sequences.named_encodings import NamedEncoding
 from modernet.data.sequences.sources.rows import Row, RowSource
-from modernet.data.sequences.sources.skipping import Skipped
-from modernet.data.sequences.sources.splitting import three_parts
+from modernet.data.skipping import Skipped
 from modernet.data.sources.parquet_columns import LABEL_COLUMNS
 from modernet.errors import InputError
 from modernet.files.fingerprint import file_sha256

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,16 @@ from modernet.files.atomic import whole_file, whole_folder
 from modernet.files.cache import cache_folder, only_one
 from modernet.machine.cores import decoding_workers
 
-SequenceSize = Literal["published", "nano"]
-"""As published, or a short version that is learned in minutes on a CPU."""
 Arrays = Mapping[str, NDArray[Any]]
 _MOST_WORKERS = 64
 
 
 def generated(
-    name: str, chunks: int, make: Callable[[int], Arrays], join: Callable[[Sequence[Path], Path], None]
+    name: str,
+    chunks: int,
+    make: Callable[[int], Arrays],
+    join: Callable[[Sequence[Path], Path], None],
+    title: str | None = None,
 ) -> Path:
     """Return a folder of the cache, filled first if it is missing.
 
@@ -38,41 +40,42 @@ def generated(
     stopped, or a machine that fails, loses only the chunks it was at. One process fills a folder, others wait for it.
 
     Args:
-        name: of the folder; says everything that its content depends on.
+        name: of the folder, below the cache folder; says everything that its content depends on.
         chunks: how many.
         make: makes the chunk of an index; runs in other processes.
         join: writes the files of the folder from those of the chunks (npz).
+        title: of the work in progress; "generating" and the name.
 
     Raises:
         InputError: the files cannot be written.
         RunStopped: a process was killed.
     """
-    folder = cache_folder() / "sequences" / name
+    folder = cache_folder() / name
     if folder.is_dir():
         return folder
-    parts = folder.with_name(f"{name}.parts")
+    parts = folder.with_name(f"{folder.name}.parts")
     try:
         with only_one(folder):
             if not folder.is_dir():
                 files = [parts / f"{index:06}.npz" for index in range(chunks)]
-                _make_missing(name, files, make)
+                _make_missing(title or f"generating {folder.name}", files, make)
                 with whole_folder(folder) as unfinished:
                     join(files, unfinished)
                 shutil.rmtree(parts, ignore_errors=True)
     except OSError as error:
         raise InputError(
-            f"cannot write {name} to {folder.parent}: {error.strerror or error}; "
+            f"cannot write {folder.name} to {folder.parent}: {error.strerror or error}; "
             "set MODERNET_CACHE to a folder with room"
         ) from error
     return folder
 
 
-def _make_missing(name: str, files: Sequence[Path], make: Callable[[int], Arrays]) -> None:
+def _make_missing(title: str, files: Sequence[Path], make: Callable[[int], Arrays]) -> None:
     """Make the chunks that have no file yet, in as many processes as there are cores."""
     missing = [index for index, file in enumerate(files) if not file.exists()]
     workers = min(decoding_workers(_MOST_WORKERS), len(missing))
     work = partial(_write, make)
-    with progress.bar(f"generating {name}", len(files)) as bar:
+    with progress.bar(title, len(files)) as bar:
         bar.advance(len(files) - len(missing))
         if workers <= 1:
             for index in missing:
@@ -91,7 +94,7 @@ def _make_missing(name: str, files: Sequence[Path], make: Callable[[int], Arrays
                     bar.advance()
             except BrokenProcessPool as error:
                 raise RunStopped(
-                    f"a process that generated {name} was killed, or could not start; what is done is kept, so give it "
+                    f"a process was killed while {title}, or could not start; what is done is kept, so give it "
                     "more memory and call again; in a script, call under if __name__ == '__main__':"
                 ) from error
             finally:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modernet.data.sequences import generating
-from modernet.data.sequences.generating import Arrays, column, generated
+from modernet.data import generating
+from modernet.data.generating import Arrays, column, generated
 from modernet.data.sequences.listops.generation import chunk
 from modernet.errors import InputError
 
@@ -35,7 +35,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_chunks_are_joined_in_order_and_made_once(made: Path) -> None:
     for _ in range(2):
-        folder = generated("tens", 3, partial(make, made, None), join)
+        folder = generated("sequences/tens", 3, partial(make, made, None), join)
         assert np.load(folder / "values.npy").tolist() == [0, 1, 2, 10, 11, 12, 20, 21, 22]
     assert (made / "indices").read_text() == "0 1 2 "
     assert [path.name for path in folder.parent.iterdir() if not path.name.startswith(".")] == ["tens"]
@@ -43,8 +43,8 @@ def test_chunks_are_joined_in_order_and_made_once(made: Path) -> None:
 
 def test_a_stopped_call_goes_on_where_it_was(made: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        generated("tens", 4, partial(make, made, 2), join)
-    folder = generated("tens", 4, partial(make, made, None), join)
+        generated("sequences/tens", 4, partial(make, made, 2), join)
+    folder = generated("sequences/tens", 4, partial(make, made, None), join)
     assert (made / "indices").read_text() == "0 1 2 3 "
     assert len(np.load(folder / "values.npy")) == 12
 
@@ -52,7 +52,7 @@ def test_a_stopped_call_goes_on_where_it_was(made: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_one_line(made: Path) -> None:
     (made / "cache").write_text("a file, no folder")
     with pytest.raises(InputError, match=r"cannot write tens to .*; set MODERNET_CACHE to a folder with room"):
-        generated("tens", 1, partial(make, made, None), join)
+        generated("sequences/tens", 1, partial(make, made, None), join)
 
 
 @pytest.mark.slow
@@ -63,9 +63,9 @@ def test_several_processes_make_the_same(made: Path, monkeypatch: pytest.MonkeyP
     def lengths(chunks: Sequence[Path], folder: Path) -> None:
         np.save(folder / "lengths.npy", np.concatenate([column(file, "lengths") for file in chunks]))
 
-    folder = generated("expressions", 3, work, lengths)
+    folder = generated("sequences/expressions", 3, work, lengths)
     assert np.array_equal(
         np.load(folder / "lengths.npy"), np.concatenate([work(index)["lengths"] for index in range(3)])
     )
     with pytest.raises(TypeError):  # in another process
-        generated("impossible", 2, partial(chunk, "21", 99, 0), lengths)
+        generated("sequences/impossible", 2, partial(chunk, "21", 99, 0), lengths)
