@@ -20,3 +20,9 @@ class PointInputs:
     """Divide by the largest radius after centring, since the units of files differ; else clouds keep their size."""
     categories: int = 0
     """Categories of shapes, one of which is given with each cloud whose parts are asked for; 0: none is given."""
+    centred: bool = True
+    """Move the mean of the points that are shown to 0; else clouds are where they are."""
+    unit: float = 1.0
+    """What coordinates are divided by where clouds keep their size."""
+    normals: bool = False
+    """The three numbers after the coordinates are a direction, and turn with the points."""

@@ -1,0 +1,1 @@
+"""Labelled solids, generated: point clouds for a machine that has no others."""

@@ -1,0 +1,72 @@
+"""Single point clouds, as files have them, and what is wrong with those that cannot be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class UnreadableCloud(Exception):
+    """A cloud that cannot be used; the message says why, after its name: "has no points"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """The points of a file, or of a row of an array.
+
+    Attributes:
+        points: float32 (n, channels).
+        labels: int64 (n,), the class of each point, or None.
+    """
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64] | None = None
+
+    def first(self, n: int) -> Cloud:
+        """Return its first n points."""
+        return Cloud(self.points[:n], None if self.labels is None else self.labels[:n])
+
+    def in_order(self, order: NDArray[np.int64]) -> Cloud:
+        """Return some of its points, in another order."""
+        return Cloud(self.points[order], None if self.labels is None else self.labels[order])
+
+
+def checked(points: NDArray[np.generic], labels: NDArray[np.generic] | None = None) -> Cloud:
+    """Return a cloud of what a file has.
+
+    Raises:
+        UnreadableCloud: it is no table of at least three columns of finite numbers, it is empty, or a label is no
+            class.
+    """
+    if points.ndim != 2:
+        raise UnreadableCloud(f"has an array of shape {points.shape}, not (points, 3 or more)")
+    if not len(points):
+        raise UnreadableCloud("has no points")
+    if points.shape[1] < 3:
+        raise UnreadableCloud(f"has {points.shape[1]} numbers a point, and a point has at least x, y and z")
+    if not np.issubdtype(points.dtype, np.number):
+        raise UnreadableCloud(f"has {points.dtype}, which are no numbers")
+    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, and are reported
+        numbers = np.ascontiguousarray(points, dtype=np.float32)
+    broken = len(numbers) - np.isfinite(numbers).all(1).sum()
+    if broken:
+        raise UnreadableCloud(f"has {broken} of {len(numbers)} points that are not finite")
+    return Cloud(numbers, None if labels is None else _checked_labels(labels, len(numbers)))
+
+
+def _checked_labels(labels: NDArray[np.generic], n: int) -> NDArray[np.int64]:
+    if labels.shape != (n,):
+        raise UnreadableCloud(f"has labels of shape {labels.shape} for {n} points")
+    whole = np.asarray(labels, dtype=np.float64)
+    if not (np.isfinite(whole).all() and (whole == np.round(whole)).all() and whole.min() >= 0):
+        raise UnreadableCloud("has labels that are no numbers of classes, 0 and above")
+    return whole.astype(np.int64)
+
+
+def shuffled_once(n: int) -> NDArray[np.int64]:
+    """Return an order of n points that is as good as random, and always the same: files have them as they were
+    scanned, so that the first of them would be one side.
+    """
+    return np.random.default_rng(0).permutation(n)

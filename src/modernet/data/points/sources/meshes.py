@@ -1,0 +1,73 @@
+"""Meshes and clouds in files that trimesh reads: .off, .ply, .obj, .stl."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modernet.data.points.sources.clouds import Cloud, UnreadableCloud, checked
+from modernet.data.points.surfaces import areas, on_triangles
+from modernet.errors import InputError, one_line
+
+MESH_SUFFIXES = frozenset({".off", ".ply", ".obj", ".stl"})
+_BESIDES = (("nx", "ny", "nz"), ("red", "green", "blue"))  # properties of the points of a .ply, besides x, y and z
+
+
+def read_mesh(path: Path, n: int) -> Cloud:
+    """Read the points of a file; of a mesh, draw n of them from its faces by area, seeded by the name of the file.
+
+    Of the points of a .ply, normals and colours are read too, colours as 0 to 1, and the property `label` as their
+    classes.
+
+    Raises:
+        UnreadableCloud: it cannot be read, or has faces without area.
+        InputError: trimesh is not installed.
+    """
+    loaded = _loaded(path)
+    faces = getattr(loaded, "faces", None)
+    if faces is None:
+        return _points(loaded)
+    vertices, faces = np.asarray(loaded.vertices, dtype=np.float64), np.asarray(faces)
+    checked(vertices)
+    if not len(faces):
+        raise UnreadableCloud("has no faces")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise UnreadableCloud(f"has faces of a corner {faces.max()}, and {len(vertices)} corners")
+    triangles = vertices[faces]
+    if not areas(triangles).sum() > 0:
+        raise UnreadableCloud("has faces without area")
+    seed = int.from_bytes(hashlib.sha256(path.name.encode(errors="surrogateescape")).digest()[:8])
+    return checked(on_triangles(triangles, n, np.random.default_rng(seed))[0])
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        import trimesh
+    except ImportError:
+        raise InputError(
+            f"reading {path.suffix} files needs trimesh, which is not installed; pip install 'modernet[points]'"
+        ) from None
+    try:
+        loaded = trimesh.load(path, process=False)
+        return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
+    except Exception as error:  # its parsers raise whatever a broken file leads to
+        raise UnreadableCloud(f"cannot be read ({one_line(error, with_type=True)})") from error
+
+
+def _points(loaded: Any) -> Cloud:
+    raw = loaded.metadata.get("_ply_raw")
+    if raw is None:
+        return checked(np.asarray(loaded.vertices))
+    columns = raw["vertex"]["data"]
+    names = columns.dtype.names if isinstance(columns, np.ndarray) else tuple(columns)
+    values = {name: np.asarray(columns[name]).reshape(-1) for name in names}  # of text they are (n, 1)
+    points = [values[name].astype(np.float64) for name in "xyz"]
+    for group in _BESIDES:
+        if set(group) <= set(names):
+            largest = 255 if values[group[0]].dtype == np.uint8 else 1
+            points += [values[name].astype(np.float64) / largest for name in group]
+    labels = values.get("label")
+    return checked(np.stack(points, 1), labels)
