@@ -8,6 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from modernet.data.points.dataset import PointDataset, PointSplit
 from modernet.data.points.opening import open_points
+from modernet.data.points.solids import dataset
 from modernet.data.points.solids.dataset import POINTS, solids_dataset
 
 
@@ -80,8 +81,12 @@ def test_parts_are_where_they_belong(objects: PointDataset) -> None:
     assert np.median(top[:, 2]) > np.median(legs[:, 2])
 
 
-def test_named_data_can_be_opened() -> None:
+def test_named_data_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (dataset._SHAPES, dataset._OBJECTS) == ((2000, 400, 400), (1000, 200, 200))
+    monkeypatch.setattr(dataset, "_SHAPES", (20, 10, 10))
+    monkeypatch.setattr(dataset, "_OBJECTS", (10, 5, 5))
     opened = open_points("solids", points=256)
-    assert (len(opened.train), len(opened.validation), len(opened.test)) == (2000, 400, 400)
+    assert (len(opened.train), len(opened.validation), len(opened.test)) == (20, 10, 10)
     assert opened.inputs.points == 256
     assert opened.summary()["median_points"] == POINTS
+    assert len(open_points("solids-parts").train) == 10

@@ -74,6 +74,7 @@ class TestMeshes:
             ("OFF\n3 1 0\n0 0 0\nnan 0 0\n0 1 0\n3 0 1 2\n", "has 1 of 3 points that are not finite"),
             ("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n", "cannot be read|has faces of a corner 7, and 3 corners"),
             ("OFF\n3 1 0\n0 0 0\n1 0 0\n", "cannot be read"),
+            ("OFF # cut\n4 2 0\n0 0 0\n2 0 0\n2 2 0\n0 2 0\n3 0 1 2\n", "is truncated: it has 1 of 2 faces"),
             ("OFF\n0 0 0\n", "cannot be read|has no "),
             ("OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "cannot be read|has no faces"),
             ("", "cannot be read"),

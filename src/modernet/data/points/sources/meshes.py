@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from modernet.errors import InputError, one_line
 
 MESH_SUFFIXES = frozenset({".off", ".ply", ".obj", ".stl"})
 _BESIDES = (("nx", "ny", "nz"), ("red", "green", "blue"))  # properties of the points of a .ply, besides x, y and z
+_COUNTS = re.compile(rb"C?OFF(?:\s|#[^\n]*\n)*\d+\s+(\d+)")  # of corners and faces
+_HEADER_BYTES = 1000
 
 
 def read_mesh(path: Path, n: int) -> Cloud:
@@ -34,6 +37,9 @@ def read_mesh(path: Path, n: int) -> Cloud:
     checked(vertices)
     if not len(faces):
         raise UnreadableCloud("has no faces")
+    stated = _stated_faces(path)
+    if len(faces) < stated:  # trimesh reads what there is
+        raise UnreadableCloud(f"is truncated: it has {len(faces)} of {stated} faces")
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise UnreadableCloud(f"has faces of a corner {faces.max()}, and {len(vertices)} corners")
     triangles = vertices[faces]
@@ -55,6 +61,15 @@ def _loaded(path: Path) -> Any:
         return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
     except Exception as error:  # its parsers raise whatever a broken file leads to
         raise UnreadableCloud(f"cannot be read ({one_line(error, with_type=True)})") from error
+
+
+def _stated_faces(path: Path) -> int:
+    """Return how many faces the header of an .off promises, of three corners or more; 0 where it does not say."""
+    if path.suffix.lower() != ".off":
+        return 0
+    with path.open("rb") as file:
+        counts = _COUNTS.match(file.read(_HEADER_BYTES))
+    return int(counts[1]) if counts else 0
 
 
 def _points(loaded: Any) -> Cloud:
