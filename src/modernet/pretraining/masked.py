@@ -36,6 +36,18 @@ class MaskedAutoencoder(nn.Module, ABC):
             (b, cells, cell * cell * 3), pixel by pixel, the colours of a pixel together (`patchify`).
         """
 
+    def layer_groups(self, groups: str = "block") -> list[list[str]]:
+        """Return the names of parameters by layer: as `Backbone.layer_groups` of the encoder, then the decoder."""
+        encoder = [[f"encoder.{name}" for name in layer] for layer in self.encoder.layer_groups(groups)]
+        return [*encoder, [name for name, _ in self.named_parameters() if not name.startswith("encoder.")]]
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the multi-dimensional parameters that do not decay, by the last component of their names as in the
+        encoder alone: position embeddings, class tokens, GRN.
+        """
+        undecayed = self.encoder.undecayed
+        return {name for name, _ in self.named_parameters() if name.rpartition(".")[2] in undecayed}
+
 
 def patchify(images: Tensor, cell: int) -> Tensor:
     """Divide images (b, c, h, w) into cells (b, cells, cell * cell * c), row by row, a pixel's colours together."""
@@ -52,19 +64,35 @@ def unpatchify(cells: Tensor, grid: tuple[int, int]) -> Tensor:
     return x.permute(0, 5, 1, 3, 2, 4).reshape(b, 3, h * cell, w * cell)
 
 
+def cell_scales(cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each of the cells (b, n, numbers), each (b, n, 1), as the release has them:
+    of an unbiased variance, plus 1e-6.
+    """
+    return cells.mean(-1, keepdim=True), (cells.var(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def cell_targets(images: Tensor, cell: int, *, norm_pixels: bool) -> Tensor:
+    """Return what is to be predicted of images (b, 3, h, w): (b, cells, cell * cell * 3).
+
+    Args:
+        norm_pixels: each cell less its mean and divided by its standard deviation, instead of its pixels.
+    """
+    cells = patchify(images, cell)
+    if not norm_pixels:
+        return cells
+    mean, scale = cell_scales(cells)
+    return (cells - mean) / scale
+
+
 def masked_loss(predictions: Tensor, images: Tensor, hidden: Tensor, cell: int, *, norm_pixels: bool) -> Tensor:
     """Return the mean squared error over the pixels of hidden cells, a scalar.
 
     Args:
         predictions: as of `MaskedAutoencoder`.
         images, hidden: as given to it.
-        norm_pixels: predict each cell less its mean and divided by its standard deviation (of an unbiased variance, as
-            in the release).
+        norm_pixels: as of `cell_targets`.
     """
-    target = patchify(images, cell).to(predictions.dtype)
-    if norm_pixels:
-        mean, variance = target.mean(-1, keepdim=True), target.var(-1, keepdim=True)
-        target = (target - mean) / (variance + 1e-6).sqrt()
+    target = cell_targets(images, cell, norm_pixels=norm_pixels).to(predictions.dtype)
     of_cells = (predictions - target).square().mean(-1)
     return (of_cells * hidden).sum() / hidden.sum().clamp(min=1)
 
