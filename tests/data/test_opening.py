@@ -20,6 +20,7 @@ from modernet.data import (
 )
 from modernet.data.images.collection import DecodedImages
 from modernet.data.measuring import measure
+from modernet.data.sources.read import read_source
 from modernet.errors import InputError
 from modernet.progress import shown
 
@@ -346,6 +347,16 @@ def test_a_split_without_images_is_named(tmp_path: Path, write_image) -> None:
     write_image(tmp_path / "train" / "0.png")
     (tmp_path / "test").mkdir()
     with pytest.raises(InputError, match=rf"^there is no image in {tmp_path}/test; put some in it$"):
+        open_dataset(str(tmp_path), targets="none")
+
+
+def test_images_without_classes_are_tested_on_without_any_to_learn_from(tmp_path: Path, write_image) -> None:
+    write_image(tmp_path / "test" / "0.png")
+    source = read_source(str(tmp_path), targets="none", to_learn=False).source
+    assert source.train is None
+    assert source.test is not None
+    assert len(source.test) == 1
+    with pytest.raises(InputError, match="but no train/"):
         open_dataset(str(tmp_path), targets="none")
 
 

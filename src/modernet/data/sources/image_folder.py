@@ -42,19 +42,22 @@ def read_image_folder(path: Path, *, to_learn: bool = True) -> Source:
     return Source(path, names, splits.get("train"), splits.get("validation"), splits.get("test"))
 
 
-def read_unlabelled_folder(path: Path) -> Source:
+def read_unlabelled_folder(path: Path, *, to_learn: bool = True) -> Source:
     """Read every image below a folder, or below its `train/`, `val/` and `test/`, whatever the folders below.
+
+    Args:
+        to_learn: whether a network is to learn from it. If not, it needs no `train/`.
 
     Raises:
         InputError: no image, a second folder for one split, or splits without train.
     """
     splits: dict[str, Examples] = {}
-    for split, folder in split_folders(path).items():
+    for split, folder in split_folders(path, to_learn=to_learn).items():
         images = list_images(folder)
         if not len(images):
             raise InputError(f"there is no image in {folder}; put some in it")
         splits[split] = all_of(images, NoTargets(len(images)))
-    return Source(path, (), splits["train"], splits.get("validation"), splits.get("test"))
+    return Source(path, (), splits.get("train"), splits.get("validation"), splits.get("test"))
 
 
 def split_folders(path: Path, *, to_learn: bool = True) -> dict[str, Path]:

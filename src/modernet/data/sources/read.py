@@ -170,7 +170,7 @@ def _recognised(path: Path, targets: TargetKind, memory_limit_mb: int, to_learn:
     entries = [entry for entry in path.iterdir() if not is_hidden(entry.name)]
     has_folders, has_images = any(entry.is_dir() for entry in entries), any(is_image(entry) for entry in entries)
     if targets == "none" and (has_folders or has_images):
-        return read_unlabelled_folder(path)
+        return read_unlabelled_folder(path, to_learn=to_learn)
     if has_folders:
         return read_image_folder(path, to_learn=to_learn)
     if has_images:
