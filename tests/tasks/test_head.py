@@ -5,7 +5,9 @@ import torch
 
 from modernet.errors import InputError
 from modernet.models import Backbone, create_model
-from modernet.tasks.head import drop_features, scale_head
+from modernet.roadmap import road
+from modernet.tasks.head import drop_features, scale_head, with_pool
+from modernet.weights import NetworkSpec
 
 
 def make(name: str, num_classes: int = 4) -> Backbone:
@@ -68,3 +70,12 @@ def test_a_classifier_without_a_linear_layer_is_refused() -> None:
         InputError, match=r"head_init_scale is 0.5, but the classifier of this ConvNeXt is not linear; give 1"
     ):
         scale_head(network, 0.5)
+
+
+def test_the_pooling_of_a_network_is_that_of_the_recipe() -> None:
+    spec = NetworkSpec("model", "vit_test", {"patch_size": 8})
+    assert with_pool(spec, None) is spec
+    assert with_pool(spec, "avg").fields == {"patch_size": 8, "global_pool": "avg"}
+    last = road("nano")[-1]
+    with pytest.raises(InputError, match=r"^global_pool is 'token', and .* averages its positions; leave it out$"):
+        with_pool(NetworkSpec.of_design(last.name, last.design), "token")

@@ -29,7 +29,7 @@ _ON_SEQUENCES = ("sequences", "sequence_pretraining")
 _RESERVED = {
     "num_classes": "it is the number of classes of the data",
     "in_chans": "images have three channels",
-    "global_pool": "the task decides it",
+    "global_pool": "give --global-pool, for a classifier",
     "drop_path_rate": "give --drop-path",
 }
 

@@ -34,6 +34,9 @@ class ClassificationRecipe(ImageRecipe):
 
     task: ClassVar[str] = "classification"
 
+    global_pool: Literal["avg", "max", "avgmax", "token"] | None = None
+    """Pooling before the classifier: the mean of positions, their maximum, the mean of both, or the class token of a
+    network that has one; None: the network's own."""
     regularization: Regularization = field(default_factory=Regularization)
 
 

@@ -25,7 +25,7 @@ from modernet.recipes import ClassificationRecipe, for_classification
 from modernet.records import CLASSIFICATION, Metric, Record
 from modernet.statistics import wilson_interval
 from modernet.tasks.criterion import criterion
-from modernet.tasks.head import drop_features, scale_head
+from modernet.tasks.head import drop_features, scale_head, with_pool
 from modernet.tasks.images import (
     ImageTask,
     check_data,
@@ -116,7 +116,7 @@ def train_classifier(
         InputError: the images are too small for the network, or the weights to start from do not fit; and what
             `run_task` raises.
     """
-    dataset = continued_from(dataset, start)
+    dataset, spec = continued_from(dataset, start), with_pool(spec, recipe.global_pool)
     settings = classifier_settings(spec, dataset, recipe, seed, start=start, study=study)
     settings |= network_cost(build_network, spec, dataset)
 
@@ -146,7 +146,7 @@ def classifier_settings(
     study: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the settings of a classifier's record, by which a finished run is recognised."""
-    return image_settings(spec, dataset, recipe, seed, start=start, study=study)
+    return image_settings(with_pool(spec, recipe.global_pool), dataset, recipe, seed, start=start, study=study)
 
 
 def prepare(request: TrainRequest) -> Callable[..., Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +11,20 @@ from torch.nn import functional as F
 
 from modernet.errors import InputError
 from modernet.models import Backbone
+from modernet.weights import NetworkSpec
+
+
+def with_pool(spec: NetworkSpec, pool: str | None) -> NetworkSpec:
+    """Return the spec of a network with another pooling before its classifier; None changes nothing.
+
+    Raises:
+        InputError: the network is a step of the road, which has one kind of pooling.
+    """
+    if pool is None:
+        return spec
+    if spec.kind != "model":
+        raise InputError(f"global_pool is {pool!r}, and {spec.name} averages its positions; leave it out")
+    return replace(spec, fields={**spec.fields, "global_pool": pool})
 
 
 def drop_features(network: Backbone, rate: float) -> None:
