@@ -46,6 +46,11 @@ class Errors:
     misses: Sequence[Mapping[str, str]]
     drawn: str
 
+    @property
+    def shown(self) -> bool:
+        """Whether there is anything to show."""
+        return any((self.confusion, self.pairs, self.curves, self.misses))
+
 
 def errors(label: str, run: Record) -> Errors:
     """Return what a run with `details` has of them."""

@@ -7,15 +7,19 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modernet.files.atomic import whole_file
 from modernet.report.drawing.figure import WIDTH, Spec, figure, quantitative
 from modernet.report.drawing.theme import FAINT, INK, themed
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 _FONT = "Liberation Sans"  # part of vl-convert, so that files are the same on every machine
 _MARGIN = 10  # pixels, left of texts
-_SCALE = 2  # pixels of the file per pixel of the page
+SCALE = 2
+"""Pixels of the file per pixel of the page."""
 _NOTE_CHARACTERS = 165  # per line
 
 
@@ -24,12 +28,12 @@ class Panel:
     """One chart of an image.
 
     Attributes:
-        figure: from `figure`.
+        figure: from `figure`; or a picture of PIL's, of the width of the file.
         heading: above the chart; empty for none.
         notes: below it, each wrapped into lines.
     """
 
-    figure: Spec
+    figure: Spec | Image.Image
     heading: str = ""
     notes: Sequence[str] = ()
 
@@ -42,10 +46,10 @@ def write_png(path: Path, title: str, subtitle: str, panels: Sequence[Panel]) ->
     for panel in panels:
         if panel.heading:
             strips.append(_texts([(panel.heading, 13, "bold", INK)], gap=4))
-        strips.append(_chart(panel.figure))
+        strips.append(_chart(panel.figure) if isinstance(panel.figure, dict) else panel.figure)
         lines = [line for note in panel.notes for line in textwrap.wrap(note, _NOTE_CHARACTERS)]
         strips.append(_texts([(line, 10, "normal", FAINT) for line in lines], gap=10))
-    whole = Image.new("RGB", (WIDTH * _SCALE, sum(strip.height for strip in strips)), "white")
+    whole = Image.new("RGB", (WIDTH * SCALE, sum(strip.height for strip in strips)), "white")
     top = 0
     for strip in strips:
         whole.paste(strip, (0, top))
@@ -81,4 +85,4 @@ def _drawn(vega: Spec) -> Any:
 
     spec = themed(vega)
     spec["config"] = {**spec.get("config", {}), "background": "white", "font": _FONT}
-    return Image.open(io.BytesIO(vl_convert.vega_to_png(spec, scale=_SCALE))).convert("RGB")
+    return Image.open(io.BytesIO(vl_convert.vega_to_png(spec, scale=SCALE))).convert("RGB")

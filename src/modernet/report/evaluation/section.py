@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from modernet.records import Metric, Record, worst_classes
 from modernet.report import notation
 from modernet.report.drawing.errors import errors, write_errors_png
+from modernet.report.drawing.reconstructions import reconstructions, reconstructions_image
 from modernet.report.labels import labels
 from modernet.report.origin import origin
 from modernet.report.section import Image, Section
@@ -39,19 +40,23 @@ def _section(data: str, split: str, metrics: Sequence[Metric], runs: Sequence[Re
     measured = [metric for metric in metrics if any(run.score(split, metric) is not None for run in runs)]
     found = [errors(name, run) for name, run in labelled]
     drawn = [each for each in found if each.confusion is not None or each.curves is not None]
+    reconstructed = [each for name, run in labelled if (each := reconstructions(name, run)) is not None]
     content = {
         "split": split,
         "metrics": measured,
         "primary": metrics[0],
         "rows": [(name, [_value(run, split, metric) for metric in measured], _n(run, split)) for name, run in labelled],
         "worst": [(name, *worst) for name, run in labelled if (worst := _worst_classes(run))[1]],
-        "errors": [each for each in found if each.pairs or each.confusion or each.curves],
+        "errors": [each for each in found if each.shown],
+        "reconstructed": reconstructed,
         "origin": origin(runs, names, ", ".join),
     }
     title = f"Evaluation on {data}"
     image = (
         Image("evaluation", functools.partial(write_errors_png, f"Errors on {data}", split, drawn)) if drawn else None
     )
+    if reconstructed:
+        image = reconstructions_image(data, reconstructed)
     return Section("evaluation", title, f"Evaluation: {data}", content, runs, image)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from modernet.records import Metric, Record
 from modernet.report.drawing.curves import learning_curves
 from modernet.report.drawing.errors import errors, write_errors_png
+from modernet.report.drawing.reconstructions import reconstructions, reconstructions_image
 from modernet.report.labels import labels
 from modernet.report.origin import origin
 from modernet.report.section import Image, Section
@@ -33,7 +34,8 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
     labelled = list(zip(names, runs, strict=True))
     primary, *others = runs[0].task_metrics
     measured = {name for run in runs for name in run.metrics}
-    found = [errors(name, run) for name, run in labelled if run.details]
+    found = [each for each in (errors(name, run) for name, run in labelled) if each.shown]
+    reconstructed = [each for name, run in labelled if (each := reconstructions(name, run)) is not None]
     drawn = [each for each in found if each.confusion is not None or each.curves is not None]
     content = {
         "runs": labelled,
@@ -44,7 +46,10 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
         ],
         "curves": learning_curves({name: [run] for name, run in labelled if run.history}, primary, averaged=False),
         "errors": found,
+        "reconstructed": reconstructed,
         "origin": origin(runs, names, ", ".join),
     }
     image = Image("errors", functools.partial(write_errors_png, f"Errors on {title}", "test", drawn)) if drawn else None
+    if reconstructed:
+        image = reconstructions_image(title, reconstructed)
     return Section("training", f"Training on {title}", f"Training: {title}", content, runs, image)
