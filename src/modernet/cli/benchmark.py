@@ -148,6 +148,7 @@ def find_target(name: str, *, trust: bool = False) -> Target:
     from modernet.deploy import is_optimized, load_optimized
     from modernet.deploy.running.manifest import read_manifest
     from modernet.tasks import load_network
+    from modernet.weights.saved_network import check_answers
 
     folder = _folder_of(name)
     if folder is None:
@@ -155,6 +156,7 @@ def find_target(name: str, *, trust: bool = False) -> Target:
     optimized = name.startswith(OPTIMIZED_PREFIX)
     kept = read_manifest(folder).dtype if optimized and is_optimized(folder) else ""
     saved = load_network(folder)
+    check_answers(saved.task)
     return Target(
         lambda image_size: copy.deepcopy(saved.network),
         in_chans=len(saved.preparation.mean),

@@ -45,7 +45,8 @@ class Options:
     """Detection: least score of the objects that are printed and drawn; the JSON has all above 0.05."""
     out: Path | None = None
     """Folder for drawn predictions: for segmentation, a PNG of class indices and an overlay for each image; for
-    detection, the image with boxes and masks, and detections.json in COCO's format for all."""
+    detection, the image with boxes and masks, and detections.json in COCO's format for all; for a run that was only
+    pre-trained, the image, what it has seen of it, and what it predicts."""
     skip_unreadable: bool = False
     """Do not count images that cannot be read as a failure: they are listed and skipped in either case."""
     trust: bool = False

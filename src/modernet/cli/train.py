@@ -15,7 +15,7 @@ from modernet.cli.options import architecture, parse, recipe_from, recipe_option
 from modernet.cli.output import print_json, print_table, results
 from modernet.errors import InputError, RunStopped
 from modernet.files.names import valid_text
-from modernet.recipes import Execution, Recipe
+from modernet.recipes import Execution, Recipe, get_named
 from modernet.records import is_run_path
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Options(Generic[R]):
       modernet train --data cifar10 --model resnet18 --epochs 10 --lr 2e-3
       modernet train --data my_photos --model convnext_test --resume
       modernet train --data my_photos --model runs/first --epochs 5          the network of that run, trained on
+      modernet train --recipe mae --data any_photos               without labels, for a start: then --model of that run
       modernet train --recipe sequences --data my_texts.tsv --model s4d_lin        text, sound, pixels: as sequences
       modernet train --recipe convnext --model convnext_small --batch-size 128 --explain
 
@@ -58,8 +59,9 @@ class Options(Generic[R]):
     execution: Execution
     data: str = "digit_scenes"
     """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name; for
-    segmentation a folder with label maps; for detection a folder with COCO, Pascal VOC or YOLO annotations, a COCO json
-    or a data.yaml; for sequences a table (.tsv), a folder of .wav files, or a name such as listops or pathfinder32."""
+    pre-training any folder of images; for segmentation a folder with label maps; for detection a folder with COCO,
+    Pascal VOC or YOLO annotations, a COCO json or a data.yaml; for sequences a table (.tsv), a folder of .wav files, or
+    a name such as listops or pathfinder32."""
     model: str = "convnext_test"
     """Network: one of `modernet models`; of `modernet weights`, to start from those, downloaded once; or the folder of
     a finished run, with a slash, to train its network on. Its classifier is kept where the classes are the same. For
@@ -123,7 +125,7 @@ def main(arguments: Sequence[str]) -> None:
 def _default_options(name: str, recipe: Recipe) -> Options[Recipe]:
     if recipe.task in _ON_SEQUENCES:
         return Options(name, recipe, Execution(), data="listops-nano", model="transformer")
-    return Options(name, recipe, Execution())
+    return Options(name, recipe, Execution(), model=get_named(name).model or Options.model)
 
 
 def _default_name(options: Options[Recipe]) -> str:

@@ -38,7 +38,7 @@ from modernet.tasks.images import (
     open_request,
 )
 from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, check_classifying
-from modernet.tasks.start import go_on_from, load_start
+from modernet.tasks.start import go_on_from, is_pretraining, load_start
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.task import HeldOut
@@ -124,7 +124,7 @@ def train_classifier(
         network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
         assert isinstance(network, Backbone), "every NetworkSpec builds a backbone"
         kept = False
-        if start is not None and start.trained is not None:
+        if start is not None and start.trained is not None and not is_pretraining(start):
             kept = go_on_from(start, network, spec, dataset.classes, build_network)
         elif start is not None:
             load_start(start, network)

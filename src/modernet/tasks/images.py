@@ -37,7 +37,7 @@ from modernet.recipes import ImageRecipe, leaves
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
 from modernet.tasks.start import keeps_classifier, open_network
 from modernet.training.context import RunContext
-from modernet.training.task import HeldOut, Task
+from modernet.training.task import Batches, HeldOut, Task
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, save_network
 
 _EVALUATION_BATCH = 128  # no backward pass: it may be larger than a small training batch
@@ -66,7 +66,7 @@ class ImageTask(Task):
         self.network, self.spec, self.dataset = network, spec, dataset
         self.context, self._recipe = context, recipe
         self._held_out: dict[HeldOut, Loader] = {}
-        self.batches: Loader = make_loader(
+        self.batches: Batches = make_loader(
             dataset,
             dataset.train,
             batch_size=recipe.batch_size,

@@ -47,16 +47,26 @@ def open_network(request: TrainRequest, recipe: Recipe) -> tuple[NetworkSpec, St
         if not tag and request.weights is None:
             return spec, None
         start = starting_weights(request.model, request.weights)
-    if start.trained is not None and start.trained.task not in (recipe.task, "classification"):
+    if start.trained is not None and start.trained.task not in (recipe.task, "classification", "pretraining"):
         raise InputError(
             f"{start.path} was trained for {start.trained.task}, and the recipe {recipe.name} is for {recipe.task}; "
             f"give a --recipe for {start.trained.task}, or another network"
         )
+    if start.trained is not None and start.trained.task != recipe.task:
+        spec = replace(spec, head={})
     return spec, start
 
 
-def load_start(start: StartingWeights, network: nn.Module) -> None:
+def is_pretraining(start: StartingWeights) -> bool:
+    """Return whether weights are those of a pre-training: of a backbone and a decoder."""
+    return start.trained is not None and start.trained.task == "pretraining"
+
+
+def load_start(start: StartingWeights, network: nn.Module, new: str = "classifier") -> None:
     """Load the weights to start from into everything but the classifier of a backbone.
+
+    Args:
+        new: what is not loaded, for people.
 
     Raises:
         InputError: they do not fit.
@@ -65,8 +75,9 @@ def load_start(start: StartingWeights, network: nn.Module) -> None:
     under = f"{loaded.found_under} of " if loaded.found_under else ""
     resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
     adapted = f", adapted to the channels {', '.join(loaded.adapted)}" if loaded.adapted else ""
-    about = f"{under}{start.path.name} ({loaded.project} names){resampled}{adapted}"
-    progress.say(f"starting from {about}; the classifier is new")
+    file = start.path.name if start.trained is None else f"the run {start.path.parent}"
+    about = f"{under}{file} ({loaded.project} names){resampled}{adapted}"
+    progress.say(f"starting from {about}; the {new} is new")
 
 
 def go_on_from(

@@ -240,12 +240,14 @@ class StartingWeights:
         return (digests[0] if len(digests) == 1 else json_sha256(digests))[:12]
 
     def load_into(self, network: nn.Module) -> LoadReport:
-        """Load everything but the classifier, resampled where the network is made for another image size.
+        """Load everything but the classifier, resampled where the network is made for another image size; of a run that
+        has pre-trained a backbone, without the decoder.
 
         Raises:
             InputError: they do not fit.
         """
-        return load_weights(network, self.path, resample=True, skip_head=True)
+        pretrained = self.trained is not None and self.trained.task == "pretraining"
+        return load_weights(network, self.path, entry="encoder" if pretrained else None, resample=True, skip_head=True)
 
 
 def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -> StartingWeights:

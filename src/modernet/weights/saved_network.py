@@ -94,6 +94,19 @@ def preparation_of(inputs: Inputs) -> Preparation:
     return inputs
 
 
+def check_answers(task: str) -> None:
+    """Check that a network answers a question about images, by the task that it was trained for.
+
+    Raises:
+        InputError: it was only pre-trained.
+    """
+    if task == "pretraining":
+        raise InputError(
+            "the network was only pre-trained and has no answers; give a run that starts from it: modernet train "
+            "--model RUN --data DATA"
+        )
+
+
 @dataclass(frozen=True)
 class Description:
     """What `network.json` says of a trained network."""

@@ -28,6 +28,7 @@ from modernet.errors import InputError
 from modernet.files.atomic import check_writable, whole_file
 from modernet.preparation import ImageSize, as_size
 from modernet.weights import SavedNetwork
+from modernet.weights.saved_network import check_answers
 
 _CHECKED = (1, 3)  # other batch sizes, to catch a program specialised to TRACED
 
@@ -216,10 +217,11 @@ def export_saved(
             preparation says. None for float32.
 
     Raises:
-        InputError: as for `export_network`.
+        InputError: as for `export_network`, or the network was only pre-trained.
 
     >>> exported = export_saved(modernet.load_network("runs/my_run"), "network.onnx")  # doctest: +SKIP
     """
+    check_answers(saved.task)
     preparation = saved.preparation if image_size is None else saved.preparation.with_size(image_size)
     if int8 is not None:
         check_typical(int8, (len(preparation.mean), *as_size(preparation.image_size)), "uint8")

@@ -27,6 +27,8 @@ class NamedRecipe:
     """Network -> its published top-1 accuracy on ImageNet-1K under this recipe, in per cent."""
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Network -> the leaves that differ from `recipe` for it."""
+    model: str = ""
+    """Network that it trains if none is named; empty for that of its task."""
     differs: str = ""
     """Deviations from the publication, and values that could not be verified."""
 
