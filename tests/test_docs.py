@@ -18,6 +18,7 @@ PAGES = [
     *(
         "docs/speed.md",
         "docs/timm.md",
+        "docs/pretraining.md",
         "docs/robustness.md",
         "docs/sequences.md",
         "docs/results/README.md",
