@@ -62,11 +62,15 @@ def test_what_is_not_there_is_said_with_what_is_near(tmp_path: Path, spec: str, 
 def test_published_files_of_listops_are_read_by_its_name(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         (tmp_path / f"basic_{split}.tsv").write_text("Source\tTarget\n( ( ( [MAX 2 ) 9 ) ] )\t9\n( ( [SM 1 ) ] )\t1\n")
-    dataset = open_sequences(f"listops:{tmp_path}")
-    assert dataset.train.labels.tolist() == [9, 1]
-    encoded = dataset.encoding.encode("( ( ( [MAX 2 ) 9 ) ] )")
-    assert np.array_equal(dataset.train.towers[0][0], encoded)
-    assert len(encoded) == 4
+    for name, vocabulary, longest, tokens in (("listops", 17, 2000, 4), ("listops_s4", 18, 2048, 5)):
+        dataset = open_sequences(f"{name}:{tmp_path}")
+        assert dataset.name == name
+        assert dataset.train.labels.tolist() == [9, 1]
+        encoded = dataset.encoding.encode("( ( ( [MAX 2 ) 9 ) ] )")
+        assert np.array_equal(dataset.train.towers[0][0], encoded)
+        assert np.array_equal(dataset.train.towers[0][1], dataset.encoding.encode("( ( [SM 1 ) ] )"))
+        assert (len(encoded), encoded.max()) == (tokens, vocabulary - 1 if tokens == 5 else 15)
+        assert (dataset.encoding.inputs.vocabulary, dataset.encoding.inputs.max_length) == (vocabulary, longest)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,7 @@ def test_published_files_of_listops_are_read_by_its_name(tmp_path: Path) -> None
         ("pathx", 128, "published", False),
         ("pathfinder64-nano", 64, "nano", False),
         ("pathfinder256-clean-nano", 256, "nano", True),
+        ("pathx_lra-nano", 128, "nano", False),
     ],
 )
 def test_names_of_pathfinder_say_side_size_and_version(
@@ -84,4 +89,4 @@ def test_names_of_pathfinder_say_side_size_and_version(
     asked: list[Any] = []
     monkeypatch.setattr(opening, "pathfinder_dataset", lambda *args, **kwargs: asked.append((args, kwargs)))
     open_sequences(spec, seed=7)
-    assert asked == [((side, size), {"seed": 7, "clean": clean, "folder": None})]
+    assert asked == [((side, size), {"seed": 7, "clean": clean, "folder": None, "tokens": "_lra" in spec})]

@@ -155,6 +155,18 @@ def test_a_data_set_has_three_splits_of_pixels(tmp_path: Path, monkeypatch: pyte
     assert dataset.floors == {"the most frequent class": 100 * (dataset.test.labels == answer).mean()}
 
 
+def test_grey_values_may_be_tokens_with_black_as_padding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERNET_CACHE", str(tmp_path))
+    numbers = pathfinder_dataset(32, "nano", pictures=20)
+    tokens = pathfinder_dataset(32, "nano", pictures=20, tokens=True)
+    assert tokens.name == "pathfinder32_lra-nano"
+    assert (tokens.encoding.inputs.vocabulary, tokens.encoding.inputs.zero_is_padding) == (256, True)
+    values = tokens.train.towers[0][3]
+    assert np.array_equal(values, numbers.train.towers[0][3][:, 0])
+    assert np.array_equal(values, tokens.encoding.encode(values.reshape(16, 16)))
+    assert len([path for path in (tmp_path / "sequences").iterdir() if path.is_dir()]) == 1  # generated once
+
+
 def test_other_sizes_are_refused() -> None:
     with pytest.raises(InputError, match="no Pathfinder of 48 pixels; give one of 32, 64, 128, 256"):
         pathfinder_dataset(48)

@@ -1,10 +1,15 @@
+import shlex
 from typing import Any
 
 import pytest
 
+from modernet.cli.train import _parse_fields
+from modernet.data.sequences.opening import SEQUENCE_NAMES
 from modernet.errors import InputError
 from modernet.models import MODELS
-from modernet.recipes import RECIPES, default_recipe, get_recipe, leaves
+from modernet.recipes import RECIPES, SequenceRecipe, default_recipe, get_recipe, leaves
+from modernet.sequences.s4 import S4Config
+from modernet.sequences.zoo import sequence_config
 
 PUBLISHED: list[tuple[str, str, dict[str, Any]]] = [
     ("resnet_classic", "resnet50", {"epochs": 90, "lr": 0.1, "lr_batch": 256, "weight_decay": 1e-4, "beta1": 0.9}),
@@ -164,6 +169,59 @@ def test_the_epochs_of_sequence_models_are_the_published_steps(
 
     assert recipe.schedule.epochs * per_epoch == pytest.approx(steps, rel=0.02)
     assert recipe.schedule.warmup_epochs * per_epoch == pytest.approx(warmup, rel=0.01)
+
+
+def command_of(name: str) -> tuple[str, str, dict[str, Any]]:
+    """Return data, model and fields of the command of a recipe."""
+    words = shlex.split(RECIPES[name].command)
+    data, model = (words[words.index(option) + 1] for option in ("--data", "--model"))
+    fields = words[words.index("--model-fields") + 1 :] if "--model-fields" in words else []
+    return data, model, _parse_fields(fields)
+
+
+SEQUENCE_RECIPES = [name for name, named in RECIPES.items() if isinstance(named.recipe, SequenceRecipe)]
+
+
+@pytest.mark.parametrize("name", SEQUENCE_RECIPES)
+def test_the_command_of_a_sequence_recipe_has_data_and_fields_that_there_are(name: str) -> None:
+    data, model, fields = command_of(name)
+    assert data.partition(":")[0].removesuffix("-nano") in SEQUENCE_NAMES
+    assert all(getattr(sequence_config(model, **fields), field) == value for field, value in fields.items())
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "width", "state", "prenorm", "dt_min", "systems"),
+    [
+        ("listops", "listops_s4", 256, 4, False, 0.001, 1),
+        ("text", "text_s4", 256, 4, True, 0.001, 1),
+        ("retrieval", "retrieval_s4:path/to/tsv", 256, 4, True, 0.001, 1),
+        ("image", "image", 512, 64, False, 0.001, 1),
+        ("pathfinder", "pathfinder32", 256, 64, True, 0.001, None),
+        ("pathx", "pathx", 256, 64, True, 0.0001, None),
+    ],
+)
+def test_the_networks_of_s4_are_those_of_its_newest_configs(
+    task: str, data: str, width: int, state: int, prenorm: bool, dt_min: float, systems: int | None
+) -> None:
+    found, model, fields = command_of(f"s4_{task}")
+    config = sequence_config(model, **fields)
+    assert (found, model) == (data, "s4")
+    assert config == S4Config(
+        depth=6,
+        width=width,
+        state=state,
+        prenorm=prenorm,
+        norm="batch",
+        start="legs",
+        causal=False,
+        pool="mean",
+        dt_min=dt_min,
+        dt_max=0.1,
+        systems=systems,
+        tie_dropout=task == "image",  # the others have no dropout
+    )
+    recipe = leaves(get_recipe(f"s4_{task}"))
+    assert (recipe["dynamics_lr"], recipe["weight_decay"], recipe["min_lr"]) == (0.001, 0.05, 0.0)
 
 
 def test_the_rate_of_the_arenas_retrieval_is_where_its_warm_up_ends() -> None:

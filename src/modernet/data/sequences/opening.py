@@ -25,7 +25,9 @@ from modernet.errors import InputError, unknown_name
 from modernet.files.names import valid_text
 
 _SIDES = {"pathfinder32": 32, "pathfinder64": 64, "pathfinder128": 128, "pathx": 128, "pathfinder256": 256}
-SEQUENCE_NAMES = ("listops", *_SIDES, *NAMED_ENCODINGS)
+_LISTOPS = ("listops", "listops_s4")
+_PATHFINDERS = (*_SIDES, *(f"{name}_lra" for name in _SIDES))
+SEQUENCE_NAMES = (*_LISTOPS, *_PATHFINDERS, *NAMED_ENCODINGS)
 _KNOWN = (
     "a table FILE.tsv, a folder with train.tsv (and val.tsv, test.tsv), or a folder of WAV files in a folder for each "
     "class"
@@ -41,8 +43,9 @@ def open_sequences(
     |---|---|
     | `text`, `text_lra`, `text_s4` | film reviews (IMDB); fetched once, or `text:FOLDER` |
     | `retrieval:FOLDER`, `retrieval_s4:FOLDER` | pairs of papers (AAN) |
-    | `listops`, or `listops:FOLDER` | nested lists; generated, or the published tables |
+    | `listops`, `listops_s4` | nested lists; generated, or the published tables as `listops:FOLDER` |
     | `pathfinder32`, `64`, `128` (also `pathx`), `256` | snakes of dashes; generated, or `pathfinder32:FOLDER` |
+    | `pathfinder32_lra`, ..., `pathx_lra` | the same, a token for each grey value |
     | `image`, `image_tokens`, `image_lra` | CIFAR-10 in grey; fetched once, or `image:FOLDER` |
     | `FILE.tsv`, or a folder of tables | texts or words with a label (`read_tables`) |
     | a folder of WAV files | a folder for each class (`read_sound`) |
@@ -90,7 +93,7 @@ def _tables(path: Path) -> dict[str, list[Path]]:
 
 def _size(name: str, base: str, options: Sequence[str]) -> SequenceSize:
     """Return the size that the options of a name ask for, once they are known to suit it."""
-    known = ("nano", "clean") if base in _SIDES else ("nano",)
+    known = ("nano", "clean") if base in _PATHFINDERS else ("nano",)
     for option in options:
         if option not in known:
             raise InputError(f"{name} has the option {option!r}; {base} has -{' and -'.join(known)}")
@@ -105,9 +108,10 @@ def _folder(name: str, folder: str) -> Path | None:
 
 
 def _open_generated(base: str, size: SequenceSize, folder: Path | None, seed: int, *, clean: bool) -> SequenceDataset:
-    if base == "listops":
-        return listops_dataset(size, seed=seed, folder=folder)
-    return pathfinder_dataset(_SIDES[base], size, seed=seed, clean=clean, folder=folder)
+    if base in _LISTOPS:
+        return listops_dataset(size, seed=seed, folder=folder, eos=base == "listops_s4")
+    side, tokens = _SIDES[base.removesuffix("_lra")], base.endswith("_lra")
+    return pathfinder_dataset(side, size, seed=seed, clean=clean, folder=folder, tokens=tokens)
 
 
 def _open_read(

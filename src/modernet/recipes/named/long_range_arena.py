@@ -75,7 +75,7 @@ _register(
 _register(
     "pathfinder",
     "the Arena's Pathfinder, at 32 pixels",
-    "--data pathfinder32 --model transformer --model-fields width=32 qkv_width=16 depth=4 heads=4 mlp_width=32",
+    "--data pathfinder32_lra --model transformer --model-fields width=32 qkv_width=16 depth=4 heads=4 mlp_width=32",
     f"dropout is the Transformer's; Local and Longformer have 0.1; {_LAST}",
     batch_size=512,
     dropout=0.2,
@@ -86,7 +86,7 @@ _register(
 _register(
     "pathx",
     "the Arena's Path-X: Pathfinder at 128 pixels",
-    "--data pathx --model transformer "
+    "--data pathx_lra --model transformer "
     "--model-fields width=32 qkv_width=16 depth=1 heads=2 mlp_width=32 positions=learned",
     batch_size=64,
     dropout=0.1,

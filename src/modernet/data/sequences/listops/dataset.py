@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,6 @@ from modernet.errors import InputError
 from modernet.files.fingerprint import file_sha256
 
 _FILES = ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv")
-_MAX_LENGTH = 2000
 
 
 class _Version(NamedTuple):
@@ -30,15 +30,19 @@ class _Version(NamedTuple):
     longest: int
     splits: tuple[int, int, int]
     max_length: int
+    max_length_eos: int
+    """With a token at the end."""
 
 
 _VERSIONS: Mapping[SequenceSize, _Version] = {
-    "published": _Version(501, 1999, (96_000, 2_000, 2_000), _MAX_LENGTH),
-    "nano": _Version(21, 99, (8_000, 1_000, 2_000), 100),
+    "published": _Version(501, 1999, (96_000, 2_000, 2_000), 2000, 2048),
+    "nano": _Version(21, 99, (8_000, 1_000, 2_000), 100, 100),
 }
 
 
-def listops_dataset(size: SequenceSize = "published", *, seed: int = 0, folder: Path | None = None) -> SequenceDataset:
+def listops_dataset(
+    size: SequenceSize = "published", *, seed: int = 0, folder: Path | None = None, eos: bool = False
+) -> SequenceDataset:
     """Return ListOps: what is the value of nested lists of digits under minimum, maximum, median and sum modulo 10?
 
     Expressions are generated as those of the Long Range Arena were, or read. There are 17 tokens: padding, the digits,
@@ -49,21 +53,23 @@ def listops_dataset(size: SequenceSize = "published", *, seed: int = 0, folder: 
             21 to 99, of the same grammar.
         seed: of the generator; its expressions are the same for any number of processes.
         folder: with the published basic_train.tsv, basic_val.tsv and basic_test.tsv.
+        eos: end each expression with an 18th token, in up to 2,048 steps, as S4's code does.
 
     Raises:
         InputError: a file of the folder is missing or has a broken line, or the cache folder cannot be written to.
     """
     version = _VERSIONS[size]
-    name = "listops" if size == "published" else f"listops-{size}"
+    cached = "listops" if size == "published" else f"listops-{size}"
+    name = cached.replace("listops", "listops_s4") if eos else cached
     if folder is not None:
         if size != "published":
             raise InputError(f"the expressions in {folder} are as they are; give no folder to generate {name}")
         train, validation, test = (read_expressions(folder / file, version.max_length) for file in _FILES)
         digests = {file: file_sha256(folder / file) for file in _FILES}
-        return _dataset(name, version, (train, validation, test), {"source": "files", "sha256": digests})
-    everything = generated_expressions(name, version.shortest, version.longest, seed, sum(version.splits))
+        return _dataset(name, version, (train, validation, test), {"source": "files", "sha256": digests}, eos=eos)
+    everything = generated_expressions(cached, version.shortest, version.longest, seed, sum(version.splits))
     provenance = {"generator": "listops", "version": VERSION, "seed": seed, "expressions": list(version.splits)}
-    return _dataset(name, version, _split(everything, version.splits), provenance)
+    return _dataset(name, version, _split(everything, version.splits), provenance, eos=eos)
 
 
 def _split(everything: Labelled, sizes: tuple[int, int, int]) -> tuple[SequenceSplit, SequenceSplit, SequenceSplit]:
@@ -84,9 +90,19 @@ def _dataset(
     version: _Version,
     splits: tuple[SequenceSplit, SequenceSplit, SequenceSplit],
     provenance: Mapping[str, Any],
+    *,
+    eos: bool,
 ) -> SequenceDataset:
-    train, validation, test = splits
-    inputs = SequenceInputs(version.max_length, vocabulary=1 + len(SYMBOLS) + 1)
-    encoding = Encoding("words", inputs, SYMBOLS)
-    floors = listops_floors(train, test)
+    longest = version.max_length_eos if eos else version.max_length
+    vocabulary = 1 + len(SYMBOLS) + 1 + eos
+    encoding = Encoding("words", SequenceInputs(longest, vocabulary=vocabulary), SYMBOLS, eos)
+    floors = listops_floors(splits[0], splits[2])
+    train, validation, test = (_ended(split, vocabulary - 1) for split in splits) if eos else splits
     return SequenceDataset(name, train, validation, test, tuple("0123456789"), encoding, provenance, floors)
+
+
+def _ended(split: SequenceSplit, token: int) -> SequenceSplit:
+    """Return expressions with one more token at the end of each."""
+    (tower,) = split.towers
+    values = np.insert(np.asarray(tower.values), tower.offsets[1:], token)
+    return replace(split, towers=(Ragged(values, tower.offsets + np.arange(len(tower.offsets))),))

@@ -34,11 +34,13 @@ def pathfinder_dataset(
     clean: bool = False,
     folder: Path | None = None,
     pictures: int | None = None,
+    tokens: bool = False,
 ) -> SequenceDataset:
     """Return Pathfinder, of which the version of 128 pixels is Path-X: are two marked ends those of one line?
 
     Pictures are generated as those of the Long Range Arena were, or read. 80 % are for training, then 10 % each for
-    validation and test, in order. A sequence has a picture's grey values row by row, as numbers from 0 to 1.
+    validation and test, in order. A sequence has the grey values of a picture row by row, as numbers from 0 to 1
+    (as S4's code has them).
 
     Args:
         side: 32, 64, 128 or 256.
@@ -48,6 +50,7 @@ def pathfinder_dataset(
         clean: without the two shortcuts of the published pictures, see `Settings.clean`.
         folder: with the published pictures, or others in their layout.
         pictures: how many are generated, instead of the 200,000 of the published size.
+        tokens: grey values as the Arena's code has them, each a token of 256, and black as padding.
 
     Raises:
         InputError: there is no such side, `folder` has another layout or contradicts the other arguments, or the cache
@@ -55,13 +58,15 @@ def pathfinder_dataset(
     """
     if side not in PUBLISHED:
         raise InputError(f"there is no Pathfinder of {side} pixels; give one of {', '.join(map(str, PUBLISHED))}")
-    name = f"pathfinder{side}" + ("-nano" if size == "nano" else "") + ("-clean" if clean else "")
+    options = ("-nano" if size == "nano" else "") + ("-clean" if clean else "")
+    cached = f"pathfinder{side}{options}"
+    name = f"pathfinder{side}_lra{options}" if tokens else cached
     if folder is not None:
         if size != "published" or clean or pictures is not None:
             raise InputError(f"the pictures in {folder} are as they are; give no folder to generate {name}")
         read = published_pictures(folder, side)
         provenance = {"source": "files", "folder": read.folder.name, "lists_sha256": read.digest}
-        return _dataset(name, side, read.pictures, provenance, read.skipped)
+        return _dataset(name, side, read.pictures, provenance, read.skipped, tokens=tokens)
     settings = PUBLISHED[side]
     if size == "nano":
         settings = replace(settings, contour_length=_NANO_LENGTH)
@@ -70,7 +75,7 @@ def pathfinder_dataset(
     n = _PICTURES[size] if pictures is None else pictures
     if n < 10:
         raise InputError(f"pictures is {n}; give at least 10, so that each split has one")
-    made = generated_pictures(name, settings, seed, n)
+    made = generated_pictures(cached, settings, seed, n)
     if size == "nano":
         made, side = _halved(made), side // 2
     values = {**asdict(settings), "margins": list(settings.margins)}
@@ -79,6 +84,7 @@ def pathfinder_dataset(
         side,
         made,
         {"generator": "pathfinder", "version": VERSION, "seed": seed, "pictures": n, "settings": values},
+        tokens=tokens,
     )
 
 
@@ -90,13 +96,22 @@ def _halved(pictures: Pictures) -> Pictures:
 
 
 def _dataset(
-    name: str, side: int, pictures: Pictures, provenance: Mapping[str, Any], skipped: tuple[str, ...] = ()
+    name: str,
+    side: int,
+    pictures: Pictures,
+    provenance: Mapping[str, Any],
+    skipped: tuple[str, ...] = (),
+    *,
+    tokens: bool,
 ) -> SequenceDataset:
     n, steps = len(pictures.labels), side**2
-    encoding = Encoding("grey", SequenceInputs(steps, channels=1))
+    if tokens:
+        encoding = Encoding("grey_tokens", SequenceInputs(steps, vocabulary=256, zero_is_padding=True))
+    else:
+        encoding = Encoding("grey", SequenceInputs(steps, channels=1))
 
     def split(begin: int, end: int) -> SequenceSplit:
-        values = pictures.images[begin:end].reshape(-1, 1)
+        values = pictures.images[begin:end].reshape((-1,) if tokens else (-1, 1))
         offsets = np.arange(end - begin + 1, dtype=np.int64) * steps
         return SequenceSplit((Ragged(values, offsets, encoding.scale, encoding.shift),), pictures.labels[begin:end])
 
