@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.errors import InputError
@@ -62,12 +63,24 @@ def test_half_precision_is_transformed_in_single(dtype: torch.dtype) -> None:
 
 
 @torch.no_grad()
-def test_blocks_end_with_a_norm() -> None:
+def test_blocks_norm_the_sum_of_a_branch_and_its_input() -> None:
     torch.manual_seed(0)
     encoder = FNetConfig(width=16, depth=2).encoder(SequenceInputs(20, vocabulary=5)).double()
-    y = encoder(random(2, 20, 16), None)
-    torch.testing.assert_close(y.mean(-1), torch.zeros(2, 20).double(), rtol=0, atol=1e-9)
-    torch.testing.assert_close(y.std(-1, correction=0), torch.ones(2, 20).double(), rtol=0, atol=1e-3)
+    y = x = random(2, 20, 16)
+    for block in encoder.blocks:
+        for norm in (block.norm1, block.norm2):
+            torch.nn.init.normal_(norm.weight)
+            torch.nn.init.normal_(norm.bias)
+        y = F.layer_norm(y + fourier(y), (16,), block.norm1.weight, block.norm1.bias)
+        y = F.layer_norm(y + block.mlp(y), (16,), block.norm2.weight, block.norm2.bias)
+    torch.testing.assert_close(encoder(x, None), y, rtol=1e-9, atol=1e-9)
+
+
+def test_branches_are_dropped_in_training() -> None:
+    encoder = FNetConfig(width=16, depth=1, dropout=1.0).encoder(SequenceInputs(20, vocabulary=5)).double()
+    x = random(2, 20, 16)
+    normed = F.layer_norm(F.layer_norm(x, (16,)), (16,))
+    torch.testing.assert_close(encoder(x, None), normed, rtol=1e-9, atol=1e-9)
 
 
 def test_has_no_causal_form() -> None:

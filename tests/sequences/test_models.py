@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from modernet.data.sequences.inputs import SequenceInputs
+from modernet.errors import InputError
 from modernet.sequences.config import SEQUENCE_MODELS
 from modernet.sequences.network import SequenceNetwork
 from modernet.sequences.zoo import create_sequence_model, sequence_config
@@ -14,6 +15,11 @@ from modernet.sequences.zoo import create_sequence_model, sequence_config
 TOKENS = SequenceInputs(64, vocabulary=17)
 SMALL = {"depth": 2, "width": 32, "heads": 2, "mlp_width": 48, "block": 8, "chunk": 8, "window": 12}
 LENGTHS = torch.tensor([64, 40, 7, 1])
+CAUSAL = {
+    *("transformer", "local", "sparse", "synthesizer", "synthesizer_dense", "synthesizer_lra", "linear"),
+    *("performer", "performer_lra", "performer_lra_listops"),
+    *("s4", "s4_fout", "s4d_legs", "s4d_lin", "s4d_inv", "s4d_minimal"),
+}
 
 
 def make(name: str, inputs: SequenceInputs = TOKENS, **changes: object) -> SequenceNetwork:
@@ -57,6 +63,20 @@ class TestEverySequenceModel:
         values = torch.randn(2, 2, 64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         lengths = torch.tensor([64, 50])
         assert network(values[0], lengths, values[1], lengths).shape == (2, 5)
+
+    def test_lets_no_step_see_a_later_one_or_has_no_causal_form(self, name: str) -> None:
+        if name not in CAUSAL:
+            with pytest.raises(InputError, match="causal"):
+                make(name, causal=True)
+            return
+        network = make(name, causal=True)
+        for mask in (None, torch.arange(64) < LENGTHS[:, None]):
+            x = torch.randn(4, 64, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+            changed = x.clone()
+            changed[:, 33:] *= -1
+            found, other = network.encoder(x, mask), network.encoder(changed, mask)
+            torch.testing.assert_close(found[:2, :33], other[:2, :33], rtol=1e-9, atol=1e-9)
+            assert ((found - other)[0, 33:].abs().amax(-1) > 1e-6).all()
 
 
 @pytest.mark.parametrize(

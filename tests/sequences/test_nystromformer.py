@@ -85,6 +85,16 @@ def test_the_iteration_converges_to_the_inverse_of_each_matrix() -> None:
     torch.testing.assert_close(pseudo_inverse(matrices, 6)[:1], alone, rtol=1e-12, atol=1e-12)
 
 
+def test_the_iteration_is_the_papers_from_the_transpose_divided_by_the_largest_sums() -> None:
+    a = (2 * random(3, 5, 5)).softmax(-1)
+    z = a.mT / torch.linalg.matrix_norm(a, 1)[:, None, None] / torch.linalg.matrix_norm(a, torch.inf)[:, None, None]
+    torch.testing.assert_close(pseudo_inverse(a, 0), z, rtol=1e-12, atol=1e-12)
+    eye = torch.eye(5, dtype=torch.float64)
+    for iterations in (1, 2):
+        z = z @ (13 * eye - a @ z @ (15 * eye - a @ z @ (7 * eye - a @ z))) / 4
+        torch.testing.assert_close(pseudo_inverse(a, iterations), z, rtol=1e-12, atol=1e-12)
+
+
 @torch.no_grad()
 def test_a_convolution_of_the_values_is_added() -> None:
     torch.manual_seed(0)

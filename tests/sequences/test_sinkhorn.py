@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -56,6 +58,24 @@ def test_noise_moves_the_permutation_in_training_only() -> None:
     assert torch.equal(sinkhorn.permutation(x, exists), sinkhorn.permutation(x, exists))
     sinkhorn.train()
     assert not torch.equal(sinkhorn.permutation(x, exists), sinkhorn.permutation(x, exists))
+
+
+def test_logits_are_divided_by_the_temperature() -> None:
+    sinkhorn, x = mixer("sinkhorn", 24, block=4, temperature=0.5, iterations=3), projections(6)[0]
+    expected = doubly_stochastic(sinkhorn.sort(x) / 0.5, 3)
+    torch.testing.assert_close(sinkhorn.permutation(x, torch.ones(2, 6, dtype=torch.bool)), expected)
+
+
+def test_the_noise_has_the_spread_of_gumbels_distribution() -> None:
+    sinkhorn = mixer("sinkhorn", 8, block=4, temperature=0.5, iterations=30).train()
+    x = torch.zeros(4000, 2, 2, 8, dtype=torch.float64)  # equal logits of two blocks
+    with torch.no_grad():
+        sinkhorn.sort[0].bias.zero_()
+        shares = sinkhorn.permutation(x, torch.ones(4000, 2, dtype=torch.bool))
+    # the logarithm of the odds is half of (l00 + l11 - l01 - l10) / temperature, of four independent numbers
+    noise = 2 * 0.5 * (shares[..., 0, 0] / shares[..., 0, 1]).log()
+    assert noise.mean() == pytest.approx(0, abs=4 * (4 * math.pi**2 / 6 / 8000) ** 0.5)
+    assert noise.var() == pytest.approx(4 * math.pi**2 / 6, rel=0.1)
 
 
 def attention_of_the_arena(q: Tensor, k: Tensor, v: Tensor, weights: Tensor) -> Tensor:

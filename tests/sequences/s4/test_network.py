@@ -10,7 +10,8 @@ from torch import nn
 
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.errors import InputError
-from modernet.sequences.s4 import MaskedBatchNorm
+from modernet.sequences.s4 import MaskedBatchNorm, S4DConfig
+from modernet.sequences.s4.network import StateSpaceBlock
 from modernet.sequences.zoo import create_sequence_model
 
 LENGTHS = torch.tensor([30, 11, 1])
@@ -58,6 +59,22 @@ def test_masked_batch_norm_is_batch_norm_of_the_steps_that_are_left() -> None:
     torch.testing.assert_close(norm.running_var, plain.running_var)
     torch.testing.assert_close(norm(x), plain(x.flatten(0, 1)).view(x.shape))
     torch.testing.assert_close(norm.eval()(x, mask), plain.eval()(x.flatten(0, 1)).view(x.shape))
+
+
+@pytest.mark.parametrize("prenorm", [True, False])
+def test_a_block_adds_what_its_layer_makes(prenorm: bool) -> None:
+    torch.manual_seed(0)
+    config = S4DConfig(width=6, state=4, norm="layer", prenorm=prenorm)
+    block = StateSpaceBlock(config, config.mixer(SequenceInputs(20), 0)).double()
+    nn.init.normal_(block.norm.weight)
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        y, gate = block.mixer.output(nn.functional.gelu(block.mixer.convolve(x))).chunk(2, -1)
+        return y * gate.sigmoid()
+
+    x = torch.randn(2, 20, 6, dtype=torch.float64)
+    expected = x + layer(block.norm(x)) if prenorm else block.norm(x + layer(x))
+    torch.testing.assert_close(block(x, None), expected)
 
 
 def test_a_norm_follows_the_last_block_only_if_norms_come_first() -> None:
