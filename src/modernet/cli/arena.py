@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -52,7 +52,7 @@ class Options:
     explain: bool = False
     """Print what would be trained and for how long, from the first steps of each network, and train nothing."""
     json: bool = False
-    """Print JSON: a list of cells instead of a table."""
+    """Print JSON: a list of cells instead of a table; with --explain, an object with them and their sum."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
         with progress.shown():
             estimate = estimate_arena(request, machines=machines)
         if options.json:
-            print_json(asdict(estimate) | {"hours": estimate.hours})
+            print_json(estimate.as_json())
         else:
             print("\n".join([request.summary(), *estimate.lines()]))
         return 0

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from modernet import progress
 from modernet.errors import InputError
+from modernet.files.atomic import check_writable
 from modernet.recipes import Recipe, short_average
 from modernet.records import RECORD_NAME, Record, environment, read_record, read_records
 from modernet.report import write_report
@@ -51,6 +52,17 @@ class PlannedRun(Job, Protocol):
 
 
 P = TypeVar("P", bound=PlannedRun)
+
+
+def check_folder(folder: Path) -> None:
+    """Check, before long work, that a study can write to its folder, and report on what is in it already.
+
+    Raises:
+        InputError: it cannot be created or written to, or has a record that cannot be read.
+    """
+    check_writable(folder)
+    for path in folder.rglob(RECORD_NAME):
+        read_record(path)
 
 
 def train_unfinished(folder: Path, resources: Resources, runs: Sequence[P], title: str, train: Work[P, None]) -> None:

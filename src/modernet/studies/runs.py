@@ -16,11 +16,10 @@ from modernet.counting import check_image_size
 from modernet.data import DATASET_NAMES, ImageDataset, open_dataset
 from modernet.data.sources.tar import expand_braces
 from modernet.errors import InputError
-from modernet.files.atomic import check_writable
 from modernet.preparation import Interpolation
 from modernet.recipes import ClassificationRecipe, Recipe, default_recipe, for_classification, get_recipe
 from modernet.records import Record
-from modernet.studies.finishing import report_on, train_unfinished
+from modernet.studies.finishing import check_folder, report_on, train_unfinished
 from modernet.studies.running.jobs import Work
 from modernet.studies.running.machines import Machines, Resources
 from modernet.studies.running.processes import prepare_workers
@@ -68,7 +67,7 @@ class Study:
             where, data = where.resolve(), _absolute(data)
         resources = machines.resources(where, one_core=one_core)
         chosen = for_classification(recipe or get_recipe(default_recipe(data)))
-        check_writable(where)
+        check_folder(where)
         open_images.cache_clear()
         if resources.cluster is None and resources.workers > 1:
             prepare_workers()  # which import while images are read here

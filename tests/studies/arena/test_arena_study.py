@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ import pytest
 from modernet import progress
 from modernet.cli import main
 from modernet.errors import InputError
+from modernet.recipes import get_recipe
 from modernet.records import RECORD_NAME, Record, read_record
 from modernet.report import summarise_arenas
 from modernet.report.arena.tables import failures
 from modernet.studies import Machines, finishing
-from modernet.studies.arena import ArenaRequest, cells, estimate_arena, run_arena
+from modernet.studies.arena import ArenaRequest, Estimate, cells, estimate_arena, run_arena
+from modernet.studies.arena.estimate import CellEstimate
 from modernet.training import Interrupted
+from modernet.training.watching.cost import duration
 from studies.arena.small_arena import small_sequences
 
 ALONE = Machines(workers=1)
@@ -190,7 +194,7 @@ def test_published_size_says_first_what_it_trains_and_for_how_long(tmp_path: Pat
         run(tmp_path / "arena", size="published", recipe="sequences", seeds=2)
 
     start = said.lines.index("[training]")
-    assert said.lines[0].startswith("1 models x 2 tasks x 2 seeds, size published: 4 runs; first their data")
+    assert said.lines[0].startswith("1 model x 2 tasks x 2 seeds, size published: 4 runs; first their data")
     assert said.lines[1] == "[opening data]"
     before = said.lines[:start]
     assert any(line.startswith("transformer on ListOps: 2 x 2 steps, ") and "s a step" in line for line in before)
@@ -206,8 +210,15 @@ def test_an_explanation_trains_nothing(
     command = ["arena", "--models", "transformer", "--tasks", "listops", "--epochs", "8", "--workers", "1", "--explain"]
     assert main(command) == 0
     text = capsys.readouterr().out
-    assert "1 models x 1 tasks x 3 seeds, size nano: 3 runs" in text
+    assert "1 model x 1 task x 3 seeds, size nano: 3 runs" in text
     assert "transformer on ListOps: 3 x 16 steps, " in text
+    assert main([*command, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    (cell,) = printed["cells"]
+    assert {key: cell[key] for key in ("model", "task", "runs", "steps", "error")} == {
+        "model": "transformer", "task": "ListOps", "runs": 3, "steps": 16, "error": None,
+    }  # fmt: skip
+    assert printed["hours"] == pytest.approx(cell["hours"] / printed["at_once"])
     assert list(tmp_path.iterdir()) == []
 
     estimate = estimate_arena(request(epochs=8, self_pretrain="masked"), machines=ALONE)
@@ -249,8 +260,33 @@ def test_a_family_of_recipes_has_one_for_each_task() -> None:
     assert (
         of_defaults.recipe_of("image", "s4d_lin").optimizer.lr > of_defaults.recipe_of("image", "linear").optimizer.lr
     )
+    named = request(recipe="sequences_nano", epochs=None)
+    assert named.recipe_of("image", "s4") == get_recipe("sequences_nano")
+    assert of_defaults.recipe_of("image", "linear").schedule.epochs == 1
+    assert request(epochs=7).recipe_of("image", "s4").schedule.epochs == 7
     assert request().rules() != request(epochs=3).rules()
     assert request().rules() == request(models=("transformer",), tasks=("text",), seeds=5).rules()
+
+
+def test_a_pre_training_has_the_recipe_of_the_training_and_hides_what_amos_et_al_hide() -> None:
+    shares = [request().pretraining_of(task, "s4").masked_share for task in ("listops", "text", "image", "pathx")]
+    assert shares == [0.1, 0.15, 0.5, 0.5]
+    recipe, before = request().recipe_of("image", "s4"), request().pretraining_of("image", "s4")
+    assert (before.optimizer, before.schedule, before.batch_size) == (
+        recipe.optimizer, recipe.schedule, recipe.batch_size,
+    )  # fmt: skip
+
+
+def test_an_estimate_adds_up_what_could_be_timed() -> None:
+    timed = CellEstimate("s4", "ListOps", 3, 100, 2.0, None)
+    failed = CellEstimate("luna", "Image", 3, 50, None, "RuntimeError: out of luck")
+    estimate = Estimate("nano", (timed, failed), at_once=2)
+    assert timed.hours == pytest.approx(3 * 100 * 2 / 3600)
+    assert estimate.hours == pytest.approx(300 / 3600)
+    first, second, together = estimate.lines()
+    assert first == f"s4 on ListOps: 3 x 100 steps, {duration(600 / 3600)}, 2 s a step"
+    assert second == "luna on Image: 3 x 50 steps, failed: RuntimeError: out of luck"
+    assert together.startswith(f"size nano: 6 runs, 2 at once, about {duration(300 / 3600)} from their first 5 steps")
 
 
 def test_published_files_are_read_from_the_folder_of_a_task(tmp_path: Path) -> None:
@@ -282,6 +318,16 @@ def test_data_that_cannot_be_opened_name_the_task_and_how_to_give_a_folder(
     assert line.endswith("the arena takes a folder as --tasks retrieval:FOLDER")
 
 
+def test_a_folder_with_a_broken_record_is_refused_before_any_data_is_opened(
+    tmp_path: Path, small_data: list[str]
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / RECORD_NAME).write_text("{}")
+    with pytest.raises(InputError, match=r"other/record\.json is not a record: it has no field 'schema'"):
+        run(tmp_path)
+    assert small_data == []
+
+
 def test_runs_travel_to_other_processes(tmp_path: Path) -> None:
     resources = ALONE.resources(tmp_path, one_core=True)
     (planned,) = cells.plan_cells(request(tasks=("listops",)), "alone", tmp_path, resources)
@@ -289,3 +335,6 @@ def test_runs_travel_to_other_processes(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(planned)) == planned
     assert planned.label == "transformer on ListOps, seed 0"
     assert planned.steps == 2 * 2
+    assert planned.cost == 2 * 64 * planned.settings["data"]["median_length"]
+    uneven = replace(planned, recipe=planned.recipe.replace(batch_size=24))
+    assert uneven.steps == 2 * 3  # the last batch of an epoch is short

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -57,6 +57,11 @@ class Estimate:
     def hours(self) -> float:
         """Of everything that could be measured."""
         return sum(cell.hours or 0.0 for cell in self.cells) / self.at_once
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON-able object, with an object for each cell."""
+        cells = [cell._asdict() | {"hours": cell.hours} for cell in self.cells]
+        return {"size": self.size, "at_once": self.at_once, "hours": self.hours, "cells": cells}
 
     def lines(self) -> list[str]:
         """Return it as text, a line for each cell, and the sum."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from modernet.catalogue import ARENA_TASKS
 from modernet.errors import InputError, unknown_name
 from modernet.files.fingerprint import json_sha256
 from modernet.recipes import RECIPES, SequencePretrainingRecipe, SequenceRecipe, get_recipe, leaves
+from modernet.report.notation import plural
 from modernet.sequences.s4.config import StateSpaceConfig
 from modernet.sequences.zoo import sequence_config
 
@@ -104,10 +106,11 @@ class ArenaRequest:
 
     def summary(self) -> str:
         """Return how much it is: `4 models x 3 tasks x 3 seeds, size nano: 36 runs`."""
-        models, tasks = len(dict.fromkeys(self.models)), len(self.data())
-        runs = models * tasks * self.seeds * (1 if self.self_pretrain is None else 3)
+        counts = {"model": len(dict.fromkeys(self.models)), "task": len(self.data()), "seed": self.seeds}
+        runs = math.prod(counts.values()) * (1 if self.self_pretrain is None else 3)
         more = "" if self.self_pretrain is None else ", alone, pre-trained, and trained from there"
-        return f"{models} models x {tasks} tasks x {self.seeds} seeds{more}, size {self.size}: {runs} runs"
+        table = " x ".join(plural(count, noun) for noun, count in counts.items())
+        return f"{table}{more}, size {self.size}: {plural(runs, 'run')}"
 
     def network_fields(self, pretraining: Pretraining | None) -> dict[str, Any]:
         """Return the fields of every network that differ from its defaults."""

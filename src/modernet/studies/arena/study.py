@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 
 from modernet import progress
-from modernet.files.atomic import check_writable
 from modernet.records import Record
 from modernet.studies.arena.cells import open_data, plan_cells, train_cell
 from modernet.studies.arena.estimate import Estimate, estimate_runs
 from modernet.studies.arena.request import ArenaRequest
-from modernet.studies.finishing import is_finished, report_on, train_unfinished
+from modernet.studies.finishing import check_folder, is_finished, report_on, train_unfinished
 from modernet.studies.running.machines import LOCAL, Machines, Resources
 from modernet.studies.running.processes import prepare_workers
 
@@ -33,12 +32,13 @@ def run_arena(request: ArenaRequest, *, machines: Machines = LOCAL, folder: str 
         The records of the cells, and of pre-trainings, including failed runs.
 
     Raises:
-        InputError: data cannot be opened, a model does not suit them, or `folder` contains another study.
+        InputError: data cannot be opened, a model does not suit them, or `folder` contains other runs of these names or
+            a broken record.
         Interrupted: Ctrl-C; the same call resumes.
     """
     where = Path(folder).resolve() if machines.cluster is not None else Path(folder)
     resources = _resources(request, machines, where)
-    check_writable(where)
+    check_folder(where)
     open_data.cache_clear()
     if resources.cluster is None and resources.workers > 1:
         prepare_workers()  # which import while data are opened here
