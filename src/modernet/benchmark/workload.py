@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from modernet.benchmark.case import CHOSEN, Case
 from modernet.benchmark.targets import Target
+from modernet.deploy.running.casting import cast_weights
 from modernet.machine.device import last_cache_bytes
 from modernet.machine.memory import available_bytes
 from modernet.machine.settings import set_tf32
@@ -67,7 +68,7 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
     else:
         running = network.to(memory_format=case.memory_format)
         if case.mode == "infer":
-            running = running.to(case.tensor_dtype)
+            running = cast_weights(running, case.tensor_dtype)
         running.train(case.mode == "train")
     call: Callable[..., Any] = running
     if case.compile not in ("off", CHOSEN):

@@ -143,9 +143,17 @@ def test_training_changes_the_weights_and_inference_does_not() -> None:
         assert torch.equal(weight, before) is not moves
 
 
-def prepared(mode: str) -> Workload:
-    case = Case("convnext_test", mode, "float32", "channels_last", "off", 2, 32, threads=1)
-    return prepare(case, find_network("convnext_test"), torch.device("cpu"))
+def prepared(mode: str, name: str = "convnext_test", dtype: str = "float32", side: int = 32) -> Workload:
+    case = Case(name, mode, dtype, "channels_last", "off", 2, side, threads=1)
+    return prepare(case, find_network(name), torch.device("cpu"))
+
+
+def test_complex_weights_stay_complex_in_bfloat16() -> None:
+    workload = prepared("infer", HERE + "filters", "bfloat16", 8)
+    workload.step()
+    assert {name: value.dtype for name, value in workload.network.named_parameters()} == {
+        "weight": torch.complex64, "classifier.weight": torch.bfloat16, "classifier.bias": torch.bfloat16,
+    }  # fmt: skip
 
 
 def test_an_optimized_network_is_optimized_for_the_measured_images(

@@ -14,12 +14,16 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def cast_copy(network: Network, dtype: torch.dtype) -> Network:
-    """Return a copy of a network with its floating-point weights in a dtype.
+    """Return a copy of a network with its floating-point weights in a dtype, see `cast_weights`."""
+    return cast_weights(copy.deepcopy(network), dtype)
+
+
+def cast_weights(network: Network, dtype: torch.dtype) -> Network:
+    """Cast the floating-point weights of a network, and return it.
 
     Complex weights become complex128 for float64, and stay complex64 otherwise: `Module.to` would drop their imaginary
     parts.
     """
-    network = copy.deepcopy(network)
     if not has_complex_weights(network):
         return network.to(dtype)
     for module in network.modules():
