@@ -40,7 +40,7 @@ class Options:
     hf:org/name, or a name. Validation images are used; of one set without splits all, or if the network learned from
     some, those held out."""
     out: Path
-    """Folder to write; it must not exist."""
+    """Folder to write, new or empty."""
     precision: Literal["exact", "bf16", "int8", "auto"] = "auto"
     """exact: results change by rounding only. bf16, int8: also with less precise numbers, where they lose no
     accuracy. auto: whichever of these is fastest."""
