@@ -75,9 +75,10 @@ def arena_attention(q: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     return (q @ q.T * q.shape[-1] ** 0.5).masked_fill(~seen, -torch.inf).softmax(-1) @ v
 
 
-def test_the_arenas_chunks_see_the_one_before_and_the_first_the_last() -> None:
-    (q, _, v), n = projections(39), 39
-    arena = mixer("reformer_lra", n, buckets=4)
+@pytest.mark.parametrize("n", [39, 20])
+def test_the_arenas_chunks_see_the_one_before_and_the_first_the_last_of_the_longest_sequence(n: int) -> None:
+    q, _, v = projections(n)
+    arena = mixer("reformer_lra", 39, buckets=4)
     mixed = arena.mix(q, q, v, None)
     rotation = arena.rotations[0, 0]
     for head in range(2):
@@ -87,6 +88,10 @@ def test_the_arenas_chunks_see_the_one_before_and_the_first_the_last() -> None:
         back = (chunk[:, None] - chunk) % 4
         expected = arena_attention(steps, v[0, head], back <= 1)
         torch.testing.assert_close(mixed[0, head], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_arenas_chunks_leave_room_for_a_step_of_padding() -> None:
+    assert [mixer("reformer_lra", steps, buckets=4).chunk for steps in (39, 40)] == [10, 11]
 
 
 def test_a_short_sequence_is_one_chunk_of_the_arenas() -> None:

@@ -60,6 +60,21 @@ def test_noise_moves_the_permutation_in_training_only() -> None:
     assert not torch.equal(sinkhorn.permutation(x, exists), sinkhorn.permutation(x, exists))
 
 
+def test_a_block_is_sorted_by_the_sum_of_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    (q, k, v), mask = projections(24), some_padding(24)
+    sinkhorn, seen = mixer("sinkhorn", 24, block=4), list[tuple[Tensor, Tensor]]()
+    permutation = sinkhorn.permutation
+    monkeypatch.setattr(sinkhorn, "permutation", lambda *given: seen.append(given) or permutation(*given))
+    sinkhorn.mix(q, k, v, mask)
+    ((sums, exists),) = seen
+    torch.testing.assert_close(sums, (k * mask[:, None, :, None]).unflatten(2, (6, 4)).sum(3))
+    assert exists.tolist() == [[True] * 6, [True] * 4 + [False] * 2]
+
+
+def test_the_arenas_blocks_leave_room_for_a_step_of_padding() -> None:
+    assert [mixer("sinkhorn_lra", steps, block=6).stride for steps in (23, 24)] == [4, 5]
+
+
 def test_logits_are_divided_by_the_temperature() -> None:
     sinkhorn, x = mixer("sinkhorn", 24, block=4, temperature=0.5, iterations=3), projections(6)[0]
     expected = doubly_stochastic(sinkhorn.sort(x) / 0.5, 3)

@@ -33,6 +33,17 @@ def test_a_step_of_the_dense_form_alone_decides_what_it_weighs() -> None:
     assert not slope.any()
 
 
+def test_logits_are_the_first_rows_and_columns_of_what_is_learned() -> None:
+    x = sequences()  # 10 steps of 12
+    random, factorized = (mixer("synthesizer", 12, form=form, rank=3).synthesizer for form in ("random", "factorized"))
+    torch.testing.assert_close(random(x)[0], random.logits[:, :10, :10])
+    torch.testing.assert_close(factorized(x)[0], (factorized.rows @ factorized.columns)[:, :10, :10])
+    dense = mixer("synthesizer_dense", 12).synthesizer
+    nn.init.normal_(dense.bias)
+    for head, hidden in enumerate(dense.hidden(x).relu().split(8, -1)):  # two heads of 8 channels
+        torch.testing.assert_close(dense(x)[:, head], (hidden @ dense.weight[head] + dense.bias[head])[..., :10])
+
+
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
