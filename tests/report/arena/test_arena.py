@@ -222,7 +222,8 @@ def test_the_page_has_the_table_the_floors_and_the_cost(tmp_path: Path) -> None:
 
     assert "36.4 †" in page
     assert "floor: the root operator" in page
-    assert "six tasks" in page
+    assert '<th scope="col">Path-X</th><th scope="col">Average</th>' in page
+    assert '<td>80.48<span class="interval">six tasks</span></td>' in page
     assert "Tay et al. 2020, the benchmark&#39;s own table" in page
     assert "<td>71.0k</td><td>20.0</td><td>400</td><td>39.4</td><td>36.4</td><td>3</td>" in page
     assert "floor: the root operator\\n36.5" in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+from modernet.catalogue import ARENA_TASKS
 from modernet.records import Record
 from modernet.report.arena import tables, wording
 from modernet.report.arena.chart import arena_chart, notes, write_arena_png
@@ -42,6 +43,7 @@ def _section(arena: Arena) -> Section:
         "published": list(
             {(row.source, row.model): row for entry in arena.entries for row in published(entry)}.values()
         ),
+        "titles": list(ARENA_TASKS.values()),
         "cells": cells,
         "curves": {title: found for title, found in curves.items() if found is not None},
         "origin": origin(arena.records, [_user(record) for record in arena.records], _users),
