@@ -44,6 +44,16 @@ def test_a_file_is_made_once(cache: Path) -> None:
     assert len(made) == 1
 
 
+def test_each_folder_has_a_limit_of_its_own(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERNET_CACHE_GB", "0.0000015")
+    cached("a", kilobyte)
+    with open_cached("a", kilobyte, folder="others") as file:
+        assert Path(file.name) == cache.parent / "others" / "a"
+    cached("b", kilobyte, folder="others")
+
+    assert (files(cache), files(cache.parent / "others")) == (["a"], ["b"])
+
+
 def test_recently_used_files_stay(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERNET_CACHE_GB", "0.000003")
     for name, seconds_ago in (("a", 300), ("b", 500), ("c", 400)):

@@ -1,4 +1,4 @@
-"""A cache folder of limited size: files are made at their first use, the least recently used are removed."""
+"""Cache folders of limited size: files are made at their first use, the least recently used are removed."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _DEFAULT_GB = 200.0
 _FRESH_S = 60.0  # interval at which the time of use is updated
 
 
-def cached(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the file `name` of the cache, made first if it is missing.
+def cached(name: str, make: Callable[[Path], None], *, folder: str = "shards") -> Path:
+    """Return the file `name` of a folder of the cache, made first if it is missing.
 
-    Of several processes one makes it, the others wait. Then the least recently used files, but never this one, are
-    removed until all take at most `$MODERNET_CACHE_GB` (by default 200). So another process may remove a file before it
-    is opened; `open_cached` handles that.
+    Of several processes one makes it, the others wait. Then the least recently used files of the folder, but never this
+    one, are removed until all take at most `$MODERNET_CACHE_GB` (by default 200). So another process may remove a file
+    before it is opened; `open_cached` handles that.
 
     Args:
         make: writes the file to the given path.
+        folder: one for each kind of file, each of the same limit.
 
     Raises:
         InputError: it cannot be written; and the errors of `make`.
     """
-    file = cache_folder() / "shards" / name
+    file = cache_folder() / folder / name
     if _touch(file):
         return file
     limit = _limit_bytes()
@@ -48,11 +49,11 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     return file
 
 
-def open_cached(name: str, make: Callable[[Path], None]) -> BinaryIO:
-    """Open a file of the cache; an open file stays readable when another process removes it."""
+def open_cached(name: str, make: Callable[[Path], None], *, folder: str = "shards") -> BinaryIO:
+    """Open a file of the cache, as `cached`; an open file stays readable when another process removes it."""
     while True:
         with contextlib.suppress(FileNotFoundError):  # removed in between
-            return cached(name, make).open("rb")
+            return cached(name, make, folder=folder).open("rb")
 
 
 def _touch(file: Path) -> bool:
