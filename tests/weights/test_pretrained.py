@@ -14,7 +14,16 @@ from modernet.catalogue import list_weights
 from modernet.errors import InputError
 from modernet.models import MODELS, create_model
 from modernet.preparation import Preparation
-from modernet.weights import NetworkSpec, convert, load_model, load_weights, save_network, starting_weights
+from modernet.weights import (
+    NetworkSpec,
+    convert,
+    load_model,
+    load_weights,
+    save_network,
+    starting_weights,
+    untrained_model,
+    weights_fingerprint,
+)
 
 # of every kind of position weights in the zoo: model, its field in the file, image size that this means
 OTHER_SIZES: list[tuple[str, dict[str, int], int]] = [
@@ -111,3 +120,24 @@ def test_the_weights_of_a_run_are_not_taken_for_published_ones(file: str, tmp_pa
 def test_an_unknown_tag_is_refused_with_a_file_too(load: Callable[..., object], name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load(name, "weights.pth")
+
+
+def test_weights_without_a_classifier_make_a_network_for_features_alone(tmp_path: Path) -> None:
+    body = create_model("resnet_test", num_classes=0)
+    save_file(body.state_dict(), tmp_path / "body.safetensors")
+    with pytest.raises(InputError, match="has no classifier; train one first"):
+        load_model("resnet_test", tmp_path / "body.safetensors")
+    saved = load_model("resnet_test", tmp_path / "body.safetensors", classifier=False)
+
+    assert saved.classes == ()
+    assert weights_fingerprint(saved.network) == weights_fingerprint(body)
+
+
+def test_random_weights_are_a_function_of_the_seed_alone() -> None:
+    before = torch.random.get_rng_state()
+    first, again, other = (weights_fingerprint(untrained_model("resnet_test", seed).network) for seed in (0, 0, 1))
+
+    assert first == again != other
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(InputError, match=r"names weights; for random ones, give mobilenet_v2"):
+        untrained_model("mobilenetv2_100.ra_in1k")

@@ -12,7 +12,8 @@ from modernet.errors import InputError
 from modernet.files.fingerprint import json_sha256
 from modernet.records import is_run_path
 from modernet.tasks.registry import load_network
-from modernet.weights import SavedNetwork, load_model, weights_fingerprint
+from modernet.weights import SavedNetwork, load_model, untrained, untrained_model, weights_fingerprint
+from modernet.weights.saved_network import read_description
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class NamedNetwork:
     run: Path | None = None
 
     @staticmethod
-    def load(name: str, weights: Path | None = None, *, original: bool = False) -> NamedNetwork:
+    def load(
+        name: str, weights: Path | None = None, *, original: bool = False, classifier: bool = True
+    ) -> NamedNetwork:
         """Load what `name` means.
 
         Args:
@@ -38,21 +41,30 @@ class NamedNetwork:
                 with a slash.
             weights: a file of weights for the model.
             original: of a folder of `modernet optimize`, load the network that was optimized.
+            classifier: as `load_model` takes it.
 
         Raises:
             InputError: there is no such network, or its weights cannot be had.
         """
         if not is_run_path(name):
-            return NamedNetwork.of_model(name, weights)
+            return NamedNetwork.of_model(name, weights, classifier=classifier)
         if weights is not None:
             raise InputError(f"--weights belong to a model, and {name} is the path of a run; leave one out")
         return NamedNetwork.of_run(Path(name)) if original else NamedNetwork.of_folder(Path(name))
 
     @staticmethod
-    def of_model(name: str, weights: Path | None = None) -> NamedNetwork:
+    def of_model(name: str, weights: Path | None = None, *, classifier: bool = True) -> NamedNetwork:
         """Load published weights, or those of a file, as `load_model` does."""
         known = find_weights(name).name if weights is None else weights.resolve().name
-        return NamedNetwork(load_model(name, weights), known)
+        return NamedNetwork(load_model(name, weights, classifier=classifier), known)
+
+    @staticmethod
+    def untrained(name: str, seed: int) -> NamedNetwork:
+        """Make the network that `name` means, a model or the folder of a finished run, with random weights."""
+        if not is_run_path(name):
+            return NamedNetwork(untrained_model(name, seed), f"random, seed {seed}")
+        about = read_description(Path(name))
+        return NamedNetwork(untrained(about.spec, about.inputs, seed), f"random, seed {seed}")
 
     @staticmethod
     def of_run(folder: Path) -> NamedNetwork:

@@ -12,6 +12,8 @@ from modernet.weights.pretrained import (
     create_model,
     load_model,
     starting_weights,
+    untrained,
+    untrained_model,
     weights_of_run,
 )
 from modernet.weights.saved_network import NetworkSpec, SavedNetwork, load_network, save_network
@@ -36,6 +38,8 @@ __all__ = [
     "read_foreign_weights",
     "save_network",
     "starting_weights",
+    "untrained",
+    "untrained_model",
     "weights_fingerprint",
     "weights_of_run",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from modernet import models
@@ -171,13 +172,14 @@ def _describe(network: models.Backbone, entry: PretrainedWeights, own_size: bool
     }
 
 
-def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> SavedNetwork:
+def load_model(name: str, weights: str | os.PathLike[str] | None = None, *, classifier: bool = True) -> SavedNetwork:
     """Return a network of the zoo with its weights, class names and preprocessing.
 
     Args:
         name: a model, with a file of weights for it; or published weights: `model.tag`, or a model for its first.
         weights: a file in any scheme that `load_weights` knows. Images are prepared as for the model's published
             weights.
+        classifier: whether weights without a classifier are refused; else the network has as few classes as they.
 
     Raises:
         InputError: unknown name, or the weights cannot be fetched, do not fit, or are those of a run.
@@ -196,7 +198,7 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     fields = fields_for(model, file)
     fields.pop("in_chans", None)  # images have three channels
     classes = fields.pop("num_classes", get_entry(model).config.num_classes)
-    if classes == 0:
+    if classes == 0 and classifier:
         raise InputError(f"{path} has no classifier; train one first: modernet train --weights")
     network = models.create_model(model, num_classes=classes, **fields)
     loaded = load_file(network, file)
@@ -209,6 +211,28 @@ def load_model(name: str, weights: str | os.PathLike[str] | None = None) -> Save
     if loaded.adapted:
         say(f"{path.name} is for images of another number of channels; adapted {', '.join(loaded.adapted)}")
     return SavedNetwork(network.eval(), NetworkSpec("model", model, fields), class_names(classes), preparation)
+
+
+def untrained_model(name: str, seed: int = 0) -> SavedNetwork:
+    """Return a network of the zoo with random weights and one class, for images as its published weights take them.
+
+    It is what pretrained weights are compared with; nothing is drawn from the caller's generator.
+
+    Raises:
+        InputError: unknown name, or the name of weights.
+    """
+    model, _, tag = zoo_name(name).partition(".")
+    if tag:
+        raise InputError(f"{name} names weights; for random ones, give {model}")
+    return untrained(NetworkSpec("model", get_entry(model).name, {}), _preparation(model, _published(model)), seed)
+
+
+def untrained(spec: NetworkSpec, inputs: Inputs, seed: int = 0) -> SavedNetwork:
+    """Return the network of a spec with random weights and one class."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = spec.build(1)
+    return SavedNetwork(network.eval(), spec, class_names(1), inputs)
 
 
 def _image_size(model: str, fields: Mapping[str, Any]) -> int:
