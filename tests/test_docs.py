@@ -19,6 +19,7 @@ PAGES = [
         "docs/speed.md",
         "docs/timm.md",
         "docs/pretraining.md",
+        "docs/probing.md",
         "docs/robustness.md",
         "docs/sequences.md",
         "docs/results/README.md",

@@ -84,7 +84,8 @@ class Record:
             `why` and `jpeg` (a small drawing, base64); `per_class`, metrics by class, perhaps with their `n`, and
             `class_metric`, the `name` and `title` of the one that tells which is worst; `reconstructions` of a
             pre-training, with the `split` of the `images`, each of them as in `misses`, and its `mask_ratio` and
-            `norm_pixels`. Of a test
+            `norm_pixels`; `probes`, how the probes of features were chosen, as `modernet.evaluation.probing.results`
+            describes it. Of a test
             of robustness: `corruptions`, `corruption_means`, `calibration`, `resolution`, `translation` and `bias` as
             `modernet.evaluation.robustness` describes them, and unless it is of a classifier, `measure`: the `name` and
             `title` of the metric that the rows of `corruptions` and `corruption_means` have instead of `error`.

@@ -24,6 +24,7 @@ _VERBS = {
     "data": "check a data set, pack it into shards, or corrupt its images",
     "train": "train a network on your images",
     "evaluate": "test a trained network on a data set",
+    "probe": "tell what the features of a network are worth: logistic regression and nearest neighbours on them",
     "predict": "predict what is in images",
     "robustness": "measure how a network answers for corrupted images, a classifier also for shifted and moved ones",
     "optimize": "find the fastest way to run a classifier on this processor, and keep it in a folder",

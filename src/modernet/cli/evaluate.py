@@ -11,8 +11,7 @@ import tyro
 
 from modernet.cli.networks import check_network, open_network
 from modernet.cli.options import parse
-from modernet.cli.output import print_json, results
-from modernet.errors import InputError
+from modernet.cli.output import check_free_of_records, print_json, results
 from modernet.files.names import valid_text
 from modernet.records import RECORD_NAME, Metric, Record, worst_classes
 
@@ -112,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
         if options.save_json is not None:
             check_writable(options.save_json, "--save-json")
         if options.out is not None:
-            _check_out(options.out)
+            check_free_of_records(options.out)
         network = open_network(options.run, options.model, options.weights, trust=options.trust)
         measured = task.evaluate(network.saved, request)
     if options.out is not None:
@@ -136,15 +135,6 @@ def main(arguments: Sequence[str]) -> None:
         print("worst classes:")
     for name, row in worst:
         print(f"  {results((task.class_metric,), row)}  {name}")
-
-
-def _check_out(folder: Path) -> None:
-    """Check that a record can be written to a folder, and replaces none, such as that of a run."""
-    from modernet.files.atomic import check_writable
-
-    if (folder / RECORD_NAME).exists():
-        raise InputError(f"{folder} has a {RECORD_NAME}; give another --out, or remove it")
-    check_writable(folder)
 
 
 def _record(model: str | None, network: NamedNetwork, request: EvaluateRequest, measured: Measured) -> Record:

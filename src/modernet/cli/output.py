@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from modernet.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,6 +29,20 @@ def print_table(table: Table) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
     console.print(table)
+
+
+def check_free_of_records(folder: Path) -> None:
+    """Check that a record can be written to a folder, and replaces none, such as that of a run.
+
+    Raises:
+        InputError: it cannot, or there is one.
+    """
+    from modernet.files.atomic import check_writable
+    from modernet.records import RECORD_NAME
+
+    if (folder / RECORD_NAME).exists():
+        raise InputError(f"{folder} has a {RECORD_NAME}; give another --out, or remove it")
+    check_writable(folder)
 
 
 def simple_table(title: str, columns: dict[str, bool], rows: list[list[str]]) -> Table:

@@ -7,7 +7,7 @@ from modernet.data.images.finding import find_images
 from modernet.data.images.views import IGNORE, View, fit_image
 from modernet.data.loading.loaders import Batch, Loader, make_loader
 from modernet.data.loading.plan import Place
-from modernet.data.opening import open_dataset, open_split
+from modernet.data.opening import open_dataset, open_prepared, open_split
 from modernet.data.pack import Packed, pack_dataset
 from modernet.data.sources.read import DATASET_NAMES, check_source
 from modernet.data.targets import BoxBatch, BoxTargets, ClassTargets, NoTargets, SemanticTargets, TargetKind, Targets
@@ -42,6 +42,7 @@ __all__ = [
     "make_loader",
     "make_scenes",
     "open_dataset",
+    "open_prepared",
     "open_split",
     "pack_dataset",
     "read_image",

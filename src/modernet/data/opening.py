@@ -1,8 +1,9 @@
-"""open_dataset: a name, a folder or an address -> an opened data set."""
+"""open_dataset and its kin: a name, a folder or an address -> an opened data set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -127,6 +128,33 @@ def _open_source(
         unreadable=tuple(unreadable),
         splits=given.words,
         mark=partial(Marks.of, given.train.images, given.train.indices),
+    )
+
+
+def open_prepared(spec: str, preparation: Preparation, *, skip_unreadable: bool = False) -> ImageDataset:
+    """Open images with classes for a network that is not trained on them: the three splits of `open_dataset`.
+
+    Images are read when they are shown, so that opening takes no longer for many; the data set does not depend on how
+    they are prepared.
+
+    Args:
+        spec, skip_unreadable: as in `open_dataset`.
+        preparation: how images are prepared for the network, which becomes that of the data set.
+
+    Raises:
+        InputError: as `open_dataset`.
+    """
+    if spec == "digit_scenes":
+        return replace(open_dataset(spec, image_size=preparation.image_size), preparation=preparation)
+    name, source = read_source(spec)
+    given = three_splits(source)
+    examples = {"train": given.train, "validation": given.validation, "test": given.test}
+    size, interpolation = preparation.size, preparation.interpolation
+    splits, unreadable = _read_all(name, source, examples, size, interpolation, False, skip_unreadable)
+    if unreadable:
+        splits["train"].targets.check(source.classes, f"what can be read of {source.path}")
+    return ImageDataset(
+        name, source.classes, preparation, **splits, unreadable=tuple(unreadable), splits=given.words, mark=None
     )
 
 

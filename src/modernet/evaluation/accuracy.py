@@ -12,6 +12,7 @@ from modernet.data import Loader
 from modernet.evaluation.answering import answer_batches
 from modernet.evaluation.scores import NonFiniteScores, non_finite, ranks
 from modernet.processes import ALONE, Processes
+from modernet.statistics import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,11 @@ def evaluate_classifier(
     if lost:
         raise NonFiniteScores.of(f"{lost:.0f} of {count} images")
     return Accuracy(top1=100 * top1 / count, top5=100 * top5 / count, loss=loss_sum / count, n=count)
+
+
+def with_interval(name: str, per_cent: float, n: int) -> dict[str, float]:
+    """Return a share of n images in per cent as metrics of a record: `name`, and the ends of its 95 % interval,
+    `name_low` and `name_high`, as of independent images.
+    """
+    ends = wilson_interval(per_cent / 100, n)
+    return {name: per_cent, f"{name}_low": 100 * ends.low, f"{name}_high": 100 * ends.high}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -36,6 +36,12 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @staticmethod
+    def of(scores: Tensor, labels: Tensor) -> Judged:
+        """Judge the scores (n, k) of images of the classes `labels`, int64 (n,); all stay on their device."""
+        losses = F.cross_entropy(scores, labels, reduction="none")
+        return Judged(labels, scores.argmax(1), ranks(scores, labels), losses)
 
     def accuracy(self) -> Accuracy:
         """Return the accuracy over all images."""
@@ -83,13 +89,12 @@ def judge_classifier(network: nn.Module, loader: Loader, name: str = "evaluating
     Raises:
         NonFiniteScores: a logit is NaN or infinite.
     """
-    rows: list[tuple[Tensor, ...]] = []
+    rows: list[Judged] = []
     lost: Tensor | int = 0
     for logits, labels in answer_batches(network, loader, name):
-        losses = F.cross_entropy(logits, labels, reduction="none")
-        rows.append((labels, logits.argmax(1), ranks(logits, labels), losses))
+        rows.append(Judged.of(logits, labels))
         lost = lost + non_finite(logits)
-    judged = Judged(*(torch.cat(column).cpu() for column in zip(*rows, strict=True)))
+    judged = Judged(*(torch.cat([getattr(row, part.name) for row in rows]).cpu() for part in fields(Judged)))
     if lost:
         raise NonFiniteScores.of(f"{int(lost)} of {len(judged)} images")
     return judged

@@ -61,11 +61,12 @@ def _weights(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _test(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a network was evaluated."""
+    """Return how a network was evaluated, or which of its features."""
     test = dict(settings.get("inference", {}))
     if "scales" in test:
         test["scales"] = " ".join(f"{scale:g}" for scale in test["scales"])
-    return test | {"class_map": settings.get("class_map", {}).get("file"), "real": settings.get("real")}
+    test |= {"class_map": settings.get("class_map", {}).get("file"), "real": settings.get("real")}
+    return test | {"features": settings.get("features")}
 
 
 def _differs(leaf: tuple[str, str], choices: Sequence[_Choices]) -> bool:

@@ -15,6 +15,7 @@ from modernet import evaluation
 from modernet.data import Batch, ImageDataset
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_classifier, saved_loader
+from modernet.evaluation.accuracy import with_interval
 from modernet.evaluation.class_map import read_class_map
 from modernet.evaluation.judging import judge_classifier
 from modernet.evaluation.real_labels import RealLabels
@@ -23,7 +24,6 @@ from modernet.machine.device import default_device
 from modernet.models import Backbone
 from modernet.recipes import ClassificationRecipe, for_classification
 from modernet.records import CLASSIFICATION, Metric, Record
-from modernet.statistics import wilson_interval
 from modernet.tasks.criterion import criterion
 from modernet.tasks.head import drop_features, scale_head, with_pool
 from modernet.tasks.images import (
@@ -194,22 +194,16 @@ def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
     network = saved.network.to(request.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     judged = judge_classifier(network, loader)
     accuracy = judged.accuracy()
-    measured = _with_interval("top1", accuracy.top1, accuracy.n)
+    measured = with_interval("top1", accuracy.top1, accuracy.n)
     if len(saved.classes) > _FIVE:
-        measured |= _with_interval("top5", accuracy.top5, accuracy.n)
+        measured |= with_interval("top5", accuracy.top5, accuracy.n)
     measured |= {"loss": accuracy.loss, "n": accuracy.n}
     if real is not None:
         by_real = real.accuracy(judged)
-        measured |= {**_with_interval("real_top1", by_real.top1, by_real.n), "real_n": by_real.n}
+        measured |= {**with_interval("real_top1", by_real.top1, by_real.n), "real_n": by_real.n}
     confusion = judged.confusion(saved.classes)
     details = {"confusion": confusion} if confusion else {}
     return Measured(data_settings(opened), measured, judged.per_class(saved.classes), details)
-
-
-def _with_interval(name: str, per_cent: float, n: int) -> dict[str, float]:
-    """Return a share of n images in per cent, and the ends of its 95 % interval."""
-    ends = wilson_interval(per_cent / 100, n)
-    return {name: per_cent, f"{name}_low": 100 * ends.low, f"{name}_high": 100 * ends.high}
 
 
 def predict(saved: SavedNetwork, paths: Sequence[Path], request: PredictRequest) -> Iterator[evaluation.Prediction]:

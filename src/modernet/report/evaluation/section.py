@@ -1,4 +1,4 @@
-"""The sections of evaluations."""
+"""The sections of evaluations, of whole networks and of probes of their features."""
 
 from __future__ import annotations
 
@@ -14,27 +14,31 @@ from modernet.report.origin import origin
 from modernet.report.section import Image, Section
 
 _MOST_CLASSES = 12
+_TITLES = {"evaluate": "Evaluation", "probe": "Probes"}
+"""Kind of record -> what its sections are called."""
 
 
 def sections(records: Sequence[Record]) -> list[Section]:
     """Return a section for each data set, split and task that networks were evaluated on; see `Kind`."""
-    groups: dict[tuple[str, str, str, tuple[Metric, ...]], list[Record]] = {}
+    groups: dict[tuple[str, str, str, str, tuple[Metric, ...]], list[Record]] = {}
     for record in records:
-        if record.kind == "evaluate":
+        if record.kind in _TITLES:
             data = record.settings.get("data", {})
             name, images = str(data.get("name", "unnamed data")), str(data.get("fingerprint", ""))
             split = str(record.settings.get("split", "test"))
-            groups.setdefault((name, images, split, record.task_metrics), []).append(record)
-    images_of: dict[str, set[str]] = {}
-    for name, images, _, _ in groups:
-        images_of.setdefault(name, set()).add(images)
+            groups.setdefault((record.kind, name, images, split, record.task_metrics), []).append(record)
+    images_of: dict[tuple[str, str], set[str]] = {}
+    for kind, name, images, _, _ in groups:
+        images_of.setdefault((kind, name), set()).add(images)
     return [
-        _section(f"{name} ({images})" if images and len(images_of[name]) > 1 else name, split, metrics, runs)
-        for (name, images, split, metrics), runs in groups.items()
+        _section(
+            kind, f"{name} ({images})" if images and len(images_of[kind, name]) > 1 else name, split, metrics, runs
+        )
+        for (kind, name, images, split, metrics), runs in groups.items()
     ]
 
 
-def _section(data: str, split: str, metrics: Sequence[Metric], runs: Sequence[Record]) -> Section:
+def _section(kind: str, data: str, split: str, metrics: Sequence[Metric], runs: Sequence[Record]) -> Section:
     names = labels(runs)
     labelled = list(zip(names, runs, strict=True))
     measured = [metric for metric in metrics if any(run.score(split, metric) is not None for run in runs)]
@@ -46,18 +50,19 @@ def _section(data: str, split: str, metrics: Sequence[Metric], runs: Sequence[Re
         "metrics": measured,
         "primary": metrics[0],
         "rows": [(name, [_value(run, split, metric) for metric in measured], _n(run, split)) for name, run in labelled],
+        "chosen": [(name, *_chosen(run)) for name, run in labelled if kind == "probe"],
         "worst": [(name, *worst) for name, run in labelled if (worst := _worst_classes(run))[1]],
         "errors": [each for each in found if each.shown],
         "reconstructed": reconstructed,
         "origin": origin(runs, names, ", ".join),
     }
-    title = f"Evaluation on {data}"
+    title = f"{_TITLES[kind]} on {data}"
     image = (
         Image("evaluation", functools.partial(write_errors_png, f"Errors on {data}", split, drawn)) if drawn else None
     )
     if reconstructed:
         image = reconstructions_image(data, reconstructed)
-    return Section("evaluation", title, f"Evaluation: {data}", content, runs, image)
+    return Section("evaluation", title, f"{_TITLES[kind]}: {data}", content, runs, image)
 
 
 def _value(run: Record, split: str, metric: Metric) -> str:
@@ -66,6 +71,12 @@ def _value(run: Record, split: str, metric: Metric) -> str:
     text = notation.number(run.score(split, metric), digits)
     ends = [run.metrics.get(f"{split}_{metric.name}_{end}") for end in ("low", "high")]
     return text if None in ends else f"{text} [{', '.join(notation.number(end, digits) for end in ends)}]"
+
+
+def _chosen(run: Record) -> tuple[str, int, float, int]:
+    """Return the features of a probe, their length, and the strength and the number of neighbours that were chosen."""
+    linear, knn = (run.details["probes"][name]["chosen"] for name in ("linear", "knn"))
+    return run.settings["features"], run.settings["channels"], linear, knn
 
 
 def _n(run: Record, split: str) -> str:
