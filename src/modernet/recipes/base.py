@@ -38,8 +38,8 @@ class Range:
 class Optimizer:
     """The optimizer, its rates, weight decay and clipping."""
 
-    optimizer: Literal["adamw", "sgd", "lamb"] = "adamw"
-    """AdamW, SGD with momentum, or LAMB (You et al. 2019)."""
+    optimizer: Literal["adamw", "sgd", "lamb", "lars"] = "adamw"
+    """AdamW, SGD with momentum, LAMB (You et al. 2019), or LARS (You et al. 2017)."""
     lr: Annotated[float, Range(0)] = 1e-3
     """Peak learning rate, for a batch of `lr_batch`."""
     lr_batch: Annotated[int | None, Range(1)] = None
@@ -50,12 +50,12 @@ class Optimizer:
     lr_scaling: Literal["linear", "sqrt"] = "linear"
     """How all rates scale with batch_size / lr_batch: linearly, or with its square root."""
     weight_decay: Annotated[float, Range(0)] = 0.05
-    """AdamW: decoupled; SGD: L2; LAMB: within its trust ratio. Norms, biases, scales and position embeddings
-    are exempt."""
+    """AdamW: decoupled; SGD: L2; LAMB and LARS: within their trust ratio. Norms, biases, scales and position
+    embeddings are exempt."""
     decay_norms: bool = False
     """Decay every parameter but dynamics, as was usual before 2018."""
     beta1: Annotated[float, Range(0, 1)] = 0.9
-    """First beta of AdamW and LAMB; SGD's momentum."""
+    """First beta of AdamW and LAMB; momentum of SGD and LARS."""
     beta2: Annotated[float, Range(0, 1)] = 0.999
     """Second beta of AdamW and LAMB."""
     eps: Annotated[float, Range(0, 1)] = 1e-8

@@ -37,6 +37,9 @@ class ClassificationRecipe(ImageRecipe):
     global_pool: Literal["avg", "max", "avgmax", "token"] | None = None
     """Pooling before the classifier: the mean of positions, their maximum, the mean of both, or the class token of a
     network that has one; None: the network's own."""
+    frozen: bool = False
+    """Train the classifier alone, as MAE's linear probe: its features, which nothing is dropped from, are standardised
+    over batches (a BatchNorm without scale and shift)."""
     regularization: Regularization = field(default_factory=Regularization)
 
 

@@ -25,6 +25,7 @@ from modernet.models import Backbone
 from modernet.recipes import ClassificationRecipe, for_classification
 from modernet.records import CLASSIFICATION, Metric, Record
 from modernet.tasks.criterion import criterion
+from modernet.tasks.frozen import FrozenClassifier
 from modernet.tasks.head import drop_features, scale_head, with_pool
 from modernet.tasks.images import (
     ImageTask,
@@ -89,6 +90,9 @@ class Classification(ImageTask):
         title = "validating" if split == "validation" else "testing"
         return asdict(evaluate_classifier(network, self.held_out(split), title, self.context.processes))
 
+    def save(self, folder: Path, network: nn.Module) -> None:
+        super().save(folder, network.merged() if isinstance(network, FrozenClassifier) else network)
+
 
 def train_classifier(
     spec: NetworkSpec,
@@ -130,6 +134,8 @@ def train_classifier(
             load_start(start, network)
         if not kept:
             scale_head(network, recipe.regularization.head_init_scale)
+        if recipe.frozen:
+            return Classification(FrozenClassifier(network), spec, dataset, recipe, context, seed)
         drop_features(network, recipe.regularization.dropout)
         return Classification(network, spec, dataset, recipe, context, seed)
 

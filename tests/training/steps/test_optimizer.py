@@ -57,6 +57,23 @@ def test_lamb_steps_as_in_timm() -> None:
     assert not torch.equal(ours.weight, layer().weight)
 
 
+def test_lars_scales_the_step_of_weights_by_their_norm() -> None:
+    """As the release of MAE defines it, without weight decay; biases step as in SGD with momentum."""
+    network = layer()
+    optimizer = make_optimizer(network, QUICK.replace(optimizer="lars", lr=0.5, weight_decay=0.0, beta1=0.9))
+    weight, bias = (parameter.detach().clone() for parameter in network.parameters())
+    momenta = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    for _ in range(3):
+        of_weight, of_bias = gradients(network)
+        of_weight = 0.001 * weight.norm() / of_weight.norm() * of_weight
+        momenta = [0.9 * before + now for before, now in zip(momenta, (of_weight, of_bias), strict=True)]
+        weight, bias = weight - 0.5 * momenta[0], bias - 0.5 * momenta[1]
+        optimizer.step()
+
+    torch.testing.assert_close(network.weight.detach(), weight)
+    torch.testing.assert_close(network.bias.detach(), bias)
+
+
 def test_a_run_with_lamb_resumes_from_its_state() -> None:
     """timm keeps the number of steps in the groups, not next to the moments."""
     recipe = QUICK.replace(optimizer="lamb")

@@ -228,3 +228,10 @@ def test_the_rate_of_dynamics_is_that_of_the_recipe() -> None:
         groups = make_optimizer(network, recipe.replace(dynamics_lr=own)).param_groups
         (shared,) = {group["lr_scale"] for group in groups if any(p is network[0].a for p in group["params"])}
         assert shared == pytest.approx(scale)
+
+
+def test_parameters_without_gradient_are_left_out() -> None:
+    network = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2))
+
+    found = [parameter for group in parameter_groups(network, 0.05) for parameter in group["params"]]
+    assert {id(parameter) for parameter in found} == {id(parameter) for parameter in network[1].parameters()}

@@ -15,7 +15,8 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the optimizer of a recipe, over all parameters of a network.
 
     Parameter groups have an `lr_scale`, to multiply the learning rate with. LAMB is timm's with its defaults: bias
-    correction, trust ratio for decayed parameters, and the gradient clipped to a norm of 1.
+    correction, trust ratio for decayed parameters, and the gradient clipped to a norm of 1. LARS is timm's with a trust
+    coefficient of 0.001 for parameters of two or more dimensions; the others step as in SGD, as in MAE's linear probe.
 
     Raises:
         InputError: the recipe has layer-wise decay, and the network does not define the order of its layers.
@@ -39,6 +40,16 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         from timm.optim.lamb import Lamb  # imported here because timm takes seconds
 
         return Lamb(groups, lr=settings.lr, betas=betas, eps=settings.eps)
+    if settings.optimizer == "lars":
+        from timm.optim.lars import Lars  # as above
+
+        groups = [
+            {**group, "params": chosen, "always_adapt": adapts}
+            for group in groups
+            for adapts in (True, False)
+            if (chosen := [each for each in group["params"] if (each.ndim > 1) == adapts])
+        ]
+        return Lars(groups, lr=settings.lr, momentum=settings.beta1, trust_coeff=0.001)
     return torch.optim.AdamW(groups, lr=settings.lr, betas=betas, eps=settings.eps, fused=True)
 
 

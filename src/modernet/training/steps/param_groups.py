@@ -41,7 +41,7 @@ def parameter_groups(
 
     Weights of convolutions and linear layers decay; norms, biases, scales and the parameters in the network's
     `no_weight_decay` do not, as in the ConvNeXt, DeiT and Swin releases. Nor do the dynamics of state-space models, as
-    in the S4 release.
+    in the S4 release. Parameters without gradient are left out.
 
     Args:
         layer_decay: factor of the learning rate from each group of layers to the one below; the head has the full rate
@@ -61,6 +61,8 @@ def parameter_groups(
     dynamics = {id(each) for layer in network.modules() if isinstance(layer, Dynamic) for each in layer.dynamics()}
     found: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         scale = scales[name]
         free = not decay_norms and (parameter.ndim <= 1 or name.endswith(".bias") or name in exempt)
         if id(parameter) in dynamics:
