@@ -94,3 +94,8 @@ class PointBatch(NamedTuple):
     categories: Tensor
     positions: Tensor
     counted: int
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What a network is called with: points, and where each has a class the category of its shape."""
+        return (self.points,) if self.targets.ndim == 1 else (self.points, self.categories)
