@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from modernet import progress
 from modernet.processes import ALONE
 from modernet.recipes import leaves
 from modernet.records import read_record
-from modernet.training import Interrupted, Intervals, RunSpec, read_checkpoint, run_task
+from modernet.training import Interrupted, Intervals, RunContext, RunSpec, read_checkpoint, run_task
 from small_runs import after
 from toy_task import RECIPE, VALID, Toy, context_of, numbers, run
 
@@ -73,6 +74,26 @@ def test_a_task_is_evaluated_every_so_many_epochs_and_after_the_last(tmp_path: P
     assert [row["epoch"] for row in trained.history if "validation_error" in row] == [2, 4, 5]
     assert task.evaluations == ["validation"] * 3
     assert all("train_loss" in row for row in trained.history)
+
+
+def test_the_last_epochs_are_tested_where_a_task_asks_for_it(tmp_path: Path) -> None:
+    settings = {"recipe": leaves(RECIPE), "seed": 0, "model": "line", "model_kind": "model", "model_fields": {}}
+    settings["data"] = {"name": "table", "fingerprint": "1"}
+
+    def build(context: RunContext) -> Toy:
+        task = Toy(context)
+        task.tested_epochs = 3
+        return task
+
+    spec = RunSpec("line", RECIPE.replace(epochs=4), 0, settings)
+    record = run_task(build, spec, folder=tmp_path, device=torch.device("cpu"))
+
+    assert [row["epoch"] for row in record.history if "test_error" in row] == [2, 3]
+    assert record.details["evaluations"] == [*["validation"], *["validation", "test"] * 3]
+    tested = [row["validation_error"] for row in record.history[1:]]  # the toy has one table for both
+    assert record.metrics["test_error"] == tested[-1]
+    assert record.metrics["test_error_mean"] == pytest.approx(statistics.mean(tested), rel=1e-12)
+    assert record.metrics["test_error_spread"] == pytest.approx(statistics.stdev(tested), rel=1e-12)
 
 
 def test_the_state_of_a_task_is_in_its_checkpoints_and_restored(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from modernet.training.state.checkpoint import Checkpoint
 from modernet.training.steps.optimizer import clip_gradients, make_optimizer
 from modernet.training.steps.schedule import learning_rate
 from modernet.training.stopping import Interrupted
-from modernet.training.task import Task
+from modernet.training.task import HeldOut, Task
 from modernet.training.watching.curves import Curves
 from modernet.training.watching.pace import Pace
 
@@ -245,10 +245,17 @@ class _Run:
         """Add the row of an epoch to the history, with its evaluation."""
         row = {"epoch": float(epoch + 1), "lr": max(group["lr"] for group in self.optimizer.param_groups)}
         row |= {f"train_{key}": value for key, value in _means(self.sums).items()}
-        if (epoch + 1) % self.task.evaluate_every == 0 or self.step == self.total_steps:
+        left = self.recipe.schedule.epochs - epoch - 1
+        splits: list[HeldOut] = []
+        if (epoch + 1) % self.task.evaluate_every == 0 or left == 0:
+            splits.append("validation")
+        if 0 < left < self.task.tested_epochs:  # the last one is tested when training is done
+            splits.append("test")
+        if splits:
             self.placement.share_buffers()
-            measured = self.task.evaluate(self.placement.evaluated(), "validation")
-            row |= {f"validation_{key}": value for key, value in measured.items()}
+        for split in splits:
+            measured = self.task.evaluate(self.placement.evaluated(), split)
+            row |= {f"{split}_{key}": value for key, value in measured.items()}
         check_finite(row, f"after epoch {epoch + 1}")
         if self.skipped:
             row["skipped_steps"] = float(self.skipped)

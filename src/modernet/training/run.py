@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, Required, TypedDict
 
 import torch
@@ -69,7 +70,7 @@ def run_task(
 
     If the folder contains a checkpoint of this run, training resumes from it; if it contains this run, finished, its
     record is returned and nothing is done. Nothing is selected on the test split: the network of the last step is
-    tested once.
+    tested, and where the task asks for it those of the epochs before it (`Task.tested_epochs`).
 
     Args:
         build: makes the task, after torch's generator was seeded.
@@ -222,6 +223,11 @@ def divide_batch(recipe: Recipe, execution: Execution, processes: Processes, che
 def _metrics(task: Task, trained: Trained) -> dict[str, float]:
     """Test the network, and return the metrics of the record."""
     metrics = {f"test_{key}": value for key, value in task.evaluate(trained.network, "test").items()}
+    primary = f"test_{task.metrics[0].name}"
+    earlier = [row[primary] for row in trained.history if primary in row]
+    if earlier:
+        tested = [*earlier, metrics[primary]]
+        metrics |= {f"{primary}_mean": mean(tested), f"{primary}_spread": stdev(tested)}
     metrics |= {key: value for key, value in trained.history[-1].items() if key.startswith("validation_")}
     if trained.samples_per_second is not None:
         metrics[f"train_{task.unit}_per_second"] = trained.samples_per_second

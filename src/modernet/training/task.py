@@ -43,6 +43,8 @@ class Task(ABC):
         network: what is trained; the loop moves it to the device.
         batches: the training batches, on the device.
         evaluate_every: epochs between evaluations on the validation split; the last epoch is always evaluated.
+        tested_epochs: how many of the last epochs are tested. With more than one, the record has mean and standard
+            deviation of the primary metric over them, `test_NAME_mean` and `test_NAME_spread`; nothing is selected.
         unit: what the throughput counts, in the plural.
         details: those of the record, which `evaluate` sets on the test split; equal in every process.
     """
@@ -52,6 +54,7 @@ class Task(ABC):
     network: nn.Module
     batches: Batches
     evaluate_every: int = 1
+    tested_epochs: int = 1
     unit: ClassVar[str] = "images"
     details: Mapping[str, Any] = MappingProxyType({})
 
