@@ -200,7 +200,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for more, message in (
         (["--model", "transfomer"], "no sequence model is called 'transfomer'; did you mean transformer"),
         (["--model-fields", "dept=3"], "no field of transformer is called 'dept'; did you mean depth"),
-        (["--model", "resnet18"], "resnet18 takes images, and the recipe is for sequences"),
+        (["--model", "resnet18"], "resnet18 takes images, and the recipe sequences_nano is for sequences"),
         (["--weights", str(table)], "give the folder of a finished run of a sequence model"),
     ):
         assert main([*options, *more]) == 2

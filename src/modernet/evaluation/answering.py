@@ -24,15 +24,15 @@ class Questions(Protocol):
 
 
 @torch.inference_mode()
-def answer_batches(
+def answer_whole_batches(
     network: nn.Module, loader: Questions, name: str, processes: Processes = ALONE
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the logits of a network in evaluation mode, float32 (b, k), and the targets, for every example in order.
+) -> Iterator[tuple[Any, Tensor]]:
+    """Yield every batch in order, with the logits of a network in evaluation mode for the examples that count, float32.
 
     At the end, the network has its mode again.
 
     Args:
-        network: the inputs of a batch, such as images `(b, 3, h, w)` -> logits `(b, k)`.
+        network: the inputs of a batch, such as images `(b, 3, h, w)` -> logits `(b, ...)`.
         loader: without augmentation.
         name: title of the progress bar.
         processes: those that share the examples; each has its own loader.
@@ -41,6 +41,14 @@ def answer_batches(
     network.eval()
     with progress.bar(name, loader.samples_per_epoch) as shown:
         for batch in loader.batches():
-            yield network(*batch.inputs).float()[: batch.counted], batch.targets[: batch.counted]
+            yield batch, network(*batch.inputs).float()[: batch.counted]
             shown.advance(batch.counted * processes.world)
     network.train(was_training)
+
+
+def answer_batches(
+    network: nn.Module, loader: Questions, name: str, processes: Processes = ALONE
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield logits and targets, float32 (b, k) and (b, ...), for every example in order; as `answer_whole_batches`."""
+    for batch, logits in answer_whole_batches(network, loader, name, processes):
+        yield logits, batch.targets[: batch.counted]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from modernet import progress
 from modernet.data.sequences.dataset import SequenceSplit
@@ -16,13 +14,9 @@ from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.examples import Example
 from modernet.errors import InputError
 from modernet.evaluation.answering import Questions, answer_batches
-from modernet.evaluation.mean_iou import Confusion
-from modernet.evaluation.predicting import Guess
-from modernet.evaluation.scores import NonFiniteScores, non_finite
+from modernet.evaluation.class_counts import ClassCounts, ClassifiedExample, guesses, renumbered
 from modernet.processes import ALONE, Processes
 from modernet.weights import SavedNetwork
-
-_MOST_NAMED = 5  # classes, in a message
 
 
 @torch.inference_mode()
@@ -44,53 +38,21 @@ def measure_sequences(
     Raises:
         NonFiniteScores: a logit is NaN or infinite.
     """
-    device = next(network.parameters()).device
-    confusion, sums = Confusion(num_classes, device), torch.zeros(2, dtype=torch.float64, device=device)
+    counts = ClassCounts(num_classes, next(network.parameters()).device)
     for logits, targets in answer_batches(network, loader, title, processes):
-        confusion.add(logits.argmax(1), targets)
-        sums += torch.stack([F.cross_entropy(logits, targets, reduction="sum").double(), non_finite(logits).double()])
-    counts, (loss, lost) = processes.sum(confusion.counts).cpu(), processes.sum(sums).tolist()
-    n = int(counts.sum())
-    if lost:
-        raise NonFiniteScores.of(f"{lost:.0f} of {n} sequences")
-    return counts, {"accuracy": 100 * int(counts.trace()) / n, "loss": loss / n, "n": n}
+        counts.add(logits, targets)
+    confusion, measured = counts.result("sequences", processes)
+    return confusion.counts, measured
 
 
 def numbered_sequences(split: SequenceSplit, names: Sequence[str], known: Sequence[str]) -> SequenceSplit:
-    """Return a split with its classes numbered as a network's, which have the same names.
-
-    Args:
-        names: of the classes of the split, of which not all need occur.
-        known: those of the network.
-
-    Raises:
-        InputError: an example has a class that the network does not know.
-    """
-    for label in sorted({*split.labels.tolist()}):
-        if names[label] not in known:
-            shown = ", ".join(known[:_MOST_NAMED]) + (", ..." if len(known) > _MOST_NAMED else "")
-            raise InputError(f"the data has the class {names[label]!r}, and the network knows only {shown}")
-    table = np.array([known.index(name) if name in known else -1 for name in names], dtype=np.int64)
-    return replace(split, labels=table[split.labels])
-
-
-@dataclass(frozen=True)
-class ClassifiedSequence:
-    """The most probable classes of a sequence."""
-
-    name: str
-    """The file, or the file and the line."""
-    predictions: list[Guess]
-    """From the most to the least probable."""
-
-    def lines(self) -> list[str]:
-        """Return the prediction as text, a class per line."""
-        return [f"{100 * guess.probability:5.1f} %  {guess.label}" for guess in self.predictions]
+    """Return a split with its classes numbered as a network's; arguments and errors as of `renumbered`."""
+    return replace(split, labels=renumbered(split.labels, names, known))
 
 
 def classify_each(
     saved: SavedNetwork, found: Sequence[Example], *, top: int, skip_unreadable: bool, device: torch.device
-) -> Iterator[ClassifiedSequence]:
+) -> Iterator[ClassifiedExample]:
     """Yield the most probable classes of each sequence, in order.
 
     Args:
@@ -114,16 +76,12 @@ def classify_each(
                 raise InputError(f"{example.name}: {error}") from error
             progress.say(f"skipped: {example.name}: {error}")
             continue
-        yield ClassifiedSequence(example.name, _guesses(saved, network, values, example.name)[:top])
+        yield ClassifiedExample(example.name, guesses(_logits(network, values), saved.classes, example.name)[:top])
 
 
 @torch.inference_mode()
-def _guesses(saved: SavedNetwork, network: nn.Module, values: Tensor, name: str) -> list[Guess]:
-    """Return all classes with their probabilities, for one encoded sequence."""
+def _logits(network: nn.Module, values: Tensor) -> Tensor:
+    """Return the logits for one encoded sequence: float32 (k,)."""
     seen = values if values.is_floating_point() else values.long()
-    logits = network(seen[None], torch.tensor([len(values)], device=values.device)).float()
-    if non_finite(logits):
-        raise NonFiniteScores.of(name)
-    shares = logits[0].softmax(0).sort(descending=True, stable=True)
-    pairs = zip(shares.indices.tolist(), shares.values.tolist(), strict=True)
-    return [Guess(saved.classes[index], share) for index, share in pairs]
+    logits: Tensor = network(seen[None], torch.tensor([len(values)], device=values.device)).float()
+    return logits[0]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from modernet.counting.parameters import count_parameters
 from modernet.data.chance import Stream, generator
 from modernet.data.sequences.dataset import SequenceBatch, SequenceDataset
 from modernet.data.sequences.loading import SequenceLoader, sequence_loader
@@ -219,7 +220,7 @@ def pretrain_sequences(
     """
     spec = sequence_runs.with_inputs(spec, dataset)
     settings = sequence_runs.sequence_settings(spec, dataset, recipe, seed, start=start, study=study)
-    settings["params"] = sequence_runs.count_parameters(lambda: build_network(spec, len(dataset.classes)))
+    settings["params"] = count_parameters(lambda: build_network(spec, len(dataset.classes)))
     kind = SequencePretraining if dataset.encoding.inputs.vocabulary is not None else NumberPretraining
 
     def build(context: RunContext) -> SequencePretraining:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from modernet import progress
-from modernet.catalogue import all_networks, zoo_name
 from modernet.data.loading.plan import Place
 from modernet.data.sequences.dataset import SequenceDataset, SequenceSplit
 from modernet.data.sequences.encoding import Encoding
@@ -22,8 +20,8 @@ from modernet.data.sequences.recoding import describe
 from modernet.errors import InputError
 from modernet.recipes import Recipe, leaves
 from modernet.records import is_run_path
-from modernet.sequences.config import SEQUENCE_MODELS
 from modernet.sequences.zoo import sequence_config
+from modernet.tasks.input_kinds import check_takes
 from modernet.tasks.registry import TrainRequest
 from modernet.training.context import RunContext
 from modernet.training.task import HeldOut
@@ -71,10 +69,7 @@ def _open_network(request: TrainRequest) -> tuple[NetworkSpec, StartingWeights |
                     f"--weights is {request.weights}; give the folder of a finished run of a sequence model"
                 )
             start = _start_of(folder)
-    if spec.name not in SEQUENCE_MODELS and zoo_name(spec.name.partition(".")[0]) in all_networks():
-        raise InputError(
-            f"{spec.name} takes images, and the recipe is for sequences; give one of modernet models --sequences"
-        )
+    check_takes(spec.name.partition(".")[0], "sequences", request.recipe.name)
     sequence_config(spec.name, **spec.fields)
     return spec, start
 
@@ -129,12 +124,6 @@ def sequence_settings(
             "classifier": "kept" if classifier_kept else "new",
         }
     return settings
-
-
-def count_parameters(build: Callable[[], nn.Module]) -> int:
-    """Return the number of parameters of a network that is built for it, without touching torch's generator."""
-    with torch.random.fork_rng(devices=[]):
-        return sum(parameter.numel() for parameter in build().parameters())
 
 
 def held_out_loader(dataset: SequenceDataset, split: HeldOut, recipe: Recipe, context: RunContext) -> SequenceLoader:

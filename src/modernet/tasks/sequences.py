@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Unpack
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from modernet.counting.parameters import count_parameters
 from modernet.data.sequences.dataset import SequenceBatch, SequenceDataset
 from modernet.data.sequences.examples import Example, find_examples
 from modernet.data.sequences.fingerprint import sequence_fingerprint
@@ -18,8 +19,9 @@ from modernet.data.sequences.loading import sequence_loader
 from modernet.data.sequences.opening import open_sequences
 from modernet.data.sequences.recoding import recoded
 from modernet.errors import InputError
+from modernet.evaluation.class_counts import ClassifiedExample
 from modernet.evaluation.segmenting import WHOLE
-from modernet.evaluation.sequences import ClassifiedSequence, classify_each, measure_sequences, numbered_sequences
+from modernet.evaluation.sequences import classify_each, measure_sequences, numbered_sequences
 from modernet.machine.device import default_device
 from modernet.recipes import SequenceRecipe
 from modernet.records import Metric, Record
@@ -134,7 +136,7 @@ def train_sequences(
     settings = sequence_runs.sequence_settings(
         spec, dataset, recipe, seed, start=start, classifier_kept=kept, study=study
     )
-    settings["params"] = sequence_runs.count_parameters(lambda: build_network(spec, len(dataset.classes)))
+    settings["params"] = count_parameters(lambda: build_network(spec, len(dataset.classes)))
 
     def build(context: RunContext) -> SequenceClassification:
         network = build_network(in_training(spec, recipe), len(dataset.classes))
@@ -213,7 +215,7 @@ def find(given: Sequence[str]) -> Sequence[Example]:
     return find_examples(given)
 
 
-def predict(saved: SavedNetwork, found: Sequence[Example], request: PredictRequest) -> Iterator[ClassifiedSequence]:
+def predict(saved: SavedNetwork, found: Sequence[Example], request: PredictRequest) -> Iterator[ClassifiedExample]:
     """As `TaskModule.predict`."""
     check(request)
     return classify_each(

@@ -15,7 +15,7 @@ from modernet.models import get_entry
 from modernet.recipes import Recipe
 from modernet.records import is_run_path
 from modernet.roadmap.design import Design
-from modernet.sequences.config import SEQUENCE_MODELS
+from modernet.tasks.input_kinds import check_takes
 from modernet.tasks.registry import TrainRequest
 from modernet.weights import NetworkSpec, StartingWeights, read_foreign_weights, starting_weights, weights_of_run
 from modernet.weights.checkpoint_file import CheckpointFile, Entry
@@ -38,11 +38,7 @@ def open_network(request: TrainRequest, recipe: Recipe) -> tuple[NetworkSpec, St
         spec = replace(spec, fields={**spec.fields, **request.model_fields})
     else:
         model, _, tag = request.model.partition(".")
-        if request.model in SEQUENCE_MODELS:
-            raise InputError(
-                f"{request.model} takes sequences, and the recipe {recipe.name} is for images; give a --recipe for "
-                "sequences, such as sequences_nano, or one of modernet models"
-            )
+        check_takes(model, "images", recipe.name)
         spec = NetworkSpec("model", get_entry(model).name, dict(request.model_fields))
         if not tag and request.weights is None:
             return spec, None

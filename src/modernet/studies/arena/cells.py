@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from modernet import progress
 from modernet.catalogue import ARENA_TASKS
+from modernet.counting.parameters import count_parameters
 from modernet.data.sequences.dataset import SequenceDataset
 from modernet.data.sequences.opening import open_sequences
 from modernet.errors import InputError
@@ -20,7 +21,7 @@ from modernet.report import ArenaPlace
 from modernet.studies.arena.request import ArenaRequest
 from modernet.studies.running.machines import Resources
 from modernet.tasks.sequence_pretraining import pretrain_sequences
-from modernet.tasks.sequence_runs import count_parameters, sequence_settings, with_inputs
+from modernet.tasks.sequence_runs import sequence_settings, with_inputs
 from modernet.tasks.sequences import train_sequences
 from modernet.weights import NetworkSpec, StartingWeights, weights_of_run
 

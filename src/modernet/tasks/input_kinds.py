@@ -1,0 +1,44 @@
+"""What the named networks take: images, sequences or point clouds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from modernet.catalogue import all_networks, zoo_name
+from modernet.errors import InputError
+from modernet.points.config import POINT_MODELS
+from modernet.sequences.config import SEQUENCE_MODELS
+
+InputKind = Literal["images", "sequences", "point clouds"]
+
+_LISTED: dict[InputKind, str] = {
+    "images": "modernet models",
+    "sequences": "modernet models --sequences",
+    "point clouds": "modernet models --points",
+}
+
+
+def check_takes(name: str, wanted: InputKind, recipe: str) -> None:
+    """Check that a network is for what a recipe is for. An unknown name passes: who opens it reports it.
+
+    Args:
+        name: of the network, without a tag.
+        recipe: its name.
+
+    Raises:
+        InputError: the network takes something else.
+    """
+    taken: InputKind
+    if name in SEQUENCE_MODELS:
+        taken = "sequences"
+    elif name in POINT_MODELS:
+        taken = "point clouds"
+    elif zoo_name(name) in all_networks():
+        taken = "images"
+    else:
+        return
+    if taken != wanted:
+        raise InputError(
+            f"{name} takes {taken}, and the recipe {recipe} is for {wanted}; give one of {_LISTED[wanted]}, or a "
+            f"--recipe for {taken}"
+        )
