@@ -67,6 +67,7 @@ def _summary(named: NamedRecipe) -> dict[str, Any]:
         "batch_size": recipe.batch_size,
         "optimizer": recipe.optimizer.optimizer,
         "expected_top1": dict(named.expected),
+        "published": named.published,
         "source": recipe.source,
         "differs": named.differs,
         "command": named.command,
@@ -76,6 +77,8 @@ def _summary(named: NamedRecipe) -> dict[str, Any]:
 def _describe(named: NamedRecipe) -> None:
     recipe = named.recipe
     print(f"{recipe.name}: {named.purpose}\nsource:  {recipe.source}")
+    if named.published:
+        print(f"results: {named.published}")
     if named.differs:
         print(f"differs: {named.differs}")
     print(f"command: {named.command}")

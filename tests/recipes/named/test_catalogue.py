@@ -93,6 +93,11 @@ PUBLISHED: list[tuple[str, str, dict[str, Any]]] = [
     ("s4_image", "s4", {"lr": 0.01, "batch_size": 50, "epochs": 200, "dropout": 0.1, "warmup_epochs": 20.0}),
     ("s4_pathfinder", "s4", {"lr": 0.004, "batch_size": 64, "epochs": 200, "warmup_epochs": 20.0}),
     ("s4_pathx", "s4", {"lr": 0.001, "batch_size": 16, "epochs": 50, "warmup_epochs": 5.0}),
+    ("ascn", "ascn", {"lr": 1e-3, "weight_decay": 0.0, "batch_size": 16, "epochs": 250, "points": 1024}),
+    ("ascn", "ascn", {"tilt": 0.06, "scale": 0.2, "shift_points": 0.1, "jitter": 0.01, "turn": True}),
+    ("ascn", "ascn", {"decay": "step", "plateau_factor": 0.7, "warmup_epochs": 0.0}),
+    ("ascn_parts", "ascn", {"batch_size": 16, "epochs": 250, "turn": False, "jitter": 0.0, "plateau_factor": 0.5}),
+    ("ascn_scenes", "ascn", {"batch_size": 24, "epochs": 50, "turn": False, "plateau_factor": 0.5}),
     ("self_pretraining_listops", "s4", {"masked_share": 0.1}),
     ("self_pretraining_text", "s4", {"masked_share": 0.15}),
     ("self_pretraining_image", "s4", {"masked_share": 0.5}),
@@ -225,6 +230,13 @@ def test_the_networks_of_s4_are_those_of_its_newest_configs(
     )
     recipe = leaves(get_recipe(f"s4_{task}"))
     assert (recipe["dynamics_lr"], recipe["weight_decay"], recipe["min_lr"]) == (0.001, 0.05, 0.0)
+
+
+@pytest.mark.parametrize(("name", "each"), [("ascn", 200_000 / 9_843), ("ascn_parts", 20)])
+def test_the_plateaus_of_a_scn_are_about_as_long_as_published(name: str, each: float) -> None:
+    schedule = get_recipe(name).schedule
+
+    assert schedule.epochs / schedule.plateaus == pytest.approx(each, rel=0.05)
 
 
 def test_the_rate_of_the_arenas_retrieval_is_where_its_warm_up_ends() -> None:

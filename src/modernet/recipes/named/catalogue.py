@@ -29,6 +29,8 @@ class NamedRecipe:
     """Network -> the leaves that differ from `recipe` for it."""
     model: str = ""
     """Network that it trains if none is named; empty for that of its task."""
+    published: str = ""
+    """Published results on other data, with their source."""
     differs: str = ""
     """Deviations from the publication, and values that could not be verified."""
 
