@@ -81,11 +81,12 @@ class Record:
             `score` and `iou` from which on they count; `precision_recall`, a list of curves, with
             `class` (None for the mean, which has the number of `classes`), `iou` and `precision` (in [0, 1]) at recalls
             in even steps from 0 to 1; `misses`, a list of the images with the worst results, with `image` (its name),
-            `why` and `jpeg` (a small drawing, base64); `per_class`, metrics by class, perhaps with their `n`, and
-            `class_metric`, the `name` and `title` of the one that tells which is worst; `reconstructions` of a
-            pre-training, with the `split` of the `images`, each of them as in `misses`, and its `mask_ratio` and
-            `norm_pixels`; `probes`, how the probes of features were chosen, as `modernet.evaluation.probing.results`
-            describes it. Of a test
+            `why` and `jpeg` (a small drawing, base64); `clouds`, with `pictures` of the first point clouds of each
+            class in the form of `misses` and, where points have classes, `colours`, pairs of a class and its `#rrggbb`;
+            `per_class`, metrics by class, perhaps with their `n`, and `class_metric`, the `name` and `title` of the one
+            that tells which is worst; `reconstructions` of a pre-training, with the `split` of the `images`, each of
+            them as in `misses`, and its `mask_ratio` and `norm_pixels`; `probes`, how the probes of features were
+            chosen, as `modernet.evaluation.probing.results` describes it. Of a test
             of robustness: `corruptions`, `corruption_means`, `calibration`, `resolution`, `translation` and `bias` as
             `modernet.evaluation.robustness` describes them, and unless it is of a classifier, `measure`: the `name` and
             `title` of the metric that the rows of `corruptions` and `corruption_means` have instead of `error`.

@@ -1,4 +1,4 @@
-"""What the test of a run showed besides numbers: what it confuses, its curves, its worst images."""
+"""What the test of a run showed besides numbers: what it confuses, its curves, its worst images, some point clouds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modernet.records import Record
+from modernet.report.drawing.clouds import gallery, legend
 from modernet.report.drawing.confusion import Pair, confused_pairs, confusion_chart
 from modernet.report.drawing.png import Panel, write_png
 from modernet.report.drawing.precision_recall import precision_recall_curves
@@ -15,6 +16,11 @@ from modernet.report.section import Chart, Curves
 _DRAWN = {
     "segmentation": "Each shows the image, its true classes and the predicted ones.",
     "detection": "Solid lines are detections, named where they are wrong; dashed lines are objects, filled if missed.",
+}
+_CLOUDS = {
+    "points": "The first ones of each class, from a fixed view. The darker a point, the nearer it is.",
+    "point_segmentation": "The first ones, from a fixed view: on the left by the true classes of their points, on the "
+    "right by the predicted ones.",
 }
 _CONFUSION = (
     "Rows are true classes, columns predicted ones; numbers are per cent of the row. Orange is wrong. Colours grow "
@@ -37,6 +43,9 @@ class Errors:
         curves: precision by recall.
         misses: the images with the worst results.
         drawn: what their drawings show.
+        clouds: pictures of point clouds, in the form of `misses`.
+        clouds_drawn: what these show.
+        colours: of the classes in them; None if these have none.
     """
 
     label: str
@@ -45,17 +54,26 @@ class Errors:
     curves: Curves | None
     misses: Sequence[Mapping[str, str]]
     drawn: str
+    clouds: Sequence[Mapping[str, str]]
+    clouds_drawn: str
+    colours: Chart | None
+
+    @property
+    def has_charts(self) -> bool:
+        """Whether there is something for `write_errors_png`."""
+        return self.confusion is not None or self.curves is not None or bool(self.clouds)
 
     @property
     def shown(self) -> bool:
         """Whether there is anything to show."""
-        return any((self.confusion, self.pairs, self.curves, self.misses))
+        return any((self.confusion, self.pairs, self.curves, self.misses, self.clouds))
 
 
 def errors(label: str, run: Record) -> Errors:
     """Return what a run with `details` has of them."""
     matrix, curves = run.details.get("confusion"), run.details.get("precision_recall")
     chart = matrix and confusion_chart(matrix)
+    clouds, task = run.details.get("clouds", {"pictures": [], "colours": []}), run.settings.get("task", "")
     caption = _CONFUSION + (_OF_OBJECTS.format(**matrix) if matrix and "missed" in matrix else "")
     return Errors(
         label,
@@ -63,7 +81,10 @@ def errors(label: str, run: Record) -> Errors:
         confused_pairs(matrix) if matrix else [],
         precision_recall_curves(curves) if curves else None,
         run.details.get("misses", []),
-        _DRAWN.get(run.settings.get("task", ""), ""),
+        _DRAWN.get(task, ""),
+        clouds["pictures"],
+        _CLOUDS.get(task, ""),
+        legend(clouds["colours"]),
     )
 
 
@@ -75,4 +96,8 @@ def write_errors_png(title: str, split: str, found: Sequence[Errors], path: Path
             panels.append(Panel(each.confusion.figure, f"{each.label}: confusion", [each.confusion.caption]))
         for chart in each.curves.charts if each.curves is not None else ():
             panels.append(Panel(chart.figure, f"{each.label}: precision and recall", [chart.caption]))
+        if each.clouds:
+            panels.append(Panel(gallery(each.clouds), f"{each.label}: some clouds", [each.clouds_drawn]))
+        if each.colours is not None:
+            panels.append(Panel(each.colours.figure))
     write_png(path, title, f"on the {split} split", panels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,13 +70,27 @@ def _chart(figure: Spec) -> Any:
 
 def _texts(lines: Sequence[tuple[str, float, str, str]], *, gap: int) -> Any:
     """Draw lines of text: content, size, weight and colour of each; `gap` is the space below them."""
-    marks, bottom = [], 4.0 if lines else 0.0
+    texts: list[dict[str, Any]] = []
+    bottom = 4.0 if lines else 0.0
     for text, size, weight, color in lines:
         bottom += 1.5 * size
-        enter = {"x": _MARGIN, "y": bottom, "text": text, "fontSize": size, "fontWeight": weight, "fill": color}
-        enter |= {"limit": WIDTH - 2 * _MARGIN}
-        marks.append({"type": "text", "encode": {"enter": {name: {"value": value} for name, value in enter.items()}}})
-    return _drawn({"width": WIDTH, "height": round(bottom) + gap, "autosize": "none", "padding": 0, "marks": marks})
+        texts.append({"x": _MARGIN, "y": bottom, "text": text, "fontSize": size, "fontWeight": weight, "fill": color})
+    return text_strip(texts, round(bottom) + gap, WIDTH - 2 * _MARGIN)
+
+
+def text_strip(texts: Sequence[Mapping[str, Any]], height: int, limit: int) -> Image.Image:
+    """Draw texts on white, of the width of the file.
+
+    Args:
+        texts: properties of Vega's text marks, `x` and `y` in pixels of the page among them.
+        height: in pixels of the page.
+        limit: likewise; longer texts are cut.
+    """
+    entered = [{name: {"value": value} for name, value in {**text, "limit": limit}.items()} for text in texts]
+    marks = [{"type": "text", "encode": {"enter": enter}} for enter in entered]
+    spec = {"width": WIDTH, "height": height, "autosize": "none", "padding": 0, "marks": marks}
+    strip: Image.Image = _drawn(spec)
+    return strip
 
 
 def _drawn(vega: Spec) -> Any:

@@ -43,7 +43,7 @@ def _section(kind: str, data: str, split: str, metrics: Sequence[Metric], runs: 
     labelled = list(zip(names, runs, strict=True))
     measured = [metric for metric in metrics if any(run.score(split, metric) is not None for run in runs)]
     found = [errors(name, run) for name, run in labelled]
-    drawn = [each for each in found if each.confusion is not None or each.curves is not None]
+    drawn = [each for each in found if each.has_charts]
     reconstructed = [each for name, run in labelled if (each := reconstructions(name, run)) is not None]
     content = {
         "split": split,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from modernet.records import Metric, Record
 from modernet.report.drawing.curves import learning_curves
@@ -36,10 +36,11 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
     measured = {name for run in runs for name in run.metrics}
     found = [each for each in (errors(name, run) for name, run in labelled) if each.shown]
     reconstructed = [each for name, run in labelled if (each := reconstructions(name, run)) is not None]
-    drawn = [each for each in found if each.confusion is not None or each.curves is not None]
+    drawn = [each for each in found if each.has_charts]
     content = {
         "runs": labelled,
         "primary": primary,
+        "unit": _unit(measured),
         "metrics": [
             primary,
             *(metric for metric in others if f"test_{metric.name}" in measured),
@@ -53,3 +54,9 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
     if reconstructed:
         image = reconstructions_image(title, reconstructed)
     return Section("training", f"Training on {title}", f"Training: {title}", content, runs, image)
+
+
+def _unit(measured: Iterable[str]) -> str:
+    """Return what the throughput counts, by the names of all metrics."""
+    speeds = (name for name in measured if name.startswith("train_") and name.endswith("_per_second"))
+    return next(speeds, "train_images_per_second").removeprefix("train_").removesuffix("_per_second")
