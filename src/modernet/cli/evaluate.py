@@ -34,6 +34,7 @@ class Options:
       modernet evaluate --model mobilenet_v2 --weights mobilenet_v2-b0353104.pth --data my_photos
       modernet evaluate --model convnext_tiny.fb_in1k --data my_photos --class-map my_map.csv
       modernet evaluate runs/sequences-train-s4d_lin-listops-nano --data listops-nano          a run on sequences
+      modernet evaluate runs/points-train-ascn-solids --data solids                            on point clouds
 
     The data need not have all classes of the network. They are matched by name (tench), by ImageNet's synset
     (n01440764) or by index (0), and what was matched is printed. Images are prepared as the weights require. The answer
@@ -49,11 +50,12 @@ class Options:
     data: str
     """Images: a folder (class/image, or test or val above it), shards, parquet, URL, hf:org/name, or a name. Of one set
     without splits, all are evaluated; or, if the network learned from some, those that it did not. ImageNet's
-    validation images may be in one folder, with val.txt in it or next to it. Sequences: as in training."""
+    validation images may be in one folder, with val.txt in it or next to it. Sequences and point clouds: as in
+    training."""
     split: Literal["train", "validation", "test"] = "test"
     """Split to evaluate on."""
     batch_size: int = 128
-    """Images or sequences per batch; a detector takes at most 8."""
+    """Images, sequences or point clouds per batch; a detector takes at most 8."""
     window: int = 0
     """Segmentation: side in pixels of square windows to see one by one; 0 sees each image at once."""
     stride: int = 0
@@ -78,7 +80,7 @@ class Options:
     json: bool = False
     """Print JSON: an object with the task's metrics, in all and of each class, and n; for a classifier top1 and, if it
     has more than five classes, top5, with the ends of their 95 % interval (top1_low, top1_high), loss, and top1/CLASS;
-    for sequences accuracy, likewise.
+    for sequences and point clouds accuracy, likewise.
     """
 
 
@@ -174,10 +176,12 @@ def _record(model: str | None, network: NamedNetwork, request: EvaluateRequest, 
 
 
 def _inputs(saved: SavedNetwork) -> dict[str, Any]:
-    """Return what a record says of how a network is given images or sequences."""
+    """Return what a record says of how a network is given images, sequences or point clouds."""
+    from modernet.data.points.inputs import PointInputs
     from modernet.preparation import Preparation
 
-    return {"preparation" if isinstance(saved.inputs, Preparation) else "encoding": asdict(saved.inputs)}
+    names = {Preparation: "preparation", PointInputs: "clouds"}
+    return {names.get(type(saved.inputs), "encoding"): asdict(saved.inputs)}
 
 
 def _file(path: Path | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ import tyro
 
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, quantity, simple_table
+from modernet.errors import InputError
 
 if TYPE_CHECKING:
     from modernet.catalogue import NetworkFacts
@@ -24,21 +25,26 @@ class Options:
       modernet models '*_test'          a tiny one of every family, to try things with
       modernet models 'timm:regnet*'    networks of timm, which every verb accepts by this name
       modernet models --sequences       those for sequences, with their sources
+      modernet models --points          those for point clouds
     """
 
     pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[PATTERN]")] = "*"
     """Shell pattern; by default all but the tiny ones."""
     sequences: bool = False
     """List the models for sequences instead: see modernet train --recipe sequences."""
+    points: bool = False
+    """List the models for point clouds instead: see modernet train --recipe points."""
     json: bool = False
-    """Print JSON: a list of objects with name, params, macs, image_size, top1, source; of sequence models with name and
-    source."""
+    """Print JSON: a list of objects with name, params, macs, image_size, top1, source; of models for sequences and
+    point clouds with name and source."""
 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "models", arguments)
-    if options.sequences:
-        _list_sequence_models(options)
+    if options.sequences and options.points:
+        raise InputError("--sequences and --points are two lists; give one of them")
+    if options.sequences or options.points:
+        _list_other_models(options)
         return
 
     from modernet.catalogue import TIMM_PREFIX, all_networks, list_networks
@@ -73,18 +79,21 @@ def main(arguments: Sequence[str]) -> None:
     print_table(table)
 
 
-def _list_sequence_models(options: Options) -> None:
+def _list_other_models(options: Options) -> None:
     from modernet import progress
 
     with progress.shown(), progress.bar("starting", 1):
+        from modernet.points.zoo import point_models
         from modernet.sequences.zoo import sequence_models
 
-    rows = [{"name": entry.name, "source": entry.source} for entry in sequence_models(options.pattern)]
+    found = point_models(options.pattern) if options.points else sequence_models(options.pattern)
+    rows = [{"name": entry.name, "source": entry.source} for entry in found]
     if options.json:
         print_json(rows)
         return
     columns = {"model": False, "source": False}
-    print_table(simple_table("Models for sequences", columns, [list(row.values()) for row in rows]))
+    title = f"Models for {'point clouds' if options.points else 'sequences'}"
+    print_table(simple_table(title, columns, [list(row.values()) for row in rows]))
 
 
 def _row(facts: NetworkFacts) -> dict[str, Any]:

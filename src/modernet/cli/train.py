@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Recipe)
 
-_ON_SEQUENCES = ("sequences", "sequence_pretraining")
+_DEFAULTS = {
+    "sequences": ("listops-nano", "transformer"),
+    "sequence_pretraining": ("listops-nano", "transformer"),
+    "points": ("solids", "ascn_nano"),
+    "point_segmentation": ("solids-parts", "ascn_nano"),
+}
 """Tasks with other defaults of data and model than those on images."""
 _RESERVED = {
     "num_classes": "it is the number of classes of the data",
@@ -36,8 +41,8 @@ _RESERVED = {
 
 @dataclass(frozen=True)
 class Options(Generic[R]):
-    """Train a network on your images or sequences: from random weights, published ones, or those of a finished run. The
-    recipe decides the task.
+    """Train a network on your images, sequences or point clouds: from random weights, published ones, or those of a
+    finished run. The recipe decides the task.
 
     Examples:
       modernet train --data my_photos --model convnext_tiny.fb_in22k_ft_in1k
@@ -48,6 +53,7 @@ class Options(Generic[R]):
       modernet train --data my_photos --model runs/first --epochs 5          the network of that run, trained on
       modernet train --recipe mae --data any_photos               without labels, for a start: then --model of that run
       modernet train --recipe sequences --data my_texts.tsv --model s4d_lin        text, sound, pixels: as sequences
+      modernet train --recipe points --data my_scans --model ascn                  my_scans/CLASS/*.ply
       modernet train --recipe convnext --model convnext_small --batch-size 128 --explain
 
     The folder of the run receives the weights, a record and, until the run is finished, a checkpoint.
@@ -61,11 +67,12 @@ class Options(Generic[R]):
     """Images: a folder (class/image, or train and test above it), shards, parquet, URL, hf:org/name, or a name; for
     pre-training any folder of images; for segmentation a folder with label maps; for detection a folder with COCO,
     Pascal VOC or YOLO annotations, a COCO json or a data.yaml; for sequences a table (.tsv), a folder of .wav files, or
-    a name such as listops or pathfinder32."""
+    a name such as listops or pathfinder32; for point clouds a folder (class/cloud), the HDF5 files of ModelNet40,
+    ShapeNet-part or S3DIS, an .npz, or solids."""
     model: str = "convnext_test"
     """Network: one of `modernet models`; of `modernet weights`, to start from those, downloaded once; or the folder of
     a finished run, with a slash, to train its network on. Its classifier is kept where the classes are the same. For
-    sequences: one of `modernet models --sequences`, or such a run."""
+    sequences and point clouds: one of `modernet models --sequences` and `--points`, or such a run."""
     weights: Path | None = None
     """Weights for that network to start from: a file of its authors, timm, torchvision, transformers or OpenMMLab; or a
     finished run, its folder or its model.safetensors."""
@@ -123,8 +130,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _default_options(name: str, recipe: Recipe) -> Options[Recipe]:
-    if recipe.task in _ON_SEQUENCES:
-        return Options(name, recipe, Execution(), data="listops-nano", model="transformer")
+    if recipe.task in _DEFAULTS:
+        data, model = _DEFAULTS[recipe.task]
+        return Options(name, recipe, Execution(), data=data, model=model)
     return Options(name, recipe, Execution(), model=get_named(name).model or Options.model)
 
 
@@ -165,12 +173,16 @@ def _train(options: Options[Recipe], folder: Path, processes: Processes) -> Reco
 
 
 def _print_summary(model: str, record: Record) -> None:
-    """Print the primary metric on test and validation, and the throughput."""
+    """Print the primary metric on test and validation, that over the last epochs, and the throughput."""
     notes = [
         f"{split} {results(record.task_metrics[:1], record.metrics, split)}"
         for split in ("test", "validation")
         if record.score(split) is not None
     ]
+    mean, spread = (record.metrics.get(f"test_{record.primary.name}_{name}") for name in ("mean", "spread"))
+    if mean is not None and spread is not None:
+        digits = record.primary.digits_for(record.metrics.get("test_n"))
+        notes.insert(1, f"over the last epochs {mean:.{digits}f} ± {spread:.{digits}f}")
     notes += [
         f"{value:.0f} training {name.removeprefix('train_').removesuffix('_per_second')}/s"
         for name, value in record.metrics.items()
@@ -203,10 +215,14 @@ def _explain(options: Options[Recipe], world: int) -> None:
 
 
 def _check_model(options: Options[Recipe], fields: Mapping[str, Any]) -> None:
-    if options.settings.task in _ON_SEQUENCES:
+    if options.settings.task in ("sequences", "sequence_pretraining"):
         from modernet.sequences.zoo import sequence_config
 
         sequence_config(options.model, **fields)
+    elif options.settings.task in ("points", "point_segmentation"):
+        from modernet.points.zoo import point_config
+
+        point_config(options.model, **fields)
     else:
         from modernet.models import get_entry
 
