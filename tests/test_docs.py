@@ -22,6 +22,7 @@ PAGES = [
         "docs/probing.md",
         "docs/robustness.md",
         "docs/sequences.md",
+        "docs/points.md",
         "docs/results/README.md",
         "findings/README.md",
     ),
