@@ -132,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
 def _default_options(name: str, recipe: Recipe) -> Options[Recipe]:
     if recipe.task in _DEFAULTS:
         data, model = _DEFAULTS[recipe.task]
-        return Options(name, recipe, Execution(), data=data, model=model)
+        return Options(name, recipe, Execution(), data=data, model=get_named(name).model or model)
     return Options(name, recipe, Execution(), model=get_named(name).model or Options.model)
 
 

@@ -26,6 +26,7 @@ register_recipe(
         ),
         purpose="classes of shapes: A-SCN on ModelNet40",
         command="modernet train --recipe ascn --data path/to/modelnet40_ply_hdf5_2048 --model ascn",
+        model="ascn",
         published="ModelNet40, overall and mean class accuracy: A-SCN 90.0 % and 87.6 %, PointNet 89.2 % and 86.2 %, "
         "PointNet++ 91.9 %, DGCNN 92.2 % and 90.2 % (as collected in Zhao et al. 2021, arXiv 2012.09164)",
         differs="twelve plateaus of equal length, where the release has one for each 200,000 clouds, which are 12.3 of "
@@ -46,6 +47,7 @@ register_recipe(
         ),
         purpose="parts of shapes: A-SCN on ShapeNet-part",
         command="modernet train --recipe ascn_parts --data path/to/hdf5_data --model ascn",
+        model="ascn",
         differs="twelve plateaus of equal length, where the release has one for each 20 epochs of 16,881 shapes; "
         + _NORMS
         + _REPORTED,
@@ -65,6 +67,7 @@ register_recipe(
         ),
         purpose="what indoor scenes consist of: A-SCN on blocks of S3DIS",
         command="modernet train --recipe ascn_scenes --data path/to/indoor3d_sem_seg_hdf5_data --model ascn",
+        model="ascn",
         differs="three plateaus of equal length, where the release has one for each 300,000 blocks; one area is held "
         "out (:area1 to :area6 after the folder), where the release reports all six; " + _NORMS + _REPORTED,
     )
