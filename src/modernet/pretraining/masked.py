@@ -85,15 +85,16 @@ def cell_targets(images: Tensor, cell: int, *, norm_pixels: bool) -> Tensor:
 
 
 def masked_loss(predictions: Tensor, images: Tensor, hidden: Tensor, cell: int, *, norm_pixels: bool) -> Tensor:
-    """Return the mean squared error over the pixels of hidden cells, a scalar.
+    """Return the mean squared error over the pixels of hidden cells: a scalar, float32 also of narrower predictions.
 
     Args:
         predictions: as of `MaskedAutoencoder`.
         images, hidden: as given to it.
         norm_pixels: as of `cell_targets`.
     """
-    target = cell_targets(images, cell, norm_pixels=norm_pixels).to(predictions.dtype)
-    of_cells = (predictions - target).square().mean(-1)
+    dtype = torch.promote_types(predictions.dtype, torch.float32)
+    target = cell_targets(images.to(dtype), cell, norm_pixels=norm_pixels)
+    of_cells = (predictions.to(dtype) - target).square().mean(-1)
     return (of_cells * hidden).sum() / hidden.sum().clamp(min=1)
 
 
