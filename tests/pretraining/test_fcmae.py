@@ -139,10 +139,13 @@ def test_kernels_change_no_prediction() -> None:
 def test_what_cannot_be_masked_is_refused() -> None:
     model = masked()
     images, hidden = example(model)
-    with pytest.raises(InputError, match="images are 90x64; give multiples of the 32 pixels of a cell"):
+    with pytest.raises(InputError, match="images are 90x64; give height and width as multiples of 32"):
         model(images[:, :, :90], hidden)
     with pytest.raises(InputError, match="all 3x2 cells of an image are hidden; hide fewer, or give larger images"):
         model(images, torch.ones_like(hidden))
+    for wrong in (hidden[:1], hidden[:, :4]):
+        with pytest.raises(InputError, match=r"hidden is \(., .\); give a row of 6 cells for each of 2 images"):
+            model(images, wrong)
     hidden[0] = False
-    with pytest.raises(InputError, match="3 to 6 cells of an image are visible; hide as many in each"):
+    with pytest.raises(InputError, match="0 to 3 cells of an image are hidden; hide as many of every image"):
         model(images, hidden)

@@ -23,9 +23,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from modernet.errors import InputError
 from modernet.models.convnext import Block, ConvNeXt, init_weights
-from modernet.pretraining.masked import MaskedAutoencoder
+from modernet.pretraining.masked import MaskedAutoencoder, grid_of
 from modernet.pretraining.visible import VisibleCells
 
 
@@ -61,12 +60,9 @@ class MaskedConvNeXt(MaskedAutoencoder):
         """As in `MaskedAutoencoder`.
 
         Raises:
-            InputError: cells do not fill the images, or as `VisibleCells`.
+            InputError: as `grid_of` and `VisibleCells`.
         """
-        height, width = images.shape[2:]
-        if height % self.cell or width % self.cell:
-            raise InputError(f"images are {height}x{width}; give multiples of the {self.cell} pixels of a cell")
-        cells = VisibleCells(hidden, (height // self.cell, width // self.cell))
+        cells = VisibleCells(hidden, grid_of(images, hidden, self.cell))
         x = cells.spread(self.proj(self.features(images, cells)))
         x = torch.where(hidden.view(-1, 1, *cells.grid), self.mask_token.to(x.dtype), x)
         predictions: Tensor = self.pred(self.decoder(x))

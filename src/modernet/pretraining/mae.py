@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from modernet.errors import InputError
 from modernet.layers import resample_position_embedding
 from modernet.models.vit import Block, DistilledVisionTransformer, VisionTransformer
-from modernet.pretraining.masked import MaskedAutoencoder, order_of
+from modernet.pretraining.masked import MaskedAutoencoder, count_visible, grid_of, order_of
 
 _HEAD_WIDTH = 32  # of the published decoder: 512 channels, 16 heads
 
@@ -72,9 +72,10 @@ class MaskedViT(MaskedAutoencoder):
         """As `MaskedAutoencoder.forward`.
 
         Raises:
-            InputError: the images are not divisible into cells, or `hidden` does not suit them.
+            InputError: as `grid_of` and `count_visible`.
         """
-        visible, order = self._visible(images, hidden), order_of(hidden)
+        grid_of(images, hidden, self.cell)
+        visible, order = count_visible(hidden), order_of(hidden)
         tokens, grid = self.encoder.embed(images)
         x = torch.cat([tokens[:, :1], _taken(tokens[:, 1:], order[:, :visible])], dim=1)  # b 1+cells c -> b 1+visible c
         for block in self.encoder.blocks:
@@ -87,19 +88,6 @@ class MaskedViT(MaskedAutoencoder):
         x = self.encoder.run_blocks(self.decoder_blocks, x)
         predictions: Tensor = self.decoder_pred(self.decoder_norm(x[:, 1:]))
         return predictions
-
-    def _visible(self, images: Tensor, hidden: Tensor) -> int:
-        """Return how many cells of each image are visible."""
-        b, _, h, w = images.shape
-        if h % self.cell or w % self.cell:
-            raise InputError(f"images are {h}x{w}; give height and width as multiples of {self.cell}")
-        cells = (h // self.cell) * (w // self.cell)
-        if hidden.shape != (b, cells):
-            raise InputError(f"hidden is {tuple(hidden.shape)}; give a row of {cells} cells for each of {b} images")
-        fewest, most = torch.stack(hidden.sum(1).aminmax()).tolist()
-        if fewest != most:
-            raise InputError(f"{fewest} to {most} cells of an image are hidden; hide as many of every image")
-        return cells - int(most)
 
 
 def sincos_positions(grid: tuple[int, int], dim: int) -> Tensor:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from modernet.errors import InputError
 from modernet.models.backbone import Backbone
 
 
@@ -47,6 +48,35 @@ class MaskedAutoencoder(nn.Module, ABC):
         """
         undecayed = self.encoder.undecayed
         return {name for name, _ in self.named_parameters() if name.rpartition(".")[2] in undecayed}
+
+
+def grid_of(images: Tensor, hidden: Tensor, cell: int) -> tuple[int, int]:
+    """Return the height and width of images (b, c, h, w) in cells.
+
+    Raises:
+        InputError: cells do not fill the images, or `hidden` is not of all cells of every image.
+    """
+    b, _, h, w = images.shape
+    if h % cell or w % cell:
+        raise InputError(f"images are {h}x{w}; give height and width as multiples of {cell}")
+    grid = h // cell, w // cell
+    if hidden.shape != (b, grid[0] * grid[1]):
+        raise InputError(
+            f"hidden is {tuple(hidden.shape)}; give a row of {grid[0] * grid[1]} cells for each of {b} images"
+        )
+    return grid
+
+
+def count_visible(hidden: Tensor) -> int:
+    """Return how many cells of each image are visible.
+
+    Raises:
+        InputError: more in one image than in another.
+    """
+    fewest, most = torch.stack(hidden.sum(1).aminmax()).tolist()
+    if fewest != most:
+        raise InputError(f"{fewest} to {most} cells of an image are hidden; hide as many of every image")
+    return hidden.shape[1] - int(most)
 
 
 def patchify(images: Tensor, cell: int) -> Tensor:

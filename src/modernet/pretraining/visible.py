@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from modernet.errors import InputError
-from modernet.pretraining.masked import order_of
+from modernet.pretraining.masked import count_visible, order_of
 
 
 class VisibleCells:
@@ -28,14 +28,12 @@ class VisibleCells:
     """
 
     def __init__(self, hidden: Tensor, grid: tuple[int, int]) -> None:
-        counts = hidden.logical_not().sum(1).tolist()
-        if min(counts) != max(counts):
-            raise InputError(f"{min(counts)} to {max(counts)} cells of an image are visible; hide as many in each")
-        if counts[0] == 0:
+        visible = count_visible(hidden)
+        if visible == 0:
             height, width = grid
             raise InputError(f"all {height}x{width} cells of an image are hidden; hide fewer, or give larger images")
         self.grid = grid
-        self._cells = order_of(hidden)[:, : counts[0]]  # b v
+        self._cells = order_of(hidden)[:, :visible]  # b v
         self._rows: dict[int, Tensor] = {}
 
     def strip(self, maps: Tensor) -> Tensor:
