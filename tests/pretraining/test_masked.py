@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from modernet.models import create_model
+from modernet.models.convnext import Block as ConvNeXtBlock
+from modernet.models.vit import Block as ViTBlock
+from modernet.pretraining.build import masked_autoencoder
 from modernet.pretraining.masked import masked_loss, order_of, patchify, random_cells, unpatchify
 
 
@@ -74,3 +79,32 @@ def test_as_many_cells_stay_visible_as_asked_for(cells: int, share: float, visib
 def test_the_order_is_of_visible_cells_then_of_hidden_ones() -> None:
     hidden = torch.tensor([[True, False, True, False], [False, False, True, True]])
     assert order_of(hidden).tolist() == [[1, 3, 0, 2], [0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("vit_test", {"image_size": 32, "patch_size": 8}), ("convnextv2_test", {"depths": (1, 2), "dims": (8, 16)})],
+)
+def test_checkpointing_runs_every_block_again_and_gives_the_same_gradients(name: str, fields: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    network = masked_autoencoder(create_model(name, drop_path_rate=0.5, **fields), decoder_dim=32, decoder_depth=2)
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            nn.init.uniform_(parameter, -0.2, 0.25)
+    images, runs = torch.randn(4, 3, 32, 32), []
+    hidden = random_cells(torch.rand(4, (32 // network.cell) ** 2), 0.5)
+    blocks = [module for module in network.modules() if isinstance(module, ViTBlock | ConvNeXtBlock)]
+    for block in blocks:
+        block.register_forward_pre_hook(lambda *_: runs.append(1))
+
+    def gradients() -> list[Tensor]:
+        torch.manual_seed(1)  # of drop path
+        loss = masked_loss(network(images, hidden), images, hidden, network.cell, norm_pixels=True)
+        return list(torch.autograd.grad(loss, [each for each in network.parameters() if each.requires_grad]))
+
+    expected = gradients()
+    assert len(runs) == len(blocks)
+    network.set_grad_checkpointing()
+    for one, other in zip(gradients(), expected, strict=True):
+        torch.testing.assert_close(one, other)
+    assert len(runs) == 3 * len(blocks)

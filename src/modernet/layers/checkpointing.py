@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -11,13 +12,16 @@ from torch.utils.checkpoint import checkpoint
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def checkpoint_block(block: nn.Module, x: Tensor) -> Tensor:
+def checkpoint_block(block: nn.Module, *inputs: Any) -> Tensor:
     """Run a block without storing its activations; the backward pass recomputes them.
 
     Both passes draw the same random numbers. BatchNorm updates its running statistics only in the first pass.
     """
     y: Tensor = checkpoint(
-        block, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _running_statistics_frozen(block))
+        block,
+        *inputs,
+        use_reentrant=False,
+        context_fn=lambda: (contextlib.nullcontext(), _running_statistics_frozen(block)),
     )
     return y
 

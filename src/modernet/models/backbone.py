@@ -351,13 +351,17 @@ class Backbone(nn.Module, ABC):
             raise InputError(f"{type(self).__name__} has no blocks to checkpoint; train it without checkpointing")
         self._grad_checkpointing = enable
 
-    def run_blocks(self, blocks: nn.Module, x: Tensor) -> Tensor:
-        """Run a block, or the blocks of an `nn.Sequential` in order, with gradient checkpointing if it is enabled."""
+    def run_blocks(self, blocks: nn.Module, x: Tensor, *others: Any) -> Tensor:
+        """Run a block, or the blocks of an `nn.Sequential` in order, with gradient checkpointing if it is enabled.
+
+        Args:
+            others: what a single block takes besides `x`.
+        """
         if self._grad_checkpointing and torch.is_grad_enabled():
             for block in blocks if isinstance(blocks, nn.Sequential) else [blocks]:
-                x = checkpoint_block(block, x)
+                x = checkpoint_block(block, x, *others)
             return x
-        y: Tensor = blocks(x)
+        y: Tensor = blocks(x, *others)
         return y
 
     def __prepare_scriptable__(self) -> nn.Module:

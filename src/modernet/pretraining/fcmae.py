@@ -65,7 +65,7 @@ class MaskedConvNeXt(MaskedAutoencoder):
         cells = VisibleCells(hidden, grid_of(images, hidden, self.cell))
         x = cells.spread(self.proj(self.features(images, cells)))
         x = torch.where(hidden.view(-1, 1, *cells.grid), self.mask_token.to(x.dtype), x)
-        predictions: Tensor = self.pred(self.decoder(x))
+        predictions: Tensor = self.pred(self.encoder.run_blocks(self.decoder, x))
         return predictions.flatten(2).transpose(1, 2)  # b pixels h w -> b cells pixels
 
     def features(self, images: Tensor, cells: VisibleCells) -> Tensor:
@@ -74,5 +74,5 @@ class MaskedConvNeXt(MaskedAutoencoder):
         for downsample, blocks in zip(self.encoder.downsample_layers, self.encoder.stages, strict=True):
             x = downsample(x)
             for block in blocks.children():
-                x = block(x, cells.run)
+                x = self.encoder.run_blocks(block, x, cells.run)
         return x

@@ -37,6 +37,10 @@ class MaskedAutoencoder(nn.Module, ABC):
             (b, cells, cell * cell * 3), pixel by pixel, the colours of a pixel together (`patchify`).
         """
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """As `Backbone.set_grad_checkpointing`, of the blocks of encoder and decoder."""
+        self.encoder.set_grad_checkpointing(enable)
+
     def layer_groups(self, groups: str = "block") -> list[list[str]]:
         """Return the names of parameters by layer: as `Backbone.layer_groups` of the encoder, then the decoder."""
         encoder = [[f"encoder.{name}" for name in layer] for layer in self.encoder.layer_groups(groups)]
@@ -45,6 +49,9 @@ class MaskedAutoencoder(nn.Module, ABC):
     def no_weight_decay(self) -> set[str]:
         """Return the multi-dimensional parameters that do not decay, by the last component of their names as in the
         encoder alone: position embeddings, class tokens, GRN.
+
+        The releases exempt one-dimensional parameters only, so that in pre-training class tokens and GRN decay as well.
+        Here they never do, as in other trainings. Mask tokens decay in both.
         """
         undecayed = self.encoder.undecayed
         return {name for name, _ in self.named_parameters() if name.rpartition(".")[2] in undecayed}

@@ -12,6 +12,8 @@ from torch import nn
 from modernet.data import ImageDataset
 from modernet.errors import InputError
 from modernet.models import create_model
+from modernet.pretraining.build import masked_autoencoder
+from modernet.pretraining.mae import MaskedViT
 from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, get_recipe
 from modernet.records import read_record
@@ -104,6 +106,17 @@ def test_what_does_not_go_with_sharded_weights_is_refused(changes: dict[str, Any
 def test_a_network_without_blocks_cannot_be_checkpointed() -> None:
     with pytest.raises(InputError, match="has no blocks to checkpoint"):
         Placement(create_model("lenet1989"), RANDOM, Execution(checkpointing=True), CPU, ALONE)
+
+
+def test_a_masked_autoencoder_is_checkpointed() -> None:
+    network = masked_autoencoder(create_model("vit_test"), decoder_dim=32, decoder_depth=1)
+    assert isinstance(network, MaskedViT)
+    placement = Placement(network, RANDOM, Execution(checkpointing=True), CPU, ALONE)
+    runs: list[int] = []
+    for block in (network.encoder.blocks[0], network.decoder_blocks[0]):
+        block.register_forward_pre_hook(lambda *_: runs.append(1))
+    placement(torch.randn(2, 3, 64, 64), torch.arange(32).view(2, 16) % 2 == 0).sum().backward()
+    assert len(runs) == 4
 
 
 def test_weights_are_sharded_block_by_block() -> None:

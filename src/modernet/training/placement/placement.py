@@ -7,7 +7,7 @@ import copy
 import inspect
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,6 @@ from torch.utils.hooks import RemovableHandle
 
 from modernet import progress
 from modernet.errors import InputError
-from modernet.models import Backbone
 from modernet.models.fused import use_kernels
 from modernet.processes import Processes
 from modernet.recipes import Execution, Recipe
@@ -31,6 +30,14 @@ _SYNC_BUFFERS = (  # renamed in torch 2.15
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     else "broadcast_buffers"
 )
+
+
+@runtime_checkable
+class Checkpointed(Protocol):
+    """A network that can recompute the activations of its blocks: a `Backbone`, or a masked autoencoder of one."""
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """As `Backbone.set_grad_checkpointing`."""
 
 
 class Placement:
@@ -57,7 +64,7 @@ class Placement:
                 "clip_mode agc needs full weights on each device; leave out --shard, or give --clip-mode norm"
             )
         if execution.checkpointing:
-            if not isinstance(network, Backbone):
+            if not isinstance(network, Checkpointed):
                 raise InputError(f"a {type(network).__name__} has no blocks to checkpoint; leave out --checkpointing")
             network.set_grad_checkpointing()
         if device.type == "cpu":
