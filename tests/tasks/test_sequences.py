@@ -131,10 +131,19 @@ def test_a_finished_run_goes_on_and_keeps_its_classifier_where_the_classes_are_t
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="gloo")
-def test_two_processes_give_the_losses_of_one_that_takes_their_micro_batches_in_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("transformer", ["depth=1", "width=16", "heads=2", "mlp_width=16"]),
+        ("s4", ["depth=1", "width=16", "state=4", "norm=layer"]),  # BatchNorm would see the halves of a batch
+    ],
+)
+def test_two_processes_give_the_losses_of_one_that_takes_their_micro_batches_in_turn(
+    model: str, fields: list[str], tmp_path: Path
+) -> None:
     table = write_table(tmp_path / "words.tsv")
     options = ["--recipe", "sequences_nano", "--data", str(table), "--epochs", "2", "--batch-size", "12"]
-    options += ["--model-fields", "depth=1", "width=16", "heads=2", "mlp_width=16"]
+    options += ["--model", model, "--model-fields", *fields]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     two = [*launcher, "-m", "modernet", "train", *options, "--out", str(tmp_path / "two")]
     subprocess.run(two, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -145,6 +154,9 @@ def test_two_processes_give_the_losses_of_one_that_takes_their_micro_batches_in_
     assert losses(of_two) == pytest.approx(losses(of_one), rel=1e-6)
     assert of_two.metrics["test_accuracy"] == of_one.metrics["test_accuracy"]
     assert of_two.details == of_one.details
+    trained, expected = (load_network(tmp_path / name).network.state_dict() for name in ("two", "one"))
+    for name, value in expected.items():
+        torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
 @pytest.mark.medium
