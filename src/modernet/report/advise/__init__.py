@@ -1,0 +1,1 @@
+"""Advice on which network to use: a section for each."""

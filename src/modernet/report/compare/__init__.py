@@ -1,0 +1,1 @@
+"""Comparisons of networks on the user's images: a section for each."""
