@@ -41,7 +41,12 @@ _VERSIONS: Mapping[SequenceSize, _Version] = {
 
 
 def listops_dataset(
-    size: SequenceSize = "published", *, seed: int = 0, folder: Path | None = None, eos: bool = False
+    size: SequenceSize = "published",
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    eos: bool = False,
+    expressions: tuple[int, int, int] | None = None,
 ) -> SequenceDataset:
     """Return ListOps: what is the value of nested lists of digits under minimum, maximum, median and sum modulo 10?
 
@@ -54,15 +59,19 @@ def listops_dataset(
         seed: of the generator; its expressions are the same for any number of processes.
         folder: with the published basic_train.tsv, basic_val.tsv and basic_test.tsv.
         eos: end each expression with an 18th token, in up to 2,048 steps, as S4's code does.
+        expressions: how many are generated for training, validation and test, instead of those of the size.
 
     Raises:
-        InputError: a file of the folder is missing or has a broken line, or the cache folder cannot be written to.
+        InputError: a file of the folder is missing or has a broken line, `folder` contradicts the other arguments, or
+            the cache folder cannot be written to.
     """
     version = _VERSIONS[size]
+    if expressions is not None:
+        version = version._replace(splits=expressions)
     cached = "listops" if size == "published" else f"listops-{size}"
     name = cached.replace("listops", "listops_s4") if eos else cached
     if folder is not None:
-        if size != "published":
+        if size != "published" or expressions is not None:
             raise InputError(f"the expressions in {folder} are as they are; give no folder to generate {name}")
         train, validation, test = (read_expressions(folder / file, version.max_length) for file in _FILES)
         digests = {file: file_sha256(folder / file) for file in _FILES}
