@@ -119,6 +119,20 @@ class _LiveDisplay:
         self._progress.console.print(message, markup=False, highlight=False)
 
 
+class _SayingOnce:
+    """A display on which no line is shown twice."""
+
+    def __init__(self, display: Display) -> None:
+        self.open = display.open
+        self._display = display
+        self._said: set[str] = set()
+
+    def say(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            self._display.say(message)
+
+
 _display: ContextVar[Display | None] = ContextVar("display", default=None)
 
 if hasattr(os, "register_at_fork"):
@@ -157,6 +171,17 @@ def shown(display: Display | None = None) -> Iterator[None]:
         )
         with progress, _using(_LiveDisplay(progress)):
             yield
+
+
+@contextmanager
+def saying_once() -> Iterator[None]:
+    """Show no message twice inside, where several runs open the same images."""
+    display = _display.get()
+    if display is None or isinstance(display, _SayingOnce):
+        yield
+        return
+    with _using(_SayingOnce(display)):
+        yield
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -57,6 +57,7 @@ def measure(
     *,
     rounds: int,
     turn_s: float,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     """Measure cases in turns, inside `measuring`. A case that fails has an error, and the others continue.
 
@@ -67,19 +68,24 @@ def measure(
         targets: model name -> network.
         rounds: turns of every case.
         turn_s: length of a turn in seconds.
+        should_stop: called before each case is prepared and after each round; True ends it, with the finished rounds.
 
     Raises:
         KeyboardInterrupt: before the end of the first round.
     """
     contenders = [_Contender(case, targets[case.model], device) for case in cases]
     for contender in progress.track(contenders, "preparing", len(contenders)):
+        if should_stop():
+            return [contender.outcome for contender in contenders]
         contender.prepare()
     ready = {f"{index + 1}: {c.outcome.case.label}": c for index, c in enumerate(contenders) if c.workload}
     finished: list[dict[str, float]] = []
     try:
-        finished.extend(
-            rounds_in_turns(ready, device, rounds=rounds, turn_s=turn_s, warm_up=_WARM_UP, name="taking turns")
-        )
+        turns = rounds_in_turns(ready, device, rounds=rounds, turn_s=turn_s, warm_up=_WARM_UP, name="taking turns")
+        for seconds in turns:
+            finished.append(seconds)
+            if should_stop():
+                break
     except KeyboardInterrupt:
         if not finished:
             raise

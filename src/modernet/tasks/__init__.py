@@ -2,7 +2,7 @@
 
 from modernet.tasks.classification import train_classifier
 from modernet.tasks.named_network import NamedNetwork
-from modernet.tasks.optimizing import OptimizeRequest, optimize_named
+from modernet.tasks.optimizing import OptimizeRequest, fastest_way, optimize_named
 from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, get_task, load_network
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "OptimizeRequest",
     "PredictRequest",
     "TrainRequest",
+    "fastest_way",
     "get_task",
     "load_network",
     "optimize_named",

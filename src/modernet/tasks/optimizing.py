@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from modernet import progress
@@ -39,6 +40,8 @@ class OptimizeRequest:
     """Most images to calibrate and judge by."""
     seconds: float = 60.0
     skip_unreadable: bool = False
+    compile: bool = True
+    """Whether `torch.compile` may be tried."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "images"):
@@ -53,23 +56,46 @@ def optimize_named(network: NamedNetwork, request: OptimizeRequest, folder: Path
         InputError: it is no classifier, the images cannot be read, or the folder is taken; and as `optimize` and
             `OptimizedNetwork.save`.
     """
+    saved = _classifier(network, request)
+    check_free(folder)
+    fast = _optimize(network, saved, request, torch.device("cpu"))
+    fast.save(folder, network=saved, marks=network.marks())
+    return fast
+
+
+def fastest_way(network: NamedNetwork, request: OptimizeRequest, device: torch.device) -> OptimizedNetwork:
+    """Optimize a classifier for its validation images on a device, to which the network is moved.
+
+    Raises:
+        InputError: it is no classifier, or the images cannot be read; and as `optimize`.
+    """
+    return _optimize(network, _classifier(network, request), request, device)
+
+
+def _classifier(network: NamedNetwork, request: OptimizeRequest) -> SavedNetwork:
+    """Return the network for images of the size that is asked for."""
     saved = network.saved
     if saved.task != "classification":
         raise InputError(f"the network is of the task {saved.task}; modernet optimize takes classifiers")
-    check_free(folder)
-    if request.image_size is not None:
-        saved = replace(saved, inputs=saved.preparation.with_size(request.image_size))
+    if request.image_size is None:
+        return saved
+    return replace(saved, inputs=saved.preparation.with_size(request.image_size))
+
+
+def _optimize(
+    network: NamedNetwork, saved: SavedNetwork, request: OptimizeRequest, device: torch.device
+) -> OptimizedNetwork:
     images, labels = choosing_images(network, saved, request)
     precision = request.precision
     if precision == "auto" and len(images) < FEWEST["classes"]:
         progress.say(f"{len(images)} images are too few to judge reduced precision by: only exact ways are tried")
         precision = "exact"
     fast = optimize(
-        saved.network, images, labels=None if precision == "exact" else labels, precision=precision,
-        batch=min(request.batch_size, len(images)), seconds=request.seconds,
+        saved.network.to(device), images.to(device), labels=None if precision == "exact" else labels,
+        precision=precision, batch=min(request.batch_size, len(images)), seconds=request.seconds,
+        compile=request.compile,
     )  # fmt: skip
     assert isinstance(fast, OptimizedNetwork), "a classifier is no detector"
-    fast.save(folder, network=saved, marks=network.marks())
     return fast
 
 

@@ -57,7 +57,7 @@ class ClassifierTest:
         saved = network.saved
         self.network, self.request = network, request
         self.protocol = ImageProtocol.of(saved.preparation)
-        self.images = self._open(request.data, self.protocol.images)
+        self.images = self._open(request.data, self.protocol.images, request.most_images)
         of_imagenet = saved.classes == imagenet_classes() and self.protocol.is_published
         self.baseline = self._alexnet() if of_imagenet else None
         self._shifted = [ShiftedImages.of(self._open(folder, saved.preparation)) for folder in request.shifted]
@@ -104,10 +104,10 @@ class ClassifierTest:
         """Return the units, in order."""
         return [*self._corruptions(), *self._published(), *map(self._shift, self._shifted), *self._probes()]
 
-    def _open(self, spec: str, preparation: Preparation) -> OpenedImages:
+    def _open(self, spec: str, preparation: Preparation, most: int | None = None) -> OpenedImages:
         class_map, skip = self.request.class_map, self.request.skip_unreadable
         classes, marks = self.network.saved.classes, self.network.marks()
-        return OpenedImages.open(spec, classes, preparation, marks, class_map, skip)
+        return OpenedImages.open(spec, classes, preparation, marks, class_map, skip, most)
 
     def _corruptions(self) -> Iterator[Unit]:
         n, cells = len(self.images.opened.split), self.request.cells()

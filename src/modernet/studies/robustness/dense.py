@@ -21,6 +21,7 @@ from modernet.data.transforms.corruptions import Corrupt
 from modernet.errors import InputError
 from modernet.preparation import Interpolation
 from modernet.records import Metric, Record
+from modernet.studies.robustness.images import evenly
 from modernet.studies.robustness.request import Cell, RobustnessRequest
 from modernet.studies.robustness.summary import Summary, cells_by_suite, suite_title
 from modernet.studies.robustness.units import Outcome, Unit
@@ -76,7 +77,7 @@ class DenseTest:
         request.check_dense(self.saved.task)
         self._kind, self._task = _KINDS[self.saved.task], get_task(self.saved.task)
         asked = EvaluateRequest(network.run, request.data, "test", request.batch_size, device, request.skip_unreadable)
-        opened = open_for_saved(self.saved, asked, self._kind.targets)
+        opened = evenly(open_for_saved(self.saved, asked, self._kind.targets), request.most_images)
         self.name, self.n, self.classes = opened.name, len(opened.split), len(opened.classes)
         self.fingerprint = split_fingerprint(opened)
         examples = examples_of(opened.split)

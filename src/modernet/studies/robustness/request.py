@@ -37,6 +37,7 @@ class RobustnessRequest:
         batch_size: images in a batch.
         seed: of everything random.
         skip_unreadable: leave out and list what cannot be read, instead of an error.
+        most_images: of `data`, evenly from the whole of them; None: all.
 
     Raises:
         InputError: there is no such suite, corruption, severity or folder, or nothing to measure.
@@ -53,6 +54,7 @@ class RobustnessRequest:
     batch_size: int = 32
     seed: int = 0
     skip_unreadable: bool = False
+    most_images: int | None = None
 
     def __post_init__(self) -> None:
         for suite in self.suites:
@@ -62,6 +64,8 @@ class RobustnessRequest:
             raise InputError("there is no severity; give some of 1 to 5")
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; give 1 or more")
+        if self.most_images is not None and self.most_images < 1:
+            raise InputError(f"most_images is {self.most_images}; give 1 or more, or None for all")
         for folder in (self.frost, self.published):
             if folder is not None and not folder.is_dir():
                 raise InputError(f"there is no folder {folder}")

@@ -45,7 +45,7 @@ class RobustnessTest(Protocol):
         """Return what the outcomes of these units, and of earlier ones in the same folder, say together."""
 
 
-_TESTS: dict[str, Callable[..., RobustnessTest]] = {
+TESTS: dict[str, Callable[..., RobustnessTest]] = {
     "classification": ClassifierTest,
     "detection": DenseTest,
     "segmentation": DenseTest,
@@ -85,10 +85,10 @@ def measure_robustness(
         NonFiniteScores: a logit is NaN or infinite.
     """
     saved = network.saved
-    if saved.task not in _TESTS:
-        raise InputError(f"{saved.spec.name} was trained for {saved.task}; tested are networks for {', '.join(_TESTS)}")
+    if saved.task not in TESTS:
+        raise InputError(f"{saved.spec.name} was trained for {saved.task}; tested are networks for {', '.join(TESTS)}")
     device = device or default_device()
-    test = _TESTS[saved.task](network, request, device, should_stop)
+    test = TESTS[saved.task](network, request, device, should_stop)
     check_cells(request.cells(), request.frost)
     units = test.units()
     fingerprint = network.fingerprint()
