@@ -50,6 +50,20 @@ def test_a_display_shows_every_bar() -> None:
     assert diary.lines == ["open reading 2", "advance 1 None", "advance 1 None", "close", "say hello"]
 
 
+def test_no_message_is_said_twice_inside_saying_once() -> None:
+    diary = Diary()
+    with progress.shown(diary):
+        with progress.saying_once():
+            progress.say("hello")
+            with progress.saying_once(), progress.bar("working", 1):
+                progress.say("hello")
+                progress.say("there")
+        progress.say("hello")
+    assert diary.lines == ["say hello", "open working 1", "say there", "close", "say hello"]
+    with progress.saying_once():
+        progress.say("nobody hears")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_does_not_use_the_display() -> None:

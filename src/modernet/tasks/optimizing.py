@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from modernet import progress
-from modernet.data import ClassTargets, OpenedSplit
+from modernet.data import ClassTargets, OpenedSplit, open_split
 from modernet.data.images.decoding import skippable
-from modernet.data.reading import decode, on_disk
+from modernet.data.reading import decode, examples_of, on_disk
+from modernet.data.sources.examples import Examples
 from modernet.data.sources.read import read_source
 from modernet.data.splits import one_split
 from modernet.deploy import OptimizedNetwork, optimize
@@ -110,13 +111,10 @@ def choosing_images(
     Raises:
         InputError: as `one_split`; or an image cannot be read.
     """
-    name, source = read_source(request.data, targets="classes", to_learn=False)
-    examples, words = one_split(source, "validation", network.marks())
-    if words:
-        progress.say(f"{name}: chosen by {words}")
+    name, classes, examples = _validation_examples(network, saved, request.data)
     chosen = np.linspace(0, len(examples) - 1, min(request.images, len(examples))).round().astype(np.int64)
     examples = examples.take(np.random.default_rng(0).permutation(chosen))
-    labels = _labels(OpenedSplit(name, source.classes, on_disk(examples), saved.preparation), saved.classes)
+    labels = _labels(OpenedSplit(name, classes, on_disk(examples), saved.preparation), saved.classes)
     preparation = saved.preparation
     split, failures = decode(examples, preparation.size, "reading images", preparation.interpolation, preparation.crop)
     for failure in failures.values():
@@ -127,6 +125,20 @@ def choosing_images(
     if not readable:
         raise InputError(f"no image of {name} can be read; give other --data")
     return preparation.normalise(split.images[readable]), None if labels is None else labels[readable]
+
+
+def _validation_examples(
+    network: NamedNetwork, saved: SavedNetwork, data: str
+) -> tuple[str, tuple[str, ...], Examples]:
+    """Return the name of the data, their classes and the validation images."""
+    if data == "digit_scenes":
+        opened = open_split(data, "validation", saved.preparation, marks=network.marks())
+        return opened.name, opened.classes, examples_of(opened.split)
+    name, source = read_source(data, targets="classes", to_learn=False)
+    examples, words = one_split(source, "validation", network.marks())
+    if words:
+        progress.say(f"{name}: chosen by {words}")
+    return name, source.classes, examples
 
 
 def _labels(opened: OpenedSplit, known: tuple[str, ...]) -> Tensor | None:

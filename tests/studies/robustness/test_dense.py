@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from data.detection_exports import export_coco
 from modernet.cli import main
 from modernet.data import BoxTargets, InMemory, OnDisk, OpenedSplit, SceneGenerator, open_split, read_image
 from modernet.data.images.marks import NO_MARKS
@@ -28,50 +27,14 @@ from modernet.evaluation.segmenting import class_probabilities
 from modernet.preparation import Preparation
 from modernet.records import Record, read_record
 from modernet.studies.robustness import NamedNetwork, RobustnessRequest, measure_baseline, measure_robustness
-from modernet.tasks import EvaluateRequest, detection, get_task, segmentation
+from modernet.tasks import EvaluateRequest, get_task, segmentation
 from modernet.training import Interrupted
-from modernet.weights import NetworkSpec, SavedNetwork, save_network
+from modernet.weights import NetworkSpec, SavedNetwork
+from small_dense import GROUND, save_boxes, save_detector, save_maps, save_segmenter
 
 CPU = torch.device("cpu")
 NAMES = ("inverse_sparkles", "checkerboard_cutout")
-GROUND = ("ground", *"0123456789")
 Measured = Mapping[str, float]
-
-
-def save_detector(folder: Path) -> str:
-    head = {"detector": "mask_rcnn", "masks": False, "width": 8, "hidden": 16}
-    spec = NetworkSpec("model", "convnext_test", {}, head)
-    torch.manual_seed(0)
-    network = detection.build_network(spec, 10).eval()
-    NO_MARKS.write(folder)
-    save_network(folder, network, spec, tuple("0123456789"), Preparation(64, (0.4,) * 3, (0.25,) * 3), "detection")
-    return f"{folder}/"
-
-
-def save_segmenter(folder: Path) -> str:
-    spec = NetworkSpec("model", "convnext_test", {"stem_stride": 2}, {"head": "plain", "width": 8})
-    torch.manual_seed(0)
-    network = segmentation.build_network(spec, len(GROUND)).eval()
-    NO_MARKS.write(folder)
-    save_network(folder, network, spec, GROUND, Preparation(32, (0.4,) * 3, (0.25,) * 3), "segmentation")
-    return f"{folder}/"
-
-
-def save_boxes(folder: Path) -> Path:
-    generator = SceneGenerator("test", 64)
-    export_coco(folder, [generator.scene(index) for index in range(3)])
-    return folder
-
-
-def save_maps(folder: Path) -> Path:
-    for number in range(6):
-        scene = SceneGenerator("test", 48).scene(number)
-        h, w = 36 + 4 * (number % 2), 48
-        for kind, content in (("images", scene.image[:, :h, :w].permute(1, 2, 0)), ("masks", scene.semantic[:h, :w])):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(content.numpy()).save(folder / kind / f"{number}.png")
-    (folder / "classes.txt").write_text("\n".join(GROUND))
-    return folder
 
 
 def asked(data: Path, **changes: Any) -> RobustnessRequest:
