@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,9 @@ from small_classifiers import COLOURS, save_classifier, save_images
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile nothing, and keep notes of what is own in a cache folder of the test."""
     monkeypatch.setenv("MODERNET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(optimizing, "optimize", partial(optimize, compile=False))
+    monkeypatch.setattr(
+        optimizing, "optimize", lambda *inputs, **options: optimize(*inputs, **options | {"compile": False})
+    )
 
 
 @pytest.mark.medium
@@ -66,6 +67,14 @@ def test_a_run_is_optimized_and_used_as_a_network(tmp_path: Path, capsys: pytest
     assert (report["network"], report["out"]) == ("resnet_test", str(tmp_path / "again"))
     speeds = {row["way"]: row["images_per_second"] for row in report["measured"]}
     assert speeds[report["chosen"]] == max(speeds.values()) > 0
+
+
+@pytest.mark.medium
+def test_a_network_is_optimized_for_generated_scenes(tmp_path: Path) -> None:
+    run = save_classifier(tmp_path / "run", tuple("0123456789"), size=32)
+    options = ["--data", "digit_scenes", "--precision", "exact", "--seconds", "0", "--images", "8"]
+    assert main(["optimize", run, *options, "--out", str(tmp_path / "fast")]) == 0
+    assert (tmp_path / "fast" / "optimized.json").is_file()
 
 
 @pytest.mark.medium

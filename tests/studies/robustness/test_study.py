@@ -315,3 +315,8 @@ def test_probes_of_clean_images_agree_on_their_accuracy(tmp_path: Path) -> None:
     assert {row["shift"] for row in record.details["translation"]} == {1, 2, 4}
     assert sum(row["n"] for row in record.details["calibration"]["bins"]) == record.metrics["calibration_n"] == 12
     assert record.primary.name == "calibration_ece"
+
+
+def test_a_few_images_are_one_or_more(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="most_images is 0; give 1 or more, or None for all"):
+        few(tmp_path, most_images=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 
 from modernet import progress
 from modernet.benchmark import measure as benchmark
+from modernet.benchmark import workload
 from modernet.benchmark.case import Case
 from modernet.report.compare.compared import Measurement
 from modernet.studies.compare.measuring import costs, measure_costs
@@ -21,6 +21,7 @@ from modernet.training import Interrupted
 from modernet.weights import NetworkSpec
 from small_compared import Trained, train, train_on_photos
 
+pytestmark = pytest.mark.medium
 CPU = torch.device("cpu")
 WIDER = NetworkSpec("model", "resnet_test", {"width": 16, "depths": [1, 1]})
 SPEEDS = {"images_per_second", "latency_ms", "best_images_per_second"}
@@ -33,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture(scope="module")
-def runs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+def runs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two networks that were trained at different sizes."""
     wider = train(trained.data, tmp_path_factory.mktemp("wider") / "run", size=48, spec=WIDER)
     return {"narrow": trained.run, "wide": wider.run}
@@ -66,7 +67,7 @@ def by_name(measured: tuple[Measurement, ...]) -> dict[str, Measurement]:
 
 
 def test_every_network_is_timed_in_turns_at_its_own_size(
-    runs: Mapping[str, Path], trained: Trained, timed: Timed, tmp_path: Path
+    runs: dict[str, Path], trained: Trained, timed: Timed, tmp_path: Path
 ) -> None:
     found = measure_costs(runs, tmp_path, CPU, request=trained.asked)
     together, *others = [[(case.model, case.batch, case.image_size) for case in cases] for cases in timed]
@@ -89,7 +90,7 @@ def test_every_network_is_timed_in_turns_at_its_own_size(
 
 
 def test_networks_are_measured_again_only_if_another_one_joins(
-    runs: Mapping[str, Path], trained: Trained, timed: Timed, tmp_path: Path
+    runs: dict[str, Path], trained: Trained, timed: Timed, tmp_path: Path
 ) -> None:
     one = {"narrow": runs["narrow"]}
     first = measure_costs(one, tmp_path, CPU, request=trained.asked)
@@ -103,7 +104,7 @@ def test_networks_are_measured_again_only_if_another_one_joins(
 
 
 def test_a_network_without_enough_memory_leaves_the_others(
-    runs: Mapping[str, Path],
+    runs: dict[str, Path],
     trained: Trained,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -114,7 +115,7 @@ def test_a_network_without_enough_memory_leaves_the_others(
             raise torch.OutOfMemoryError("out of memory")
         return original(case, *arguments)
 
-    original = benchmark.prepare
+    original = workload.prepare
     monkeypatch.setattr(benchmark, "prepare", prepare)
     with progress.shown():
         found = measure_costs(runs, tmp_path, CPU, request=trained.asked)
@@ -152,7 +153,7 @@ def test_the_fastest_way_scales_the_throughput_by_a_ratio_within_rounds(trained:
         assert (*found.values, found.low, found.high) == pytest.approx(expected)
 
 
-def test_stopped_measurements_go_on(runs: Mapping[str, Path], trained: Trained, timed: Timed, tmp_path: Path) -> None:
+def test_stopped_measurements_go_on(runs: dict[str, Path], trained: Trained, timed: Timed, tmp_path: Path) -> None:
     measure = partial(measure_costs, runs, tmp_path, CPU, request=trained.asked)
     for checks in (0, 2, 6):  # before anything, while networks are prepared, after two rounds
         calls = itertools.count()

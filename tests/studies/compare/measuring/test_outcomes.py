@@ -23,6 +23,7 @@ from small_classifiers import COLOURS
 from small_compared import QUICK, Trained, change_weights, train, train_on_photos
 from small_dense import save_boxes, save_detector, save_maps, save_segmenter
 
+pytestmark = pytest.mark.medium
 CPU = torch.device("cpu")
 
 
