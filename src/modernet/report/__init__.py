@@ -7,6 +7,9 @@ from modernet.report.benchmark.case import BenchmarkCase
 from modernet.report.benchmark.folder import write_benchmark
 from modernet.report.benchmark.summary import Benchmark, benchmark_rows, summarise_benchmarks
 from modernet.report.benchmark.tables import benchmark_markdown, benchmark_table
+from modernet.report.compare.analysis import Comparison, summarise_comparisons
+from modernet.report.compare.tables import compare_json, compare_table
+from modernet.report.compare.words import conclusion
 from modernet.report.factorial.effects import Effect, Effects, alias_sets, estimate_effects
 from modernet.report.factorial.place import FactorialPlace
 from modernet.report.factorial.summary import Factorial, FactorialNetwork, summarise_factorials
@@ -24,6 +27,7 @@ __all__ = [
     "ArenaPlace",
     "Benchmark",
     "BenchmarkCase",
+    "Comparison",
     "Effect",
     "Effects",
     "Factorial",
@@ -39,6 +43,9 @@ __all__ = [
     "benchmark_markdown",
     "benchmark_rows",
     "benchmark_table",
+    "compare_json",
+    "compare_table",
+    "conclusion",
     "estimate_effects",
     "factorial_table",
     "findings",
@@ -46,6 +53,7 @@ __all__ = [
     "road_table",
     "summarise_arenas",
     "summarise_benchmarks",
+    "summarise_comparisons",
     "summarise_factorials",
     "summarise_road",
     "write_benchmark",

@@ -9,11 +9,22 @@ from pathlib import Path
 from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.records import Record
-from modernet.report import arena, benchmark, evaluation, factorial, notation, other, road, robustness, training
+from modernet.report import (
+    arena,
+    benchmark,
+    compare,
+    evaluation,
+    factorial,
+    notation,
+    other,
+    road,
+    robustness,
+    training,
+)
 from modernet.report.drawing.script import vega_script
 from modernet.report.section import Kind, Section
 
-KINDS: tuple[Kind, ...] = (road, factorial, arena, benchmark, robustness, training, evaluation, other)
+KINDS: tuple[Kind, ...] = (road, factorial, arena, compare, benchmark, robustness, training, evaluation, other)
 """In the order of the page. A record belongs to the first kind that puts it into a section."""
 
 

@@ -1,1 +1,5 @@
-"""Comparisons of networks on the user's images: a section for each."""
+"""Comparisons of networks that were trained alike: a section for each."""
+
+from modernet.report.compare.section import sections
+
+__all__ = ["sections"]
