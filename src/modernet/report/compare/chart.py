@@ -123,9 +123,9 @@ def differences_chart(comparison: Comparison) -> Spec | None:
     reach = max(max(values) - min(values), 1e-6)
     scale = {"domain": [min(values) - 0.04 * reach, max(values) + 0.04 * reach], "nice": True, "zero": True}
     axis = {"tickCount": 8}
-    x = quantitative(
-        "gap", f"difference in test {comparison.metric.title}{unit and f', {unit}'}", scale=scale, axis=axis
-    )
+    about = f"difference in test {comparison.metric.title}{unit and f', {unit}'}"
+    x = quantitative("gap", about, scale=scale, axis=axis)
+    zero = {"type": "rule", "color": INK, "strokeWidth": 1}
     color = {"condition": {"test": "datum.clear", "value": CLEAR}, "value": DOT}
     layers: list[Spec] = [
         {"data": {"values": [{"gap": 0}]}, "mark": zero, "encoding": {"x": x}},
