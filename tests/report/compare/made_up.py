@@ -79,13 +79,14 @@ def compared_records(seeds: int = 3, n: int = 600, **fields: Any) -> list[Record
     ]
 
 
-def training_records(seeds: int = 2) -> list[Record]:
+def training_records(seeds: int = 2, phase: str = "final") -> list[Record]:
     """Return training runs of two candidates."""
     return [
         Record(
             "train",
             name,
-            {"study": "compare", "comparison": "0123456789ab", "candidate": name, "model": name, "seed": seed,
+            {"study": "compare", "comparison": "0123456789ab", "candidate": name, "phase": phase,
+             "model": name, "seed": seed,
              "data": {"name": "flowers12"}, "recipe": {"name": "small_data", "epochs": 3}},
             {"test_top1": 80.0, "test_n": 600},
             [{"epoch": epoch, "train_loss": 2 / epoch, "validation_top1": 25.0 * epoch} for epoch in (1, 2, 3)],

@@ -212,16 +212,19 @@ def test_records_survive_the_disk_and_the_latest_of_a_candidate_counts(tmp_path:
 
 def test_answers_for_other_test_images_are_an_error_that_names_both() -> None:
     records = [compared_record("a", ["10" * 10]), compared_record("b", ["1" * 19], order=1)]
-    with pytest.raises(InputError, match=r"a was tested on 20 images and b on 19; run modernet compare again"):
+    with pytest.raises(InputError, match=r"b was tested on 19 images and a on 20; run modernet compare again"):
         summarise_comparisons(records)
 
 
 def test_training_runs_of_a_comparison_are_in_its_section_alone() -> None:
     other = dataclasses.replace(training_records()[0], settings={"data": {"name": "flowers12"}, "seed": 7})
-    found = arrange([*training_records(), *compared_records(), other])
+    tuning = training_records(phase="tuning")
+    found = arrange([*training_records(), *tuning, *compared_records(), other])
 
     assert [section.kind for section in found] == ["compare", "training"]
-    assert len(found[0].records) == 6 + 4
+    assert len(found[0].records) == 6 + 4 + 4
+    assert [name for name, _ in found[0].content["curves"].keys] == ["swin_test", "convnext_nano"]
+    assert arrange([*tuning, *compared_records()])[0].content["curves"] is None
     assert len(found[1].records) == 1
     assert summarise_comparisons(training_records()) == []  # a comparison that did not get as far as a candidate
 

@@ -38,7 +38,7 @@ def _section(comparison: Comparison) -> Section:
     runs = [record for record in comparison.records if record.kind == "train"]
     lines: dict[str, list[Record]] = {}
     for run in runs:
-        if run.error is None:
+        if run.error is None and run.settings.get("phase") != "tuning":
             lines.setdefault(_candidate(run), []).append(run)
     # a candidate's record has the name of the recipe alone
     without_recipe = [
