@@ -1,5 +1,7 @@
 """Turn records into tables, charts and one HTML page. Needs nothing but records, and no torch."""
 
+from modernet.report.advise.tables import advice_table
+from modernet.report.advise.words import advice_words
 from modernet.report.arena.place import ArenaPlace
 from modernet.report.arena.summary import Arena, summarise_arenas
 from modernet.report.arena.tables import arena_cells, arena_markdown, arena_table
@@ -36,6 +38,8 @@ __all__ = [
     "Road",
     "RoadPlace",
     "RoadStep",
+    "advice_table",
+    "advice_words",
     "alias_sets",
     "arena_cells",
     "arena_markdown",

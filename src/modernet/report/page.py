@@ -10,6 +10,7 @@ from modernet.errors import InputError
 from modernet.files.atomic import whole_file
 from modernet.records import Record
 from modernet.report import (
+    advise,
     arena,
     benchmark,
     compare,
@@ -24,7 +25,7 @@ from modernet.report import (
 from modernet.report.drawing.script import vega_script
 from modernet.report.section import Kind, Section
 
-KINDS: tuple[Kind, ...] = (road, factorial, arena, compare, benchmark, robustness, training, evaluation, other)
+KINDS: tuple[Kind, ...] = (advise, compare, road, factorial, arena, benchmark, robustness, training, evaluation, other)
 """In the order of the page. A record belongs to the first kind that puts it into a section."""
 
 
