@@ -31,6 +31,7 @@ _VERBS = {
     "export": "write a trained network to a file that runs without modernet: torch.export, ONNX or OpenVINO",
     "benchmark": "measure networks side by side on this device: speed, memory, share of its peak",
     "report": "make an HTML page from a folder of runs",
+    "card": "write the model card of a run for the Hugging Face Hub",
 }
 
 _HELP = """\

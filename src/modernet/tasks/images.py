@@ -169,6 +169,7 @@ def image_settings(
             "file": start.path.name,
             "fingerprint": start.fingerprint(),
             "classifier": "kept" if kept else "new",
+            **({} if start.published is None else {"name": start.published}),
         }
     return settings
 

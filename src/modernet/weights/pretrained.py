@@ -252,6 +252,8 @@ class StartingWeights:
     inputs: Inputs
     trained: Description | None = None
     """The network, if they are those of a finished run."""
+    published: str | None = None
+    """Name of published weights, `model.tag`; None of a file that the user gave."""
 
     @property
     def preparation(self) -> Preparation:
@@ -289,8 +291,11 @@ def starting_weights(name: str, weights: str | os.PathLike[str] | None = None) -
     run = None if weights is None else folder_of_run(Path(weights))
     if run is not None:
         return weights_of_run(run)
-    path = fetch_weights(find_weights(name)) if weights is None else Path(weights)
-    return StartingWeights(path, _preparation(name.partition(".")[0], entry))
+    preparation = _preparation(name.partition(".")[0], entry)
+    if weights is not None:
+        return StartingWeights(Path(weights), preparation)
+    published = find_weights(name)
+    return StartingWeights(fetch_weights(published), preparation, published=published.name)
 
 
 def weights_of_run(folder: Path) -> StartingWeights:
