@@ -12,7 +12,7 @@ from modernet.report.drawing.axes import log_ticks, metric_limits
 from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, row, tooltip
 from modernet.report.drawing.png import Panel, write_png
 from modernet.report.drawing.point_labels import BESIDE, LabelledPoint, point_labels
-from modernet.report.drawing.theme import CLEAR, DOT, EDGE, FAINT, PAPER
+from modernet.report.drawing.theme import CLEAR, DOT, EDGE, FAINT, INK, PAPER
 from modernet.report.notation import axis_title, interval, points, signed, with_unit
 from modernet.report.notation import measured as significant
 from modernet.statistics import Interval
