@@ -36,7 +36,7 @@ def _section(comparison: Comparison) -> Section:
         about = f"Difference of each candidate to {comparison.candidates[0].name}."
         charts.append(Chart(f"{about} {differences_note(comparison)}", gaps))
     runs = [record for record in comparison.records if record.kind == "train"]
-    lines: dict[str, list[Record]] = {}
+    lines: dict[str, list[Record]] = {each.candidate: [] for each in comparison.all}
     for run in runs:
         if run.error is None and run.settings.get("phase") != "tuning":
             lines.setdefault(_candidate(run), []).append(run)
@@ -57,7 +57,9 @@ def _section(comparison: Comparison) -> Section:
         "pairs": tables.pair_rows(comparison),
         "about_interval": words.about_interval(comparison),
         "fronts": _fronts(comparison),
-        "curves": learning_curves(lines, comparison.metric, averaged=True),
+        "curves": learning_curves(
+            {name: found for name, found in lines.items() if found}, comparison.metric, averaged=True
+        ),
         "origin": origin(told, [_candidate(record) for record in told], _users),
     }
     return Section(
