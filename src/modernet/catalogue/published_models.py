@@ -1,4 +1,7 @@
-"""Published results of image classifiers, as timm measured them: accuracy, robustness, size and speed."""
+"""Published results of image classifiers, as timm measured them: accuracy, robustness, size and speed.
+
+What papers say of their own networks is in `published_papers`.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +35,18 @@ class PublishedModel:
     """A model with its weights at one image size, which every number of it is of.
 
     Attributes:
-        name: timm's.
+        name: timm's, or the paper's.
         family: as the field calls it; `convnext_in22` is ConvNeXt with more data than ImageNet-1K.
-        licence: of the weights, as timm states it; empty if it does not.
+        licence: of the weights, as timm states it; empty if it does not, and of a paper's network.
         extra_data: whether it has learned from other images than those of ImageNet-1K.
         image_size: side in pixels.
-        params_m: parameters in 10^6.
+        params_m: parameters in 10^6; None where not published.
         gmacs: multiply-accumulates per image in 10^9; None where not published.
         accuracies: per cent, by the names of `ACCURACIES`; those that are published.
         speeds: images per second, by the names of `DEVICES`; those that are published for this size.
+        mce: mean corruption error on ImageNet-C in per cent of AlexNet's; lower is better. None where not published.
+        source: who says so: `"timm"`, or a name of `published_papers.PAPERS`.
+        architecture: timm's name of the network without its weights; empty if timm has none.
     """
 
     name: str
@@ -48,10 +54,13 @@ class PublishedModel:
     licence: str
     extra_data: bool
     image_size: int
-    params_m: float
+    params_m: float | None
     gmacs: float | None
     accuracies: dict[str, float]
     speeds: dict[str, float]
+    mce: float | None = None
+    source: str = "timm"
+    architecture: str = ""
 
 
 @functools.cache
@@ -59,15 +68,16 @@ def published_models() -> tuple[PublishedModel, ...]:
     """Return all of them, the most accurate first."""
     return tuple(
         PublishedModel(
-            row["model"],
-            row["family"],
-            row["licence"],
-            row["extra_data"] == "1",
-            int(row["image_size"]),
-            float(row["params_m"]),
-            float(row["gmacs"]) if row["gmacs"] else None,
-            {name: float(row[name]) for name in ACCURACIES if row[name]},
-            {name: float(row[name]) for name in DEVICES if row[name]},
+            name=row["model"],
+            family=row["family"],
+            licence=row["licence"],
+            extra_data=row["extra_data"] == "1",
+            image_size=int(row["image_size"]),
+            params_m=float(row["params_m"]),
+            gmacs=float(row["gmacs"]) if row["gmacs"] else None,
+            accuracies={name: float(row[name]) for name in ACCURACIES if row[name]},
+            speeds={name: float(row[name]) for name in DEVICES if row[name]},
+            architecture=row["model"].partition(".")[0],
         )
         for row in csv.DictReader(_lines()[1:])
     )

@@ -33,15 +33,13 @@ class OwnPoint:
     speed: float | None
     device: str
 
-    def row(self, fields: Sequence[str]) -> list[Any]:
-        """Return its values in the order of the fields, None for others."""
+    def values(self) -> dict[str, Any]:
+        """Return its values by the names of `published_points`."""
         values = {
-            "name": self.name, "family": "measured here", "licence": "", "extra": 0, "size": self.image_size,
+            "name": self.name, "family": "measured here", "source": "own", "licence": "", "extra": 0, "size": self.image_size,
             "params_m": self.params_m, "gmacs": self.gmacs, "top1": self.top1,
         }  # fmt: skip
-        if self.device:
-            values[self.device] = self.speed
-        return [values.get(name) for name in fields]
+        return values | ({self.device: self.speed} if self.device else {})
 
 
 def own_points(records: Sequence[Record]) -> list[OwnPoint]:
