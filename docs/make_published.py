@@ -40,7 +40,7 @@ SPEEDS = {
 FAMILIES = (
     r"(convnextv2|convnext|efficientnetv2|efficientnet|levit|regnet[xyzv]|mobilevitv2|mobilevit|repvgg|crossvit|convit)",
     r"(resnetrs|resnetblur|swinv2|swin|vgg|deit3|deit|xcit|maxvit|coatnet|eva02|eva|beitv2|beit3|beit|volo|cait)",
-    r"(tiny_vit|wide_resnet|cs3|mobilenetv[1-4]|res2net|resnest|resnext|densenet|nfnet|hgnetv2|hgnet|mambaout|caformer|convformer|fastvit)",
+    r"(tiny_vit|wide_resnet|cs3|mobilenetv[1-4]|res2net|resnest|resnext|densenet|nfnet|hgnetv2|hgnet|mambaout|inception_next|caformer|convformer|fastvit)",
 )
 EXTRA = re.compile(r"in2[12]k|in12k|jft|ig1b|swsl|yfc|wsl|webli|laion|openai|clip|merged|m30m|m38m|ssld|swag|seer")
 """In the tag of weights that have learned from other images than those of ImageNet-1K, or from a teacher that has."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from modernet.catalogue.published_models import ACCURACIES, DEVICES, PublishedModel, published_models, published_source
+from modernet.catalogue.published_papers import published_papers
 
 TALK = [
     "levit",
@@ -29,6 +30,14 @@ TALK = [
 ]
 """Families of the talk's chart "Which image models are best?"."""
 
+AFTER = {
+    2022: ["convnextv2", "deit3", "maxvit", "swinv2", "focalnet", "eva", "efficientformer", "mvitv2", "beitv2", "gcvit"],
+    2023: ["fastvit", "hiera", "eva02", "repvit", "efficientvit", "inception_next", "swiftformer"],
+    2024: ["mobilenetv4", "rdnet", "mambaout", "starnet", "hgnetv2"],
+    2025: ["naflexvit", "shvit", "lsnet"],
+}
+"""Year -> some families that came after it."""
+
 
 def one(name: str, size: int) -> PublishedModel:
     (found,) = (model for model in published_models() if (model.name, model.image_size) == (name, size))
@@ -51,12 +60,19 @@ def test_no_model_occurs_twice_at_one_size_and_all_have_an_accuracy() -> None:
         assert 0 < model.accuracies["top1"] < 100
         assert model.accuracies.keys() <= ACCURACIES.keys()
         assert model.speeds.keys() <= DEVICES.keys()
+        assert model.params_m is not None
         assert model.params_m > 0
 
 
 @pytest.mark.parametrize("family", TALK)
 def test_the_families_of_the_talk_are_there(family: str) -> None:
     assert any(model.family == family for model in published_models())
+
+
+@pytest.mark.parametrize("year", AFTER)
+def test_families_that_came_after_the_talk_are_there(year: int) -> None:
+    families = {model.family for model in (*published_models(), *published_papers())}
+    assert set(AFTER[year]) - families == set()
 
 
 def test_more_data_than_imagenet_is_named() -> None:
