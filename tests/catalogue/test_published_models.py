@@ -31,7 +31,18 @@ TALK = [
 """Families of the talk's chart "Which image models are best?"."""
 
 AFTER = {
-    2022: ["convnextv2", "deit3", "maxvit", "swinv2", "focalnet", "eva", "efficientformer", "mvitv2", "beitv2", "gcvit"],
+    2022: [
+        "convnextv2",
+        "deit3",
+        "maxvit",
+        "swinv2",
+        "focalnet",
+        "eva",
+        "efficientformer",
+        "mvitv2",
+        "beitv2",
+        "gcvit",
+    ],
     2023: ["fastvit", "hiera", "eva02", "repvit", "efficientvit", "inception_next", "swiftformer"],
     2024: ["mobilenetv4", "rdnet", "mambaout", "starnet", "hgnetv2"],
     2025: ["naflexvit", "shvit", "lsnet"],

@@ -59,7 +59,9 @@ PAPERS = {
     "repvgg": _release("RepVGG", "2021-01", "DingXiaoH/RepVGG", "2026-12"),
     "convit": _release("ConViT", "2021-03", "facebookresearch/convit", "2026-12"),
     "crossvit": _paper("CrossViT, as listed by Papers with Code", "2103.14899", "2026-12"),
-    "torchvision": Source("torchvision 0.29.2, stated with its weights", "2026-11", "2026-12", "https://pytorch.org/vision"),
+    "torchvision": Source(
+        "torchvision 0.29.2, stated with its weights", "2026-11", "2026-12", "https://pytorch.org/vision"
+    ),
     "fan": _release("FAN", "2022-04", "NVlabs/FAN", "2026-12"),
     "lsnet": _release("LSNet", "2025-03", "THU-MIG/lsnet", "2026-12"),
     "imagenet_c": _release("ImageNet-C, leaderboard of ResNet-50", "2019-03", "hendrycks/robustness", "2026-12"),

@@ -21,7 +21,7 @@ class Options:
 
     Examples:
       modernet report runs
-      modernet report --published             1,500 published results: accuracy, robustness, size and speed
+      modernet report --published             1,800 published results: accuracy, robustness, size and speed
       modernet report --published runs        the same, with the networks that you have measured among them
     """
 

@@ -36,8 +36,8 @@ class OwnPoint:
     def values(self) -> dict[str, Any]:
         """Return its values by the names of `published_points`."""
         values = {
-            "name": self.name, "family": "measured here", "source": "own", "licence": "", "extra": 0, "size": self.image_size,
-            "params_m": self.params_m, "gmacs": self.gmacs, "top1": self.top1,
+            "name": self.name, "family": "measured here", "source": "own", "licence": "", "extra": 0,
+            "size": self.image_size, "params_m": self.params_m, "gmacs": self.gmacs, "top1": self.top1,
         }  # fmt: skip
         return values | ({self.device: self.speed} if self.device else {})
 

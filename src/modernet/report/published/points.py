@@ -1,4 +1,4 @@
-"""Published results as points of a chart: every number of a point is of one image size, or says which it is scaled from."""
+"""Published results as points of a chart: what a point says is of one image size, or says what it is scaled from."""
 
 from __future__ import annotations
 
