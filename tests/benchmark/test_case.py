@@ -15,7 +15,7 @@ def planned(
 ) -> list[Case]:
     return plan_cases(
         models, CPU, modes=["infer"], dtypes=["float32", "bfloat16"], layouts=layouts, compile_modes=compile_modes,
-        batch=2, image_size=32, threads=1,
+        batch=2, size=32, threads=1,
     )  # fmt: skip
 
 

@@ -20,19 +20,19 @@ _TURN_S = 0.1
 _TURNS = 3
 
 
-def find_batch(images_per_second: Callable[[int], float], start: int = 1) -> int:
+def find_batch(examples_per_second: Callable[[int], float], start: int = 1) -> int:
     """Return the fastest batch size: doubled from `start` until two steps gained less than 2 %, or one failed.
 
     Args:
-        images_per_second: measures a batch size; raises if it does not fit into memory.
+        examples_per_second: measures a batch size; raises if it does not fit into memory.
 
     Raises:
-        Exception: whatever `images_per_second` raises for one image.
+        Exception: whatever `examples_per_second` raises for one example.
     """
     best, best_speed, stalls, size = 0, 0.0, 0, start
     while stalls < _PATIENCE:
         try:
-            speed = images_per_second(size)
+            speed = examples_per_second(size)
         except Exception:  # libraries report the end of memory in many ways
             if best:
                 break
@@ -53,7 +53,7 @@ def fastest_batch(case: Case, target: Target, device: torch.device) -> int:
     This is slow for compiled and optimized networks, which are compiled or optimized for every size.
     """
 
-    def images_per_second(size: int) -> float:
+    def examples_per_second(size: int) -> float:
         release(device)  # what the previous size left
         step = prepare(replace(case, batch=size), target, device).step
         step()
@@ -61,4 +61,4 @@ def fastest_batch(case: Case, target: Target, device: torch.device) -> int:
         repeats = max(1, round(_TURN_S / once))
         return size * repeats / min(seconds_of(step, repeats, device) for _ in range(_TURNS))
 
-    return find_batch(images_per_second, _START[device.type])
+    return find_batch(examples_per_second, _START[device.type])

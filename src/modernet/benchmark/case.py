@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from modernet.errors import InputError
-from modernet.preparation import ImageSize, as_size
+from modernet.preparation import ImageSize
 from modernet.records import OPTIMIZED_PREFIX
 
 MODES = ("infer", "train")
@@ -31,10 +31,11 @@ class Case:
         mode: `infer`, a forward pass; or `train`, a step: forward, cross-entropy, backward, SGD.
         dtype: `float32`, without TF32; `tf32`, float32 multiplied by TF32 units; `bfloat16` or `float16`, with the
             network cast to it for inference, and float32 weights under autocast for training.
-        layout: memory layout of weights and images.
+        layout: memory layout of weights and images; `contiguous` for networks of sequences and clouds.
         compile: mode of `torch.compile`, or `off`.
-        batch: images per batch; None until the fastest was found.
-        image_size: side of the images in pixels, or height and width.
+        batch: examples per batch; None until the fastest was found.
+        size: of the examples: side of the images in pixels, or height and width; steps of the sequences; points of the
+            clouds.
         threads: number of CPU threads.
     """
 
@@ -44,7 +45,7 @@ class Case:
     layout: str
     compile: str
     batch: int | None
-    image_size: ImageSize
+    size: ImageSize
     threads: int
 
     @property
@@ -82,7 +83,7 @@ def plan_cases(
     layouts: Sequence[str],
     compile_modes: Sequence[str],
     batch: int | Literal["auto"],
-    image_size: ImageSize,
+    size: ImageSize,
     threads: int,
 ) -> list[Case]:
     """Return every model with every combination of the options; models are adjacent, since they take turns.
@@ -90,8 +91,6 @@ def plan_cases(
     Raises:
         InputError: a value is unknown or out of range, or not possible on the device or for a model.
     """
-    if not models:
-        raise InputError("no model is given; give one or more, such as convnext_tiny")
     for option, given, allowed in (
         ("mode", modes, MODES),
         ("dtype", dtypes, DTYPES),
@@ -103,21 +102,19 @@ def plan_cases(
         raise InputError(f"dtype tf32 needs a CUDA device, but the device is {device.type}; give float32 or bfloat16")
     if batch != "auto" and batch < 1:
         raise InputError(f"batch is {batch}; give 1 or more, or auto")
-    if min(as_size(image_size)) < 1:
-        raise InputError(f"image_size is {image_size}; give the side of an image in pixels, 1 or more")
     optimized = [model for model in models if model.startswith(OPTIMIZED_PREFIX)]
     if optimized and "train" in modes:
         raise InputError(f"{optimized[0]} is for inference and cannot be trained; give --mode infer, or leave it out")
 
-    size = None if batch == "auto" else batch
+    examples = None if batch == "auto" else batch
     cases = []
     for mode, dtype in itertools.product(modes, dtypes):
         for index, (layout, compile_mode) in enumerate(itertools.product(layouts, compile_modes)):
             for model in models:
                 if model not in optimized:
-                    cases.append(Case(model, mode, dtype, layout, compile_mode, size, image_size, threads))
+                    cases.append(Case(model, mode, dtype, layout, compile_mode, examples, size, threads))
                 elif index == 0:
-                    cases.append(Case(model, mode, dtype, CHOSEN, CHOSEN, size, image_size, threads))
+                    cases.append(Case(model, mode, dtype, CHOSEN, CHOSEN, examples, size, threads))
     return cases
 
 

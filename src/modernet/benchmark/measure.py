@@ -14,7 +14,7 @@ from modernet.benchmark.batch import fastest_batch
 from modernet.benchmark.case import Case
 from modernet.benchmark.targets import Target
 from modernet.benchmark.workload import Workload, prepare
-from modernet.counting.macs import count, on_meta
+from modernet.counting.macs import count_macs, on_meta
 from modernet.counting.traffic import Work, count_work
 from modernet.detection.fixed_work import FixedWork
 from modernet.detection.network import RCNN
@@ -147,12 +147,12 @@ class _Contender:
         with contextlib.suppress(Exception):  # any network may be given; it may need values, or a certain device
             network = on_meta(workload.network).float()  # as before the cast
             network = FixedWork(network) if isinstance(network, RCNN) else network
-            self.outcome.macs = count(network, case.image_size, self._target.in_chans).macs
+            draw, meta = self._target.inputs.draw, torch.device("meta")
+            one = draw(1, case.size, torch.float32, torch.contiguous_format, meta)
+            self.outcome.macs = count_macs(network, one)
             self.outcome.work = count_work(
                 network,
-                batch=case.batch,
-                image_size=case.image_size,
-                in_chans=self._target.in_chans,
+                draw(case.batch, case.size, case.tensor_dtype, case.memory_format, meta),
                 training=case.mode == "train",
                 dtype=case.tensor_dtype,
                 memory_format=case.memory_format,
@@ -165,7 +165,7 @@ class _Contender:
             yield
         except Exception as error:
             self.workload = None
-            self.outcome.error = _in_one_line(error, self.outcome.case, self._available)
+            self.outcome.error = _in_one_line(error, self.outcome.case, self._target, self._available)
         if self.outcome.error is not None:
             release(self._device)
 
@@ -180,9 +180,9 @@ def _recompiling(cases: Sequence[Case]) -> Iterator[None]:
         yield
 
 
-def _in_one_line(error: Exception, case: Case, available: int | None) -> str:
+def _in_one_line(error: Exception, case: Case, target: Target, available: int | None) -> str:
     if is_out_of_memory(error):
-        batch = "one image" if case.batch is None else f"a batch of {case.batch}"
+        batch = f"one {target.inputs.one}" if case.batch is None else f"a batch of {case.batch}"
         room = "the memory" if available is None else f"the {available / 1e9:.1f} GB that were free"
         return f"out of memory: {batch} did not fit into {room}; give a smaller --batch, or --batch auto"
     return one_line(error, with_type=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from modernet.benchmark.case import reference_of
+from modernet.benchmark.inputs import Images, Inputs, steps_of
 from modernet.benchmark.measure import Outcome
 from modernet.benchmark.targets import Target
 from modernet.machine.device import describe, device_name
@@ -29,7 +30,7 @@ def as_records(
 ) -> list[Record]:
     """Return a record per case. Every metric has its unit in its name; unknown ones are missing.
 
-    Ratios are of images per second, within each round, relative to the case that `reference_of` returns.
+    Ratios are of examples per second, within each round, relative to the case that `reference_of` returns.
     """
     run = uuid.uuid4().hex[:12]
     cases = [outcome.case for outcome in outcomes]
@@ -38,7 +39,9 @@ def as_records(
     records = []
     for index, outcome in enumerate(outcomes):
         reference = reference_of(outcome.case, cases)
-        metrics = {"top1": targets[outcome.case.model].top1, **_costs(outcome), **_speeds(outcome)}
+        target = targets[outcome.case.model]
+        inputs = target.inputs
+        metrics = {"top1": target.top1, **_costs(outcome, inputs), **_speeds(outcome, inputs)}
         metrics |= _shares(outcome, peaks)
         if reference is not None:
             metrics |= _ratios(outcome, by_case[reference])
@@ -51,7 +54,9 @@ def as_records(
             layout=outcome.case.layout,
             compile=outcome.case.compile,
             batch=outcome.case.batch,
-            image_size=_pixels(outcome.case.image_size),
+            unit=inputs.unit,
+            image_size=_pixels(outcome.case.size) if isinstance(inputs, Images) else None,
+            length=None if isinstance(inputs, Images) else steps_of(outcome.case.size),
             device=str(device),
             threads=outcome.case.threads,
             rounds=len(outcome.seconds),
@@ -80,16 +85,19 @@ def _pixels(image_size: ImageSize) -> int | str:
     return height if height == width else f"{height}x{width}"
 
 
-def _costs(outcome: Outcome) -> dict[str, float | None]:
+def _costs(outcome: Outcome, inputs: Inputs) -> dict[str, float | None]:
     batch, work = outcome.case.batch, outcome.work
     peak_memory = None if outcome.peak_bytes is None else outcome.peak_bytes / 1e6
     costs: dict[str, float | None] = {"params": outcome.params, "macs": outcome.macs, "peak_memory_mb": peak_memory}
     if work is not None and batch is not None:
-        costs |= {"flops_per_image": work.flops / batch, "bytes_per_image": _traffic(outcome) / batch}
+        costs |= {
+            f"flops_per_{inputs.one}": work.flops / batch,
+            f"bytes_per_{inputs.one}": _traffic(outcome) / batch,
+        }
     return costs
 
 
-def _speeds(outcome: Outcome) -> dict[str, float | None]:
+def _speeds(outcome: Outcome, inputs: Inputs) -> dict[str, float | None]:
     """Return medians over the rounds, with quartiles."""
     if outcome.error is not None or not outcome.seconds or outcome.case.batch is None:
         return {}
@@ -99,9 +107,9 @@ def _speeds(outcome: Outcome) -> dict[str, float | None]:
         "latency_ms": 1e3 * median,
         "latency_ms_low": 1e3 * low,
         "latency_ms_high": 1e3 * high,
-        "images_per_second": batch / median,
-        "images_per_second_low": batch / high,
-        "images_per_second_high": batch / low,
+        f"{inputs.unit}_per_second": batch / median,
+        f"{inputs.unit}_per_second_low": batch / high,
+        f"{inputs.unit}_per_second_high": batch / low,
     }
 
 

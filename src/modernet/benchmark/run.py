@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from modernet.benchmark.case import Case
 from modernet.benchmark.measure import measure, measuring
 from modernet.benchmark.outcomes import as_records
-from modernet.benchmark.targets import Target, find_network
+from modernet.benchmark.targets import Target
 from modernet.errors import InputError, RunStopped
 from modernet.files.atomic import check_writable
 from modernet.machine.device import device_name
@@ -33,17 +33,20 @@ class Stopped(RunStopped):
 
 def run_cases(
     cases: Sequence[Case],
+    targets: Mapping[str, Target],
     device: torch.device,
     *,
     rounds: int,
     turn_s: float,
     folder: Path | None,
-    find: Callable[[str], Target] = find_network,
 ) -> list[Record]:
     """Measure the device and the cases, and write the results; see `benchmark_models`.
 
+    Args:
+        targets: name of the model of each case -> network.
+
     Raises:
-        InputError: a model is unknown, a detector and to be trained, or saved for another device or dtype; `rounds` or
+        InputError: a model is a detector and to be trained, or saved for another device or dtype; `rounds` or
             `turn_s` is out of range, or the folder contains results.
         Stopped: Ctrl-C after the first round.
     """
@@ -51,7 +54,6 @@ def run_cases(
         raise InputError(f"rounds is {rounds}; give 1 or more, 5 or more for intervals")
     if not 0.0 <= turn_s <= 3600:
         raise InputError(f"turn_s is {turn_s:g}; give the length of a turn in seconds, such as 0.25")
-    targets = {name: find(name) for name in dict.fromkeys(case.model for case in cases)}
     for case in cases:
         if case.mode == "train" and targets[case.model].task == "detection":
             raise InputError(f"{case.model} is a detector, whose training step is not measured; give --mode infer")

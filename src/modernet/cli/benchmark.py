@@ -20,7 +20,6 @@ from modernet.records import OPTIMIZED_PREFIX, is_run_path, read_network
 if TYPE_CHECKING:
     from modernet.benchmark import MeasuredPair, Trap
     from modernet.benchmark.targets import Target
-    from modernet.preparation import ImageSize
     from modernet.records import Record
 
 _DEFAULT_MODELS = ("convnext_tiny", "swin_tiny")
@@ -37,30 +36,35 @@ class Options:
       modernet benchmark runs/mine optimized:runs/mine      what a run has trained, whatever its task
       modernet benchmark ./fast optimized:./fast            what modernet optimize wrote, next to the original
       modernet benchmark my_file:my_network resnet50 --dtype bfloat16 --compile off,default
+      modernet benchmark s4 transformer --length 1024 --mode infer,train      sequences; or point clouds
       modernet benchmark --traps                what costs most on this device, and the fix
       modernet benchmark --table12              ConvNeXt and Swin beside the published table
 
-    All networks are in memory together and take turns; ratios are of images a second, to the first one. Records, tables
-    and a chart go to a folder.
+    All networks are in memory together and take turns; ratios are of images, sequences or clouds a second, to the first one.
+    Records, tables and a chart go to a folder.
     """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Networks: of `modernet models`, timm:NAME, torchvision:NAME, module:function (which returns a network), the
-    folder of a finished run or of modernet optimize, or optimized: before any of these. By default convnext_tiny and
-    swin_tiny."""
+    """Networks: of `modernet models`, also with --sequences or --points; timm:NAME, torchvision:NAME,
+    module:function (which returns a network), the folder of a finished run or of modernet optimize, or optimized:
+    before any of these. By default convnext_tiny and swin_tiny."""
     mode: str = "infer"
     """infer, train, or both with a comma. A training step is forward, cross-entropy, backward, SGD."""
     dtype: str | None = None
     """Of float32, tf32, bfloat16, float16, with commas. Inference casts the network; training keeps float32 weights,
     under autocast. tf32 is float32 on a GPU's TF32 units. By default bfloat16 on a GPU, float32 on a CPU."""
-    layout: str = "channels_last"
-    """channels_last, contiguous, or both with a comma."""
+    layout: str | None = None
+    """Of networks for images: channels_last, contiguous, or both with a comma. By default channels_last."""
     compile: str = "off"
     """Of off, default, max-autotune, with commas: modes of torch.compile."""
     batch: str | None = None
-    """Images in a batch, or auto: the fastest for each case. By default 128 on a GPU, 8 on a CPU."""
+    """Images, sequences or clouds in a batch, or auto: the fastest for each case. By default 128 on a GPU, 8 on a
+    CPU."""
     image_size: int | None = None
     """Side of the square images in pixels, the same for all networks; by default that of the runs given, or 224."""
+    length: int | None = None
+    """Steps of the sequences or points of the clouds, the same for all networks; by default those of the runs given, or
+    1024. Sequences are of random bytes without padding, those of a run of what it has learned."""
     device: str | None = None
     """cpu, cuda or cuda:N; by default the GPU where there is one."""
     threads: int | None = None
@@ -123,11 +127,11 @@ def _models(options: Options, common: dict[str, Any]) -> bool:
     with progress.shown():
         records = benchmark_models(
             models,
-            image_size=_size_of_runs(models) if options.image_size is None else options.image_size,
+            **_sizes(options, models),
             find=partial(find_target, trust=options.trust),
             modes=options.mode.split(","),
             dtypes=None if options.dtype is None else options.dtype.split(","),
-            layouts=options.layout.split(","),
+            layouts=None if options.layout is None else options.layout.split(","),
             compile_modes=options.compile.split(","),
             **common,
         )
@@ -144,7 +148,8 @@ def find_target(name: str, *, trust: bool = False) -> Target:
     Args:
         trust: let the program of an optimized network run whoever has saved it.
     """
-    from modernet.benchmark.targets import Target, find_network
+    from modernet.benchmark.inputs import inputs_of
+    from modernet.benchmark.targets import Target, find_network, optimized_first
     from modernet.deploy import is_optimized, load_optimized
     from modernet.deploy.running.manifest import read_manifest
     from modernet.tasks import load_network
@@ -157,39 +162,51 @@ def find_target(name: str, *, trust: bool = False) -> Target:
     kept = read_manifest(folder).dtype if optimized and is_optimized(folder) else ""
     saved = load_network(folder)
     check_answers(saved.task)
-    return Target(
-        lambda image_size: copy.deepcopy(saved.network),
-        in_chans=len(saved.preparation.mean),
-        optimized=optimized,
+    target = Target(
+        lambda size: copy.deepcopy(saved.network),
+        inputs_of(saved),
         kept=partial(load_optimized, folder, trust=trust) if kept else None,
         kept_dtype=kept,
         task=saved.task,
+        classes_last=saved.task == "point_segmentation",
     )
+    return optimized_first(target, name) if optimized else target
 
 
-def _size_of_runs(models: Sequence[str]) -> ImageSize:
-    """Return the size of the images that the runs among the networks see, 224 if there are none.
+def _sizes(options: Options, models: Sequence[str]) -> dict[str, Any]:
+    """Return `image_size` and `length` as they are given, or the one that the runs among the networks see.
 
     Raises:
-        InputError: they see images of several sizes.
+        InputError: none is given, and the runs see images of several sizes, or sequences or clouds of several lengths.
     """
+    from modernet.data.points.inputs import PointInputs
+    from modernet.data.sequences.encoding import Encoding
+    from modernet.preparation import Preparation
     from modernet.weights.saved_network import read_description
 
+    if options.image_size is not None or options.length is not None:
+        return {"image_size": options.image_size, "length": options.length}
     folders = filter(None, map(_folder_of, models))
-    sizes = {folder: read_description(folder).preparation.size for folder in folders}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
+    seen = {folder: read_description(folder).inputs for folder in folders}
+    images = {folder: inputs.size for folder, inputs in seen.items() if isinstance(inputs, Preparation)}
+    lengths = {folder: inputs.inputs.max_length for folder, inputs in seen.items() if isinstance(inputs, Encoding)}
+    lengths |= {folder: inputs.points for folder, inputs in seen.items() if isinstance(inputs, PointInputs)}
+    if len(set(images.values())) > 1:
+        listed = ", ".join(f"{name} {height}x{width}" for name, (height, width) in images.items())
         raise InputError(f"the runs see images of several sizes ({listed}); give one for all with --image-size")
-    return next(iter(sizes.values()), 224)
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"the runs see several lengths ({listed}); give one for all with --length")
+    return {"image_size": next(iter(images.values()), None), "length": next(iter(lengths.values()), None)}
 
 
 def _check_name(name: str) -> None:
-    """Check a network of the zoo, or the folder of one, before torch is imported; others are asked for later."""
+    """Check a network of the zoo, or the folder of one, at first without torch; others are asked for later."""
     folder, plain = _folder_of(name), name.removeprefix(OPTIMIZED_PREFIX)
     if folder is not None:
         read_network(folder)
     elif ":" not in plain:
-        check_model(plain)
+        check_model(plain, for_images=False)
 
 
 def _folder_of(name: str) -> Path | None:
@@ -211,7 +228,7 @@ def _traps(options: Options, common: dict[str, Any]) -> bool:
     with progress.shown():
         traps, records = find_traps(
             models,
-            image_size=_size_of_runs(models) if options.image_size is None else options.image_size,
+            image_size=_sizes(options, models).get("image_size") or 224,
             find=partial(find_target, trust=options.trust),
             **common,
         )

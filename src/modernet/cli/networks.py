@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from modernet.tasks import NamedNetwork
 
 
-def check_model(name: str) -> None:
+def check_model(name: str, *, for_images: bool = True) -> None:
     """Check that a name is a network's: of the zoo, or of a timm that is not asked yet.
+
+    Args:
+        for_images: refuse those for sequences and point clouds.
 
     Raises:
         InputError: it is not; the message suggests similar names, or the path of a folder that is called so.
@@ -27,7 +30,19 @@ def check_model(name: str) -> None:
         return
     if Path(name).is_dir():
         raise InputError(f"no model is called {name!r}; for the folder of that name, give ./{name}")
-    raise unknown_name("model", name, all_networks())
+
+    from modernet.points.zoo import point_models  # these need torch
+    from modernet.sequences.zoo import sequence_models
+
+    others = {entry.name: "sequences" for entry in sequence_models()}
+    others |= {entry.name: "point clouds" for entry in point_models()}
+    if name not in others:
+        raise unknown_name("model", name, all_networks() if for_images else [*all_networks(), *others])
+    if for_images:
+        raise InputError(
+            f"{name} takes {others[name]}, and this needs a network for images, one of modernet models; {others[name]} "
+            "have modernet train, evaluate, predict, benchmark and report"
+        )
 
 
 def check_named(name: str, weights: Path | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from modernet.cli.networks import check_model
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, quantity, simple_table
 
@@ -29,6 +30,8 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "show", arguments)
+
+    check_model(options.name)
 
     from modernet.catalogue import all_networks
 

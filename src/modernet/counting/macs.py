@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,22 @@ def count(network: nn.Module, image_size: ImageSize, in_chans: int = 3) -> Count
     with FlopCounterMode(display=False) as flops:
         check_image_size(network, image_size, in_chans)
     return Counts(params=sum(p.numel() for p in network.parameters()), macs=flops.get_total_flops() // 2)
+
+
+def count_macs(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
+    """Count the multiply-accumulates of a forward pass, as `count`; Fourier transforms are not counted either.
+
+    Args:
+        network: any module; it is not changed.
+        inputs: its arguments, on the meta device.
+
+    Raises:
+        Exception: whatever a network raises that does not run without values.
+    """
+    meta = on_meta(network).requires_grad_(False)
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        meta(*inputs)
+    return int(flops.get_total_flops()) // 2
 
 
 def check_image_size(network: nn.Module, image_size: ImageSize, in_chans: int = 3) -> None:

@@ -14,8 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from modernet.counting.macs import meta_images, on_meta
-from modernet.preparation import ImageSize
+from modernet.counting.macs import on_meta
 from modernet.torch_internals import tensors_in
 
 _aten = torch.ops.aten
@@ -40,28 +39,31 @@ class Work:
 
 def count_work(
     network: nn.Module,
+    inputs: Sequence[Tensor],
     *,
-    batch: int,
-    image_size: ImageSize,
     training: bool,
-    in_chans: int = 3,
     dtype: torch.dtype = torch.float32,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Work:
-    """Count the work of a forward pass, or of a forward and backward pass, for one batch of images.
+    """Count the work of a forward pass, or of a forward and backward pass, for one batch.
 
     Views are free, and a broadcast tensor counts with its size in memory. Attention by `scaled_dot_product_attention`
     is one operation, which does not write the matrix of scores. Everything is counted in `dtype`, so training under
     autocast is counted without its float32 operations and its casts. The optimizer's step is not counted.
 
+    Args:
+        inputs: the arguments of the network, on the meta device, such as `meta_images`.
+
     Raises:
         Exception: whatever a network raises that does not run without values.
     """
     meta = on_meta(network).to(dtype=dtype, memory_format=memory_format).train(training)
-    images = meta_images(image_size, in_chans, batch).to(dtype=dtype, memory_format=memory_format)
+    if not training:
+        meta.requires_grad_(False)
+    batch = [x.to(dtype=dtype, memory_format=memory_format) if x.is_floating_point() else x for x in inputs]
     counter = FlopCounterMode(display=False, custom_mapping={_aten.convolution_backward: _convolution_backward_flops})
     with _FusedAttention(), counter, _Traffic() as traffic, torch.set_grad_enabled(training):
-        scores = tensors_in(meta(images))
+        scores = tensors_in(meta(*batch))
         if training:
             torch.autograd.backward(scores, [torch.empty_like(leaf) for leaf in scores])
     return Work(counter.get_total_flops(), traffic.eager_bytes, traffic.fused_bytes)

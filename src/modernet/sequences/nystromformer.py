@@ -18,7 +18,6 @@ that an answer depends on the other sequences of its batch.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +26,7 @@ from torch.nn import functional as F
 
 from modernet.data.sequences.inputs import SequenceInputs
 from modernet.errors import InputError
+from modernet.layers.precision import without_autocast
 from modernet.sequences.attention import HeadMixer
 from modernet.sequences.config import SequenceConfig, register_sequence_model
 from modernet.sequences.mixer import Mixer
@@ -101,9 +101,7 @@ def pseudo_inverse(matrix: Tensor, iterations: int) -> Tensor:
         matrix: (..., m, m), not negative, whose rows sum to 1.
         iterations: 6 in the paper, which leaves an error of some per cent; more converge.
     """
-    device = matrix.device.type
-    has_autocast = torch.amp.is_autocast_available(device)  # the meta device has none
-    with torch.autocast(device, enabled=False) if has_autocast else nullcontext():
+    with without_autocast(matrix.device):
         a = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
         eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
         z = a.mT / a.sum(-2).amax(-1)[..., None, None]

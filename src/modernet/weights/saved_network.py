@@ -89,18 +89,18 @@ def preparation_of(inputs: Inputs) -> Preparation:
         what = "sequences" if isinstance(inputs, Encoding) else "point clouds"
         raise InputError(
             f"the network takes {what}, and this needs one that takes images; {what} have modernet train, evaluate, "
-            "predict and report"
+            "predict, benchmark and report"
         )
     return inputs
 
 
 def check_answers(task: str) -> None:
-    """Check that a network answers a question about images, by the task that it was trained for.
+    """Check that a network answers a question about what it is given, by the task that it was trained for.
 
     Raises:
         InputError: it was only pre-trained.
     """
-    if task == "pretraining":
+    if task in ("pretraining", "sequence_pretraining"):
         raise InputError(
             "the network was only pre-trained and has no answers; give a run that starts from it: modernet train "
             "--model RUN --data DATA"

@@ -241,7 +241,7 @@ def test_every_case_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda network, **_: compile(network, backend=backend, dynamic=False))
     model = HERE + "averages"
     cases = [Case(model, "infer", "float32", "contiguous", "default", batch, 8, threads=1) for batch in range(1, 11)]
-    records = run_cases(cases, torch.device("cpu"), rounds=1, turn_s=0.0, folder=None)
+    records = run_cases(cases, {model: find_network(model)}, torch.device("cpu"), rounds=1, turn_s=0.0, folder=None)
     assert [record.error for record in records] == [None] * 10
     assert len(compiled) == 10
 

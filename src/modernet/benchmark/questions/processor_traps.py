@@ -98,7 +98,7 @@ def mlp() -> nn.Module:
 
 def _on_batches(network: nn.Module, case: Case) -> Callable[[], Tensor]:
     assert case.batch is not None
-    height, width = (max(1, side // _STRIDE) for side in as_size(case.image_size))
+    height, width = (max(1, side // _STRIDE) for side in as_size(case.size))
     shape = (case.batch, height, width, _CHANNELS)
     rotation = itertools.cycle(random_batches(shape, case.tensor_dtype, torch.contiguous_format, _CPU))
 

@@ -12,6 +12,7 @@ from modernet import progress
 from modernet.benchmark.case import plan_cases
 from modernet.benchmark.questions.speed import DEFAULT_BATCH
 from modernet.benchmark.run import run_cases
+from modernet.benchmark.targets import find_networks
 from modernet.errors import InputError
 from modernet.machine.device import check_threads, choose_device
 from modernet.records import Record
@@ -107,11 +108,12 @@ def measure_table12(
                 layouts=("channels_last" if name == pair.convnext[0] else "contiguous",),
                 compile_modes=("off",),
                 batch=DEFAULT_BATCH[where.type] if batch is None else batch,
-                image_size=pair.image_size,
+                size=pair.image_size,
                 threads=check_threads(threads),
             )[0]
             for name in pair.published
         ]
+        targets = find_networks(list(pair.published))
         row = None if folder is None else Path(folder) / f"{pair.size.lower()}-{pair.image_size}"
-        measured.append(MeasuredPair(pair, run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=row)))
+        measured.append(MeasuredPair(pair, run_cases(cases, targets, where, rounds=rounds, turn_s=turn_s, folder=row)))
     return measured

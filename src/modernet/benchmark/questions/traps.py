@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from modernet.benchmark.case import LAYOUTS, Case, plan_cases
+from modernet.benchmark.inputs import Images
 from modernet.benchmark.measure import measuring
 from modernet.benchmark.questions.processor_traps import processor_traps
 from modernet.benchmark.questions.speed import DEFAULT_BATCH
 from modernet.benchmark.questions.trap import Trap
 from modernet.benchmark.run import run_cases
-from modernet.benchmark.targets import Target, find_network
+from modernet.benchmark.targets import Target, find_network, find_networks
 from modernet.benchmark.workload import random_batches
+from modernet.errors import InputError
 from modernet.machine.device import check_threads, choose_device
 from modernet.machine.peaks import product_tflops
 from modernet.machine.timing import speed_ratio, time_in_turns
@@ -62,6 +64,11 @@ def find_traps(
         InputError, Stopped: as `benchmark_models`.
     """
     where = choose_device(device)
+    targets = find_networks(models, find)
+    inputs = targets[models[0]].inputs
+    if not isinstance(inputs, Images):
+        raise InputError(f"traps are known of networks for images, and {models[0]} takes {inputs.unit}")
+    inputs.check(image_size)
     best = plan_cases(
         models,
         where,
@@ -70,13 +77,13 @@ def find_traps(
         layouts=("channels_last",),
         compile_modes=("default",),
         batch=DEFAULT_BATCH[where.type] if batch is None else batch,
-        image_size=image_size,
+        size=image_size,
         threads=check_threads(threads),
     )
     choices = [choice for case in best for choice in choices_around(case, where)]
     cases = list(dict.fromkeys(case for choice in choices for case in (choice.better, choice.worse)))
     where_to = None if folder is None else Path(folder)
-    records = run_cases(cases, where, rounds=rounds, turn_s=turn_s, folder=where_to, find=find)
+    records = run_cases(cases, targets, where, rounds=rounds, turn_s=turn_s, folder=where_to)
     with measuring(best, where):
         times = time_kernels(best[0], where, rounds=rounds, turn_s=turn_s)
         of_processor = processor_traps(best[0], rounds=rounds, turn_s=turn_s) if where.type == "cpu" else []
@@ -162,7 +169,7 @@ def time_kernels(case: Case, device: torch.device, *, rounds: int, turn_s: float
     Args:
         case: gives batch, dtype and image size.
     """
-    side = max(1, min(as_size(case.image_size)) // _STRIDE)
+    side = max(1, min(as_size(case.size)) // _STRIDE)
     keys = {f"depthwise {size}x{size} {layout}": (size, layout) for size in KERNEL_SIZES for layout in LAYOUTS}
     calls = {
         name: _depthwise(replace(case, layout=layout), size, side, device) for name, (size, layout) in keys.items()

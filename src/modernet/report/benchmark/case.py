@@ -22,13 +22,15 @@ class BenchmarkCase:
         model: name of the network: `"convnext_tiny"`, `"timm:convnext_tiny"`.
         mode: `"infer"` or `"train"`.
         dtype, layout, compile: as on the command line; `"chosen"` for an optimized network.
-        batch: images per batch; None if no batch fits in memory.
-        image_size: side of square images in pixels, or `HEIGHTxWIDTH`.
+        batch: examples per batch; None if no batch fits in memory.
+        image_size: side of square images in pixels, or `HEIGHTxWIDTH`; None for networks that take none.
         device: torch's name of the device; `threads` of a CPU.
         rounds: number of rounds measured; `turn_s` is the length of a turn in seconds.
         ratio_to: label of the case that the ratio refers to.
         bound: `"arithmetic"` or `"bytes"`: which takes longer at the device's peaks.
         optimized: how `optimize` runs the network; None for other networks.
+        unit: what its examples are, in the plural: `"images"`, `"sequences"`, `"clouds"`.
+        length: steps of its sequences, or points of its clouds; None for images.
     """
 
     benchmark: str
@@ -47,6 +49,8 @@ class BenchmarkCase:
     ratio_to: str | None = None
     bound: str | None = None
     optimized: Any = None
+    unit: str = "images"
+    length: int | None = None
 
     def to_settings(self) -> dict[str, Any]:
         """Return the settings of the record of the case."""

@@ -50,11 +50,13 @@ def write_speed_png(benchmark: Benchmark, path: Path) -> None:
 
 
 def speed_chart(benchmark: Benchmark, cases: Mapping[int, Record]) -> Spec:
-    """Draw a bar of images per second for each case of a group; names are above the bars, which suits phones too."""
+    """Draw a bar of examples per second for each case of a group; names are above the bars, which suits phones too."""
     names = case_names(benchmark, GROUPED_BY)
     rows = [_bar(index, number, names[number - 1], case) for index, (number, case) in enumerate(cases.items())]
     highest = max((values["high"] for values in rows if "high" in values), default=1.0)
-    x = quantitative("speed", "images/s", scale={"domain": [0, 1.1 * highest], "nice": False}, axis={"tickCount": 6})
+    x = quantitative(
+        "speed", f"{benchmark.unit}/s", scale={"domain": [0, 1.1 * highest], "nice": False}, axis={"tickCount": 6}
+    )
     y: Spec = {"y": row(len(rows))}
     finished, failed = [{"filter": "isValid(datum.speed)"}], [{"filter": "!isValid(datum.speed)"}]
     bar = {"type": "bar", "height": 18, "yOffset": 8, "fill": BAR, "stroke": EDGE, "strokeWidth": 0.8}
@@ -183,7 +185,7 @@ def _notes(benchmark: Benchmark, cases: Mapping[int, Record]) -> list[str]:
         notes.append("Each network with the fastest of its settings.")
     unpublished = [case for case in fastest if accuracy_of(case) is None]
     if unpublished:
-        listed = ", ".join(f"{model_of(case)} {measured(speed_of(case))} images/s" for case in unpublished)
+        listed = ", ".join(f"{model_of(case)} {measured(speed_of(case))} {benchmark.unit}/s" for case in unpublished)
         notes.append(f"Not drawn, without a published accuracy: {listed}.")
     names = case_names(benchmark, GROUPED_BY)
     failed = [names[number - 1] for number, case in cases.items() if case.error is not None]
@@ -208,7 +210,9 @@ def _about(name: str, case: Record) -> str:
     lines = [name]
     if speed_of(case) is not None:
         low, median, high = quartiles(case)
-        lines.append(f"{measured(median)} images/s, quartiles {measured(low, median)} to {measured(high, median)}")
+        lines.append(
+            f"{measured(median)} {settings.unit}/s, quartiles {measured(low, median)} to {measured(high, median)}"
+        )
     if "latency_ms" in metrics:
         lines.append(f"{measured(metrics['latency_ms'])} ms per batch of {settings.batch}")
     if "ratio" in metrics and not is_baseline(case):

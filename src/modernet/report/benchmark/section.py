@@ -10,6 +10,7 @@ from modernet.report.benchmark.chart import accuracy_chart, speed_chart, write_s
 from modernet.report.benchmark.summary import Benchmark, summarise_benchmarks
 from modernet.report.benchmark.tables import facts, legend, measured_columns, network_column
 from modernet.report.benchmark.wording import case_names, group_label
+from modernet.report.notation import heading
 from modernet.report.origin import origin
 from modernet.report.section import Chart, Image, Section
 
@@ -29,7 +30,9 @@ def _section(benchmark: Benchmark) -> Section:
     for cases in benchmark.groups:
         group = f" ({label})" if (label := group_label(benchmark, cases)) else ""
         speed = speed_chart(benchmark, cases)
-        charts.append(Chart(f"Images per second{group}: median over rounds; whisker: quartiles.", speed))
+        charts.append(
+            Chart(f"{heading(benchmark.unit)} per second{group}: median over rounds; whisker: quartiles.", speed)
+        )
         if (accuracy := accuracy_chart(cases)) is not None:
             charts.append(Chart(f"Accuracy against speed{group}. {_ABOUT_ACCURACY}", accuracy))
     networks = network_column(benchmark)

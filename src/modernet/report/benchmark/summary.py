@@ -9,14 +9,14 @@ from typing import Any
 from modernet.records import Record
 from modernet.report.benchmark.case import KIND, BenchmarkCase
 
-SETTINGS = ("mode", "dtype", "layout", "compile", "batch", "image_size", "threads")
+SETTINGS = ("mode", "dtype", "layout", "compile", "batch", "image_size", "length", "threads")
 """The settings in which cases of a run may differ."""
 
-GROUPED_BY = ("mode", "dtype", "image_size")  # speeds are comparable only where these agree
+GROUPED_BY = ("mode", "dtype", "image_size", "length")  # speeds are comparable only where these agree
 MODES = ("infer", "train")
 
 _MEASURED = (
-    "images_per_second", "latency_ms", "peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high",
+    "latency_ms", "peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high",
 )  # fmt: skip
 
 
@@ -40,6 +40,11 @@ class Benchmark:
     def title(self) -> str:
         """Device and date of the run."""
         return ", ".join(filter(None, (f"Speed on {self.device}", self.created[:10])))
+
+    @property
+    def unit(self) -> str:
+        """What the examples of its cases are, in the plural; they are of one kind."""
+        return unit_of(self.cases[0])
 
     @property
     def finished(self) -> tuple[Record, ...]:
@@ -101,6 +106,7 @@ def benchmark_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
         {
             "model": model_of(record),
             **{name: setting(record, name) for name in SETTINGS},
+            f"{unit_of(record)}_per_second": record.metrics.get(f"{unit_of(record)}_per_second"),
             **{name: record.metrics.get(name) for name in _MEASURED},
             "device": device_of(record),
             "params": _count(record, "params"),
@@ -123,6 +129,11 @@ def model_of(case: Record) -> str:
     return BenchmarkCase.from_record(case).model
 
 
+def unit_of(case: Record) -> str:
+    """Return what the examples of a case are, in the plural: `"images"`."""
+    return BenchmarkCase.from_record(case).unit
+
+
 def device_of(case: Record) -> str:
     """Return the name of the device that a case ran on."""
     return str(case.environment.get("device") or BenchmarkCase.from_record(case).device or "an unnamed device")
@@ -135,8 +146,8 @@ def versions_of(case: Record, packages: Collection[str] = ()) -> str:
 
 
 def speed_of(case: Record) -> float | None:
-    """Return the images per second; None for a failed case."""
-    return None if case.error is not None else case.metrics.get("images_per_second")
+    """Return the images, sequences or clouds per second; None for a failed case."""
+    return None if case.error is not None else case.metrics.get(f"{unit_of(case)}_per_second")
 
 
 def accuracy_of(case: Record) -> float | None:
@@ -169,12 +180,13 @@ def accuracy_marks(cases: Mapping[int, Record]) -> dict[int, Record]:
 
 
 def quartiles(case: Record) -> tuple[float, float, float]:
-    """Return lower quartile, median and upper quartile of the images per second of a finished case.
+    """Return lower quartile, median and upper quartile of the `speed_of` a finished case.
 
     Unknown quartiles are replaced by the median.
     """
-    median = case.metrics["images_per_second"]
-    low, high = (case.metrics.get(f"images_per_second_{end}", median) for end in ("low", "high"))
+    name = f"{unit_of(case)}_per_second"
+    median = case.metrics[name]
+    low, high = (case.metrics.get(f"{name}_{end}", median) for end in ("low", "high"))
     return low, median, high
 
 

@@ -16,6 +16,7 @@ from modernet.report.benchmark.summary import (
     is_baseline,
     model_of,
     setting,
+    unit_of,
     versions_of,
 )
 from modernet.report.benchmark.wording import case_names, case_settings, conditions, peaks
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = {
     "mode": "Mode", "dtype": "Dtype", "layout": "Layout", "compile": "Compile", "batch": "Batch",
-    "image_size": "Pixels", "threads": "Threads",
+    "image_size": "Pixels", "length": "Length", "threads": "Threads",
 }  # fmt: skip
 
 _TITLE_VERSIONS = ("modernet", "torch", "triton", "torchvision", "timm")  # those that determine the speed
@@ -76,7 +77,7 @@ def measured_columns(benchmark: Benchmark) -> list[Column]:
     metric = benchmark.cases[0].primary
     digits = metric.digits_for(None)
     columns = [
-        _column(benchmark, "Images/s", _speed),
+        _column(benchmark, f"{heading(benchmark.unit)}/s", _speed),
         _column(benchmark, "ms", lambda case: Cell(measured(case.metrics.get("latency_ms")))),
         _column(benchmark, "MB", lambda case: Cell(number(case.metrics.get("peak_memory_mb"), 0))),
     ]
@@ -109,9 +110,11 @@ def legend(benchmark: Benchmark) -> str:
     headings = {column.heading for column in measured_columns(benchmark)}
     rounds = {BenchmarkCase.from_record(case).rounds for case in benchmark.cases}
     over = f"{rounds.pop()} rounds" if len(rounds) == 1 and None not in rounds else "rounds"
-    sentences = [f"Images/s: median over {over} [quartiles].", "ms: one batch."]
+    sentences = [f"{heading(benchmark.unit)}/s: median over {over} [quartiles].", "ms: one batch."]
     if "MB" in headings:
         sentences.append("MB: peak memory.")
+    if "MACs" in headings and benchmark.unit != "images":
+        sentences.append("MACs: products and convolutions, not Fourier transforms.")
     metric = benchmark.cases[0].primary
     if (title := heading(metric.title)) in headings:
         sentences.append(f"{title}: published, ImageNet-1K{in_unit(metric)}.")
@@ -204,7 +207,7 @@ def _setting(case: Record, name: str) -> Cell:
 def _speed(case: Record) -> Cell:
     if case.error is not None:
         return Cell("failed")
-    return _with_interval(case, "images_per_second")
+    return _with_interval(case, f"{unit_of(case)}_per_second")
 
 
 def _arithmetic(case: Record) -> Cell:

@@ -22,6 +22,8 @@ def setting_label(name: str, value: object) -> str:
         return _LABELS[name].get(str(value), f"{name} {value}")
     if name == "image_size":
         return f"{value}×{value} pixels" if isinstance(value, int) else f"{str(value).replace('x', '×')} pixels"
+    if name == "length" and isinstance(value, int):
+        return f"length {value:,}"
     if name == "threads" and isinstance(value, int):
         return plural(value, "thread")
     return f"batch {value}" if name == "batch" else str(value)

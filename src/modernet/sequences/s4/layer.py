@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modernet.errors import InputError
+from modernet.layers.precision import without_autocast
 from modernet.layers.state_space import Recurrence, StateSpaceKernel, long_convolution
 from modernet.sequences.mixer import Mixer
 
@@ -54,7 +55,7 @@ class StateSpaceMixer(Mixer):
 
     def convolve(self, x: Tensor) -> Tensor:
         """Apply the state-space model. (b, n, c) in and out, padding included."""
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             kernel = self.kernel(x.shape[1], self.rate)
             # D is one more value of the kernel at lag 0
             first = kernel[:1] + F.pad(self.d[:, None].to(kernel.dtype), (0, x.shape[1] - 1))
