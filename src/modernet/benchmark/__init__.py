@@ -1,8 +1,9 @@
 """The cost of networks, measured on a device.
 
-The stages of one measurement, in order: `case` (what to measure) -> `targets` (find the network) and `inputs` (what it is
-given) -> `workload` and `batch` (prepare it) -> `measure` (time in turns) -> `outcomes` (ratios and records) -> `run`
-(all of it, written to a folder). `questions/` uses them: how fast networks are, Table 12 of the ConvNeXt paper, which settings are traps.
+The stages of one measurement, in order: `case` (what to measure) -> `targets` (find the network) and `inputs` (what it
+is given) -> `workload` and `batch` (prepare it) -> `measure` (time in turns) -> `outcomes` (ratios and records) ->
+`run` (all of it, written to a folder). `questions/` uses them: how fast networks are, Table 12 of the ConvNeXt paper,
+which settings are traps.
 """
 
 from modernet.benchmark.case import Case

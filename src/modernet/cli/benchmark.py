@@ -40,8 +40,8 @@ class Options:
       modernet benchmark --traps                what costs most on this device, and the fix
       modernet benchmark --table12              ConvNeXt and Swin beside the published table
 
-    All networks are in memory together and take turns; ratios are of images, sequences or clouds a second, to the first one.
-    Records, tables and a chart go to a folder.
+    All networks are in memory together and take turns; ratios are of images, sequences or clouds a second, to
+    the first one. Records, tables and a chart go to a folder.
     """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()

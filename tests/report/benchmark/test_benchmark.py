@@ -34,8 +34,8 @@ Cases = Callable[..., Record]
 
 ROW = (
     "model", "mode", "dtype", "layout", "compile", "batch", "image_size", "length", "images_per_second",
-    "latency_ms", "peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high", "device", "threads", "params", "macs",
-    "bound", "error", "versions",
+    "latency_ms", "peak_memory_mb", "tflops", "peak_share", "ratio", "ratio_low", "ratio_high", "device",
+    "threads", "params", "macs", "bound", "error", "versions",
 )  # fmt: skip
 
 

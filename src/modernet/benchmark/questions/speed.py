@@ -45,7 +45,8 @@ def benchmark_models(
     sequences or clouds, and what is said of images holds for these. On a GPU, times are from CUDA events. Values are
     medians over rounds, with quartiles. Ratios are of examples per second within each round, relative to the first
     model with the same options (or the most similar ones, if it does not have these), with the 95 % bootstrap interval
-    of the median. A case that fails, for lack of memory or otherwise, has an error in its record, and the others continue.
+    of the median. A case that fails, for lack of memory or otherwise, has an error in its record, and the others
+    continue.
 
     The peaks of the device are measured in the same run: a large matrix product per dtype, and a large copy. Operations
     and bytes are counted without a device, see `traffic.count_work`.
