@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from modernet.benchmark.questions import traps as questions
 from modernet.benchmark.questions.table12 import PAIRS
 from modernet.cli import main
 from modernet.cli.benchmark import find_target
+from modernet.data.sequences.encoding import Encoding
+from modernet.data.sequences.inputs import SequenceInputs
 from modernet.detection import RCNN, mask_rcnn
 from modernet.machine.peaks import Peaks
 from modernet.machine.timing import Ratio
@@ -24,6 +26,7 @@ from modernet.models import create_model
 from modernet.preparation import Preparation
 from modernet.records import Record, read_records
 from modernet.segmentation import UPerNet
+from modernet.sequences.pretraining import SequencePredictor
 from modernet.tasks import load_network
 from modernet.weights import NetworkSpec
 from modernet.weights.saved_network import save_network
@@ -85,6 +88,9 @@ def test_results_have_a_place_of_their_own_by_device_and_date(
     ("arguments", "message"),
     [
         (["convnext_tin"], "no model is called 'convnext_tin'; did you mean convnext_tiny"),
+        (["s4_fou"], "no model is called 's4_fou'; did you mean s4_fout"),
+        (["s4", "--image-size", "64"], "image_size is that of images; of sequences, give length"),
+        (["--traps", "s4"], "traps are known of networks for images, and s4 takes sequences"),
         (["resnet18", "--batch", "many"], "--batch is 'many'; give a number of images, or auto"),
         (["resnet18", "--batch", "0"], "batch is 0; give 1 or more, or auto"),
         (["resnet18", "--dtype", "float32,"], "dtype is ''; give one or more of float32, tf32"),
@@ -225,6 +231,39 @@ def test_runs_of_every_task_are_measured_at_their_size(
     params = [sum(p.numel() for p in load_network(Path(folder)).network.parameters()) for folder in runs.values()]
     assert [row["params"] for row in rows] == params
     assert min(row["macs"] for row in rows) > 0
+
+
+@pytest.fixture
+def sequence_run(tmp_path: Path) -> str:
+    """The folder of a run on sequences of 24 bytes."""
+    inputs = SequenceInputs(24, vocabulary=257)
+    spec = NetworkSpec("sequence", "linear", {"depth": 1, "width": 8}, {"inputs": asdict(inputs)})
+    folder = tmp_path / "linear"
+    save_network(folder, spec.build(3), spec, ["a", "b", "c"], Encoding("bytes", inputs), "sequences")
+    return str(folder)
+
+
+def test_a_run_on_sequences_is_measured_at_its_length_or_shorter(
+    sequence_run: str, short: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", sequence_run, "linear", *short[2:], "--json"]) == 0
+    own, other = json.loads(capsys.readouterr().out)
+    assert (own["length"], other["length"], own["image_size"]) == (24, 24, None)
+    assert own["params"] == sum(p.numel() for p in load_network(Path(sequence_run)).network.parameters())
+    assert min(own["sequences_per_second"], own["macs"]) > 0
+    assert main(["benchmark", sequence_run, "--length", "25", *short[2:]]) == 2
+    assert "length is 25, and the run has learned from at most 24 steps; give 24 or less" in capsys.readouterr().err
+
+
+def test_a_run_that_predicts_hidden_steps_is_refused(
+    sequence_run: str, short: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = Path(sequence_run) / "network.json"
+    spec = load_network(Path(sequence_run)).spec
+    predictor = SequencePredictor(*spec.sequence_parts())
+    save_network(about.parent, predictor, spec, [], Encoding("bytes", predictor.inputs), "sequence_pretraining")
+    assert main(["benchmark", sequence_run, *short[2:]]) == 2
+    assert "the network was only pre-trained and has no answers" in capsys.readouterr().err
 
 
 @pytest.mark.medium
