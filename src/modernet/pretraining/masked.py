@@ -47,14 +47,11 @@ class MaskedAutoencoder(nn.Module, ABC):
         return [*encoder, [name for name, _ in self.named_parameters() if not name.startswith("encoder.")]]
 
     def no_weight_decay(self) -> set[str]:
-        """Return the multi-dimensional parameters that do not decay, by the last component of their names as in the
-        encoder alone: position embeddings, class tokens, GRN.
+        """Return the empty set: as in the releases, class tokens, mask tokens and GRN decay in pre-training.
 
-        The releases exempt one-dimensional parameters only, so that in pre-training class tokens and GRN decay as well.
-        Here they never do, as in other trainings. Mask tokens decay in both.
+        In fine-tuning class tokens and GRN do not, there either. Positions of a ViT are not trained.
         """
-        undecayed = self.encoder.undecayed
-        return {name for name, _ in self.named_parameters() if name.rpartition(".")[2] in undecayed}
+        return set()
 
 
 def grid_of(images: Tensor, hidden: Tensor, cell: int) -> tuple[int, int]:

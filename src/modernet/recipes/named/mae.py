@@ -30,7 +30,7 @@ register_recipe(
         command=f"{ON_EIGHT_GPUS} --model vit_base_patch16 --recipe mae --device-batch 64",
         model="vit_small_patch16",
         differs="the released weights are of 1600 epochs (--epochs 1600); fp32, where the release trains in fp16; a "
-        "crop that does not fit is drawn again, as in torchvision; the class token does not decay",
+        "crop that does not fit is drawn again, as in torchvision",
     )
 )
 
