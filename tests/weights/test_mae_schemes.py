@@ -12,6 +12,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+import modernet
 from modernet.errors import InputError
 from modernet.models import create_model
 from modernet.models.vit import VisionTransformer
@@ -121,6 +122,21 @@ def test_encoders_of_the_release_begin_a_classifier(decoder: bool, pool: str, ke
         expected = before[name] if name in report.new else ours.encoder.state_dict()[name]
         assert torch.equal(value, expected), name
     assert network.pos_embed.requires_grad
+
+
+def test_weights_without_the_norm_of_the_networks_pooling_say_what_to_do(tmp_path: Path) -> None:
+    pretrained, finetuned = tmp_path / "pretrain.pth", tmp_path / "finetuned.pth"
+    torch.save(released(masked_vit(), decoder=False), pretrained)
+    torch.save({"model": vit(num_classes=5, global_pool="avg").state_dict()}, finetuned)
+    of_file = {"pretrained": True, "pretrained_cfg": {"file": str(pretrained)}}
+    with pytest.raises(
+        InputError, match="a network that takes the class token: make this one with global_pool='token'"
+    ):
+        modernet.create_model("vit_test", **of_file, global_pool="avg", num_classes=0)
+    with pytest.raises(InputError, match="a network that averages the patches: make this one with global_pool='avg'"):
+        load_weights(vit(num_classes=5), finetuned)
+    assert modernet.create_model("vit_test", **of_file, num_classes=0)(IMAGES).shape == (2, 32)
+    assert modernet.create_model("vit_test", **of_file, global_pool="avg", num_classes=5)(IMAGES).shape == (2, 5)
 
 
 def test_a_pretrained_network_of_ours_begins_a_classifier() -> None:

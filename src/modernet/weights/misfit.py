@@ -13,6 +13,9 @@ from modernet.weights.checkpoint_file import CheckpointFile
 from modernet.weights.fitting import Fit, compare, head_names, identify, some_of
 from modernet.weights.resampling import sides
 
+_NORMS = {f"{module}.{part}" for module in ("norm", "fc_norm") for part in ("weight", "bias")}
+"""The last norms of a ViT: of all tokens, or of the mean of the patches."""
+
 
 def check_fit(network: nn.Module, file: CheckpointFile, fit: Fit, *, resample: bool = False) -> None:
     """Check that every tensor fits.
@@ -71,6 +74,8 @@ def _cause(network: nn.Module, file: CheckpointFile, fit: Fit, resample: bool) -
         if classes is None:
             return "these weights have another kind of classifier: skip the head, and train a new one"
         return f"these weights have {classes} classes: make the network with num_classes={classes}, or skip the head"
+    if faults - head and faults - head <= _NORMS and (pooling := _pooling(fit)):
+        return pooling
     rest = {name: shapes for name, shapes in fit.misshapen.items() if name not in head}
     if rest and not fit.missing and not fit.unexpected and all(sides(name, *shapes) for name, shapes in rest.items()):
         again = compare(fit.scheme, fit.entry, network, network.state_dict(), skip_head=True, resample=True)
@@ -80,6 +85,22 @@ def _cause(network: nn.Module, file: CheckpointFile, fit: Fit, resample: bool) -
     if names:
         return f"these weights fit {' and '.join(names[:3])}"
     return "these weights fit no network of the zoo; see modernet models for the families and their sizes"
+
+
+def _pooling(fit: Fit) -> str | None:
+    """Return what to do where weights and network are ViTs that pool in different ways, or None."""
+
+    def only_stored(name: str) -> bool:
+        return not set(fit.scheme.stored_names(name)).isdisjoint(fit.unexpected)
+
+    if "norm.weight" in fit.missing and only_stored("fc_norm.weight"):
+        return "these weights are of a network that averages the patches: make this one with global_pool='avg'"
+    if "fc_norm.weight" in fit.missing and only_stored("norm.weight"):
+        return (
+            "these weights are of a network that takes the class token: make this one with global_pool='token', or "
+            "skip the head and train a new fc_norm, as pretrained=True does with another num_classes"
+        )
+    return None
 
 
 def _size(shape: Sequence[int]) -> str:
