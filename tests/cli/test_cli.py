@@ -13,6 +13,7 @@ from PIL import Image
 from modernet.cli import _VERBS, main
 from modernet.recipes import get_recipe
 from modernet.records import read_record
+from small_classifiers import save_classifier
 
 
 def run(*arguments: str) -> int:
@@ -35,6 +36,12 @@ for verb in ["", *_VERBS]:
 assert not {"torch", "numpy", "vl_convert"} & sys.modules.keys(), "help loads a heavy package"
 """
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_what_describes_a_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", save_classifier(tmp_path / "run")) == 2
+    expected = "modernet: networks are described by name: modernet show resnet_test; the run, by modernet report\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_names_are_checked_without_torch(tmp_path: Path) -> None:

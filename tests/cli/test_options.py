@@ -29,6 +29,8 @@ class Options(Generic[T]):
     rate: float = 0.5
     count: int = 1
     mode: Literal["fast", "slow"] = "fast"
+    draw: bool = True
+    skip: bool = False
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
@@ -41,6 +43,8 @@ class Options(Generic[T]):
         (["a", "--mode", "medium"], "--mode is 'medium'; give one of 'fast', 'slow'"),
         (["a", "--rate"], "--rate needs a value"),
         (["a", "--ratee", "1"], "there is no option --ratee; did you mean --rate"),
+        (["a", "--draw"], "--draw is the default here: leave it out, or give --no-draw"),
+        (["a", "--no-skip"], "--no-skip is the default here: leave it out, or give --skip"),
         (["a", "b"], "there is no argument b"),
     ],
 )

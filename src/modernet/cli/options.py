@@ -162,4 +162,9 @@ def _mistake(box: str, verb: str) -> str:
         names = [line.split()[0] for line in first[1:] if re.match(r"(--[a-z-]+ \S+|[A-Z]+)$", line)]
         return f"{verb} needs {' and '.join(names)}"
     similar = [line.split()[0] for section in others if section[0].startswith("Perhaps") for line in section[1:2]]
-    return message + (f"; did you mean {similar[0]}" if similar else "")
+    if not similar:
+        return message
+    given = message.rpartition(" ")[2]
+    if given.startswith("--") and given.replace("--no-", "--") == similar[0].replace("--no-", "--"):
+        return f"{given} is the default here: leave it out, or give {similar[0]}"
+    return f"{message}; did you mean {similar[0]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -11,6 +12,8 @@ import tyro
 from modernet.cli.networks import check_model
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, quantity, simple_table
+from modernet.errors import InputError
+from modernet.records import is_run_path, read_network
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "show", arguments)
 
+    if is_run_path(options.name):
+        model = read_network(Path(options.name))["spec"]["name"]
+        raise InputError(f"networks are described by name: modernet show {model}; the run, by modernet report")
     check_model(options.name)
 
     from modernet.catalogue import all_networks
