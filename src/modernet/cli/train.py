@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -10,10 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from modernet.catalogue.fields import parse_fields
 from modernet.cli.explain import as_json, as_table, explain
 from modernet.cli.options import architecture, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table, results
-from modernet.errors import InputError, RunStopped
+from modernet.errors import RunStopped
 from modernet.files.names import valid_text
 from modernet.recipes import Execution, Recipe, get_named
 from modernet.records import is_run_path
@@ -31,12 +31,6 @@ _DEFAULTS = {
     "point_segmentation": ("solids-parts", "ascn_nano"),
 }
 """Tasks with other defaults of data and model than those on images."""
-_RESERVED = {
-    "num_classes": "it is the number of classes of the data",
-    "in_chans": "images have three channels",
-    "global_pool": "give --global-pool, for a classifier",
-    "drop_path_rate": "give --drop-path",
-}
 
 
 @dataclass(frozen=True)
@@ -153,7 +147,7 @@ def _train(options: Options[Recipe], folder: Path, processes: Processes) -> Reco
             from modernet.training import prepare_folder, stop_requested_by_signal
 
         with processes.first():  # so that a mistake is reported once
-            fields = _parse_fields(options.model_fields)
+            fields = parse_fields(options.model_fields)
             options.execution.micro_batches(options.settings.batch_size, processes.world)
             if processes.main:
                 prepare_folder(folder, resume=options.resume, restarted=_restarted())
@@ -193,7 +187,7 @@ def _print_summary(model: str, record: Record) -> None:
 
 def _explain(options: Options[Recipe], world: int) -> None:
     """Print what would run, without opening weights or images."""
-    fields = _parse_fields(options.model_fields)
+    fields = parse_fields(options.model_fields)
     if not is_run_path(options.model):
         _check_model(options, fields)
     run, defaults = (
@@ -232,19 +226,3 @@ def _check_model(options: Options[Recipe], fields: Mapping[str, Any]) -> None:
 def _restarted() -> bool:
     """Whether torchrun restarts this process after another one died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def _parse_fields(fields: Sequence[str]) -> dict[str, Any]:
-    """Parse `stem_stride=2` into a name and a value in Python syntax; a bare word is a string."""
-    values: dict[str, Any] = {}
-    for field in fields:
-        name, equals, text = field.partition("=")
-        if not equals:
-            raise InputError(f"--model-fields got {field!r}; give name=value, such as stem_stride=2")
-        if name in _RESERVED:
-            raise InputError(f"--model-fields cannot set {name}: {_RESERVED[name]}")
-        try:
-            values[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            values[name] = text
-    return values

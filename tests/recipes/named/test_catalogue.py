@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from modernet.cli.train import _parse_fields
+from modernet.catalogue.fields import parse_fields
 from modernet.data.sequences.opening import SEQUENCE_NAMES
 from modernet.errors import InputError
 from modernet.models import MODELS
@@ -184,7 +184,7 @@ def command_of(name: str) -> tuple[str, str, dict[str, Any]]:
     words = shlex.split(RECIPES[name].command)
     data, model = (words[words.index(option) + 1] for option in ("--data", "--model"))
     fields = words[words.index("--model-fields") + 1 :] if "--model-fields" in words else []
-    return data, model, _parse_fields(fields)
+    return data, model, parse_fields(fields)
 
 
 SEQUENCE_RECIPES = [name for name, named in RECIPES.items() if isinstance(named.recipe, SequenceRecipe)]
