@@ -85,17 +85,20 @@ class _Early:
     epochs: str | None = None
 
 
-def recipe_options(verb: str, arguments: Sequence[str]) -> tuple[str, Recipe]:
+def recipe_options(verb: str, arguments: Sequence[str], *, pretrained: bool = False) -> tuple[str, Recipe]:
     """Return the name and the values of the recipe that the arguments name, or of their default one.
 
     The values are the defaults of the options that override them; a recipe may have some for the network. `--epochs`
     alone scales the warm-up in proportion.
 
+    Args:
+        pretrained: whether networks start from weights that no option names.
+
     Raises:
         InputError: there is no such recipe, its number of epochs is out of range, or an option lacks its value.
     """
     early, _ = _parse(_Early, verb, arguments, add_help=False, return_unknown_args=True)
-    name = early.recipe or default_recipe(early.data, is_pretrained(early.model, early.weights))
+    name = early.recipe or default_recipe(early.data, pretrained or is_pretrained(early.model, early.weights))
     recipe = get_recipe(name, model=architecture(early.model))
     if early.epochs is not None and early.epochs.isdecimal():  # the parser reports anything else
         recipe = recipe.lasting(int(early.epochs))

@@ -64,7 +64,7 @@ class Study:
             raise InputError(f"seeds is {seeds}; give 1 or more")
         where = Path(folder)
         if machines.cluster is not None:  # a worker of the cluster has a working directory of its own
-            where, data = where.resolve(), _absolute(data)
+            where, data = where.resolve(), absolute_data(data)
         resources = machines.resources(where, one_core=one_core)
         chosen = for_classification(recipe or get_recipe(default_recipe(data)))
         check_folder(where)
@@ -199,9 +199,9 @@ def open_images(
     )
 
 
-def _absolute(data: str) -> str:
+def absolute_data(data: str) -> str:
     """Make a path of images absolute; names of data sets and URLs stay as they are."""
     first = Path(expand_braces(data)[0] if data.endswith(".tar") else data)
-    if data in DATASET_NAMES or first.is_absolute() or not first.exists():
+    if data in DATASET_NAMES or first.isabsolute_data() or not first.exists():
         return data
     return str(Path.cwd() / data)

@@ -99,6 +99,7 @@ def train_detector(
     *,
     seed: int = 0,
     start: StartingWeights | None = None,
+    study: Mapping[str, Any] | None = None,
     **run: Unpack[RunOptions],
 ) -> Record:
     """Train a detector on a backbone; arguments and errors as of `train_classifier`."""
@@ -107,7 +108,7 @@ def train_detector(
         recipe = _with_head_of(start, recipe)
     spec = replace(spec, head=_head(recipe, dataset))
     preparation = recipe.images.in_training(dataset.preparation)
-    settings = images.image_settings(spec, dataset, recipe, seed, start=start)
+    settings = images.image_settings(spec, dataset, recipe, seed, start=start, study=study)
     settings["data"] |= _facts(dataset.train.targets)
     settings |= images.network_cost(_fixed_work, spec, dataset, padded_size(preparation.size))
 

@@ -127,7 +127,7 @@ def open_request(request: TrainRequest, recipe: ImageRecipe, targets: TargetKind
     image_size: ImageSize | None = recipe.images.image_size
     if image_size is None and start is not None:
         image_size = start.preparation.image_size
-    dataset = open_dataset(
+    dataset = (_open_once if request.keep_images else open_dataset)(
         request.data,
         targets=targets,
         image_size=image_size,
@@ -136,6 +136,16 @@ def open_request(request: TrainRequest, recipe: ImageRecipe, targets: TargetKind
         interpolation=recipe.images.interpolation,
     )
     return Opened(spec, start, dataset)
+
+
+@functools.lru_cache(maxsize=1)
+def _open_once(data: str, **settings: Any) -> ImageDataset:
+    return open_dataset(data, **settings)
+
+
+def forget_images() -> None:
+    """Let the images go that a request with `keep_images` has opened: on disk they may be others by now."""
+    _open_once.cache_clear()
 
 
 def image_settings(

@@ -48,6 +48,8 @@ class TrainRequest:
     data: str
     seed: int
     skip_unreadable: bool
+    keep_images: bool = False
+    """Keep opened images for the next such request of this process, which a study makes; see `forget_images`."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,9 @@ class TaskModule(Protocol):
     """The first that is measured of each class."""
 
     def prepare(self, request: TrainRequest) -> Callable[..., Record]:
-        """Open network, weights and data. The result trains; its arguments are `RunOptions`."""
+        """Open network, weights and data. The result trains; its arguments are `RunOptions`, and perhaps `study`, the
+        settings that say where in a study the run belongs.
+        """
 
     def build_network(self, spec: NetworkSpec, num_classes: int) -> nn.Module:
         """Build the network of a saved run on torch's default device."""

@@ -94,6 +94,7 @@ def train_segmenter(
     *,
     seed: int = 0,
     start: StartingWeights | None = None,
+    study: Mapping[str, Any] | None = None,
     **run: Unpack[RunOptions],
 ) -> Record:
     """Train a segmentation network on a backbone; arguments and errors as of `train_classifier`."""
@@ -101,7 +102,7 @@ def train_segmenter(
     if start is not None and _is_segmenter(start):
         recipe = _with_head_of(start, recipe)
     spec = replace(spec, head={"head": recipe.segmentation.head, "width": recipe.segmentation.head_width})
-    settings = images.image_settings(spec, dataset, recipe, seed, start=start)
+    settings = images.image_settings(spec, dataset, recipe, seed, start=start, study=study)
     settings |= images.network_cost(build_network, spec, dataset)
 
     def build(context: RunContext) -> Segmentation:

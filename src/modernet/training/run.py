@@ -51,6 +51,7 @@ class RunOptions(TypedDict, total=False):
     show_cost: bool
     should_stop: Callable[[], bool]
     intervals: Intervals
+    announce: Callable[[Mapping[str, Any]], None]
 
 
 def run_task(
@@ -65,6 +66,7 @@ def run_task(
     show_cost: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     intervals: Intervals = Intervals(),  # noqa: B008 - frozen
+    announce: Callable[[Mapping[str, Any]], None] = lambda settings: None,
 ) -> Record:
     """Train a task, test it, and leave its weights and its record in a folder.
 
@@ -83,6 +85,7 @@ def run_task(
         workers: how many such runs share the machine, for the record.
         show_cost: print what the run will cost, once its throughput is known.
         should_stop: called after every step; see `Interrupted`.
+        announce: called with the settings of the record, before anything is built or written.
 
     Returns:
         The record, as the first process writes it; in the others, times and energy may differ.
@@ -97,9 +100,10 @@ def run_task(
     where = Path(folder)
     device = device or default_device(processes)
     execution = execution or Execution()
+    settings = {**spec.settings, "task": spec.recipe.task}
+    announce(settings)
     if processes.main:
         check_writable(where)
-    settings = {**spec.settings, "task": spec.recipe.task}
     identity = run_identity(settings)
     finished = find_finished_together(where, identity, processes)
     if finished is not None:

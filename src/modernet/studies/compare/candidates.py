@@ -54,8 +54,8 @@ class Candidate:
         return re.sub(r"[^\w.-]+", "-", self.label).strip("-")
 
     def train_request(self, recipe: Recipe, data: str, seed: int, skip_unreadable: bool) -> TrainRequest:
-        """Return what trains it on data."""
-        return TrainRequest(recipe, self.model, self.fields, self.weights, data, seed, skip_unreadable)
+        """Return what trains it on data, whose opened images are kept for the next one."""
+        return TrainRequest(recipe, self.model, self.fields, self.weights, data, seed, skip_unreadable, True)
 
 
 def parse_candidates(names: Sequence[str], weights_dir: Path | None = None) -> list[Candidate]:
