@@ -56,8 +56,8 @@ class Options(Generic[R]):
     trainings of a fifth of the epochs, and chosen by validation."""
     weights_dir: Path | None = None
     """Folder of weights to start from: files such as convnext_tiny.safetensors or timm_resnet18.pth."""
-    robustness: Annotated[bool, tyro.conf.FlagCreatePairsOn] = True
-    """Measure also how the networks answer for corrupted test images."""
+    robustness: bool = True
+    """Do not measure how the networks answer for corrupted test images."""
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
     out: Path | None = None
@@ -112,14 +112,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print(options: Options[Recipe], records: list[Record], folder: Path) -> None:
-    from modernet.report import compare_json, compare_table, conclusion, summarise_comparisons
+    from modernet.report import compare_json, compare_table, summarise_comparisons
 
     (comparison,) = summarise_comparisons(records)
     if options.json:
         print_json(compare_json(comparison))
         return
     print_table(compare_table(comparison))
-    print(conclusion(comparison))
     print(f"chart: {folder / 'compare.png'}\npage:  {folder / 'report.html'}")
 
 
