@@ -16,16 +16,15 @@ import itertools
 import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_small_data import subset
-from small_data_plan import Part
 
 from modernet import progress
-from modernet.data import ImageDataset, open_dataset
+from modernet.data import ImageDataset, InMemory, open_dataset
+from modernet.data.dataset import Split
 from modernet.files.atomic import whole_file
 from modernet.machine.timing import time_in_turns
 from modernet.processes import ALONE
@@ -140,12 +139,24 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000, help="training images")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    part = Part("", "", {}, 0, 0.0, n_train=options.images, n_validation=1000)
     with progress.shown():
-        dataset = subset(open_dataset(str(options.data)), part)
+        dataset = subset(open_dataset(str(options.data)), options.images, 1000)
         records = [measure(name, network, dataset, options) for name, network in networks().items()]
     for record in records:
         print(record.name, *(f"  {name}: {value:.2f}" for name, value in record.metrics.items()), sep="\n")
+
+
+def subset(dataset: ImageDataset, n_train: int, n_validation: int) -> ImageDataset:
+    """Return a data set with so many images of its first two splits, the same in every call."""
+
+    def reduced(split: Split, n: int) -> Split:
+        if n >= len(split):
+            return split
+        assert isinstance(split, InMemory), "small images fit into memory"
+        indices = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n].sort().values
+        return InMemory(split.images[indices], split.targets.take(indices.numpy()))
+
+    return replace(dataset, train=reduced(dataset.train, n_train), validation=reduced(dataset.validation, n_validation))
 
 
 def measure(name: str, network: Network, dataset: ImageDataset, options: argparse.Namespace) -> Record:
