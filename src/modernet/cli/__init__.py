@@ -16,6 +16,7 @@ from modernet.errors import InputError, RunStopped, unknown_name
 _VERBS = {
     "roadmap": "walk the road from ResNet to ConvNeXt on real images; `roadmap show` prints its steps",
     "compare": "train networks alike on your images, and tell which differences are more than chance",
+    "advise": "tell which network to use for your images and this machine, within a time, and how sure that is",
     "arena": "run the Long Range Arena: sequence models by tasks, next to the published table",
     "models": "list the networks",
     "show": "describe a network, stage by stage",

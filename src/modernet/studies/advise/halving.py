@@ -204,7 +204,11 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
 def round_seconds(costs: Mapping[str, Cost], entered: Entered, workers: int) -> float:
     """Return the planned seconds of a round with its candidates."""
     return makespan(
-        [seconds for _ in range(entered.seeds) for seconds in (costs[n].training(entered.epochs) for n in entered.names)],
+        [
+            seconds
+            for _ in range(entered.seeds)
+            for seconds in (costs[n].training(entered.epochs) for n in entered.names)
+        ],
         workers,
     )
 

@@ -72,14 +72,9 @@ def choose_pool(
         names = _published(request.licence, left_out)
     else:
         left_out["networks with published weights"] = "no weights at hand: add --download, or --weights-dir FOLDER"
-        names = []
-        for scale in _SCALES[::-1]:
-            names = _of_scale(scale, min(as_size(image_size)))
-            macs = sum(_counted(each, image_size, num_classes)[1] for each in parse_candidates(names) if _fits(each, image_size, num_classes))
-            step = _SECONDS_PER_MAC / (_ACCELERATED if fast else workers)
-            trainings = _TRAININGS / max(len(names), 1) * request.recipe.schedule.epochs
-            if macs * step * n_train * trainings <= request.budget_seconds:
-                break
+        budget = request.budget_seconds * (_ACCELERATED if fast else workers)
+        macs = budget / (_SECONDS_PER_MAC * n_train * request.recipe.schedule.epochs * _TRAININGS)
+        names = _of_scale(_scale_for(macs, image_size, num_classes), min(as_size(image_size)))
     candidates: list[Candidate] = []
     costs: dict[str, tuple[int, int]] = {}
     for candidate in parse_candidates(names, request.weights_dir):
@@ -104,14 +99,19 @@ def choose_pool(
 
 
 def for_size(candidate: Candidate, image_size: int | tuple[int, int]) -> Candidate:
-    """Return a candidate made for the size of the images, if it is of those that are built for one size."""
+    """Return a candidate made for the size of the images, if it is of those that are built for one size.
+
+    Its label says so, as it is how `modernet train` makes this network.
+    """
     config = get_entry(candidate.model.partition(".")[0]).config
     height, width = as_size(image_size)
     if "image_size" not in [each.name for each in dataclasses.fields(config)] or "image_size" in candidate.fields:
         return candidate
     if height != width or vars(config)["image_size"] == height:
         return candidate
-    return dataclasses.replace(candidate, fields={**candidate.fields, "image_size": height})
+    separator = "," if candidate.fields else ":"
+    label = f"{candidate.label}{separator}image_size={height}"
+    return dataclasses.replace(candidate, label=label, fields={**candidate.fields, "image_size": height})
 
 
 def _with_weights(name: str, request: AdviseRequest, left_out: dict[str, str]) -> str:
@@ -203,14 +203,6 @@ def _counted(candidate: Candidate, image_size: int | tuple[int, int], num_classe
     return counts.params, counts.macs
 
 
-def _fits(candidate: Candidate, image_size: int | tuple[int, int], num_classes: int) -> bool:
-    try:
-        _counted(candidate, image_size, num_classes)
-    except Exception:  # as in `choose_pool`, which says why
-        return False
-    return True
-
-
 @dataclasses.dataclass(frozen=True)
 class _Scale:
     """A size of networks: their first width, and blocks of each stage."""
@@ -228,6 +220,16 @@ def _of_scale(scale: _Scale, side: int) -> list[str]:
     Those that cannot be built for the side are among them.
     """
     return [f"{name}:{make(scale, side)}" for name, make in _FAMILIES.items()]
+
+
+def _scale_for(macs: float, image_size: int | tuple[int, int], num_classes: int) -> _Scale:
+    """Return the largest scale whose ResNet has no more multiply-accumulates than there is time for."""
+    side = min(as_size(image_size))
+    for scale in _SCALES[:0:-1]:
+        (network,) = parse_candidates([f"resnet18:{_resnet(scale, side)}"])
+        if _counted(network, image_size, num_classes)[1] <= macs:
+            return scale
+    return _SCALES[0]
 
 
 def _resnet(scale: _Scale, side: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ class _Study:
     def __init__(self, request: AdviseRequest, machines: Machines, folder: Path, spent: Spent) -> None:
         self.folder, self.spent, self.machines = folder, spent, machines
         self.metric: Metric = get_task(request.recipe.task).metrics[0]
-        self.data = _summary(request)
+        self.asked, self.data = asked(request), _summary(request)
         size = self.data["image_size"]
         if isinstance(size, int) and leaves(request.recipe).get("image_size", 0) is None:
             request = replace(request, recipe=request.recipe.replace(image_size=size))  # the same for all
@@ -98,9 +98,8 @@ class _Study:
 
     def run(self, state: State | None) -> Advice:
         """Do all that is left to do, and report."""
-        asked_for = asked(self.request) if state is None else state.asked
         if state is None:
-            state = self._decide(asked_for)
+            state = self._decide()
             state.write(self.folder)
         trainable = self._trainable(state.labels)
         candidates = {each.label: each for each in trainable.candidates}
@@ -132,14 +131,12 @@ class _Study:
         )
         return make_plan(compared, self.machines, self.folder)
 
-    def _decide(self, asked_for: dict[str, Any]) -> State:
+    def _decide(self) -> State:
         """Choose and measure the candidates, and plan the rounds."""
         request, data = self.request, self.data
         workers = self.machines.resources(self.folder, one_core=True).concurrent_runs
         device = self.machines.device or default_device()
-        pool = choose_pool(
-            request, data["image_size"], data["classes"], data["n_train"], workers, device.type != "cpu"
-        )
+        pool = choose_pool(request, data["image_size"], data["classes"], data["n_train"], workers, device.type != "cpu")
         labels = [each.label for each in pool.candidates]
         trainable = self._trainable(labels)
         left = dict(trainable.failed)
@@ -150,19 +147,17 @@ class _Study:
             alive = [each for each in trainable.trainable if each.label not in left]
             if request.recipe.task == "classification":
                 evidence = with_probes(alive, evidence, request, data["image_size"], device)
-            speeds, failed = training_speeds(
-                alive, trainable.request, data["n_train"], trainable.resources, stop
-            )
+            speeds, failed = training_speeds(alive, trainable.request, data["n_train"], trainable.resources, stop)
         left |= failed
         if not speeds:
-            raise InputError(f"no candidate can be trained; {'; '.join(f'{k}: {v}' for k, v in list(left.items())[:1])}")
+            raise InputError(
+                f"no candidate can be trained; {'; '.join(f'{k}: {v}' for k, v in list(left.items())[:1])}"
+            )
         at_once = trainable.resources.concurrent_runs
         costs = {name: _cost(speed, evidence[name], data, at_once) for name, speed in speeds.items()}
         seconds = _PLANNED * (request.budget_seconds - self.spent.seconds)
         costs, plan, dropped = _affordable(costs, evidence, request, seconds, at_once)
-        return State(
-            asked_for, labels, dict(pool.not_tried), evidence, {**left, **dropped}, costs, plan
-        )
+        return State(self.asked, labels, dict(pool.not_tried), evidence, {**left, **dropped}, costs, plan)
 
     def _enter(self, state: State, index: int, trials: Mapping[str, Sequence[Trial]]) -> Entered:
         """Decide who takes part in a round, with less room if trainings take longer than planned."""
@@ -310,8 +305,7 @@ def network_folder(folder: Path, advice: Advice) -> Path | None:
     if picked is None:
         return None
     final = max((each for each in picked.trials if each.score is not None), key=lambda each: (each.round, each.seed))
-    weights = None
-    (candidate,) = parse_candidates([picked.name], weights)
+    (candidate,) = parse_candidates([picked.name])
     return _folder(folder, candidate, final.round, final.seed)
 
 
@@ -319,8 +313,7 @@ def _used_folder(labels: Sequence[str], request: AdviseRequest) -> Path | None:
     """Return the folder of weights, if one of the candidates has a file in it."""
     if request.weights_dir is None:
         return None
-    parse_candidates(labels, request.weights_dir)
-    return request.weights_dir
+    return request.weights_dir if any(each.weights for each in parse_candidates(labels, request.weights_dir)) else None
 
 
 def _summary(request: AdviseRequest) -> dict[str, Any]:

@@ -180,9 +180,7 @@ def _finish(
 def _start(x: Array, y: Array, spread: Array, one: float) -> _Line:
     centre = float(x.mean()) if len(x) else float(spread.mean())
     middle = float(y.mean()) if len(y) else centre
-    return _Line(
-        centre, np.full(_DRAWS, middle), np.full(_DRAWS, _SLOPE), np.full(_DRAWS, _prior_miss(spread, one))
-    )
+    return _Line(centre, np.full(_DRAWS, middle), np.full(_DRAWS, _SLOPE), np.full(_DRAWS, _prior_miss(spread, one)))
 
 
 def _prior_miss(spread: Array, one: float) -> float:
