@@ -1,0 +1,194 @@
+"""Is `modernet advise` honest? Its decisions replayed on exhaustive runs, where the right answer is known.
+
+    python benchmarks/advise_honesty.py --out DIR                          digit_scenes, a dozen candidates, 3 seeds
+    python benchmarks/advise_honesty.py --out DIR --data digit_scenes FOLDER FOLDER --seeds 4
+    python benchmarks/advise_honesty.py --out DIR --epochs 4 --minutes 30  stops after 30 minutes; the same command resumes
+
+First every candidate is trained for every length that a plan may have and with every seed, each once, and kept. Then the
+rounds of `advise` are decided for ten seeds with those trainings instead of new ones, with a quarter of the exhaustive
+time. A table tells for each data set how often the pick is within the winner's interval, what it would have cost, and
+how often a pick that was so and so sure was the winner. Everything is in DIR: `replays.json` and `README.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from modernet import progress
+from modernet.files.atomic import whole_file
+from modernet.recipes import default_recipe, get_recipe
+from modernet.report.advise.advice import Trial
+from modernet.statistics import repeated_interval
+from modernet.studies import Machines
+from modernet.studies.advise import AdviseRequest
+from modernet.studies.advise.halving import Cost, Entered, Plan, halve, plan_rounds, round_seconds
+from modernet.studies.advise.pool import choose_pool
+from modernet.studies.advise.sureness import judge
+from modernet.studies.advise.trainings import RoundRun, read_trial, train
+from modernet.studies.compare.candidates import Candidate
+from modernet.studies.running.machines import Resources
+from modernet.studies.running.runner import run_all
+from modernet.tasks.images import open_request
+
+_SHARE = 0.25
+_REPLAYS = 10
+_BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.01))
+
+
+class Exhaustive:
+    """All trainings of all candidates on one data set: with each seed, for each length."""
+
+    def __init__(self, data: str, epochs: int | None, seeds: int, budget_s: float, folder: Path) -> None:
+        recipe = get_recipe(default_recipe(data))
+        recipe = recipe if epochs is None else recipe.lasting(epochs)
+        self.request = AdviseRequest(data, recipe, budget_seconds=budget_s)
+        self.folder, self.seeds = folder, seeds
+        self.epochs = recipe.schedule.epochs
+        self.lengths = sorted({max(1, round(share * self.epochs)) for share in (1 / 10, 1 / 6, 1 / 4, 1 / 2, 1)})
+        machines = Machines()
+        self.resources: Resources = machines.resources(folder, one_core=True)
+        probe = Candidate("resnet18", "resnet18", {}, None, None, None).train_request(recipe, data, 0, False)
+        dataset = open_request(probe, recipe, "classes").dataset  # type: ignore[arg-type]
+        pool = choose_pool(
+            self.request,
+            dataset.image_size,
+            len(dataset.classes),
+            len(dataset.train),
+            self.resources.concurrent_runs,
+            self.resources.device.type != "cpu",
+        )
+        self.candidates = {each.label: each for each in pool.candidates}
+
+    def _run(self, label: str, epochs: int, seed: int, until: float) -> RoundRun:
+        candidate = self.candidates[label]
+        where = self.folder / candidate.folder / f"epochs-{epochs}" / f"seed-{seed}"
+        recipe = self.request.recipe.lasting(epochs)
+        return RoundRun(candidate, self.request.data, False, recipe, 0, seed, where, epochs, until, self.resources)
+
+    def train(self, until: float) -> bool:
+        """Train what is left, until a time in seconds since 1970; return whether everything is there."""
+        runs = [
+            self._run(label, epochs, seed, until)
+            for seed in range(self.seeds)
+            for epochs in self.lengths
+            for label in self.candidates
+        ]
+        unfinished = [run for run in runs if read_trial(run.folder) is None]
+        if unfinished and time.time() < until:
+            for outcome in run_all(unfinished, train, workers=self.resources.workers, title=self.request.data):
+                if outcome.error is not None:
+                    progress.say(f"{outcome.job.candidate.label} failed: {outcome.error}")
+                (outcome.job.folder / "model.safetensors").unlink(missing_ok=True)
+        return all(read_trial(run.folder) is not None for run in runs)
+
+    def trial(self, label: str, epochs: int, seed: int) -> Trial | None:
+        """Return a training, of the nearest length."""
+        length = min(self.lengths, key=lambda each: abs(each - epochs))
+        return read_trial(self._run(label, length, seed, 0.0).folder)
+
+    def costs(self) -> dict[str, Cost]:
+        """Return what an epoch of each candidate that finished took."""
+        found: dict[str, Cost] = {}
+        for label in self.candidates:
+            full = [self.trial(label, self.epochs, seed) for seed in range(self.seeds)]
+            seconds = [each.seconds for each in full if each is not None]
+            if len(seconds) == self.seeds:
+                found[label] = Cost(statistics.median(seconds) / self.epochs)
+        return found
+
+
+def on_grid(plan: Plan, lengths: Sequence[int]) -> Plan:
+    """Return a plan whose rounds have lengths that were trained: the next shorter ones."""
+    rounds = []
+    for each in plan.rounds:
+        shorter = [length for length in lengths if length <= each.epochs] or [lengths[0]]
+        rounds.append(type(each)(each.places, shorter[-1], each.seeds))
+    return Plan(tuple(rounds), plan.seconds, plan.workers, plan.worst_s)
+
+
+def replay(exhaustive: Exhaustive, seed: int) -> tuple[float, bool, bool, float]:
+    """Return how sure advice with a seed is, whether it is the winner and within its interval, and its share of the cost.
+
+    A replay takes the stored seeds from its own on, so that it differs from others.
+    """
+    costs, n = exhaustive.costs(), exhaustive.seeds
+    full = {
+        name: [each for index in range(n) if (each := exhaustive.trial(name, exhaustive.epochs, index)) is not None]
+        for name in costs
+    }
+    scores = {name: [each.score or 0.0 for each in found] for name, found in full.items()}
+    winner = max(scores, key=lambda name: statistics.mean(scores[name]))
+    interval = repeated_interval([score / 100 for score in scores[winner]], full[winner][0].n)
+    exhaustive_s = sum(n * cost.training(exhaustive.epochs) for cost in costs.values())
+    plan = on_grid(plan_rounds(costs, exhaustive.epochs, _SHARE * exhaustive_s), exhaustive.lengths)
+
+    def look_up(index: int, entered: Entered) -> Mapping[str, Sequence[Trial]]:
+        found = {
+            name: [exhaustive.trial(name, entered.epochs, (seed + which) % n) for which in range(min(entered.seeds, n))]
+            for name in entered.names
+        }
+        return {
+            name: [Trial(**{**vars(each), "round": index}) for each in own if each is not None]
+            for name, own in found.items()
+        }
+
+    rounds, trials = halve(plan, costs, look_up)
+    judged = judge(trials, seed=seed)
+    assert judged.pick is not None, "every candidate with a cost was trained"
+    spent = sum(round_seconds(costs, each, 1) for each in rounds)
+    within = statistics.mean(scores[judged.pick]) / 100 >= interval.low
+    return judged.sure, judged.pick == winner, within, spent / exhaustive_s
+
+
+def table(found: Mapping[str, Sequence[tuple[float, bool, bool, float]]]) -> str:
+    """Return what the replays showed, as Markdown."""
+    lines = [
+        "| data | replays | within the winner's interval | is the winner | mean sureness | share of the cost |",
+        "|---|---|---|---|---|---|",
+    ]
+    for data, rows in found.items():
+        sure, best, within, share = (statistics.mean(row[index] for row in rows) for index in range(4))
+        lines.append(f"| {data} | {len(rows)} | {within:.0%} | {best:.0%} | {sure:.2f} | {share:.0%} |")
+    lines += ["", "| sure | picks | mean sureness | is the winner |", "|---|---|---|---|"]
+    every = [row for rows in found.values() for row in rows]
+    for low, high in _BINS:
+        rows = [row for row in every if low <= row[0] < high]
+        if rows:
+            sure, best = (statistics.mean(row[index] for row in rows) for index in range(2))
+            lines.append(f"| {low:.2f} to {min(high, 1.0):.2f} | {len(rows)} | {sure:.2f} | {best:.0%} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the trainings and the tables")
+    parser.add_argument("--data", nargs="+", default=["digit_scenes"], help="data sets (digit_scenes)")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each candidate and length (3)")
+    parser.add_argument("--epochs", type=int, help="of a full training; by default those of the recipe")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of training in this call (30)")
+    options = parser.parse_args()
+    until = time.time() + 60 * options.minutes
+    found: dict[str, list[tuple[float, bool, bool, float]]] = {}
+    with progress.shown():
+        for data in options.data:
+            where = options.out / Path(data).resolve().name
+            exhaustive = Exhaustive(data, options.epochs, options.seeds, 60 * options.minutes, where)
+            if not exhaustive.train(until):
+                progress.say(f"{data}: not everything is trained; the same command goes on")
+            if len(exhaustive.costs()) > 1:
+                found[Path(data).name] = [replay(exhaustive, seed) for seed in range(_REPLAYS)]
+    with whole_file(options.out / "replays.json") as unfinished:
+        unfinished.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    text = table(found)
+    with whole_file(options.out / "README.md") as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
