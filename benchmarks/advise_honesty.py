@@ -2,11 +2,10 @@
 
     python benchmarks/advise_honesty.py --out DIR                          digit_scenes, a dozen candidates, 3 seeds
     python benchmarks/advise_honesty.py --out DIR --data digit_scenes FOLDER FOLDER --seeds 4
-    python benchmarks/advise_honesty.py --out DIR --epochs 4 --minutes 30  stops after 30 minutes; the same command resumes
+    python benchmarks/advise_honesty.py --out DIR --epochs 4 --minutes 30  stops after 30 minutes; again: resumes
 
-First every candidate is trained for every length that a plan may have and with every seed, each once, and kept. Then the
-rounds of `advise` are decided for ten seeds with those trainings instead of new ones, with a quarter of the exhaustive
-time. A table tells for each data set how often the pick is within the winner's interval, what it would have cost, and
+First every candidate is trained for every length that a plan may have and with every seed, each once, and kept. Then
+the rounds of `advise` are decided for ten seeds with those trainings instead of new ones, with a quarter of the time. A table tells for each data set how often the pick is within the winner's interval, what it would have cost, and
 how often a pick that was so and so sure was the winner. Everything is in DIR: `replays.json` and `README.md`.
 """
 
@@ -112,7 +111,7 @@ def on_grid(plan: Plan, lengths: Sequence[int]) -> Plan:
 
 
 def replay(exhaustive: Exhaustive, seed: int) -> tuple[float, bool, bool, float]:
-    """Return how sure advice with a seed is, whether it is the winner and within its interval, and its share of the cost.
+    """Return how sure an advice is, whether it is the winner and within its interval, and its share of the cost.
 
     A replay takes the stored seeds from its own on, so that it differs from others.
     """
