@@ -5,7 +5,8 @@
     python benchmarks/advise_honesty.py --out DIR --epochs 4 --minutes 30  stops after 30 minutes; again: resumes
 
 First every candidate is trained for every length that a plan may have and with every seed, each once, and kept. Then
-the rounds of `advise` are decided for ten seeds with those trainings instead of new ones, with a quarter of the time. A table tells for each data set how often the pick is within the winner's interval, what it would have cost, and
+the rounds of `advise` are decided for ten seeds with those trainings instead of new ones, with a quarter of the time.
+A table tells for each data set how often the pick is within the winner's interval, what it would have cost, and
 how often a pick that was so and so sure was the winner. Everything is in DIR: `replays.json` and `README.md`.
 """
 

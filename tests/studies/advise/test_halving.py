@@ -49,7 +49,7 @@ def test_a_single_candidate_is_trained_with_several_seeds() -> None:
 
 
 def test_workers_share_the_trainings() -> None:
-    assert plan_rounds(TWELVE, 30, 120, workers=4).rounds[-1].epochs > plan_rounds(TWELVE, 30, 120).rounds[-1].epochs
+    assert plan_rounds(TWELVE, 30, 60, workers=4).rounds[-1].epochs > plan_rounds(TWELVE, 30, 60).rounds[-1].epochs
     assert makespan([4, 1, 1, 1], 2) == 4
 
 

@@ -66,5 +66,5 @@ def test_a_folder_of_weights_gives_the_candidates(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no file in .* is named after a network"):
+    with pytest.raises(InputError, match=r"no file in .* is named after a network"):
         chosen(64, weights_dir=tmp_path)
