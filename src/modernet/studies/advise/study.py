@@ -95,6 +95,7 @@ class _Study:
         if isinstance(size, int) and leaves(request.recipe).get("image_size", 0) is None:
             request = replace(request, recipe=request.recipe.replace(image_size=size))  # the same for all
         self.request = request
+        self._made: Trainable | None = None
 
     def run(self, state: State | None) -> Advice:
         """Do all that is left to do, and report."""
@@ -121,15 +122,18 @@ class _Study:
         return advice
 
     def _trainable(self, labels: Sequence[str]) -> Trainable:
-        compared = CompareRequest(
-            tuple(labels),
-            self.request.data,
-            self.request.recipe,
-            weights_dir=_used_folder(labels, self.request),
-            robustness=False,
-            skip_unreadable=self.request.skip_unreadable,
-        )
-        return make_plan(compared, self.machines, self.folder)
+        """Open the data and the candidates, once in a call."""
+        if self._made is None:
+            compared = CompareRequest(
+                tuple(labels),
+                self.request.data,
+                self.request.recipe,
+                weights_dir=_used_folder(labels, self.request),
+                robustness=False,
+                skip_unreadable=self.request.skip_unreadable,
+            )
+            self._made = make_plan(compared, self.machines, self.folder)
+        return self._made
 
     def _decide(self) -> State:
         """Choose and measure the candidates, and plan the rounds."""
