@@ -94,11 +94,16 @@ def asked(request: AdviseRequest) -> dict[str, Any]:
 
 
 class Spent:
-    """The seconds that an advice has used, over all calls."""
+    """The seconds that an advice has used, over all calls since it was planned.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the advice.
+        planned: whether it has a plan; what was measured without reaching one is measured again.
+    """
+
+    def __init__(self, folder: Path, planned: bool) -> None:
         self._path = folder / SPENT_NAME
-        self._before = _read_seconds(self._path)
+        self._before = _read_seconds(self._path) if planned else 0.0
         self._begin = time.monotonic()
 
     @property

@@ -77,7 +77,7 @@ def advise(request: AdviseRequest, *, machines: Machines = LOCAL, folder: str | 
     if state is not None and (where / RECORD_NAME).exists():
         progress.say(f"{where} contains this advice, finished: nothing is left to do")
         return Advice.from_record(read_record(where / RECORD_NAME))
-    spent = Spent(where)
+    spent = Spent(where, planned=state is not None)
     try:
         return _Study(request, machines, where, spent).run(state)
     finally:
