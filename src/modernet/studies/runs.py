@@ -202,6 +202,6 @@ def open_images(
 def absolute_data(data: str) -> str:
     """Make a path of images absolute; names of data sets and URLs stay as they are."""
     first = Path(expand_braces(data)[0] if data.endswith(".tar") else data)
-    if data in DATASET_NAMES or first.isabsolute_data() or not first.exists():
+    if data in DATASET_NAMES or first.is_absolute() or not first.exists():
         return data
     return str(Path.cwd() / data)

@@ -13,6 +13,7 @@ import torch
 
 from modernet import progress
 from modernet.benchmark.case import CHOSEN, Case
+from modernet.benchmark.inputs import Images
 from modernet.benchmark.measure import Outcome, measure, measuring
 from modernet.benchmark.questions.speed import DEFAULT_DTYPE
 from modernet.benchmark.targets import Target
@@ -207,7 +208,7 @@ def _fastest(
 
 def _target(saved: SavedNetwork) -> Target:
     """Return a network for `measure`; its cases share it, as nothing of it is changed but device and dtype."""
-    return Target(lambda image_size: saved.network, in_chans=len(saved.preparation.mean), task=saved.task)
+    return Target(lambda image_size: saved.network, Images(len(saved.preparation.mean)), task=saved.task)
 
 
 def _median(seconds: Sequence[float]) -> tuple[float, float, float]:
