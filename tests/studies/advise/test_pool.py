@@ -18,7 +18,7 @@ def chosen(size: int = 32, **changes: Any) -> Pool:
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("size", [28, 32, 64, 96])
+@pytest.mark.parametrize("size", [16, 28, 32, 64, 96, 100, 224])
 def test_a_dozen_of_different_families_can_be_built_for_small_images(size: int) -> None:
     pool = chosen(size)
     assert len(pool.candidates) in (MOST - 3, MOST - 2, MOST - 1, MOST)

@@ -248,9 +248,14 @@ def _isotropic(scale: _Scale, side: int) -> str:
     return f"dim={4 * scale.width},depth={sum(scale.depths) - 1},patch_size={_patch(side)}"
 
 
+def _patches(scale: _Scale, side: int) -> str:
+    """Return the fields of a network of patches that is built for one size."""
+    return f"{_isotropic(scale, side)},image_size={side}"
+
+
 def _vit(scale: _Scale, side: int) -> str:
     heads = scale.width // 8
-    return f"{_isotropic(scale, side)},heads={heads}"
+    return f"{_patches(scale, side)},heads={heads}"
 
 
 def _swin(scale: _Scale, side: int) -> str:
@@ -280,7 +285,7 @@ _FAMILIES: Mapping[str, Callable[[_Scale, int], str]] = {
     ),
     "coatnet_0": lambda scale, side: f"{_steps(scale, side)},stem_width={scale.width},head_dim=16",
     "coat_lite_tiny": _steps,
-    "gfnet_tiny": _isotropic,
+    "gfnet_tiny": _patches,
     "resnext50_32x4d": lambda scale, side: f"{_bottleneck(scale, side)},groups=4,base_width=32",
     "convnext_isotropic_small": _isotropic,
     "replknet_31b": lambda scale, side: f"{_steps(scale, side)},kernel_sizes=(13,11,9,7),small_kernel=5",
