@@ -10,20 +10,24 @@ import torch
 
 from modernet import progress
 from modernet.benchmark.case import Case
-from modernet.benchmark.measure import measure, measuring
+from modernet.benchmark.measure import measuring
 from modernet.benchmark.targets import Target
+from modernet.benchmark.workload import Workload, prepare
 from modernet.data import open_prepared
 from modernet.errors import InputError, one_line
 from modernet.evaluation.judging import Judged
 from modernet.evaluation.probing import fit_linear, frozen_features, neighbour_scores
+from modernet.machine.memory import is_out_of_memory, release, transient_bytes
+from modernet.machine.timing import rounds_in_turns
 from modernet.models import create_model, get_entry
 from modernet.preparation import ImageSize
+from modernet.report.notation import plural
 from modernet.studies.advise.request import AdviseRequest
 from modernet.studies.compare.candidates import Candidate
 from modernet.training import Interrupted
 from modernet.weights import NetworkSpec, SavedNetwork, class_names, starting_weights
 
-_ROUNDS, _TURN_S = 5, 0.05
+_ROUNDS, _TURN_S, _WARM_UP = 5, 0.05, 2
 _BATCH = {"cpu": 8}
 _MOST_BATCH = 32
 _STRENGTHS = (1e-1, 1e-2, 1e-3)
@@ -61,27 +65,47 @@ def measure_costs(
         Interrupted: `should_stop` returned True.
     """
     threads, batch = torch.get_num_threads(), _BATCH.get(device.type, _MOST_BATCH)
-    targets = {each.label: _target(each, num_classes) for each in candidates}
-    cases = [
-        Case(each.label, "infer", "float32", "channels_last", "off", size, image_size, threads)
-        for size in (1, batch)
+    cases = {
+        (each.label, size): Case(each.label, "infer", "float32", "channels_last", "off", size, image_size, threads)
         for each in candidates
-    ]
-    with measuring(cases, device):
-        outcomes = measure(cases, targets, device, rounds=_ROUNDS, turn_s=_TURN_S, should_stop=should_stop)
-    if should_stop():
-        raise Interrupted("stopped while speeds were measured")
-    found: dict[str, Evidence] = {}
-    for candidate, single, many in zip(candidates, outcomes, outcomes[len(candidates) :], strict=False):
-        error = single.error or many.error
-        if error is not None:
-            found[candidate.label] = Evidence(error=error)
-            continue
-        found[candidate.label] = Evidence(
-            1e3 * statistics.median(single.seconds),
-            None if single.peak_bytes is None else single.peak_bytes / 1e6,
-            batch / statistics.median(many.seconds),
-        )
+        for size in (1, batch)
+    }
+    targets = {each.label: _target(each, num_classes) for each in candidates}
+    workloads: dict[tuple[str, int], Workload] = {}
+    memory: dict[str, float | None] = {}
+    errors: dict[str, str] = {}
+    with measuring(list(cases.values()), device):
+        for (label, size), case in progress.track(cases.items(), "preparing", len(cases)):
+            if should_stop():
+                raise Interrupted("stopped while speeds were measured")
+            if label in errors:
+                continue
+            try:
+                workload = workloads[label, size] = prepare(case, targets[label], device)
+                for _ in range(_WARM_UP):
+                    workload.step()
+                if size == 1:
+                    transient = transient_bytes(workload.step, device)
+                    memory[label] = None if transient is None else (workload.held_bytes + transient) / 1e6
+            except Exception as error:  # whatever a network raises that does not take these images
+                errors[label] = "out of memory" if is_out_of_memory(error) else one_line(error, with_type=True)
+                release(device)
+        calls = {
+            f"{label}, {plural(size, 'image')}": each.step
+            for (label, size), each in workloads.items()
+            if label not in errors
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in calls}
+        for turn in rounds_in_turns(calls, device, rounds=_ROUNDS, turn_s=_TURN_S, name="taking turns"):
+            for name, value in turn.items():
+                seconds[name].append(value)
+            if should_stop():
+                raise Interrupted("stopped while speeds were measured")
+    found = {label: Evidence(error=error) for label, error in errors.items()}
+    for label, peak in memory.items():
+        if label not in errors:
+            single, many = (statistics.median(seconds[f"{label}, {plural(n, 'image')}"]) for n in (1, batch))
+            found[label] = Evidence(1e3 * single, peak, batch / many)
     return found
 
 
