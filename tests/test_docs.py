@@ -18,6 +18,8 @@ PAGES = [
     *(
         "docs/speed.md",
         "docs/timm.md",
+        "docs/choosing.md",
+        "docs/published.md",
         "docs/pretraining.md",
         "docs/probing.md",
         "docs/robustness.md",
@@ -87,6 +89,7 @@ def test_every_training_command_is_valid(command: list[str], capsys: pytest.Capt
 def test_the_other_commands_have_the_options_shown(capsys: pytest.CaptureFixture[str]) -> None:
     others = [command for command in COMMANDS if command[0] != "train"]
     assert {command[0] for command in others} == {
+        "card",
         "data",
         "recipes",
         "evaluate",

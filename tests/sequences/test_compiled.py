@@ -33,6 +33,7 @@ def test_one_graph_for_any_number_of_steps_gives_the_same(name: str, fields: dic
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")
 @pytest.mark.parametrize(("name", "fields"), [("s4", {"state": 4}), ("transformer", TRANSFORMER)])
 def test_generated_code_gives_the_same(name: str, fields: dict[str, Any]) -> None:
     check(name, fields, "inductor", (32,))

@@ -16,6 +16,7 @@ from modernet.catalogue.networks import (
     list_networks,
     road_counts,
 )
+from modernet.catalogue.other_models import OTHER_MODELS
 from modernet.catalogue.timm_names import TIMM_NAMES, zoo_name
 from modernet.catalogue.weights import (
     PretrainedWeights,
@@ -29,6 +30,7 @@ from modernet.catalogue.weights import (
 
 __all__ = [
     "ARENA_TASKS",
+    "OTHER_MODELS",
     "ROAD_IMAGE_SIZE",
     "TIMM_NAMES",
     "TIMM_PREFIX",

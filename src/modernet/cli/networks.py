@@ -24,24 +24,20 @@ def check_model(name: str, *, for_images: bool = True) -> None:
     Raises:
         InputError: it is not; the message suggests similar names, or the path of a folder that is called so.
     """
-    from modernet.catalogue import TIMM_PREFIX, all_networks, zoo_name
+    from modernet.catalogue import OTHER_MODELS, TIMM_PREFIX, all_networks, zoo_name
 
     if name.startswith(TIMM_PREFIX) or zoo_name(name) in all_networks():
         return
     if Path(name).is_dir():
         raise InputError(f"no model is called {name!r}; for the folder of that name, give ./{name}")
 
-    from modernet.points.zoo import point_models  # these need torch
-    from modernet.sequences.zoo import sequence_models
-
-    others = {entry.name: "sequences" for entry in sequence_models()}
-    others |= {entry.name: "point clouds" for entry in point_models()}
-    if name not in others:
-        raise unknown_name("model", name, all_networks() if for_images else [*all_networks(), *others])
+    if name not in OTHER_MODELS:
+        raise unknown_name("model", name, all_networks() if for_images else [*all_networks(), *OTHER_MODELS])
     if for_images:
+        takes = OTHER_MODELS[name]
         raise InputError(
-            f"{name} takes {others[name]}, and this needs a network for images, one of modernet models; {others[name]} "
-            "have modernet train, evaluate, predict, benchmark and report"
+            f"{name} takes {takes}, and this needs a network for images, one of modernet models; {takes} have modernet "
+            "train, evaluate, predict, benchmark and report"
         )
 
 

@@ -80,7 +80,7 @@ class Plan:
     def words(self) -> str:
         """Return the rounds in words: `12 candidates, 3 rounds: 12 x 3 epochs, 6 x 8 epochs, 3 x 30 epochs x 2 seeds`.
 
-        >>> Plan((Round(4, 2, 1), Round(2, 8, 2)), 600, 1, 500).words()
+        >>> Plan((Round(4, 2, 1), Round(2, 8, 2)), seconds=600, workers=1, worst_s=500).words()
         '4 candidates, 2 rounds: 4 x 2 epochs, 2 x 8 epochs x 2 seeds'
         """
         parts = [
@@ -193,7 +193,7 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
     """Return how long jobs take that are started in order, each when one of the workers is free.
 
     >>> makespan([3, 2, 2, 1], 2)
-    4
+    4.0
     """
     busy = [0.0] * workers
     for each in seconds:

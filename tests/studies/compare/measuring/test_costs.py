@@ -70,7 +70,7 @@ def test_every_network_is_timed_in_turns_at_its_own_size(
     runs: dict[str, Path], trained: Trained, timed: Timed, tmp_path: Path
 ) -> None:
     found = measure_costs(runs, tmp_path, CPU, request=trained.asked)
-    together, *others = [[(case.model, case.batch, case.image_size) for case in cases] for cases in timed]
+    together, *others = [[(case.model, case.batch, case.size) for case in cases] for cases in timed]
     assert together == [("narrow", 8, (32, 32)), ("narrow", 1, (32, 32)), ("wide", 8, (48, 48)), ("wide", 1, (48, 48))]
     assert [[case[0] for case in cases] for cases in others] == [[name, f"{name}, fastest way"] for name in runs]
 
