@@ -35,6 +35,15 @@ def test_the_words_say_what_to_use_how_sure_that_is_and_what_is_level_with_it() 
     assert "It took 28 min of 30 min: 11 of 12 candidates were trained in 3 rounds, 4 to the end" in words
 
 
+def test_few_are_named_and_without_fields_where_the_model_tells_them_apart() -> None:
+    made = advice()
+    names = ("resnet18:width=16,depths=(1,1,1,1)", "timm:resnet18", "swin_test:dim=16", "swin_test:dim=32", "vit_test")
+    others = tuple(replace(made.considered[0], name=name) for name in names)
+    words = advice_words(replace(made, considered=(made.considered[0], *others), level=names))
+
+    assert "resnet18, timm:resnet18, swin_test:dim=16 and 2 others cannot be told apart from it" in words
+
+
 def test_the_words_follow_the_probability() -> None:
     assert "almost certainly the best" in advice_words(advice(sure=0.97))
     assert "a guess as to the best" in advice_words(advice(sure=0.2))

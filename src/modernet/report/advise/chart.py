@@ -11,7 +11,7 @@ from typing import Any
 from modernet.records import Metric
 from modernet.report.advise.advice import Advice, Considered
 from modernet.report.advise.standings import Standing, last_standing, standings
-from modernet.report.advise.words import fate, in_words, limits, percent, scored, time_spent
+from modernet.report.advise.words import fate, in_words, limits, percent, scored, short_names, time_spent
 from modernet.report.drawing.axes import log_ticks, metric_limits
 from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, tooltip
 from modernet.report.drawing.png import Panel, write_png
@@ -166,7 +166,7 @@ def _row(advice: Advice, each: Considered, standing: Standing, metric: Metric, *
         "size": style["size"] if last else _INNER,
         "shape": style["shape"] if last else "circle",
         "last": last,
-        "name": each.name,
+        "name": short_names(advice)[each.name],
         "epochs": standing.epochs,
         "score": standing.score,
         "low": None if ends is None else ends.low,
@@ -177,7 +177,7 @@ def _row(advice: Advice, each: Considered, standing: Standing, metric: Metric, *
 
 def _untrained(advice: Advice, each: Considered, speed: float, score: float) -> dict[str, Any]:
     about = tooltip([each.name, f"{measured(speed)}: {fate(advice, each)}"])
-    return {"name": each.name, "x": speed, "score": score, "size": 60, "low": None, "about": about}
+    return {"name": short_names(advice)[each.name], "x": speed, "score": score, "size": 60, "low": None, "about": about}
 
 
 def _beside(rows: Sequence[dict[str, Any]]) -> None:

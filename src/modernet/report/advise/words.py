@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from modernet.records import CLASSIFICATION, Metric
 from modernet.report.advise.advice import Advice, Considered
@@ -16,6 +16,7 @@ _SURE = (
     (0.4, "as likely as not the best"),
     (0.0, "a guess as to the best"),
 )
+_MOST_NAMED = 3
 _LIMITS = {
     "max_latency_ms": "at most {:g} ms for one image",
     "max_memory_mb": "at most {:g} MB for one image",
@@ -131,14 +132,30 @@ def _score(advice: Advice, picked: Considered, metric: Metric) -> str:
     return f"{sentence}; on the test split, which decided nothing, {test}."
 
 
+def short_names(advice: Advice) -> dict[str, str]:
+    """Return the name of each candidate without the fields of its config, `resnet18` of `resnet18:width=16`, where no
+    other is called so."""
+    names = [each.name for each in advice.considered]
+    models = {name: _without_fields(name) for name in names}
+    return {name: model if list(models.values()).count(model) == 1 else name for name, model in models.items()}
+
+
+def _without_fields(name: str) -> str:
+    head, colon, tail = name.rpartition(":")
+    return head if colon and "=" in tail else name
+
+
 def _level(advice: Advice) -> str:
     if not advice.level:
         return "None of the others is level with it." if len(advice.considered) > 1 else ""
-    fastest = _fastest(advice)
-    return f"{listed(advice.level)} cannot be told apart from it{fastest}."
+    short = short_names(advice)
+    named = [short[name] for name in advice.level[:_MOST_NAMED]]
+    more = len(advice.level) - len(named)
+    others = [f"{more} other{'s' if more > 1 else ''}"] if more else []
+    return f"{listed([*named, *others])} cannot be told apart from it{_fastest(advice, short)}."
 
 
-def _fastest(advice: Advice) -> str:
+def _fastest(advice: Advice, short: Mapping[str, str]) -> str:
     """Say which of the best is the fastest, where that is not the pick: among equals, speed may decide."""
     known = [(each.latency_ms, each.name) for each in advice.considered if each.name in (advice.pick, *advice.level)]
     latencies = [(latency, name) for latency, name in known if latency is not None]
@@ -147,7 +164,7 @@ def _fastest(advice: Advice) -> str:
     own = next((latency for latency, name in latencies if name == advice.pick), None)
     latency, name = min(latencies)
     against = "" if own is None else f" against {measured(own)} ms"
-    return f"; {name} is the fastest of them, with {measured(latency)} ms{against}"
+    return f"; {short[name]} is the fastest of them, with {measured(latency)} ms{against}"
 
 
 def _nothing(advice: Advice) -> str:
