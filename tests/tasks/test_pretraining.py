@@ -145,7 +145,9 @@ def test_the_encoder_starts_a_classifier_with_either_pooling(
         with shown():
             recipe = standing.replace(global_pool=pool)
             record = train_classifier(spec, stripes, recipe, start=start, folder=run, device=CPU)
-        assert f"encoder of the run {tmp_path / 'first'}" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"encoder of the run {tmp_path / 'first'}" in said
+        assert said.splitlines()[0].endswith("classifier is new, and so is fc_norm" if pool else "classifier is new")
         after = load_file(run / "model.safetensors")
         shared = {name for name in after if name.partition(".")[0] not in new}
         assert {"cls_token", "pos_embed", "blocks.1.mlp.fc2.bias"} < shared

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from modernet import progress
 from modernet.errors import InputError, unknown_name
-from modernet.models import get_entry
+from modernet.models import Backbone, get_entry
 from modernet.recipes import Recipe
 from modernet.records import is_run_path
 from modernet.roadmap.design import Design
@@ -73,7 +73,10 @@ def load_start(start: StartingWeights, network: nn.Module, new: str = "classifie
     adapted = f", adapted to the channels {', '.join(loaded.adapted)}" if loaded.adapted else ""
     file = start.path.name if start.trained is None else f"the run {start.path.parent}"
     about = f"{under}{file} ({loaded.project} names){resampled}{adapted}"
-    progress.say(f"starting from {about}; the {new} is new")
+    classifier = network.classifier_names() if isinstance(network, Backbone) else ()
+    others = {name.rpartition(".")[0] for name in loaded.new} - {*classifier}
+    also = f", and so is {' and '.join(sorted(others))}" if others else ""
+    progress.say(f"starting from {about}; the {new} is new{also}")
 
 
 def go_on_from(

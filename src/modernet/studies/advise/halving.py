@@ -186,7 +186,7 @@ def _planned(costs: Mapping[str, Cost], rounds: Sequence[Round], seconds: float,
 def _worst_s(costs: Mapping[str, Cost], planned: Round, workers: int) -> float:
     """Return the seconds of a round if the slowest candidates take part."""
     slowest = sorted((cost.training(planned.epochs) for cost in costs.values()), reverse=True)[: planned.places]
-    return makespan([each for each in slowest for _ in range(planned.seeds)], workers)
+    return makespan([each for _ in range(planned.seeds) for each in slowest], workers)
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
@@ -201,13 +201,18 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
     return max(busy)
 
 
+def slowest_first(costs: Mapping[str, Cost], entered: Entered) -> list[str]:
+    """Return the candidates of a round in the order in which each seed trains them: the slowest must not begin last."""
+    return sorted(entered.names, key=lambda name: -costs[name].training(entered.epochs))
+
+
 def round_seconds(costs: Mapping[str, Cost], entered: Entered, workers: int) -> float:
     """Return the planned seconds of a round with its candidates."""
     return makespan(
         [
             seconds
             for _ in range(entered.seeds)
-            for seconds in (costs[n].training(entered.epochs) for n in entered.names)
+            for seconds in (costs[name].training(entered.epochs) for name in slowest_first(costs, entered))
         ],
         workers,
     )

@@ -22,7 +22,16 @@ from modernet.report import write_report
 from modernet.report.advise.advice import Advice, Considered, Trial
 from modernet.report.notation import plural
 from modernet.studies.advise.evidence import Evidence, beyond_limits, measure_costs, with_probes
-from modernet.studies.advise.halving import Cost, Entered, Plan, enter, mean_score, plan_rounds, round_seconds
+from modernet.studies.advise.halving import (
+    Cost,
+    Entered,
+    Plan,
+    enter,
+    mean_score,
+    plan_rounds,
+    round_seconds,
+    slowest_first,
+)
 from modernet.studies.advise.pool import choose_pool
 from modernet.studies.advise.request import AdviseRequest
 from modernet.studies.advise.state import PLAN_NAME, Spent, State, asked
@@ -193,7 +202,7 @@ class _Study:
                 trainable.resources,
             )
             for seed in range(entered.seeds)
-            for name in entered.names
+            for name in slowest_first(state.costs, entered)
         ]
         found = {run.folder: read_trial(run.folder) for run in runs}
         resources = trainable.resources
