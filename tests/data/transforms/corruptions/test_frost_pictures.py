@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from data.transforms.corruptions.pictures import pictures, pixels
 from data.transforms.corruptions.reference.weather import frost
@@ -58,7 +59,11 @@ def test_synthesised_frost_resembles_the_published(index: int, means: tuple[int,
     picture = frost_picture(None, index, 1).double()
     assert picture.mean((0, 1)).tolist() == pytest.approx(means, abs=2)
     assert picture.std((0, 1)).tolist() == pytest.approx([deviation] * 3, abs=2)
-    assert -1.9 < power_slope(picture.mean(2)[:300, :300].numpy()) < -1.2  # as measured on the published ones
+    grey = picture.mean(2).numpy()
+    assert -1.9 < power_slope(grey[:300, :300]) < -1.3  # as measured on the published ones
+    blurred = [grey, *(gaussian_filter(grey, scale) for scale in (1, 2, 4, 8, 16, 32, 64)), 0]
+    shares = [(finer - coarser).std() / grey.std() for finer, coarser in pairwise(blurred)]
+    assert shares == pytest.approx((0.36, 0.19, 0.17, 0.15, 0.13, 0.12, 0.14, 0.53), rel=0.45)  # means of the published
 
 
 @pytest.mark.parametrize("size", [(700, 300), (361, 2), (3, 1001)])

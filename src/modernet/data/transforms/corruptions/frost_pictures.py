@@ -32,9 +32,10 @@ def frost_picture(folder: Path | None, index: int, scale: float) -> Tensor:
     """Return a picture of frost, uint8 (h, w, 3).
 
     Args:
-        folder: with the published files; None synthesises pictures that resemble them: feathers of ice over noise, with
-            the means and the standard deviation of the published picture of the same index. The power of grey falls as
-            frequency to the power of -1.5 to -1.7; in the published ones, -1.2 to -1.9.
+        folder: with the published files; None synthesises pictures that resemble them: feathers of ice over noise and
+            uneven light, with the means and the standard deviation of the published picture of the same index. The
+            power of grey falls as frequency to the power of about -1.6; in the published ones, -1.3 to -1.9. Of the
+            deviation each octave of scales has about the share that it has there.
         index: 0 to 4, of which 1 and 2 are the same photograph; the sixth picture is published but was never drawn.
         scale: of both sides, as OpenCV resizes bilinearly (no antialiasing), within one grey level.
 
@@ -77,7 +78,7 @@ def _resized(picture: Tensor, scale: float) -> Tensor:
 
 
 def _synthesised(index: int) -> np.ndarray:
-    """Draw feathers of ice over noise, uint8 (h, w, 3)."""
+    """Draw feathers of ice over noise, in uneven light, uint8 (h, w, 3)."""
     random = np.random.default_rng(index)
     h, w = _SIZE
     canvas = Image.new("L", (w, h), 90)
@@ -85,16 +86,21 @@ def _synthesised(index: int) -> np.ndarray:
     for _ in range(160):
         _draw_feather(pen, random, random.uniform((0, 0), (w, h)))
     crystals = np.asarray(canvas, dtype=float)
-
-    frequencies = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w))
-    frequencies[0, 0] = np.inf  # no offset
-    noise = np.fft.irfft2(np.fft.rfft2(random.standard_normal(_SIZE)) / frequencies**0.8, s=_SIZE)
-
-    grey = crystals / crystals.std() + noise / noise.std()
+    noise, light = (_noise(random, exponent) for exponent in (0.8, 3.0))
+    grey = sum(share * part / part.std() for share, part in ((1.2, crystals), (0.5, noise), (1.2, light)))
     means, deviation = _LOOKS[index]
     grey = (grey - grey.mean()) / grey.std() * deviation
     picture: np.ndarray = (np.array(means) + grey[..., None]).clip(0, 255).round().astype(np.uint8)
     return picture
+
+
+def _noise(random: np.random.Generator, exponent: float) -> np.ndarray:
+    """Return noise whose amplitude falls with frequency to a power."""
+    h, w = _SIZE
+    frequencies = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w))
+    frequencies[0, 0] = np.inf  # no offset
+    noise: np.ndarray = np.fft.irfft2(np.fft.rfft2(random.standard_normal(_SIZE)) / frequencies**exponent, s=_SIZE)
+    return noise
 
 
 def _draw_feather(pen: ImageDraw.ImageDraw, random: np.random.Generator, root: np.ndarray) -> None:
@@ -102,10 +108,10 @@ def _draw_feather(pen: ImageDraw.ImageDraw, random: np.random.Generator, root: n
     length, angle, spread = random.uniform(25, 110), random.uniform(0, 2 * math.pi), random.uniform(0.5, 1.0)
     brightness = random.uniform(110, 230)
     direction = np.array([math.cos(angle), math.sin(angle)])
-    for along in np.arange(0, length, 3):
+    for along in np.arange(0, length, 8):
         start = root + along * direction
         for side in (-spread, spread):
             barb = (length - along) * random.uniform(0.25, 0.45)
             end = start + barb * np.array([math.cos(angle + side), math.sin(angle + side)])
-            pen.line((*start, *end), fill=int(brightness + random.uniform(-50, 25)))
-    pen.line((*root, *(root + length * direction)), fill=int(brightness + 25))
+            pen.line((*start, *end), fill=int(brightness + random.uniform(-50, 25)), width=3)
+    pen.line((*root, *(root + length * direction)), fill=int(brightness + 25), width=3)
