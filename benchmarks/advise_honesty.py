@@ -2,26 +2,30 @@
 
     python benchmarks/advise_honesty.py --out DIR                          digit_scenes, a dozen candidates, 3 seeds
     python benchmarks/advise_honesty.py --out DIR --data digit_scenes FOLDER FOLDER --seeds 4
-    python benchmarks/advise_honesty.py --out DIR --epochs 4 --minutes 30  stops after 30 minutes; again: resumes
+    python benchmarks/advise_honesty.py --out DIR --image-size 32 --minutes 30  stops after 30 minutes; again: resumes
 
 First every candidate is trained for every length that a plan may have and with every seed, each once, and kept. Then
-the rounds of `advise` are decided for ten seeds with those trainings instead of new ones, with a quarter of the time.
-A table tells for each data set how often the pick is within the winner's interval, what it would have cost, and
-how often a pick that was so and so sure was the winner. Everything is in DIR: `replays.json` and `README.md`.
+the rounds of `advise` are decided many times with those trainings instead of new ones, drawn at random, with a quarter
+of the time. What is right is told by the test split, which `advise` does not see. A table tells for each data set how
+often the pick is within the winner's interval, what it would have cost, and how often a pick that was so and so sure
+was the winner. Everything is in DIR: `replays.json` and `README.md`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modernet import progress
 from modernet.files.atomic import whole_file
 from modernet.recipes import default_recipe, get_recipe
+from modernet.records import RECORD_NAME, read_record
 from modernet.report.advise.advice import Trial
 from modernet.statistics import repeated_interval
 from modernet.studies import Machines
@@ -36,17 +40,21 @@ from modernet.studies.running.runner import run_all
 from modernet.tasks.images import open_request
 
 _SHARE = 0.25
-_REPLAYS = 10
+_REPLAYS = 100
+_BUDGET_S = 300.0
+"""The time for which `advise` would choose such small candidates."""
+_JUDGED = ("best", "within", "behind")
 _BINS = ((0.0, 0.5), (0.5, 0.75), (0.75, 1.01))
 
 
 class Exhaustive:
     """All trainings of all candidates on one data set: with each seed, for each length."""
 
-    def __init__(self, data: str, epochs: int | None, seeds: int, budget_s: float, folder: Path) -> None:
+    def __init__(self, data: str, epochs: int | None, image_size: int | None, seeds: int, folder: Path) -> None:
         recipe = get_recipe(default_recipe(data))
         recipe = recipe if epochs is None else recipe.lasting(epochs)
-        self.request = AdviseRequest(data, recipe, budget_seconds=budget_s)
+        recipe = recipe if image_size is None else recipe.replace(image_size=image_size)
+        self.request = AdviseRequest(data, recipe, budget_seconds=_BUDGET_S)
         self.folder, self.seeds = folder, seeds
         self.epochs = recipe.schedule.epochs
         self.lengths = sorted({max(1, round(share * self.epochs)) for share in (1 / 10, 1 / 6, 1 / 4, 1 / 2, 1)})
@@ -56,7 +64,7 @@ class Exhaustive:
         dataset = open_request(probe, recipe, "classes").dataset  # type: ignore[arg-type]
         pool = choose_pool(
             self.request,
-            dataset.image_size,
+            image_size or dataset.image_size,
             len(dataset.classes),
             len(dataset.train),
             self.resources.concurrent_runs,
@@ -87,9 +95,16 @@ class Exhaustive:
         return all(read_trial(run.folder) is not None for run in runs)
 
     def trial(self, label: str, epochs: int, seed: int) -> Trial | None:
-        """Return a training, of the nearest length."""
-        length = min(self.lengths, key=lambda each: abs(each - epochs))
-        return read_trial(self._run(label, length, seed, 0.0).folder)
+        """Return a training, of one of the lengths; None if it has not finished."""
+        return read_trial(self._run(label, epochs, seed, 0.0).folder)
+
+    def test(self, label: str) -> tuple[list[float], int]:
+        """Return what a candidate's full trainings score on the test split, each in [0, 1], and its images."""
+        records = [
+            read_record(self._run(label, self.epochs, seed, 0.0).folder / RECORD_NAME) for seed in range(self.seeds)
+        ]
+        n = int(records[0].settings["data"]["n_test"])
+        return [each.metrics["test_top1"] / 100 for each in records], n
 
     def costs(self) -> dict[str, Cost]:
         """Return what an epoch of each candidate that finished took."""
@@ -111,55 +126,75 @@ def on_grid(plan: Plan, lengths: Sequence[int]) -> Plan:
     return Plan(tuple(rounds), plan.seconds, plan.workers, plan.worst_s)
 
 
-def replay(exhaustive: Exhaustive, seed: int) -> tuple[float, bool, bool, float]:
-    """Return how sure an advice is, whether it is the winner and within its interval, and its share of the cost.
+@dataclass(frozen=True)
+class Replay:
+    """One advice, and how it turned out.
 
-    A replay takes the stored seeds from its own on, so that it differs from others.
+    Attributes:
+        sure: how sure it was.
+        best: whether its pick has the best mean score on the test split.
+        within: whether that mean is within the winner's interval, or above.
+        behind: points between the winner and the pick.
+        share: of the time of training all candidates with all seeds.
     """
+
+    sure: float
+    best: bool
+    within: bool
+    behind: float
+    share: float
+
+
+def replay(exhaustive: Exhaustive, seed: int) -> Replay:
+    """Return what an advice with a quarter of the time would have been, by trainings that a seed chooses."""
     costs, n = exhaustive.costs(), exhaustive.seeds
-    full = {
-        name: [each for index in range(n) if (each := exhaustive.trial(name, exhaustive.epochs, index)) is not None]
-        for name in costs
-    }
-    scores = {name: [each.score or 0.0 for each in found] for name, found in full.items()}
-    winner = max(scores, key=lambda name: statistics.mean(scores[name]))
-    interval = repeated_interval([score / 100 for score in scores[winner]], full[winner][0].n)
+    tests = {name: exhaustive.test(name) for name in costs}
+    means = {name: statistics.mean(scores) for name, (scores, _) in tests.items()}
+    winner = max(means, key=lambda name: means[name])
+    interval = repeated_interval(*tests[winner])
     exhaustive_s = sum(n * cost.training(exhaustive.epochs) for cost in costs.values())
     plan = on_grid(plan_rounds(costs, exhaustive.epochs, _SHARE * exhaustive_s), exhaustive.lengths)
+    chance = random.Random(seed)
 
     def look_up(index: int, entered: Entered) -> Mapping[str, Sequence[Trial]]:
-        found = {
-            name: [exhaustive.trial(name, entered.epochs, (seed + which) % n) for which in range(min(entered.seeds, n))]
-            for name in entered.names
-        }
-        return {
-            name: [Trial(**{**vars(each), "round": index}) for each in own if each is not None]
-            for name, own in found.items()
-        }
+        found: dict[str, list[Trial]] = {}
+        for name in entered.names:
+            chosen = chance.sample(range(n), min(entered.seeds, n))
+            trials = [exhaustive.trial(name, entered.epochs, which) for which in chosen]
+            found[name] = [replace(each, round=index) for each in trials if each is not None]
+        return found
 
     rounds, trials = halve(plan, costs, look_up)
     judged = judge(trials, seed=seed)
     assert judged.pick is not None, "every candidate with a cost was trained"
     spent = sum(round_seconds(costs, each, 1) for each in rounds)
-    within = statistics.mean(scores[judged.pick]) / 100 >= interval.low
-    return judged.sure, judged.pick == winner, within, spent / exhaustive_s
+    reached = means[judged.pick]
+    return Replay(
+        judged.sure,
+        judged.pick == winner,
+        reached >= interval.low,
+        100 * (means[winner] - reached),
+        spent / exhaustive_s,
+    )
 
 
-def table(found: Mapping[str, Sequence[tuple[float, bool, bool, float]]]) -> str:
+def table(found: Mapping[str, Sequence[Replay]]) -> str:
     """Return what the replays showed, as Markdown."""
     lines = [
-        "| data | replays | within the winner's interval | is the winner | mean sureness | share of the cost |",
-        "|---|---|---|---|---|---|",
+        "| data | replays | within the winner's interval | is the winner | points behind it | mean sureness | share of "
+        "the time |",
+        "|---|---|---|---|---|---|---|",
     ]
     for data, rows in found.items():
-        sure, best, within, share = (statistics.mean(row[index] for row in rows) for index in range(4))
-        lines.append(f"| {data} | {len(rows)} | {within:.0%} | {best:.0%} | {sure:.2f} | {share:.0%} |")
+        best, within, behind = (statistics.mean(getattr(row, name) for row in rows) for name in _JUDGED)
+        sure, share = (statistics.mean(getattr(row, name) for row in rows) for name in ("sure", "share"))
+        lines.append(f"| {data} | {len(rows)} | {within:.0%} | {best:.0%} | {behind:.1f} | {sure:.2f} | {share:.0%} |")
     lines += ["", "| sure | picks | mean sureness | is the winner |", "|---|---|---|---|"]
     every = [row for rows in found.values() for row in rows]
     for low, high in _BINS:
-        rows = [row for row in every if low <= row[0] < high]
+        rows = [row for row in every if low <= row.sure < high]
         if rows:
-            sure, best = (statistics.mean(row[index] for row in rows) for index in range(2))
+            sure, best = (statistics.mean(getattr(row, name) for row in rows) for name in ("sure", "best"))
             lines.append(f"| {low:.2f} to {min(high, 1.0):.2f} | {len(rows)} | {sure:.2f} | {best:.0%} |")
     return "\n".join([*lines, ""])
 
@@ -170,20 +205,22 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["digit_scenes"], help="data sets (digit_scenes)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each candidate and length (3)")
     parser.add_argument("--epochs", type=int, help="of a full training; by default those of the recipe")
+    parser.add_argument("--image-size", type=int, help="side of the images in pixels; by default that of the data")
     parser.add_argument("--minutes", type=float, default=30.0, help="of training in this call (30)")
     options = parser.parse_args()
     until = time.time() + 60 * options.minutes
-    found: dict[str, list[tuple[float, bool, bool, float]]] = {}
+    found: dict[str, list[Replay]] = {}
     with progress.shown():
         for data in options.data:
             where = options.out / Path(data).resolve().name
-            exhaustive = Exhaustive(data, options.epochs, options.seeds, 60 * options.minutes, where)
+            exhaustive = Exhaustive(data, options.epochs, options.image_size, options.seeds, where)
             if not exhaustive.train(until):
                 progress.say(f"{data}: not everything is trained; the same command goes on")
             if len(exhaustive.costs()) > 1:
                 found[Path(data).name] = [replay(exhaustive, seed) for seed in range(_REPLAYS)]
+    stored = {data: [vars(row) for row in rows] for data, rows in found.items()}
     with whole_file(options.out / "replays.json") as unfinished:
-        unfinished.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     text = table(found)
     with whole_file(options.out / "README.md") as unfinished:
         unfinished.write_text(text, encoding="utf-8")
