@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -115,6 +115,24 @@ class Record:
     def score(self, split: str, metric: Metric | None = None) -> float | None:
         """Return a metric (default: the primary one) on `"test"` or `"validation"`; None if it was not measured."""
         return self.metrics.get(f"{split}_{(metric or self.primary).name}")
+
+    def stored(self, names: Iterable[str], what: str, remedy: str) -> dict[str, Any]:
+        """Return settings and details by name.
+
+        Args:
+            what: the record is of, for a message.
+            remedy: what writes a whole one.
+
+        Raises:
+            InputError: one of them is missing.
+        """
+        known = {**self.settings, **self.details}
+        found = {}
+        for name in names:
+            if name not in known:
+                raise InputError(f"the record {self.name!r} of {what} has no {name!r}; {remedy}")
+            found[name] = known[name]
+        return found
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the record as JSON, atomically; its details, which are long, in one line.

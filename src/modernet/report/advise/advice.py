@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from modernet.errors import InputError
 from modernet.records import Metric, Record, environment
 
 KIND = "advice"
@@ -123,11 +122,7 @@ class Advice:
         Raises:
             InputError: the record lacks a field.
         """
-        stored = {**record.settings, **record.details}
-        missing = [each.name for each in fields(cls) if each.name not in stored]
-        if missing:
-            raise InputError(f"the record {record.name!r} of advice has no {missing[0]!r}; run modernet advise again")
-        values = {each.name: stored[each.name] for each in fields(cls)}
+        values = record.stored([each.name for each in fields(cls)], "advice", "run modernet advise again")
         values["level"] = tuple(values["level"])
         values["considered"] = tuple(
             Considered(**{**each, "trials": tuple(Trial(**trial) for trial in each["trials"])})

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from modernet.errors import InputError
 from modernet.records import Metric, Record, environment
 
 KIND = "compared"
@@ -115,13 +114,8 @@ class Compared:
         Raises:
             InputError: the record lacks a field.
         """
-        stored = {**record.settings, **record.details}
-        missing = [each.name for each in fields(cls) if each.name not in stored]
-        if missing:
-            raise InputError(
-                f"the record {record.name!r} of a comparison has no {missing[0]!r}; run modernet compare again"
-            )
-        values = {each.name: stored[each.name] for each in fields(cls)}
+        names = [each.name for each in fields(cls)]
+        values = record.stored(names, "a comparison", "run modernet compare again")
         for name in ("seeds", "score", "validation", "right", "trials"):
             values[name] = tuple(values[name])
         values["measured"] = tuple(

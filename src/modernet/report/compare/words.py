@@ -128,13 +128,13 @@ def _open(comparison: Comparison) -> str:
             return "With one seed each it is not known how much training varies: give three or more."
         return "If they differ, it is by too little to estimate how many seeds would show it."
     by_seeds = [f"about {plural_of(pair.seeds, 'seed')} each for {pair.second}" for pair in undecided if pair.seeds]
-    by_images = [f"{number_of(pair.images)} for {pair.second}" for pair in undecided if pair.images]
+    by_images = [
+        f"at least {plural_of(pair.images, 'test image')} for {pair.second}" for pair in undecided if pair.images
+    ]
     parts = [f"telling them apart would take {listed(by_seeds)}"] if by_seeds else []
     if by_images:
         n = number(comparison.any.n_test, 0)
-        parts.append(
-            f"on these {n} test images no number of seeds is enough, it would take at least {listed(by_images)}"
-        )
+        parts.append(f"no number of seeds is enough on these {n} test images: it would take {listed(by_images)}")
     return f"If the observed differences are the true ones, {'; '.join(parts)}."
 
 

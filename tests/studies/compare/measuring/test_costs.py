@@ -140,6 +140,23 @@ def test_a_network_whose_fastest_way_fails_has_the_usual_one(
     assert "a: no fastest way: RuntimeError: no kernel" in capsys.readouterr().err
 
 
+def test_what_is_the_same_for_all_networks_is_said_once(
+    runs: dict[str, Path],
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def say(*arguments: Any) -> None:
+        progress.say("3 images are few")
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(costs, "fastest_way", say)
+    with progress.shown():
+        measure_costs(runs, tmp_path, CPU, request=trained.asked)
+    assert capsys.readouterr().err.count("3 images are few") == 1
+
+
 def test_the_fastest_way_scales_the_throughput_by_a_ratio_within_rounds(trained: Trained, tmp_path: Path) -> None:
     measure_costs({"a": trained.run}, tmp_path, CPU, request=trained.asked)
     file = tmp_path / "costs.json"

@@ -121,13 +121,14 @@ def measure_costs(
     if found is None:
         found = {**_side_by_side(runs, here, should_stop), "fastest": {}}
         keep(file, identity, found)
-    for label in runs:
-        measured = "images_per_second" in found["costs"][label]
-        if measured and about[label].task == "classification" and label not in found["fastest"]:
-            if should_stop():
-                raise Interrupted("stopped before the fastest way of each network was found")
-            found["fastest"][label] = _fastest(label, runs[label], request, here, should_stop)
-            keep(file, identity, found)
+    with progress.saying_once():  # all networks have the same images
+        for label in runs:
+            measured = "images_per_second" in found["costs"][label]
+            if measured and about[label].task == "classification" and label not in found["fastest"]:
+                if should_stop():
+                    raise Interrupted("stopped before the fastest way of each network was found")
+                found["fastest"][label] = _fastest(label, runs[label], request, here, should_stop)
+                keep(file, identity, found)
     for label in runs:
         for what, why in {**found["failed"][label], **found["fastest"].get(label, {}).get("failed", {})}.items():
             progress.say(f"{label}: no {what}: {why}")
@@ -191,8 +192,7 @@ def _fastest(
         compile=False,
     )
     try:
-        with progress.saying_once():
-            fast = fastest_way(network, asked, here.device)
+        fast = fastest_way(network, asked, here.device)
     except Exception as error:  # libraries report the end of memory in many ways
         return {"failed": {_FASTEST: one_line(error, with_type=not isinstance(error, InputError))}}
     plain = here.case(label, network.saved.preparation.size, here.batch)
