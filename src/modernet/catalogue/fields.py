@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,22 @@ _RESERVED: Mapping[str, str] = {
     "global_pool": "give --global-pool, for a classifier",
     "drop_path_rate": "give --drop-path",
 }
+_WITH_FIELDS = re.compile(r"(?P<model>[^=]+?):(?P<fields>\w+=.*)")
+
+
+def parse_candidate(text: str) -> tuple[str, dict[str, Any]]:
+    """Read a network with fields of its config after a colon: its name, perhaps with a tag, and the fields.
+
+    Raises:
+        InputError: as `parse_fields`.
+
+    >>> parse_candidate("resnet18:width=16,depths=(1,1,1,1)")
+    ('resnet18', {'width': 16, 'depths': (1, 1, 1, 1)})
+    >>> parse_candidate("timm:resnet18")
+    ('timm:resnet18', {})
+    """
+    found = _WITH_FIELDS.fullmatch(text)
+    return (text, {}) if found is None else (found["model"], parse_fields(_split(found["fields"]), text))
 
 
 def parse_fields(fields: Sequence[str], where: str = "--model-fields") -> dict[str, Any]:
@@ -42,7 +59,7 @@ def parse_fields(fields: Sequence[str], where: str = "--model-fields") -> dict[s
     return values
 
 
-def split_fields(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     """Split `width=16,depths=(1,1)` at the commas that are not within brackets."""
     parts, depth = [""], 0
     for letter in text:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from modernet.cli.networks import check_candidates
 from modernet.cli.options import parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_table, simple_table
 from modernet.errors import InputError
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     kind: Any = Options
     options: Options[Recipe] = parse(kind[type(recipe)], "advise", arguments, default=Options(name, recipe))
     budget_seconds = read_duration(options.budget)
+    check_candidates(options.candidates)
     from modernet import progress
 
     with progress.shown(), progress.bar("starting", 1):

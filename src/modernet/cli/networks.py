@@ -5,9 +5,12 @@ What is checked here needs no torch, so that a mistake is reported before the se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modernet.catalogue import TIMM_PREFIX
+from modernet.catalogue.fields import parse_candidate
 from modernet.errors import InputError, unknown_name
 from modernet.records import is_run_path, read_network
 
@@ -24,7 +27,7 @@ def check_model(name: str, *, for_images: bool = True) -> None:
     Raises:
         InputError: it is not; the message suggests similar names, or the path of a folder that is called so.
     """
-    from modernet.catalogue import OTHER_MODELS, TIMM_PREFIX, all_networks, zoo_name
+    from modernet.catalogue import OTHER_MODELS, all_networks, zoo_name
 
     if name.startswith(TIMM_PREFIX) or zoo_name(name) in all_networks():
         return
@@ -54,6 +57,24 @@ def check_named(name: str, weights: Path | None = None) -> None:
         read_network(Path(name))
         return
     _check_weighted(name, weights)
+
+
+def check_candidates(names: Sequence[str]) -> None:
+    """Check the names of networks to train, as `modernet compare` takes them. Paths of runs pass: who opens them
+    refuses them.
+
+    Raises:
+        InputError: there is no such model, it takes no images, there are no such weights, or its fields cannot be read.
+    """
+    for name in names:
+        model, _ = parse_candidate(name)
+        network, tag, _ = model.partition(".")
+        if is_run_path(model):
+            continue
+        if tag and not network.startswith(TIMM_PREFIX):  # timm, which knows its tags, takes seconds to import
+            _check_weighted(model, None)
+        else:
+            check_model(network)
 
 
 def check_network(run: Path | None, model: str | None, weights: Path | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from modernet.catalogue import find_weights
-from modernet.catalogue.fields import parse_fields, split_fields
+from modernet.catalogue.fields import parse_candidate
 from modernet.errors import InputError
 from modernet.models import create_model, get_entry
 from modernet.recipes import Recipe
@@ -19,7 +19,6 @@ from modernet.records import is_run_path
 from modernet.tasks import TrainRequest
 from modernet.tasks.input_kinds import check_takes
 
-_WITH_FIELDS = re.compile(r"(?P<model>[^=]+?):(?P<fields>\w+=.*)")
 _SUFFIXES = (".safetensors", ".pth")
 
 
@@ -89,9 +88,7 @@ def parse_candidates(names: Sequence[str], weights_dir: Path | None = None) -> l
 def _parse(label: str, weights_dir: Path | None) -> Candidate:
     if is_run_path(label):
         raise InputError(f"{label} is the path of a run; compare trains networks: give one of modernet models")
-    found = _WITH_FIELDS.fullmatch(label)
-    model = label if found is None else found["model"]
-    fields = {} if found is None else parse_fields(split_fields(found["fields"]), label)
+    model, fields = parse_candidate(label)
     network, _, tag = model.partition(".")
     check_takes(network, "images", "of a comparison")
     entry = get_entry(network)
