@@ -142,6 +142,13 @@ def test_trainings_are_given_up_when_the_time_is_over(
     assert advice.considered[1].why == "the time was over"
 
 
+def test_a_budget_that_is_over_before_all_are_measured_is_refused(image_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "advice"
+    with pytest.raises(InputError, match="the budget of 1s was over before all 2 candidates were measured; give --bud"):
+        advised(asked(image_folder, budget_seconds=0.01), folder)
+    assert not (folder / "plan.json").exists()
+
+
 @pytest.mark.medium
 def test_one_beyond_a_limit_leaves_with_its_number(
     image_folder: Path, tmp_path: Path, measured: dict[str, Evidence]

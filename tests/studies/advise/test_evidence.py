@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
-from modernet.studies.advise.evidence import measure_costs
-from modernet.studies.compare.candidates import parse_candidates
+from modernet.recipes import get_recipe
+from modernet.studies.advise import AdviseRequest, evidence
+from modernet.studies.advise.allowance import Allowance
+from modernet.studies.advise.evidence import Evidence, measure_costs, with_probes
+from modernet.studies.compare.candidates import Candidate, parse_candidates
 from modernet.training import Interrupted
 
 CPU = torch.device("cpu")
@@ -13,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.mark.medium
 def test_candidates_are_measured_side_by_side_and_one_that_fails_has_an_error() -> None:
     candidates = parse_candidates(["convnext_test", "resnet_test", "coatnet_test"])  # the last is for 64 pixels
-    found = measure_costs(candidates, 32, 10, CPU, lambda: False)
+    found = measure_costs(candidates, 32, 10, CPU, allowance(1.0))
     assert set(found) == {"convnext_test", "resnet_test", "coatnet_test"}
     for name in ("convnext_test", "resnet_test"):
         evidence = found[name]
@@ -25,6 +32,55 @@ def test_candidates_are_measured_side_by_side_and_one_that_fails_has_an_error() 
     assert "takes 64x64" in (found["coatnet_test"].error or "")
 
 
-def test_measuring_stops_on_request() -> None:
+def test_measuring_stops_on_request_and_with_the_budget() -> None:
+    for stopped in (allowance(1.0, asked=True), allowance(100.0)):
+        with pytest.raises(Interrupted):
+            measure_costs(parse_candidates(["resnet_test"]), 32, 10, CPU, stopped)
+
+
+@pytest.mark.parametrize(("spent", "rounds"), [(1.0, 5), (50.0, 1)])
+def test_in_a_hurry_each_candidate_has_one_turn(spent: float, rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def turns(calls: dict[str, Any], *arguments: Any, rounds: int, **options: Any) -> Iterator[dict[str, float]]:
+        for each in range(rounds):
+            begun.append(each)
+            yield dict.fromkeys(calls, 0.5)
+
+    monkeypatch.setattr(evidence, "rounds_in_turns", turns)
+    (found,) = measure_costs(parse_candidates(["resnet_test"]), 32, 10, CPU, allowance(spent)).values()
+    assert (found.latency_ms, found.images_per_second) == (500.0, 16.0)
+    assert len(begun) == rounds
+
+
+def test_features_are_probed_as_far_as_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    probed: list[str] = []
+
+    def probe(candidate: Candidate, *arguments: Any) -> dict[str, float]:
+        probed.append(candidate.label)
+        return {"linear": 50.0}
+
+    monkeypatch.setattr(evidence, "probe_features", probe)
+    candidates = [replace(each, published="some") for each in parse_candidates(["resnet_test", "convnext_test"])]
+    measured = {"resnet_test": Evidence(images_per_second=100.0), "convnext_test": Evidence(images_per_second=10.0)}
+    request = AdviseRequest("photos", get_recipe("quick"))
+    found = with_probes(candidates, measured, request, 32, CPU, 1000, allowance(1.0))  # 10 s and 100 s, of 33 s
+    assert probed == ["resnet_test"]
+    assert found == {**measured, "resnet_test": replace(measured["resnet_test"], probes={"linear": 50.0})}
     with pytest.raises(Interrupted):
-        measure_costs(parse_candidates(["resnet_test"]), 32, 10, CPU, lambda: True)
+        with_probes(candidates, measured, request, 32, CPU, 1000, allowance(1.0, asked=True))
+
+
+def test_a_budget_that_is_too_short_names_one_that_is_not() -> None:
+    short = Allowance(4, 5.0, lambda: 6.0, lambda: False)
+    assert "the budget of 5s was over before all 4 candidates were measured; give --budget 54s or more" in str(
+        short.too_short()
+    )
+    for _ in range(4):
+        short.count()
+    assert "give --budget 27s or more, or fewer --candidates" in str(short.too_short())
+
+
+def allowance(spent: float, *, asked: bool = False) -> Allowance:
+    """Return that of one candidate and a budget of 100 seconds."""
+    return Allowance(1, 100.0, lambda: spent, lambda: asked)

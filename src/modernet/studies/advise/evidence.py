@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from modernet.machine.timing import rounds_in_turns
 from modernet.models import create_model, get_entry
 from modernet.preparation import ImageSize
 from modernet.report.notation import plural
+from modernet.studies.advise.allowance import Allowance
 from modernet.studies.advise.request import AdviseRequest
 from modernet.studies.compare.candidates import Candidate
 from modernet.training import Interrupted
@@ -57,12 +59,14 @@ def measure_costs(
     image_size: ImageSize,
     num_classes: int,
     device: torch.device,
-    should_stop: Callable[[], bool],
+    allowance: Allowance,
 ) -> dict[str, Evidence]:
     """Measure candidates as classifiers in inference, in float32 and in turns, all at the same image size.
 
+    In a hurry, each has one turn.
+
     Raises:
-        Interrupted: `should_stop` returned True.
+        Interrupted: before each had a turn, by request or since the time is over.
     """
     threads, batch = torch.get_num_threads(), _BATCH.get(device.type, _MOST_BATCH)
     cases = {
@@ -76,8 +80,7 @@ def measure_costs(
     errors: dict[str, str] = {}
     with measuring(list(cases.values()), device):
         for (label, size), case in progress.track(cases.items(), "preparing", len(cases)):
-            if should_stop():
-                raise Interrupted("stopped while speeds were measured")
+            _check(allowance)
             if label in errors:
                 continue
             try:
@@ -87,26 +90,42 @@ def measure_costs(
                 if size == 1:
                     transient = transient_bytes(workload.step, device)
                     memory[label] = None if transient is None else (workload.held_bytes + transient) / 1e6
+                    allowance.count()
             except Exception as error:  # whatever a network raises that does not take these images
                 errors[label] = "out of memory" if is_out_of_memory(error) else one_line(error, with_type=True)
                 release(device)
         calls = {
-            f"{label}, {plural(size, 'image')}": each.step
+            f"{label}, {plural(size, 'image')}": _checked(each.step, allowance)
             for (label, size), each in workloads.items()
             if label not in errors
         }
         seconds: dict[str, list[float]] = {name: [] for name in calls}
-        for turn in rounds_in_turns(calls, device, rounds=_ROUNDS, turn_s=_TURN_S, name="taking turns"):
+        for turn in rounds_in_turns(calls, device, rounds=_ROUNDS, turn_s=_TURN_S, warm_up=0, name="taking turns"):
             for name, value in turn.items():
                 seconds[name].append(value)
-            if should_stop():
-                raise Interrupted("stopped while speeds were measured")
+            if allowance.hurry():
+                break
     found = {label: Evidence(error=error) for label, error in errors.items()}
     for label, peak in memory.items():
         if label not in errors:
             single, many = (statistics.median(seconds[f"{label}, {plural(n, 'image')}"]) for n in (1, batch))
             found[label] = Evidence(1e3 * single, peak, batch / many)
     return found
+
+
+def _check(allowance: Allowance) -> None:
+    if allowance.stop():
+        raise Interrupted("stopped while speeds were measured")
+
+
+def _checked(step: Callable[[], object], allowance: Allowance) -> Callable[[], object]:
+    """Return a step that is not taken when it is time to stop: with large networks, a round takes minutes."""
+
+    def checked() -> object:
+        _check(allowance)
+        return step()
+
+    return checked
 
 
 def _target(candidate: Candidate, num_classes: int) -> Target:
@@ -175,11 +194,24 @@ def with_probes(
     request: AdviseRequest,
     image_size: ImageSize,
     device: torch.device,
+    n_images: int,
+    allowance: Allowance,
 ) -> dict[str, Evidence]:
-    """Return the evidence with the probes of those candidates that start from weights."""
+    """Return the evidence with the probes of those candidates that start from weights, as far as there is time.
+
+    Args:
+        n_images: training and validation images, whose features are computed.
+
+    Raises:
+        Interrupted: by request, or since the time is over.
+    """
     found = dict(evidence)
     with_weights = [each for each in candidates if each.starts_from is not None]
     for candidate in progress.track(with_weights, "probing features", len(with_weights)):
+        _check(allowance)
+        if not allowance.allows(n_images / (evidence[candidate.label].images_per_second or math.inf)):
+            progress.say(f"the features of {candidate.label} were not probed: there is no time for it")
+            continue
         try:
             probes = probe_features(candidate, request, image_size, device)
         except (InputError, RuntimeError) as error:

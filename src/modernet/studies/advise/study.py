@@ -21,6 +21,7 @@ from modernet.records import NETWORK_NAME, RECORD_NAME, Metric, read_record, rea
 from modernet.report import write_report
 from modernet.report.advise.advice import Advice, Considered, Trial
 from modernet.report.notation import plural
+from modernet.studies.advise.allowance import Allowance
 from modernet.studies.advise.evidence import Evidence, beyond_limits, measure_costs, with_probes
 from modernet.studies.advise.halving import (
     Cost,
@@ -46,7 +47,7 @@ from modernet.studies.compare.speeds import training_speeds
 from modernet.studies.running.machines import LOCAL, Machines
 from modernet.studies.running.runner import run_all
 from modernet.tasks import TrainRequest, get_task
-from modernet.training import stop_requested_by_signal
+from modernet.training import Interrupted, stop_requested_by_signal
 from modernet.weights.saved_network import WEIGHTS_NAME
 
 _PLANNED = 0.9
@@ -88,7 +89,8 @@ def advise(request: AdviseRequest, *, machines: Machines = LOCAL, folder: str | 
         return Advice.from_record(read_record(where / RECORD_NAME))
     spent = Spent(where, planned=state is not None)
     try:
-        return _Study(request, machines, where, spent).run(state)
+        with progress.saying_once():  # images are opened several times
+            return _Study(request, machines, where, spent).run(state)
     finally:
         spent.note()
 
@@ -153,24 +155,45 @@ class _Study:
         labels = [each.label for each in pool.candidates]
         trainable = self._trainable(labels)
         left = dict(trainable.failed)
-        with stop_requested_by_signal() as stop:
-            evidence = measure_costs(trainable.trainable, data["image_size"], data["classes"], device, stop)
-            left |= {name: found.error for name, found in evidence.items() if found.error is not None}
-            left |= beyond_limits(evidence, request)
-            alive = [each for each in trainable.trainable if each.label not in left]
-            if request.recipe.task == "classification":
-                evidence = with_probes(alive, evidence, request, data["image_size"], device)
-            speeds, failed = training_speeds(alive, trainable.request, data["n_train"], trainable.resources, stop)
-        left |= failed
+        with stop_requested_by_signal() as asked_to_stop:
+            allowance = Allowance(len(labels), request.budget_seconds, lambda: self.spent.seconds, asked_to_stop)
+            try:
+                evidence, speeds = self._measure(trainable, device, allowance, left)
+            except Interrupted:
+                if asked_to_stop():
+                    raise
+                raise allowance.too_short() from None
         if not speeds:
             raise InputError(
                 f"no candidate can be trained; {'; '.join(f'{k}: {v}' for k, v in list(left.items())[:1])}"
             )
         at_once = trainable.resources.concurrent_runs
         costs = {name: _cost(speed, evidence[name], data, at_once) for name, speed in speeds.items()}
-        seconds = _PLANNED * (request.budget_seconds - self.spent.seconds)
+        seconds = _PLANNED * max(request.budget_seconds - self.spent.seconds, 0.0)
         costs, plan, dropped = _affordable(costs, evidence, request, seconds, at_once)
         return State(self.asked, labels, dict(pool.not_tried), evidence, {**left, **dropped}, costs, plan)
+
+    def _measure(
+        self, trainable: Trainable, device: torch.device, allowance: Allowance, left: dict[str, str]
+    ) -> tuple[dict[str, Evidence], dict[str, float]]:
+        """Return the evidence, and how many images a second the candidates are trained on; add to those that left.
+
+        Raises:
+            Interrupted: by request, or since the time is over.
+        """
+        request, data, size = self.request, self.data, self.data["image_size"]
+        evidence = measure_costs(trainable.trainable, size, data["classes"], device, allowance)
+        left |= {name: found.error for name, found in evidence.items() if found.error is not None}
+        left |= beyond_limits(evidence, request)
+        alive = [each for each in trainable.trainable if each.label not in left]
+        if request.recipe.task == "classification":
+            n_images = data["n_train"] + data["n_validation"]
+            evidence = with_probes(alive, evidence, request, size, device, n_images, allowance)
+        speeds, failed = training_speeds(
+            alive, trainable.request, data["n_train"], trainable.resources, allowance.stop, allowance.hurry
+        )
+        left |= failed
+        return evidence, speeds
 
     def _enter(self, state: State, index: int, trials: Mapping[str, Sequence[Trial]]) -> Entered:
         """Decide who takes part in a round, with less room if trainings take longer than planned."""
