@@ -178,6 +178,33 @@ def test_without_time_for_all_default_candidates_the_slowest_leave() -> None:
     assert plan.rounds[0].places == len(left)
 
 
+@pytest.mark.usefixtures("measured")
+def test_an_advice_for_other_images_is_not_continued(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: Any) -> Trial:
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr(study, "train", stopped)
+    with pytest.raises(Interrupted):
+        advised(asked(image_folder), tmp_path / "advice")
+    next((image_folder / "vertical").iterdir()).unlink()
+    with pytest.raises(InputError, match=r"has an advice for other images than those of .* now; give another --out"):
+        advised(asked(image_folder), tmp_path / "advice")
+
+
+def test_fields_are_checked_before_images_are_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="widht"):
+        advised(asked(tmp_path / "nowhere", CONVNEXT, "resnet18:widht=8"), tmp_path / "advice")
+
+
+def test_candidates_without_a_file_in_the_folder_of_weights_need_none(tmp_path: Path) -> None:
+    (tmp_path / "resnet18.pth").touch()
+    request = asked(Path("photos"), "resnet18", "convnext_test", weights_dir=tmp_path)
+    assert study._used_folder(["resnet18", "convnext_test"], request) == tmp_path
+    assert study._used_folder(["convnext_test"], request) is None  # the licence of the other's weights is not known
+
+
 def test_another_folder_is_not_taken_over(image_folder: Path, tmp_path: Path) -> None:
     (tmp_path / RECORD_NAME).write_text("{}")
     with pytest.raises(InputError, match="contains another run; give another --out"):

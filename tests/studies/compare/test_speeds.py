@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,7 +38,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
         return train
 
     monkeypatch.setattr(speeds, "prepare", prepare)
-    monkeypatch.setattr(speeds.time, "perf_counter", lambda: seconds)
+    monkeypatch.setattr(time, "perf_counter", lambda: seconds)
     return steps
 
 

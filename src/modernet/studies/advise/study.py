@@ -38,7 +38,7 @@ from modernet.studies.advise.request import AdviseRequest
 from modernet.studies.advise.state import PLAN_NAME, Spent, State, asked
 from modernet.studies.advise.sureness import Judgement, judge
 from modernet.studies.advise.trainings import OUT_OF_TIME, RoundRun, read_trial, train
-from modernet.studies.compare.candidates import Candidate, parse_candidates
+from modernet.studies.compare.candidates import Candidate, parse_candidates, weights_file
 from modernet.studies.compare.plan import Plan as Trainable
 from modernet.studies.compare.plan import make_plan
 from modernet.studies.compare.request import CompareRequest
@@ -87,6 +87,8 @@ def advise(request: AdviseRequest, *, machines: Machines = LOCAL, folder: str | 
     if state is not None and (where / RECORD_NAME).exists():
         progress.say(f"{where} contains this advice, finished: nothing is left to do")
         return Advice.from_record(read_record(where / RECORD_NAME))
+    if request.candidates:
+        parse_candidates(request.candidates, request.weights_dir)  # a mistake is reported before images are read
     spent = Spent(where, planned=state is not None)
     try:
         with progress.saying_once():  # images are opened several times
@@ -113,6 +115,11 @@ class _Study:
         if state is None:
             state = self._decide()
             state.write(self.folder)
+        if state.images not in (None, self.data["fingerprint"]):
+            raise InputError(
+                f"{self.folder} has an advice for other images than those of {self.request.data} now; give another "
+                "--out, or remove that folder"
+            )
         trainable = self._trainable(state.labels)
         candidates = {each.label: each for each in trainable.candidates}
         minutes = state.plan.worst_s / 60
@@ -171,7 +178,8 @@ class _Study:
         costs = {name: _cost(speed, evidence[name], data, at_once) for name, speed in speeds.items()}
         seconds = _PLANNED * max(request.budget_seconds - self.spent.seconds, 0.0)
         costs, plan, dropped = _affordable(costs, evidence, request, seconds, at_once)
-        return State(self.asked, labels, dict(pool.not_tried), evidence, {**left, **dropped}, costs, plan)
+        not_tried, left = dict(pool.not_tried), {**left, **dropped}
+        return State(self.asked, data["fingerprint"], labels, not_tried, evidence, left, costs, plan)
 
     def _measure(
         self, trainable: Trainable, device: torch.device, allowance: Allowance, left: dict[str, str]
@@ -347,9 +355,10 @@ def network_folder(folder: Path, advice: Advice) -> Path | None:
 
 def _used_folder(labels: Sequence[str], request: AdviseRequest) -> Path | None:
     """Return the folder of weights, if one of the candidates has a file in it."""
-    if request.weights_dir is None:
+    folder = request.weights_dir
+    if folder is None or not any(weights_file(each.model, folder) for each in parse_candidates(labels)):
         return None
-    return request.weights_dir if any(each.weights for each in parse_candidates(labels, request.weights_dir)) else None
+    return folder
 
 
 def _summary(request: AdviseRequest) -> dict[str, Any]:

@@ -96,12 +96,12 @@ def _parse(label: str, weights_dir: Path | None) -> Candidate:
     if fields:
         with torch.device("meta"):
             create_model(entry.name, **fields)
-    weights = None if weights_dir is None else _file_for(model, weights_dir)
+    weights = None if weights_dir is None else weights_file(model, weights_dir)
     licence = None if published is None and weights is None else "" if published is None else published.licence
     return Candidate(label, model, fields, weights, None if published is None or weights else published.name, licence)
 
 
-def _file_for(model: str, folder: Path) -> Path | None:
+def weights_file(model: str, folder: Path) -> Path | None:
     """Return the file of weights for a network; None if there is none.
 
     Raises:
