@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import torch
 
 from modernet import progress
 from modernet.studies.running.runner import run_all
@@ -88,6 +92,32 @@ def test_ctrl_c_stops_the_running_jobs_and_starts_no_more(workers: int, tmp_path
 
     assert diary.read_text() == "stopped"
     assert not later.exists()
+
+
+def test_a_job_that_runs_out_of_memory_leaves_it_to_the_next() -> None:
+    held: list[weakref.ref[Network]] = []
+    known: list[bool] = []
+
+    def train(job: Sum, should_stop: Callable[[], bool]) -> int:
+        known.extend(each() is not None for each in held)
+        network = Network()
+        held.append(weakref.ref(network))
+        raise torch.OutOfMemoryError("12 GiB are not there")
+
+    gc.disable()
+    try:
+        outcomes = list(run_all(jobs("a", "b"), train, workers=1, title="training"))
+    finally:
+        gc.enable()
+    assert [outcome.error for outcome in outcomes] == ["OutOfMemoryError: 12 GiB are not there"] * 2
+    assert known == [False]
+
+
+class Network:
+    """Refers to itself, as by a hook."""
+
+    def __init__(self) -> None:
+        self.hook = self
 
 
 def test_no_jobs_have_no_outcomes() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from modernet import progress
 from modernet.errors import one_line
+from modernet.machine.memory import is_out_of_memory
 from modernet.training import Interrupted
 
 
@@ -49,7 +51,10 @@ def attempt(job: J, work: Work[J, R], stop: Callable[[], bool]) -> Outcome[J, R]
     except Interrupted:
         raise
     except Exception as error:
-        return Outcome(job, error=one_line(error, with_type=True))
+        outcome, memory = Outcome[J, R](job, error=one_line(error, with_type=True)), is_out_of_memory(error)
+    if memory:
+        gc.collect()  # the next job needs the memory of a network that is in a reference cycle
+    return outcome
 
 
 class Share:
