@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from modernet.studies.advise import AdviseRequest, advise, network_folder, study
 from modernet.studies.advise.evidence import Evidence, beyond_limits
 from modernet.studies.advise.halving import Cost
 from modernet.studies.advise.trainings import RoundRun, train
+from modernet.studies.compare.candidates import parse_candidates
 from modernet.tasks import load_network
 from modernet.training import Interrupted
 
@@ -191,6 +193,13 @@ def test_an_advice_for_other_images_is_not_continued(
     next((image_folder / "vertical").iterdir()).unlink()
     with pytest.raises(InputError, match=r"has an advice for other images than those of .* now; give another --out"):
         advised(asked(image_folder), tmp_path / "advice")
+
+
+def test_a_training_travels_to_another_process(tmp_path: Path) -> None:
+    (candidate,) = parse_candidates([RESNET])
+    cluster = Machines(cluster="auto").resources(tmp_path, one_core=True)
+    run = RoundRun(candidate, "photos", False, RECIPE, 1, 100, tmp_path / "run", 9.0, 1e9, cluster)
+    assert pickle.loads(pickle.dumps(run)) == run
 
 
 def test_fields_are_checked_before_images_are_read(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ def asked(budget: Budget, epochs: int = 10) -> CompareRequest:
     return CompareRequest(("slow", "middle", "fast"), "photos", RECIPE.lasting(epochs), budget)
 
 
-def settings(macs: int) -> dict[str, Any]:
-    return {"macs": macs, "data": {"n_train": 1000}}
+def settings(macs: int, n_train: int = 1000) -> dict[str, Any]:
+    return {"macs": macs, "data": {"n_train": n_train}}
 
 
 CANDIDATES = {"slow": settings(400), "middle": settings(100), "fast": settings(20)}
@@ -51,6 +51,15 @@ def test_every_candidate_has_at_least_one_epoch() -> None:
     found = calibrate(asked("equal-seconds", epochs=1), CANDIDATES, None, lambda: SPEEDS)
     assert found.shares["slow"] == Share(1, 50.0, 20.0)
     assert found.shares["slow"].tuning_epochs == 1
+
+
+def test_shares_for_other_images_are_not_taken_over() -> None:
+    request = asked("equal-seconds")
+    before = calibrate(request, CANDIDATES, None, lambda: SPEEDS)
+    with pytest.raises(
+        InputError, match="photos has 900 training images, and the comparison in that folder is for 1"
+    ):
+        calibrate(request, {"new": settings(100, 900)}, before, lambda: {"new": 10.0})
 
 
 def test_a_candidate_without_a_speed_gets_nothing() -> None:

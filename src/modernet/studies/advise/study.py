@@ -47,6 +47,7 @@ from modernet.studies.compare.speeds import training_speeds
 from modernet.studies.running.machines import LOCAL, Machines
 from modernet.studies.running.runner import run_all
 from modernet.tasks import TrainRequest, get_task
+from modernet.tasks.images import forget_images
 from modernet.training import Interrupted, stop_requested_by_signal
 from modernet.weights.saved_network import WEIGHTS_NAME
 
@@ -363,6 +364,7 @@ def _used_folder(labels: Sequence[str], request: AdviseRequest) -> Path | None:
 
 def _summary(request: AdviseRequest) -> dict[str, Any]:
     """Return what the record of a run says of the data."""
+    forget_images()
     probe = TrainRequest(request.recipe, "resnet18", {}, None, request.data, 0, request.skip_unreadable, True)
     data: dict[str, Any] = settings_of(get_task(request.recipe.task).prepare(probe))["data"]
     size = data["image_size"]

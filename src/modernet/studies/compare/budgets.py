@@ -50,12 +50,14 @@ class Calibration:
         epochs: those of the recipe.
         amount: seconds, or multiply-accumulates, of a final training; None for equal epochs.
         shares: by label.
+        images: training images; None in files of early versions.
     """
 
     budget: Budget
     epochs: int
     amount: float | None
     shares: Mapping[str, Share]
+    images: int | None
 
     @staticmethod
     def read(folder: Path, request: CompareRequest) -> Calibration | None:
@@ -70,7 +72,7 @@ class Calibration:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             shares = {label: Share(**share) for label, share in stored["shares"].items()}
-            found = Calibration(stored["budget"], stored["epochs"], stored["amount"], shares)
+            found = Calibration(stored["budget"], stored["epochs"], stored["amount"], shares, stored.get("images"))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} cannot be read; give another --out, or remove it") from error
         for name, wanted in (("budget", request.budget), ("epochs", request.recipe.schedule.epochs)):
@@ -110,7 +112,16 @@ def calibrate(
         before: of an earlier call in this folder; its candidates keep their epochs.
         measure: measures training speeds, label -> images per second; called only where they decide. A candidate that
             has none gets no share.
+
+    Raises:
+        InputError: the earlier call was for another number of images.
     """
+    n_train: int = next(iter(candidates.values()))["data"]["n_train"]  # the same for all, whatever their size
+    if before is not None and before.images not in (None, n_train):
+        raise InputError(
+            f"{request.data} has {n_train} training images, and the comparison in that folder is for {before.images}; "
+            "give another --out"
+        )
     known = {} if before is None else {label: before.shares[label] for label in candidates if label in before.shares}
     new = {label: settings for label, settings in candidates.items() if label not in known}
     epochs, amount = request.recipe.schedule.epochs, None if before is None else before.amount
@@ -134,7 +145,7 @@ def calibrate(
             found[label] = Share(own, speed, None if speed is None else own * each)
     shares = {label: known.get(label) or found[label] for label in candidates if label in known or label in found}
     others = {} if before is None else {name: share for name, share in before.shares.items() if name not in shares}
-    return Calibration(request.budget, epochs, amount, {**shares, **others})
+    return Calibration(request.budget, epochs, amount, {**shares, **others}, n_train)
 
 
 def tuned_settings(recipe: Recipe, count: int) -> list[dict[str, float]]:

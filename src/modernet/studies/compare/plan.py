@@ -101,7 +101,9 @@ def make_plan(request: CompareRequest, machines: Machines, folder: Path) -> Plan
             f"{', '.join(_TASKS[:-1])} or {_TASKS[-1]}; give another --recipe"
         )
     if machines.cluster is not None:  # a worker of the cluster has a working directory of its own
-        folder, request = folder.resolve(), replace(request, data=absolute_data(request.data))
+        weights = request.weights_dir and request.weights_dir.resolve()
+        folder = folder.resolve()
+        request = replace(request, data=absolute_data(request.data), weights_dir=weights)
     candidates = tuple(parse_candidates(request.candidates, request.weights_dir))
     forget_images()
     if machines.resources(folder, one_core=True).concurrent_runs > 1:
