@@ -83,7 +83,8 @@ def runs(found: Advice) -> list[Record]:
             "train",
             each.name,
             {
-                "study": "advise", "task": "classification", "model": each.name, "data": dict(found.data),
+                "study": "advise", "task": "classification", "model": each.name,
+                "data": {**found.data, "fingerprint": f"normalised as for {each.weights}"},
                 "recipe": {"name": "small_data", "epochs": trial.epochs}, "seed": trial.seed,
             },
             {"test_top1": 50.0, "test_n": 300, "validation_top1": trial.score, "validation_n": trial.n},

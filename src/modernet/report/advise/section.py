@@ -14,6 +14,9 @@ from modernet.report.origin import origin
 from modernet.report.section import Chart, Image, Section
 
 STUDY = "advise"
+_SAME = ("name", "classes", "n_train", "n_validation", "n_test")
+"""What all trainings of an advice have in common of the data. The fingerprint is not of it: it depends on how images
+are prepared, which is up to the weights that a training starts from."""
 
 
 def sections(records: Sequence[Record]) -> list[Section]:
@@ -32,7 +35,7 @@ def sections(records: Sequence[Record]) -> list[Section]:
 def _is_of(run: Record, advice: Advice) -> bool:
     """Return whether a training run is one of an advice: on the same images, for the same task."""
     data, task = run.settings.get("data", {}), run.settings.get("task", "classification")
-    return bool(task == advice.task and data.get("fingerprint") == advice.data.get("fingerprint"))
+    return bool(task == advice.task and all(data.get(name) == advice.data.get(name) for name in _SAME))
 
 
 def _section(advice: Advice, record: Record, runs: Sequence[Record]) -> Section:
