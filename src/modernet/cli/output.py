@@ -60,7 +60,7 @@ def simple_table(title: str, columns: dict[str, bool], rows: list[list[str]]) ->
     for heading, numeric in columns.items():
         table.add_column(heading, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # not str, in which rich reads markup
     return table
 
 
