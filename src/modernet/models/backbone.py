@@ -11,56 +11,28 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.errors import InputError, one_line
+from modernet.errors import InputError
 from modernet.layers import checkpoint_block
 from modernet.models.feature_info import Feature as Feature
 from modernet.models.feature_info import FeatureInfo as FeatureInfo
+from modernet.models.model_config import GlobalPool as GlobalPool
+from modernet.models.model_config import ModelConfig as ModelConfig
+from modernet.models.model_config import check_pool
+from modernet.models.scripting import scriptable_graph
 from modernet.preparation import Size
 
-GlobalPool = Literal["avg", "max", "avgmax", "token", ""]
 OutputFormat = Literal["NCHW", "NHWC", "NLC"]
 
 GroupKey = tuple[float, ...]
 """Sort key of a group of parameters; keys sort from the stem to the head."""
 STEM: GroupKey = (-math.inf,)
 HEAD: GroupKey = (math.inf,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Fields common to all architectures; each architecture adds its own."""
-
-    num_classes: int = 1000
-    """Outputs of the classifier; with 0 there is no classifier and the network returns pooled features."""
-    in_chans: int = 3
-    """Input channels."""
-    drop_rate: float = 0.0
-    """Dropout rate before the classifier."""
-    drop_path_rate: float = 0.0
-    """Stochastic depth rate of the last block; the rate rises linearly from 0 at the first."""
-    global_pool: GlobalPool = "avg"
-    """Pooling of the last features: their mean, their maximum, the mean of both, or the class token where there is one.
-    `""`, which needs `num_classes=0`, returns the features unpooled."""
-
-    pools: ClassVar[tuple[GlobalPool, ...]] = ("avg", "max", "avgmax", "")
-    """Values of `global_pool` that the architecture supports, the default first."""
-
-    def __post_init__(self) -> None:
-        if self.num_classes < 0:
-            raise InputError(f"num_classes is {self.num_classes}; give 0 (no classifier) or more")
-        if self.in_chans < 1:
-            raise InputError(f"in_chans is {self.in_chans}; give 1 or more")
-        for name in ("drop_rate", "drop_path_rate"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(f"{name} is {getattr(self, name)}; give a rate in [0, 1)")
-        check_pool(self.num_classes, self.global_pool, self.pools)
 
 
 class Tokens(NamedTuple):
@@ -441,27 +413,6 @@ class Backbone(nn.Module, ABC):
         return [index % count for index in indices]
 
 
-def scriptable_graph(network: nn.Module) -> nn.Module:
-    """Return the graph that `torch.jit.script` compiles instead of the classes of a network, which it cannot.
-
-    Randomness of the training mode, such as stochastic depth, stays as it is at this moment.
-
-    Raises:
-        InputError: torch.fx cannot trace the network.
-    """
-    try:
-        traced = torch.fx.symbolic_trace(network)
-    except (TypeError, ValueError, RuntimeError) as error:
-        kind, reason = type(network).__name__, one_line(error)
-        raise InputError(
-            f"TorchScript cannot take a {kind} ({reason}); use torch.jit.trace, or torch.export"
-        ) from error
-    for node in traced.graph.nodes:
-        node.type = None  # torch.fx copies annotations as strings, which TorchScript takes for names of types
-    traced.recompile()
-    return traced
-
-
 def new_classifier(num_features: int, num_classes: int) -> nn.Module:
     """Return a linear classifier, weights truncated normal (std 0.02), bias zero; an `Identity` for 0 classes."""
     if num_classes == 0:
@@ -485,12 +436,3 @@ def _remove(network: nn.Module, name: str) -> None:
         network.get_submodule(owner).register_parameter(leaf, None)
     else:
         network.set_submodule(name, nn.Identity())
-
-
-def check_pool(num_classes: int, global_pool: GlobalPool, known: Sequence[GlobalPool]) -> None:
-    """Refuse a pooling that is unknown, or none with a classifier."""
-    if global_pool not in known:
-        allowed = " or ".join(repr(pool) for pool in known if pool)
-        raise InputError(f"global_pool is {global_pool!r}; give {allowed}, or '' for the last features")
-    if global_pool == "" and num_classes != 0:
-        raise InputError(f"global_pool='' returns features, but num_classes is {num_classes}; give num_classes=0")

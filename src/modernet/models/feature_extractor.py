@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modernet.models.backbone import Backbone, scriptable_graph
+from modernet.models.backbone import Backbone
+from modernet.models.scripting import scriptable_graph
 
 _OF_THE_HEAD = ("num_classes", "classifier")
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from modernet.errors import InputError
 from modernet.layers import LayerNorm2d
-from modernet.models.backbone import Backbone, Feature, FeatureInfo, scriptable_graph
+from modernet.models.backbone import Backbone, Feature, FeatureInfo
+from modernet.models.scripting import scriptable_graph
 
 _SIMPLE_WIDTH = 256
 

@@ -27,9 +27,9 @@ from modernet.models.backbone import (
     GroupKey,
     ModelConfig,
     OutputFormat,
-    check_pool,
 )
 from modernet.models.entry import ModelEntry, Published
+from modernet.models.model_config import check_pool
 
 
 @dataclass(frozen=True, kw_only=True)
