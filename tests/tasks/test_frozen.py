@@ -10,9 +10,11 @@ from modernet.data import ImageDataset
 from modernet.errors import InputError
 from modernet.evaluation import evaluate_saved
 from modernet.models import Backbone, create_model
+from modernet.progress import shown
 from modernet.recipes import for_classification, get_recipe
 from modernet.tasks import load_network, train_classifier
 from modernet.tasks.frozen import FrozenClassifier
+from modernet.training.steps.param_groups import parameter_groups
 from modernet.weights import NetworkSpec, save_network, weights_of_run
 
 CPU = torch.device("cpu")
@@ -56,6 +58,33 @@ def test_only_the_classifier_is_trained_and_the_run_is_a_plain_network(
     again = evaluate_saved(load_network(tmp_path / "run"), stripes)
     assert again.top1 == record.metrics["test_top1"]
     assert again.loss == pytest.approx(record.metrics["test_loss"], abs=1e-5)
+
+
+@pytest.mark.medium
+def test_any_recipe_trains_a_new_classifier_on_frozen_features(
+    stripes: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one with another rate for each layer, and also where the run knows the same classes."""
+    spec = NetworkSpec("model", "resnet_test", {})
+    before = backbone("resnet_test")
+    save_network(tmp_path / "start", before, spec, stripes.classes, stripes.preparation)
+    recipe = PROBE.replace(layer_decay=0.5, lr=0.0, epochs=1)
+    with shown():
+        start = weights_of_run(tmp_path / "start")
+        record = train_classifier(spec, stripes, recipe, start=start, folder=tmp_path / "run", device=CPU)
+    assert "the classifier is new" in capsys.readouterr().err
+    assert record.settings["weights"]["classifier"] == "new"
+    classifier = f"{before.classifier_name}.weight"
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    assert not torch.equal(after[classifier], before.state_dict()[classifier])
+
+
+def test_what_is_trained_has_the_whole_rate_whatever_the_decay() -> None:
+    groups = parameter_groups(FrozenClassifier(backbone("resnet_test")), 0.1, layer_decay=0.5)
+    assert [(group["lr_scale"], group["weight_decay"], len(group["params"])) for group in groups] == [
+        (1.0, 0.1, 1),
+        (1.0, 0.0, 1),
+    ]
 
 
 def test_the_batch_norm_becomes_a_part_of_the_classifier() -> None:

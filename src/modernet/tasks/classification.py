@@ -112,7 +112,7 @@ def train_classifier(
         recipe: how to train.
         seed: of the initial weights, the order of the images, and all noise.
         start: weights to start from instead of random ones, except for the classifier; that is kept only where they are
-            those of a run with the same classes. Images are normalised as they require.
+            those of a run with the same classes, and the recipe is not `frozen`. Images are normalised as they require.
         study: the place of the run in its study, for the record's settings.
         run: `folder` and the other arguments of `run_task`.
 
@@ -128,7 +128,7 @@ def train_classifier(
         network = spec.build(len(dataset.classes), recipe.regularization.drop_path)
         assert isinstance(network, Backbone), "every NetworkSpec builds a backbone"
         kept = False
-        if start is not None and start.trained is not None and not is_pretraining(start):
+        if start is not None and start.trained is not None and not is_pretraining(start) and not recipe.frozen:
             kept = go_on_from(start, network, spec, dataset.classes, build_network)
         elif start is not None:
             load_start(start, network)
@@ -152,7 +152,10 @@ def classifier_settings(
     study: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the settings of a classifier's record, by which a finished run is recognised."""
-    return image_settings(with_pool(spec, recipe.global_pool), dataset, recipe, seed, start=start, study=study)
+    settings = image_settings(with_pool(spec, recipe.global_pool), dataset, recipe, seed, start=start, study=study)
+    if start is not None and recipe.frozen:
+        settings["weights"]["classifier"] = "new"
+    return settings
 
 
 def prepare(request: TrainRequest) -> Callable[..., Record]:

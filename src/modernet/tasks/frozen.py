@@ -47,6 +47,14 @@ class FrozenClassifier(nn.Module):
         self.backbone.eval()
         return self
 
+    def layer_groups(self, groups: str = "block") -> list[list[str]]:
+        """Return the names of all parameters as one layer: what is trained has the full rate, whatever the decay."""
+        return [[name for name, _ in self.named_parameters()]]
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the empty set: only the bias, which no network decays, is exempt."""
+        return set()
+
     def forward(self, images: Tensor) -> Tensor:
         """Return class scores `(b, num_classes)` for images `(b, in_chans, h, w)`."""
         with torch.no_grad():
