@@ -218,6 +218,16 @@ def is_run_path(model: str) -> bool:
     return ("/" in model or os.sep in model) and ":" not in model
 
 
+def check_no_folder(name: str) -> None:
+    """Check that a name that no network has is not that of a folder, which was meant then.
+
+    Raises:
+        InputError: it is.
+    """
+    if Path(name).is_dir():
+        raise InputError(f"no model is called {name!r}; for the folder of that name, give ./{name}")
+
+
 def read_network(folder: Path) -> dict[str, Any]:
     """Read what a finished run says of its network: how to build it, under `spec`, and how to use it.
 

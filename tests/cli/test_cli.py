@@ -65,6 +65,8 @@ for line in sys.stdin:
         "probe ./nodir --data photos": no_run,
         "probe ./nodir --data photos --random-weights": no_run,
         "probe resnet18.typo --data photos": "no set of weights for resnet18 is called 'resnet18.typo'",
+        "robustness fast --data photos": "no model is called 'fast'; for the folder of that name, give ./fast",
+        "robustness ./nodir --data photos": no_run,
         "predict ./nodir x.jpg": no_run,
         "predict --model no_such_net x.jpg": "no model is called 'no_such_net'; there are",
         "evaluate ./nodir --data photos": no_run,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from modernet.catalogue import TIMM_PREFIX
 from modernet.catalogue.fields import parse_candidate
 from modernet.errors import InputError, unknown_name
-from modernet.records import is_run_path, read_network
+from modernet.records import check_no_folder, is_run_path, read_network
 
 if TYPE_CHECKING:
     from modernet.tasks import NamedNetwork
@@ -31,9 +31,7 @@ def check_model(name: str, *, for_images: bool = True) -> None:
 
     if name.startswith(TIMM_PREFIX) or zoo_name(name) in all_networks():
         return
-    if Path(name).is_dir():
-        raise InputError(f"no model is called {name!r}; for the folder of that name, give ./{name}")
-
+    check_no_folder(name)
     if name not in OTHER_MODELS:
         raise unknown_name("model", name, all_networks() if for_images else [*all_networks(), *OTHER_MODELS])
     if for_images:

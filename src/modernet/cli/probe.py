@@ -30,7 +30,7 @@ class Options:
 
     Examples:
       modernet probe convnext_tiny.fb_in22k --data my_photos
-      modernet probe runs/pretraining-mae-vit_small_patch16-my_photos --data my_photos     a pre-trained run
+      modernet probe runs/pretraining-train-vit_small_patch16-my_photos --data my_photos     a pre-trained run
       modernet probe mobilenet_v2 --weights mobilenet_v2-b0353104.pth --data my_photos --layer 5
       modernet probe mobilenet_v2 --random-weights --data my_photos                        what the images alone give
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from modernet.cli.networks import check_named
 from modernet.cli.options import parse
 from modernet.cli.output import print_json, print_table, simple_table
 from modernet.errors import InputError
@@ -78,6 +79,7 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Options, "robustness", arguments)
+    check_named(options.network, options.weights)
     request = _request(options)
     _check_files(options)
     data = valid_text(Path(options.data).resolve().name)

@@ -66,7 +66,7 @@ def _open_network(request: TrainRequest) -> tuple[NetworkSpec, StartingWeights |
             if folder is None:
                 raise InputError(f"--weights is {request.weights}; give the folder of a finished run on point clouds")
             start = _start_of(folder, request.recipe.task)
-    check_takes(spec.name.partition(".")[0], "point clouds", request.recipe.name)
+    check_takes(spec.name, "point clouds", request.recipe.name)
     point_config(spec.name, **spec.fields)
     return spec, start
 

@@ -69,7 +69,7 @@ def _open_network(request: TrainRequest) -> tuple[NetworkSpec, StartingWeights |
                     f"--weights is {request.weights}; give the folder of a finished run of a sequence model"
                 )
             start = _start_of(folder)
-    check_takes(spec.name.partition(".")[0], "sequences", request.recipe.name)
+    check_takes(spec.name, "sequences", request.recipe.name)
     sequence_config(spec.name, **spec.fields)
     return spec, start
 

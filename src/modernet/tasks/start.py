@@ -38,7 +38,7 @@ def open_network(request: TrainRequest, recipe: Recipe) -> tuple[NetworkSpec, St
         spec = replace(spec, fields={**spec.fields, **request.model_fields})
     else:
         model, _, tag = request.model.partition(".")
-        check_takes(model, "images", recipe.name)
+        check_takes(request.model, "images", recipe.name)
         spec = NetworkSpec("model", get_entry(model).name, dict(request.model_fields))
         if not tag and request.weights is None:
             return spec, None
