@@ -17,12 +17,13 @@ from modernet.report.section import Image
 
 _DRAWN = (
     "Each shows an image, its visible cells, the prediction of all cells, and hidden cells predicted among the visible "
-    "ones; {hidden:.0f} % of the cells are hidden. The loss is the mean squared error of the hidden ones."
+    "ones; {hidden:.0f} % of the cells are hidden."
 )
 _NORMALISED = (
     " Mean brightness and contrast of each predicted cell are those of the image itself: the network predicts only "
-    "what is left, and its losses are relative to that contrast."
+    "what is left."
 )
+_LOSSES = "The loss is the mean squared error of the hidden cells{relative}."
 _COLUMNS = 2
 _GAP = 20  # pixels
 
@@ -36,12 +37,14 @@ class Reconstructions:
         split: which the images are of.
         images: each with its name, `image`; its loss in words, `why`; and the drawing, a `jpeg` in base64.
         caption: what is drawn.
+        losses: what the losses are, where they are next to the drawings.
     """
 
     label: str
     split: str
     images: Sequence[Mapping[str, str]]
     caption: str
+    losses: str
 
 
 def reconstructions(label: str, run: Record) -> Reconstructions | None:
@@ -50,7 +53,8 @@ def reconstructions(label: str, run: Record) -> Reconstructions | None:
     if not found:
         return None
     caption = _DRAWN.format(hidden=100 * found["mask_ratio"]) + (_NORMALISED if found["norm_pixels"] else "")
-    return Reconstructions(label, found["split"], found["images"], caption)
+    losses = _LOSSES.format(relative=", relative to that contrast" if found["norm_pixels"] else "")
+    return Reconstructions(label, found["split"], found["images"], caption, losses)
 
 
 def reconstructions_image(data: str, found: Sequence[Reconstructions]) -> Image:
