@@ -25,6 +25,7 @@ from modernet.files.atomic import check_free
 from modernet.preparation import ImageSize
 from modernet.tasks.named_network import NamedNetwork
 from modernet.weights import SavedNetwork
+from modernet.weights.saved_network import check_answers
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def fastest_way(network: NamedNetwork, request: OptimizeRequest, device: torch.d
 def _classifier(network: NamedNetwork, request: OptimizeRequest) -> SavedNetwork:
     """Return the network for images of the size that is asked for."""
     saved = network.saved
+    check_answers(saved.task)
     if saved.task != "classification":
         raise InputError(f"the network is of the task {saved.task}; modernet optimize takes classifiers")
     if request.image_size is None:

@@ -20,6 +20,7 @@ from modernet.studies.robustness.request import CORRUPTION_SUITES, RobustnessReq
 from modernet.studies.robustness.summary import Summary
 from modernet.studies.robustness.units import Outcome, Unit, UnitFolder
 from modernet.tasks import NamedNetwork
+from modernet.weights.saved_network import check_answers
 
 
 class RobustnessTest(Protocol):
@@ -85,6 +86,7 @@ def measure_robustness(
         NonFiniteScores: a logit is NaN or infinite.
     """
     saved = network.saved
+    check_answers(saved.task)
     if saved.task not in TESTS:
         raise InputError(f"{saved.spec.name} was trained for {saved.task}; tested are networks for {', '.join(TESTS)}")
     device = device or default_device()
