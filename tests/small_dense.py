@@ -36,9 +36,9 @@ def save_segmenter(folder: Path) -> str:
     return f"{folder}/"
 
 
-def save_boxes(folder: Path) -> Path:
+def save_boxes(folder: Path, count: int = 3) -> Path:
     generator = SceneGenerator("test", 64)
-    export_coco(folder, [generator.scene(index) for index in range(3)])
+    export_coco(folder, [generator.scene(index) for index in range(count)])
     return folder
 
 

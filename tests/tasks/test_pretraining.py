@@ -27,10 +27,11 @@ from modernet.pretraining.masked import cell_targets
 from modernet.progress import shown
 from modernet.recipes import Execution, PretrainingRecipe, get_recipe
 from modernet.records import Record, read_record
-from modernet.tasks import load_network, train_classifier
+from modernet.tasks import TrainRequest, get_task, load_network, train_classifier
 from modernet.tasks.pretraining import Pretraining, build_network, pretrain
 from modernet.training import Interrupted, RunContext
 from modernet.weights import NetworkSpec, weights_of_run
+from small_dense import save_boxes, save_maps
 
 CPU = torch.device("cpu")
 VIT = NetworkSpec("model", "vit_test", {"patch_size": 4, "image_size": 16})
@@ -157,6 +158,39 @@ def test_the_encoder_starts_a_classifier_with_either_pooling(
         assert load_network(run).network.pos_embed.requires_grad
 
 
+def test_a_classifier_that_averages_its_patches_can_be_pre_trained(
+    images: ImageDataset, stripes: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    averaging = get_recipe("finetune").replace(epochs=1, warmup_epochs=0.0, batch_size=16, global_pool="avg")
+    train_classifier(VIT, stripes, averaging, folder=tmp_path / "classes", device=CPU)
+    start = weights_of_run(tmp_path / "classes")
+    assert start.trained is not None
+    standing = RECIPE.replace(epochs=1, lr=0.0, warmup_epochs=0.0)
+    with shown():
+        pretrain(start.trained.spec, images, standing, start=start, folder=tmp_path / "run", device=CPU)
+    assert "the decoder is new, and so is norm" in capsys.readouterr().err
+    assert "global_pool" not in load_network(tmp_path / "run").spec.fields
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("classes", "run"))
+    assert torch.equal(after["encoder.blocks.1.mlp.fc2.weight"], before["blocks.1.mlp.fc2.weight"])
+
+
+def test_a_run_that_does_not_fit_says_which_network_it_is_of(
+    images: ImageDataset, stripes: ImageDataset, tmp_path: Path
+) -> None:
+    pretrain(VIT, images, RECIPE.replace(epochs=1), folder=tmp_path / "first", device=CPU)
+    start, run = weights_of_run(tmp_path / "first"), tmp_path / "run"
+    message = (
+        rf"^the weights of the run {tmp_path}/first are of vit_test with patch_size=4, image_size=16 and do not "
+        rf"fit this network; give --model {tmp_path}/first/, with no --model-fields that weights depend on$"
+    )
+    coarser = NetworkSpec("model", "vit_test", {"patch_size": 8, "image_size": 16})
+    for spec in (coarser, NetworkSpec("model", "resnet_test", {})):
+        with pytest.raises(InputError, match=message):
+            train_classifier(spec, stripes, get_recipe("finetune"), start=start, folder=run, device=CPU)
+    with pytest.raises(InputError, match=message):
+        pretrain(coarser, images, RECIPE, start=start, folder=run, device=CPU)
+
+
 def test_a_pre_training_goes_on_with_its_decoder(
     images: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,8 +208,18 @@ def test_a_pre_training_goes_on_with_its_decoder(
     ("spec", "changes", "message"),
     [
         (NetworkSpec("model", "resnet18", {}), {}, "a ResNet cannot be pre-trained with masked images; give a --model"),
-        (NetworkSpec("model", "convnextv2_test", {}), {}, "images of 16x16 cannot be divided into cells of 32 pixels"),
-        (VIT, {"mask_ratio": 0.99}, "a mask_ratio of 0.99 would hide 16 of the 16 cells of 4 pixels"),
+        (
+            NetworkSpec("model", "convnextv2_test", {}),
+            {},
+            "images of 16x16 cannot be divided into cells of 32 pixels; give --image-size 64$",  # 32 is one cell
+        ),
+        (VIT, {"test_size": 22}, "images of 22x22 cannot be divided into cells of 4 pixels; give --test-size 24$"),
+        (
+            VIT,
+            {"mask_ratio": 0.99},
+            r"a mask_ratio of 0.99 would hide 16 of the 16 cells of 4 pixels of an image; give larger images "
+            r"\(--image-size 40\)",
+        ),
     ],
 )
 def test_what_cannot_be_hidden_is_refused(
@@ -233,6 +277,7 @@ def test_the_verbs_serve_a_flat_folder_with_a_broken_image(
     assert main(["report", str(run)]) == 0
     page = (run / "report.html").read_text()
     assert "Mean brightness and contrast of each predicted cell are those of the image itself" in page
+    assert "The loss is the mean squared error of the hidden cells, relative to that contrast." in page
     assert page.count("data:image/jpeg;base64") == len(record.details["reconstructions"]["images"])
     assert "Errors on the test split" not in page
     with Image.open(run / "reconstructions.png") as picture:
@@ -242,6 +287,8 @@ def test_the_verbs_serve_a_flat_folder_with_a_broken_image(
     for command, message in (
         (["export", str(run), "--to", "torch"], "the network was only pre-trained and has no answers"),
         (["benchmark", str(run), "--rounds", "1"], "the network was only pre-trained and has no answers"),
+        (["optimize", str(run), "--data", str(flat), "--out", str(tmp_path / "fast")], "only pre-trained and has no"),
+        (["robustness", str(run), "--data", str(flat)], "the network was only pre-trained and has no answers"),
         (["predict", str(run), one, "--min-score", "0.3"], "--min-score is for detectors"),
         (["evaluate", str(run), "--data", str(flat), "--flip"], "are for segmenters"),
         (["train", "--recipe", "quick", "--model", "runs/none"], "runs/none"),
@@ -263,6 +310,37 @@ def test_a_run_is_a_start_for_every_task_with_labels(tmp_path: Path, capsys: pyt
     assert main(["train", "--recipe", "quick", "--model", first, *common, "--out", str(tmp_path / "classes")]) == 0
     assert f"starting from encoder of the run {first}" in capsys.readouterr().err
     assert load_network(tmp_path / "classes").task == "classification"
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("name", ["vit_test", "convnextv2_test"])
+def test_the_encoder_starts_segmenters_and_detectors(
+    name: str, images: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images are enlarged, since a detector needs strides of 4 to 32."""
+    splits = {}
+    for split in ("train", "validation", "test"):
+        part = getattr(images, split)
+        splits[split] = InMemory(part.images.repeat_interleave(4, 2).repeat_interleave(4, 3), part.targets)
+    larger = replace(images, preparation=replace(images.preparation, image_size=64), **splits)
+    network = NetworkSpec("model", name, {})
+    pretrain(network, larger, RECIPE.replace(epochs=1), folder=tmp_path / "first", device=CPU)
+    before = load_file(tmp_path / "first" / "model.safetensors")
+    data = {"semantic": save_maps(tmp_path / "maps"), "boxes": save_boxes(tmp_path / "boxes", 12)}
+    for task, recipe, targets, new in (
+        ("segmentation", "quick_segmentation", "semantic", "head"),
+        ("detection", "quick_detection", "boxes", "rest of the detector"),
+    ):
+        standing = get_recipe(recipe).replace(lr=0.0, epochs=1, warmup_epochs=0.0, batch_size=4)
+        request = TrainRequest(standing, f"{tmp_path}/first", {}, None, str(data[targets]), 0, False)
+        with shown():
+            get_task(task).prepare(request)(folder=tmp_path / task, device=CPU)
+        assert f"encoder of the run {tmp_path / 'first'} (original names); the {new} is new" in capsys.readouterr().err
+        after = load_file(tmp_path / task / "model.safetensors")
+        shared = {name.removeprefix("pyramid.backbone.") for name in after if "backbone" in name}
+        assert {f"encoder.{name}" for name in shared} <= set(before)
+        assert len(shared) > 10
+        assert all(torch.equal(after[f"pyramid.backbone.{name}"], before[f"encoder.{name}"]) for name in shared)
 
 
 @pytest.mark.slow

@@ -75,24 +75,39 @@ def hidden_cells(positions: Sequence[int], cells: int, share: float, seed: int, 
     return random_cells(torch.from_numpy(np.stack(noise)), share)
 
 
-def count_cells(size: Size, cell: int, share: float) -> int:
+def count_cells(size: Size, cell: int, share: float, option: str = "--image-size") -> int:
     """Return the number of cells of an image.
+
+    Args:
+        option: what sets the size, for people.
 
     Raises:
         InputError: the image cannot be divided into cells, or all or none of them would be hidden.
     """
     height, width = size
     if height % cell or width % cell:
-        fitting = max(round(min(size) / cell), 1) * cell
         raise InputError(
-            f"images of {height}x{width} cannot be divided into cells of {cell} pixels; give --image-size {fitting}"
+            f"images of {height}x{width} cannot be divided into cells of {cell} pixels; give {option} "
+            f"{_fitting(size, cell, share)}"
         )
     cells = (height // cell) * (width // cell)
-    hidden = int(random_cells(torch.zeros(1, cells), share).sum())
+    hidden = _count_hidden(cells, share)
     if not 0 < hidden < cells:
         raise InputError(
             f"a mask_ratio of {share:g} would hide {hidden} of the {cells} cells of {cell} pixels of an image; give "
-            "larger images (--image-size), smaller cells (--model-fields patch_size=8, or stem_stride=2), or another "
-            "--mask-ratio"
+            f"larger images ({option} {_fitting(size, cell, share)}), smaller cells (--model-fields patch_size=... "
+            "of a ViT, stem_stride=2 of a ConvNeXt), or another --mask-ratio"
         )
     return cells
+
+
+def _count_hidden(cells: int, share: float) -> int:
+    return int(random_cells(torch.zeros(1, cells), share).sum())
+
+
+def _fitting(size: Size, cell: int, share: float) -> int:
+    """Return the side of a square of whole cells, about as large as an image, of which some are hidden and some not."""
+    side = max(round(min(size) / cell), 1)
+    while not 0 < _count_hidden(side**2, share) < side**2:
+        side += 1
+    return side * cell

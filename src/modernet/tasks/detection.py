@@ -115,7 +115,7 @@ def train_detector(
     def build(context: RunContext) -> Detection:
         backbone = spec.build(len(dataset.classes), recipe.drop_path)
         if start is not None and not _is_detector(start):
-            load_start(start, backbone)
+            load_start(start, backbone, new="rest of the detector")
         detector = _detector(spec, backbone, len(dataset.classes))
         if start is not None and _is_detector(start):
             go_on_from(start, detector, spec, dataset.classes, build_network, optional="roi_heads.mask_heads")

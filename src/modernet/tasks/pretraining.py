@@ -36,7 +36,7 @@ from modernet.recipes import PretrainingRecipe
 from modernet.records import Metric, Record
 from modernet.tasks import images
 from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest
-from modernet.tasks.start import is_pretraining, load_start
+from modernet.tasks.start import is_pretraining, load_start, misfit
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.task import HeldOut
@@ -249,14 +249,20 @@ def _values(recipe: PretrainingRecipe) -> dict[str, Any]:
 
 
 def _for_images(spec: NetworkSpec, dataset: ImageDataset) -> NetworkSpec:
-    """Return the spec of a network whose position embeddings, if it has any, are made for images of the data's size."""
+    """Return the spec of a network whose position embeddings, if it has any, are made for images of the data's size.
+
+    A ViT gets the norm of all tokens, also where it starts from one that averages its patches.
+    """
     if spec.kind != "model":
         return spec
     config, side = get_entry(spec.name).config, dataset.image_size
-    if not isinstance(config, ViTConfig) or not isinstance(side, int):
+    if not isinstance(config, ViTConfig):
         return spec
-    others = {name: value for name, value in spec.fields.items() if name != "image_size"}
-    return replace(spec, fields=others if side == config.image_size else {**others, "image_size": side})
+    fields = {name: value for name, value in spec.fields.items() if name != "global_pool"}
+    if isinstance(side, int):
+        fields.pop("image_size", None)
+        fields |= {} if side == config.image_size else {"image_size": side}
+    return replace(spec, fields=fields)
 
 
 def _with_decoder_of(start: StartingWeights, recipe: PretrainingRecipe) -> PretrainingRecipe:
@@ -274,7 +280,10 @@ def _go_on_from(start: StartingWeights, network: MaskedAutoencoder) -> None:
     Raises:
         InputError: they do not fit.
     """
-    load_file(network, read_foreign_weights(start.path), resample=True)
+    try:
+        load_file(network, read_foreign_weights(start.path), resample=True)
+    except InputError as error:
+        raise misfit(start, error) from error
     say(f"starting from the run {start.path.parent}; the decoder is kept")
 
 
@@ -282,12 +291,13 @@ def _cost(spec: NetworkSpec, dataset: ImageDataset, recipe: PretrainingRecipe) -
     """Return parameters and MACs of one training image, for a record's settings.
 
     Raises:
-        InputError: the images cannot be divided into the cells of the network.
+        InputError: the images, in training or in the test, cannot be divided into the cells of the network.
     """
     with torch.device("meta"):
         network = build_network(spec, 0)
     size = recipe.images.in_training(dataset.preparation).size
     cells = count_cells(size, network.cell, recipe.mask_ratio)
+    count_cells(recipe.images.in_test(dataset.preparation).size, network.cell, recipe.mask_ratio, "--test-size")
     hidden = hidden_cells([0], cells, recipe.mask_ratio, HELD_OUT_SEED)
     network.to_empty(device="cpu")  # how much is computed depends on values of `hidden`, and not on those of weights
     with torch.no_grad(), FlopCounterMode(display=False) as flops:

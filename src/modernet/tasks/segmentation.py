@@ -108,7 +108,7 @@ def train_segmenter(
     def build(context: RunContext) -> Segmentation:
         backbone = spec.build(len(dataset.classes), recipe.drop_path)
         if start is not None and not _is_segmenter(start):
-            load_start(start, backbone)
+            load_start(start, backbone, new="head")
         segmenter = _segmenter(spec, backbone, len(dataset.classes))
         if start is not None and _is_segmenter(start):
             go_on_from(start, segmenter, spec, dataset.classes, build_network)

@@ -67,7 +67,10 @@ def load_start(start: StartingWeights, network: nn.Module, new: str = "classifie
     Raises:
         InputError: they do not fit.
     """
-    loaded = start.load_into(network)
+    try:
+        loaded = start.load_into(network)
+    except InputError as error:
+        raise misfit(start, error) from error
     under = f"{loaded.found_under} of " if loaded.found_under else ""
     resampled = f", resampled {', '.join(loaded.resampled)}" if loaded.resampled else ""
     adapted = f", adapted to the channels {', '.join(loaded.adapted)}" if loaded.adapted else ""
@@ -77,6 +80,18 @@ def load_start(start: StartingWeights, network: nn.Module, new: str = "classifie
     others = {name.rpartition(".")[0] for name in loaded.new} - {*classifier}
     also = f", and so is {' and '.join(sorted(others))}" if others else ""
     progress.say(f"starting from {about}; the {new} is new{also}")
+
+
+def misfit(start: StartingWeights, error: InputError) -> InputError:
+    """Return why weights do not fit: for those of a run, which network they are of, and how to name it."""
+    if start.trained is None:
+        return error
+    run, spec = start.path.parent, start.trained.spec
+    fields = ", ".join(f"{name}={value}" for name, value in spec.fields.items())
+    return InputError(
+        f"the weights of the run {run} are of {spec.name}{f' with {fields}' if fields else ''} and do not fit this "
+        f"network; give --model {run}/, with no --model-fields that weights depend on"
+    )
 
 
 def go_on_from(
