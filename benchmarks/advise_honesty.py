@@ -4,11 +4,11 @@
     python benchmarks/advise_honesty.py --out DIR --data digit_scenes FOLDER FOLDER --seeds 4
     python benchmarks/advise_honesty.py --out DIR --image-size 32 --minutes 30  stops after 30 minutes; again: resumes
 
-First every candidate is trained for every length that a plan may have and with every seed, each once, and kept. Then
-the rounds of `advise` are decided many times with those trainings instead of new ones, drawn at random, with a quarter
-of the time. What is right is told by the test split, which `advise` does not see. A table tells for each data set how
-often the pick is within the winner's interval, what it would have cost, and how often a pick that was so and so sure
-was the winner. Everything is in DIR: `replays.json` and `README.md`.
+First every candidate is trained with every seed, and then for the lengths of the rounds that `advise` would plan for a
+quarter of that time; each training is kept. Then its decisions are made many times with those trainings instead of new
+ones, drawn at random. What is right is told by the test split, which `advise` does not see. A table tells for each data
+set how often the pick is within the winner's interval, what it would have cost, and how often a pick that was so and so
+sure was the winner. Everything is in DIR: `replays.json` and `README.md`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class Exhaustive:
         self.request = AdviseRequest(data, recipe, budget_seconds=_BUDGET_S)
         self.folder, self.seeds = folder, seeds
         self.epochs = recipe.schedule.epochs
-        self.lengths = sorted({max(1, round(share * self.epochs)) for share in (1 / 10, 1 / 6, 1 / 4, 1 / 2, 1)})
         machines = Machines()
         self.resources: Resources = machines.resources(folder, one_core=True)
         probe = Candidate("resnet18", "resnet18", {}, None, None, None).train_request(recipe, data, 0, False)
@@ -80,12 +79,12 @@ class Exhaustive:
 
     def train(self, until: float) -> bool:
         """Train what is left, until a time in seconds since 1970; return whether everything is there."""
-        runs = [
-            self._run(label, epochs, seed, until)
-            for seed in range(self.seeds)
-            for epochs in self.lengths
-            for label in self.candidates
-        ]
+        if not self._train(self.epochs, until):
+            return False
+        return all(self._train(each.epochs, until) for each in self.plan().rounds)
+
+    def _train(self, epochs: int, until: float) -> bool:
+        runs = [self._run(label, epochs, seed, until) for seed in range(self.seeds) for label in self.candidates]
         unfinished = [run for run in runs if read_trial(run.folder) is None]
         if unfinished and time.time() < until:
             for outcome in run_all(unfinished, train, workers=self.resources.workers, title=self.request.data):
@@ -94,8 +93,17 @@ class Exhaustive:
                 (outcome.job.folder / "model.safetensors").unlink(missing_ok=True)
         return all(read_trial(run.folder) is not None for run in runs)
 
+    @property
+    def seconds(self) -> float:
+        """What all candidates take with all seeds."""
+        return sum(self.seeds * cost.training(self.epochs) for cost in self.costs().values())
+
+    def plan(self) -> Plan:
+        """Return the rounds for a quarter of the time."""
+        return plan_rounds(self.costs(), self.epochs, _SHARE * self.seconds)
+
     def trial(self, label: str, epochs: int, seed: int) -> Trial | None:
-        """Return a training, of one of the lengths; None if it has not finished."""
+        """Return a training; None if it has not finished."""
         return read_trial(self._run(label, epochs, seed, 0.0).folder)
 
     def test(self, label: str) -> tuple[list[float], int]:
@@ -115,15 +123,6 @@ class Exhaustive:
             if len(seconds) == self.seeds:
                 found[label] = Cost(statistics.median(seconds) / self.epochs)
         return found
-
-
-def on_grid(plan: Plan, lengths: Sequence[int]) -> Plan:
-    """Return a plan whose rounds have lengths that were trained: the next shorter ones."""
-    rounds = []
-    for each in plan.rounds:
-        shorter = [length for length in lengths if length <= each.epochs] or [lengths[0]]
-        rounds.append(type(each)(each.places, shorter[-1], each.seeds))
-    return Plan(tuple(rounds), plan.seconds, plan.workers, plan.worst_s)
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,6 @@ def replay(exhaustive: Exhaustive, seed: int) -> Replay:
     means = {name: statistics.mean(scores) for name, (scores, _) in tests.items()}
     winner = max(means, key=lambda name: means[name])
     interval = repeated_interval(*tests[winner])
-    exhaustive_s = sum(n * cost.training(exhaustive.epochs) for cost in costs.values())
-    plan = on_grid(plan_rounds(costs, exhaustive.epochs, _SHARE * exhaustive_s), exhaustive.lengths)
     chance = random.Random(seed)
 
     def look_up(index: int, entered: Entered) -> Mapping[str, Sequence[Trial]]:
@@ -164,7 +161,7 @@ def replay(exhaustive: Exhaustive, seed: int) -> Replay:
             found[name] = [replace(each, round=index) for each in trials if each is not None]
         return found
 
-    rounds, trials = halve(plan, costs, look_up)
+    rounds, trials = halve(exhaustive.plan(), costs, look_up)
     judged = judge(trials, seed=seed)
     assert judged.pick is not None, "every candidate with a cost was trained"
     spent = sum(round_seconds(costs, each, 1) for each in rounds)
@@ -174,7 +171,7 @@ def replay(exhaustive: Exhaustive, seed: int) -> Replay:
         judged.pick == winner,
         reached >= interval.low,
         100 * (means[winner] - reached),
-        spent / exhaustive_s,
+        spent / exhaustive.seconds,
     )
 
 
@@ -216,7 +213,8 @@ def main() -> None:
             exhaustive = Exhaustive(data, options.epochs, options.image_size, options.seeds, where)
             if not exhaustive.train(until):
                 progress.say(f"{data}: not everything is trained; the same command goes on")
-            if len(exhaustive.costs()) > 1:
+            else:
+                progress.say(f"{data}: {exhaustive.plan().words()}")
                 found[Path(data).name] = [replay(exhaustive, seed) for seed in range(_REPLAYS)]
     stored = {data: [vars(row) for row in rows] for data, rows in found.items()}
     with whole_file(options.out / "replays.json") as unfinished:

@@ -1,9 +1,11 @@
-"""Successive halving within a time: many candidates for few epochs, the better ones for more, finalists for all.
+"""Successive halving within a time: all candidates for some of the epochs, finalists for all.
 
 Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", 2016, arXiv
 1502.07943. Unlike there, the last round has a length of its own, the recipe's, and several seeds, since its networks
 are what the user gets; and candidates that cannot be told apart from the last one that stays, stay too while there is
-time. Nothing here trains or looks at a clock: the same plan and the same scores give the same decisions.
+time. There is one round before it, of a third of the epochs or more: shorter ones hardly tell which networks will be
+good after all of them (docs/log.md). Nothing here trains or looks at a clock: the same plan and the same scores give
+the same decisions.
 """
 
 from __future__ import annotations
@@ -19,10 +21,8 @@ from modernet.report.advise.advice import Trial
 MOST_SEEDS = 5
 _FINALS = ((4, 3), (3, 3), (3, 2), (2, 2), (3, 1), (2, 1))
 """Finalists and their seeds, the best first."""
-_FINAL_SHARE = 0.7
-"""Largest share of the time for the last round, when there are rounds before it."""
-_SHORTEST = 10
-"""A first round should have this part of the full epochs, if finalists with fewer seeds allow it."""
+_SHORTEST, _LONGEST = 1 / 3, 1 / 2
+"""Epochs of the first of two rounds, as shares of those of the last one."""
 _LEVEL = 1.645
 """Standard errors within which a candidate cannot be told apart from the last one that stays; 5 % on one side."""
 SEED_VARIANCE = 0.5
@@ -109,9 +109,9 @@ class Entered:
 def plan_rounds(costs: Mapping[str, Cost], epochs: int, seconds: float, workers: int = 1) -> Plan:
     """Return the rounds that fit into a time, whichever candidates turn out to be the best.
 
-    The last round has 2 to 4 finalists with all epochs and, if there is time, 2 or 3 seeds; one or two rounds before it
-    share the rest equally. If everything can be trained twice, there is one round. If not even two finalists can be
-    trained once, the last round has fewer epochs.
+    If everything can be trained twice, there is one round. Else a first round has a third to half of the epochs, and
+    the last one 2 to 4 finalists with all epochs and, if there is time, 2 or 3 seeds. If not even two finalists can be
+    trained once, both rounds have fewer epochs.
 
     Args:
         costs: of each candidate, at least one.
@@ -128,12 +128,11 @@ def plan_rounds(costs: Mapping[str, Cost], epochs: int, seconds: float, workers:
             found = _planned(costs, [Round(n, last, seeds)], seconds, workers)
             if found is not None:
                 return found
-        for thorough in (True, False):
-            for finalists, seeds in _FINALS[: 4 if thorough else None]:
-                for sizes in _sizes(n, finalists):
-                    found = _with_early(costs, sizes, Round(finalists, last, seeds), seconds, workers, thorough)
-                    if found is not None:
-                        return found
+        for finalists, seeds in _FINALS:
+            if finalists < n:
+                found = _in_two_rounds(costs, Round(finalists, last, seeds), seconds, workers)
+                if found is not None:
+                    return found
         single = _planned(costs, [Round(n, last, 1)], seconds, workers)
         if single is not None:
             return single
@@ -150,32 +149,14 @@ def _lengths(epochs: int) -> list[int]:
     return sorted({max(1, round(share * epochs)) for share in shares} | {1}, reverse=True)
 
 
-def _sizes(n: int, finalists: int) -> list[list[int]]:
-    """Return how many candidates the rounds before the last one have: in two rounds, or in one."""
-    middle = round(math.sqrt(n * finalists))
-    two = [[n, middle]] if finalists < middle < n else []
-    return [*two, [n]] if n > finalists else []
-
-
-def _with_early(
-    costs: Mapping[str, Cost], sizes: Sequence[int], last: Round, seconds: float, workers: int, thorough: bool
-) -> Plan | None:
-    """Return a plan whose earlier rounds share what the last one leaves; None if it does not fit."""
-    left = seconds - _worst_s(costs, last, workers)
-    if left < (1 - _FINAL_SHARE) * seconds:
-        return None
-    early: list[Round] = []
-    most = last.epochs
-    for later, size in enumerate(reversed(sizes)):  # no longer than half of the round after it
-        share = (left - sum(_worst_s(costs, each, workers) for each in early)) / (len(sizes) - later)
-        fitting = [e for e in range(1, most // 2 + 1) if _worst_s(costs, Round(size, e, 1), workers) <= share]
-        if not fitting:
-            return None
-        most = fitting[-1]
-        early.insert(0, Round(size, most, 1))
-    if thorough and early[0].epochs * _SHORTEST < last.epochs:
-        return None
-    return _planned(costs, [*early, last], seconds, workers)
+def _in_two_rounds(costs: Mapping[str, Cost], last: Round, seconds: float, workers: int) -> Plan | None:
+    """Return a plan whose first round is as long as the last one allows; None if it would be too short."""
+    shortest, longest = math.ceil(_SHORTEST * last.epochs), math.floor(_LONGEST * last.epochs)
+    plans = (
+        _planned(costs, [Round(len(costs), epochs, 1), last], seconds, workers)
+        for epochs in range(longest, shortest - 1, -1)
+    )
+    return next((plan for plan in plans if plan is not None), None)
 
 
 def _planned(costs: Mapping[str, Cost], rounds: Sequence[Round], seconds: float, workers: int) -> Plan | None:

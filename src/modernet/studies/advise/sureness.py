@@ -3,15 +3,15 @@
 A model of the scores, whose unknowns are drawn from their distribution given what was seen (Gibbs sampling: Geman and
 Geman 1984; all steps are conjugate, see Gelman et al., "Bayesian Data Analysis", chapters 11 and 14). For candidate i:
 
-- Its finished trainings in the last round have scores y = v_i + e, where v_i is its mean over seeds on these validation
+- Its finished trainings in the last round have scores v_i + e, where v_i is its mean over seeds on these validation
   images and e ~ N(0, s²). The prior of s² counts as two trainings with half of the variance of n images.
-- Its score x_r in round r predicts that in the next round, or v_i after the round before the last:
-  a_r + b_r (x_r - mean x_r) + N(0, w_r²). This is how well shorter trainings predict longer ones; a, b and w are
-  learned from those seen in both rounds. They were selected by x_r, which does not bias a regression on x_r. The prior
-  of b is N(0.8, 0.4²), as differences shrink while networks learn; that of w counts as three candidates, with 0.4 of
-  the standard deviation of the scores of round r.
-- A candidate that was given up is predicted from its last score, round by round, up to v_i. For a finalist, what its
-  earlier score predicts is the prior of v_i, so that the best of some noisy scores is not taken at its word.
+- If there was a round before, its score x there predicts that mean: v_i = a + b (x_i - mean x) + N(0, w²). This is how
+  well shorter trainings predict longer ones; a, b and w are learned from those seen in both rounds. They were selected
+  by x, which does not bias a regression on x. The prior of b is N(0.8, 0.4²), as differences shrink while networks
+  learn; that of w counts as three candidates, with 0.4 of the standard deviation of x, or a quarter of the mean gain
+  since if that is more: the more networks still have to learn, the less is known of where they end.
+- A candidate that was given up is predicted by that line. For a finalist, what its earlier score predicts is the prior
+  of v_i, so that the best of some noisy scores is not taken at its word.
 - In the long run, with other images too, its score is v_i - u_i, where u ~ N(0, C) is shared by all trainings on these
   images. C is estimated from the answers, image by image: what two candidates have in common cancels. Its diagonal is
   that between seeds, as what differs from seed to seed is in s² already.
@@ -36,9 +36,10 @@ from modernet.studies.advise.halving import SEED_VARIANCE, mean_score
 _DRAWS = 2000
 _STEPS = 40  # of each chain, of which there is one for each draw
 _SLOPE, _SLOPE_STD = 0.8, 0.4
-_MISS = 0.4
-"""Standard deviation of what a round does not predict, as a share of that of its scores, and its weight below."""
+_MISS, _MISS_OF_GAIN = 0.4, 0.25
+"""Standard deviation of what a round does not predict, as a share of that of its scores, and of the gain since."""
 _MISS_WEIGHT, _SEED_WEIGHT = 3, 2
+"""Candidates for which the prior of that counts, and trainings for which that of the variance over seeds does."""
 _BETWEEN_SEEDS = 0.7
 """Share of the variance over images that all seeds have in common, where no candidate has two seeds."""
 _TAIL = 0.025
@@ -87,16 +88,13 @@ def judge(trials: Mapping[str, Sequence[Trial]], *, higher_is_better: bool = Tru
 def _draws(done: Mapping[str, Sequence[Trial]], sign: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Draw the mean over seeds on these images, and the score in the long run, of each candidate: (draws, n) each."""
     last = max(each.round for found in done.values() for each in found)
-    scores = [[_signed(mean_score(found, index), sign) for found in done.values()] for index in range(last + 1)]
     one = _variance_of_images(done)
+    before = sign * np.array([mean_score(found, 0) for found in done.values()], dtype=float) if last else None
     finals = [
         [sign * each.score for each in found if each.round == last and each.score is not None]
         for found in done.values()
     ]
-    v = np.full((_DRAWS, len(done)), np.nan)
-    for index in range(last - 1):
-        v = _filled(v, scores[index], _predict(scores[index], scores[index + 1], rng, one), rng)
-    v = _finish(v, scores[last - 1] if last else [None] * len(done), finals, rng, one)
+    v = _means_over_seeds(before, finals, rng, one)
     noise = rng.standard_normal(v.shape) @ _root(_image_covariance(done, one)).T
     return v, v - noise
 
@@ -120,97 +118,74 @@ class _Line:
         return mean
 
 
-def _signed(score: float | None, sign: float) -> float | None:
-    return None if score is None else sign * score
-
-
-def _predict(
-    before: Sequence[float | None], after: Sequence[float | None], rng: np.random.Generator, one: float
-) -> _Line:
-    """Learn the line from the scores of a round to those of the next one."""
-    pairs = [(x, y) for x, y in zip(before, after, strict=True) if x is not None and y is not None]
-    x, y = np.array([each[0] for each in pairs]), np.array([each[1] for each in pairs])
-    line = _start(x, y, _known(before), one)
-    for _ in range(_STEPS):
-        line = _step(line, x, np.broadcast_to(y, (_DRAWS, len(y))), _known(before), rng, one)
-    return line
-
-
-def _filled(v: Array, scores: Sequence[float | None], line: _Line, rng: np.random.Generator) -> Array:
-    """Return the predicted scores of the next round, (draws, n): of those with a score now, or predicted for now."""
-    now = np.where(np.isnan(_with_gaps(scores)), v, _with_gaps(scores))
-    return line.draw(now, rng)
-
-
-def _finish(
-    v: Array, before: Sequence[float | None], finals: Sequence[Sequence[float]], rng: np.random.Generator, one: float
+def _means_over_seeds(
+    before: Array | None, finals: Sequence[Sequence[float]], rng: np.random.Generator, one: float
 ) -> Array:
     """Draw the mean over seeds at full length of every candidate, (draws, n).
 
     Args:
-        v: predicted scores of the round before the last one, for those that were not in it.
-        before: scores of that round; all None if there is no such round.
-        finals: scores in the last round.
+        before: scores in the round before, (n,); None if there was none.
+        finals: scores in the last round, of those that were in it.
+        one: variance of a share of n images.
     """
-    single = all(each is None for each in before)
-    given = np.zeros(len(finals)) if single else _with_gaps(before)
-    known = np.array([len(found) > 0 for found in finals]) & ~np.isnan(given)
-    x = given[known]
+    x = np.zeros(len(finals)) if before is None else before
+    known = np.array([len(found) > 0 for found in finals])
     counts = np.array([len(found) for found in finals], dtype=float)[known]
     sums = np.array([sum(found) for found in finals], dtype=float)[known]
     squares = np.array([sum(value**2 for value in found) for found in finals])[known]
     means = sums / counts
-    spread = means if single else _known(before)
-    line = _start(x, means, spread, one)
+    prior = _Prior.of(means if before is None else before, one, 0.0 if before is None else (means - x[known]).mean())
+    line = prior.line(x[known], means)
     own = np.broadcast_to(means, (_DRAWS, len(means))).copy()
     seeds = np.full(_DRAWS, SEED_VARIANCE * one)
     for _ in range(_STEPS):
-        line = _step(line, x, own, spread, rng, one)
+        line = prior.step(line, x[known], own, rng)
         precision = 1 / line.miss[:, None] + counts / seeds[:, None]
-        mean = (line.at(x) / line.miss[:, None] + sums / seeds[:, None]) / precision
+        mean = (line.at(x[known]) / line.miss[:, None] + sums / seeds[:, None]) / precision
         own = mean + rng.standard_normal(mean.shape) / np.sqrt(precision)
         error = (squares - 2 * own * sums + counts * own**2).sum(1)
         weight = _SEED_WEIGHT * SEED_VARIANCE * one
         seeds = (weight + error) / rng.chisquare(_SEED_WEIGHT + counts.sum(), _DRAWS)
-    drawn = line.draw(np.where(np.isnan(given), v, given), rng)
+    drawn = line.draw(x, rng)
     drawn[:, known] = own
     return drawn
 
 
-def _start(x: Array, y: Array, spread: Array, one: float) -> _Line:
-    centre = float(x.mean()) if len(x) else float(spread.mean())
-    middle = float(y.mean()) if len(y) else centre
-    return _Line(centre, np.full(_DRAWS, middle), np.full(_DRAWS, _SLOPE), np.full(_DRAWS, _prior_miss(spread, one)))
+@dataclass(frozen=True)
+class _Prior:
+    """What is known of a line before the last round.
 
+    Attributes:
+        wide: variance of its intercept, which is hardly known.
+        miss: variance of what it misses.
+    """
 
-def _prior_miss(spread: Array, one: float) -> float:
-    """Return the prior variance of what a line misses; at least half of that of the images."""
-    return max(_MISS**2 * float(spread.var(ddof=1)) if len(spread) > 1 else 0.0, one / 2)
+    wide: float
+    miss: float
 
+    @staticmethod
+    def of(scores: Array, one: float, gain: float) -> _Prior:
+        """Return the prior by the scores of the round before, and the mean gain since."""
+        spread = _MISS**2 * float(scores.var(ddof=1)) if len(scores) > 1 else 0.0
+        return _Prior(100 * (float(scores.var()) + one), max(spread, (_MISS_OF_GAIN * gain) ** 2, one / 2))
 
-def _step(line: _Line, x: Array, y: Array, spread: Array, rng: np.random.Generator, one: float) -> _Line:
-    """Draw the line given y, (draws, n), and then what it misses given the line."""
-    design = np.stack([np.ones_like(x), x - line.centre], axis=1)
-    wide = 100 * (float(spread.var()) + one)  # the level is hardly known before
-    prior = np.diag([1 / wide, 1 / _SLOPE_STD**2])
-    middle = np.array([y.mean() if y.size else line.centre, _SLOPE])
-    precision = (design.T @ design)[None] / line.miss[:, None, None] + prior
-    right = (y @ design) / line.miss[:, None] + prior @ middle
-    covariance = np.linalg.inv(precision)
-    mean = np.einsum("dij,dj->di", covariance, right)
-    drawn = mean + np.einsum("dij,dj->di", np.linalg.cholesky(covariance), rng.standard_normal(mean.shape))
-    error = ((y - drawn @ design.T) ** 2).sum(1)
-    weight = _MISS_WEIGHT * _prior_miss(spread, one)
-    miss = (weight + error) / rng.chisquare(_MISS_WEIGHT + len(x), _DRAWS)
-    return _Line(line.centre, drawn[:, 0], drawn[:, 1], miss)
+    def line(self, x: Array, y: Array) -> _Line:
+        """Return where the draws begin."""
+        starts = (np.full(_DRAWS, value) for value in (y.mean(), _SLOPE, self.miss))
+        return _Line(float(x.mean()), *starts)
 
-
-def _with_gaps(scores: Sequence[float | None]) -> Array:
-    return np.array([np.nan if each is None else each for each in scores])
-
-
-def _known(scores: Sequence[float | None]) -> Array:
-    return np.array([each for each in scores if each is not None])
+    def step(self, line: _Line, x: Array, y: Array, rng: np.random.Generator) -> _Line:
+        """Draw the line given y, (draws, n), and then what it misses given the line."""
+        design = np.stack([np.ones_like(x), x - line.centre], axis=1)
+        prior = np.diag([1 / self.wide, 1 / _SLOPE_STD**2])
+        precision = (design.T @ design)[None] / line.miss[:, None, None] + prior
+        right = (y @ design) / line.miss[:, None] + prior @ np.array([y.mean(), _SLOPE])
+        covariance = np.linalg.inv(precision)
+        mean = np.einsum("dij,dj->di", covariance, right)
+        drawn = mean + np.einsum("dij,dj->di", np.linalg.cholesky(covariance), rng.standard_normal(mean.shape))
+        error = ((y - drawn @ design.T) ** 2).sum(1)
+        miss = (_MISS_WEIGHT * self.miss + error) / rng.chisquare(_MISS_WEIGHT + len(x), _DRAWS)
+        return _Line(line.centre, drawn[:, 0], drawn[:, 1], miss)
 
 
 def _variance_of_images(done: Mapping[str, Sequence[Trial]]) -> float:
