@@ -290,6 +290,7 @@ def test_the_verbs_serve_a_flat_folder_with_a_broken_image(
         (["optimize", str(run), "--data", str(flat), "--out", str(tmp_path / "fast")], "only pre-trained and has no"),
         (["robustness", str(run), "--data", str(flat)], "the network was only pre-trained and has no answers"),
         (["predict", str(run), one, "--min-score", "0.3"], "--min-score is for detectors"),
+        (["predict", str(run), one, "--top", "3"], "hidden pixels are predicted, and no classes; leave out --top"),
         (["evaluate", str(run), "--data", str(flat), "--flip"], "are for segmenters"),
         (["train", "--recipe", "quick", "--model", "runs/none"], "runs/none"),
     ):

@@ -155,6 +155,8 @@ def check(request: EvaluateRequest | PredictRequest) -> None:
     if isinstance(request, PredictRequest):
         if request.min_score != PredictRequest.min_score:
             raise InputError("--min-score is for detectors; leave it out")
+        if request.top != PredictRequest.top:
+            raise InputError("hidden pixels are predicted, and no classes; leave out --top")
         return
     images.check_data(request)
     images.refuse_labels(request)
