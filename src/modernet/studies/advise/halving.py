@@ -69,18 +69,18 @@ class Plan:
         rounds: with fewer candidates and more epochs each.
         seconds: for all of them.
         workers: trainings at once.
-        worst_s: what the rounds take if the slowest candidates are the best.
+        expected_s: what the rounds take if the finalists are of mean cost.
     """
 
     rounds: tuple[Round, ...]
     seconds: float
     workers: int
-    worst_s: float
+    expected_s: float
 
     def words(self) -> str:
         """Return the rounds in words: `12 candidates, 3 rounds: 12 x 3 epochs, 6 x 8 epochs, 3 x 30 epochs x 2 seeds`.
 
-        >>> Plan((Round(4, 2, 1), Round(2, 8, 2)), seconds=600, workers=1, worst_s=500).words()
+        >>> Plan((Round(4, 2, 1), Round(2, 8, 2)), seconds=600, workers=1, expected_s=500).words()
         '4 candidates, 2 rounds: 4 x 2 epochs, 2 x 8 epochs x 2 seeds'
         """
         parts = [
@@ -107,7 +107,7 @@ class Entered:
 
 
 def plan_rounds(costs: Mapping[str, Cost], epochs: int, seconds: float, workers: int = 1) -> Plan:
-    """Return the rounds that fit into a time, whichever candidates turn out to be the best.
+    """Return the rounds that fit into a time if finalists are of mean cost.
 
     If everything can be trained twice, there is one round. Else a first round has a third to half of the epochs, and
     the last one 2 to 4 finalists with all epochs and, if there is time, 2 or 3 seeds. If not even two finalists can be
@@ -136,7 +136,7 @@ def plan_rounds(costs: Mapping[str, Cost], epochs: int, seconds: float, workers:
         single = _planned(costs, [Round(n, last, 1)], seconds, workers)
         if single is not None:
             return single
-    least = _worst_s(costs, Round(n, 1, 1), workers)
+    least = _expected_s(costs, Round(n, 1, 1), workers)
     raise InputError(
         f"one epoch of each of {n} candidates takes about {least:.0f} s, and {seconds:.0f} s are left for training; "
         "give a longer --budget, or fewer --candidates"
@@ -160,14 +160,16 @@ def _in_two_rounds(costs: Mapping[str, Cost], last: Round, seconds: float, worke
 
 
 def _planned(costs: Mapping[str, Cost], rounds: Sequence[Round], seconds: float, workers: int) -> Plan | None:
-    worst = sum(_worst_s(costs, each, workers) for each in rounds)
-    return Plan(tuple(rounds), seconds, workers, worst) if worst <= seconds else None
+    expected = sum(_expected_s(costs, each, workers) for each in rounds)
+    return Plan(tuple(rounds), seconds, workers, expected) if expected <= seconds else None
 
 
-def _worst_s(costs: Mapping[str, Cost], planned: Round, workers: int) -> float:
-    """Return the seconds of a round if the slowest candidates take part."""
-    slowest = sorted((cost.training(planned.epochs) for cost in costs.values()), reverse=True)[: planned.places]
-    return makespan([each for _ in range(planned.seeds) for each in slowest], workers)
+def _expected_s(costs: Mapping[str, Cost], planned: Round, workers: int) -> float:
+    """Return the seconds of a round with all candidates, or with some of mean cost."""
+    each = sorted((cost.training(planned.epochs) for cost in costs.values()), reverse=True)
+    if planned.places < len(each):
+        each = [sum(each) / len(each)] * planned.places
+    return makespan(each * planned.seeds, workers)
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
@@ -210,17 +212,17 @@ def enter(
 ) -> Entered:
     """Decide who takes part in a round.
 
-    The best of the round before have the places of the plan. While the rounds from here on fit into the room, those
-    follow that cannot be told apart from the last of them: by the answers for the same images where these are known,
-    and a guess of the variance over seeds. The last round then gets more seeds. If the room is less than planned, it
-    loses seeds, and then the last of its candidates but two.
+    The best of the round before have the places of the plan. While the round fits into the room, those follow that
+    cannot be told apart from the last of them: by the answers for the same images where these are known, and a guess of
+    the variance over seeds. The last round then gets more seeds. If the room is less than the round takes, it loses
+    seeds, then the last of its candidates but one, then epochs.
 
     Args:
         plan: the rounds.
         index: of the round.
         costs: of every candidate.
         trials: the trainings so far of every candidate.
-        room_s: the seconds that are left for this round and those after it.
+        room_s: the seconds that are left for it.
 
     Returns:
         The round; without names if none is left.
@@ -229,26 +231,26 @@ def enter(
     ranked = list(costs) if index == 0 else _ranked(trials, index - 1, higher_is_better)
     names = ranked[: planned.places]
 
-    def fits(chosen: Sequence[str], seeds: int) -> bool:
-        own = {name: costs[name] for name in chosen}
-        later = sum(_worst_s(own, each, plan.workers) for each in plan.rounds[index + 1 :])
-        return round_seconds(costs, Entered(tuple(chosen), planned.epochs, seeds), plan.workers) + later <= room_s
+    def fits(chosen: Sequence[str], seeds: int, epochs: int = planned.epochs) -> bool:
+        return round_seconds(costs, Entered(tuple(chosen), epochs, seeds), plan.workers) <= room_s
 
+    seeds, epochs = planned.seeds, planned.epochs
     if index > 0 and names:
         cut = _last_trials(trials[names[-1]], index - 1)
         for name in ranked[len(names) :]:
-            if not level(cut, _last_trials(trials[name], index - 1)) or not fits([*names, name], planned.seeds):
+            if not level(cut, _last_trials(trials[name], index - 1)) or not fits([*names, name], seeds):
                 break
             names.append(name)
-    seeds = planned.seeds
-    last = index + 1 == len(plan.rounds)
-    while last and seeds < MOST_SEEDS and names and fits(names, seeds + 1):
-        seeds += 1
-    while seeds > 1 and not fits(names, seeds):
-        seeds -= 1
-    while index > 0 and len(names) > 2 and not fits(names, seeds):
-        names.pop()
-    return Entered(tuple(names), planned.epochs, seeds)
+    if names and index + 1 == len(plan.rounds):
+        while seeds < MOST_SEEDS and fits(names, seeds + 1):
+            seeds += 1
+        while seeds > 1 and not fits(names, seeds):
+            seeds -= 1
+        while index > 0 and len(names) > 1 and not fits(names, seeds):
+            names.pop()
+        while epochs > 1 and not fits(names, seeds, epochs):
+            epochs -= 1
+    return Entered(tuple(names), epochs, seeds)
 
 
 def halve(

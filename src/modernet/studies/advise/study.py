@@ -123,8 +123,8 @@ class _Study:
             )
         trainable = self._trainable(state.labels)
         candidates = {each.label: each for each in trainable.candidates}
-        minutes = state.plan.worst_s / 60
-        progress.say(f"{state.plan.words()}, at most about {minutes:.0f} min after {self.spent.seconds / 60:.1f} min")
+        minutes = state.plan.expected_s / 60
+        progress.say(f"{state.plan.words()}, about {minutes:.0f} min after {self.spent.seconds / 60:.1f} min")
         trials: dict[str, list[Trial]] = {name: [] for name in state.costs}
         for index in range(len(state.plan.rounds)):
             if index == len(state.entered):
