@@ -132,6 +132,24 @@ def test_a_candidate_that_fails_is_recorded_and_the_others_go_on(
 
 @pytest.mark.medium
 @pytest.mark.usefixtures("measured")
+def test_one_whose_weights_cannot_be_fetched_is_not_tried_and_the_others_are(
+    image_folder: Path, tmp_path: Path, measured: dict[str, Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(model: str) -> None:
+        raise InputError(f"{model} cannot be fetched: no route to host")
+
+    monkeypatch.setattr(study, "starting_weights", unreachable)
+    published = "convnext_atto.d2_in1k"
+
+    advice = advised(asked(image_folder, RESNET, published), tmp_path)
+
+    assert advice.pick == RESNET
+    assert "no route to host" in advice.not_tried[published]
+    assert [each.name for each in advice.considered] == [RESNET]
+    with pytest.raises(InputError, match=r"no weights could be fetched .* try again later"):
+        advised(asked(image_folder, published), tmp_path / "none")
+
+
 def test_trainings_are_given_up_when_the_time_is_over(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

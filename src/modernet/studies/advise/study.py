@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from modernet import progress
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.atomic import check_writable
 from modernet.machine.device import default_device, describe
 from modernet.preparation import as_size
@@ -49,6 +49,7 @@ from modernet.studies.running.runner import run_all
 from modernet.tasks import TrainRequest, get_task
 from modernet.tasks.images import forget_images
 from modernet.training import Interrupted, stop_requested_by_signal
+from modernet.weights import starting_weights
 from modernet.weights.saved_network import WEIGHTS_NAME
 
 _PLANNED = 0.9
@@ -160,7 +161,10 @@ class _Study:
         workers = self.machines.resources(self.folder, one_core=True).concurrent_runs
         device = self.machines.device or default_device()
         pool = choose_pool(request, data["image_size"], data["classes"], data["n_train"], workers, device.type != "cpu")
-        labels = [each.label for each in pool.candidates]
+        unfetched = _fetch(pool.candidates)
+        labels = [each.label for each in pool.candidates if each.label not in unfetched]
+        if not labels:
+            raise InputError(f"no weights could be fetched ({next(iter(unfetched.values()))}); try again later")
         trainable = self._trainable(labels)
         left = dict(trainable.failed)
         with stop_requested_by_signal() as asked_to_stop:
@@ -179,7 +183,7 @@ class _Study:
         costs = {name: _cost(speed, evidence[name], data, at_once) for name, speed in speeds.items()}
         seconds = _PLANNED * max(request.budget_seconds - self.spent.seconds, 0.0)
         costs, plan, dropped = _affordable(costs, evidence, request, seconds, at_once)
-        not_tried, left = dict(pool.not_tried), {**left, **dropped}
+        not_tried, left = {**pool.not_tried, **unfetched}, {**left, **dropped}
         return State(self.asked, data["fingerprint"], labels, not_tried, evidence, left, costs, plan)
 
     def _measure(
@@ -352,6 +356,19 @@ def network_folder(folder: Path, advice: Advice) -> Path | None:
     final = max((each for each in picked.trials if each.score is not None), key=lambda each: (each.round, each.seed))
     (candidate,) = parse_candidates([picked.name])
     return _folder(folder, candidate, final.round, final.seed)
+
+
+def _fetch(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Fetch the published weights of candidates, and return those that could not be fetched, and why."""
+    failed: dict[str, str] = {}
+    for each in candidates:
+        if each.starts_from is not None and each.weights is None:
+            try:
+                starting_weights(each.model)
+            except InputError as error:
+                failed[each.label] = one_line(error)
+                progress.say(f"{each.label} is not tried: {failed[each.label]}")
+    return failed
 
 
 def _used_folder(labels: Sequence[str], request: AdviseRequest) -> Path | None:

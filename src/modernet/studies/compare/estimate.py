@@ -98,6 +98,7 @@ def estimate_comparison(request: CompareRequest, *, machines: Machines = LOCAL) 
         Interrupted: Ctrl-C.
     """
     trials = len(tuned_settings(request.recipe, request.tune)) if request.tune > 1 else 0
+    request.check_several()
     plan = make_plan(request, machines, Path())
     n_train = plan.settings[plan.trainable[0].label]["data"]["n_train"]
     with stop_requested_by_signal() as stop:

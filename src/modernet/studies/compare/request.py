@@ -30,7 +30,7 @@ class CompareRequest:
         skip_unreadable: skip images that cannot be read, and list them.
 
     Raises:
-        InputError: fewer than two candidates, one twice, or a number is out of range.
+        InputError: a candidate is given twice, or a number is out of range.
     """
 
     candidates: tuple[str, ...]
@@ -44,8 +44,6 @@ class CompareRequest:
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.candidates) < 2:
-            raise InputError("there is nothing to compare; give two networks or more, such as convnext_test resnet18")
         twice = [name for name in self.candidates if self.candidates.count(name) > 1]
         if twice:
             raise InputError(f"{twice[0]} is given twice; give each network once, with other fields after a colon")
@@ -53,3 +51,12 @@ class CompareRequest:
             raise InputError(f"seeds is {self.seeds}; give 1 or more")
         if self.tune < 0:
             raise InputError(f"tune is {self.tune}; give the number of settings to try, or 0")
+
+    def check_several(self) -> None:
+        """Check that there is something to compare.
+
+        Raises:
+            InputError: there are fewer than two candidates.
+        """
+        if len(self.candidates) < 2:
+            raise InputError("there is nothing to compare; give two networks or more, such as convnext_test resnet18")

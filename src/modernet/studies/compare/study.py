@@ -55,6 +55,7 @@ def compare(request: CompareRequest, *, machines: Machines = LOCAL, folder: str 
             can be trained.
         Interrupted: Ctrl-C; the same call goes on.
     """
+    request.check_several()
     settings = tuned_settings(request.recipe, request.tune) if request.tune > 1 else []
     check_writable(Path(folder))
     before = Calibration.read(Path(folder), request)
