@@ -33,6 +33,25 @@ def parse_candidate(text: str) -> tuple[str, dict[str, Any]]:
     return (text, {}) if found is None else (found["model"], parse_fields(_split(found["fields"]), text))
 
 
+def without_shared_fields(texts: Sequence[str]) -> dict[str, str]:
+    """Return a shorter name for each network with fields: without those that all of the same model have alike.
+
+    >>> without_shared_fields(["resnet18:width=8,stem_stride=2", "resnet18:width=16,stem_stride=2", "vgg11:hidden=64"])
+    {'resnet18:width=8,stem_stride=2': 'resnet18:width=8', 'resnet18:width=16,stem_stride=2': 'resnet18:width=16', \
+'vgg11:hidden=64': 'vgg11:hidden=64'}
+    """
+    parts = {
+        text: (found["model"], _split(found["fields"])) for text in texts if (found := _WITH_FIELDS.fullmatch(text))
+    }
+    short = {text: text for text in texts}
+    for text, (model, fields) in parts.items():
+        alike = [others for name, others in parts.values() if name == model]
+        own = [field for field in fields if not all(field in others for others in alike)]
+        if len(alike) > 1 and own:
+            short[text] = f"{model}:{','.join(own)}"
+    return short
+
+
 def parse_fields(fields: Sequence[str], where: str = "--model-fields") -> dict[str, Any]:
     """Parse `stem_stride=2` into a name and a value in Python syntax; a bare word is a string.
 

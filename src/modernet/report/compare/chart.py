@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from modernet.catalogue.fields import without_shared_fields
 from modernet.report.compare.analysis import SPEED, Candidate, Comparison, differences_to_best, measured
 from modernet.report.compare.tables import p_value
 from modernet.report.compare.words import about_interval, conditions, settled_by, span
@@ -28,7 +29,8 @@ def write_compare_png(comparison: Comparison, path: Path) -> None:
     if (front := front_chart(comparison)) is not None:
         panels.append(Panel(front, notes=[front_note(comparison)]))
     if (gaps := differences_chart(comparison)) is not None:
-        best = comparison.candidates[0].name
+        names = [each.name for each in comparison.candidates]
+        best = without_shared_fields(names)[names[0]]
         panels.append(Panel(gaps, f"Difference to {best}", [differences_note(comparison)]))
     empty = "" if comparison.candidates else " · no training finished"
     write_png(path, title(comparison), conditions(comparison) + empty, panels)
@@ -64,7 +66,8 @@ def front_chart(comparison: Comparison) -> Spec | None:
     drawn = [(each, found) for each in comparison.candidates if (found := measured(each.compared, SPEED)) is not None]
     if not drawn:
         return None
-    rows = [_point(comparison, each, *found) for each, found in drawn]
+    short = without_shared_fields([each.name for each in comparison.candidates])
+    rows = [_point(comparison, each, *found) | {"name": short[each.name]} for each, found in drawn]
     speeds = [each[end] for each in rows for end in ("left", "right") if each[end] > 0]
     margin = max((max(speeds) / min(speeds)) ** 0.1, 1.15)
     low, high = min(speeds) / margin, max(speeds) * margin
@@ -105,6 +108,7 @@ def front_chart(comparison: Comparison) -> Spec | None:
 def differences_chart(comparison: Comparison) -> Spec | None:
     """Draw each candidate's difference to the best one; None with fewer than two candidates."""
     digits, unit = comparison.digits, points(comparison.metric)
+    short = without_shared_fields([each.name for each in comparison.candidates])
     rows: list[dict[str, Any]] = []
     for name, pair in differences_to_best(comparison).items():
         ends = pair.interval and Interval(-pair.interval.high, -pair.interval.low)
@@ -112,7 +116,13 @@ def differences_chart(comparison: Comparison) -> Spec | None:
         lines = [f"{name} against {pair.first}", f"{text} {unit}".strip(), f"p {p_value(pair.p)}"]
         if settled := settled_by(pair):
             lines.append(f"not told apart; it would take {settled}")
-        gap = {"row": len(rows), "name": name, "gap": -pair.difference, "text": text, "clear": bool(pair.distinguished)}
+        gap = {
+            "row": len(rows),
+            "name": short[name],
+            "gap": -pair.difference,
+            "text": text,
+            "clear": bool(pair.distinguished),
+        }
         if ends is not None:
             gap |= {"low": ends.low, "high": ends.high}
         rows.append({**gap, "about": tooltip(lines)})
@@ -168,7 +178,7 @@ def _point(comparison: Comparison, candidate: Candidate, speed: float, ends: Int
     if candidate.dominated_by:
         lines.append(f"worse and slower than {', '.join(candidate.dominated_by)}, beyond uncertainty")
     return {
-        "name": candidate.name, "speed": speed, "left": ends.low if ends.low > 0 else speed, "right": ends.high,
+        "speed": speed, "left": ends.low if ends.low > 0 else speed, "right": ends.high,
         "score": candidate.mean, "low": known.low, "high": known.high, "front": SPEED in candidate.fronts,
         "about": tooltip(lines),
     }  # fmt: skip
