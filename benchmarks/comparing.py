@@ -47,11 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digit_scenes", help="images (digit_scenes)")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), help="as modernet compare takes them")
+    parser.add_argument("--epochs", type=int, default=12, help="of each training (12)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True, help="folder for the record")
     options = parser.parse_args()
-    recipe = get_recipe(default_recipe(options.data))
+    recipe = get_recipe(default_recipe(options.data)).lasting(options.epochs)
     request = CompareRequest(tuple(options.networks), options.data, recipe, seeds=options.seeds)
     calls = {TOGETHER: partial(train_all, request, None), IN_TURN: partial(train_all, request, 1)}
     cpu = torch.device("cpu")

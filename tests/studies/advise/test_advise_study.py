@@ -139,7 +139,7 @@ def test_one_whose_weights_cannot_be_fetched_is_not_tried_and_the_others_are(
         raise InputError(f"{model} cannot be fetched: no route to host")
 
     monkeypatch.setattr(study, "starting_weights", unreachable)
-    published = "convnext_atto.d2_in1k"
+    published = "resnet18.a1_in1k"
 
     advice = advised(asked(image_folder, RESNET, published), tmp_path)
 
