@@ -27,6 +27,7 @@ from small_sequences import SPEC, dataset, write_table
 CPU = torch.device("cpu")
 RECIPE = get_recipe("sequences_nano").replace(epochs=2, batch_size=16, warmup_epochs=0.5, lr=5e-3)
 assert isinstance(RECIPE, SequenceRecipe)
+S4 = NetworkSpec("sequence", "s4", {"depth": 1, "width": 16, "state": 4})
 
 
 def losses(record: Record) -> list[float]:
@@ -46,17 +47,20 @@ def test_a_tiny_network_learns_a_tiny_task(tmp_path: Path) -> None:
     assert record.settings["params"] == sum(each.numel() for each in load_network(tmp_path).network.parameters())
 
 
-def test_a_stopped_run_resumes_to_the_same_losses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", [SPEC, S4], ids=lambda spec: spec.name)
+def test_a_stopped_run_resumes_to_the_same_losses(spec: NetworkSpec, tmp_path: Path) -> None:
     recipe = RECIPE.replace(dropout=0.3)
-    whole = train_sequences(SPEC, dataset(), recipe, folder=tmp_path / "whole", device=CPU)
+    whole = train_sequences(spec, dataset(), recipe, folder=tmp_path / "whole", device=CPU)
     asked = itertools.count(1)
     with pytest.raises(Interrupted):
         train_sequences(
-            SPEC, dataset(), recipe, folder=tmp_path / "run", device=CPU, should_stop=lambda: next(asked) >= 4
+            spec, dataset(), recipe, folder=tmp_path / "run", device=CPU, should_stop=lambda: next(asked) >= 4
         )
-    resumed = train_sequences(SPEC, dataset(), recipe, folder=tmp_path / "run", device=CPU)
+    resumed = train_sequences(spec, dataset(), recipe, folder=tmp_path / "run", device=CPU)
 
     assert losses(resumed) == losses(whole)
+    trained, expected = (load_network(tmp_path / name).network.state_dict() for name in ("run", "whole"))
+    assert all(torch.equal(trained[name], value) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("device_batch", [8, 4])
@@ -187,7 +191,7 @@ def test_the_verbs_serve_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     names = [Path(answer["name"].partition(",")[0]).name + answer["name"].partition(",")[2] for answer in answers]
     assert names == ["more.tsv line 2", "more.tsv line 4", "one.txt"]
     assert all(sum(guess["probability"] for guess in each["predictions"]) == pytest.approx(1) for each in answers)
-    assert "more.tsv, line 3: it has 1 columns, not 2 as the header" in printed.err
+    assert "more.tsv, line 3: it has 1 column, not 2 as the header" in printed.err
     assert main(["predict", str(run), str(tmp_path / "more.tsv"), "--skip-unreadable", "--top", "1"]) == 0
 
     assert main(["report", str(run)]) == 0

@@ -70,7 +70,7 @@ def test_single_files_are_read_as_the_network_takes_them(tmp_path: Path) -> None
 
     assert (text.read(WORDS), row.read(WORDS)) == ("a b", "b c")
     assert [each.name for each in (row, broken)] == [f"{tmp_path}/b.tsv, line {line}" for line in (2, 3)]
-    with pytest.raises(InputError, match="it has 1 columns, not 2 as the header"):
+    with pytest.raises(InputError, match="it has 1 column, not 2 as the header"):
         broken.read(WORDS)
     assert image.read(GREY).shape == (3, 4, 4)  # type: ignore[union-attr]
     assert GREY.encode(image.read(GREY)).shape == (16, 1)

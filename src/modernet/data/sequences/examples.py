@@ -15,7 +15,13 @@ from modernet.data.images.finding import IMAGE_SUFFIXES, files_below
 from modernet.data.images.views import central_view
 from modernet.data.sequences.encoding import Encoding
 from modernet.data.sequences.recoding import describe
-from modernet.data.sequences.sources.tables import TEXT_COLUMNS, find_column, table_header, table_lines
+from modernet.data.sequences.sources.tables import (
+    TEXT_COLUMNS,
+    count_of_columns,
+    find_column,
+    table_header,
+    table_lines,
+)
 from modernet.data.sequences.sources.wav import UnreadableWav, read_wav
 from modernet.errors import InputError
 from modernet.files.names import valid_text
@@ -117,6 +123,6 @@ def _examples(file: Path) -> Iterator[Example]:
         if number == 1 or not line.strip():
             continue
         if len(fields) != len(columns):
-            yield Example(file, number, broken=f"has {len(fields)} columns, not {len(columns)} as the header")
+            yield Example(file, number, broken=f"has {count_of_columns(fields)}, not {len(columns)} as the header")
         else:
             yield Example(file, number, fields[column])

@@ -37,7 +37,11 @@ def test_s4_reads_characters_with_a_mark_at_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("1.0\ta\tb\tonly one", "has 4 columns, not 5"), ("2.0\ta\tb\tc\td", "has the label '2.0', not 0.0 or 1.0")],
+    [
+        ("1.0\ta\tb\tonly one", "has 4 columns, not 5"),
+        ("no tab", "has 1 column, not 5"),
+        ("2.0\ta\tb\tc\td", "has the label '2.0', not 0.0 or 1.0"),
+    ],
 )
 def test_a_broken_line_is_named_or_skipped(tmp_path: Path, line: str, message: str) -> None:
     file = write(tmp_path) / "new_aan_pairs.eval.tsv"

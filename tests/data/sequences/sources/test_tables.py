@@ -78,7 +78,7 @@ def test_source_and_target_are_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("only a text", "has 1 columns, not 2 as the header"),
+        ("only a text", "has 1 column, not 2 as the header"),
         ("pos\ta text\tmore", "has 3 columns, not 2 as the header"),
         ("pos\t ", "has no text"),
         ("\ta text", "has no label"),

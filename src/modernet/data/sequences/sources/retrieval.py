@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modernet.data.sequences.sources.rows import Broken, Row, RowSource
+from modernet.data.sequences.sources.tables import count_of_columns
 from modernet.errors import InputError
 from modernet.files.fingerprint import file_sha256
 
@@ -48,7 +49,7 @@ class _Pairs:
                 fields = line.rstrip("\r\n").split("\t")
                 name = f"{self.file}, line {number}"
                 if len(fields) != 5:
-                    yield Broken(name, f"has {len(fields)} columns, not 5 ({_COLUMNS})")
+                    yield Broken(name, f"has {count_of_columns(fields)}, not 5 ({_COLUMNS})")
                 elif fields[0] not in ("0", "1", "0.0", "1.0"):
                     yield Broken(name, f"has the label {fields[0]!r}, not 0.0 or 1.0")
                 else:

@@ -63,6 +63,11 @@ def table_header(file: Path) -> list[str]:
     return [column.strip() for column in header.split("\t")]
 
 
+def count_of_columns(fields: list[str]) -> str:
+    """Return how many columns a line has, for messages: `1 column`, `3 columns`."""
+    return "1 column" if len(fields) == 1 else f"{len(fields)} columns"
+
+
 def _rows(file: Path, skipped: Skipped) -> Iterator[Row]:
     columns, shown = table_header(file), valid_text(str(file))
     label, text = find_column(file, columns, _LABELS, "label"), find_column(file, columns, TEXT_COLUMNS, "text")
@@ -72,7 +77,7 @@ def _rows(file: Path, skipped: Skipped) -> Iterator[Row]:
         if number == 1 or not line.strip():
             continue
         if len(fields) != len(columns):
-            skipped.add(name, f"has {len(fields)} columns, not {len(columns)} as the header")
+            skipped.add(name, f"has {count_of_columns(fields)}, not {len(columns)} as the header")
         elif not fields[label].strip():
             skipped.add(name, f"has no {columns[label]}")
         elif not fields[text].strip():
