@@ -14,12 +14,18 @@ def both(x: Tensor) -> Tensor:
     return torch.cat([x, x.conj()], -1)
 
 
+def dense_dplr(a: Tensor, p: Tensor) -> Tensor:
+    """Return diag(a) - p pᴴ of a and p (c, n / 2) and their conjugates: complex128 (c, n, n)."""
+    p = both(p)
+    return torch.diag_embed(both(a)) - p[:, :, None] * p.conj()[:, None, :]
+
+
 def dense_model(kernel: StateSpaceKernel, c: Tensor, rate: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
     """Return Ā, B̄ (bilinear) and C of each channel: complex128 (c, n, n), (c, n) and (s, c, n)."""
-    matrix = torch.diag_embed(both(kernel.a()))
     if isinstance(kernel, DplrKernel):
-        p = both(kernel.each(complex_of(kernel.p)))
-        matrix = matrix - p[:, :, None] * p.conj()[:, None, :]
+        matrix = dense_dplr(kernel.a(), kernel.each(complex_of(kernel.p)))
+    else:
+        matrix = torch.diag_embed(both(kernel.a()))
     half = kernel.dt(rate)[:, None, None] / 2 * matrix
     eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
     inverse = torch.linalg.inv(eye - half)

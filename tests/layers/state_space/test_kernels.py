@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from layers.state_space.dense import powers_kernel
+from layers.state_space.dense import both, dense_dplr, powers_kernel
 from modernet.errors import InputError
 from modernet.layers.state_space import DIAGONAL_STARTS, DPLR_STARTS, DiagonalKernel, DplrKernel, StateSpaceKernel
-from modernet.layers.state_space.dplr import corrected
+from modernet.layers.state_space.dplr import corrected, dplr_kernel
 from modernet.layers.state_space.kernel import exact
 
 LENGTHS = [1, 2, 7, 64, 1000]
@@ -59,6 +60,32 @@ class TestDplrKernel:
         expected = powers_kernel(kernel, output(kernel), length)
         assert_near(kernel(length), expected, 1e-10)
         assert_near(kernel.float()(length).double(), expected, 1e-5)
+
+    @pytest.mark.parametrize("length", [*LENGTHS, 1001])
+    def test_its_transform_at_every_node_is_that_of_a_dense_inverse(self, length: int) -> None:
+        """At w = exp(-2πi k / L): 2 / (1 + w) dt C̃ (z - dt A)⁻¹ B, whose limit at w = -1, where z is infinite, is
+        dt / 2 C̃ B.
+        """
+        chance = torch.Generator().manual_seed(0)
+        draw = functools.partial(torch.randn, dtype=torch.complex128, generator=chance)
+        a, b, p, c = draw(3, 8), draw(3, 8), draw(3, 8), draw(2, 3, 8)
+        a = torch.complex(-a.real.abs() - 0.1, 10 * a.imag)
+        dt = torch.tensor([0.001, 0.05, 1.0], dtype=torch.float64)
+
+        matrix, inputs, outputs = dense_dplr(a, p), both(b), both(c)
+        w = torch.exp(-2j * math.pi * torch.arange(length // 2 + 1, dtype=torch.float64) / length)
+        expected = torch.empty(2, 3, len(w), dtype=torch.complex128)
+        for k, node in enumerate(w):
+            if 2 * k == length:
+                expected[..., k] = dt / 2 * (outputs * inputs).sum(-1)
+                continue
+            z = 2 * (1 - node) / (1 + node)
+            resolvent = torch.linalg.inv(z * torch.eye(16, dtype=torch.float64) - dt[:, None, None] * matrix)
+            expected[..., k] = 2 / (1 + node) * dt * (outputs * (resolvent @ inputs[..., None])[..., 0]).sum(-1)
+
+        found = torch.fft.rfft(dplr_kernel(length, a, c, b, p, dt))
+        assert_near(found, expected, 1e-12)
+        assert_near(found[..., -1], expected[..., -1], 1e-10)  # the node where z is largest, or infinite
 
     def test_c_is_what_it_was_drawn_as(self) -> None:
         torch.manual_seed(3)
