@@ -103,6 +103,16 @@ ROWS = np.array(
 NAMES = ("x", "y", "z", "nx", "ny", "nz", "red", "green", "blue", "label")
 
 
+def test_faces_of_an_obj_may_count_back_from_their_line(tmp_path: Path) -> None:
+    pytest.importorskip("trimesh")
+    parts = "v 0 0 0\nv 1 0 0\nvn 0 0 1\nv 0 1 0\nf -3//-1 -2//-1 -1//-1\nv 9 0 0\nv 10 0 0\nv 9 1 0\nf -3 -2 -1\n"
+    points = read_whole(write(tmp_path / "two.obj", parts), 1000).points
+    assert 0.4 < (points[:, 0] < 5).mean() < 0.6
+    (tmp_path / "there").mkdir()
+    absolute = parts.replace("-3//-1 -2//-1 -1//-1", "1//1 2//1 3//1").replace("-3 -2 -1", "4 5 6")
+    assert np.array_equal(points, read_whole(write(tmp_path / "there" / "two.obj", absolute), 1000).points)
+
+
 def ply(kind: str, faces: bool = False) -> bytes:
     """Return a file of four points: positions, normals, colours and classes."""
     types = dict.fromkeys(NAMES[:6], "float") | dict.fromkeys(NAMES[6:9], "uchar") | {"label": "int"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ MESH_SUFFIXES = frozenset({".off", ".ply", ".obj", ".stl"})
 _BESIDES = (("nx", "ny", "nz"), ("red", "green", "blue"))  # properties of the points of a .ply, besides x, y and z
 _COUNTS = re.compile(rb"C?OFF(?:\s|#[^\n]*\n)*\d+\s+(\d+)")  # of corners and faces
 _HEADER_BYTES = 1000
+_RELATIVE = re.compile(rb"^\s*f\s.*-\d", re.MULTILINE)  # a face of an .obj with an index that counts back
 
 
 def read_mesh(path: Path, n: int) -> Cloud:
@@ -57,10 +59,40 @@ def _loaded(path: Path) -> Any:
             f"reading {path.suffix} files needs trimesh, which is not installed; pip install 'modernet[points]'"
         ) from None
     try:
-        loaded = trimesh.load(path, process=False)
+        text = path.read_bytes() if path.suffix.lower() == ".obj" else b""
+        if _RELATIVE.search(text):  # which trimesh would count from the end of the file
+            loaded = trimesh.load(io.BytesIO(_absolute(text)), file_type="obj", process=False)
+        else:
+            loaded = trimesh.load(path, process=False)
         return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
     except Exception as error:  # its parsers raise whatever a broken file leads to
         raise UnreadableCloud(f"cannot be read ({one_line(error, with_type=True)})") from error
+
+
+def _absolute(text: bytes) -> bytes:
+    """Return an .obj whose faces count their corners, texture coordinates and normals from the start of the file.
+
+    Negative indices of a face count back from its own line.
+    """
+    counts = dict.fromkeys((b"v", b"vt", b"vn"), 0)
+    lines = []
+    for line in text.splitlines():
+        kind, *corners = line.split() or [b""]
+        if kind in counts:
+            counts[kind] += 1
+        elif kind == b"f":
+            line = b" ".join([kind, *(_counted_from_start(corner, tuple(counts.values())) for corner in corners)])
+        lines.append(line)
+    return b"\n".join(lines)
+
+
+def _counted_from_start(corner: bytes, counts: tuple[int, ...]) -> bytes:
+    """Return `7/9/3` of `-1/-2/3`, by how many there are of each so far."""
+    parts = [
+        str(count + 1 + int(index)).encode() if index.startswith(b"-") else index
+        for index, count in zip(corner.split(b"/"), counts, strict=False)
+    ]
+    return b"/".join(parts)
 
 
 def _stated_faces(path: Path) -> int:
