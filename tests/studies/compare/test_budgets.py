@@ -56,9 +56,7 @@ def test_every_candidate_has_at_least_one_epoch() -> None:
 def test_shares_for_other_images_are_not_taken_over() -> None:
     request = asked("equal-seconds")
     before = calibrate(request, CANDIDATES, None, lambda: SPEEDS)
-    with pytest.raises(
-        InputError, match="photos has 900 training images, and the comparison in that folder is for 1"
-    ):
+    with pytest.raises(InputError, match="photos has 900 training images, and the comparison in that folder is for 1"):
         calibrate(request, {"new": settings(100, 900)}, before, lambda: {"new": 10.0})
 
 
