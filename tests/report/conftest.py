@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from modernet.records import Record
+from modernet.report import write_page
+from report.visiting import Visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -221,3 +223,15 @@ def browser() -> Iterator[Browser]:
             instance = driver.chromium.launch(executable_path=chromium, args=_QUIET)
             yield instance
             instance.close()
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Visit]:
+    """Write records as a page and open it: `visit(records, viewport=..., color_scheme=...)`."""
+
+    def open_page(records: list[Record], **context: Any) -> Visit:
+        path = tmp_path_factory.mktemp("page") / "page.html"
+        write_page(records, path)
+        return Visit(browser, path, **context)
+
+    return open_page

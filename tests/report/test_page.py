@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -18,15 +18,10 @@ from modernet.report import page, road, write_page
 from modernet.report.drawing.script import vega_script
 from modernet.report.section import Section
 from report.robustness.made_up import made_up_record
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+from report.visiting import HOSTILE, Visit
 
 Runs = Callable[..., Record]
 Walk = Callable[..., list[Record]]
-
-HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-_ALL_DRAWN = "[...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('svg.marks'))"
 
 
 @pytest.fixture(scope="module")
@@ -41,32 +36,6 @@ def records(walk: Walk, run: Runs, training_run: Runs) -> list[Record]:
     ]
     transferred = Record("transfer", "atto on usps", {}, {"usps_top1": 71.25}, environment={"device": "CPU"})
     return [*road, *training, transferred]
-
-
-class Visit:
-    """An open page with its console messages and network requests."""
-
-    def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page: Page = browser.new_page(**context)
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_function(_ALL_DRAWN)
-
-
-@pytest.fixture(scope="module")
-def visit(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Visit]:
-    """Write records as a page and open it: `visit(records, viewport=..., color_scheme=...)`."""
-
-    def open_page(records: list[Record], **context: Any) -> Visit:
-        path = tmp_path_factory.mktemp("page") / "page.html"
-        write_page(records, path)
-        return Visit(browser, path, **context)
-
-    return open_page
 
 
 @pytest.fixture(scope="module")

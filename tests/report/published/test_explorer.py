@@ -18,9 +18,10 @@ from modernet.catalogue.published_papers import published_papers
 from modernet.records import Record
 from modernet.report import write_explorer
 from modernet.report.published.explorer import COLOURS, OTHER
+from report import visiting
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 ALL = len(published_models()) + len(published_papers())
 
@@ -44,18 +45,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Visit:
-    """The page with its messages and requests."""
+class Visit(visiting.Visit):
+    """The explorer with its messages and requests."""
 
     def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page: Page = browser.new_page(**context)
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("#table tbody tr")
+        super().__init__(browser, path, "document.querySelector('#table tbody tr')", **context)
 
     def count(self) -> int:
         """Return how many points are visible, which the text below the chart says too."""

@@ -19,6 +19,7 @@ ABOVE = ("top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"
 """Positions in order of preference: away from vertical whiskers (`BESIDE`), or from horizontal ones (`ABOVE`)."""
 
 _OFFSETS = (8, 11, 14, 18, 23, 29)  # pixels from the centre of a point
+_LIMIT = "narrow ? 110 : 300"  # pixels; longer labels end in an ellipsis
 _OUTLINE = 12  # items around a point; closer together than a label is high
 
 
@@ -39,13 +40,16 @@ class LabelledPoint:
 
 
 def point_labels(points: Sequence[LabelledPoint], anchors: Sequence[str], *, size: int = 11, color: str = INK) -> Spec:
-    """Return labels for `figure`; a label without room is left out, so tooltips should repeat it."""
+    """Return labels for `figure`; a label without room is left out, and a long one cut, so tooltips should
+    repeat it.
+    """
     labels = [{"x": point.x, "y": point.y, "dx": 0, "dy": 0, "text": point.text} for point in points]
     obstacles = [
         {"x": x, "y": y, "dx": dx, "dy": dy, "text": ""} for point in points for x, y, dx, dy in _obstacles(point)
     ]
     enter = {"text": {"field": "text"}, "fontSize": {"value": size}, "fill": {"value": color}}
-    update = {name: {"scale": name, "field": name, "offset": {"field": f"d{name}"}} for name in ("x", "y")}
+    update: Spec = {name: {"scale": name, "field": name, "offset": {"field": f"d{name}"}} for name in ("x", "y")}
+    update["limit"] = {"signal": _LIMIT}  # the plot shrinks to make room for a label beyond its edge
     place = {
         "type": "label",
         "size": {"signal": "[width, height]"},
