@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +17,7 @@ from modernet.report.drawing.png import warm_up
 from modernet.studies.running.jobs import Job, Work
 from modernet.studies.running.machines import Resources
 from modernet.studies.running.runner import run_all
-from modernet.training import differences, run_identity
+from modernet.training import checkpoint_identity, differences, run_identity
 
 
 class PlannedRun(Job, Protocol):
@@ -110,20 +110,25 @@ def is_finished(run: PlannedRun) -> bool:
     """Return whether the folder of a run contains its record, without an error.
 
     Raises:
-        InputError: the folder contains a run with other settings.
+        InputError: the folder contains a run with other settings, finished or not.
     """
     path = run.folder / RECORD_NAME
-    if not path.exists():
-        return False
-    record = read_record(path)
-    if record.error is not None:
-        return False
-    different = differences(run_identity(record.settings), run_identity(run.settings))
+    record = read_record(path) if path.exists() else None
+    if record is not None and record.error is None:
+        _check_same(path, run_identity(record.settings), run)
+        return True
+    begun = checkpoint_identity(run.folder)
+    if begun is not None:
+        _check_same(run.folder, begun, run)
+    return False
+
+
+def _check_same(path: Path, found: Mapping[str, Any], run: PlannedRun) -> None:
+    different = differences(found, run_identity(run.settings))
     if different:
         raise InputError(
             f"{path} belongs to a study with other settings ({different[0]}); give another --out, or remove that folder"
         )
-    return True
 
 
 def _record_failure(run: PlannedRun, error: str) -> None:

@@ -4,7 +4,7 @@ from modernet.training.context import Intervals, RunContext
 from modernet.training.loop import Trained, train
 from modernet.training.non_finite import NonFiniteLoss
 from modernet.training.run import RunOptions, RunSpec, run_task
-from modernet.training.state.checkpoint import DiskFull, has_checkpoint, read_checkpoint
+from modernet.training.state.checkpoint import DiskFull, checkpoint_identity, has_checkpoint, read_checkpoint
 from modernet.training.state.identity import differences, run_identity
 from modernet.training.state.run_folder import prepare_folder
 from modernet.training.stopping import Interrupted, ignoring_ctrl_c, stop_requested_by_signal
@@ -20,6 +20,7 @@ __all__ = [
     "RunSpec",
     "Task",
     "Trained",
+    "checkpoint_identity",
     "differences",
     "has_checkpoint",
     "ignoring_ctrl_c",

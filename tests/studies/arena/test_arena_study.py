@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 from collections.abc import Callable
@@ -139,6 +140,28 @@ def test_more_models_and_tasks_are_added_to_the_table_and_other_settings_refused
 
     with pytest.raises(InputError, match=r"to a study with other settings \(epochs 2, not 1\); give another --out"):
         run(tmp_path, epochs=1)
+
+
+@pytest.mark.usefixtures("no_page")
+@pytest.mark.medium
+def test_other_settings_are_refused_before_training_where_a_run_has_only_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, calls = cells.train_sequences, itertools.count(1)
+
+    def stopped_at_the_third_step(*arguments: Any, **options: Any) -> Record:
+        return train(*arguments, **{**options, "should_stop": lambda: next(calls) >= 3})
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(cells, "train_sequences", stopped_at_the_third_step)
+        run(tmp_path, tasks=("listops",))
+    folder = tmp_path / "listops" / "transformer" / "seed-0"
+    assert (folder / "checkpoint.pt").exists()
+
+    with pytest.raises(InputError, match=r"seed-0 belongs to a study with other settings \(epochs 2, not 3\); give"):
+        run(tmp_path, tasks=("listops",), epochs=3)
+    assert not (folder / RECORD_NAME).exists()
+    assert [record.error for record in run(tmp_path, tasks=("listops",))] == [None]
 
 
 @pytest.mark.usefixtures("no_page")

@@ -99,6 +99,20 @@ def read_checkpoint(folder: Path, identity: Mapping[str, Any]) -> Checkpoint | N
     return None
 
 
+def checkpoint_identity(folder: Path) -> dict[str, Any] | None:
+    """Return the identity of the unfinished run in a folder; None without a checkpoint that can be read.
+
+    The weights stay on disk.
+    """
+    for name in (CHECKPOINT_NAME, PREVIOUS_NAME):
+        try:
+            found = torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)
+            return dict(found["identity"])
+        except Exception:  # as in `read_checkpoint`, which says it when the run resumes
+            continue
+    return None
+
+
 def has_checkpoint(folder: Path) -> bool:
     """Whether a folder contains an unfinished run."""
     return any((folder / name).exists() for name in (CHECKPOINT_NAME, PREVIOUS_NAME))
