@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,10 +209,10 @@ def test_the_dashed_line_is_of_points_that_none_beats(visit: Visit) -> None:
 def test_a_network_that_loses_at_its_larger_size_is_marked(visit: Visit) -> None:
     visit.page.fill("#search", "convnext_tiny.fb_in22k_ft_in1k 288")
     assert visit.count() == 1
-    assert visit.page.locator("td.loses").all_text_contents() == ["-4"]  # 82.9 at 224, 78.95 at 288
+    assert visit.page.locator("td.loses").all_text_contents() == ["−4.0"]  # 82.9 at 224, 78.95 at 288
     assert visit.page.evaluate(f"({_VISIBLE})()[0].classList.contains('loses')")
     visit.page.locator("#table tbody th button").press("Enter")
-    assert "loses 4 points from 224 to 288 pixels" in visit.text("#about")
+    assert "loses 4.0 points from 224 to 288 pixels" in visit.text("#about")
 
 
 @pytest.mark.medium
@@ -252,8 +253,18 @@ def test_the_table_sorts_and_tells_of_a_point(visit: Visit) -> None:
     assert visit.page.locator("#table thead th[aria-sort]").all_text_contents() == ["Sketch"]
     visit.page.locator("#table tbody th button").first.press("Enter")
     assert "siglip" in visit.text("#about")
+    assert visit.text("#rows").startswith("The first 30 of 1,")
     visit.page.click("#more")
     assert visit.page.locator("#table tbody tr").count() > 1600
+    assert visit.text("#rows") == f"{visit.count():,} rows."
+
+
+@pytest.mark.medium
+def test_accuracies_have_one_decimal_each(visit: Visit) -> None:
+    visit.page.fill("#search", "eva02_large_patch14_448")
+    shown = visit.page.locator("#table tbody td.top1, #table tbody td.real").all_text_contents()
+    assert len(shown) >= 8
+    assert [text for text in shown if not re.fullmatch(r"\d\d\.\d", text)] == []
 
 
 @pytest.mark.medium
@@ -283,6 +294,35 @@ def test_own_points_lie_on_top_with_their_names(browser: Browser, tmp_path: Path
         "[...document.querySelectorAll('#chart g:has(.point)')].map((g) => g.childElementCount)"
     )
     assert layers[-1] == 1
+    visit.page.close()
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("width", [360, 1280])
+def test_names_of_own_points_are_text_that_fits_the_chart(browser: Browser, tmp_path: Path, width: int) -> None:
+    settings = {"task": "classification", "data": {"name": "imagenet"}, "preparation": {"image_size": 224}}
+    long = "a_very_long_name_" * 12
+    records = [
+        Record("evaluate", name, {**settings, "params": 25_000_000, "macs": macs}, {"test_top1": top1})
+        for name, macs, top1 in ((visiting.HOSTILE, 10**9, 60.0), (long, 10**11, 65.0), ("plain", 10**9, 70.0))
+    ]
+    path = tmp_path / "published.html"
+    assert write_explorer(path, records) == 3
+    visit = Visit(browser, path, viewport={"width": width, "height": 740})
+    assert visit.complaints == []
+    assert visit.page.title() == "Which image models are best?"
+    assert visit.page.locator("img").count() == 0
+    hostile, cut, plain = visit.page.locator("#chart .name").all_text_contents()
+    assert hostile.startswith("</script>")
+    assert cut.startswith("a_very_lo")
+    assert cut.endswith("tested here")
+    assert plain == "plain, tested here"
+    for name in visit.page.locator("#chart .name").all():
+        box = name.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+    visit.page.fill("#search", "a_very_long_name")
+    assert visit.page.locator("#table tbody th").all_text_contents() == [f"{long}, tested here"]
     visit.page.close()
 
 

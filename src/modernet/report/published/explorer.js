@@ -7,6 +7,7 @@ const axis = (name) => content.axes.find((each) => each.name === name);
 const PAGE = 30;    // rows of the table at first
 const REACH = 18;   // pixels from the pointer within which a point is found
 const MARGIN = {top: 10, right: 14, bottom: 46, left: 58};
+const LETTER = 6.6; // pixels of a name in the chart, on average
 const NOT_COMPARED = 1e-9;
 const DOT = "M0-2.9a2.9 2.9 0 1 0 .01 0z";
 const DIAMOND = "M0-7 5.5 0 0 7-5.5 0z";
@@ -29,9 +30,18 @@ function html(name, properties, ...children) {
 }
 
 const formats = [0, 1, 2, 3].map((maximumFractionDigits) => new Intl.NumberFormat("en", {maximumFractionDigits}));
-function number(value, digits) {
-  if (value === null || value === undefined) return "–";
-  return formats[digits ?? (value < 10 ? 2 : value < 1000 ? 1 : 0)].format(value);
+const fixed = new Intl.NumberFormat("en", {minimumFractionDigits: 1, maximumFractionDigits: 1});
+const minus = (text) => text.replace("-", "−");
+const tick = (value) => minus(formats[3].format(value));
+const tenths = (value) => value == null ? "–" : minus(fixed.format(value));
+function number(value) {
+  return value == null ? "–" : formats[value < 10 ? 2 : value < 1000 ? 1 : 0].format(value);
+}
+
+// A text of at most some characters, without its middle.
+function shortened(text, most) {
+  const each = [...text], half = Math.floor((most - 1) / 2);
+  return each.length <= most ? text : [...each.slice(0, most - 1 - half), "…", ...each.slice(each.length - half)].join("");
 }
 
 // Points: an object each, with what a search looks through and what is drawn of it.
@@ -98,11 +108,11 @@ function place() {
   const frame = [];
   for (const value of ticks(across, wide / 75)) {
     const at = horizontal(value).toFixed(1);
-    frame.push(svg("path", {class: "grid", d: `M${at} ${top}v${tall}`}), svg("text", {x: at, y: height - bottom + 16, "text-anchor": "middle"}, number(value, 3)));
+    frame.push(svg("path", {class: "grid", d: `M${at} ${top}v${tall}`}), svg("text", {x: at, y: height - bottom + 16, "text-anchor": "middle"}, tick(value)));
   }
   for (const value of ticks(up, tall / 50)) {
     const at = vertical(value).toFixed(1);
-    frame.push(svg("path", {class: "grid", d: `M${left} ${at}h${wide}`}), svg("text", {x: left - 6, y: at, dy: ".35em", "text-anchor": "end"}, number(value, 3)));
+    frame.push(svg("path", {class: "grid", d: `M${left} ${at}h${wide}`}), svg("text", {x: left - 6, y: at, dy: ".35em", "text-anchor": "end"}, tick(value)));
   }
   const turned = `translate(13 ${top + tall / 2}) rotate(-90)`;
   frame.push(svg("text", {class: "title", x: left + wide / 2, y: height - 8, "text-anchor": "middle"}, across.title),
@@ -173,8 +183,9 @@ function update() {
   const steps = best.map((point, index) => index ? `H${point.left.toFixed(1)}V${point.top.toFixed(1)}` : `M${point.left.toFixed(1)} ${point.top.toFixed(1)}`);
   layers.front.replaceChildren(svg("path", {class: "front", d: steps.join("")}));
   layers.names.replaceChildren(...rows.filter((point) => point.own).map((point) => {
-    const before = point.left > 0.6 * width;
-    return svg("text", {class: "name", x: point.left + (before ? -9 : 9), y: point.top - 6, "text-anchor": before ? "end" : "start"}, point.name);
+    const before = point.left > 0.6 * width, room = (before ? point.left : width - point.left) - 9;
+    const name = shortened(point.name, Math.floor(room / LETTER));
+    return svg("text", {class: "name", x: point.left + (before ? -9 : 9), y: point.top - 6, "text-anchor": before ? "end" : "start"}, name);
   }));
   const names = best.slice(0, 12).map((point) => `${point.name} (${point.size})`);
   id("shown").textContent = `${number(rows.length)} of ${number(points.length)} points${words.length ? `: ${words.join(", ")}` : ""}.`
@@ -187,8 +198,8 @@ function update() {
 // What is known of a point, a line each.
 function about(point) {
   const known = (kind) => content.axes.filter((each) => each.kind === kind && point[each.name] != null);
-  const accuracies = known("accuracy").map((each) => `${each.title.replace(/( top-1)?, per cent$/, "")} ${number(point[each.name], 1)}`);
-  if (point.mce != null) accuracies.push(`mCE ${number(point.mce, 1)}`);
+  const accuracies = known("accuracy").map((each) => `${each.title.replace(/( top-1)?, per cent$/, "")} ${tenths(point[each.name])}`);
+  if (point.mce != null) accuracies.push(`mCE ${tenths(point.mce)}`);
   const speeds = known("speed").map((each) => {
     const size = point.scaled?.[each.name];
     return `${number(point[each.name])} ${each.title}${size ? `, scaled from ${size} pixels` : ""}`;
@@ -200,7 +211,7 @@ function about(point) {
     point.own ? "" : point.paper ? `says: ${point.said}` : `measured by timm; licence of the weights: ${point.licence || "not stated"}`,
     accuracies.join(", "), costs.join(", "), ...speeds,
     point.borrowed ? "cost or speed: timm's of the same architecture" : "",
-    point.gain == null ? "" : `${point.gain < 0 ? "loses" : "gains"} ${number(Math.abs(point.gain), 1)} points from ${point.gain_sizes} pixels`,
+    point.gain == null ? "" : `${point.gain < 0 ? "loses" : "gains"} ${tenths(Math.abs(point.gain))} points from ${point.gain_sizes} pixels`,
   ].filter(Boolean);
 }
 
@@ -266,7 +277,7 @@ function columns() {
   const short = {top1: "ImageNet", real: "ReaL", v2: "V2", a: "A", r: "R", sketch: "Sketch", mce: "mCE"};
   return [
     {name: "name", title: "Network", text: true}, {name: "family", title: "Family", text: true}, {name: "size", title: "Pixels"},
-    ...Object.entries(short).map(([name, title]) => ({name, title, digits: 1})), {name: "gain", title: "At its largest size", digits: 1},
+    ...Object.entries(short).map(([name, title]) => ({name, title, tenths: true})), {name: "gain", title: "At its largest size", tenths: true},
     {name: "params_m", title: "Params, M"}, {name: "gmacs", title: "MACs, G"}, ...(speed ? [{name: speed, title: "Images/s"}] : []),
     {name: "licence", title: "Licence", text: true}, {name: "said", title: "Said by", text: true},
   ];
@@ -278,16 +289,17 @@ function sorted(rows) {
   return [...rows].sort((a, b) => missing(a) - missing(b) || (a[by] < b[by] ? -sign : a[by] > b[by] ? sign : 0));
 }
 
-function cellText(point, {name, text, digits}) {
-  const value = point[name];
-  if (text) return value || "–";
-  return (name === "gain" && value > 0 ? "+" : point.scaled?.[name] ? "≈ " : "") + number(value, digits);
+function cellText(point, column) {
+  const {name} = column, value = point[name];
+  if (column.text) return value || "–";
+  return (name === "gain" && value > 0 ? "+" : point.scaled?.[name] ? "≈ " : "") + (column.tenths ? tenths(value) : number(value));
 }
 
 // Write the table: its first rows in the order that is asked for. A row is made once for the same columns.
 let made = {names: "", rows: new Map()};
 function write() {
   const rows = sorted(state.shown), by = state.sort ?? chosen().y, cells = columns(), names = cells.map(({name}) => name).join();
+  const count = state.all ? rows.length : Math.min(PAGE, rows.length);
   if (names !== made.names) {
     made = {names, rows: new Map()};
     id("table").tHead.replaceChildren(html("tr", {}, ...cells.map((column) => {
@@ -297,10 +309,11 @@ function write() {
     })));
   }
   for (const cell of id("table").tHead.rows[0].cells) cell.ariaSort = cell.className === by ? (state.down ? "descending" : "ascending") : null;
-  id("table").tBodies[0].replaceChildren(...rows.slice(0, state.all ? rows.length : PAGE).map((point) => {
+  id("table").tBodies[0].replaceChildren(...rows.slice(0, count).map((point) => {
     if (!made.rows.has(point)) made.rows.set(point, tableRow(point, cells));
     return made.rows.get(point);
   }));
+  id("rows").textContent = count < rows.length ? `The first ${count} of ${number(rows.length)} rows.` : `${number(count)} ${count === 1 ? "row" : "rows"}.`;
   id("more").hidden = rows.length <= PAGE;
   id("more").textContent = state.all ? "Show fewer rows" : `Show all ${number(rows.length)} rows`;
 }
