@@ -26,7 +26,7 @@ class State:
 
     Attributes:
         asked: the request, JSON-able.
-        images: fingerprint of those that it was for; None in plans of early versions.
+        images: fingerprint of those that it was for.
         labels: candidates that are trained.
         not_tried: what was left out before anything was measured, and why.
         evidence: of every candidate, by label.
@@ -37,7 +37,7 @@ class State:
     """
 
     asked: dict[str, Any]
-    images: str | None
+    images: str
     labels: list[str]
     not_tried: dict[str, str]
     evidence: dict[str, Evidence]
@@ -66,7 +66,7 @@ class State:
             plan = stored["plan"]
             state = State(
                 stored["asked"],
-                stored.get("images"),
+                stored["images"],
                 stored["labels"],
                 stored["not_tried"],
                 {name: Evidence(**each) for name, each in stored["evidence"].items()},

@@ -117,7 +117,7 @@ class _Study:
         if state is None:
             state = self._decide()
             state.write(self.folder)
-        if state.images not in (None, self.data["fingerprint"]):
+        if state.images != self.data["fingerprint"]:
             raise InputError(
                 f"{self.folder} has an advice for other images than those of {self.request.data} now; give another "
                 "--out, or remove that folder"
