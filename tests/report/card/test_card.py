@@ -184,6 +184,23 @@ def test_evaluations_robustness_and_speed_are_added() -> None:
     assert "no benchmark was given" not in text
 
 
+def test_the_speed_of_a_sequence_model_is_in_sequences_of_a_length() -> None:
+    settings = {
+        "model": "runs/my-run",
+        "mode": "infer",
+        "batch": 8,
+        "unit": "sequences",
+        "length": 512,
+        "dtype": "float32",
+    }
+    metrics = {"sequences_per_second": 84.2, "latency_ms": 95.0}
+    speed = Record("benchmark", "my-run", settings, metrics, environment={"device": "CPU, 2 threads"})
+    text = model_card(made_up("sequences", tests=(speed,)))
+
+    assert "| Mode | Sequences/s | ms per batch | Batch | Length | Dtype | Device |" in text
+    assert "| infer | 84.2 | 95.0 | 8 | 512 | float32 | CPU, 2 threads |" in text
+
+
 def test_a_result_that_two_records_have_is_written_once() -> None:
     again = evaluation(data={"name": "my_photos", "classes": 10})
     same = replace(again, metrics={"test_top1": 91.234, "test_n": 200})

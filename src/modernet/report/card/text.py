@@ -9,7 +9,7 @@ from modernet.files.hub_file import HubFile
 from modernet.records import Record
 from modernet.report.card.results import Result, data_name, results
 from modernet.report.card.subject import Card, started_from
-from modernet.report.notation import MISSING, markdown_text, measured, number, plural, quantity, with_unit
+from modernet.report.notation import MISSING, heading, markdown_text, measured, number, plural, quantity, with_unit
 from modernet.report.origin import setting_value
 
 _DOES = {
@@ -130,22 +130,31 @@ def _start(card: Card) -> str:
 
 
 def _speed(card: Card) -> str:
-    rows = [_speed_row(record) for record in card.of_kind("benchmark")]
-    if not rows:
+    records = card.of_kind("benchmark")
+    if not records:
         return ""
-    headings = ["Mode", "Images/s", "ms per batch", "Batch", "Pixels", "Dtype", "Device"]
-    return f"{_table(headings, rows)}\n\nMedians over rounds; another machine has other speeds."
+    unit = _unit(records[0])  # of all: they are of one network
+    size = "Pixels" if unit == "images" else "Length"
+    headings = ["Mode", f"{heading(unit)}/s", "ms per batch", "Batch", size, "Dtype", "Device"]
+    rows = _table(headings, [_speed_row(record) for record in records])
+    return f"{rows}\n\nMedians over rounds; another machine has other speeds."
 
 
 def _speed_row(record: Record) -> list[str]:
-    settings, metrics = record.settings, record.metrics
+    settings, metrics, unit = record.settings, record.metrics, _unit(record)
+    size = "image_size" if unit == "images" else "length"
     return [
         str(settings.get("mode") or MISSING),
-        measured(metrics.get("images_per_second")),
+        measured(metrics.get(f"{unit}_per_second")),
         measured(metrics.get("latency_ms")),
-        *(str(settings.get(name) or MISSING) for name in ("batch", "image_size", "dtype")),
+        *(str(settings.get(name) or MISSING) for name in ("batch", size, "dtype")),
         str(record.environment.get("device", MISSING)),
     ]
+
+
+def _unit(benchmark: Record) -> str:
+    """Return what the examples of a benchmark are; early records are of images, and do not say so."""
+    return str(benchmark.settings.get("unit", "images"))
 
 
 def _inputs(card: Card) -> str:
