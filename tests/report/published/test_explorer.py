@@ -19,7 +19,8 @@ from modernet.catalogue.published_papers import published_papers
 from modernet.records import Record
 from modernet.report import write_explorer
 from modernet.report.published.explorer import COLOURS, OTHER
-from report import visiting
+from report.visiting import HOSTILE
+from report.visiting import Visit as PageVisit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -46,7 +47,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Visit(visiting.Visit):
+class Visit(PageVisit):
     """The explorer with its messages and requests."""
 
     def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
@@ -298,13 +299,28 @@ def test_own_points_lie_on_top_with_their_names(browser: Browser, tmp_path: Path
 
 
 @pytest.mark.medium
+def test_an_own_speed_at_another_size_is_drawn_as_scaled(browser: Browser, tmp_path: Path) -> None:
+    case = {"benchmark": "b", "index": 0, "model": "convnext_tiny", "mode": "infer", "image_size": 112, "batch": 8}
+    metrics = {"top1": 82.1, "params": 28.589e6, "macs": 1.1e9, "images_per_second": 40.0}
+    path = tmp_path / "published.html"
+    assert write_explorer(path, [Record("benchmark", "case", case, metrics, environment={"device": "CPU"})]) == 1
+    visit = Visit(browser, path)
+    visit.page.select_option("#x", "CPU")
+    assert visit.page.locator("#chart .point.own.scaled").count() == 1
+    assert "≈ 10" in visit.text("#table tbody tr")
+    visit.page.locator("#table tbody th button").press("Enter")
+    assert "10 CPU, measured here, scaled from 112 pixels" in visit.text("#about").replace("images/s: ", "")
+    visit.page.close()
+
+
+@pytest.mark.medium
 @pytest.mark.parametrize("width", [360, 1280])
 def test_names_of_own_points_are_text_that_fits_the_chart(browser: Browser, tmp_path: Path, width: int) -> None:
     settings = {"task": "classification", "data": {"name": "imagenet"}, "preparation": {"image_size": 224}}
     long = "a_very_long_name_" * 12
     records = [
         Record("evaluate", name, {**settings, "params": 25_000_000, "macs": macs}, {"test_top1": top1})
-        for name, macs, top1 in ((visiting.HOSTILE, 10**9, 60.0), (long, 10**11, 65.0), ("plain", 10**9, 70.0))
+        for name, macs, top1 in ((HOSTILE, 10**9, 60.0), (long, 10**11, 65.0), ("plain", 10**9, 70.0))
     ]
     path = tmp_path / "published.html"
     assert write_explorer(path, records) == 3

@@ -27,6 +27,9 @@ def test_a_speed_at_another_size_than_the_accuracy_is_scaled_and_says_so() -> No
     (point,) = own_points([benchmarked(40.0, image_size=112)])
     assert point.name == "convnext_tiny, speed scaled from 112 pixels"
     assert (point.image_size, point.speed) == (224, 10.0)
+    assert point.values()["scaled"] == {"CPU, 2 threads": 112}  # drawn pale, as published ones are
+    (measured,) = own_points([benchmarked(10.0)])
+    assert "scaled" not in measured.values()
 
 
 def test_what_has_no_place_among_published_results_is_left_out() -> None:

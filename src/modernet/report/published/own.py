@@ -23,6 +23,7 @@ class OwnPoint:
         image_size: side in pixels, which accuracy, cost and speed are of.
         top1: in per cent, on ImageNet; published or measured.
         speed: images per second on `device`; None where only the accuracy was measured.
+        scaled_from: the image size that the speed and the cost were measured at, where it is another one; else None.
     """
 
     name: str
@@ -32,6 +33,7 @@ class OwnPoint:
     gmacs: float | None
     speed: float | None
     device: str
+    scaled_from: int | str | None = None
 
     def values(self) -> dict[str, Any]:
         """Return its values by the names of `published_points`."""
@@ -39,7 +41,11 @@ class OwnPoint:
             "name": self.name, "family": "measured here", "source": "own", "licence": "", "extra": 0,
             "size": self.image_size, "params_m": self.params_m, "gmacs": self.gmacs, "top1": self.top1,
         }  # fmt: skip
-        return values | ({self.device: self.speed} if self.device else {})
+        if self.device:
+            values[self.device] = self.speed
+        if self.scaled_from is not None:
+            values["scaled"] = {self.device: self.scaled_from}
+        return values
 
 
 def own_points(records: Sequence[Record]) -> list[OwnPoint]:
@@ -78,6 +84,7 @@ def _benchmarked(record: Record) -> OwnPoint | None:
         None if macs is None else _in(macs / share, 1e9),
         speed * share,
         device_of(record),
+        None if share == 1 else case.image_size,
     )
 
 
