@@ -361,7 +361,7 @@ def test_paper_has_the_chart_and_the_table_in_dark_ink_without_controls(browser:
     visit.page.emulate_media(media="print", color_scheme="dark")
     for selector in ("#controls", "#csv", "#families"):
         assert not visit.page.locator(selector).is_visible()
-    for selector in ("#chart", "#table", "#coloured", "#legend"):
+    for selector in ("#chart", "#rows", "#table", "#coloured", "#legend"):
         assert visit.page.locator(selector).is_visible()
     ink = visit.page.evaluate("getComputedStyle(document.querySelector('#table td')).color")
     assert ink == "rgb(27, 31, 36)"
