@@ -35,6 +35,7 @@ def test_the_same_data_elsewhere_or_shown_otherwise_has_the_same_digest() -> Non
         lambda data: replace(data, classes=("a", "c")),
         lambda data: replace(data, parts={"c": (0,)}),
         lambda data: replace(data, up=1),
+        lambda data: replace(data, provenance={**data.provenance, "scaled": False}),
         lambda data: replace(data, test=split(4)),
         lambda data: replace(data, train=replace(data.train, labels=np.array([1, 0]))),
         lambda data: replace(data, train=replace(data.train, point_labels=np.arange(12) % 3)),

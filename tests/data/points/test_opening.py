@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from modernet.data.points.dataset import PointDataset, PointSplit
+from modernet.data.points.fingerprint import point_fingerprint
 from modernet.data.points.opening import open_points
 from modernet.errors import InputError
 
@@ -51,6 +52,12 @@ def test_clouds_of_one_file_keep_their_size_in_units_of_the_median_radius(file: 
     assert (sized.inputs.scaled, scaled.inputs.scaled, scaled.inputs.unit) == (False, True, 1.0)
     assert sized.inputs.unit == pytest.approx(3, abs=0.7)  # the radius of 50 points, of two of three classes
     assert open_points(f"{file}:sized").inputs == sized.inputs
+
+
+def test_another_size_of_the_same_clouds_is_other_data(file: Path) -> None:
+    """A run that is resumed would else go on with clouds of another size."""
+    usual, sized, scaled = (point_fingerprint(open_points(f"{file}{option}")) for option in ("", ":sized", ":scaled"))
+    assert usual == sized != scaled
 
 
 def folds(file: Path, k: int, at: str = "") -> list[PointDataset]:

@@ -12,12 +12,15 @@ from modernet.data.points.dataset import PointDataset, PointSplit
 
 
 def point_fingerprint(dataset: PointDataset) -> str:
-    """Return a short digest of a data set: classes, parts, and the clouds in order.
+    """Return a short digest of a data set: classes, parts, and the clouds in order, with the size that an option gives
+    them.
 
     Where `provenance` names a generator, it says all of the clouds; others count by their content.
     """
     splits = dataset.train, dataset.validation, dataset.test
     about: dict[str, Any] = {"classes": dataset.classes, "parts": dict(dataset.parts), "up": dataset.up}
+    if "scaled" in dataset.provenance:  # otherwise than clouds of their source usually are
+        about["scaled"] = dataset.provenance["scaled"]
     if "generator" in dataset.provenance:
         about |= {"provenance": dict(dataset.provenance), "sizes": [len(split) for split in splits]}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())

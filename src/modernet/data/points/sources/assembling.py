@@ -133,7 +133,7 @@ def dataset_of(source: PointSource, options: Options, skipped: Skipped) -> Point
         third,
         classes,
         inputs,
-        {**source.provenance, "splits": phrase},
+        {**source.provenance, "splits": phrase, **({} if scaled == source.scaled else {"scaled": scaled})},
         parts,
         source.up,
         skipped.names,
