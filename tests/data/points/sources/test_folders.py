@@ -104,6 +104,13 @@ def test_what_cannot_be_read_is_an_error_or_is_skipped(folder: Path) -> None:
         open_points(f"{folder}:xyz")
 
 
+def test_a_class_whose_clouds_are_all_skipped_is_an_error(folder: Path) -> None:
+    for file in (folder / "cup").iterdir():
+        file.write_text("nan 1 2\n")
+    with pytest.raises(InputError, match=r"there is no train cloud of the class 'cup' to read in .*; add some, or"):
+        open_points(str(folder), skip_unreadable=True)
+
+
 def test_other_numbers_of_a_point_say_what_to_do(folder: Path) -> None:
     (folder / "cup" / "0005.xyz").write_text("1 2 3 4 5 6\n")
     with pytest.raises(InputError, match=r"5.xyz has 6 numbers a point, and .* has 3 \(with :xyz after the name"):

@@ -58,6 +58,9 @@ def test_damaged_files_are_one_line(modelnet: Path) -> None:
     write(file, data=np.zeros((3, 4, 3), "f4"), label=np.array([[0], [1], [7]]))
     with pytest.raises(InputError, match=r"train1.h5 has the label 7, and there are 3 classes"):
         open_points(str(modelnet))
+    write(file, data=np.zeros((3, 4, 3), "f4"), label=np.array([[0], [1], [-1]]))
+    with pytest.raises(InputError, match=r"train1.h5 has the label -1, and there are 3 classes"):
+        open_points(str(modelnet))
     (modelnet / "shape_names.txt").unlink()
     with pytest.raises(InputError, match=r"cannot read .*shape_names.txt: .*; it is part of the data"):
         open_points(str(modelnet))

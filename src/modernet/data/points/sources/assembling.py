@@ -107,6 +107,8 @@ def dataset_of(source: PointSource, options: Options, skipped: Skipped) -> Point
         for split, items in (("train", train), ("validation", validation), ("test", test))
     )
     skipped.report(source.name)
+    if source.labels is None:
+        _check_learned(source, first, labels)
     classes = labels
     parts: dict[str, tuple[int, ...]] = {}
     if first.point_labels is not None:
@@ -191,6 +193,16 @@ class _Reading:
                 f"has the label {cloud.labels.max()}, and there are {len(self._source.parts)} classes"
             )
         return cloud
+
+
+def _check_learned(source: PointSource, train: PointSplit, labels: tuple[str, ...]) -> None:
+    """Check that no class has lost all of its clouds for training to those that are skipped."""
+    lost = sorted(set(range(len(labels))) - set(train.labels.tolist()))
+    if lost:
+        raise InputError(
+            f"there is no train cloud of the class {labels[lost[0]]!r} to read in {source.path}; add some, or remove "
+            "the class"
+        )
 
 
 def _parts(

@@ -207,8 +207,9 @@ def _require(file: Path, opened: Any, names: Sequence[str]) -> None:
 
 
 def _named(file: Path, labels: NDArray[Any], classes: Sequence[str]) -> list[str]:
-    if len(labels) and labels.max() >= len(classes):
-        raise InputError(f"{file} has the label {labels.max()}, and there are {len(classes)} classes")
+    for label in (labels.min(initial=0), labels.max(initial=0)):
+        if not 0 <= label < len(classes):
+            raise InputError(f"{file} has the label {label}, and there are {len(classes)} classes; download it again")
     return [classes[label] for label in labels.tolist()]
 
 
