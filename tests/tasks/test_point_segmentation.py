@@ -12,6 +12,7 @@ import torch
 
 from modernet.data.points.dataset import PointDataset
 from modernet.data.points.inputs import PointInputs
+from modernet.data.points.sources.files import read_whole
 from modernet.errors import InputError
 from modernet.recipes import PointSegmentationRecipe, get_recipe
 from modernet.records import Record, read_record
@@ -101,6 +102,17 @@ def test_every_point_of_a_file_is_predicted_and_coloured(trained: Path, tmp_path
         header, body = (tmp_path / "out" / f"{Path(answer.name).stem}.ply").read_bytes().split(b"end_header\n")
         assert b"element vertex 40\n" in header
         assert len(body) == 40 * 19
+
+    for name in ("disc", "rod"):  # on a map, to the millimetre
+        cloud = np.loadtxt(files / name / f"{int(name == 'rod')}.xyz")
+        (tmp_path / "map" / name).mkdir(parents=True)
+        np.savetxt(tmp_path / "map" / name / f"{name}.xyz", cloud + np.array([5e5, 5e6, 300]), "%.4f")
+    there = list(predict(saved, find([str(tmp_path / "map")]), PredictRequest(out=tmp_path / "there")))
+    for before, after in zip(answers[::2], there, strict=True):
+        assert after.predictions == before.predictions
+        assert read_whole(tmp_path / "there" / f"{Path(after.name).stem}.ply", 50).origin == pytest.approx(
+            [5e5, 5e6, 300], abs=1
+        )
 
     (tmp_path / "elsewhere").mkdir()
     lost = (files / "rod" / "1.xyz").rename(tmp_path / "elsewhere" / "1.xyz")

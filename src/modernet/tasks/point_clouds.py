@@ -6,15 +6,14 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from modernet import progress
 from modernet.data.images.finding import files_below
 from modernet.data.points.inputs import PointInputs
 from modernet.data.points.reading import read_cloud
+from modernet.data.points.sources.clouds import Cloud
 from modernet.data.points.sources.files import CLOUD_SUFFIXES, is_cloud
 from modernet.errors import InputError
 
@@ -47,10 +46,8 @@ def find_clouds(given: Sequence[str]) -> list[Path]:
     return sorted(found)
 
 
-def each_cloud(
-    found: Sequence[Path], inputs: PointInputs, *, skip_unreadable: bool
-) -> Iterator[tuple[Path, NDArray[np.float32]]]:
-    """Yield each cloud as `read_cloud` returns it: float32 (n, channels).
+def each_cloud(found: Sequence[Path], inputs: PointInputs, *, skip_unreadable: bool) -> Iterator[tuple[Path, Cloud]]:
+    """Yield each cloud as `read_cloud` returns it.
 
     Raises:
         InputError: one cannot be used.

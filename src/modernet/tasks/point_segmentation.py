@@ -188,8 +188,8 @@ def predict(saved: SavedNetwork, found: Sequence[Path], request: PredictRequest)
     colours = hex_colours(len(saved.classes))
     categories = {path: _category_of(path, parts) for path in found}
     for path, cloud in each_cloud(found, inputs, skip_unreadable=request.skip_unreadable):
-        shown, rows = parts_of_cloud(cloud, inputs)
-        classes = np.empty(len(cloud), np.int64)
+        shown, rows = parts_of_cloud(cloud.points, inputs)
+        classes = np.empty(len(cloud.points), np.int64)
         for part, row in zip(shown, rows, strict=True):
             category = torch.tensor([categories[path]])
             logits = answer(network, part[None], category)
@@ -197,7 +197,7 @@ def predict(saved: SavedNetwork, found: Sequence[Path], request: PredictRequest)
                 raise NonFiniteScores.of(str(path))
             classes[row] = answered_parts(logits, category, parts)[0].numpy()
         if request.out is not None:
-            write_ply(drawn[path][0], cloud, palette(len(saved.classes))[classes], classes)
+            write_ply(drawn[path][0], cloud.points, palette(len(saved.classes))[classes], classes, cloud.origin)
         shares = np.bincount(classes, minlength=len(saved.classes)) / len(classes)
         best = np.argsort(-shares, kind="stable")[: request.top].tolist()
         yield SegmentedCloud(

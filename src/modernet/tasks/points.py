@@ -161,6 +161,6 @@ def predict(saved: SavedNetwork, found: Sequence[Path], request: PredictRequest)
     check(request)
     inputs, network = point_runs.inputs_of(saved), saved.network.to(default_device())
     for path, cloud in each_cloud(found, inputs, skip_unreadable=request.skip_unreadable):
-        shown, _ = parts_of_cloud(cloud, inputs)
+        shown, _ = parts_of_cloud(cloud.points, inputs)
         name = valid_text(str(path))
         yield ClassifiedExample(name, guesses(answer(network, shown[:1])[0], saved.classes, name)[: request.top])

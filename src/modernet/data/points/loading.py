@@ -139,7 +139,7 @@ def parts_of_cloud(cloud: NDArray[np.float32], inputs: PointInputs) -> tuple[Ten
     """Show all points of a cloud, in as many parts as it takes, each of them spread over the whole of it.
 
     Args:
-        cloud: float32 (m, channels) or more of them, as `read_cloud` returns it.
+        cloud: float32 (m, channels) or more of them, as `read_cloud` returns its points.
 
     Returns:
         The parts as a network sees them, float32 (b, points, channels), on the CPU; and int64 (b, points), which of

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modernet.data.points.inputs import PointInputs
-from modernet.data.points.sources.clouds import UnreadableCloud
+from modernet.data.points.sources.clouds import Cloud, UnreadableCloud
 from modernet.data.points.sources.files import CLOUD_SUFFIXES, is_cloud, kept_points, read_whole
 from modernet.errors import InputError
 from modernet.files.names import valid_text
 
 
-def read_cloud(path: Path, inputs: PointInputs) -> NDArray[np.float32]:
-    """Return all points of a file in their order, or points that are drawn from a mesh: float32 (m, inputs.channels).
+def read_cloud(path: Path, inputs: PointInputs) -> Cloud:
+    """Return all points of a file in their order, or points that are drawn from a mesh: (m, inputs.channels).
 
     `parts_of_cloud` shows them to a network; its first part is what `open_points` would show of the file.
 
@@ -26,12 +26,12 @@ def read_cloud(path: Path, inputs: PointInputs) -> NDArray[np.float32]:
     if not is_cloud(path):
         raise InputError(f"{name} is no cloud or mesh that is read; give {', '.join(sorted(CLOUD_SUFFIXES))}")
     try:
-        points = read_whole(path, kept_points(inputs.points)).points
+        cloud = read_whole(path, kept_points(inputs.points))
     except UnreadableCloud as error:
         raise InputError(f"{name} {error}; repair it, or leave it out") from error
-    if points.shape[1] < inputs.channels:
+    if cloud.points.shape[1] < inputs.channels:
         raise InputError(
-            f"{name} has {points.shape[1]} numbers a point, and the network has learned from {inputs.channels}; give "
-            "files that have them"
+            f"{name} has {cloud.points.shape[1]} numbers a point, and the network has learned from {inputs.channels}; "
+            "give files that have them"
         )
-    return np.ascontiguousarray(points[:, : inputs.channels])
+    return replace(cloud, points=np.ascontiguousarray(cloud.points[:, : inputs.channels]))

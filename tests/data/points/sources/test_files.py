@@ -10,6 +10,7 @@ from modernet.data.points.inputs import PointInputs
 from modernet.data.points.loading import parts_of_cloud
 from modernet.data.points.ply import write_ply
 from modernet.data.points.reading import read_cloud
+from modernet.data.points.sources.arrays import read_arrays
 from modernet.data.points.sources.clouds import UnreadableCloud, shuffled_once
 from modernet.data.points.sources.files import read_file, read_whole
 from modernet.errors import InputError
@@ -192,6 +193,8 @@ class TestPoints:
             ("a.xyz", "some\nother text\n", "has something else than lines of numbers"),
             ("a.xyz", b"\xff\xfe\x00\x01" * 9, "has something else than lines of numbers"),
             ("a.txt", "x y z label\n0 1 2 0.5\n", "has labels that are no numbers of classes"),
+            ("a.txt", "x y z label\n0 1 2 99999\n", "has the label 99999; number classes from 0, below 10,000"),
+            ("a.xyz", "1 2 3\n-1e30 4 5\n", r"has coordinates up to 1e\+30, which are no places"),
             ("a.npy", "no array", "cannot be read"),
             ("a.npz", "PK", "cannot be read"),
             ("a.ply", ply("binary_little_endian")[:-9], "cannot be read"),
@@ -201,6 +204,47 @@ class TestPoints:
     def test_what_is_no_cloud_says_why(self, tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
         with pytest.raises(UnreadableCloud, match=message):
             read_whole(write(tmp_path / name, content), 50)
+
+    def test_places_on_a_map_keep_their_digits(self, tmp_path: Path) -> None:
+        """A metre across, 5,400 km north of the equator, where float32 has steps of half a metre."""
+        shape, place = np.random.default_rng(0).uniform(-1, 1, (200, 3)), np.array([512_345.6, 5_412_345.6, 300.2])
+        np.savetxt(tmp_path / "a.xyz", shape + place, "%.6f")
+        np.savez(tmp_path / "a.npz", points=shape + place)
+        np.save(tmp_path / "millimetres.npy", (1000 * (shape + place)).round().astype(np.int64))
+        write_ply(tmp_path / "a.ply", shape.astype(np.float32), origin=place)
+        for name, unit in (("a.xyz", 1), ("a.npz", 1), ("millimetres.npy", 1000), ("a.ply", 1)):
+            cloud = read_whole(tmp_path / name, 50)
+            assert cloud.origin is not None
+            assert cloud.points + cloud.origin == pytest.approx(unit * (shape + place), rel=0, abs=unit * 1e-3)
+
+    def test_a_cloud_near_the_origin_for_its_size_is_read_as_it_is(self, tmp_path: Path) -> None:
+        near = np.random.default_rng(0).uniform(-1, 1, (200, 3)) + np.array([90, 0, 0])
+        far = near.astype(np.float32) + np.float32(1e5)  # has lost its digits elsewhere
+        for points in (near, far, far[:1].astype(np.float64)):
+            np.save(tmp_path / "a.npy", points)
+            cloud = read_whole(tmp_path / "a.npy", 50)
+            assert cloud.origin is None
+            assert np.array_equal(cloud.points, points.astype(np.float32))
+
+    @pytest.mark.parametrize(("old", "new"), [(b"(500", b"((00"), (b"500, 3), }", b"9" * 12 + b", 3), }")])
+    def test_an_array_with_a_damaged_header_says_so(self, tmp_path: Path, old: bytes, new: bytes) -> None:
+        """Numpy's own errors for these are those of Python's tokenizer and of memory."""
+        np.save(tmp_path / "a.npy", np.zeros((500, 3)))
+        content = (tmp_path / "a.npy").read_bytes()
+        file = write(tmp_path / "b.npy", content.replace(old + b" " * (len(new) - len(old)), new))
+        assert file.read_bytes() != content
+        with pytest.raises(UnreadableCloud, match="cannot be read"):
+            read_whole(file, 50)
+
+    def test_damaged_compressed_arrays_say_so(self, tmp_path: Path) -> None:
+        np.savez_compressed(tmp_path / "a.npz", points=np.random.default_rng(0).normal(size=(500, 3)))
+        content = bytearray((tmp_path / "a.npz").read_bytes())
+        content[2000:2100] = bytes(100)
+        file = write(tmp_path / "b.npz", bytes(content))
+        with pytest.raises(UnreadableCloud, match="cannot be read"):
+            read_whole(file, 50)
+        with pytest.raises(InputError, match=r"cannot read .*b.npz: .*; it must have points"):
+            read_arrays(file)
 
     def test_a_missing_file_says_so(self, tmp_path: Path) -> None:
         for suffix in (".xyz", ".npy", ".off"):
@@ -219,11 +263,11 @@ class TestReadCloud:
     def test_all_points_come_in_their_order(self, tmp_path: Path) -> None:
         points = np.random.default_rng(0).normal(size=(5000, 6)).astype(np.float32)
         np.save(tmp_path / "a.npy", points)
-        assert np.array_equal(read_cloud(tmp_path / "a.npy", PointInputs(64)), points[:, :3])
+        assert np.array_equal(read_cloud(tmp_path / "a.npy", PointInputs(64)).points, points[:, :3])
 
     def test_of_a_mesh_the_first_part_is_what_a_data_set_shows(self, tmp_path: Path) -> None:
         file, inputs = write(tmp_path / "a.off", f"OFF\n{SQUARE}"), PointInputs(64, scaled=False, centred=False)
-        cloud = read_cloud(file, inputs)
+        cloud = read_cloud(file, inputs).points
         assert cloud.shape == (2048, 3)
         shown, _ = parts_of_cloud(cloud, inputs)
         assert np.array_equal(shown[0].numpy(), read_file(file, 2048).points[:64])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -12,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modernet.data.points.sources.assembling import SCENE, Item, PointSource
-from modernet.data.points.sources.clouds import Cloud, checked
+from modernet.data.points.sources.clouds import MOST_CLASSES, Cloud, checked
 from modernet.data.sources.assemble import classes_of
-from modernet.errors import InputError
+from modernet.errors import InputError, one_line
 from modernet.files.fingerprint import file_sha256
 from modernet.files.names import valid_text
 
+BROKEN_ARRAY = OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, MemoryError
+"""What numpy raises for a file of arrays that is damaged, by what is damaged."""
 _WANTED = "points (n, p, 3 or more) and labels (n,), or (n, p) for a class of each point"
 
 
@@ -68,8 +72,10 @@ def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     try:
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot read {path}: {error}; it must have {_WANTED}, without Python objects") from error
+    except BROKEN_ARRAY as error:
+        raise InputError(
+            f"cannot read {path}: {one_line(error)}; it must have {_WANTED}, without Python objects"
+        ) from error
     missing = [name for name in ("points", "labels") if name not in arrays]
     if missing:
         found = ", ".join(arrays) or "nothing"
@@ -82,8 +88,15 @@ def _named(path: Path, labels: NDArray[Any], names: tuple[str, ...] | None) -> t
     if not np.issubdtype(labels.dtype, np.integer):
         texts = [str(label) for label in labels.tolist()]
         return names or classes_of(texts), texts
+    strange = (labels < 0) | (labels >= MOST_CLASSES)
+    if strange.any():
+        row = strange.argmax()
+        raise InputError(
+            f"{path}, cloud {row} has the label {labels[row]}; number classes from 0, below {MOST_CLASSES:,}, or give "
+            "their names as labels"
+        )
     known = names or classes_of(labels.tolist())
-    beyond = (labels < 0) | (labels >= len(known))
+    beyond = labels >= len(known)
     if beyond.any():
         row = beyond.argmax()
         raise InputError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from modernet.data.points.sources.arrays import BROKEN_ARRAY
 from modernet.data.points.sources.clouds import Cloud, UnreadableCloud, checked, shuffled_once
 from modernet.data.points.sources.meshes import MESH_SUFFIXES, read_mesh
 from modernet.data.points.sources.text import TEXT_SUFFIXES, read_text
@@ -67,5 +67,5 @@ def _read_array(path: Path) -> Cloud:
             if name not in names:
                 raise UnreadableCloud(f"has the arrays {', '.join(names) or 'none'}, and no points")
             return checked(loaded[name], loaded["labels"] if "labels" in names else None)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BROKEN_ARRAY as error:
         raise UnreadableCloud(f"cannot be read ({one_line(error)})") from error

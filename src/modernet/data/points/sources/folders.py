@@ -19,7 +19,7 @@ from modernet.errors import InputError
 from modernet.files.fingerprint import json_sha256
 from modernet.files.names import valid_text
 
-_VERSION = 1  # changes with everything that changes what is read of a file
+_VERSION = 2  # changes with everything that changes what is read of a file
 _AT_ONCE = 256  # files
 
 
