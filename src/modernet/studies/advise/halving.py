@@ -19,8 +19,8 @@ from modernet.errors import InputError
 from modernet.report.advise.advice import Trial
 
 MOST_SEEDS = 5
-_FINALS = ((4, 3), (3, 3), (3, 2), (2, 2), (3, 1), (2, 1))
-"""Finalists and their seeds, the best first."""
+_FINALS = ((4, 3), (4, 2), (4, 1), (3, 1), (2, 1))
+"""Finalists and their seeds, the best first: a good network may be fourth after the first round (docs/log.md)."""
 _SHORTEST, _LONGEST = 1 / 3, 1 / 2
 """Epochs of the first of two rounds, as shares of those of the last one."""
 _LEVEL = 1.645
@@ -110,8 +110,8 @@ def plan_rounds(costs: Mapping[str, Cost], epochs: int, seconds: float, workers:
     """Return the rounds that fit into a time if finalists are of mean cost.
 
     If everything can be trained twice, there is one round. Else a first round has a third to half of the epochs, and
-    the last one 2 to 4 finalists with all epochs and, if there is time, 2 or 3 seeds. If not even two finalists can be
-    trained once, both rounds have fewer epochs.
+    the last one 4 finalists with all epochs and, if there is time, 2 or 3 seeds; 3 or 2 finalists if there is less. If
+    not even two finalists can be trained once, both rounds have fewer epochs.
 
     Args:
         costs: of each candidate, at least one.
