@@ -74,7 +74,7 @@ class Options:
     out: Path | None = None
     """Folder for the record: metrics, those of each class, and the confusion of classes. modernet report shows it."""
     skip_unreadable: bool = False
-    """Skip images that cannot be read, and list them."""
+    """Skip what cannot be read, and list it."""
     trust: bool = False
     """Run the program in a folder of modernet optimize that someone else has saved: it can do anything."""
     json: bool = False

@@ -50,7 +50,7 @@ class Options:
     in COCO's format for all; for a run that was only pre-trained, the image, what it has seen of it, and what it
     predicts."""
     skip_unreadable: bool = False
-    """Do not count images that cannot be read as a failure: they are listed and skipped in either case."""
+    """Do not count what cannot be read as a failure: it is listed and skipped in either case."""
     trust: bool = False
     """Run the program in a folder of modernet optimize that someone else has saved: it can do anything."""
     json: bool = False

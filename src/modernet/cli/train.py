@@ -80,7 +80,7 @@ class Options(Generic[R]):
     """Resume the unfinished run in that folder, or begin it, or print the result if it is finished: a scheduler can
     always pass this."""
     skip_unreadable: bool = False
-    """Skip images that cannot be read, and list them."""
+    """Skip what cannot be read, and list it."""
     explain: bool = False
     """Print every value of the run and where it comes from, and train nothing."""
     json: bool = False

@@ -1,4 +1,4 @@
-"""Short labels that distinguish runs of the same name."""
+"""Short labels that distinguish runs of the same name, and the word for what they were shown."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from modernet.report.origin import setting_value
 
 _Choices = dict[tuple[str, str], Any]  # (one of `_PARTS`, leaf) -> value
 _PARTS = ("of recipes", "recipe", "model_fields", "weights", "data", "run", "test")  # in the order of a label
+_EXAMPLES = {
+    "sequences": "sequences",
+    "sequence_pretraining": "sequences",
+    "points": "clouds",
+    "point_segmentation": "clouds",
+}
+"""Task -> what its examples are, where they are not images."""
+
+
+def examples_of(run: Record) -> str:
+    """Return what the examples of a run's task are: `"images"`, `"sequences"` or `"clouds"`."""
+    return _EXAMPLES.get(run.settings.get("task", ""), "images")
 
 
 def labels(runs: Sequence[Record]) -> list[str]:

@@ -15,7 +15,7 @@ class Origin:
 
     Attributes:
         facts: name -> distinct values.
-        unreadable: names of the images that were skipped.
+        unreadable: names of what was skipped.
         recipes: heading of each distinct recipe: the runs that used it.
         leaves: setting -> its value in each of `recipes`.
     """

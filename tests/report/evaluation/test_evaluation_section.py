@@ -43,6 +43,23 @@ def test_networks_on_the_same_data_share_a_section_with_intervals_and_worst_clas
     assert "<td>60.0 %</td><td>3</td>" in text, "the dog taken for a cat"
 
 
+@pytest.mark.parametrize(
+    ("task", "examples"), [("classification", "images"), ("sequences", "sequences"), ("points", "clouds")]
+)
+def test_the_examples_of_a_task_have_their_name(tmp_path: Path, task: str, examples: str) -> None:
+    record = evaluated("net")
+    record.settings["task"] = task
+    training = replace(record, kind="train", metrics={"test_top1": 60.0, f"train_{examples}_per_second": 1234.0})
+    write_report([record, training], tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    assert f"Scores over n {examples} of the validation split" in text
+    assert f"95 % intervals over {examples}." in text
+    assert f"Test and validation scores over n {examples}" in text
+    assert f"{examples.capitalize()}/s" in text
+    assert "<td>1,234</td>" in text
+
+
 def test_runs_of_one_network_have_labels_of_their_own() -> None:
     runs = [evaluated("resnet18"), evaluated("resnet18")]
     for run, name in zip(runs, ("first", "second"), strict=True):

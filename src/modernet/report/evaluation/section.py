@@ -9,7 +9,7 @@ from modernet.records import Metric, Record, worst_classes
 from modernet.report import notation
 from modernet.report.drawing.errors import errors, write_errors_png
 from modernet.report.drawing.reconstructions import reconstructions, reconstructions_image
-from modernet.report.labels import labels
+from modernet.report.labels import examples_of, labels
 from modernet.report.origin import origin
 from modernet.report.section import Image, Section
 
@@ -47,6 +47,7 @@ def _section(kind: str, data: str, split: str, metrics: Sequence[Metric], runs: 
     reconstructed = [each for name, run in labelled if (each := reconstructions(name, run)) is not None]
     content = {
         "split": split,
+        "examples": examples_of(runs[0]),
         "metrics": measured,
         "primary": metrics[0],
         "rows": [(name, [_value(run, split, metric) for metric in measured], _n(run, split)) for name, run in labelled],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from modernet.records import Metric, Record
 from modernet.report.drawing.curves import learning_curves
 from modernet.report.drawing.errors import errors, write_errors_png
 from modernet.report.drawing.reconstructions import reconstructions, reconstructions_image
-from modernet.report.labels import labels
+from modernet.report.labels import examples_of, labels
 from modernet.report.origin import origin
 from modernet.report.section import Image, Section
 
@@ -40,7 +40,7 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
     content = {
         "runs": labelled,
         "primary": primary,
-        "unit": _unit(measured),
+        "examples": examples_of(runs[0]),
         "metrics": [
             primary,
             *(metric for metric in others if f"test_{metric.name}" in measured),
@@ -54,9 +54,3 @@ def _section(title: str, runs: Sequence[Record]) -> Section:
     if reconstructed:
         image = reconstructions_image(title, reconstructed)
     return Section("training", f"Training on {title}", f"Training: {title}", content, runs, image)
-
-
-def _unit(measured: Iterable[str]) -> str:
-    """Return what the throughput counts, by the names of all metrics."""
-    speeds = (name for name in measured if name.startswith("train_") and name.endswith("_per_second"))
-    return next(speeds, "train_images_per_second").removeprefix("train_").removesuffix("_per_second")
