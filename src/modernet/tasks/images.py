@@ -33,8 +33,9 @@ from modernet.data.transforms.corruptions import CorruptedImages
 from modernet.errors import InputError
 from modernet.evaluation import check_given, numbered_split
 from modernet.preparation import ImageSize
-from modernet.recipes import ImageRecipe, leaves
+from modernet.recipes import ImageRecipe
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.tasks.run_settings import run_settings
 from modernet.tasks.start import keeps_classifier, open_network
 from modernet.training.context import RunContext
 from modernet.training.task import Batches, HeldOut, Task
@@ -157,31 +158,10 @@ def image_settings(
     start: StartingWeights | None = None,
     study: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the settings of a run's record, but for `network_cost`.
-
-    Two runs with equal settings give equal results on one device.
-
-    Args:
-        study: the place of the run in its study, as the study writes it.
-    """
-    settings = {
-        **(study or {}),
-        "model": spec.name,
-        "model_kind": spec.kind,
-        "model_fields": dict(spec.fields),
-        "data": {**dataset.summary(), "fingerprint": fingerprint(dataset)},
-        "recipe": leaves(recipe),
-        "seed": seed,
-    }
-    if start is not None:
-        kept = keeps_classifier(start, dataset.classes, recipe.task)
-        settings["weights"] = {
-            "file": start.path.name,
-            "fingerprint": start.fingerprint(),
-            "classifier": "kept" if kept else "new",
-            **({} if start.published is None else {"name": start.published}),
-        }
-    return settings
+    """Return the settings of a run's record, but for `network_cost`; see `run_settings`."""
+    kept = start is not None and keeps_classifier(start, dataset.classes, recipe.task)
+    data = {**dataset.summary(), "fingerprint": fingerprint(dataset)}
+    return run_settings(spec, data, recipe, seed, start=start, classifier_kept=kept, study=study)
 
 
 def network_cost(

@@ -15,12 +15,12 @@ from modernet.data.points.inputs import PointInputs
 from modernet.data.points.opening import open_points
 from modernet.errors import InputError
 from modernet.evaluation.mean_iou import Confusion
-from modernet.evaluation.segmenting import WHOLE
 from modernet.points.zoo import point_config
-from modernet.recipes import PointRecipe, leaves
+from modernet.recipes import PointRecipe
 from modernet.records import is_run_path
-from modernet.tasks.input_kinds import check_takes
+from modernet.tasks.input_kinds import check_no_image_options, check_takes
 from modernet.tasks.registry import EvaluateRequest, TrainRequest
+from modernet.tasks.run_settings import run_settings
 from modernet.tasks.start import go_on_from, keeps_classifier
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, weights_of_run
 from modernet.weights.saved_network import Inputs, folder_of_run
@@ -154,46 +154,15 @@ def point_settings(
     start: StartingWeights | None = None,
     study: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the settings of a run's record, but for its parameters.
-
-    Two runs with equal settings give equal results on one device.
-
-    Args:
-        study: the place of the run in its study, as the study writes it.
-    """
-    settings = {
-        **(study or {}),
-        "model": spec.name,
-        "model_kind": spec.kind,
-        "model_fields": dict(spec.fields),
-        "data": {**dataset.summary(), "fingerprint": point_fingerprint(dataset)},
-        "recipe": leaves(recipe),
-        "seed": seed,
-    }
-    if start is not None:
-        kept = keeps_classifier(start, dataset.classes, recipe.task)
-        settings["weights"] = {
-            "file": start.path.name,
-            "fingerprint": start.fingerprint(),
-            "classifier": "kept" if kept else "new",
-        }
-    return settings
+    """Return the settings of a run's record, but for its parameters; see `run_settings`."""
+    kept = start is not None and keeps_classifier(start, dataset.classes, recipe.task)
+    data = {**dataset.summary(), "fingerprint": point_fingerprint(dataset)}
+    return run_settings(spec, data, recipe, seed, start=start, classifier_kept=kept, study=study)
 
 
 def check_evaluation(request: EvaluateRequest) -> None:
-    """Check that a request has nothing that only tasks on images know.
-
-    Raises:
-        InputError: it has.
-    """
-    if request.inference != WHOLE:
-        raise InputError("a cloud is seen at once; leave out --window, --scales and --flip")
-    if request.save_json is not None:
-        raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
-    if request.class_map is not None or request.real or request.corrupt is not None:
-        raise InputError("--class-map, --real and corruptions are for images; leave them out")
-    if not isinstance(request.data, str):
-        raise InputError("images are given, and the network takes point clouds; give the name of a data set of them")
+    """As `check_no_image_options`."""
+    check_no_image_options(request, "a cloud", "point clouds")
 
 
 def open_for_saved(saved: SavedNetwork, request: EvaluateRequest) -> PointDataset:

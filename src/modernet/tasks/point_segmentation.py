@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.counting.parameters import count_parameters
 from modernet.data.points.dataset import PointBatch, PointDataset
 from modernet.data.points.loading import parts_of_cloud, point_loader
 from modernet.data.points.ply import write_ply
@@ -31,10 +30,9 @@ from modernet.recipes import PointSegmentationRecipe
 from modernet.records import Metric, Record
 from modernet.tasks import point_runs
 from modernet.tasks.point_clouds import answer, each_cloud, find_clouds
-from modernet.tasks.point_task import PointTask, over_last_epochs
+from modernet.tasks.point_task import PointTask, over_last_epochs, train_point_task
 from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest
-from modernet.training.context import RunContext
-from modernet.training.run import RunOptions, RunSpec, run_task
+from modernet.training.run import RunOptions
 from modernet.training.task import HeldOut
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
 
@@ -89,16 +87,7 @@ def train_point_segmenter(
     **run: Unpack[RunOptions],
 ) -> Record:
     """Train a network for the class of each point; arguments and errors as of `train_points`."""
-    spec = point_runs.with_inputs(spec, dataset)
-    settings = point_runs.point_settings(spec, dataset, recipe, seed, start=start)
-    settings["params"] = count_parameters(lambda: build_network(spec, len(dataset.classes)))
-
-    def build(context: RunContext) -> PointSegmentation:
-        network = build_network(spec, len(dataset.classes))
-        point_runs.start_from(start, network, spec, dataset.classes, build_network)
-        return PointSegmentation(network, spec, dataset, recipe, context, seed)
-
-    return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)
+    return train_point_task(PointSegmentation, build_network, spec, dataset, recipe, seed=seed, start=start, **run)
 
 
 def prepare(request: TrainRequest) -> Callable[..., Record]:

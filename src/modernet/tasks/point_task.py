@@ -1,23 +1,26 @@
-"""The base of tasks on point clouds: batches, names and files of a run, and the tests of its last epochs."""
+"""Tasks on point clouds: their base, with the tests of the last epochs, and how one is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
+from modernet.counting.parameters import count_parameters
 from modernet.data.loading.plan import Place
 from modernet.data.points.dataset import PointBatch, PointDataset
 from modernet.data.points.loading import PointLoader, point_loader
 from modernet.errors import InputError
 from modernet.points.penalties import collected_penalties
 from modernet.recipes import PointRecipe
-from modernet.records import Metric
+from modernet.records import Metric, Record
+from modernet.tasks import point_runs
 from modernet.training.context import RunContext
+from modernet.training.run import RunOptions, RunSpec, run_task
 from modernet.training.task import HeldOut, Task
-from modernet.weights import NetworkSpec, save_network
+from modernet.weights import NetworkSpec, StartingWeights, save_network
 
 TESTED_EPOCHS = 5
 """How many of the last epochs are tested. Releases of the field report the best test epoch. Here it is the last one,
@@ -110,3 +113,33 @@ class PointTask(Task):
 
     def save(self, folder: Path, network: nn.Module) -> None:
         save_network(folder, network, self.spec, self.dataset.classes, self.dataset.inputs, self.kind)
+
+
+def train_point_task(
+    task: type[PointTask],
+    build_network: Callable[[NetworkSpec, int], nn.Module],
+    spec: NetworkSpec,
+    dataset: PointDataset,
+    recipe: PointRecipe,
+    *,
+    seed: int = 0,
+    start: StartingWeights | None = None,
+    study: Mapping[str, Any] | None = None,
+    **run: Unpack[RunOptions],
+) -> Record:
+    """Train the network of a task; the other arguments and errors are those of `train_points`.
+
+    Args:
+        task: what is trained.
+        build_network: as `TaskModule.build_network`.
+    """
+    spec, k = point_runs.with_inputs(spec, dataset), len(dataset.classes)
+    settings = point_runs.point_settings(spec, dataset, recipe, seed, start=start, study=study)
+    settings["params"] = count_parameters(lambda: build_network(spec, k))
+
+    def build(context: RunContext) -> PointTask:
+        network = build_network(spec, k)
+        point_runs.start_from(start, network, spec, dataset.classes, build_network)
+        return task(network, spec, dataset, recipe, context, seed)
+
+    return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)

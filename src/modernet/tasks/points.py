@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Unpack
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modernet.counting.parameters import count_parameters
 from modernet.data.points.dataset import PointBatch, PointDataset
 from modernet.data.points.loading import parts_of_cloud, point_loader
 from modernet.evaluation.class_counts import ClassifiedExample, guesses
@@ -23,10 +22,9 @@ from modernet.records import Metric, Record
 from modernet.statistics import wilson_interval
 from modernet.tasks import point_runs
 from modernet.tasks.point_clouds import answer, each_cloud, find_clouds
-from modernet.tasks.point_task import PointTask, over_last_epochs
+from modernet.tasks.point_task import PointTask, over_last_epochs, train_point_task
 from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, check_classifying
-from modernet.training.context import RunContext
-from modernet.training.run import RunOptions, RunSpec, run_task
+from modernet.training.run import RunOptions
 from modernet.training.task import HeldOut
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights
 
@@ -98,16 +96,9 @@ def train_points(
     ...     NetworkSpec("points", "ascn", {}), open_points("solids"), get_recipe("points_nano"), folder="runs/solids"
     ... )  # doctest: +SKIP
     """
-    spec = point_runs.with_inputs(spec, dataset)
-    settings = point_runs.point_settings(spec, dataset, recipe, seed, start=start, study=study)
-    settings["params"] = count_parameters(lambda: build_network(spec, len(dataset.classes)))
-
-    def build(context: RunContext) -> PointClassification:
-        network = build_network(spec, len(dataset.classes))
-        point_runs.start_from(start, network, spec, dataset.classes, build_network)
-        return PointClassification(network, spec, dataset, recipe, context, seed)
-
-    return run_task(build, RunSpec(spec.name, recipe, seed, settings), **run)
+    return train_point_task(
+        PointClassification, build_network, spec, dataset, recipe, seed=seed, start=start, study=study, **run
+    )
 
 
 def prepare(request: TrainRequest) -> Callable[..., Record]:

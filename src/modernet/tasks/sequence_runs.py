@@ -18,11 +18,12 @@ from modernet.data.sequences.loading import SequenceLoader, sequence_loader
 from modernet.data.sequences.opening import open_sequences
 from modernet.data.sequences.recoding import describe
 from modernet.errors import InputError
-from modernet.recipes import Recipe, leaves
+from modernet.recipes import Recipe
 from modernet.records import is_run_path
 from modernet.sequences.zoo import sequence_config
 from modernet.tasks.input_kinds import check_takes
 from modernet.tasks.registry import TrainRequest
+from modernet.tasks.run_settings import run_settings
 from modernet.training.context import RunContext
 from modernet.training.task import HeldOut
 from modernet.weights import NetworkSpec, SavedNetwork, StartingWeights, weights_of_run
@@ -100,30 +101,9 @@ def sequence_settings(
     classifier_kept: bool = False,
     study: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the settings of a run's record, but for its parameters.
-
-    Two runs with equal settings give equal results on one device.
-
-    Args:
-        classifier_kept: whether it starts with the classifier of the run that `start` is of.
-        study: the place of the run in its study, as the study writes it.
-    """
-    settings = {
-        **(study or {}),
-        "model": spec.name,
-        "model_kind": spec.kind,
-        "model_fields": dict(spec.fields),
-        "data": {**dataset.summary(), "fingerprint": sequence_fingerprint(dataset)},
-        "recipe": leaves(recipe),
-        "seed": seed,
-    }
-    if start is not None:
-        settings["weights"] = {
-            "file": start.path.name,
-            "fingerprint": start.fingerprint(),
-            "classifier": "kept" if classifier_kept else "new",
-        }
-    return settings
+    """Return the settings of a run's record, but for its parameters; see `run_settings`."""
+    data = {**dataset.summary(), "fingerprint": sequence_fingerprint(dataset)}
+    return run_settings(spec, data, recipe, seed, start=start, classifier_kept=classifier_kept, study=study)
 
 
 def held_out_loader(dataset: SequenceDataset, split: HeldOut, recipe: Recipe, context: RunContext) -> SequenceLoader:

@@ -18,15 +18,14 @@ from modernet.data.sequences.fingerprint import sequence_fingerprint
 from modernet.data.sequences.loading import sequence_loader
 from modernet.data.sequences.opening import open_sequences
 from modernet.data.sequences.recoding import recoded
-from modernet.errors import InputError
 from modernet.evaluation.class_counts import ClassifiedExample
-from modernet.evaluation.segmenting import WHOLE
 from modernet.evaluation.sequences import classify_each, measure_sequences, numbered_sequences
 from modernet.machine.device import default_device
 from modernet.recipes import SequenceRecipe
 from modernet.records import Metric, Record
 from modernet.statistics import wilson_interval
 from modernet.tasks import sequence_runs
+from modernet.tasks.input_kinds import check_no_image_options
 from modernet.tasks.registry import EvaluateRequest, Measured, PredictRequest, TrainRequest, check_classifying
 from modernet.training.context import RunContext
 from modernet.training.run import RunOptions, RunSpec, run_task
@@ -170,15 +169,8 @@ def check(request: EvaluateRequest | PredictRequest) -> None:
     """As `TaskModule.check`."""
     if isinstance(request, PredictRequest):
         check_classifying(request)
-        return
-    if request.inference != WHOLE:
-        raise InputError("a sequence is seen at once; leave out --window, --scales and --flip")
-    if request.save_json is not None:
-        raise InputError("--save-json writes what a detector finds; leave it out, or use --json > FILE")
-    if request.class_map is not None or request.real or request.corrupt is not None:
-        raise InputError("--class-map, --real and corruptions are for images; leave them out")
-    if not isinstance(request.data, str):
-        raise InputError("images are given, and the network takes sequences; give the name of a data set of them")
+    else:
+        check_no_image_options(request, "a sequence", "sequences")
 
 
 def evaluate(saved: SavedNetwork, request: EvaluateRequest) -> Measured:
