@@ -18,7 +18,7 @@ def drawing_files(folder: Path, images: Sequence[Path], endings: Sequence[str]) 
     files: dict[Path, list[Path]] = {}
     for path in images:
         if folder.resolve() in (path.parent.resolve(), path.resolve().parent):
-            raise InputError(f"--out {folder} holds {path.name} itself; give a folder without the images")
+            raise InputError(f"--out {folder} holds {path.name} itself; give another folder")
         files[path] = [folder / f"{path.stem}{ending}" for ending in endings]
         for file in files[path]:
             if file in drawn_from:
