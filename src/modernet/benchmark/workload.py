@@ -17,6 +17,7 @@ from modernet.benchmark.case import CHOSEN, Case
 from modernet.benchmark.inputs import Batch
 from modernet.benchmark.targets import Target
 from modernet.deploy.running.casting import cast_weights
+from modernet.layers.memory_layout import avoid_unsafe_layout
 from modernet.machine.device import last_cache_bytes
 from modernet.machine.memory import available_bytes
 from modernet.machine.settings import set_tf32
@@ -71,6 +72,8 @@ def prepare(case: Case, target: Target, device: torch.device) -> Workload:
         if case.mode == "infer":
             running = cast_weights(running, case.tensor_dtype)
         running.train(case.mode == "train")
+        if case.mode == "train" and device.type == "cpu":
+            avoid_unsafe_layout(running, compiled=case.compile != "off")
     call: Callable[..., Any] = running
     if case.compile not in ("off", CHOSEN):
         call = torch.compile(running, mode=case.compile, dynamic=False)

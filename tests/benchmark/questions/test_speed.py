@@ -156,6 +156,18 @@ def test_complex_weights_stay_complex_in_bfloat16() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("mode", "contiguous"), [("train", True), ("infer", False)])
+def test_narrow_strided_convolutions_are_trained_as_modernet_trains_them(mode: str, contiguous: bool) -> None:
+    workload = prepared(mode, HERE + "skips_pixels", side=8)
+    workload.step()
+    seen: list[bool] = []
+    workload.network.get_submodule("skip").register_forward_hook(
+        lambda layer, inputs, output: seen.append(inputs[0].is_contiguous())
+    )
+    workload.step()
+    assert seen == [contiguous]
+
+
 def test_an_optimized_network_is_optimized_for_the_measured_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

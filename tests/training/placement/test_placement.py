@@ -18,6 +18,7 @@ from modernet.processes import ALONE, Processes
 from modernet.recipes import Execution, get_recipe
 from modernet.records import read_record
 from modernet.tasks import train_classifier
+from modernet.torch_internals import has_forward_hooks
 from modernet.training import Interrupted
 from modernet.training.placement.placement import Placement
 from modernet.training.placement.sharding import blocks_of
@@ -56,13 +57,13 @@ def test_a_compiled_network_gives_the_same_losses(tmp_path: Path, monkeypatch: p
     assert losses(fast) == losses(plain)
 
 
-def test_convolutions_too_narrow_for_training_on_a_cpu_are_refused() -> None:
-    narrow, wide = (create_model("resnet18", depths=(1, 1), width=width) for width in (4, 8))
-    Placement(wide, RANDOM, Execution(), CPU, ALONE)
-    with pytest.raises(
-        InputError, match=r"is a strided convolution of 4 channels, .* make the network wider, so that it "
-    ):
-        Placement(narrow, RANDOM, Execution(), CPU, ALONE)
+@pytest.mark.parametrize(("width", "contiguous"), [(8, {"layer2.0.downsample.0"}), (16, set())])
+def test_narrow_strided_convolutions_are_trained_in_contiguous_memory(width: int, contiguous: set[str]) -> None:
+    network = create_model("resnet18", depths=(1, 1), width=width)
+    placement = Placement(network, RANDOM, Execution(), CPU, ALONE)
+
+    assert {name for name, each in placement.network.named_modules() if has_forward_hooks(each)} == contiguous
+    assert not any(map(has_forward_hooks, placement.result().modules()))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from modernet.errors import InputError
+from modernet.layers.memory_layout import compute_contiguous
 
 Convolution: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
 
@@ -58,12 +59,10 @@ def avoid_wrong_gradients(network: nn.Module, *, compiled: bool) -> Avoided:
         raise InputError(f"{what}; give --precision fp32")
     if compiled:
         raise InputError(f"{what} in channels_last memory; give --precision fp32, or leave out --compile")
-    for _, layer in layers:
-        layer.weight.data = layer.weight.data.clone(memory_format=torch.contiguous_format)
     more = f" and {len(layers) - 1} more layers" if len(layers) > 1 else ""
     return Avoided(
         f"{what}{more} in channels_last memory, which they therefore do without",
-        [layer.register_forward_pre_hook(_contiguous) for _, layer in layers],
+        [compute_contiguous(layer) for _, layer in layers],
     )
 
 
@@ -120,8 +119,3 @@ def _input_size(layer: Convolution, side: int) -> list[int]:
         else:
             found.append(max(1, (side - 1) * stride + extent + 1 - 2 * padding[axis]))
     return found
-
-
-def _contiguous(layer: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    # a clone, as one pixel is contiguous in both layouts, and torch then goes by its strides
-    return inputs[0].clone(memory_format=torch.contiguous_format), *inputs[1:]

@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from modernet import progress
 from modernet.errors import InputError
+from modernet.layers.memory_layout import avoid_unsafe_layout
 from modernet.models.fused import use_kernels
 from modernet.processes import Processes
 from modernet.recipes import Execution, Recipe
@@ -24,7 +25,6 @@ from modernet.torch_internals import has_bfloat16, tree_map
 from modernet.training.placement.bfloat16_check import avoid_wrong_gradients
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_MIN_CHANNELS = 8  # of a strided convolution, for training on a CPU
 _SYNC_BUFFERS = (  # renamed in torch 2.15
     "forward_sync_buffers"
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
@@ -67,8 +67,6 @@ class Placement:
             if not isinstance(network, Checkpointed):
                 raise InputError(f"a {type(network).__name__} has no blocks to checkpoint; leave out --checkpointing")
             network.set_grad_checkpointing()
-        if device.type == "cpu":
-            _refuse_narrow_convolutions(network)
         self.device, self._alone = device, processes.alone
         self._dtype = _DTYPES.get(recipe.precision)
         self._sharded = execution.shard and not processes.alone
@@ -84,8 +82,10 @@ class Placement:
         if self._sharded:
             self._full = copy.deepcopy(network).cpu()  # has the buffers that are in no state dict
         self._hooks: list[RemovableHandle] = []
-        if device.type == "cpu" and recipe.precision == "bf16":  # after these copies, which are not trained
-            self._hooks = _prepare_for_bfloat16(network, execution, processes)
+        if device.type == "cpu":  # after these copies, which are not trained
+            self._hooks = avoid_unsafe_layout(network, compiled=execution.compile)
+            if recipe.precision == "bf16":
+                self._hooks += _prepare_for_bfloat16(network, execution, processes)
         self.network = network
         self._wrapped = network
         if self._sharded:
@@ -221,15 +221,3 @@ def _prepare_for_bfloat16(network: nn.Module, execution: Execution, processes: P
 
 def _in_float32(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
-
-
-def _refuse_narrow_convolutions(network: nn.Module) -> None:
-    """Refuse layers whose gradients torch 2.15.0 does not compute reliably on a CPU in channels_last layout."""
-    for name, layer in network.named_modules():
-        if not isinstance(layer, nn.Conv2d) or layer.in_channels >= _MIN_CHANNELS:
-            continue
-        if any(stride > size for stride, size in zip(layer.stride, layer.kernel_size, strict=True)):
-            raise InputError(
-                f"{name} is a strided convolution of {layer.in_channels} channels, which torch cannot train reliably "
-                f"on a CPU; make the network wider, so that it has {_MIN_CHANNELS} or more, or train on a GPU"
-            )
