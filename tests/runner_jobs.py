@@ -21,6 +21,7 @@ class Sum:
     right: int
     cost: float = 1.0
     diary: Path | None = None
+    folder: Path = Path()
 
 
 def add(job: Sum, should_stop: Callable[[], bool]) -> int:

@@ -29,13 +29,13 @@ def one_line(error: BaseException, *, with_type: bool = False) -> str:
     """Return the message of an exception on one line of at most 500 characters; its type where it has no message.
 
     Args:
-        with_type: begin with the type, for messages that would be obscure without it.
+        with_type: begin with the type, for messages that would be obscure without it; those of an `InputError` are not.
 
     >>> one_line(ValueError("first\\n  second")), one_line(KeyError("a"), with_type=True), one_line(TimeoutError())
     ('first second', "KeyError: 'a'", 'TimeoutError')
     """
     name, message = type(error).__name__, " ".join(str(error).split())
-    line = f"{name}: {message}" if with_type and message else message or name
+    line = f"{name}: {message}" if with_type and message and not isinstance(error, InputError) else message or name
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 

@@ -233,3 +233,9 @@ def timm_entry(name: str) -> ModelEntry:
     size = pretrained.input_size[-1] if pretrained is not None else 224
     published = Published("timm", image_size=size)
     return ModelEntry(name, TimmConfig(architecture=architecture), TimmBackbone, published)
+
+
+def fixed_size(name: str) -> int | None:
+    """Return the side of the images that `timm:NAME` is built for; None where it takes images of any size."""
+    pretrained: Any = timm.get_pretrained_cfg(name.removeprefix(TIMM_PREFIX))
+    return pretrained.input_size[-1] if pretrained is not None and pretrained.fixed_input_size else None

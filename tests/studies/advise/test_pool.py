@@ -39,6 +39,11 @@ def test_a_network_of_a_fixed_size_is_made_for_the_images() -> None:
     assert [each.label for each in pool.candidates] == ["vit_test:image_size=32", "resnet_test"]
 
 
+def test_a_network_of_timm_is_made_for_the_images_where_it_is_built_for_one_size() -> None:
+    pool = chosen(64, candidates=("timm:resnet10t", "timm:vit_tiny_patch16_224"))
+    assert [each.label for each in pool.candidates] == ["timm:resnet10t", "timm:vit_tiny_patch16_224:image_size=64"]
+
+
 def test_one_that_does_not_take_the_images_is_left_out_with_the_reason() -> None:
     pool = chosen(48, candidates=("coatnet_test", "resnet_test"))
     assert [each.label for each in pool.candidates] == ["resnet_test"]

@@ -44,22 +44,32 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize(("hurry", "expected"), [(False, [2, 2, 2]), (True, [1])])
 def test_in_a_hurry_each_candidate_is_measured_by_one_step(
-    hurry: bool, expected: list[int], turns: dict[str, list[int]]
+    hurry: bool, expected: list[int], turns: dict[str, list[int]], tmp_path: Path
 ) -> None:
-    found, failed = measure(lambda: False, lambda: hurry)
+    found, failed = measure(tmp_path, lambda: False, lambda: hurry)
     assert found == dict.fromkeys(NAMES, 100 / 25 / 0.25)
     assert failed == {}
     assert turns == dict.fromkeys(NAMES, expected)
 
 
 @pytest.mark.usefixtures("turns")
-def test_measuring_stops_on_request() -> None:
-    with pytest.raises(Interrupted):
-        measure(lambda: True, lambda: False)
+def test_measuring_stops_on_request(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="stopped while speeds were measured"):
+        measure(tmp_path, lambda: True, lambda: False)
 
 
-def measure(stop: Callable[[], bool], hurry: Callable[[], bool]) -> tuple[dict[str, float], dict[str, str]]:
+@pytest.mark.usefixtures("turns")
+def test_a_candidate_in_which_three_processes_ended_has_no_speed(tmp_path: Path) -> None:
+    (tmp_path / f".{NAMES[0]}.attempts").write_text("3")
+    found, failed = measure(tmp_path, lambda: False, lambda: False)
+    assert set(found) == {NAMES[1]}
+    assert "3 processes have ended in it" in failed[NAMES[0]]
+
+
+def measure(
+    folder: Path, stop: Callable[[], bool], hurry: Callable[[], bool]
+) -> tuple[dict[str, float], dict[str, str]]:
     """Measure on 100 images, 25 steps an epoch."""
     request = CompareRequest(NAMES, "photos", get_recipe("quick").replace(batch_size=4))
-    resources = Machines(workers=1, device=torch.device("cpu")).resources(Path(), one_core=True)
-    return training_speeds(parse_candidates(NAMES), request, 100, resources, stop, hurry)
+    resources = Machines(workers=1, device=torch.device("cpu")).resources(folder, one_core=True)
+    return training_speeds(parse_candidates(NAMES), request, 100, resources, folder, stop, hurry)

@@ -43,16 +43,16 @@ class Total:
         pass
 
 
-def jobs(*names: str) -> list[Sum]:
-    return [Sum(name, index, 10, cost=2.0) for index, name in enumerate(names)]
+def jobs(folder: Path, *names: str) -> list[Sum]:
+    return [Sum(name, index, 10, cost=2.0, folder=folder / name) for index, name in enumerate(names)]
 
 
 @pytest.mark.medium
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_job_has_an_outcome_and_a_failure_does_not_stop_the_others(workers: int) -> None:
+def test_every_job_has_an_outcome_and_a_failure_does_not_stop_the_others(workers: int, tmp_path: Path) -> None:
     total = Total()
     with progress.shown(total):
-        outcomes = list(run_all(jobs("a", "fails", "c"), add, workers=workers, title="adding"))
+        outcomes = list(run_all(jobs(tmp_path, "a", "fails", "c"), add, workers=workers, title="adding"))
         time.sleep(0.5)  # until the last messages of other processes have arrived
 
     by_name = {outcome.job.name: outcome for outcome in outcomes}
@@ -64,10 +64,28 @@ def test_every_job_has_an_outcome_and_a_failure_does_not_stop_the_others(workers
 
 
 @pytest.mark.slow
-def test_a_job_whose_process_dies_twice_has_failed_and_the_others_continue() -> None:
-    outcomes = {outcome.job.name: outcome for outcome in run_all(jobs("dies", "b"), add, workers=2, title="adding")}
+def test_a_job_whose_process_dies_twice_has_failed_and_the_others_continue(tmp_path: Path) -> None:
+    two = jobs(tmp_path, "dies", "b")
+    outcomes = {outcome.job.name: outcome for outcome in run_all(two, add, workers=2, title="adding")}
 
     assert outcomes["dies"].error == "its process was killed; out of memory?"
+    assert outcomes["b"].result == 11
+
+
+@pytest.mark.slow
+def test_a_job_in_which_this_process_died_three_times_has_failed_and_the_others_continue(tmp_path: Path) -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from pathlib import Path\n"
+        "from runner_jobs import Sum, add\n"
+        "from modernet.studies.running.runner import run_all\n"
+        f"list(run_all([Sum('dies', 0, 0, folder=Path({str(tmp_path / 'dies')!r}))], add, workers=1, title=''))\n"
+    )
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", script], timeout=120, check=False).returncode == 9
+
+    outcomes = {each.job.name: each for each in run_all(jobs(tmp_path, "dies", "b"), add, workers=1, title="adding")}
+    assert str(outcomes["dies"].error).startswith("3 processes have ended in it, perhaps for lack of memory; remove ")
     assert outcomes["b"].result == 11
 
 
@@ -76,7 +94,7 @@ def test_a_job_whose_process_dies_twice_has_failed_and_the_others_continue() -> 
 def test_ctrl_c_stops_the_running_jobs_and_starts_no_more(workers: int, tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     later = tmp_path / "later"
-    waiting = Sum("waits", 0, 0, diary=diary)
+    waiting = Sum("waits", 0, 0, diary=diary, folder=tmp_path)
     never = [Sum("waits", 0, 0, diary=tmp_path / "other")] * (workers - 1)
 
     def interrupt() -> None:
@@ -94,7 +112,7 @@ def test_ctrl_c_stops_the_running_jobs_and_starts_no_more(workers: int, tmp_path
     assert not later.exists()
 
 
-def test_a_job_that_runs_out_of_memory_leaves_it_to_the_next() -> None:
+def test_a_job_that_runs_out_of_memory_leaves_it_to_the_next(tmp_path: Path) -> None:
     held: list[weakref.ref[Network]] = []
     known: list[bool] = []
 
@@ -106,7 +124,7 @@ def test_a_job_that_runs_out_of_memory_leaves_it_to_the_next() -> None:
 
     gc.disable()
     try:
-        outcomes = list(run_all(jobs("a", "b"), train, workers=1, title="training"))
+        outcomes = list(run_all(jobs(tmp_path, "a", "b"), train, workers=1, title="training"))
     finally:
         gc.enable()
     assert [outcome.error for outcome in outcomes] == ["OutOfMemoryError: 12 GiB are not there"] * 2

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -18,6 +19,7 @@ from modernet.data import open_prepared
 from modernet.errors import InputError, one_line
 from modernet.evaluation.judging import Judged
 from modernet.evaluation.probing import fit_linear, frozen_features, neighbour_scores
+from modernet.files.survival import surviving
 from modernet.machine.memory import is_out_of_memory, release, transient_bytes
 from modernet.machine.timing import rounds_in_turns
 from modernet.models import create_model, get_entry
@@ -59,11 +61,15 @@ def measure_costs(
     image_size: ImageSize,
     num_classes: int,
     device: torch.device,
+    folder: Path,
     allowance: Allowance,
 ) -> dict[str, Evidence]:
     """Measure candidates as classifiers in inference, in float32 and in turns, all at the same image size.
 
     In a hurry, each has one turn.
+
+    Args:
+        folder: of the study.
 
     Raises:
         Interrupted: before each had a turn, by request or since the time is over.
@@ -75,6 +81,7 @@ def measure_costs(
         for size in (1, batch)
     }
     targets = {each.label: _target(each, num_classes) for each in candidates}
+    markers = {each.label: folder / f".{each.folder}.attempts" for each in candidates}
     workloads: dict[tuple[str, int], Workload] = {}
     memory: dict[str, float | None] = {}
     errors: dict[str, str] = {}
@@ -84,13 +91,14 @@ def measure_costs(
             if label in errors:
                 continue
             try:
-                workload = workloads[label, size] = prepare(case, targets[label], device)
-                for _ in range(_WARM_UP):
-                    workload.step()
-                if size == 1:
-                    transient = transient_bytes(workload.step, device)
-                    memory[label] = None if transient is None else (workload.held_bytes + transient) / 1e6
-                    allowance.count()
+                with surviving(markers[label]):
+                    workload = workloads[label, size] = prepare(case, targets[label], device)
+                    for _ in range(_WARM_UP):
+                        workload.step()
+                    if size == 1:
+                        transient = transient_bytes(workload.step, device)
+                        memory[label] = None if transient is None else (workload.held_bytes + transient) / 1e6
+                        allowance.count()
             except Exception as error:  # whatever a network raises that does not take these images
                 errors[label] = "out of memory" if is_out_of_memory(error) else one_line(error, with_type=True)
                 release(device)
@@ -195,12 +203,14 @@ def with_probes(
     image_size: ImageSize,
     device: torch.device,
     n_images: int,
+    folder: Path,
     allowance: Allowance,
 ) -> dict[str, Evidence]:
     """Return the evidence with the probes of those candidates that start from weights, as far as there is time.
 
     Args:
         n_images: training and validation images, whose features are computed.
+        folder: of the study.
 
     Raises:
         Interrupted: by request, or since the time is over.
@@ -213,7 +223,8 @@ def with_probes(
             progress.say(f"the features of {candidate.label} were not probed: there is no time for it")
             continue
         try:
-            probes = probe_features(candidate, request, image_size, device)
+            with surviving(folder / f".{candidate.folder}.attempts"):
+                probes = probe_features(candidate, request, image_size, device)
         except (InputError, RuntimeError) as error:
             progress.say(f"the features of {candidate.label} were not probed: {one_line(error)}")
             continue

@@ -103,15 +103,23 @@ def for_size(candidate: Candidate, image_size: int | tuple[int, int]) -> Candida
 
     Its label says so, as it is how `modernet train` makes this network.
     """
-    config = get_entry(candidate.model.partition(".")[0]).config
     height, width = as_size(image_size)
-    if "image_size" not in [each.name for each in dataclasses.fields(config)] or "image_size" in candidate.fields:
-        return candidate
-    if height != width or vars(config)["image_size"] == height:
+    if "image_size" in candidate.fields or height != width or _built_for(candidate.model) in (None, height):
         return candidate
     separator = "," if candidate.fields else ":"
     label = f"{candidate.label}{separator}image_size={height}"
     return dataclasses.replace(candidate, label=label, fields={**candidate.fields, "image_size": height})
+
+
+def _built_for(model: str) -> int | None:
+    """Return the side of the images that a network is built for; None where it takes images of any size."""
+    network = model.partition(".")[0]
+    if network.startswith(TIMM_PREFIX):
+        from modernet.models.timm_bridge import fixed_size  # here, since timm takes seconds to import
+
+        return fixed_size(network)
+    size: int | None = vars(get_entry(network).config).get("image_size")
+    return size
 
 
 def _with_weights(name: str, request: AdviseRequest, left_out: dict[str, str]) -> str:

@@ -195,15 +195,21 @@ class _Study:
             Interrupted: by request, or since the time is over.
         """
         request, data, size = self.request, self.data, self.data["image_size"]
-        evidence = measure_costs(trainable.trainable, size, data["classes"], device, allowance)
+        evidence = measure_costs(trainable.trainable, size, data["classes"], device, self.folder, allowance)
         left |= {name: found.error for name, found in evidence.items() if found.error is not None}
         left |= beyond_limits(evidence, request)
         alive = [each for each in trainable.trainable if each.label not in left]
         if request.recipe.task == "classification":
             n_images = data["n_train"] + data["n_validation"]
-            evidence = with_probes(alive, evidence, request, size, device, n_images, allowance)
+            evidence = with_probes(alive, evidence, request, size, device, n_images, self.folder, allowance)
         speeds, failed = training_speeds(
-            alive, trainable.request, data["n_train"], trainable.resources, allowance.stop, allowance.hurry
+            alive,
+            trainable.request,
+            data["n_train"],
+            trainable.resources,
+            self.folder,
+            allowance.stop,
+            allowance.hurry,
         )
         left |= failed
         return evidence, speeds

@@ -102,7 +102,7 @@ def estimate_comparison(request: CompareRequest, *, machines: Machines = LOCAL) 
     plan = make_plan(request, machines, Path())
     n_train = plan.settings[plan.trainable[0].label]["data"]["n_train"]
     with stop_requested_by_signal() as stop:
-        speeds, failed = training_speeds(plan.trainable, request, n_train, plan.resources, stop)
+        speeds, failed = training_speeds(plan.trainable, request, n_train, plan.resources, plan.folder, stop)
     errors = {**plan.failed, **failed}
     calibration = calibrate(request, plan.settings, None, lambda: speeds)
     rows = []

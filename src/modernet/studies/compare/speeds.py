@@ -15,6 +15,7 @@ import torch
 
 from modernet import progress
 from modernet.errors import one_line
+from modernet.files.survival import surviving
 from modernet.studies.compare.candidates import Candidate
 from modernet.studies.compare.request import CompareRequest
 from modernet.studies.compare.runs import prepare
@@ -34,6 +35,7 @@ def training_speeds(
     request: CompareRequest,
     n_train: int,
     resources: Resources,
+    folder: Path,
     stop: Callable[[], bool],
     hurry: Callable[[], bool] = lambda: False,
 ) -> tuple[dict[str, float], dict[str, str]]:
@@ -45,6 +47,7 @@ def training_speeds(
 
     Args:
         n_train: training images.
+        folder: of the study.
         stop: whether to stop, asked after every step.
         hurry: whether to measure only what has not been measured yet: each candidate once, by a single step.
 
@@ -66,14 +69,18 @@ def training_speeds(
                 shown.advance(0, candidate.label)
                 clock = _Clock(stop, resources.device, per_epoch, hurry)
                 try:
-                    with tempfile.TemporaryDirectory() as folder, progress.shown(_SILENT):
+                    with (
+                        surviving(folder / f".{candidate.folder}.attempts"),
+                        tempfile.TemporaryDirectory() as scratch,
+                        progress.shown(_SILENT),
+                    ):
                         prepare(candidate, request, recipe, 0)(
-                            folder=Path(folder), device=resources.device, should_stop=clock
+                            folder=Path(scratch), device=resources.device, should_stop=clock
                         )
                 except _Enough:
                     steps[candidate.label].append(statistics.median(clock.steps))
                 except Interrupted:
-                    raise
+                    raise Interrupted("stopped while speeds were measured") from None
                 except Exception as error:
                     failed[candidate.label] = one_line(error, with_type=True)
                 shown.advance()

@@ -109,7 +109,7 @@ def _calibrate(plan: Plan, before: Calibration | None, failed: Failures) -> Cali
 def _speeds(plan: Plan, candidates: Sequence[Candidate]) -> tuple[dict[str, float], dict[str, str]]:
     n_train = plan.settings[plan.trainable[0].label]["data"]["n_train"]
     with stop_requested_by_signal() as stop:
-        return training_speeds(candidates, plan.request, n_train, plan.resources, stop)
+        return training_speeds(candidates, plan.request, n_train, plan.resources, plan.folder, stop)
 
 
 def _tune(
@@ -162,6 +162,10 @@ class _Measuring:
     @property
     def name(self) -> str:
         return f"answers of {self.run.name}"
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
 
     @property
     def cost(self) -> float:

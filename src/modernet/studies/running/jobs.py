@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from modernet import progress
@@ -23,6 +24,10 @@ class Job(Protocol):
     @property
     def cost(self) -> float:
         """Amount of work, in a unit that all jobs share."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it writes."""
 
 
 J = TypeVar("J", bound=Job)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from modernet import progress
+from modernet.files.survival import surviving
 from modernet.studies.running.cluster import Cluster, run_on_cluster
 from modernet.studies.running.jobs import J, Outcome, R, Share, Work, attempt
 from modernet.studies.running.processes import run_in_processes
@@ -56,5 +57,15 @@ def _run_here(
         if stop():
             raise Interrupted("stopped between two runs")
         with progress.shown(Share(job.name, job.cost, shown.advance)):
-            outcome = attempt(job, work, stop)
+            outcome = attempt(job, _surviving(work), stop)
         yield outcome
+
+
+def _surviving(work: Work[J, R]) -> Work[J, R]:
+    """Return work that is given up if it has ended this process several times; that of workers is counted there."""
+
+    def survived(job: J, should_stop: Callable[[], bool]) -> R:
+        with surviving(job.folder / ".attempts"):
+            return work(job, should_stop)
+
+    return survived
