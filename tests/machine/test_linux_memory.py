@@ -92,3 +92,14 @@ print(faults() - before)
         for how in ("default", "keep")
     )
     assert kept < without / 4
+
+
+@linux
+def test_the_address_space_left_is_the_limit_less_what_is_mapped() -> None:
+    program = (
+        "import resource; from modernet.machine.linux_memory import address_space_left as left\n"
+        "assert left() is None\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**36, resource.RLIM_INFINITY))\n"
+        "assert 0 < left() < 2**36 - 2**20\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from modernet.cli.networks import check_candidates
 from modernet.cli.options import parse, recipe_from, recipe_options
-from modernet.cli.output import print_json, print_table, simple_table
+from modernet.cli.output import print_json, print_report, print_table, simple_table
 from modernet.errors import InputError
 from modernet.files.names import valid_text
 from modernet.recipes import Recipe
@@ -143,4 +143,4 @@ def _print(advice: Advice, folder: Path) -> None:
     network = network_folder(folder, advice)
     if network is not None:
         print(f"use it: modernet predict {network}/ PHOTO.jpg")
-    print(f"page:   {folder / 'report.html'}")
+    print_report(folder, "advice.png")

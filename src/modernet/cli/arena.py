@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modernet.cli.options import parse
-from modernet.cli.output import print_json, print_table
+from modernet.cli.output import print_json, print_report, print_table
 
 if TYPE_CHECKING:
     from modernet.studies.arena import ArenaRequest
@@ -102,4 +102,4 @@ def _print(options: Options, request: ArenaRequest, folder: Path) -> None:
         print_json(arena_cells(arena))
         return
     print_table(arena_table(arena))
-    print(f"chart: {folder / 'arena.png'}\npage:  {folder / 'report.html'}")
+    print_report(folder, "arena.png")

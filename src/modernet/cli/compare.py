@@ -12,7 +12,7 @@ import tyro
 from modernet.catalogue import TIMM_PREFIX, all_networks, zoo_name
 from modernet.cli.networks import check_candidates
 from modernet.cli.options import parse, recipe_from, recipe_options
-from modernet.cli.output import print_json, print_table
+from modernet.cli.output import print_json, print_report, print_table
 from modernet.files.names import valid_text
 from modernet.recipes import Recipe
 
@@ -121,7 +121,7 @@ def _print(options: Options[Recipe], records: list[Record], folder: Path) -> Non
         print_json(compare_json(comparison))
         return
     print_table(compare_table(comparison))
-    print(f"chart: {folder / 'compare.png'}\npage:  {folder / 'report.html'}")
+    print_report(folder, "compare.png")
 
 
 def _start_from_weights(arguments: Sequence[str]) -> bool:

@@ -31,6 +31,13 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
+def print_report(folder: Path, chart: str) -> None:
+    """Print the paths of a folder's chart and page, as far as they could be drawn."""
+    for title, path in (("chart: ", folder / chart), ("page:  ", folder / "report.html")):
+        if path.exists():
+            print(f"{title}{path}")
+
+
 def check_free_of_records(folder: Path) -> None:
     """Check that a record can be written to a folder, and replaces none, such as that of a run.
 

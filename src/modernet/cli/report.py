@@ -39,6 +39,11 @@ def main(arguments: Sequence[str]) -> None:
 
     from modernet.records import read_records
     from modernet.report import write_explorer, write_report
+    from modernet.report.drawing.room import missing_room
+
+    missing = missing_room()
+    if missing is not None:
+        raise InputError(missing)
 
     if options.published:
         records = [] if options.folder is None else read_records(options.folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from modernet.cli.options import parse, recipe_from, recipe_options
-from modernet.cli.output import print_json, print_table, quantity, simple_table
+from modernet.cli.output import print_json, print_report, print_table, quantity, simple_table
 from modernet.errors import InputError
 from modernet.files.names import valid_text
 from modernet.recipes import Recipe
@@ -148,7 +148,7 @@ def _print_walk(options: WalkOptions[Recipe], records: list[Record], folder: Pat
         return
     for summary in summarise_road(read_records(folder)):
         print_table(road_table(summary))
-    print(f"chart: {folder / 'road.png'}\npage:  {folder / 'report.html'}")
+    print_report(folder, "road.png")
 
 
 def _print_factorial(options: WalkOptions[Recipe], records: list[Record], folder: Path) -> None:
@@ -166,7 +166,7 @@ def _print_factorial(options: WalkOptions[Recipe], records: list[Record], folder
         print_json({"effects": summary.effects and asdict(summary.effects), "runs": networks})
         return
     print_table(factorial_table(summary))
-    print(f"chart: {folder / 'factorial.png'}\npage:  {folder / 'report.html'}")
+    print_report(folder, "factorial.png")
 
 
 def _as_row(record: Record) -> dict[str, object]:

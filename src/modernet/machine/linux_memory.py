@@ -91,6 +91,16 @@ def allocation_limit(room: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
+def address_space_left(proc: Path = PROC) -> int | None:
+    """Return how many bytes of address space this process may still reserve (`ulimit -v`); None without a limit."""
+    if not (proc / "status").exists():
+        return None
+    import resource  # does not exist on Windows
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit - _status_bytes(proc, "VmSize")
+
+
 def _status_bytes(proc: Path, key: str) -> int:
     return _kilobytes((proc / "status").read_text(), key)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modernet import progress
 from modernet.records import Record
+from modernet.report.drawing.room import missing_room
 from modernet.report.page import arrange, write_sections
 
 PAGE_NAME = "report.html"
@@ -19,11 +20,15 @@ def write_report(records: Sequence[Record], folder: Path) -> list[Path]:
     Charts of the same name are numbered in the order of the page: `road-1.png`, `road-2.png`.
 
     Returns:
-        The files written, the page last.
+        The files written, the page last; none, with a line that says so, where this process cannot draw.
 
     Raises:
         InputError: as `write_page`.
     """
+    missing = missing_room()
+    if missing is not None:
+        progress.say(f"{folder} gets no report: {missing}")
+        return []
     sections = arrange(records)
     images = [section.image for section in sections if section.image is not None]
     counts, seen = Counter(image.name for image in images), Counter[str]()

@@ -57,6 +57,19 @@ def test_the_fastest_is_not_named_where_it_is_the_pick() -> None:
     assert "fastest" not in words
 
 
+def test_a_candidate_without_others_is_no_guess() -> None:
+    alone = advice(considered=advice().considered[:1], level=())
+    assert advice_words(alone).startswith("Use convnext_nano: no other was trained. After 27 epochs")
+
+
+def test_few_validation_images_are_the_reason_for_what_cannot_be_told_apart() -> None:
+    few = tuple(
+        replace(each, trials=tuple(replace(trial, n=16) for trial in each.trials)) for each in advice().considered
+    )
+    words = advice_words(advice(considered=few))
+    assert "swin_test cannot be told apart from it by 16 validation images" in words
+
+
 def test_without_anything_that_finished_the_words_say_what_became_of_the_candidates() -> None:
     words = advice_words(without_finalist())
 

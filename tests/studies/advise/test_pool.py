@@ -62,6 +62,14 @@ def test_when_nothing_is_left_the_error_says_why() -> None:
         chosen(64, candidates=("resnet18.fb_swsl_ig1b_ft_in1k",), licence="permissive")
 
 
+def test_weights_that_are_not_named_after_a_network_are_listed(tmp_path: Path) -> None:
+    for name in ("resnet_test.safetensors", "mine.pth"):
+        (tmp_path / name).write_bytes(b"")
+    pool = chosen(64, weights_dir=tmp_path)
+    assert [each.model for each in pool.candidates] == ["resnet_test"]
+    assert pool.not_tried == {"mine.pth": "is not named after a network"}
+
+
 def test_a_folder_of_weights_gives_the_candidates(tmp_path: Path) -> None:
     for name in ("resnet18_tv_in1k.pth", "mobilenet_v2.safetensors", "notes.txt"):
         (tmp_path / name).touch()

@@ -17,6 +17,7 @@ _SURE = (
     (0.0, "a guess as to the best"),
 )
 _MOST_NAMED = 3
+_FEW_IMAGES = 100  # fewer are named as the reason for what cannot be told apart
 _LIMITS = {
     "max_latency_ms": "at most {:g} ms for one image",
     "max_memory_mb": "at most {:g} MB for one image",
@@ -33,8 +34,12 @@ def advice_words(advice: Advice, metric: Metric = CLASSIFICATION[0]) -> str:
     if advice.pick is None:
         return f"{_nothing(advice)} {_spent(advice)}"
     picked = candidate(advice, advice.pick)
-    first = f"Use {advice.pick}: {in_words(advice.sure)} of those that were tried, {percent(advice.sure)} sure."
-    return " ".join(filter(None, [first, _score(advice, picked, metric), _level(advice), _spent(advice)]))
+    trained = sum(any(trial.score is not None for trial in each.trials) for each in advice.considered)
+    why = f"{in_words(advice.sure)} of those that were tried, {percent(advice.sure)} sure"
+    first = f"Use {advice.pick}: {why if trained > 1 else 'no other was trained'}."
+    return " ".join(
+        filter(None, [first, _score(advice, picked, metric), _level(advice, picked, metric), _spent(advice)])
+    )
 
 
 def in_words(sure: float) -> str:
@@ -145,14 +150,16 @@ def _without_fields(name: str) -> str:
     return head if colon and "=" in tail else name
 
 
-def _level(advice: Advice) -> str:
+def _level(advice: Advice, picked: Considered, metric: Metric) -> str:
     if not advice.level:
         return "None of the others is level with it." if len(advice.considered) > 1 else ""
+    standing = last_standing(advice, picked, metric)
+    by = "" if standing is None or standing.n >= _FEW_IMAGES else f" by {number(standing.n, 0)} validation images"
     short = short_names(advice)
     named = [short[name] for name in advice.level[:_MOST_NAMED]]
     more = len(advice.level) - len(named)
     others = [f"{more} other{'s' if more > 1 else ''}"] if more else []
-    return f"{listed([*named, *others])} cannot be told apart from it{_fastest(advice, short)}."
+    return f"{listed([*named, *others])} cannot be told apart from it{by}{_fastest(advice, short)}."
 
 
 def _fastest(advice: Advice, short: Mapping[str, str]) -> str:

@@ -89,7 +89,8 @@ class Plan:
             for each in self.rounds
         ]
         rounds = f"{len(parts)} round{'s' if len(parts) > 1 else ''}"
-        return f"{self.rounds[0].places} candidates, {rounds}: {', '.join(parts)}"
+        places = self.rounds[0].places
+        return f"{places} candidate{'s' if places > 1 else ''}, {rounds}: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def choose_pool(
     if request.candidates:
         names = [_with_weights(name, request, left_out) for name in request.candidates]
     elif request.weights_dir is not None:
-        names = _of_folder(request.weights_dir)
+        names = _of_folder(request.weights_dir, left_out)
     elif request.download:
         names = _published(request.licence, left_out)
     else:
@@ -157,7 +157,7 @@ def _published(licence: str, left_out: dict[str, str]) -> list[str]:
     return names
 
 
-def _of_folder(folder: Path) -> list[str]:
+def _of_folder(folder: Path, left_out: dict[str, str]) -> list[str]:
     """Return the networks that the files of a folder are named after, of the zoo and of timm.
 
     Raises:
@@ -174,6 +174,8 @@ def _of_folder(folder: Path) -> list[str]:
         name = next((each for each in names if is_model(each)), None)
         if name is not None:
             found.append(name)
+        else:
+            left_out[path.name] = "is not named after a network"
     if not found:
         raise InputError(
             f"no file in {folder} is named after a network; name them as in convnext_tiny.safetensors or "
