@@ -60,6 +60,7 @@ def test_the_fastest_is_not_named_where_it_is_the_pick() -> None:
 def test_a_candidate_without_others_is_no_guess() -> None:
     alone = advice(considered=advice().considered[:1], level=())
     assert advice_words(alone).startswith("Use convnext_nano: no other was trained. After 27 epochs")
+    assert "None of the others" not in advice_words(alone)
 
 
 def test_few_validation_images_are_the_reason_for_what_cannot_be_told_apart() -> None:

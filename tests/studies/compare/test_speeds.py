@@ -66,6 +66,18 @@ def test_a_candidate_in_which_three_processes_ended_has_no_speed(tmp_path: Path)
     assert "3 processes have ended in it" in failed[NAMES[0]]
 
 
+def test_one_that_runs_out_of_memory_has_no_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(candidate: Any, *arguments: Any) -> Callable[..., NoReturn]:
+        def train(**options: Any) -> NoReturn:
+            raise torch.OutOfMemoryError("12 GiB are not there")
+
+        return train
+
+    monkeypatch.setattr(speeds, "prepare", prepare)
+    found, failed = measure(tmp_path, lambda: False, lambda: False)
+    assert (found, failed) == ({}, dict.fromkeys(NAMES, "out of memory in training"))
+
+
 def measure(
     folder: Path, stop: Callable[[], bool], hurry: Callable[[], bool]
 ) -> tuple[dict[str, float], dict[str, str]]:

@@ -34,12 +34,15 @@ def advice_words(advice: Advice, metric: Metric = CLASSIFICATION[0]) -> str:
     if advice.pick is None:
         return f"{_nothing(advice)} {_spent(advice)}"
     picked = candidate(advice, advice.pick)
-    trained = sum(any(trial.score is not None for trial in each.trials) for each in advice.considered)
     why = f"{in_words(advice.sure)} of those that were tried, {percent(advice.sure)} sure"
-    first = f"Use {advice.pick}: {why if trained > 1 else 'no other was trained'}."
+    first = f"Use {advice.pick}: {why if _trained(advice) > 1 else 'no other was trained'}."
     return " ".join(
         filter(None, [first, _score(advice, picked, metric), _level(advice, picked, metric), _spent(advice)])
     )
+
+
+def _trained(advice: Advice) -> int:
+    return sum(any(trial.score is not None for trial in each.trials) for each in advice.considered)
 
 
 def in_words(sure: float) -> str:
@@ -152,7 +155,7 @@ def _without_fields(name: str) -> str:
 
 def _level(advice: Advice, picked: Considered, metric: Metric) -> str:
     if not advice.level:
-        return "None of the others is level with it." if len(advice.considered) > 1 else ""
+        return "None of the others is level with it." if _trained(advice) > 1 else ""
     standing = last_standing(advice, picked, metric)
     by = "" if standing is None or standing.n >= _FEW_IMAGES else f" by {number(standing.n, 0)} validation images"
     short = short_names(advice)

@@ -16,6 +16,7 @@ import torch
 from modernet import progress
 from modernet.errors import one_line
 from modernet.files.survival import surviving
+from modernet.machine.memory import is_out_of_memory, release
 from modernet.studies.compare.candidates import Candidate
 from modernet.studies.compare.request import CompareRequest
 from modernet.studies.compare.runs import prepare
@@ -82,7 +83,11 @@ def training_speeds(
                 except Interrupted:
                     raise Interrupted("stopped while speeds were measured") from None
                 except Exception as error:
-                    failed[candidate.label] = one_line(error, with_type=True)
+                    failed[candidate.label] = (
+                        "out of memory in training" if is_out_of_memory(error) else one_line(error, with_type=True)
+                    )
+                if candidate.label in failed:
+                    release(resources.device)
                 shown.advance()
     per_step = n_train / per_epoch
     return {label: per_step / min(found) for label, found in steps.items() if label not in failed}, failed
