@@ -50,6 +50,21 @@ def test_the_words_follow_the_probability() -> None:
     assert (percent(0.999), percent(0.83), percent(0.001)) == ("over 99 %", "83 %", "under 1 %")
 
 
+def test_one_with_little_chance_is_not_named_for_its_speed() -> None:
+    considered = tuple(
+        replace(each, latency_ms=1.0) if each.name == "swin_test" else each for each in advice().considered
+    )
+    assert "timm:resnet18 is the fastest of them" in advice_words(advice(considered=considered))
+
+
+def test_the_chance_of_every_candidate_is_in_the_table() -> None:
+    headings, *rows = advice_table(advice(), TOP1)
+    chance = headings.index("Chance")
+    found = {row[0]: row[chance] for row in rows}
+    assert (found["convnext_nano"], found["swin_test"], found["resnet34"]) == ("72 %", "4 %", "under 1 %")
+    assert found["swin_tiny"] == "–"  # was not trained
+
+
 def test_the_fastest_is_not_named_where_it_is_the_pick() -> None:
     words = advice_words(advice(pick="timm:resnet18", level=("convnext_nano",)))
 

@@ -19,11 +19,11 @@ def trials(*scores: float, round: int = 0, n: int = 400) -> list[Trial]:
 
 def test_nothing_is_picked_from_nothing() -> None:
     failed = [Trial(0, 0, 10, None, 0, 1.0, error="out of memory")]
-    assert judge({"a": failed, "b": []}) == Judgement(None, 0.0, ())
+    assert judge({"a": failed, "b": []}) == Judgement(None, {}, ())
 
 
 def test_the_only_one_is_surely_the_best() -> None:
-    assert judge({"a": trials(70, 71)}) == Judgement("a", 1.0, ())
+    assert judge({"a": trials(70, 71)}) == Judgement("a", {"a": 1.0}, ())
 
 
 def test_a_large_difference_is_sure_and_a_small_one_is_not() -> None:
@@ -34,6 +34,7 @@ def test_a_large_difference_is_sure_and_a_small_one_is_not() -> None:
     assert clear.level == ()
     assert 0.5 < close.sure < 0.8
     assert close.level == ("b",)
+    assert sum(close.chances.values()) == pytest.approx(1.0)
 
 
 def test_more_images_make_it_surer() -> None:

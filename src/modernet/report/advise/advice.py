@@ -51,6 +51,7 @@ class Considered:
         left_at: round before which it was given up; None for a finalist.
         why: why it was given up, or not tried at all, in words; empty for a finalist.
         test: the primary metric on the test split of its last training; None unless it is a finalist.
+        chance: estimated probability that no other is better in the long run, in [0, 1]; None if it was not trained.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Considered:
     left_at: int | None
     why: str
     test: float | None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Advice:
 
     Attributes:
         pick: name of the candidate; None if none is left.
-        sure: estimated probability that no candidate that was tried would be better in the long run, in [0, 1].
+        sure: the chance of the pick.
         level: names of candidates that cannot be told apart from the pick, best first, without it.
         task, data, recipe, seed: as of a run.
         limits: what was asked for, such as `max_latency_ms`; without those that were not.

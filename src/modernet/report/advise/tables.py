@@ -8,7 +8,7 @@ from typing import NamedTuple
 from modernet.records import CLASSIFICATION, Metric
 from modernet.report.advise.advice import Advice, Considered
 from modernet.report.advise.standings import last_standing
-from modernet.report.advise.words import fate, span
+from modernet.report.advise.words import fate, percent, span
 from modernet.report.notation import MISSING, measured, number, quantity
 
 _PROBES = {"linear": "Linear probe", "knn": "k-NN"}
@@ -46,6 +46,7 @@ def advice_table(advice: Advice, metric: Metric = CLASSIFICATION[0]) -> list[lis
 def columns(advice: Advice, metric: Metric) -> list[Column]:
     """Return the columns of what is known of the candidates, without those that are empty."""
     known: list[Column] = [
+        _column(advice, "Chance", lambda each: Cell(MISSING if each.chance is None else percent(each.chance))),
         _column(advice, "Params", lambda each: Cell(quantity(each.params))),
         _column(advice, "MACs", lambda each: Cell(quantity(each.macs))),
         _column(advice, "ms", lambda each: _limited(each.latency_ms, advice.limits, "max_latency_ms")),
@@ -65,6 +66,8 @@ def legend(advice: Advice, metric: Metric) -> str:
     """Return what the columns mean."""
     headings = {column.heading for column in columns(advice, metric)}
     sentences = []
+    if "Chance" in headings:
+        sentences.append("Chance: estimated probability that no other is better.")
     if "ms" in headings:
         sentences.append(
             "ms, MB: latency and peak memory for one image, measured here; ! is beyond the limit asked for."

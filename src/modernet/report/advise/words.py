@@ -17,6 +17,7 @@ _SURE = (
     (0.0, "a guess as to the best"),
 )
 _MOST_NAMED = 3
+_EQUAL = 0.1  # chance of those that are named for their speed
 _FEW_IMAGES = 100  # fewer are named as the reason for what cannot be told apart
 _LIMITS = {
     "max_latency_ms": "at most {:g} ms for one image",
@@ -167,7 +168,8 @@ def _level(advice: Advice, picked: Considered, metric: Metric) -> str:
 
 def _fastest(advice: Advice, short: Mapping[str, str]) -> str:
     """Say which of the best is the fastest, where that is not the pick: among equals, speed may decide."""
-    known = [(each.latency_ms, each.name) for each in advice.considered if each.name in (advice.pick, *advice.level)]
+    equals = [each for each in advice.considered if each.name in advice.level and (each.chance or 0) >= _EQUAL]
+    known = [(each.latency_ms, each.name) for each in (candidate(advice, str(advice.pick)), *equals)]
     latencies = [(latency, name) for latency, name in known if latency is not None]
     if not latencies or min(latencies)[1] == advice.pick:
         return ""

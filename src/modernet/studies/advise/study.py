@@ -270,7 +270,11 @@ class _Study:
         last = max((each.round for each in finished), default=0)
         everyone = {each.label: each for each in trainable.candidates}
         considered = [
-            self._considered(everyone[label], state, trials.get(label, ()), last, trainable) for label in state.labels
+            replace(
+                self._considered(everyone[label], state, trials.get(label, ()), last, trainable),
+                chance=judgement.chances.get(label),
+            )
+            for label in state.labels
         ]
         for each in considered:
             for trial in each.trials:

@@ -54,13 +54,18 @@ class Judgement:
 
     Attributes:
         pick: the finalist with the highest expected score in the long run; None if no training finished.
-        sure: probability that no other candidate is better in the long run.
+        chances: probability of each candidate that no other is better in the long run; of those with a training.
         level: candidates that are better with a probability of at least 2.5 %, the likeliest first.
     """
 
     pick: str | None
-    sure: float
+    chances: Mapping[str, float]
     level: tuple[str, ...]
+
+    @property
+    def sure(self) -> float:
+        """The chance of the pick; 0 without one."""
+        return 0.0 if self.pick is None else self.chances[self.pick]
 
 
 def judge(trials: Mapping[str, Sequence[Trial]], *, higher_is_better: bool = True, seed: int = 0) -> Judgement:
@@ -74,16 +79,16 @@ def judge(trials: Mapping[str, Sequence[Trial]], *, higher_is_better: bool = Tru
     done = {name: [each for each in found if each.score is not None] for name, found in trials.items()}
     done = {name: found for name, found in done.items() if found}
     if not done:
-        return Judgement(None, 0.0, ())
+        return Judgement(None, {}, ())
     names = list(done)
     v, long_run = _draws(done, 1.0 if higher_is_better else -1.0, np.random.default_rng(seed))
     last = max(each.round for found in done.values() for each in found)
     finalists = [index for index, name in enumerate(names) if done[name][-1].round == last]
     pick = max(finalists, key=lambda index: float(v[:, index].mean()))
     better = {names[j]: float((long_run[:, j] > long_run[:, pick]).mean()) for j in range(len(names)) if j != pick}
-    sure = float((long_run.argmax(1) == pick).mean())
+    won = np.bincount(long_run.argmax(1), minlength=len(names)) / len(long_run)
     level = sorted((name for name, share in better.items() if share >= _TAIL), key=lambda name: -better[name])
-    return Judgement(names[pick], sure, tuple(level))
+    return Judgement(names[pick], dict(zip(names, won.tolist(), strict=True)), tuple(level))
 
 
 def _draws(done: Mapping[str, Sequence[Trial]], sign: float, rng: np.random.Generator) -> tuple[Array, Array]:
