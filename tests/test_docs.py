@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from modernet.cli import main
+from modernet.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -63,6 +64,13 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
     assert named
     missing = {name for name in named if not any(file.as_posix().endswith(f"/{name}") for file in files)}
     assert {name for name in missing if "NAME" not in name} == set()
+
+
+def test_the_recipes_that_pages_and_help_name_exist() -> None:
+    texts = [*map(ROOT.joinpath, PAGES), *(ROOT / "src" / "modernet" / "cli").glob("*.py")]
+    named = {name for path in texts for name in re.findall(r"--recipe ([a-z]\w*)", path.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert named - {*RECIPES, "lra"} == set()  # the arena's lra is a recipe for each task
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Options(Generic[R]):
       modernet compare convnext_tiny resnet50 --data my_photos --weights-dir weights     weights/resnet50.pth, ...
       modernet compare convnext_nano swin_test timm:resnet18 --data my_photos --budget equal-seconds --tune 3
       modernet compare convnext_test resnet18 --data my_photos --seeds 5 --explain       what it would take
-      modernet compare convnext_test resnet18 --recipe detection --data my_boxes         as backbones of a detector
+      modernet compare convnext_test resnet18 --recipe quick_detection --data my_boxes   as backbones of a detector
 
     It tells accuracy with its spread over seeds, calibration, accuracy on corrupted images, speed and memory here, and
     which differences are more than chance. After Ctrl-C, the same command continues; more seeds or networks add to it.
