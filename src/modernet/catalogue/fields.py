@@ -33,6 +33,27 @@ def parse_candidate(text: str) -> tuple[str, dict[str, Any]]:
     return (text, {}) if found is None else (found["model"], parse_fields(_split(found["fields"]), text))
 
 
+def check_distinct(candidates: Sequence[str]) -> None:
+    """Check that no network is named twice.
+
+    Raises:
+        InputError: one is.
+    """
+    twice = next((name for place, name in enumerate(candidates) if name in candidates[:place]), None)
+    if twice is not None:
+        raise InputError(f"{twice} is given twice; give each network once, with other fields after a colon")
+
+
+def check_several(candidates: Sequence[str]) -> None:
+    """Check that there is something to compare.
+
+    Raises:
+        InputError: there are fewer than two networks.
+    """
+    if len(candidates) < 2:
+        raise InputError("there is nothing to compare; give two networks or more, such as convnext_test resnet18")
+
+
 def without_shared_fields(texts: Sequence[str]) -> dict[str, str]:
     """Return a shorter name for each network with fields: without those that all of the same model have alike.
 

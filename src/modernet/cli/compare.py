@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 import tyro
 
 from modernet.catalogue import TIMM_PREFIX, all_networks, zoo_name
+from modernet.catalogue.fields import check_several
 from modernet.cli.networks import check_candidates
 from modernet.cli.options import parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_report, print_table
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     name, recipe = recipe_options("compare", arguments, pretrained=_start_from_weights(arguments))
     kind: Any = Options
     options: Options[Recipe] = parse(kind[type(recipe)], "compare", arguments, default=Options((), name, recipe))
+    check_several(options.candidates)
     check_candidates(options.candidates)
     from modernet import progress
 

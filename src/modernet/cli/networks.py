@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modernet.catalogue import TIMM_PREFIX
-from modernet.catalogue.fields import parse_candidate
+from modernet.catalogue.fields import check_distinct, parse_candidate
 from modernet.errors import InputError, unknown_name
 from modernet.records import check_no_folder, is_run_path, read_network
 
@@ -62,8 +62,10 @@ def check_candidates(names: Sequence[str]) -> None:
     refuses them.
 
     Raises:
-        InputError: there is no such model, it takes no images, there are no such weights, or its fields cannot be read.
+        InputError: there is no such model, it takes no images, there are no such weights, its fields cannot be read, or
+            a name is given twice.
     """
+    check_distinct(names)
     for name in names:
         model, _ = parse_candidate(name)
         network, tag, _ = model.partition(".")

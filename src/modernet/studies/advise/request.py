@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from modernet.catalogue.fields import check_distinct
 from modernet.errors import InputError
 from modernet.recipes import Recipe
 
@@ -49,6 +50,4 @@ class AdviseRequest:
         for what, value in (("max_latency_ms", self.max_latency_ms), ("max_memory_mb", self.max_memory_mb)):
             if value is not None and value <= 0:
                 raise InputError(f"{what} is {value:g}; give a positive number, or leave it out")
-        twice = [name for name in self.candidates if self.candidates.count(name) > 1]
-        if twice:
-            raise InputError(f"{twice[0]} is given twice; give each network once")
+        check_distinct(self.candidates)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from modernet.catalogue.fields import check_several
 from modernet.report.notation import plural
 from modernet.studies.compare.budgets import calibrate, tuned_settings
 from modernet.studies.compare.plan import make_plan
@@ -98,7 +99,7 @@ def estimate_comparison(request: CompareRequest, *, machines: Machines = LOCAL) 
         Interrupted: Ctrl-C.
     """
     trials = len(tuned_settings(request.recipe, request.tune)) if request.tune > 1 else 0
-    request.check_several()
+    check_several(request.candidates)
     plan = make_plan(request, machines, Path())
     n_train = plan.settings[plan.trainable[0].label]["data"]["n_train"]
     with stop_requested_by_signal() as stop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from modernet.catalogue.fields import check_distinct
 from modernet.errors import InputError
 from modernet.recipes import Recipe
 from modernet.report.compare.compared import Budget
@@ -44,19 +45,8 @@ class CompareRequest:
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
-        twice = [name for name in self.candidates if self.candidates.count(name) > 1]
-        if twice:
-            raise InputError(f"{twice[0]} is given twice; give each network once, with other fields after a colon")
+        check_distinct(self.candidates)
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give 1 or more")
         if self.tune < 0:
             raise InputError(f"tune is {self.tune}; give the number of settings to try, or 0")
-
-    def check_several(self) -> None:
-        """Check that there is something to compare.
-
-        Raises:
-            InputError: there are fewer than two candidates.
-        """
-        if len(self.candidates) < 2:
-            raise InputError("there is nothing to compare; give two networks or more, such as convnext_test resnet18")

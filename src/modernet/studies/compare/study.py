@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from modernet import progress
+from modernet.catalogue.fields import check_several
 from modernet.files.atomic import check_writable
 from modernet.machine.device import describe
 from modernet.records import RECORD_NAME, Record, read_records
@@ -55,7 +56,7 @@ def compare(request: CompareRequest, *, machines: Machines = LOCAL, folder: str 
             can be trained.
         Interrupted: Ctrl-C; the same call goes on.
     """
-    request.check_several()
+    check_several(request.candidates)
     settings = tuned_settings(request.recipe, request.tune) if request.tune > 1 else []
     check_writable(Path(folder))
     before = Calibration.read(Path(folder), request)
