@@ -162,7 +162,7 @@ class _Measuring:
 
     @property
     def name(self) -> str:
-        return f"answers of {self.run.name}"
+        return f"measuring {self.run.name}"
 
     @property
     def folder(self) -> Path:

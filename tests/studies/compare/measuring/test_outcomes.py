@@ -16,8 +16,9 @@ from modernet.data import fit_image, read_image
 from modernet.errors import InputError
 from modernet.records import Metric, Record
 from modernet.studies.compare import CompareRequest
-from modernet.studies.compare.measuring import measure_run, metrics
+from modernet.studies.compare.measuring import RunOutcomes, measure_run, metrics
 from modernet.studies.robustness import NamedNetwork, RobustnessRequest, measure_robustness
+from modernet.studies.running.jobs import Share
 from modernet.training import Interrupted
 from small_classifiers import COLOURS
 from small_compared import QUICK, Trained, change_weights, train, train_on_photos
@@ -39,6 +40,14 @@ def trained(shared: Trained, tmp_path: Path) -> Trained:
     return shared._replace(run=tmp_path / "run")
 
 
+def measured_in_a_job(run: Path, asked: CompareRequest) -> tuple[RunOutcomes, float]:
+    """Measure a run as a job of `run_all`, and return also the share of its work that the progress display had."""
+    done: list[float] = []
+    model = NamedNetwork.of_run(run).saved.spec.name
+    with progress.shown(Share(f"measuring {model}", 1.0, lambda amount, note: done.append(amount))):
+        return measure_run(run, asked, CPU), sum(done)
+
+
 @torch.inference_mode()
 def plain_answers(run: Path, data: Path) -> str:
     """Return what a loop over the files of the test split says is right."""
@@ -52,7 +61,8 @@ def plain_answers(run: Path, data: Path) -> str:
 
 
 def test_what_is_right_is_the_top1_of_the_record_image_by_image(trained: Trained) -> None:
-    found = measure_run(trained.run, trained.asked, CPU)
+    found, done = measured_in_a_job(trained.run, trained.asked)
+    assert done == pytest.approx(1.0)
     assert found.right == plain_answers(trained.run, trained.data)
     assert 100 * found.right.count("1") / len(found.right) == trained.record.metrics["test_top1"]
     assert set(found.right) == {"0", "1"}
@@ -171,12 +181,13 @@ def test_detectors_and_segmenters_are_measured_under_corruption_alone(
 ) -> None:
     save(tmp_path / "run")
     data = save_data(tmp_path / "data")
-    Record("train", "a", {"data": {"fingerprint": "0"}}, {}, task_metrics=(primary,)).write(
-        tmp_path / "run" / "record.json"
-    )
-    found = measure_run(tmp_path / "run", CompareRequest(("a", "b"), str(data), QUICK), CPU)
     asked = RobustnessRequest(str(data), (), metrics.CORRUPTIONS, (metrics.SEVERITY,))
     robustness = measure_robustness(NamedNetwork.of_run(tmp_path / "run"), asked, tmp_path / "robustness", device=CPU)
+    Record(
+        "train", "a", {"data": {"fingerprint": "0"}}, {"test_n": robustness.metrics["n"]}, task_metrics=(primary,)
+    ).write(tmp_path / "run" / "record.json")
+    found, done = measured_in_a_job(tmp_path / "run", CompareRequest(("a", "b"), str(data), QUICK))
+    assert done == pytest.approx(1.0)
     assert found.right == ""
     assert set(found.measured) == {"corrupted"}
     metric, value = found.measured["corrupted"]

@@ -32,6 +32,8 @@ from modernet.weights.saved_network import WEIGHTS_NAME, read_description
 
 MEASURED_NAME = "measured.json"
 _BATCH = {"classification": 128, "segmentation": 8, "detection": 8}
+_STEP = {**_BATCH, "segmentation": 1, "detection": 1}
+"""Images between two questions whether to stop."""
 _MOST_THREADS = 16
 
 
@@ -78,8 +80,10 @@ def measure_run(
     identity = _identity(folder, record, task, request)
     found = read_kept(folder / MEASURED_NAME, identity)
     if found is None:
-        with progress.saying_once():  # images are opened twice
-            found = _measure(NamedNetwork.of_run(folder), record, request, device, should_stop)
+        network, steps = NamedNetwork.of_run(folder), _steps(record, task, request)
+        title = f"measuring {network.saved.spec.name}"
+        with progress.saying_once(), progress.bar(title, steps) as shown:  # images are opened twice
+            found = _measure(network, record, request, device, _Counted(should_stop, shown, steps))
         keep(folder / MEASURED_NAME, identity, found)
     known = {metric.name: metric for metric in (metrics.ECE, metrics.corrupted(record.primary, task))}
     return RunOutcomes(found["right"], {name: (known[name], value) for name, value in found["values"].items()})
@@ -96,6 +100,29 @@ def _identity(folder: Path, record: Record, task: str, request: CompareRequest) 
         "bins": metrics.BINS,
         "corrupted": suite,
     }
+
+
+def _steps(record: Record, task: str, request: CompareRequest) -> int:
+    """Return how many times it is asked whether to stop."""
+    n = int(record.metrics["test_n"])
+    clean = math.ceil(n / _STEP[task]) if task == "classification" else 0
+    corrupted = len(metrics.CORRUPTIONS) * math.ceil(min(n, metrics.MOST_IMAGES[task]) / _STEP[task])
+    return clean + (corrupted if request.robustness else 0)
+
+
+@dataclass
+class _Counted:
+    """Counts the questions whether to stop in a bar; threads that share the images ask a few times more."""
+
+    should_stop: Callable[[], bool]
+    shown: progress.Bar
+    left: int
+
+    def __call__(self) -> bool:
+        if self.left > 0:
+            self.left -= 1
+            self.shown.advance()
+        return self.should_stop()
 
 
 def _measure(
