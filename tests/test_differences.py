@@ -17,6 +17,7 @@ from modernet.differences import (
     Difference,
     Variances,
     crossed_difference,
+    crossed_mean,
     images_to_settle,
     joined,
     letter_groups,
@@ -24,7 +25,7 @@ from modernet.differences import (
     seeds_to_settle,
     welch_difference,
 )
-from modernet.statistics import Interval, paired_interval, welch_interval
+from modernet.statistics import Interval, paired_interval, welch_interval, wilson_interval
 
 Answers = NDArray[np.bool_]
 
@@ -100,6 +101,36 @@ def test_the_crossed_error_agrees_with_a_bootstrap_over_images_and_seeds() -> No
     low, high = np.quantile(resampled, [0.025, 0.975])
     # the bootstrap counts what images and seeds share three times, and is mildly conservative
     assert 0.85 < difference.interval.margin / ((high - low) / 2) < 1.05
+
+
+@pytest.mark.parametrize(("n", "seeds", "spread"), [(500, 3, 0.15), (500, 2, 0.15), (300, 2, 0.0), (50, 2, 0.0)])
+def test_the_interval_of_a_mean_covers_the_truth_and_is_narrower_than_that_of_a_difference(
+    n: int, seeds: int, spread: float
+) -> None:
+    chance = np.random.default_rng(4)
+    truth = true_mean(spread)
+    missed, widths = 0, []
+    for _ in range(400):
+        difficulty = chance.normal(size=n)
+        first, second = (trained(chance, n, seeds, spread, difficulty) for _ in range(2))
+        interval, difference = crossed_mean(first), crossed_difference(first, second).interval
+        assert difference is not None
+        assert 0.0 <= interval.low <= first.mean() <= interval.high <= 1.0
+        missed += interval.excludes(truth)
+        widths.append((interval.margin, difference.margin))
+    assert 0.02 <= missed / 400 <= 0.08  # 5 % expected, with a standard deviation of 1.1 points
+    of_mean, of_difference = np.median(widths, axis=0)
+    assert of_mean < of_difference
+
+
+def test_the_interval_of_a_mean_is_wilsons_where_seeds_say_nothing() -> None:
+    right = np.arange(100) < 83
+    assert crossed_mean(right[None]) == wilson_interval(0.83, 100)
+    assert crossed_mean(np.ones((3, 40))) == wilson_interval(1.0, 40)
+    alike = crossed_mean(np.stack([right, right]))  # as one seed, but for the variance of a sample of images
+    assert alike.margin == pytest.approx(wilson_interval(0.83, 100).margin, rel=0.03)
+    with pytest.raises(ValueError, match=r"answers of \(0, 5\) are not \(seeds, images\)"):
+        crossed_mean(np.ones((0, 5)))
 
 
 def test_the_components_are_those_that_answers_were_drawn_with() -> None:

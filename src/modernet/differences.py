@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modernet.statistics import CONFIDENCE, Interval, paired_interval, student_margin
+from modernet.statistics import CONFIDENCE, Interval, paired_interval, student_margin, wilson_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,11 +105,8 @@ def crossed_difference(first: ArrayLike, second: ArrayLike) -> Difference:
     for found, answers in zip(squares, both, strict=True):
         if found is None:
             continue
-        between, residual = found
         share = sum(1 / len(each) for each, used in zip(both, chosen, strict=True) if used is found)
-        if between > residual:
-            freedom = len(answers) - 1.0
-            terms += [(share * between / n, freedom), (-share * residual / n, freedom * (n - 1))]
+        terms += _seed_terms(*found, len(answers), n, share)
     if sum(value for value, _ in terms) <= 0:
         return _of_two_trainings(a[0], b[0])
     mean = float(by_image.mean())
@@ -121,6 +118,47 @@ def crossed_difference(first: ArrayLike, second: ArrayLike) -> Difference:
     explained = sum(residual / len(answers) for residual, answers in zip(left, both, strict=True))
     variances = Variances(max(over_images - explained, 0.0), (seeds[0], seeds[1]), sum(left), n)
     return _judged(mean, terms, variances)
+
+
+def crossed_mean(answers: ArrayLike) -> Interval:
+    """Return the interval of a network's share of right answers, over images and seeds; all in [0, 1].
+
+    The variance of the mean has the terms that `crossed_difference` has for two networks,
+
+        Var(mean) = Var(y over seeds' means of an image) / n + max(B − R, 0) / (n S)
+
+    and Satterthwaite's degrees of freedom. So seeds count only by what the images do not explain: two seeds that differ
+    by as much as their residuals say are no sign that trainings differ. The interval is Wilson's, for as many
+    independent images as have this variance, and with Student's quantile in place of the normal one; of a single seed
+    it is Wilson's for the images.
+
+    Args:
+        answers: right (1) or wrong (0), (seeds, images).
+
+    Raises:
+        ValueError: there are none.
+
+    Source: Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data", Survey Methodology 24 (1998), on the number of images; with Wilson's interval as in
+    Franco et al., "Comparative study of confidence intervals for proportions in complex sample surveys", Journal of
+    Survey Statistics and Methodology 7 (2019).
+    """
+    import numpy as np
+
+    y = np.asarray(answers, dtype=np.float64)
+    if y.ndim != 2 or 0 in y.shape:
+        raise ValueError(f"answers of {y.shape} are not (seeds, images)")
+    seeds, n = y.shape
+    mean = float(y.mean())
+    if seeds == 1 or n == 1:
+        return wilson_interval(mean, n)
+    terms = [(float(y.mean(axis=0).var(ddof=1)) / n, n - 1.0), *_seed_terms(*_mean_squares(y), seeds, n, 1 / seeds)]
+    error, freedom = _error(terms)
+    if error == 0:
+        return wilson_interval(mean, n)
+    # student_margin(1, freedom) is Student's quantile, and at endless degrees of freedom the normal one
+    quantiles = student_margin(1.0, math.inf) / student_margin(1.0, freedom)
+    return wilson_interval(mean, mean * (1 - mean) / error**2 * quantiles**2)
 
 
 def welch_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
@@ -250,6 +288,19 @@ def _mean_squares(answers: NDArray[np.float64]) -> tuple[float, float]:
     by_seed, by_image = answers.mean(axis=1), answers.mean(axis=0)
     left = answers - by_seed[:, None] - by_image + answers.mean()
     return float(n * by_seed.var(ddof=1)), float((left**2).sum() / ((seeds - 1) * (n - 1)))
+
+
+def _seed_terms(between: float, residual: float, seeds: int, n: int, share: float) -> list[tuple[float, float]]:
+    """Return what the seeds add to the variance of a mean over n images: mean squares with their degrees of freedom.
+
+    Args:
+        between, residual: as `_mean_squares` returns them.
+        seeds: that they were estimated from.
+        share: one over the seeds of the mean.
+    """
+    if between <= residual:
+        return []
+    return [(share * between / n, seeds - 1.0), (-share * residual / n, (seeds - 1.0) * (n - 1))]
 
 
 def _judged(mean: float, terms: Sequence[tuple[float, float]], variances: Variances) -> Difference:

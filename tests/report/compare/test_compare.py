@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from modernet.differences import crossed_difference, joined
+from modernet.differences import crossed_difference, crossed_mean, joined
 from modernet.errors import InputError
 from modernet.records import Metric, Record, read_record
 from modernet.report import (
@@ -24,9 +24,10 @@ from modernet.report import (
     write_report,
 )
 from modernet.report.compare.analysis import differences_to_best
+from modernet.report.compare.chart import front_note
 from modernet.report.compare.tables import p_value, rows
 from modernet.report.page import arrange
-from modernet.statistics import holm, repeated_interval
+from modernet.statistics import holm
 from report.compare.made_up import answers, compared_record, compared_records, training_records
 
 MIOU = Metric("miou", "mIoU", digits=2)
@@ -54,7 +55,7 @@ def test_candidates_are_ranked_with_intervals_and_letters_that_follow_holms_deci
     assert means == sorted(means, reverse=True)
     assert [each.name for each in comparison.candidates[-2:]] == ["mobilenet", "vit_tiny"]
     best = comparison.candidates[0]
-    expected = repeated_interval([score / 100 for score in best.compared.score], 600)
+    expected = crossed_mean([[int(answer) for answer in seed] for seed in best.compared.right])
     assert best.interval is not None
     assert (best.interval.low, best.interval.high) == pytest.approx((100 * expected.low, 100 * expected.high))
     assert len(comparison.pairs) == 15
@@ -115,9 +116,8 @@ def test_the_conclusion_says_how_what_and_what_not() -> None:
     text = words([*compared_records(), compared_record("efficientnet", failed={"seed 0": "out of memory"})])
 
     assert text.startswith(
-        "6 networks trained on flowers12 with recipe small_data for the same number of epochs, 3 seeds"
+        "6 networks trained on flowers12 with recipe small_data for 20 epochs, 3 seeds each, from random weights."
     )
-    assert "from random weights" in text
     assert "but cannot be told apart from resnet50 and convnext_nano; it is better than the other 3." in text
     assert "If the observed differences are the true ones, telling them apart would take about" in text
     assert "seeds each for convnext_nano; no number of seeds is enough on these 600 test images: it would take" in text
@@ -136,7 +136,7 @@ def test_the_conclusion_names_a_clear_winner_tuning_and_an_uneven_start() -> Non
 
     assert "and is better than every other: +" in text
     assert "tuned with up to 2 settings on validation" in text
-    assert "published weights, but b from random ones, which is no even contest" in text
+    assert "pretrained weights, but b from random ones, which is no even contest" in text
     assert "validation images that chose settings flatter validation scores" in text
     assert "weights a.in1k, mit" in rows(summary([first]))[0].detail
 
@@ -159,12 +159,74 @@ def test_scores_that_are_no_shares_of_images_are_compared_over_seeds() -> None:
     (pair,) = comparison.pairs
     assert not comparison.paired
     assert (pair.first, pair.distinguished) == ("upernet", True)
-    assert "The interval is over seeds alone, not over test images." in conclusion(comparison)
+    assert "Intervals are over seeds alone, not over test images." in conclusion(comparison)
     single = summary([of("fcn", [50.0], 0), of("upernet", [61.0], 1)])
     assert single.pairs[0].p is None
     assert single.candidates[0].interval is None
     assert "with so few seeds nothing says whether this is more than luck" in conclusion(single)
+    assert "over seeds alone, not" not in conclusion(single)
     assert [joined(each.letters) for each in single.candidates] == ["a", "a"]
+
+
+def test_two_seeds_that_differ_by_what_few_test_images_explain_leave_the_mean_an_interval_of_use() -> None:
+    drawn = answers({"a": 1.5, "b": 0.3}, seeds=2, n=50, luck=0.0)
+    comparison = summary([compared_record(name, right, n=50) for name, right in drawn.items()])
+    (pair,) = comparison.pairs
+
+    assert pair.interval is not None
+    for each in comparison.candidates:
+        assert len(set(each.compared.score)) == 2
+        assert each.interval is not None
+        assert each.interval.margin < 1.2 * pair.interval.margin
+    assert "Two seeds hardly tell how much trainings vary: give three or more." in conclusion(comparison)
+
+
+def test_two_seeds_alone_give_a_mean_no_interval_and_more_none_beyond_what_a_metric_can_be() -> None:
+    def of(name: str, score: list[float], order: int) -> Record:
+        return compared_record(name, score=score, order=order, metric=MIOU, task="segmentation")
+
+    two = summary([of("fcn", [4.2, 3.0], 0), of("upernet", [6.4, 10.0], 1)])
+    assert [each.interval for each in two.candidates] == [None, None]
+    assert two.pairs[0].interval is not None
+    assert compare_table(two).columns[2].header == "mIoU"
+    assert "mean over seeds; std: between seeds." in printed(two)
+    assert front_note(two).startswith("Horizontal line")
+    assert "both saw the same images" not in front_note(two)
+
+    three = summary([of("fcn", [1.0, 9.0, 2.0], 0), of("upernet", [98.0, 91.0, 99.9], 1)])
+    upernet, fcn = three.candidates
+    assert upernet.interval is not None
+    assert fcn.interval is not None
+    assert (fcn.interval.low, upernet.interval.high) == (0.0, 100.0)
+    assert compare_table(three).columns[2].header == "mIoU\n95 % interval"
+    assert "Two seeds" not in conclusion(three)
+
+
+def test_answers_that_could_not_be_measured_are_said_to_leave_nothing_paired() -> None:
+    drawn = answers({"a": 3.0, "b": 0.5})
+    whole = compared_record("a", drawn["a"])
+    scores = [100 * each.count("1") / len(each) for each in drawn["b"]]
+    lost = compared_record("b", score=scores, order=1, failed={"measuring seed 2": "OSError: gone"})
+    comparison = summary([whole, lost])
+    text = conclusion(comparison)
+
+    assert not comparison.paired
+    assert comparison.unanswered == ("b",)
+    assert "Some runs could not be measured of b." in text
+    assert "As the answers of b to the test images are not known for every seed, nothing is compared image by" in text
+    assert "not counted" not in text
+    assert "Intervals are over seeds alone" in text
+    assert summary([whole, compared_record("b", drawn["b"], order=1)]).unanswered == ()
+
+
+def test_the_fastest_is_named_only_where_intervals_of_speeds_are_apart() -> None:
+    right = answers({"a": 2.0, "b": 1.9})
+    for speed, said in (
+        (104.0, "None of these is clearly the fastest."),
+        (110.0, "The fastest of these is b with 110"),
+    ):
+        records = [compared_record("a", right["a"]), compared_record("b", right["b"], speed=speed, order=1)]
+        assert said in words(records)
 
 
 def test_a_metric_whose_lower_values_are_better_is_ranked_upside_down() -> None:

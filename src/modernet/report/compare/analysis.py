@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from modernet.differences import (
     LEVEL,
     crossed_difference,
+    crossed_mean,
     images_to_settle,
     letter_groups,
     seeds_to_settle,
@@ -18,13 +19,15 @@ from modernet.differences import (
 )
 from modernet.errors import InputError
 from modernet.records import Metric, Record
-from modernet.report.compare.compared import KIND, Compared, Measurement
+from modernet.report.compare.compared import KIND, Compared
 from modernet.report.origin import devices
-from modernet.statistics import Interval, holm, repeated_interval, std, student_margin
+from modernet.statistics import Interval, holm, std, student_margin
 
 STUDY = "compare"
 """Setting `study` of the training runs of a comparison."""
 SPEED, LATENCY = "images_per_second", "latency_ms"
+LEAST_SEEDS = 3
+"""For an interval of a mean over seeds alone. Of two, it would be 12.7 standard errors to each side."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Candidate:
     Attributes:
         compared: what was measured of it.
         mean, std: of the test scores over seeds; `std` is None for one seed.
-        interval: of the mean, over seeds and test images, or over seeds alone where a score is no share of images.
+        interval: of the mean, over seeds and test images; where differences are over seeds alone, too, and then None
+            for fewer than three.
         letters: candidates that share one cannot be told apart.
         fronts: names of the costs (`SPEED`, `LATENCY`) for which no candidate is better in cost and score.
         dominated_by: candidates that are better in score and in speed, both beyond uncertainty.
@@ -87,6 +91,8 @@ class Comparison:
         failed: candidates without any, in the order of the command.
         pairs: of candidates, by the order of both.
         paired: whether differences are over test images and seeds; else over seeds alone.
+        unanswered: ranked candidates whose answers to the test images are not known for each seed, although their task
+            has such: because of these, nothing is paired.
         devices: where speeds were measured.
         records: of the candidates and of their training runs.
     """
@@ -97,6 +103,7 @@ class Comparison:
     failed: tuple[Compared, ...]
     pairs: tuple[Pair, ...] = field(repr=False)
     paired: bool
+    unanswered: tuple[str, ...]
     devices: tuple[str, ...]
     records: tuple[Record, ...] = field(repr=False)
 
@@ -165,16 +172,11 @@ def measured(compared: Compared, name: str) -> tuple[float, Interval] | None:
     if found is None or not found.values:
         return None
     value = statistics.fmean(found.values)
-    return (value, _known(found, value)) if value > 0 else None
-
-
-def _known(found: Measurement, value: float) -> Interval:
-    if found.low is not None and found.high is not None:
-        return Interval(found.low, found.high)
-    if len(found.values) > 1:
-        margin = student_margin(statistics.stdev(found.values) / math.sqrt(len(found.values)), len(found.values) - 1)
-        return Interval.around(value, margin)
-    return Interval(value, value)
+    if value <= 0:
+        return None
+    if found.low is None or found.high is None:
+        return value, Interval(value, value)
+    return value, Interval(found.low, found.high)
 
 
 def _comparison(digest: str, members: Sequence[tuple[Compared, Record]], runs: Sequence[Record]) -> Comparison:
@@ -182,7 +184,10 @@ def _comparison(digest: str, members: Sequence[tuple[Compared, Record]], runs: S
     ordered = sorted((compared for compared, _ in members), key=lambda each: each.order)
     better = -1 if metric.higher_is_better else 1
     ranked = sorted((each for each in ordered if each.score), key=lambda each: better * statistics.fmean(each.score))
-    paired = bool(ranked) and all(each.right and len(each.right) == len(each.score) for each in ranked)
+    complete = [each for each in ranked if each.right and len(each.right) == len(each.score)]
+    paired = bool(ranked) and len(complete) == len(ranked)
+    has_answers = any(each.task == "classification" for each in ranked)
+    unanswered = tuple(each.candidate for each in ranked if has_answers and each not in complete)
     if paired:
         _check_images(ranked)
     pairs = _pairs(ranked, metric, paired)
@@ -208,7 +213,7 @@ def _comparison(digest: str, members: Sequence[tuple[Compared, Record]], runs: S
     )
     failed = tuple(each for each in ordered if not each.score)
     own = tuple(record for _, record in members)
-    return Comparison(digest, metric, candidates, failed, pairs, paired, devices(own), (*own, *runs))
+    return Comparison(digest, metric, candidates, failed, pairs, paired, unanswered, devices(own), (*own, *runs))
 
 
 def _check_images(ranked: Sequence[Compared]) -> None:
@@ -223,7 +228,7 @@ def _check_images(ranked: Sequence[Compared]) -> None:
 def _pairs(ranked: Sequence[Compared], metric: Metric, paired: bool) -> tuple[Pair, ...]:
     """Return every pair: its difference, and Holm's decision over all of them."""
     answers = {each.candidate: _answers(each) for each in ranked} if paired else {}
-    scale = 100.0 if metric.unit == "%" else 1.0
+    factor = _scale(metric) if paired else 1.0
     couples = list(itertools.combinations(ranked, 2))
     differences = [
         crossed_difference(answers[one.candidate], answers[other.candidate])
@@ -238,7 +243,6 @@ def _pairs(ranked: Sequence[Compared], metric: Metric, paired: bool) -> tuple[Pa
     level = LEVEL / max(undecided, 1)  # where Holm's test stopped
     found = []
     for (one, other), difference, decision in zip(couples, differences, decided, strict=True):
-        factor = scale if paired else 1.0
         interval = difference.interval and Interval(difference.interval.low * factor, difference.interval.high * factor)
         needed = seeds_to_settle(difference, level) if decision is False else None
         images = images_to_settle(difference, level) if decision is False and needed is None else None
@@ -252,14 +256,22 @@ def _answers(compared: Compared) -> list[list[int]]:
 
 
 def _interval(compared: Compared, metric: Metric, paired: bool) -> Interval | None:
+    scores = compared.score
     if paired:
-        scale = 100.0 if metric.unit == "%" else 1.0
-        ends = repeated_interval([score / scale for score in compared.score], compared.n_test)
+        scale, ends = _scale(metric), crossed_mean(_answers(compared))
         return Interval(scale * ends.low, scale * ends.high)
-    if len(compared.score) < 2:
+    if len(scores) < LEAST_SEEDS:
         return None
-    margin = student_margin(statistics.stdev(compared.score) / math.sqrt(len(compared.score)), len(compared.score) - 1)
-    return Interval.around(statistics.fmean(compared.score), margin)
+    mean, error = statistics.fmean(scores), statistics.stdev(scores) / math.sqrt(len(scores))
+    margin = student_margin(error, len(scores) - 1)
+    low, high = metric.limits
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    return Interval(max(mean - margin, least), min(mean + margin, most))
+
+
+def _scale(metric: Metric) -> float:
+    """Return what a share of images is multiplied by."""
+    return 100.0 if metric.unit == "%" else 1.0
 
 
 def _on_front(compared: Compared, better: Sequence[Compared], cost: str) -> bool:

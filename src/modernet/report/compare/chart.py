@@ -8,7 +8,7 @@ from typing import Any
 from modernet.catalogue.fields import without_shared_fields
 from modernet.report.compare.analysis import SPEED, Candidate, Comparison, differences_to_best, measured
 from modernet.report.compare.tables import p_value
-from modernet.report.compare.words import about_interval, conditions, settled_by, span
+from modernet.report.compare.words import about_interval, about_mean, conditions, settled_by, span
 from modernet.report.drawing.axes import log_ticks, metric_limits
 from modernet.report.drawing.figure import ABOUT, Spec, figure, quantitative, row, tooltip
 from modernet.report.drawing.png import Panel, write_png
@@ -43,13 +43,19 @@ def title(comparison: Comparison) -> str:
 
 def front_note(comparison: Comparison) -> str:
     """Return what the marks of the first chart mean."""
-    over = "over test images and seeds" if comparison.paired else "over seeds"
+    over = about_mean(comparison)
+    upright = f"Vertical line: 95 % interval of the mean score, {over}; h" if over else "H"
+    overlap = (
+        " Two of these intervals may overlap although the difference is clear, since both saw the same images: judge "
+        "by the differences."
+        if comparison.paired
+        else ""
+    )
     without = [each.name for each in comparison.candidates if measured(each.compared, SPEED) is None]
     missing = f" Not drawn, as their speed is not known: {', '.join(without)}." if without else ""
     return (
-        f"Vertical line: 95 % interval of the mean score, {over}; horizontal line: 95 % interval of the speed. Filled, "
-        "on the line: no other is as fast and has a better mean score. Two of these intervals may overlap although the "
-        f"difference is clear, since both saw the same images: judge by the differences.{missing}"
+        f"{upright}orizontal line: 95 % interval of the speed. Filled, on the line: no other is as fast and has a "
+        f"better mean score.{overlap}{missing}"
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from modernet.records import Metric, Record, environment
 
 KIND = "compared"
+MEASURING = "measuring"
+"""What failed begins with it, if it was a measurement and not a training."""
 Budget = Literal["equal-epochs", "equal-seconds", "equal-macs"]
 
 
@@ -56,7 +58,7 @@ class Compared:
         measured: everything else: cost (`params`, `macs`), speed here (`images_per_second`, `latency_ms`,
             `peak_memory_mb`, `train_images_per_second`, and `best_images_per_second` in the best allowed precision),
             calibration (`ece`), robustness (`corrupted`: the primary metric on corrupted test images).
-        failed: why runs failed, by what failed; they are not in `seeds`.
+        failed: why runs failed, by what failed. They are not in `seeds`, unless only their measurement failed.
     """
 
     comparison: str
@@ -80,6 +82,16 @@ class Compared:
     right: tuple[str, ...] = field(repr=False)
     measured: tuple[Measurement, ...]
     failed: Mapping[str, str]
+
+    @property
+    def lost(self) -> bool:
+        """Whether a training failed."""
+        return any(not what.startswith(MEASURING) for what in self.failed)
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether a measurement of a finished training failed."""
+        return any(what.startswith(MEASURING) for what in self.failed)
 
     def measurement(self, name: str) -> Measurement | None:
         """Return a quantity by the name of its metric; None if it was not measured."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modernet.differences import joined
 from modernet.report.compare.analysis import LATENCY, SPEED, Candidate, Comparison, differences_to_best
 from modernet.report.compare.compared import Compared
-from modernet.report.compare.words import about_interval, conclusion, conditions, settled_by, span
+from modernet.report.compare.words import about_interval, about_mean, conclusion, conditions, settled_by, span
 from modernet.report.notation import MISSING, heading, interval, number, points, quantity, signed
 from modernet.report.notation import measured as significant
 
@@ -116,9 +116,10 @@ def legend(comparison: Comparison) -> str:
     metric, n = comparison.metric, number(comparison.any.n_test, 0)
     best = comparison.candidates[0].name if comparison.candidates else "the best"
     unit = points(metric)
-    over = "over test images and seeds" if comparison.paired else "over seeds"
+    over = about_mean(comparison)
+    ends = f", with its 95 % interval {over}" if over else ""
     return (
-        f"Test {metric.title} on {n} images, mean over seeds, with its 95 % interval {over}; std: between seeds. "
+        f"Test {metric.title} on {n} images, mean over seeds{ends}; std: between seeds. "
         "Candidates that share a letter cannot be told apart (Holm's test over all pairs, 5 %). "
         f"Difference: to {best}{unit and f', in {unit}'}, with its 95 % interval {about_interval(comparison)}."
     )
@@ -141,7 +142,8 @@ def compare_table(comparison: Comparison) -> Table:
     )  # fmt: skip
     table.add_column("Network", overflow="fold")
     table.add_column("", no_wrap=True)
-    titles = [f"{heading(comparison.metric.title)}\n95 % interval", "Std", "Difference\n95 % interval"]
+    score = heading(comparison.metric.title)
+    titles = [f"{score}\n95 % interval" if about_mean(comparison) else score, "Std", "Difference\n95 % interval"]
     titles += [columns(comparison)[index][1].replace(" ", "\n", 1) for index in chosen]
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modernet.report.compare.analysis import SPEED, Comparison, Pair, differences_to_best, measured
+from modernet.report.compare.analysis import LEAST_SEEDS, SPEED, Comparison, Pair, differences_to_best, measured
+from modernet.report.compare.compared import Compared
 from modernet.report.notation import interval, number, plural, points, signed, with_unit
 from modernet.report.notation import measured as significant
 from modernet.statistics import Interval
 
-BUDGETS = {
-    "equal-epochs": "the same number of epochs",
+_BUDGETS = {
     "equal-seconds": "the same training time",
     "equal-macs": "the same number of multiply-accumulates",
 }
@@ -19,8 +19,14 @@ BUDGETS = {
 def conditions(comparison: Comparison) -> str:
     """Format what the candidates have in common in one line."""
     common = comparison.any
-    facts = [f"recipe {common.recipe}", BUDGETS.get(common.budget, common.budget), seed_count(comparison)]
+    facts = [f"recipe {common.recipe}", _budget(common), seed_count(comparison)]
     return " · ".join([*facts, f"n = {number(common.n_test, 0)} test images", *comparison.devices])
+
+
+def _budget(common: Compared) -> str:
+    if common.budget == "equal-epochs":
+        return plural(common.epochs, "epoch")
+    return _BUDGETS.get(common.budget, common.budget)
 
 
 def seed_count(comparison: Comparison) -> str:
@@ -32,6 +38,15 @@ def seed_count(comparison: Comparison) -> str:
 def span(ends: Interval | None, digits: int) -> str:
     """Format the interval of a score: `[39.0, 43.4]`; empty if there is none."""
     return "" if ends is None else f"[{number(ends.low, digits)}, {number(ends.high, digits)}]"
+
+
+def about_mean(comparison: Comparison) -> str:
+    """Return what the interval of a mean score contains, or that there is none."""
+    if comparison.paired:
+        return "over test images" if comparison.seeds[1] == 1 else "over test images and seeds"
+    if comparison.seeds[1] < LEAST_SEEDS:
+        return ""
+    return "over seeds" if comparison.seeds[0] >= LEAST_SEEDS else f"over seeds where there are {LEAST_SEEDS} or more"
 
 
 def conclusion(comparison: Comparison) -> str:
@@ -52,6 +67,8 @@ def conclusion(comparison: Comparison) -> str:
 
 def about_interval(comparison: Comparison) -> str:
     """Return what the interval of a difference contains."""
+    if not comparison.paired and comparison.seeds[1] == 1:
+        return "over seeds alone (Welch), from two on"
     if not comparison.paired:
         return "over seeds alone (Welch): the luck of the test images is not in it"
     if comparison.seeds[1] == 1:
@@ -81,18 +98,17 @@ def number_of(count: int) -> str:
 def _training(comparison: Comparison) -> str:
     common = comparison.any
     names = comparison.candidates
-    budget = BUDGETS.get(common.budget, common.budget)
     trained = (
         f"{plural(len(names), 'network')} trained on {common.data.get('name', 'the data')} with recipe {common.recipe} "
-        f"for {budget}"
+        f"for {_budget(common)}"
     )
     trials = max(len(each.trials) for each in comparison.all)
     tuning = f", each tuned with up to {plural(trials, 'setting')} on validation" if trials else ""
     starts = [each.compared.weights is not None for each in names]
-    start = "published weights" if all(starts) else "random weights"
+    start = "pretrained weights" if all(starts) else "random weights"
     if any(starts) and not all(starts):
         random = [each.name for each, start in zip(names, starts, strict=True) if not start]
-        start = f"published weights, but {listed(random)} from random ones, which is no even contest"
+        start = f"pretrained weights, but {listed(random)} from random ones, which is no even contest"
     return f"{trained}, {seed_count(comparison)} each{tuning}, from {start}."
 
 
@@ -139,10 +155,12 @@ def _open(comparison: Comparison) -> str:
 
 
 def _fastest(comparison: Comparison) -> str:
-    group = [(each, found[0]) for each in comparison.best_group if (found := measured(each.compared, SPEED))]
+    group = [(each, *found) for each in comparison.best_group if (found := measured(each.compared, SPEED))]
     if len(group) < 2:
         return ""
-    fastest, speed = max(group, key=lambda each: each[1])
+    (fastest, speed, ends), *others = sorted(group, key=lambda each: each[1], reverse=True)
+    if any(ends.low <= other.high for _, _, other in others):
+        return "None of these is clearly the fastest."
     best = comparison.candidates[0]
     text = f"The fastest of these is {fastest.name} with {significant(speed)} images/s"
     own = measured(best.compared, SPEED)
@@ -163,9 +181,17 @@ def _failures(comparison: Comparison) -> str:
     sentences = []
     if comparison.failed:
         sentences.append(f"Without a result: {listed([each.candidate for each in comparison.failed])}.")
-    some = [each.name for each in comparison.candidates if each.compared.failed]
+    some = [each.name for each in comparison.candidates if each.compared.lost]
     if some:
         sentences.append(f"Some runs failed, and are not counted, of {listed(some)}.")
+    unmeasured = [each.name for each in comparison.candidates if each.compared.unmeasured]
+    if unmeasured:
+        sentences.append(f"Some runs could not be measured of {listed(unmeasured)}.")
+    if comparison.unanswered:
+        sentences.append(
+            f"As the answers of {listed(comparison.unanswered)} to the test images are not known for every seed, "
+            "nothing is compared image by image; the same command measures them again."
+        )
     return " ".join(sentences)
 
 
@@ -177,9 +203,11 @@ def _limits(comparison: Comparison) -> str:
         if trials
         else "no candidate was tuned, and a recipe that suits one of them better favours it"
     )
-    sampled = "" if comparison.paired else " The interval is over seeds alone, not over test images."
+    least, most = comparison.seeds
+    sampled = " Intervals are over seeds alone, not over test images." if not comparison.paired and most > 1 else ""
+    few = " Two seeds hardly tell how much trainings vary: give three or more." if least == 2 else ""
     data = comparison.any.data.get("name", "this")
-    return f"Not in these numbers: other data ({data} is one data set); {tuning}.{sampled}"
+    return f"Not in these numbers: other data ({data} is one data set); {tuning}.{sampled}{few}"
 
 
 def listed(names: Sequence[str]) -> str:

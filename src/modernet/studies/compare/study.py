@@ -15,7 +15,7 @@ from modernet.files.atomic import check_writable
 from modernet.machine.device import describe
 from modernet.records import RECORD_NAME, Record, read_records
 from modernet.report import write_report
-from modernet.report.compare.compared import Measurement
+from modernet.report.compare.compared import MEASURING, Measurement
 from modernet.studies.compare.budgets import Calibration, calibrate, tuned_settings
 from modernet.studies.compare.candidates import Candidate
 from modernet.studies.compare.collecting import collect, record_of
@@ -188,7 +188,7 @@ def _measure_runs(plan: Plan, runs: Sequence[TrainingRun], failed: Failures) -> 
         if outcome.result is not None:
             found[run.folder] = outcome.result
         else:
-            failed[run.candidate.label][f"measuring seed {run.seed}"] = str(outcome.error)
+            failed[run.candidate.label][f"{MEASURING} seed {run.seed}"] = str(outcome.error)
             progress.say(f"{run.label} was not measured: {outcome.error}")
     return found
 
