@@ -35,7 +35,7 @@ class Compared:
     """One candidate of a comparison. A comparison is all candidates with the same `comparison`.
 
     Attributes:
-        comparison: digest of what all candidates have in common: data, task, recipe, budget, seeds.
+        comparison: digest of what all candidates have in common: data, task, recipe, budget, tuning.
         order: place of the candidate in the command, from 0.
         candidate: label: the name that the user gave.
         model: name of the network.

@@ -51,6 +51,7 @@ class Calibration:
         amount: seconds, or multiply-accumulates, of a final training; None for equal epochs.
         shares: by label.
         images: training images; None in files of early versions.
+        fingerprints: of the images, as `Plan` has them; none in files of early versions.
     """
 
     budget: Budget
@@ -58,6 +59,7 @@ class Calibration:
     amount: float | None
     shares: Mapping[str, Share]
     images: int | None
+    fingerprints: tuple[str, ...]
 
     @staticmethod
     def read(folder: Path, request: CompareRequest) -> Calibration | None:
@@ -72,7 +74,10 @@ class Calibration:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             shares = {label: Share(**share) for label, share in stored["shares"].items()}
-            found = Calibration(stored["budget"], stored["epochs"], stored["amount"], shares, stored.get("images"))
+            prints = tuple(stored.get("fingerprints", ()))
+            found = Calibration(
+                stored["budget"], stored["epochs"], stored["amount"], shares, stored.get("images"), prints
+            )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} cannot be read; give another --out, or remove it") from error
         for name, wanted in (("budget", request.budget), ("epochs", request.recipe.schedule.epochs)):
@@ -101,6 +106,7 @@ def calibrate(
     candidates: Mapping[str, Mapping[str, Any]],
     before: Calibration | None,
     measure: Callable[[], Mapping[str, float]],
+    fingerprints: tuple[str, ...] = (),
 ) -> Calibration:
     """Return how many epochs each candidate is trained, at least one.
 
@@ -112,6 +118,7 @@ def calibrate(
         before: of an earlier call in this folder; its candidates keep their epochs.
         measure: measures training speeds, label -> images per second; called only where they decide. A candidate that
             has none gets no share.
+        fingerprints: of the images, to keep.
 
     Raises:
         InputError: the earlier call was for another number of images.
@@ -145,7 +152,7 @@ def calibrate(
             found[label] = Share(own, speed, None if speed is None else own * each)
     shares = {label: known.get(label) or found[label] for label in candidates if label in known or label in found}
     others = {} if before is None else {name: share for name, share in before.shares.items() if name not in shares}
-    return Calibration(request.budget, epochs, amount, {**shares, **others}, n_train)
+    return Calibration(request.budget, epochs, amount, {**shares, **others}, n_train, fingerprints)
 
 
 def tuned_settings(recipe: Recipe, count: int) -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Plan:
         candidates: in the order of the command.
         settings: label -> the settings of its records; without candidates that cannot be trained.
         failed: label -> why a candidate cannot be trained.
+        fingerprints: of the images, as the networks of the folder see them; the first one stands for all.
         resources: what the runs may use.
         folder: of the comparison.
     """
@@ -46,6 +47,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
     settings: Mapping[str, Mapping[str, Any]]
     failed: Mapping[str, str]
+    fingerprints: tuple[str, ...]
     resources: Resources
     folder: Path
 
@@ -56,11 +58,11 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of what all candidates have in common: data, task, recipe, budget, seeds, tuning."""
-        request, first = self.request, self.settings[self.trainable[0].label]
+        """Of what all candidates have in common: data, task, recipe, budget, tuning."""
+        request = self.request
         recipe = {name: value for name, value in leaves(request.recipe).items() if name not in ("name", "source")}
-        shared = [first["data"]["fingerprint"], request.recipe.task, recipe, request.budget]
-        return json_sha256([*shared, request.seeds, request.tune])[:12]
+        shared = [self.fingerprints[0], request.recipe.task, recipe, request.budget]
+        return json_sha256([*shared, request.tune])[:12]
 
     def final_runs(self, candidate: Candidate, share: Share, setting: Mapping[str, float]) -> list[TrainingRun]:
         """Return the final trainings of a candidate, one for each seed.
@@ -82,14 +84,17 @@ class Plan:
 
     def _run(self, candidate: Candidate, recipe: Recipe, seed: int, folder: Path, phase: str) -> TrainingRun:
         settings = self.settings[candidate.label]
-        place = {"study": "compare", "candidate": candidate.label, "phase": phase}
+        place = {"study": "compare", "comparison": self.digest, "candidate": candidate.label, "phase": phase}
         changed = {name: value for name, value in leaves(recipe).items() if name in _CHANGED}
         own = {**settings, **place, "recipe": {**settings["recipe"], **changed}, "seed": seed}
         return TrainingRun(candidate, self.request, recipe, seed, folder, place, own, self.resources)
 
 
-def make_plan(request: CompareRequest, machines: Machines, folder: Path) -> Plan:
+def make_plan(request: CompareRequest, machines: Machines, folder: Path, known: Sequence[str] = ()) -> Plan:
     """Open the data, and find out what each candidate is on them.
+
+    Args:
+        known: fingerprints of an earlier call in this folder.
 
     Raises:
         InputError: the recipe is not for images, a name, weights or the data cannot be used, or no candidate takes
@@ -125,4 +130,15 @@ def make_plan(request: CompareRequest, machines: Machines, folder: Path) -> Plan
     resources = machines.resources(folder, one_core=one_core)
     if machines.workers is None:  # the others would have nothing to do, and these more threads
         resources = replace(resources, workers=min(resources.workers, len(settings) * request.seeds))
-    return Plan(request, candidates, settings, failed, resources, folder)
+    fingerprints = _of_same_images(known, [each["data"]["fingerprint"] for each in settings.values()])
+    return Plan(request, candidates, settings, failed, fingerprints, resources, folder)
+
+
+def _of_same_images(known: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """Return the fingerprints of the same images, which differ by how a network has its images prepared.
+
+    Args:
+        known: those of earlier candidates. Unless one of them is seen again, these may have been other images.
+        own: those of the candidates of now.
+    """
+    return tuple(dict.fromkeys([*known, *own] if set(known) & set(own) else own))

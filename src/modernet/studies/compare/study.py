@@ -60,7 +60,7 @@ def compare(request: CompareRequest, *, machines: Machines = LOCAL, folder: str 
     settings = tuned_settings(request.recipe, request.tune) if request.tune > 1 else []
     check_writable(Path(folder))
     before = Calibration.read(Path(folder), request)
-    plan = make_plan(request, machines, Path(folder))
+    plan = make_plan(request, machines, Path(folder), () if before is None else before.fingerprints)
     check_folder(plan.folder)
     failed: Failures = {candidate.label: {} for candidate in plan.candidates}
     for label, why in plan.failed.items():
@@ -104,7 +104,7 @@ def _calibrate(plan: Plan, before: Calibration | None, failed: Failures) -> Cali
             progress.say(f"{label} cannot be trained: {reason}")
         return found
 
-    return calibrate(plan.request, plan.settings, before, speeds)
+    return calibrate(plan.request, plan.settings, before, speeds, plan.fingerprints)
 
 
 def _speeds(plan: Plan, candidates: Sequence[Candidate]) -> tuple[dict[str, float], dict[str, str]]:
