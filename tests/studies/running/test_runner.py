@@ -105,7 +105,8 @@ def test_ctrl_c_stops_the_running_jobs_and_starts_no_more(workers: int, tmp_path
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(Interrupted):
-        list(run_all([waiting, *never, Sum("waits", 0, 0, diary=later)], add, workers=workers, title="waiting"))
+        queued = [Sum("waits", 0, 0, diary=later)] * 5  # more than a pool hands out ahead
+        list(run_all([waiting, *never, *queued], add, workers=workers, title="waiting"))
     thread.join()
 
     assert diary.read_text() == "stopped"

@@ -75,6 +75,7 @@ def run_in_processes(
                     if stop() and not stopping.is_set():
                         stopping.set()
                         pool.shutdown(wait=False, cancel_futures=True)
+                    pending = {future for future in pending if not future.cancelled()}  # for which `wait` waits forever
                     for future in done:
                         if future.cancelled() or isinstance(future.exception(), BrokenProcessPool | Interrupted):
                             continue
