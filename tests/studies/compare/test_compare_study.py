@@ -130,6 +130,29 @@ def test_a_candidate_that_runs_out_of_memory_leaves_the_others(
 
 
 @pytest.mark.medium
+def test_splits_on_which_the_metric_is_not_defined_end_no_comparison(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_speeds: None
+) -> None:
+    """As of detectors where there is nothing to find."""
+
+    def scoreless(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
+        train_run(run, should_stop)
+        record = read_record(run.folder / RECORD_NAME)
+        del record.metrics["validation_top1"]
+        if run.candidate.label == RESNET:
+            del record.metrics["test_top1"]
+        record.write(run.folder / RECORD_NAME)
+
+    monkeypatch.setattr(study, "train_run", scoreless)
+    fine, failed = compared(asked(image_folder, seeds=1, tune=2), tmp_path / "compare")
+    assert fine.error is None
+    assert len(Compared.from_record(fine).score) == 1
+    assert Compared.from_record(fine).validation == ()
+    assert Compared.from_record(fine).tuned == {}
+    assert failed.error == "seed 0: top-1 is not defined on the test split"
+
+
+@pytest.mark.medium
 def test_a_candidate_that_does_not_take_the_images_is_reported(
     image_folder: Path, tmp_path: Path, without_speeds: None
 ) -> None:

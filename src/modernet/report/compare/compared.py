@@ -51,7 +51,7 @@ class Compared:
         licence: of those weights as stated by their publisher; "" if not stated, None for random ones.
         seeds: of the finished final trainings.
         score: the task's primary metric on the test split, for each seed.
-        validation: the same on the validation split.
+        validation: the same on the validation split; empty if it has none, as where there is nothing to detect.
         n_test: test examples behind a score.
         right: for each seed one character for each test example, in the order of the split: 1 if the answer is right,
             else 0. Empty for tasks without answers that are right or wrong.

@@ -71,8 +71,8 @@ def collect(
         weights=candidate.starts_from,
         licence=candidate.licence,
         seeds=tuple(run.seed for run in runs),
-        score=tuple(_score(record, "test") for record in records),
-        validation=tuple(_score(record, "validation") for record in records),
+        score=_scores(records, "test"),
+        validation=_scores(records, "validation"),
         n_test=int(records[0].metrics["test_n"]) if records else settings["data"]["n_test"],
         right=tuple(each.right for each in found) if complete and all(each.right for each in found) else (),
         measured=tuple(measured),
@@ -80,7 +80,8 @@ def collect(
     )
 
 
-def _score(record: Record, split: str) -> float:
-    score = record.score(split)
-    assert score is not None, "a training measures the primary metric on both splits"
-    return score
+def _scores(records: Sequence[Record], split: str) -> tuple[float, ...]:
+    """Return the primary metric of each run; nothing if one has none, as detectors where there is nothing to find."""
+    scores = [record.score(split) for record in records]
+    known = tuple(score for score in scores if score is not None)
+    return known if len(known) == len(scores) else ()

@@ -126,7 +126,11 @@ def _tune(
     }
     every = [run for own in runs.values() for run in own]
     train_unfinished(plan.folder, plan.resources, every, "tuning", train_run)
-    return {label: choose(settings, own) for label, own in runs.items()}
+    tuned = {label: choose(settings, own) for label, own in runs.items()}
+    for label, found in tuned.items():
+        if not found.setting:
+            progress.say(f"{label} is trained by the recipe as it is: no setting has a score on validation")
+    return tuned
 
 
 def _train(
@@ -136,7 +140,7 @@ def _train(
     tuned: Mapping[str, Tuned],
     failed: Failures,
 ) -> dict[str, list[TrainingRun]]:
-    """Train each candidate with each seed, and return the runs that are finished: by label."""
+    """Train each candidate with each seed, and return the runs that are finished and have a score: by label."""
     runs = {
         each.label: plan.final_runs(each, calibration.shares[each.label], tuned.get(each.label, NOT_TUNED).setting)
         for each in candidates
@@ -146,11 +150,13 @@ def _train(
     finished: dict[str, list[TrainingRun]] = {label: [] for label in runs}
     for label, own in runs.items():
         for run in own:
-            error = record_of(run).error
-            if error is None:
-                finished[label].append(run)
+            record = record_of(run)
+            if record.error is not None:
+                failed[label][f"seed {run.seed}"] = record.error
+            elif record.score("test") is None:
+                failed[label][f"seed {run.seed}"] = f"{record.primary.title} is not defined on the test split"
             else:
-                failed[label][f"seed {run.seed}"] = error
+                finished[label].append(run)
     return finished
 
 
