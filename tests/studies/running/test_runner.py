@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from modernet import progress
+from modernet.studies.running.processes import run_in_processes
 from modernet.studies.running.runner import run_all
 from modernet.training import Interrupted
 from runner_jobs import Sum, add
@@ -111,6 +113,14 @@ def test_ctrl_c_stops_the_running_jobs_and_starts_no_more(workers: int, tmp_path
 
     assert diary.read_text() == "stopped"
     assert not later.exists()
+
+
+@pytest.mark.medium
+def test_processes_that_have_just_started_are_waited_for_at_ctrl_c(tmp_path: Path) -> None:
+    """They read semaphores that are gone with this function."""
+    with pytest.raises(Interrupted):
+        list(run_in_processes(jobs(tmp_path, "a", "b"), add, lambda: True, Total(), 2))
+    assert multiprocessing.active_children() == []
 
 
 def test_a_job_that_runs_out_of_memory_leaves_it_to_the_next(tmp_path: Path) -> None:

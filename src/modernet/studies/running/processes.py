@@ -74,15 +74,15 @@ def run_in_processes(
                     done, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                     if stop() and not stopping.is_set():
                         stopping.set()
-                        pool.shutdown(wait=False, cancel_futures=True)
-                    pending = {future for future in pending if not future.cancelled()}  # for which `wait` waits forever
+                        for future in pending:  # a shutdown would cancel them too, but `wait` never hears of that
+                            future.cancel()
                     for future in done:
                         if future.cancelled() or isinstance(future.exception(), BrokenProcessPool | Interrupted):
                             continue
                         left.remove(futures[future])
                         ended += 1
                         yield future.result()
-            except GeneratorExit:  # the consumer failed: stop the workers
+            except BaseException:  # the consumer failed, or a second Ctrl-C: stop the workers, and wait for none
                 stopping.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
