@@ -82,7 +82,8 @@ def train_unfinished(folder: Path, resources: Resources, runs: Sequence[P], titl
     """
     unfinished = [run for run in runs if not is_finished(run)]
     if len(unfinished) < len(runs):
-        progress.say(f"{len(runs) - len(unfinished)} of {len(runs)} runs in {folder} are finished; training the others")
+        others = "; training the others" if unfinished else ""
+        progress.say(f"{title}: {len(runs) - len(unfinished)} of {len(runs)} runs in {folder} are finished{others}")
     unfinished.sort(key=lambda run: run.seed)
     for warning in dict.fromkeys(short_average(run.recipe, run.steps) for run in unfinished):
         if warning is not None:

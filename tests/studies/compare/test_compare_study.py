@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from modernet import progress
 from modernet.errors import InputError
 from modernet.recipes import get_recipe
 from modernet.records import RECORD_NAME, Record, read_record
@@ -84,7 +85,12 @@ def test_a_comparison_has_everything_of_each_candidate(image_folder: Path, tmp_p
 
 @pytest.mark.medium
 def test_an_interrupted_comparison_goes_on(
-    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_speeds: None, trained: list[str]
+    image_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    without_speeds: None,
+    trained: list[str],
 ) -> None:
     request = asked(image_folder)
     noting = study.train_run
@@ -102,10 +108,11 @@ def test_an_interrupted_comparison_goes_on(
     assert [label.rpartition(", seed ")[2] for label in trained] == ["1", "1"]
     assert [record.settings["seeds"] for record in records] == [(0, 1), (0, 1)]
     trained.clear()
-    assert [record.metrics for record in compared(request, tmp_path / "compare")] == [
-        record.metrics for record in records
-    ]
+    with progress.shown():
+        again = compared(request, tmp_path / "compare")
+    assert [record.metrics for record in again] == [record.metrics for record in records]
     assert trained == []
+    assert f"training: 4 of 4 runs in {tmp_path / 'compare'} are finished\n" in capsys.readouterr().err
     more = compared(asked(image_folder, seeds=3), tmp_path / "compare")
     assert [label.rpartition(", seed ")[2] for label in trained] == ["2", "2"]
     assert more[0].settings["seeds"] == (0, 1, 2)
