@@ -219,6 +219,27 @@ def test_answers_that_could_not_be_measured_are_said_to_leave_nothing_paired() -
     assert summary([whole, compared_record("b", drawn["b"], order=1)]).unanswered == ()
 
 
+def test_how_nearly_trainings_were_alike_is_said_as_epochs_are_whole() -> None:
+    drawn = answers({"a": 2.0, "b": 1.9})
+    macs = Metric("macs", "multiply-accumulates", "", 0, higher_is_better=False)
+
+    def text(budget: str, seconds: float, epochs: int) -> str:
+        records = [
+            compared_record(name, drawn[name], budget=budget, seconds=own, epochs=whole, order=place)
+            for place, (name, own, whole) in enumerate((("a", 10.0, 4), ("b", seconds, epochs)))
+        ]
+        for record in records:
+            record.details["measured"] += (
+                {"metric": dataclasses.asdict(macs), "values": [7], "low": None, "high": None},
+            )
+        return words(records)
+
+    assert "for the same training time, 3 seeds each" in text("equal-seconds", 10.5, 4)
+    assert "for the same training time within a factor of 2.0, 3 seeds each" in text("equal-seconds", 5.0, 4)
+    assert "for the same number of multiply-accumulates, 3 seeds each" in text("equal-macs", 90.0, 4)
+    assert "number of multiply-accumulates within a factor of 4.0, 3 seeds each" in text("equal-macs", 10.0, 1)
+
+
 def test_the_fastest_is_named_only_where_intervals_of_speeds_are_apart() -> None:
     right = answers({"a": 2.0, "b": 1.9})
     for speed, said in (

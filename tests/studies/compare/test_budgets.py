@@ -39,7 +39,7 @@ def test_equal_seconds_are_those_of_the_median_candidate() -> None:
     assert found.amount == 100  # 10 epochs of 1,000 images at 100 a second
     assert {label: share.epochs for label, share in found.shares.items()} == {"slow": 5, "middle": 10, "fast": 100}
     assert found.shares["slow"].seconds == 100
-    assert found.lines()[0] == "slow: 5 epochs for 100.0 s of training"
+    assert found.lines()[0] == "slow: 5 epochs, the nearest to 100.0 s of training"
 
 
 def test_equal_macs_are_those_of_the_median_candidate() -> None:

@@ -14,19 +14,34 @@ _BUDGETS = {
     "equal-seconds": "the same training time",
     "equal-macs": "the same number of multiply-accumulates",
 }
+_ALIKE = 1.1
+"""Up to this factor, amounts of training are called the same."""
 
 
 def conditions(comparison: Comparison) -> str:
     """Format what the candidates have in common in one line."""
     common = comparison.any
-    facts = [f"recipe {common.recipe}", _budget(common), seed_count(comparison)]
+    facts = [f"recipe {common.recipe}", _budget(comparison), seed_count(comparison)]
     return " · ".join([*facts, f"n = {number(common.n_test, 0)} test images", *comparison.devices])
 
 
-def _budget(common: Compared) -> str:
+def _budget(comparison: Comparison) -> str:
+    """Return what all have the same of, and how nearly: epochs are whole."""
+    common = comparison.any
     if common.budget == "equal-epochs":
         return plural(common.epochs, "epoch")
-    return _BUDGETS.get(common.budget, common.budget)
+    same = _BUDGETS.get(common.budget, common.budget)
+    known = [amount for each in comparison.candidates if (amount := _amount(each.compared))]
+    factor = max(known) / min(known) if known else 1.0
+    return same if factor < _ALIKE else f"{same} within a factor of {factor:.1f}"
+
+
+def _amount(compared: Compared) -> float | None:
+    """Return what a training has of what all have the same of, in some unit."""
+    macs = compared.measurement("macs")
+    if compared.budget == "equal-macs" and macs is not None:
+        return compared.epochs * macs.values[0]
+    return compared.seconds
 
 
 def seed_count(comparison: Comparison) -> str:
@@ -100,7 +115,7 @@ def _training(comparison: Comparison) -> str:
     names = comparison.candidates
     trained = (
         f"{plural(len(names), 'network')} trained on {common.data.get('name', 'the data')} with recipe {common.recipe} "
-        f"for {_budget(common)}"
+        f"for {_budget(comparison)}"
     )
     trials = max(len(each.trials) for each in comparison.all)
     tuning = f", each tuned with up to {plural(trials, 'setting')} on validation" if trials else ""

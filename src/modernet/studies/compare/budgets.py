@@ -98,7 +98,8 @@ class Calibration:
             return []
         amount = self.amount or 0.0
         what = f"{amount:.1f} s of training" if self.budget == "equal-seconds" else f"{amount:.3g} multiply-accumulates"
-        return [f"{label}: {plural(share.epochs, 'epoch')} for {what}" for label, share in self.shares.items()]
+        epochs = {label: plural(share.epochs, "epoch") for label, share in self.shares.items()}
+        return [f"{label}: {own}, the nearest to {what}" for label, own in epochs.items()]
 
 
 def calibrate(
