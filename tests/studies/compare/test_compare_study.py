@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from modernet.recipes import get_recipe
 from modernet.records import RECORD_NAME, Record, read_record
 from modernet.report.compare.compared import Compared, Measurement
 from modernet.studies import Machines
-from modernet.studies.compare import CompareRequest, compare, estimate_comparison, study
+from modernet.studies.compare import CompareRequest, compare, estimate_comparison, speeds, study
 from modernet.studies.compare.runs import TrainingRun, train_run
 from modernet.training import Interrupted
 
@@ -206,7 +207,17 @@ def test_a_folder_with_other_trainings_is_rejected(image_folder: Path, tmp_path:
 
 
 @pytest.mark.medium
-def test_an_estimate_trains_nothing_and_says_what_it_would_take(image_folder: Path) -> None:
+def test_an_estimate_trains_nothing_and_says_what_it_would_take(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    markers: list[Path] = []
+
+    def surviving(marker: Path) -> AbstractContextManager[None]:
+        markers.append(marker.resolve())
+        return nullcontext()
+
+    monkeypatch.setattr(speeds, "surviving", surviving)
+    monkeypatch.chdir(tmp_path)
     request = asked(image_folder, CONVNEXT, TOO_COARSE, RESNET, tune=2)
     found = estimate_comparison(request, machines=Machines(workers=2))
     fine, impossible, other = found.candidates
@@ -218,3 +229,5 @@ def test_an_estimate_trains_nothing_and_says_what_it_would_take(image_folder: Pa
     assert found.lines()[0].startswith(f"{CONVNEXT}: 2 runs x 1 epoch, 2 trials x 1 epoch, ")
     assert "cannot be trained" in found.lines()[1]
     assert found.lines()[-1].startswith("8 trainings, 2 at once: about ")
+    assert markers
+    assert not any(marker.is_relative_to(tmp_path.resolve()) for marker in markers)  # it is no folder of ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,8 @@ def estimate_comparison(request: CompareRequest, *, machines: Machines = LOCAL) 
     check_several(request.candidates)
     plan = make_plan(request, machines, Path())
     n_train = plan.settings[plan.trainable[0].label]["data"]["n_train"]
-    with stop_requested_by_signal() as stop:
-        speeds, failed = training_speeds(plan.trainable, request, n_train, plan.resources, plan.folder, stop)
+    with stop_requested_by_signal() as stop, tempfile.TemporaryDirectory() as scratch:
+        speeds, failed = training_speeds(plan.trainable, request, n_train, plan.resources, Path(scratch), stop)
     errors = {**plan.failed, **failed}
     calibration = calibrate(request, plan.settings, None, lambda: speeds)
     rows = []
