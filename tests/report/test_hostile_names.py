@@ -21,6 +21,10 @@ _NARROWEST = """Math.min(...[...document.querySelectorAll(".chart")].map((chart)
     chart.querySelector(".role-frame .background").getBoundingClientRect().width / chart.clientWidth))"""
 """The share of its place that the plot of a chart has, in the chart where that is least."""
 
+_BEYOND = """Math.max(...[...document.querySelectorAll(".scroll caption")].map((caption) =>
+    caption.offsetWidth - caption.closest(".scroll").clientWidth))"""
+"""The pixels of a caption that are seen only by scrolling."""
+
 
 def comparison() -> list[Record]:
     data = {"name": HOSTILE, "n_train": 800, "n_test": 600, "image_size": 64, "fingerprint": "ab12"}
@@ -79,3 +83,4 @@ def test_names_are_text_that_fits(
     assert all(name in shown for name in NAMES)
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
     assert opened.page.evaluate(_NARROWEST) > 0.3
+    assert opened.page.evaluate(_BEYOND) <= 0
