@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 
@@ -16,9 +16,6 @@ from modernet.cli.options import parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_report, print_table
 from modernet.files.names import valid_text
 from modernet.recipes import Recipe
-
-if TYPE_CHECKING:
-    from modernet.records import Record
 
 R = TypeVar("R", bound=Recipe)
 
@@ -109,16 +106,18 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with progress.shown():
             records = compare(request, machines=machines, folder=folder)
-    except Interrupted as stopped:
-        raise Interrupted(f"{stopped}; the same command continues in {folder}") from stopped
-    _print(options, records, folder)
+    except (Interrupted, KeyboardInterrupt) as stopped:  # the latter between two parts of the work
+        raise Interrupted(f"{str(stopped) or 'stopped'}; the same command continues in {folder}") from stopped
+    _print(options, records[0].settings["comparison"], folder)
     return int(any(record.error is not None for record in records))
 
 
-def _print(options: Options[Recipe], records: list[Record], folder: Path) -> None:
+def _print(options: Options[Recipe], digest: str, folder: Path) -> None:
+    """Print the comparison as the page has it, with the networks of earlier calls."""
+    from modernet.records import read_records
     from modernet.report import compare_json, compare_table, summarise_comparisons
 
-    (comparison,) = summarise_comparisons(records)
+    comparison = next(each for each in summarise_comparisons(read_records(folder)) if each.digest == digest)
     if options.json:
         print_json(compare_json(comparison))
         return
