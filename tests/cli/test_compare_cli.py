@@ -11,6 +11,7 @@ import pytest
 from modernet.cli import main
 from modernet.records import Record
 from modernet.studies import compare as module
+from modernet.studies.compare import CompareRequest
 from report.compare.made_up import answers, compared_record
 
 NAMES = ("convnext_test", "resnet_test", "swin_test")
@@ -44,3 +45,21 @@ def test_ctrl_c_between_two_parts_of_the_work_says_how_to_go_on(
     monkeypatch.setattr(module, "compare", stopped)
     assert main(["compare", *NAMES[:2], "--out", str(tmp_path / "runs")]) == 130
     assert capsys.readouterr().err == f"modernet: stopped; the same command continues in {tmp_path / 'runs'}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [("timm:resnet18", "quick"), ("timm:resnet18:drop_rate=0.1", "quick"), ("timm:resnet18.a1_in1k", "finetune")],
+)
+def test_the_default_recipe_is_to_finetune_only_if_a_network_starts_from_weights(
+    name: str, recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[CompareRequest] = []
+
+    def noting(request: CompareRequest, **named: Any) -> NoReturn:
+        asked.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "compare", noting)
+    main(["compare", "convnext_test", name, "--out", str(tmp_path)])
+    assert [request.recipe.name for request in asked] == [recipe]

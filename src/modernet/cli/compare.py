@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import tyro
 
 from modernet.catalogue import TIMM_PREFIX, all_networks, zoo_name
-from modernet.catalogue.fields import check_several
+from modernet.catalogue.fields import check_several, parse_candidate
 from modernet.cli.networks import check_candidates
 from modernet.cli.options import parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_report, print_table
@@ -127,7 +127,7 @@ def _print(options: Options[Recipe], digest: str, folder: Path) -> None:
 
 def _start_from_weights(arguments: Sequence[str]) -> bool:
     """Return whether a network that the arguments name starts from weights."""
-    tagged = (each.partition(".") for each in arguments if not each.startswith("-"))
+    tagged = (parse_candidate(each)[0].partition(".") for each in arguments if not each.startswith("-"))
     return any(each.startswith("--weights-dir") for each in arguments) or any(
         dot and "/" not in model and (model.startswith(TIMM_PREFIX) or zoo_name(model) in all_networks())
         for model, dot, _ in tagged

@@ -149,6 +149,9 @@ def test_one_seed_each_compares_two_trainings_and_says_so() -> None:
     assert "1 seed each" in text
     assert "With one seed each it is not known how much training varies" in text
     assert "the luck of training is not in it" in printed(comparison)
+    assert "mean over seeds, with its 95 % interval over test images; std" in printed(comparison)
+    mixed = summary([*compared_records()[:1], *compared_records(seeds=1)[1:2]])
+    assert "with its 95 % interval over test images, and over seeds from two on; std" in printed(mixed)
 
 
 def test_scores_that_are_no_shares_of_images_are_compared_over_seeds() -> None:

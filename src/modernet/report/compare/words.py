@@ -58,7 +58,8 @@ def span(ends: Interval | None, digits: int) -> str:
 def about_mean(comparison: Comparison) -> str:
     """Return what the interval of a mean score contains, or that there is none."""
     if comparison.paired:
-        return "over test images" if comparison.seeds[1] == 1 else "over test images and seeds"
+        least, most = comparison.seeds
+        return "over test images" + (" and seeds" if least > 1 else ", and over seeds from two on" if most > 1 else "")
     if comparison.seeds[1] < LEAST_SEEDS:
         return ""
     return "over seeds" if comparison.seeds[0] >= LEAST_SEEDS else f"over seeds where there are {LEAST_SEEDS} or more"
