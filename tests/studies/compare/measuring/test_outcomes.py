@@ -63,6 +63,7 @@ def plain_answers(run: Path, data: Path) -> str:
 def test_what_is_right_is_the_top1_of_the_record_image_by_image(trained: Trained) -> None:
     found, done = measured_in_a_job(trained.run, trained.asked)
     assert done == pytest.approx(1.0)
+    assert measured_in_a_job(trained.run, trained.asked) == (found, 1.0)  # from the file
     assert found.right == plain_answers(trained.run, trained.data)
     assert 100 * found.right.count("1") / len(found.right) == trained.record.metrics["test_top1"]
     assert set(found.right) == {"0", "1"}

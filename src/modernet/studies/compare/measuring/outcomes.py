@@ -76,12 +76,15 @@ def measure_run(
         Interrupted: `should_stop` returned True; nothing is kept of this run.
         NonFiniteScores: a score is NaN or infinite.
     """
-    record, task = read_record(folder / RECORD_NAME), read_description(folder).task
+    record, about = read_record(folder / RECORD_NAME), read_description(folder)
+    task, title = about.task, f"measuring {about.spec.name}"
     identity = _identity(folder, record, task, request)
     found = read_kept(folder / MEASURED_NAME, identity)
-    if found is None:
+    if found is not None:
+        with progress.bar(title, 1) as shown:
+            shown.advance()
+    else:
         network, steps = NamedNetwork.of_run(folder), _steps(record, task, request)
-        title = f"measuring {network.saved.spec.name}"
         with progress.saying_once(), progress.bar(title, steps) as shown:  # images are opened twice
             found = _measure(network, record, request, device, _Counted(should_stop, shown, steps))
         keep(folder / MEASURED_NAME, identity, found)
