@@ -125,12 +125,15 @@ def crossed_mean(answers: ArrayLike) -> Interval:
 
     The variance of the mean has the terms that `crossed_difference` has for two networks,
 
-        Var(mean) = Var(y over seeds' means of an image) / n + max(B − R, 0) / (n S)
+        Var(mean) = Var(m) / n + max(B − R, 0) / (n S)
 
-    and Satterthwaite's degrees of freedom. So seeds count only by what the images do not explain: two seeds that differ
-    by as much as their residuals say are no sign that trainings differ. The interval is Wilson's, for as many
-    independent images as have this variance, and with Student's quantile in place of the normal one; of a single seed
-    it is Wilson's for the images.
+    with m the share of seeds that are right on an image, and Satterthwaite's degrees of freedom. So two seeds that
+    differ by no more than their residuals explain are no sign that trainings differ. The interval is Wilson's, for as
+    many independent images as have this variance, and with Student's quantile in place of the normal one. With a single
+    seed it is Wilson's for the images.
+
+    With two or three seeds it covers the truth less often than promised where trainings differ by far more than images
+    do: 88 to 93 % in simulations with a standard deviation of 7 points between seeds.
 
     Args:
         answers: right (1) or wrong (0), (seeds, images).
