@@ -112,6 +112,16 @@ def test_intervals_of_speeds_that_overlap_dominate_nothing() -> None:
         assert summary(records).candidates[1].dominated_by == dominated
 
 
+def test_a_network_of_shorter_latency_is_not_called_slower() -> None:
+    drawn = answers({"a": 3.0, "b": 0.5})
+    better = compared_record("a", drawn["a"], speed=200.0)
+    for latency, dominated in ((9.0, ("a",)), (4.0, ())):
+        worse = compared_record("b", drawn["b"], speed=100.0, order=1)
+        (of_worse,) = (each for each in worse.details["measured"] if each["metric"]["name"] == "latency_ms")
+        of_worse["values"] = (latency,)
+        assert summary([better, worse]).candidates[1].dominated_by == dominated
+
+
 def test_the_conclusion_says_how_what_and_what_not() -> None:
     text = words([*compared_records(), compared_record("efficientnet", failed={"seed 0": "out of memory"})])
 

@@ -41,7 +41,8 @@ class Candidate:
             for fewer than three.
         letters: candidates that share one cannot be told apart.
         fronts: names of the costs (`SPEED`, `LATENCY`) for which no candidate is better in cost and score.
-        dominated_by: candidates that are better in score and in speed, both beyond uncertainty.
+        dominated_by: candidates that are better in score and in speed, both beyond uncertainty, and no later with one
+            image.
     """
 
     compared: Compared
@@ -284,8 +285,11 @@ def _on_front(compared: Compared, better: Sequence[Compared], cost: str) -> bool
 
 
 def _certainly_faster(one: Compared, other: Compared) -> bool:
-    """Return whether the intervals of both speeds are known and apart."""
+    """Return whether the intervals of both speeds are known and apart, and latency does not say the opposite."""
     fast, slow = measured(one, SPEED), measured(other, SPEED)
+    long, short = measured(one, LATENCY), measured(other, LATENCY)
+    if long is not None and short is not None and long[0] > short[0]:
+        return False
     return fast is not None and slow is not None and fast[1].low > slow[1].high
 
 
