@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modernet.differences import crossed_mean
 from modernet.records import Metric
 from modernet.report.advise.advice import Advice, Considered, Trial
-from modernet.statistics import Interval, pooled_variance, student_margin, wilson_interval
+from modernet.statistics import Interval, pooled_variance, student_margin
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Standing:
         round: from 0.
         epochs: of the longest of them.
         score: mean over the trainings, on the validation split.
-        interval: over validation examples, where answers are right or wrong, and over seeds, where any candidate of the
-            round has several: their variance is taken to be that of every candidate. None if neither is known.
+        interval: where answers are right or wrong, over validation examples and over its seeds; else over seeds, where
+            any candidate of the round has several: their variance is taken to be that of every candidate. None if
+            neither is known.
         n: validation examples.
         seeds: of the trainings.
     """
@@ -55,14 +56,12 @@ def _standing(advice: Advice, candidate: Considered, round_index: int, metric: M
     trials = _finished(candidate, round_index)
     scores, n = _scores(trials), max(trial.n for trial in trials)
     mean = statistics.mean(scores)
-    of_seeds = _margin_over_seeds(advice, round_index, len(scores))
-    interval = None if of_seeds is None else Interval.around(mean, of_seeds)
     if metric.unit == "%" and n > 0 and all(trial.right for trial in trials):
-        examples, margin = wilson_interval(mean / 100, n), of_seeds or 0.0
-        interval = Interval(
-            max(mean - math.hypot(mean - 100 * examples.low, margin), 0.0),
-            min(mean + math.hypot(100 * examples.high - mean, margin), 100.0),
-        )
+        shares = crossed_mean([[int(answer) for answer in trial.right] for trial in trials])
+        interval: Interval | None = Interval(100 * shares.low, 100 * shares.high)
+    else:
+        of_seeds = _margin_over_seeds(advice, round_index, len(scores))
+        interval = None if of_seeds is None else Interval.around(mean, of_seeds)
     seeds = tuple(trial.seed for trial in trials)
     return Standing(round_index, max(trial.epochs for trial in trials), mean, interval, n, seeds)
 
