@@ -52,3 +52,7 @@ def test_an_unknown_name_among_many_names_a_few_of_them() -> None:
 
 def test_an_input_error_is_a_value_error() -> None:
     assert issubclass(InputError, ValueError)
+
+
+def test_a_name_that_is_hardly_alike_is_not_suggested() -> None:
+    assert str(unknown_name("verb", "explain", ["train", "show"])).endswith("there is: show, train")

@@ -58,7 +58,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
         known: every accepted name.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3)
     if close:
         hint = f"did you mean {' or '.join(close)}?"
     elif len(names) <= 12:

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modernet.errors import InputError
+from modernet.files.atomic import check_writable
 
 
 def drawing_files(folder: Path, images: Sequence[Path], endings: Sequence[str]) -> dict[Path, list[Path]]:
     """Return the files of each image in a folder: its name with each of the endings, such as `".png"`.
 
+    The folder is created.
+
     Raises:
-        InputError: a file would be written twice, or among the images, where it could replace one.
+        InputError: a file would be written twice, or among the images, where it could replace one; or the folder cannot
+            be written to.
     """
     drawn_from: dict[Path, Path] = {}
     files: dict[Path, list[Path]] = {}
@@ -26,4 +30,5 @@ def drawing_files(folder: Path, images: Sequence[Path], endings: Sequence[str]) 
                     f"{drawn_from[file]} and {path} would both be drawn as {file.name}; predict them apart"
                 )
             drawn_from[file] = path
+    check_writable(folder)
     return files

@@ -14,7 +14,7 @@ from modernet.data.images.rle import Rle, area
 from modernet.detection import Detections
 from modernet.detection.drawing import draw, save
 from modernet.evaluation.drawings import drawing_files
-from modernet.files.atomic import check_writable, whole_file
+from modernet.files.atomic import whole_file
 from modernet.preparation import Size
 
 COCO_NAME = "detections.json"
@@ -102,7 +102,6 @@ class DetectionWriter:
         self._ids = dict(zip(classes, category_ids, strict=True))
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
-        check_writable(folder)
 
     def add(self, path: Path, image_u8: Tensor, found: Detections, named: DetectedImage) -> None:
         """Draw an image, and keep what was found for the file.
