@@ -15,5 +15,5 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 
 
 def test_images_of_one_name_would_be_drawn_over_each_other(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="would both be drawn as photo.png"):
+    with pytest.raises(InputError, match=r"would both be drawn as photo\.png"):
         drawing_files(tmp_path / "out", [Path("a/photo.jpg"), Path("b/photo.jpg")], [".png"])

@@ -100,7 +100,7 @@ def test_a_stopped_advice_goes_on_with_its_plan(
     advice = advised(request, folder)
     again = json.loads((folder / "plan.json").read_text())
     assert again["plan"] == plan["plan"]
-    assert again["entered"][0] == plan["entered"][0]
+    assert again["entered"][0]["names"] == plan["entered"][0]["names"]
     assert len(trained) == len(set(trained))
     assert advice.spent_seconds > spent
     before = len(trained)
@@ -108,6 +108,20 @@ def test_a_stopped_advice_goes_on_with_its_plan(
     assert len(trained) == before
     with pytest.raises(InputError, match=r"has an advice with seed 0, not 1; give another --out"):
         advised(asked(image_folder, budget_seconds=800.0, seed=1), folder)
+
+
+@pytest.mark.medium
+@pytest.mark.usefixtures("measured")
+def test_finalists_whose_trainings_were_shorter_than_planned_are_trained_once_more(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "advice"
+    advice = advised(asked(image_folder, budget_seconds=400.0), folder)
+    planned = json.loads((folder / "plan.json").read_text())["plan"]["rounds"][-1]["seeds"]
+    for each in advice.considered:
+        seeds = [trial.seed for trial in each.trials if trial.round == max(last.round for last in each.trials)]
+        assert len(seeds) > planned
+        assert seeds == list(range(len(seeds)))
 
 
 @pytest.mark.medium

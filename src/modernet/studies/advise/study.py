@@ -24,6 +24,7 @@ from modernet.report.notation import plural
 from modernet.studies.advise.allowance import Allowance
 from modernet.studies.advise.evidence import Evidence, beyond_limits, measure_costs, with_probes
 from modernet.studies.advise.halving import (
+    MOST_SEEDS,
     Cost,
     Entered,
     Plan,
@@ -134,6 +135,13 @@ class _Study:
             for name, found in self._train(state, index, candidates, trainable).items():
                 trials[name] += found
             self.spent.note()
+        while self._has_time_for_a_seed(state, trials):
+            state.entered[-1] = replace(state.entered[-1], seeds=state.entered[-1].seeds + 1)
+            state.write(self.folder)
+            progress.say(f"there is time for another seed of {plural(len(state.entered[-1].names), 'finalist')}")
+            for name, found in self._train(state, len(state.entered) - 1, candidates, trainable).items():
+                trials[name] = [each for each in trials[name] if each.round < len(state.entered) - 1] + found
+            self.spent.note()
         judgement = judge(trials, higher_is_better=self.metric.higher_is_better, seed=self.request.seed)
         advice = self._advice(state, trials, judgement, trainable)
         device = describe(trainable.resources.device, torch.get_num_threads())
@@ -213,6 +221,17 @@ class _Study:
         )
         left |= failed
         return evidence, speeds
+
+    def _has_time_for_a_seed(self, state: State, trials: Mapping[str, Sequence[Trial]]) -> bool:
+        """Return whether the finalists can be trained once more: their trainings may have been shorter than planned."""
+        last, index = state.entered[-1], len(state.entered) - 1
+        found = [(name, each) for name in last.names for each in trials[name] if each.round == index]
+        if len(last.names) < 2 or not found or last.seeds == MOST_SEEDS or any(each.error for _, each in found):
+            return False
+        planned = sum(state.costs[name].training(last.epochs) for name, _ in found)
+        needed = round_seconds(state.costs, replace(last, seeds=1), state.plan.workers)
+        pace = max(0.5, sum(each.seconds for _, each in found) / planned)
+        return needed * pace <= _PLANNED * (self.request.budget_seconds - self.spent.seconds)
 
     def _enter(self, state: State, index: int, trials: Mapping[str, Sequence[Trial]]) -> Entered:
         """Decide who takes part in a round, with less room if trainings take longer than planned."""
