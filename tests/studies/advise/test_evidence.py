@@ -48,7 +48,7 @@ def test_in_a_hurry_each_candidate_has_one_turn(
     def turns(calls: dict[str, Any], *arguments: Any, rounds: int, **options: Any) -> Iterator[dict[str, float]]:
         for each in range(rounds):
             begun.append(each)
-            yield dict.fromkeys(calls, 0.5)
+            yield dict.fromkeys(calls, 0.5 + each)  # the first turn is the fastest
 
     monkeypatch.setattr(evidence, "rounds_in_turns", turns)
     (found,) = measure_costs(parse_candidates(["resnet_test"]), 32, 10, CPU, tmp_path, allowance(spent)).values()
