@@ -10,6 +10,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import pytest
 import tyro
 
+from modernet.cli import main
 from modernet.cli.options import options_of, parse, recipe_from, recipe_options
 from modernet.errors import InputError
 from modernet.recipes import get_recipe
@@ -80,3 +81,15 @@ def test_epochs_scale_the_warm_up() -> None:
     _, options = recipe_options("train", ["--recipe", "quick", "--epochs", "8"])
 
     assert recipe_from(options) == get_recipe("quick").lasting(8)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["advise"], ["compare", "convnext_test", "resnet_test"], ["roadmap"], ["arena"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_every_study_takes_a_cluster_and_not_workers_of_it(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--cluster", "auto", "--workers", "2"]) == 2
+    assert "--workers does not apply to a cluster; give --run-cpus instead" in capsys.readouterr().err

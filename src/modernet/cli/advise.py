@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from modernet.cli.networks import check_candidates
-from modernet.cli.options import parse, recipe_from, recipe_options
+from modernet.cli.options import MachineOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_report, print_table, simple_table
 from modernet.errors import InputError
 from modernet.files.names import valid_text
@@ -33,6 +33,7 @@ class Options(Generic[R]):
       modernet advise --data my_photos --download --licence permissive       from published weights
       modernet advise --data my_photos --weights-dir weights                 weights/resnet18.pth, ...
       modernet advise --data my_photos --candidates convnext_test resnet18:width=16 swin_test
+      modernet advise --data /shared/photos --cluster auto --out /shared/advice      on the machines of a Ray cluster
 
     Speed and memory are measured first. Then all are trained for few epochs, the better ones for more, and the
     finalists by the whole recipe. It tells which one to use, how sure that is, and what it did not try. After Ctrl-C,
@@ -66,8 +67,7 @@ class Options(Generic[R]):
     """Skip images that cannot be read, and list them."""
     out: Path | None = None
     """Folder for trainings, record and page; by default runs/advise-DATA."""
-    workers: int | None = None
-    """Concurrent trainings; by default one per core for small networks on a CPU, else one."""
+    machines: MachineOptions = field(default_factory=MachineOptions)
     json: bool = False
     """Print the advice as JSON."""
 
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = options.out or Path("runs") / f"advise-{valid_text(Path(options.data).resolve().name)}"
     try:
         with progress.shown():
-            advice = advise(request, machines=Machines(workers=options.workers), folder=folder)
+            advice = advise(request, machines=Machines(**vars(options.machines)), folder=folder)
     except Interrupted as stopped:
         raise Interrupted(f"{stopped}; the same command goes on in {folder}") from stopped
     if options.json:

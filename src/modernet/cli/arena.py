@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from modernet.cli.options import parse
+from modernet.cli.options import MachineOptions, parse
 from modernet.cli.output import print_json, print_report, print_table
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class Options:
     """Epochs of every run; by default those of the recipe."""
     out: Path | None = None
     """Folder for records, chart and page; by default runs/arena-SIZE."""
-    workers: int | None = None
-    """Concurrent runs; by default one per core for nano on a CPU, else one."""
+    machines: MachineOptions = field(default_factory=MachineOptions)
     explain: bool = False
     """Print what would be trained and for how long, from the first steps of each network, and train nothing."""
     json: bool = False
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         options.recipe,
         options.epochs,
     )
-    machines = Machines(workers=options.workers)
+    machines = Machines(**vars(options.machines))
     folder = options.out or Path("runs") / f"arena-{options.size}"
     if options.explain:
         with progress.shown():

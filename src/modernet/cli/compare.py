@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -12,7 +12,7 @@ import tyro
 from modernet.catalogue import TIMM_PREFIX, all_networks, zoo_name
 from modernet.catalogue.fields import check_several, parse_candidate
 from modernet.cli.networks import check_candidates
-from modernet.cli.options import parse, recipe_from, recipe_options
+from modernet.cli.options import MachineOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_report, print_table
 from modernet.files.names import valid_text
 from modernet.recipes import Recipe
@@ -61,8 +61,7 @@ class Options(Generic[R]):
     """Skip images that cannot be read, and list them."""
     out: Path | None = None
     """Folder for records, chart and page; by default runs/compare-DATA."""
-    workers: int | None = None
-    """Concurrent runs; by default one per core for small networks on a CPU, else one."""
+    machines: MachineOptions = field(default_factory=MachineOptions)
     explain: bool = False
     """Print what would be trained and for how long, from the first steps of each network, and train nothing."""
     json: bool = False
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         options.robustness,
         options.skip_unreadable,
     )
-    machines = Machines(workers=options.workers)
+    machines = Machines(**vars(options.machines))
     if options.explain:
         with progress.shown():
             estimate = estimate_comparison(request, machines=machines)

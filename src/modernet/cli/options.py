@@ -36,6 +36,20 @@ _FORMS = {
 """tyro's messages, and ours."""
 
 
+@dataclass(frozen=True)
+class MachineOptions:
+    """Where the runs of a study train, as in `modernet.studies.Machines`."""
+
+    workers: int | None = None
+    """Concurrent runs on this machine; by default one per core for small networks on a CPU, else one."""
+    cluster: str | None = None
+    """Train on a Ray cluster: auto (the running one, or a new one on this machine), or HOST:PORT of its head."""
+    run_cpus: int | None = None
+    """Cores per run on the cluster; by default 1 for small networks on a CPU, else this machine's cores per GPU."""
+    run_gpus: float | None = None
+    """GPUs per run on the cluster, such as 0.5; by default 1 if this machine has one."""
+
+
 @functools.cache
 def options_of(recipe: Any) -> type[Recipe]:
     """Return a subclass of a type of recipe for the parser: its name and source are not options."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from modernet.cli.options import parse, recipe_from, recipe_options
+from modernet.cli.options import MachineOptions, parse, recipe_from, recipe_options
 from modernet.cli.output import print_json, print_report, print_table, quantity, simple_table
 from modernet.errors import InputError
 from modernet.files.names import valid_text
@@ -60,14 +60,7 @@ class WalkOptions(Generic[R]):
     """Stride of every stem; by default 4, or less for images below 128 pixels."""
     skip_unreadable: bool = False
     """Skip images that cannot be read, and list them."""
-    workers: int | None = None
-    """Concurrent runs; by default one per core for nano on a CPU, else one."""
-    cluster: str | None = None
-    """Train on a Ray cluster: auto (the running one, or a new one on this machine), or HOST:PORT of its head."""
-    run_cpus: int | None = None
-    """Cores per run on the cluster; by default 1 for nano on a CPU, else this machine's cores per GPU."""
-    run_gpus: float | None = None
-    """GPUs per run on the cluster, such as 0.5; by default 1 if this machine has one."""
+    machines: MachineOptions = field(default_factory=MachineOptions)
     json: bool = False
     """Print the records as JSON instead of a table, with the effects of a factorial."""
 
@@ -119,9 +112,7 @@ def _study(options: WalkOptions[Recipe]) -> int:
         "recipe": recipe_from(options.settings),
         "stem_stride": options.stem_stride,
         "skip_unreadable": options.skip_unreadable,
-        "machines": Machines(
-            workers=options.workers, cluster=options.cluster, run_cpus=options.run_cpus, run_gpus=options.run_gpus
-        ),
+        "machines": Machines(**vars(options.machines)),
         "folder": folder,
     }
     try:

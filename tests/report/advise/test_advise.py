@@ -11,7 +11,7 @@ from PIL import Image
 from modernet.errors import InputError
 from modernet.records import Metric, Record, read_record
 from modernet.report import advice_table, advice_words, write_report
-from modernet.report.advise.advice import Advice
+from modernet.report.advise.advice import Advice, Trial
 from modernet.report.advise.chart import rounds_chart, speed_chart
 from modernet.report.advise.standings import last_standing
 from modernet.report.advise.words import duration, fate, percent
@@ -70,6 +70,18 @@ def test_the_fastest_is_not_named_where_it_is_the_pick() -> None:
 
     assert "convnext_nano cannot be told apart from it." in words
     assert "fastest" not in words
+
+
+def test_a_round_in_which_no_training_finished_is_not_called_the_end() -> None:
+    late = Trial(1, 0, 9, None, 0, 4.0, error="the time was over")
+    considered = tuple(
+        replace(
+            each, trials=(*(trial for trial in each.trials if trial.round == 0 and trial.score), late), left_at=None
+        )
+        for each in advice().considered[:3]
+    )
+    words = advice_words(advice(considered=considered))
+    assert words.endswith("3 of 3 candidates were trained in 1 round; 2 others not tried.")
 
 
 def test_a_candidate_without_others_is_no_guess() -> None:

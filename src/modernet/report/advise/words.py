@@ -193,7 +193,8 @@ def _nothing(advice: Advice) -> str:
 
 def _spent(advice: Advice) -> str:
     trained = sum(bool(each.trials) for each in advice.considered)
-    rounds = len({trial.round for each in advice.considered for trial in each.trials})
+    finished = {each.round for found in advice.considered for each in found.trials if each.score is not None}
+    rounds = max(1, len(finished))
     were = "was" if trained == 1 else "were"
     tried = f"{trained} of {plural(len(advice.considered), 'candidate')} {were} trained in {plural(rounds, 'round')}"
     ended = len(finalists(advice))
