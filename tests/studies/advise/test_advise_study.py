@@ -108,6 +108,9 @@ def test_a_stopped_advice_goes_on_with_its_plan(
     assert len(trained) == before
     with pytest.raises(InputError, match=r"has an advice with seed 0, not 1; give another --out"):
         advised(asked(image_folder, budget_seconds=800.0, seed=1), folder)
+    next((image_folder / "vertical").iterdir()).unlink()
+    with pytest.raises(InputError, match="has an advice for other images"):
+        advised(request, folder)
 
 
 @pytest.mark.medium

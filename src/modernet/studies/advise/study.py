@@ -88,6 +88,7 @@ def advise(request: AdviseRequest, *, machines: Machines = LOCAL, folder: str | 
         raise InputError(f"{where} contains another run; give another --out")
     state = State.read(where, request)
     if state is not None and (where / RECORD_NAME).exists():
+        _check_images(state, _summary(request), where)
         progress.say(f"{where} contains this advice, finished: nothing is left to do")
         return Advice.from_record(read_record(where / RECORD_NAME))
     if request.candidates:
@@ -118,11 +119,7 @@ class _Study:
         if state is None:
             state = self._decide()
             state.write(self.folder)
-        if state.images != self.data["fingerprint"]:
-            raise InputError(
-                f"{self.folder} has an advice for other images than those of {self.request.data} now; give another "
-                "--out, or remove that folder"
-            )
+        _check_images(state, self.data, self.folder)
         trainable = self._trainable(state.labels)
         candidates = {each.label: each for each in trainable.candidates}
         minutes = state.plan.expected_s / 60
@@ -385,6 +382,19 @@ def network_folder(folder: Path, advice: Advice) -> Path | None:
     final = max((each for each in picked.trials if each.score is not None), key=lambda each: (each.round, each.seed))
     (candidate,) = parse_candidates([picked.name])
     return _folder(folder, candidate, final.round, final.seed)
+
+
+def _check_images(state: State, data: Mapping[str, Any], folder: Path) -> None:
+    """Check that an advice is for the images that the data has now.
+
+    Raises:
+        InputError: it is not.
+    """
+    if state.images != data["fingerprint"]:
+        raise InputError(
+            f"{folder} has an advice for other images than those of {data['name']} now; give another --out, or remove "
+            "that folder"
+        )
 
 
 def _fetch(candidates: Sequence[Candidate]) -> dict[str, str]:
