@@ -233,7 +233,7 @@ def test_an_unknown_field_of_a_trained_design_is_refused(
     spec = NetworkSpec.of_design("a step", road("nano")[-1].design)
     save_network(tmp_path, spec.build(2), spec, stripes.classes, stripes.preparation)
     assert main(["train", "--model", str(tmp_path), "--model-fields", "width=32", "--out", str(tmp_path / "run")]) == 2
-    assert "no field of a step is called 'width'; did you mean widths or depths?" in capsys.readouterr().err
+    assert "no field of a step is called 'width'; did you mean widths?" in capsys.readouterr().err
 
 
 def test_the_weights_of_a_run_that_do_not_fit_are_named_with_its_network(stripes: ImageDataset, first: Path) -> None:

@@ -75,6 +75,50 @@ def test_a_job_whose_process_dies_twice_has_failed_and_the_others_continue(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_process_is_left_behind_when_the_one_that_waits_for_the_runs_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "study.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from pathlib import Path\n"
+        "from runner_jobs import Sum, add\n"
+        "from modernet.studies.running.runner import run_all\n"
+        "if __name__ == '__main__':\n"
+        f"    diaries = [Path({str(tmp_path)!r}) / name for name in 'ab']\n"
+        "    list(run_all([Sum('waits', 0, 0, diary=one) for one in diaries], add, workers=2, title=''))\n"
+    )
+    study = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
+    until(lambda: (tmp_path / "a").exists() and (tmp_path / "b").exists(), 120)
+    started = members(study.pid)
+    assert len(started) >= 3  # the study and its workers
+    study.kill()
+    study.wait()
+
+    until(lambda: not members(study.pid), 30)
+
+
+def until(done: Callable[[], bool], seconds: float) -> None:
+    """Wait until something is done."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def members(session: int) -> list[int]:
+    """Return the processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, own = stat.read_text().rpartition(")")[2].split()[:4]
+        except (OSError, ValueError):  # it has ended
+            continue
+        if int(own) == session and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.slow
 def test_a_job_in_which_this_process_died_three_times_has_failed_and_the_others_continue(tmp_path: Path) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"

@@ -146,13 +146,17 @@ def _start_worker(messages: Any, stopping: Any, threads: int, environ: dict[str,
     os.environ.update(environ)  # the server of forks has that of its start
     torch.set_num_threads(threads)
     keep_freed_memory()
-    threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _exit_with(parent: int) -> None:
-    """Exit when the parent has been killed, so that no process is left behind."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
+def _exit_with_parent() -> None:
+    """Exit when the process that waits for the runs has been killed, so that no process is left behind.
+
+    The operating system's parent is the server of forks, which lives as long as its children do.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker was started by a process"
+    parent.join()
     os._exit(1)
 
 
