@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -142,5 +143,5 @@ def _print(advice: Advice, folder: Path) -> None:
         print(f"not tried: {name}: {why}")
     network = network_folder(folder, advice)
     if network is not None:
-        print(f"use it: modernet predict {network}/ PHOTO.jpg")
+        print(f"use it: modernet predict {shlex.quote(f'{network}/')} PHOTO.jpg")
     print_report(folder, "advice.png")

@@ -125,6 +125,15 @@ def test_rare_classes_are_found(tmp_path: Path, write_folder, write_image) -> No
     assert of_kind(check_images(str(tmp_path)), "rare class") == [("dog", "3 images; cat has 301")]
 
 
+def test_classes_of_which_no_image_can_be_held_out_are_found(tmp_path: Path, folder: Path, write_folder) -> None:
+    write_folder(tmp_path / "one", ("cat",), n=3)
+    write_folder(tmp_path / "one", ("dog",), n=2)
+    assert of_kind(check_images(str(tmp_path / "one")), "too few images") == [
+        ("dog", "2; to hold out the splits that are missing takes 3")
+    ]
+    assert check_images(str(folder)).counts() == {}  # with a test split, two are enough
+
+
 def test_misplaced_files_in_class_folders_are_found(folder: Path, write_image) -> None:
     (folder / "train" / "emu").mkdir()
     (folder / "train" / "cat" / "deep").mkdir()

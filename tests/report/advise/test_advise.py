@@ -84,6 +84,14 @@ def test_a_round_in_which_no_training_finished_is_not_called_the_end() -> None:
     assert words.endswith("3 of 3 candidates were trained in 1 round; 2 others not tried.")
 
 
+def test_a_last_round_shorter_than_the_recipe_is_said() -> None:
+    words = advice_words(advice(epochs=100))
+    assert "After 27 of the recipe's 100 epochs, all that the budget allowed, its validation top-1 is" in words
+    assert "4 to the last round" in words
+    assert fates(advice(epochs=100))["mobilenet_v2"] == "trained to the last round, worse than the pick"
+    assert "After 27 epochs its validation" in advice_words(advice(epochs=27))
+
+
 def test_a_candidate_without_others_is_no_guess() -> None:
     alone = advice(considered=advice().considered[:1], level=())
     assert advice_words(alone).startswith("Use convnext_nano: no other was trained. After 27 epochs")

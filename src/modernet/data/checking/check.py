@@ -18,7 +18,7 @@ from modernet.data.checking.box_problems import (
     survey_objects,
     with_objects,
 )
-from modernet.data.checking.class_problems import class_problems, folder_problems
+from modernet.data.checking.class_problems import class_problems, folder_problems, small_classes
 from modernet.data.checking.duplicates import difference_hash, look_alikes, repeated
 from modernet.data.checking.findings import KINDS, Finding, Findings
 from modernet.data.checking.label_problems import find_labels, label_problems, unlabelled
@@ -78,6 +78,7 @@ def check_images(spec: str) -> Findings:
         *_dark(splits, surveys),
         *_odd_depths(splits, surveys),
         *(class_problems(classes, counts) if counts else ()),
+        *(small_classes(classes, counts) if survey is None else ()),
     ]
     order = list(KINDS)
     total = sum(len(examples) for examples in splits.values())

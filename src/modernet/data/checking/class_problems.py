@@ -41,6 +41,19 @@ def class_problems(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64
         yield Finding("rare class", classes[label], f"{total[label]} images; {classes[largest]} has {total[largest]}")
 
 
+def small_classes(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64]]) -> Iterator[Finding]:
+    """Find classes with too few training images to hold some of each out for the splits that are not given.
+
+    Args:
+        counts: as of `class_problems`.
+    """
+    needed = 1 + len({"validation", "test"} - {*counts})
+    of_train = counts.get("train", np.zeros(len(classes), dtype=np.int64))
+    for label in np.flatnonzero((of_train > 0) & (of_train < needed)).tolist():
+        few = f"{of_train[label]}; to hold out the splits that are missing takes {needed}"
+        yield Finding("too few images", classes[label], few)
+
+
 def folder_problems(folder: Path, listing: Listing) -> Iterator[Finding]:
     """Find class folders without images, other files in them, and images in folders below them."""
     counts = np.bincount(listing.class_of, minlength=len(listing.class_folders))

@@ -22,6 +22,7 @@ KINDS = {
     "odd depth": "grey images with more than 8 bits that use another number of them than most",
     "similar classes": "classes whose names differ in case, spacing or a plural s only",
     "class not in split": "classes that a split has no image of",
+    "too few images": "classes of which no image can be held out for validation and test; training refuses them",
     "rare class": "classes with less than a hundredth of the images of the largest",
     "empty class folder": "class folders without an image",
     "other files": "files in class folders that are not images",

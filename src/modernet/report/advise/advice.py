@@ -84,6 +84,7 @@ class Advice:
         spent_seconds: the time that was used, over all calls.
         considered: the candidates, the pick first, then in the order in which they were given up, the last first.
         not_tried: what was left out before, and why, such as networks without weights at hand.
+        epochs: of the recipe; trainings have fewer where there is no time. None in earlier records.
     """
 
     pick: str | None
@@ -98,6 +99,7 @@ class Advice:
     spent_seconds: float
     considered: tuple[Considered, ...]
     not_tried: Mapping[str, str]
+    epochs: int | None = None
 
     def to_record(self, primary: Metric, device: str) -> Record:
         """Return its record; `primary` is the task's primary metric."""
@@ -124,7 +126,9 @@ class Advice:
         Raises:
             InputError: the record lacks a field.
         """
-        values = record.stored([each.name for each in fields(cls)], "advice", "run modernet advise again")
+        required = [each.name for each in fields(cls) if each.name != "epochs"]
+        values = record.stored(required, "advice", "run modernet advise again")
+        values["epochs"] = record.settings.get("epochs")
         values["level"] = tuple(values["level"])
         values["considered"] = tuple(
             Considered(**{**each, "trials": tuple(Trial(**trial) for trial in each["trials"])})

@@ -70,7 +70,8 @@ def fate(advice: Advice, each: Considered) -> str:
         early = "" if each.left_at is None else f"; given up before round {each.left_at + 1}"
         return f"cannot be told apart from the pick{early}"
     if each.left_at is None:
-        return "trained to the end, worse than the pick" if advice.pick is not None else "trained to the end"
+        trained = f"trained to the {_end(advice)}"
+        return f"{trained}, worse than the pick" if advice.pick is not None else trained
     when = f"given up before round {each.left_at + 1}" if each.trials else "not trained"
     return f"{when}: {each.why}" if each.why else when
 
@@ -132,13 +133,32 @@ def _score(advice: Advice, picked: Considered, metric: Metric) -> str:
         return ""
     seeds = f", {plural(len(standing.seeds), 'seed')}" if len(standing.seeds) > 1 else ""
     sentence = (
-        f"After {plural(standing.epochs, 'epoch')} its validation {metric.title} is {scored(standing, metric)} "
+        f"After {_length(advice, standing.epochs)} its validation {metric.title} is {scored(standing, metric)} "
         f"(n = {number(standing.n, 0)}{seeds})"
     )
     if picked.test is None:
         return f"{sentence}."
     test = with_unit(picked.test, metric.digits_for(standing.n), metric.unit)
     return f"{sentence}; on the test split, which decided nothing, {test}."
+
+
+def _is_short(advice: Advice) -> bool:
+    """Return whether the last round was shorter than the recipe, for lack of time."""
+    longest = max(
+        (each.epochs for found in advice.considered for each in found.trials if each.score is not None), default=0
+    )
+    return advice.epochs is not None and 0 < longest < advice.epochs
+
+
+def _end(advice: Advice) -> str:
+    return "last round" if _is_short(advice) else "end"
+
+
+def _length(advice: Advice, epochs: int) -> str:
+    """Return the length of a training: `30 epochs`, or `2 of 30 epochs, for lack of time,`."""
+    if _is_short(advice):
+        return f"{epochs} of the recipe's {plural(advice.epochs or 0, 'epoch')}, all that the budget allowed,"
+    return plural(epochs, "epoch")
 
 
 def short_names(advice: Advice) -> dict[str, str]:
@@ -198,7 +218,7 @@ def _spent(advice: Advice) -> str:
     were = "was" if trained == 1 else "were"
     tried = f"{trained} of {plural(len(advice.considered), 'candidate')} {were} trained in {plural(rounds, 'round')}"
     ended = len(finalists(advice))
-    last = f", {ended} to the end" if rounds > 1 and ended else ""
+    last = f", {ended} to the {_end(advice)}" if rounds > 1 and ended else ""
     left_out = f"; {plural(len(advice.not_tried), 'other')} not tried" if advice.not_tried else ""
     took = f"It took {time_spent(advice)}"
     return f"{took}: {tried}{last}{left_out}." if trained else f"{took}{left_out}."

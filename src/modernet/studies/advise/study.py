@@ -325,6 +325,7 @@ class _Study:
             self.spent.seconds,
             tuple(sorted(considered, key=place)),
             state.not_tried,
+            request.recipe.schedule.epochs,
         )
 
     def _considered(
