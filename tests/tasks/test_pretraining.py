@@ -148,7 +148,9 @@ def test_the_encoder_starts_a_classifier_with_either_pooling(
             record = train_classifier(spec, stripes, recipe, start=start, folder=run, device=CPU)
         said = capsys.readouterr().err
         assert f"encoder of the run {tmp_path / 'first'}" in said
-        assert said.splitlines()[0].endswith("classifier is new, and so is fc_norm" if pool else "classifier is new")
+        assert said.splitlines()[0].endswith(
+            "classifier is new, and fc_norm too, which these weights lack" if pool else "classifier is new"
+        )
         after = load_file(run / "model.safetensors")
         shared = {name for name in after if name.partition(".")[0] not in new}
         assert {"cls_token", "pos_embed", "blocks.1.mlp.fc2.bias"} < shared
@@ -168,7 +170,7 @@ def test_a_classifier_that_averages_its_patches_can_be_pre_trained(
     standing = RECIPE.replace(epochs=1, lr=0.0, warmup_epochs=0.0)
     with shown():
         pretrain(start.trained.spec, images, standing, start=start, folder=tmp_path / "run", device=CPU)
-    assert "the decoder is new, and so is norm" in capsys.readouterr().err
+    assert "the decoder is new, and norm too, which these weights lack" in capsys.readouterr().err
     assert "global_pool" not in load_network(tmp_path / "run").spec.fields
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("classes", "run"))
     assert torch.equal(after["encoder.blocks.1.mlp.fc2.weight"], before["blocks.1.mlp.fc2.weight"])

@@ -78,7 +78,7 @@ def load_start(start: StartingWeights, network: nn.Module, new: str = "classifie
     about = f"{under}{file} ({loaded.project} names){resampled}{adapted}"
     classifier = network.classifier_names() if isinstance(network, Backbone) else ()
     others = {name.rpartition(".")[0] for name in loaded.new} - {*classifier}
-    also = f", and so is {' and '.join(sorted(others))}" if others else ""
+    also = f", and {' and '.join(sorted(others))} too, which these weights lack" if others else ""
     progress.say(f"starting from {about}; the {new} is new{also}")
 
 
