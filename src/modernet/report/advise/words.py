@@ -18,7 +18,7 @@ _SURE = (
 )
 _MOST_NAMED = 3
 _EQUAL = 0.1  # chance of those that are named for their speed
-_FEW_IMAGES = 100  # fewer are named as the reason for what cannot be told apart
+_FEW_IMAGES = 100  # below this, the sentence on ties gives the number of validation images
 _LIMITS = {
     "max_latency_ms": "at most {:g} ms for one image",
     "max_memory_mb": "at most {:g} MB for one image",
@@ -155,7 +155,7 @@ def _end(advice: Advice) -> str:
 
 
 def _length(advice: Advice, epochs: int) -> str:
-    """Return the length of a training: `30 epochs`, or `2 of 30 epochs, for lack of time,`."""
+    """Return the length of a training: `30 epochs`, or, if the budget was too short, `2 of the recipe's 30 epochs, ...`."""
     if _is_short(advice):
         return f"{epochs} of the recipe's {plural(advice.epochs or 0, 'epoch')}, all that the budget allowed,"
     return plural(epochs, "epoch")
