@@ -155,7 +155,7 @@ def _end(advice: Advice) -> str:
 
 
 def _length(advice: Advice, epochs: int) -> str:
-    """Return the length of a training: `30 epochs`, or, if the budget was too short, `2 of the recipe's 30 epochs, ...`."""
+    """Return the length of a training: `30 epochs`; if the budget was too short, `2 of the recipe's 30 epochs, ...`."""
     if _is_short(advice):
         return f"{epochs} of the recipe's {plural(advice.epochs or 0, 'epoch')}, all that the budget allowed,"
     return plural(epochs, "epoch")
